@@ -1,0 +1,22 @@
+"""The base of every model that travels between rooms: frozen, validated, hashable by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FrozenModel(BaseModel):
+    """A value that can be saved, shown, hashed and replayed, and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of a model or of plain data; equal content gives an equal hash."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,25 @@
+"""Amounts with units that cannot be confused: one pint registry, and activity as a dimension per substance."""
+
+from nkloop.quantities.amount import (
+    Amount,
+    CellDensity,
+    Concentration,
+    Duration,
+    Fraction,
+    RemainingVolume,
+    SpecificActivity,
+    Volume,
+)
+from nkloop.quantities.units import Kind
+
+__all__ = [
+    "Amount",
+    "CellDensity",
+    "Concentration",
+    "Duration",
+    "Fraction",
+    "Kind",
+    "RemainingVolume",
+    "SpecificActivity",
+    "Volume",
+]

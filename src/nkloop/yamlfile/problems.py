@@ -1,0 +1,193 @@
+"""What pydantic found wrong with a file, told to the person who wrote the file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from nkloop.errors import NkloopError, Problem
+from nkloop.yamlfile.reader import Positions, YamlPath, YamlSyntaxError, load_yaml
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+_SEPARATOR = ". Remedy: "
+"""A validator may end its message with this and the remedy; both are then told apart."""
+_BOUNDS = {
+    "greater_than": ("must be above {gt:g}", "gt"),
+    "greater_than_equal": ("must be at least {ge:g}", "ge"),
+    "less_than": ("must be below {lt:g}", "lt"),
+    "less_than_equal": ("must be at most {le:g}", "le"),
+}
+_WRONG_TYPE = {
+    "string": ("is not text", "put it in quotes"),
+    "float": ("is not a number", "write a number with a decimal point"),
+    "int": ("is not a whole number", "write a whole number"),
+    "bool": ("is neither true nor false", "write true or false"),
+    "date": ("is not a date", "write year-month-day, like 2027-06-30"),
+    "datetime": ("is not a time", "write for example 2027-06-30T09:15:00Z"),
+    "tuple": ("is not a list", "write the items as a list, each after a dash"),
+    "list": ("is not a list", "write the items as a list, each after a dash"),
+    "dict": ("is not a block of fields", "write `name: value` lines below it"),
+    "model": ("is not a block of fields", "write `name: value` lines below it"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong at a path of a file, found by a check beyond the model."""
+
+    path: YamlPath
+    message: str
+    remedy: str = ""
+
+
+def validate_yaml(
+    model_class: type[ModelT],
+    path: Path,
+    error_class: type[NkloopError],
+    *,
+    check: Callable[[Any], Iterable[Finding]] | None = None,
+) -> ModelT:
+    """Read a YAML file into a model; all problems of the file come in one error, each with line and column.
+
+    `check` looks at the plain data for what no model can see (references between parts); it must bear
+    malformed data, because it also runs on files the model refuses.
+
+    Raises:
+        NkloopError: of `error_class`; each problem reads `file:line:column: field: value, reason, bound. Remedy: …`.
+    """
+    try:
+        data, positions = load_yaml(path)
+    except YamlSyntaxError as error:
+        raise error_class.from_problems(error.problems) from error
+    if not isinstance(data, dict):
+        raise error_class(
+            f"the file holds {_shown(data)}, not fields",
+            where=f"{path}:1:1",
+            remedy="start with `name: value` lines",
+        )
+    model: ModelT | None = None
+    found: list[tuple[tuple[int, int], Problem]] = []
+    try:
+        model = model_class.model_validate(data)
+    except ValidationError as error:
+        known = sorted(set(_field_names(model_class)))
+        told = [details for details in error.errors(include_url=False) if not _follows_from_others(details)]
+        found += [_translated(details, data, positions, known) for details in told]
+    for finding in check(data) if check else ():
+        where = f"{positions.where(finding.path)}: {field_path(data, finding.path)}"
+        found.append((positions.of(finding.path), Problem(finding.message, where, finding.remedy)))
+    if found or model is None:
+        ordered = dict.fromkeys(problem for _, problem in sorted(found, key=lambda item: item[0]))
+        raise error_class.from_problems(ordered)
+    return model
+
+
+def field_path(data: Any, path: YamlPath) -> str:
+    """A path in words: a list item is called by its id, component or name, else by its place, counted from 1."""
+    words = []
+    for step in path:
+        inside = _child(data, step)
+        label = f".{step}" if isinstance(step, str) else f"[{step + 1}]"
+        if isinstance(step, int) and isinstance(inside, Mapping):
+            named = (inside.get(key) for key in ("id", "component", "name", "load_name"))
+            label = next((f".{name}" for name in named if isinstance(name, str) and name), label)
+        words.append(label)
+        data = inside
+    return "".join(words).removeprefix(".") or "file"
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """The closest known word as a question, or an empty text."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def _follows_from_others(details: Mapping[str, Any]) -> bool:
+    """A list is "too short" for pydantic when its items are refused; only a list that is short by itself is told."""
+    value = details["input"]
+    return details["type"] == "too_short" and isinstance(value, list) and len(value) >= details["ctx"]["min_length"]
+
+
+def _translated(
+    details: Mapping[str, Any], data: Any, positions: Positions, known: list[str]
+) -> tuple[tuple[int, int], Problem]:
+    path: YamlPath = tuple(details["loc"])
+    at_key = details["type"] in {"extra_forbidden", "invalid_key"} or path[-1:] == ("[key]",)
+    if path[-1:] == ("[key]",):
+        path = path[:-1]
+    message, remedy = _worded(details, known)
+    where = f"{positions.where(path, key=at_key)}: {field_path(data, path)}"
+    return positions.of(path, key=at_key), Problem(message, where, remedy)
+
+
+def _worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    name = details["loc"][-1] if details["loc"] else ""
+    if kind == "missing":
+        return f"field '{name}' is missing", f"add a line `{name}: …`"
+    if kind == "extra_forbidden":
+        return f"field '{name}' is not known here", did_you_mean(name, known) or "check the spelling or remove it"
+    if kind in _BOUNDS:
+        template, key = _BOUNDS[kind]
+        return f"{_shown(value)} {template.format(**{key: float(context[key])})}", "correct the number"
+    if kind == "finite_number":
+        return f"{_shown(value)} is not a finite number", "write a number"
+    if kind == "literal_error":
+        allowed = str(context["expected"])
+        words = [word.strip(" '") for word in allowed.replace(" or ", ",").split(",")]
+        return f"{_shown(value)} is not allowed here", did_you_mean(value, words) or f"write {allowed}"
+    if kind == "string_pattern_mismatch":
+        return f"{_shown(value)} has a form that is not allowed", f"it must match {context['pattern']}"
+    if kind in {"too_short", "too_long", "string_too_short", "string_too_long"}:
+        reason = str(details["msg"]).split("should ", 1)[-1]
+        return f"{_shown(value)} should {reason}", "correct the entry"
+    stem = re.sub(r"(_from_\w+|_type|_parsing)$", "", re.sub(r"_(type|parsing)$", "", kind))
+    if stem in _WRONG_TYPE:
+        reason, remedy = _WRONG_TYPE[stem]
+        return f"{_shown(value)} {reason}", remedy
+    text = str(details["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message, _, remedy = text.partition(_SEPARATOR)
+    return message, remedy
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, Mapping):
+        return "a block of fields"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _child(data: Any, step: str | int) -> Any:
+    if isinstance(data, Mapping):
+        return data.get(step)
+    if isinstance(data, list) and isinstance(step, int) and step < len(data):
+        return data[step]
+    return None
+
+
+def _field_names(model_class: type[BaseModel], seen: set[type] | None = None) -> Iterator[str]:
+    seen = set() if seen is None else seen
+    if model_class in seen:
+        return
+    seen.add(model_class)
+    for name, field in model_class.model_fields.items():
+        yield name
+        for inner in _models_in(field.annotation):
+            yield from _field_names(inner, seen)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -1,0 +1,19 @@
+"""The shipped recipe, as a file and as text to break."""
+
+from pathlib import Path
+
+import pytest
+
+from nkloop.recipes import Recipe, load_recipe
+
+SHIPPED = Path(__file__).parents[2] / "recipes" / "ucb-nk.yaml"
+
+
+@pytest.fixture(scope="session")
+def shipped_text() -> str:
+    return SHIPPED.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return load_recipe(SHIPPED)

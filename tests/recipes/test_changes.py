@@ -1,0 +1,114 @@
+"""New revisions by factors, the diff between recipes, and the procedure in words."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nkloop.errors import RecipeError
+from nkloop.quantities import Amount
+from nkloop.recipes import Recipe, apply_factors, diff, load_recipe, save_recipe, sop
+
+SCF, IL2, TPO = "SCF@expansion_i+expansion_ii", "IL-2@differentiation", "TPO@expansion_i"
+
+
+def _apply(recipe: Recipe, factors: dict[str, float]) -> Recipe:
+    return apply_factors(recipe, factors, reason="more cells", source="campaign-1")
+
+
+def test_factors_make_a_proposed_child(recipe: Recipe) -> None:
+    child = _apply(recipe, {SCF: 2.0, IL2: 1 / 3, TPO: 1.0})
+    assert child.revision.number == recipe.revision.number + 1
+    assert child.revision.parent == recipe.revision_id
+    assert (child.revision.status, child.revision.reason) == ("proposed", "more cells")
+    assert child.revision_id != recipe.revision_id
+    assert child.stage("expansion_i").medium.amount_of("SCF") == Amount(50, "ng/mL")
+    assert child.stage("expansion_ii").medium.amount_of("SCF") == Amount(50, "ng/mL")
+    assert child.stage("differentiation").medium.amount_of("SCF") == Amount(20, "ng/mL")
+    assert child.stage("differentiation").medium.amount_of("IL-2") == Amount(333, "IU/mL", substance="IL-2")
+
+
+def test_only_what_changed_cites_the_campaign(recipe: Recipe) -> None:
+    child = _apply(recipe, {SCF: 2.0})
+    cites = [(s.id, i.component) for s in child.stages for i in s.medium.ingredients if i.source == "campaign-1"]
+    assert cites == [("expansion_i", "SCF"), ("expansion_ii", "SCF")]
+    assert "campaign-1" in child.sources
+    assert child.sources.keys() - recipe.sources.keys() == {"campaign-1"}
+
+
+def test_the_same_change_is_the_same_revision_whatever_the_reason(recipe: Recipe) -> None:
+    one = _apply(recipe, {SCF: 2.0})
+    other = apply_factors(recipe, {SCF: 2.0}, reason="other words", source="campaign-1")
+    assert one.revision_id == other.revision_id
+
+
+def test_nothing_to_change_is_no_new_revision(recipe: Recipe) -> None:
+    assert _apply(recipe, {SCF: 1.0, IL2: 1.0004}) is recipe
+    assert _apply(recipe, {}) is recipe
+
+
+@pytest.mark.parametrize(
+    ("factors", "match"),
+    [
+        ({"SCF@expansion_i": 2.0}, r"may not vary 'SCF@expansion_i', it may vary: SCF@.*did you mean"),
+        ({"GBGM@differentiation": 2.0}, r"may not vary 'GBGM@differentiation'"),
+        ({SCF: 4.5}, r"factor 4.5 is outside 0.25 to 4"),
+        ({SCF: 0.2}, r"factor 0.2 is outside 0.25 to 4"),
+        ({SCF: float("nan")}, r"factor nan is outside 0.25 to 4"),
+        ({SCF: -1.0, IL2: 9.0}, r"factor -1 is outside(.|\n)*factor 9 is outside"),
+    ],
+)
+def test_factors_the_recipe_does_not_allow_are_refused(recipe: Recipe, factors: dict[str, float], match: str) -> None:
+    with pytest.raises(RecipeError, match=match):
+        _apply(recipe, factors)
+
+
+def test_an_amount_may_not_leave_its_plausible_range(recipe: Recipe) -> None:
+    child = _apply(recipe, {SCF: 4.0})
+    child = _apply(child, {SCF: 4.0})
+    with pytest.raises(RecipeError, match=r"expansion_i.medium.additives.SCF.amount: 1600 ng/mL of SCF is outside"):
+        _apply(child, {SCF: 4.0})
+
+
+@settings(deadline=None)
+@given(factors=st.dictionaries(st.sampled_from([SCF, IL2, TPO]), st.floats(0.25, 4.0)))
+def test_the_diff_shows_the_factors(recipe: Recipe, factors: dict[str, float]) -> None:
+    rows = diff(recipe, _apply(recipe, factors))
+    shown = {(row.component, row.stage): row.factor for row in rows}
+    for key, factor in factors.items():
+        component, stages = key.split("@")
+        for stage in stages.split("+"):
+            assert shown.get((component, stage), 1.0) == pytest.approx(factor, rel=0.02)
+    assert {row.component for row in rows} <= {key.split("@")[0] for key in factors}
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(factors=st.dictionaries(st.sampled_from([SCF, IL2, TPO]), st.floats(0.25, 4.0)))
+def test_a_revision_reads_back_from_its_file(recipe: Recipe, tmp_path: Path, factors: dict[str, float]) -> None:
+    child = _apply(recipe, factors)
+    save_recipe(child, tmp_path / "child.yaml")
+    again = load_recipe(tmp_path / "child.yaml")
+    assert again == child
+    assert again.revision_id == child.revision_id
+
+
+def test_the_diff_tells_what_came_and_went(recipe: Recipe) -> None:
+    without = recipe.model_copy(update={"stages": recipe.stages[:2]})
+    gone = diff(recipe, without)
+    assert {row.stage for row in gone} == {"differentiation"}
+    assert all(row.after is None and row.factor is None for row in gone)
+    assert len(diff(without, recipe)) == len(gone) == 9
+    assert diff(recipe, recipe) == ()
+
+
+def test_the_procedure_tells_what_a_person_does(recipe: Recipe) -> None:
+    text = sop(recipe)
+    assert "## 1. Expansion I: day 0 to 9" in text
+    assert "| heparin | 25 µg/mL | 2.5 mg | spanholtz-2011 | nobody yet |" in text
+    assert "| GBGM | 90 % v/v | 90 mL |" in text
+    assert "| IL-2 | 1000 IU/mL | 1e5 IU |" in text
+    assert "On day 17.5, 21, 24.5, 28, 31.5: count" in text
+    assert "43 values are unverified" in text
+    assert recipe.revision_id in text
+    assert text.index("| human serum") < text.index("| heparin") < text.index("| GM-CSF") < text.index("| SCF")

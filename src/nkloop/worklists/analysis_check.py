@@ -1,0 +1,251 @@
+"""Second independent check: what Opentrons' own analysis says the robot would do, command by command."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from math import isclose
+from typing import Any, NamedTuple, Protocol
+
+from nkloop.errors import Problem
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.models import CheckResult, Step, Worklist
+
+_ANNOUNCED = re.compile(r"^step (\d+):")
+_VOLUME_TOLERANCE_UL = 0.005
+"""The CSV carries volumes rounded to a hundredth of a µL."""
+
+
+class AnalysisLike(Protocol):
+    """What is needed of an analysis."""
+
+    @property
+    def result(self) -> str:
+        """`ok` when the robot's software accepts the protocol."""
+
+    @property
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """Problems with `message`, `where`, `remedy`."""
+
+    @property
+    def commands(self) -> Sequence[Mapping[str, Any]]:
+        """Commands with `commandType`, `params` and `result`."""
+
+
+class Operation(NamedTuple):
+    """One pipette command in the words of the worklist."""
+
+    kind: str
+    channels: int
+    labware: str
+    well: str
+    volume_ul: float = 0.0
+
+    def __str__(self) -> str:
+        if self.kind == "pick_up":
+            return f"pick up tip {self.labware}:{self.well} ({self.channels} channels)"
+        return f"{self.kind} {self.volume_ul:g} µL at {self.labware} {self.well} ({self.channels} channels)"
+
+
+def check_analysis(
+    worklist: Worklist, analysis: AnalysisLike, catalogue: LabwareLookup, deck: BenchDeck | None = None
+) -> CheckResult:
+    """Compare the commands of the analysis with the worklist, step by step, and the contents both end with."""
+    started = time.perf_counter()
+    problems = list(_refusals(analysis))
+    if not problems:
+        done, problems = read_commands(worklist, analysis.commands)
+        problems += compare_steps(worklist, done)
+        problems += compare_ends(worklist, done, catalogue, deck)
+    return CheckResult.of("opentrons analysis", time.perf_counter() - started, tuple(problems))
+
+
+def _refusals(analysis: AnalysisLike) -> Iterator[Problem]:
+    for error in analysis.errors:
+        yield Problem(str(error.get("message", error)), str(error.get("where", "")), str(error.get("remedy", "")))
+    if analysis.result != "ok" and not analysis.errors:
+        yield Problem(f"the analysis ended with '{analysis.result}'", "protocol", "run the analysis by hand")
+
+
+def planned_operations(step: Step) -> tuple[Operation, ...]:
+    """Pipette commands that carry a step out."""
+    if step.action not in {"transfer", "mix"}:
+        return ()
+    rack, _, tip_well = step.tip.partition(":")
+    picked = (Operation("pick_up", step.channels, rack, tip_well),) if step.tip else ()
+    if step.action == "mix":
+        repeated = _mixed(step, step.labware, step.well, step.volume_ul, step.mix_before + step.mix_after)
+        return picked + repeated
+    return (
+        *picked,
+        *_mixed(step, step.labware, step.well, step.mix_volume_ul, step.mix_before),
+        Operation("aspirate", step.channels, step.labware, step.well, step.volume_ul),
+        Operation("dispense", step.channels, step.to_labware, step.to_well, step.volume_ul),
+        *_mixed(step, step.to_labware, step.to_well, step.mix_volume_ul, step.mix_after),
+    )
+
+
+def _mixed(step: Step, labware: str, well: str, volume: float, times: int) -> tuple[Operation, ...]:
+    both = tuple(Operation(kind, step.channels, labware, well, volume) for kind in ("aspirate", "dispense"))
+    return both * times
+
+
+Done = dict[int, list[Operation]]
+
+
+def read_commands(worklist: Worklist, commands: Sequence[Mapping[str, Any]]) -> tuple[Done, list[Problem]]:
+    """Sort the pipette commands under the step that was announced before them.
+
+    Returns:
+        Operations per announced step number, and what could not be understood.
+    """
+    reader = _Reader(worklist)
+    for command in commands:
+        reader.read(command)
+    return reader.done, reader.problems
+
+
+class _Reader:
+    """Follows labware, modules, pipettes and announcements through a list of commands."""
+
+    def __init__(self, worklist: Worklist) -> None:
+        self.by_slot = {item.slot: item for item in worklist.deck}
+        self.done: Done = {}
+        self.problems: list[Problem] = []
+        self.slots: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        self.channels: dict[str, int] = {}
+        self.last: dict[str, tuple[str, str]] = {}
+        self.step = 0
+
+    def read(self, command: Mapping[str, Any]) -> None:
+        kind, params = str(command.get("commandType", "")), command.get("params", {})
+        result = command.get("result") or {}
+        if kind in {"comment", "waitForResume", "pause"}:
+            self._announce(str(params.get("message", "")))
+        elif kind == "loadModule":
+            self.slots[result["moduleId"]] = params["location"]["slotName"]
+        elif kind == "loadLabware":
+            self._load(params, result)
+        elif kind == "loadPipette":
+            self.channels[result["pipetteId"]] = (
+                8 if "8channel" in params["pipetteName"] or "multi" in params["pipetteName"] else 1
+            )
+        elif kind in _OPERATIONS:
+            self._operate(_OPERATIONS[kind], params)
+
+    def _announce(self, message: str) -> None:
+        match = _ANNOUNCED.match(message)
+        if match is None:
+            return
+        self.step = int(match[1])
+        self.done.setdefault(self.step, [])
+
+    def _load(self, params: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        place = params.get("location", {})
+        if not isinstance(place, dict):
+            return
+        slot = place.get("slotName") or place.get("addressableAreaName")
+        slot = slot or self.slots.get(place.get("moduleId") or place.get("labwareId") or "", "")
+        self.slots[result["labwareId"]] = slot
+        item = self.by_slot.get(slot)
+        if item is None:
+            self.problems.append(
+                Problem(f"the robot loads {params['loadName']} into {slot}, which the worklist leaves empty", slot)
+            )
+        elif params["loadName"] == item.load_name:
+            self.names[result["labwareId"]] = item.nickname
+        elif params["loadName"] != item.adapter:
+            self.problems.append(
+                Problem(f"the robot loads {params['loadName']}, the worklist has {item.load_name}", f"slot {slot}")
+            )
+
+    def _operate(self, kind: str, params: Mapping[str, Any]) -> None:
+        pipette = params["pipetteId"]
+        if "labwareId" in params:
+            self.last[pipette] = (self.names.get(params["labwareId"], params["labwareId"]), params["wellName"])
+        labware, well = self.last.get(pipette, ("", ""))
+        volume = float(params.get("volume", 0.0))
+        done = Operation(kind, self.channels.get(pipette, 1), labware, well, volume)
+        self.done.setdefault(self.step, []).append(done)
+
+
+_OPERATIONS = {
+    "pickUpTip": "pick_up",
+    "aspirate": "aspirate",
+    "aspirateInPlace": "aspirate",
+    "dispense": "dispense",
+    "dispenseInPlace": "dispense",
+}
+
+
+def compare_steps(worklist: Worklist, done: Done) -> Iterator[Problem]:
+    """Steps the robot does not announce, does not know, or carries out differently."""
+    for step in worklist.steps:
+        where = f"step {step.number}"
+        if step.number not in done:
+            yield Problem("the robot never announces this step", where, "use the protocol file of this procedure")
+            continue
+        planned, seen = planned_operations(step), done[step.number]
+        for number, (plan, robot) in enumerate(zip(planned, seen, strict=False)):
+            if not _same(plan, robot):
+                yield Problem(f"the robot would {robot}, planned is {plan} (command {number + 1})", where, _REMEDY)
+                break
+        else:
+            if len(planned) != len(seen):
+                yield Problem(f"the robot makes {len(seen)} pipette moves, planned are {len(planned)}", where, _REMEDY)
+    known = {step.number for step in worklist.steps}
+    for number in done.keys() - known:
+        yield Problem("the robot does something that no step of the worklist asks for", f"step {number}", _REMEDY)
+
+
+_REMEDY = "make the CSV anew from the worklist and use the protocol file of this procedure"
+
+
+def _same(plan: Operation, robot: Operation) -> bool:
+    return plan[:4] == robot[:4] and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
+
+
+def compare_ends(
+    worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: BenchDeck | None = None
+) -> Iterator[Problem]:
+    """Replay the robot's commands through the ledger; end contents must equal those of the worklist."""
+    planned = follow(worklist, catalogue, deck)
+    replayed = _replay(worklist, done, catalogue, deck)
+    told = {(p.where, p.message) for p in planned.violations}
+    yield from (p for p in replayed.violations if (p.where, p.message) not in told)
+    ends = {(nickname, well): contents for nickname, well, contents in replayed.wells()}
+    for nickname, well, contents in planned.wells():
+        other = ends.get((nickname, well))
+        where = f"{nickname} {well}"
+        if other is None or not isclose(contents.volume_ul, other.volume_ul, rel_tol=1e-6, abs_tol=0.1):
+            seen = other.volume_ul if other else 0.0
+            yield Problem(f"the robot leaves {seen:g} µL, the worklist {contents.volume_ul:g} µL", where, _REMEDY)
+            continue
+        for name, amount in contents.amounts.items():
+            if not isclose(amount, other.amounts.get(name, 0.0), rel_tol=2e-3, abs_tol=1e-9):
+                yield Problem(
+                    f"{name}: the robot leaves {other.amounts.get(name, 0.0):.6g}, the worklist {amount:.6g}",
+                    where,
+                    _REMEDY,
+                )
+
+
+def _replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: BenchDeck | None) -> Ledger:
+    ledger = Ledger.of(worklist, catalogue, deck)
+    pauses = {step.number for step in worklist.steps if step.action == "pause"}
+    for number, operations in done.items():
+        ledger.at(f"step {number}")
+        if number in pauses:
+            ledger.drop_all()
+        for operation in operations:
+            if operation.kind == "pick_up":
+                ledger.pick_up(operation.channels, f"{operation.labware}:{operation.well}")
+            elif operation.kind == "aspirate":
+                ledger.aspirate(operation.channels, operation.labware, operation.well, operation.volume_ul)
+            else:
+                ledger.dispense(operation.channels, operation.labware, operation.well, operation.volume_ul)
+    return ledger

@@ -1,0 +1,43 @@
+"""Compares what a recipe asks with what the ledger says comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nkloop.errors import PlanError, Problem
+from nkloop.recipes.models import Ingredient
+from nkloop.worklists.dilution import concentration_problems
+from nkloop.worklists.plans import CompositionRow
+from nkloop.worklists.strength import in_unit
+
+
+def composition_rows(ingredients: Sequence[Ingredient], per_ul: Mapping[str, float]) -> tuple[CompositionRow, ...]:
+    """One row per ingredient in the unit the recipe writes; reached values are the ledger's, not the plan's."""
+    return tuple(_row(ingredient, per_ul.get(ingredient.component, 0.0)) for ingredient in ingredients)
+
+
+def _row(ingredient: Ingredient, reached: float) -> CompositionRow:
+    target = ingredient.amount
+    expected = in_unit(reached, target, ingredient.component)
+    return CompositionRow(
+        component=ingredient.component,
+        target=target.magnitude,
+        expected=expected,
+        unit=target.unit,
+        deviation_percent=100 * (expected / target.magnitude - 1),
+    )
+
+
+def refuse_off_target(where: str, rows: Sequence[CompositionRow], tolerance_percent: float) -> None:
+    """Refuse a plan whose composition is off, naming a tenfold slip as such.
+
+    Raises:
+        PlanError: a component is off target by more than the tolerance.
+    """
+    compared = [(row.component, row.target, row.expected) for row in rows]
+    problems = [
+        Problem(sentence, where, f"check the lot and the dilution of {component}")
+        for component, sentence in concentration_problems(compared, tolerance_percent)
+    ]
+    if problems:
+        raise PlanError.from_problems(problems)

@@ -1,0 +1,437 @@
+"""The contents ledger: what is in every well, on every pipette and in every tip rack, step by step.
+
+Volumes are µL; amounts of components are in the canonical unit of their kind (ng, IU, µL, cells). Violations are
+collected with the number of the step that makes them, so that one pass tells everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nkloop.errors import LabwareError, Problem
+from nkloop.labware.models import LabwareType
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.models import DeckItem, Step, Worklist
+
+SLACK_UL = 1e-6
+"""Rounding slack of volume comparisons."""
+
+
+class LabwareLookup(Protocol):
+    """Anything that gives a labware type for a load name: the catalogue, or a dict in tests."""
+
+    def __getitem__(self, load_name: str, /) -> LabwareType:
+        """Return the type; raises LabwareError or KeyError when it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class WellContents:
+    """What one well holds."""
+
+    volume_ul: float
+    amounts: dict[str, float]
+    """Component to amount in the canonical unit of its kind (ng, IU, µL, cells)."""
+    lots: frozenset[str] = frozenset()
+    """Lots and other identities of which something may be in the well."""
+
+    @property
+    def per_ul(self) -> dict[str, float]:
+        """Concentration of every component; empty for an empty well."""
+        if self.volume_ul <= 0:
+            return {}
+        return {name: amount / self.volume_ul for name, amount in self.amounts.items()}
+
+
+class _Well:
+    __slots__ = ("amounts", "lot", "lots", "volume")
+
+    def __init__(self) -> None:
+        self.volume = 0.0
+        self.amounts: dict[str, float] = {}
+        self.lots: frozenset[str] = frozenset()
+        self.lot: str | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    item: DeckItem
+    type: LabwareType
+    names: frozenset[str]
+    wells: dict[str, _Well] = field(default_factory=dict)
+    used_tips: set[str] = field(default_factory=set)
+    reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+
+
+class _Held:
+    """What one channel's tip holds and has touched."""
+
+    __slots__ = ("amounts", "lots", "touched", "volume")
+
+    def __init__(self) -> None:
+        self.volume = 0.0
+        self.amounts: dict[str, float] = {}
+        self.lots: frozenset[str] = frozenset()
+        self.touched: set[str] = set()
+
+
+@dataclass(slots=True)
+class _Pipette:
+    name: str
+    minimum: float
+    maximum: float
+    tip: str = ""
+    capacity: float = 0.0
+    held: list[_Held] = field(default_factory=list)
+
+
+class Ledger:
+    """Contents of a deck; starts empty, is filled, and follows steps or single pipette commands."""
+
+    def __init__(self, catalogue: LabwareLookup) -> None:
+        """Build an empty ledger that looks labware types up in `catalogue`."""
+        self._catalogue = catalogue
+        self._places: dict[str, _Place] = {}
+        self._pipettes: dict[int, _Pipette] = {}
+        self._where = "deck"
+        self._said: set[tuple[str, str, str]] = set()
+        self.violations: list[Problem] = []
+        self.taken: dict[str, float] = {}
+        """µL drawn out of fillings per lot."""
+        self.tips_used = 0
+
+    @classmethod
+    def of(cls, worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None = None) -> Ledger:
+        """Build the ledger as the deck stands before the first step.
+
+        `deck` gives the pipettes' ranges and says whether they are there; without it the names say the range.
+        """
+        ledger = cls(catalogue)
+        for item in worklist.deck:
+            ledger.place(item)
+        for mount, name in worklist.pipettes.items():
+            ledger._mount_named(mount, name, deck)
+        items = {item.nickname: item for item in worklist.deck}
+        for filling in worklist.fillings:
+            ledger._where = f"filling {filling.labware} {filling.well}"
+            item_ = items.get(filling.labware)
+            if item_ is None:
+                ledger._say(f"'{filling.labware}' is not on the deck", "put it on the deck or correct the name")
+                continue
+            liquid = filling.liquid
+            ledger.fill(item_, filling.well, filling.volume_ul, liquid.per_ul, lot=liquid.lot)
+        return ledger
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def place(self, item: DeckItem) -> None:
+        """Put a labware on the deck; an unknown load name is a violation."""
+        if item.nickname in self._places:
+            self._say(f"nickname '{item.nickname}' is used twice", "give every labware its own nickname")
+            return
+        try:
+            kind = self._catalogue[item.load_name]
+        except (LabwareError, KeyError):
+            self._say(f"labware '{item.load_name}' is not in the catalogue", "use a labware of labware/catalogue.yaml")
+            return
+        self._places[item.nickname] = _Place(item, kind, frozenset(kind.wells))
+
+    def mount(self, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
+        """Put a pipette on the robot."""
+        self._pipettes[channels] = _Pipette(name, minimum_ul, maximum_ul)
+
+    def _mount_named(self, mount: str, name: str, deck: BenchDeck | None) -> None:
+        self._where = f"pipette {mount}"
+        if deck is None:
+            self.mount(8 if "8channel" in name else 1, name, *range_of(name))
+            return
+        spec = next((p for p in deck.pipettes if p.mount == mount and p.load_name == name), None)
+        if spec is None:
+            there = ", ".join(f"{p.load_name} ({p.mount})" for p in deck.pipettes)
+            self._say(f"{name} is not on the {mount} mount of the bench", f"plan with the bench's pipettes: {there}")
+            return
+        self.mount(spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
+
+    def fill(
+        self, item: DeckItem, well: str, volume_ul: float, per_ul: Mapping[str, float], *, lot: str | None = None
+    ) -> None:
+        """Add liquid to a well of a labware (placed if it is not yet there), with its contents per µL."""
+        if item.nickname not in self._places:
+            self.place(item)
+        found = self._well(item.nickname, well)
+        if found is None:
+            return
+        place, target = found
+        for name, concentration in per_ul.items():
+            if concentration:
+                target.amounts[name] = target.amounts.get(name, 0.0) + concentration * volume_ul
+        target.volume += volume_ul
+        target.lot = lot
+        if lot is not None:
+            target.lots |= {lot}
+        self._check_full(place, well, target)
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    def well(self, nickname: str, well: str) -> WellContents:
+        """Contents of a well, empty when nothing was ever in it.
+
+        Raises:
+            LabwareError: the labware is not on the deck, or it has no such well.
+        """
+        place = self._places.get(nickname)
+        if place is None or well not in place.names:
+            raise LabwareError(f"there is no well {well} of '{nickname}' on the deck", remedy="correct the name")
+        return _contents(place.wells.get(well) or _Well())
+
+    def wells(self) -> Iterator[tuple[str, str, WellContents]]:
+        """Every well that holds or held something: nickname, well, contents."""
+        for nickname, place in self._places.items():
+            for name, state in place.wells.items():
+                yield nickname, name, _contents(state)
+
+    def available(self, nickname: str, well: str) -> float:
+        """µL that can be drawn without going below the dead volume."""
+        place = self._places[nickname]
+        return max(0.0, self.well(nickname, well).volume_ul - place.type.dead_volume_ul)
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    def apply(self, step: Step) -> None:
+        """Follow one step, collecting what is wrong with it."""
+        self._where = f"step {step.number}"
+        if step.action == "pause":
+            self.drop_all()
+        if step.action not in {"transfer", "mix"}:
+            return
+        if step.tip:
+            self.pick_up(step.channels, step.tip)
+        if step.action == "mix":
+            self.mix(step.channels, step.labware, step.well, step.volume_ul)
+            return
+        if step.mix_before:
+            self.mix(step.channels, step.labware, step.well, step.mix_volume_ul)
+        self._check_range(step.channels, step.volume_ul)
+        self.aspirate(step.channels, step.labware, step.well, step.volume_ul)
+        self.dispense(step.channels, step.to_labware, step.to_well, step.volume_ul)
+        if step.mix_after:
+            self.mix(step.channels, step.to_labware, step.to_well, step.mix_volume_ul)
+
+    def at(self, where: str) -> None:
+        """Name the place violations of the following commands stand at, when commands are given one by one."""
+        self._where = where
+
+    def pick_up(self, channels: int, tip: str) -> None:
+        """Drop the tips held by the pipette with that many channels and pick up `<rack>:<well>`."""
+        pipette = self._pipette(channels)
+        if pipette is None:
+            return
+        pipette.tip, pipette.held = "", []
+        rack, _, well = tip.partition(":")
+        place = self._places.get(rack)
+        if place is None or place.type.kind != "tip_rack":
+            self._say(f"tip {tip} is absent: no tip rack '{rack}' on the deck", "put the rack on the deck")
+            return
+        names = self._reach(place, well, channels)
+        if names is None:
+            return
+        used = [name for name in names if name in place.used_tips]
+        if used:
+            self._say(f"tip {rack}:{used[0]} was used before", "take a tip that is still in the rack")
+        place.used_tips.update(names)
+        self.tips_used += len(names) - len(used)
+        pipette.tip, pipette.capacity = tip, place.type.working_volume_ul or place.type.well_volume_ul
+        pipette.held = [_Held() for _ in names]
+
+    def drop(self, channels: int) -> None:
+        """Drop the tips of one pipette; nothing happens when it has none."""
+        pipette = self._pipettes.get(channels)
+        if pipette is not None:
+            pipette.tip, pipette.held = "", []
+
+    def drop_all(self) -> None:
+        """Drop the tips of every pipette."""
+        for channels in self._pipettes:
+            self.drop(channels)
+
+    def aspirate(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
+        """Draw `volume_ul` with each channel; drawing below the dead volume or into a used tip is a violation."""
+        ready = self._ready(channels, labware, well, volume_ul)
+        if ready is None:
+            return
+        pipette, place, names = ready
+        for held, name in zip(pipette.held, names, strict=True):
+            source = place.wells.setdefault(name, _Well())
+            self._check_draw(place, name, source, volume_ul)
+            self._check_clean(pipette, held, source, f"{labware} {name}")
+            _draw(source, held, min(volume_ul, source.volume))
+            if source.lot is not None:
+                self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
+
+    def dispense(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
+        """Give `volume_ul` out of each channel's tip; above the working volume is a violation."""
+        ready = self._ready(channels, labware, well, volume_ul)
+        if ready is None:
+            return
+        pipette, place, names = ready
+        for held, name in zip(pipette.held, names, strict=True):
+            target = place.wells.setdefault(name, _Well())
+            _give(held, target, min(volume_ul, held.volume))
+            self._check_full(place, name, target)
+
+    def mix(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
+        """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
+        ready = self._ready(channels, labware, well, volume_ul)
+        if ready is None:
+            return
+        pipette, place, names = ready
+        total = volume_ul * (channels if len(set(names)) == 1 else 1)
+        for held, name in zip(pipette.held, names, strict=True):
+            state = place.wells.setdefault(name, _Well())
+            self._check_draw(place, name, state, total)
+            self._check_clean(pipette, held, state, f"{labware} {name}")
+            held.touched.update(state.amounts)
+
+    # -- rules --------------------------------------------------------------------------------------------------
+
+    def _say(self, message: str, remedy: str) -> None:
+        self.violations.append(Problem(message, self._where, remedy))
+
+    def _say_once(self, rule: str, well: str, message: str, remedy: str) -> None:
+        """Each rule once per step and well: eight channels in a trough break it together."""
+        key = (self._where, rule, well)
+        if key not in self._said:
+            self._said.add(key)
+            self._say(message, remedy)
+
+    def _pipette(self, channels: int) -> _Pipette | None:
+        pipette = self._pipettes.get(channels)
+        if pipette is None:
+            self._say(f"no pipette with {channels} channels is on the robot", "use a pipette of the worklist")
+        return pipette
+
+    def _well(self, nickname: str, well: str) -> tuple[_Place, _Well] | None:
+        place = self._places.get(nickname)
+        if place is None:
+            self._say(f"labware '{nickname}' is not on the deck", "put it on the deck or correct the name")
+            return None
+        if self._reach(place, well, 1) is None:
+            return None
+        return place, place.wells.setdefault(well, _Well())
+
+    def _reach(self, place: _Place, well: str, channels: int) -> tuple[str, ...] | None:
+        key = (well, channels)
+        if key not in place.reached:
+            try:
+                place.reached[key] = place.type.reached(well, channels)
+            except LabwareError as error:
+                self._say(error.problems[0].message, error.problems[0].remedy)
+                return None
+        return place.reached[key]
+
+    def _ready(
+        self, channels: int, labware: str, well: str, volume_ul: float
+    ) -> tuple[_Pipette, _Place, tuple[str, ...]] | None:
+        pipette = self._pipette(channels)
+        place = self._places.get(labware)
+        if place is None:
+            self._say(f"labware '{labware}' is not on the deck", "put it on the deck or correct the name")
+        if pipette is None or place is None:
+            return None
+        names = self._reach(place, well, channels)
+        if names is None:
+            return None
+        if not pipette.tip:
+            self._say(f"{pipette.name} has no tip attached", "pick up a tip first")
+            return None
+        if volume_ul > min(pipette.capacity, pipette.maximum) + SLACK_UL:
+            bound = "tip" if pipette.capacity < pipette.maximum else "pipette"
+            self._say(
+                f"{volume_ul:g} µL is more than the {bound} takes ({min(pipette.capacity, pipette.maximum):g} µL)",
+                "split the volume or take a larger tip",
+            )
+        return pipette, place, names
+
+    def _check_range(self, channels: int, volume_ul: float) -> None:
+        pipette = self._pipettes.get(channels)
+        if pipette is not None and volume_ul < pipette.minimum - SLACK_UL:
+            self._say(
+                f"{volume_ul:g} µL is below the reliable minimum of {pipette.name} ({pipette.minimum:g} µL)",
+                "dilute first and transfer more",
+            )
+
+    def _check_draw(self, place: _Place, name: str, source: _Well, volume_ul: float) -> None:
+        left, dead = source.volume - volume_ul, place.type.dead_volume_ul
+        if left < dead - SLACK_UL:
+            where = f"{place.item.nickname} {name}"
+            self._say_once(
+                "overdraw",
+                where,
+                f"{where} is overdrawn: {volume_ul:g} µL of {source.volume:g} µL leaves "
+                f"{left:g} µL, the dead volume is {dead:g} µL",
+                "fill more or draw less",
+            )
+
+    def _check_full(self, place: _Place, name: str, target: _Well) -> None:
+        working = place.type.working_volume_ul
+        if target.volume > working + SLACK_UL:
+            where = f"{place.item.nickname} {name}"
+            self._say_once(
+                "overfill",
+                where,
+                f"{where} is overfilled: {target.volume:g} µL, its working volume is {working:g} µL",
+                "give less or use a larger well",
+            )
+
+    def _check_clean(self, pipette: _Pipette, held: _Held, source: _Well, where: str) -> None:
+        if not held.touched or not source.amounts or held.touched <= source.amounts.keys():
+            return
+        foreign = ", ".join(sorted(held.touched - source.amounts.keys()))
+        stock = f"stock {source.lot}" if source.lot is not None else "a well that is drawn from"
+        self._say(
+            f"tip {pipette.tip} has touched {foreign} and would contaminate {where} ({stock})", "take a new tip first"
+        )
+        held.touched &= source.amounts.keys()
+
+
+def range_of(pipette: str) -> tuple[float, float]:
+    """Smallest and largest volume of a Flex pipette, by its load name, for worklists checked without a bench."""
+    return (1.0, 50.0) if pipette.endswith("_50") else (5.0, 1000.0)
+
+
+def _contents(state: _Well) -> WellContents:
+    return WellContents(state.volume, dict(state.amounts), state.lots)
+
+
+def _draw(source: _Well, held: _Held, volume: float) -> None:
+    if volume <= 0:
+        return
+    held.touched.update(source.amounts)
+    _move(source.amounts, held.amounts, volume / source.volume)
+    source.volume -= volume
+    held.volume += volume
+    if not source.lots <= held.lots:
+        held.lots |= source.lots
+
+
+def _give(held: _Held, target: _Well, volume: float) -> None:
+    if volume <= 0:
+        return
+    if target.volume > 0:
+        held.touched.update(target.amounts)
+    _move(held.amounts, target.amounts, 1.0 if volume >= held.volume - SLACK_UL else volume / held.volume)
+    target.volume += volume
+    held.volume = max(0.0, held.volume - volume)
+    if not held.lots <= target.lots:
+        target.lots |= held.lots
+
+
+def _move(source: dict[str, float], target: dict[str, float], share: float) -> None:
+    whole = share >= 1.0
+    for name, amount in source.items():
+        moved = amount if whole else amount * share
+        target[name] = target.get(name, 0.0) + moved
+        source[name] = amount - moved
+    if whole:
+        source.clear()

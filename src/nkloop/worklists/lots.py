@@ -1,0 +1,73 @@
+"""Which lots a plan takes: chosen by the inventory, settled by planning again when another lot is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Protocol, TypeVar
+
+from nkloop.errors import PlanError
+from nkloop.frozen import FrozenModel
+from nkloop.inventory.models import Lot
+from nkloop.quantities import Amount
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.models import Worklist
+
+Planned = TypeVar("Planned")
+
+
+class Stocks(Protocol):
+    """What a planner needs of an inventory."""
+
+    def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
+        """Lot of the component with enough volume that is valid to the end of use; raises ShortageError."""
+
+
+class LotUse(FrozenModel):
+    """What a plan puts on the deck of one lot."""
+
+    component: str
+    lot: str
+    volume_ul: float
+    """Volume to put on the deck, dead volume included."""
+    drawn_ul: float
+    """Volume the steps take."""
+
+
+def lot_uses(worklist: Worklist, lots: dict[str, Lot], catalogue: LabwareLookup) -> tuple[LotUse, ...]:
+    """What the worklist takes of each lot, read from its fillings and the ledger."""
+    ledger = follow(worklist, catalogue)
+    uses = []
+    for component, lot in lots.items():
+        on_deck = sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id)
+        if on_deck:
+            drawn = ledger.taken.get(lot.id, 0.0)
+            uses.append(LotUse(component=component, lot=lot.id, volume_ul=on_deck, drawn_ul=drawn))
+    return tuple(uses)
+
+
+def with_lots(
+    components: Iterable[str],
+    stocks: Stocks,
+    use_until: date,
+    plan: Callable[[dict[str, Lot]], tuple[Worklist, Planned]],
+) -> tuple[Worklist, Planned, dict[str, Lot]]:
+    """Plan with the lots that hold enough for the plan; another lot may be stronger, so the plan is made again.
+
+    Raises:
+        ShortageError: no valid lot holds enough.
+        PlanError: no choice of lots settles.
+    """
+    names = tuple(dict.fromkeys(components))
+    lots = {name: stocks.choose(name, Amount(1, "µL"), use_until) for name in names}
+    for _ in range(8):
+        worklist, planned = plan(lots)
+        needs = {
+            name: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for name, lot in lots.items()
+        }
+        chosen = {name: stocks.choose(name, Amount(max(need, 1.0), "µL"), use_until) for name, need in needs.items()}
+        if all(chosen[name].id == lots[name].id for name in names):
+            return worklist, planned, lots
+        lots = chosen
+    raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")

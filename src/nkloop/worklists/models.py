@@ -1,0 +1,175 @@
+"""The worklist: exactly what a robot does, step by step, and what stands in which well before it starts."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nkloop.errors import Problem
+from nkloop.frozen import FrozenModel, content_hash
+
+Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
+Nickname = str
+OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "move_to_reader"]
+
+
+class Liquid(FrozenModel):
+    """A homogeneous liquid: how much of each component one µL holds, in canonical units (`Kind.value`).
+
+    Keys are component names; liquids that are components themselves (base medium, serum, lysis buffer) hold
+    1 µL per µL. Cells are keys like `effector:arm-2/U1`, counted in cells per µL.
+    """
+
+    name: str
+    per_ul: dict[str, float]
+    lot: str | None = None
+    """Lot id when the liquid comes from the inventory; the barcode that is scanned at loading."""
+
+
+class DeckItem(FrozenModel):
+    """A labware on the deck."""
+
+    nickname: Nickname = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    slot: str = Field(pattern=r"^[A-D][1-4]$")
+    load_name: str
+    namespace: str = "opentrons"
+    version: int = 1
+    label: str = ""
+    """What a person reads on the run sheet and on the robot's screen."""
+    module: str | None = None
+    """Opentrons load name of the module under it (`temperatureModuleV2`, `heaterShakerModuleV1`)."""
+    adapter: str | None = None
+    temperature_c: float | None = Field(default=None, ge=4, le=95)
+    """Set point the module holds during the run."""
+    barcode: str | None = None
+    """Identity of a labware that outlives the run (culture plate, assay plate); None for consumables."""
+
+
+class Filling(FrozenModel):
+    """What a well holds when the run starts."""
+
+    labware: Nickname
+    well: str
+    volume_ul: float = Field(gt=0)
+    liquid: Liquid
+
+
+class OperatorTask(FrozenModel):
+    """What a person (or an automated incubator) does while the robot is paused."""
+
+    kind: OperatorTaskKind
+    instruction: str
+    labware: tuple[Nickname, ...] = ()
+    minutes: float = Field(default=0, ge=0)
+    temperature_c: float | None = None
+    force_g: float | None = Field(default=None, ge=0)
+
+
+class Step(FrozenModel):
+    """One numbered step. A transfer aspirates once and dispenses once with each channel."""
+
+    number: int = Field(ge=1)
+    action: Literal["transfer", "mix", "pause", "shake", "delay"]
+    labware: Nickname = ""
+    well: str = ""
+    to_labware: Nickname = ""
+    to_well: str = ""
+    volume_ul: float = Field(default=0, ge=0)
+    """Volume of EACH channel."""
+    channels: Literal[1, 8] = 1
+    tip: str = ""
+    """`<tip rack nickname>:<well>` picks up a new tip (the old one is dropped); empty keeps the tip in use."""
+    mix_before: int = Field(default=0, ge=0, le=20)
+    mix_after: int = Field(default=0, ge=0, le=20)
+    mix_volume_ul: float = Field(default=0, ge=0)
+    flow_factor: float = Field(default=1.0, gt=0, le=2)
+    """Share of the pipette's default flow rate; 0.3 for cells and viscous liquids."""
+    seconds: float = Field(default=0, ge=0)
+    """Length of a shake or delay."""
+    rpm: int = Field(default=0, ge=0, le=3000)
+    comment: str = ""
+    operator: OperatorTask | None = None
+    """Set for pauses."""
+
+    @model_validator(mode="after")
+    def _has_what_its_action_needs(self) -> Self:
+        if self.action == "transfer" and not (self.labware and self.well and self.to_labware and self.to_well):
+            raise ValueError(f"step {self.number}: a transfer needs source and destination")
+        if self.action in {"transfer", "mix"} and not self.volume_ul > 0:
+            raise ValueError(f"step {self.number}: {self.action} of {self.volume_ul:g} µL, must be above 0")
+        if self.action == "pause" and self.operator is None:
+            raise ValueError(f"step {self.number}: a pause needs an operator task")
+        return self
+
+
+class Target(FrozenModel):
+    """What a well shall hold at the end, per component in canonical concentration, and how far off is tolerated."""
+
+    labware: Nickname
+    well: str
+    component: str
+    per_ul: float = Field(ge=0)
+    tolerance_percent: float = Field(default=5.0, gt=0)
+
+
+class Worklist(FrozenModel):
+    """Everything one robot run does. `csv_text` is what the robot gets; the model is what is saved and hashed."""
+
+    name: str
+    procedure: Procedure
+    pipettes: dict[Literal["left", "right"], str]
+    """Opentrons load names; channels are told by the name (`flex_1channel_1000`, `flex_8channel_1000`)."""
+    deck: tuple[DeckItem, ...]
+    fillings: tuple[Filling, ...]
+    steps: tuple[Step, ...] = Field(min_length=1)
+    targets: tuple[Target, ...] = ()
+    recipe_revision: str | None = None
+    seed: int | None = None
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the whole worklist."""
+        return content_hash(self)
+
+    def item(self, nickname: str) -> DeckItem:
+        """Look a deck item up.
+
+        Raises:
+            KeyError: nothing on the deck has this nickname.
+        """
+        return {item.nickname: item for item in self.deck}[nickname]
+
+    @property
+    def n_transfers(self) -> int:
+        """Number of well-to-well transfers, each channel counted."""
+        return sum(step.channels for step in self.steps if step.action == "transfer")
+
+
+class CheckResult(FrozenModel):
+    """What one independent check says of a worklist."""
+
+    check: Literal["ledger", "opentrons analysis", "pylabrobot tracking", "geometry", "schema"]
+    passed: bool
+    seconds: float = Field(ge=0)
+    problems: tuple[dict[str, str], ...] = ()
+    """Each with `message`, `where`, `remedy`."""
+
+    @classmethod
+    def of(cls, check: str, seconds: float, problems: tuple[Problem, ...]) -> CheckResult:
+        """Build from problems; none means passed."""
+        told = tuple({"message": p.message, "where": p.where, "remedy": p.remedy} for p in problems)
+        return cls.model_validate({"check": check, "passed": not told, "seconds": seconds, "problems": told})
+
+
+class Verdict(FrozenModel):
+    """The independent checks of one worklist together."""
+
+    worklist: str
+    worklist_hash: str
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when at least one check ran and all passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)

@@ -1,0 +1,192 @@
+"""What the planners are asked and what they answer."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import Field
+
+from nkloop.assays.models import PlateLayout
+from nkloop.feedback.models import Arm
+from nkloop.frozen import FrozenModel
+from nkloop.recipes.models import Recipe
+from nkloop.worklists.lots import LotUse
+from nkloop.worklists.models import Worklist
+
+
+class CompositionRow(FrozenModel):
+    """One component of one prepared liquid: what the recipe asks and what the ledger says comes out."""
+
+    component: str
+    target: float
+    expected: float
+    unit: str
+    deviation_percent: float
+
+
+class MediumSource(FrozenModel):
+    """A prepared medium standing in a labware that outlives its run."""
+
+    barcode: str
+    load_name: str
+    well: str
+    per_ul: dict[str, float]
+    """Component to canonical concentration."""
+    volume_ul: float = Field(gt=0)
+    """What stands there, dead volume included."""
+
+
+class MediumPlan(FrozenModel):
+    """A medium batch: the robot's work and what it gives."""
+
+    worklist: Worklist
+    composition: tuple[CompositionRow, ...]
+    lots: tuple[LotUse, ...]
+    warnings: tuple[str, ...] = ()
+    source: MediumSource
+    """The medium as a source for dosing."""
+
+
+class CulturePosition(FrozenModel):
+    """Which arm and donor a culture well belongs to."""
+
+    arm: str
+    donor: str
+    well: str
+
+
+class WellFeeding(CulturePosition):
+    """One culture well at one feeding event. Removal comes first; 0 leaves a step out."""
+
+    present_ul: float = Field(default=0, ge=0)
+    """What stands in the well."""
+    present_per_ul: dict[str, float] = Field(default_factory=dict)
+    """What is known of its contents, per µL; cells are settled but counted as if suspended."""
+    remove_ul: float = Field(default=0, ge=0)
+    mixed: bool = False
+    """Remove suspended cells with the medium (a split) instead of settled supernatant."""
+    add_ul: float = Field(default=0, ge=0)
+    seed_ul: float = Field(default=0, ge=0)
+    """Volume of the donor's cell suspension to seed."""
+
+
+class DonorTube(FrozenModel):
+    """CD34+ cells of one cord unit, in one tube."""
+
+    donor: str
+    cells_per_ul: float = Field(gt=0)
+
+
+class DosingRequest(FrozenModel):
+    """One feeding event of one culture plate."""
+
+    name: str
+    recipe: Recipe
+    stage_id: str
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    plate_barcode: str
+    plate_load_name: str = "corning_24_wellplate_3.4ml_flat"
+    wells: tuple[WellFeeding, ...] = Field(min_length=1)
+    base: MediumSource
+    components: tuple[str, ...] = ()
+    """Components the arms add; empty means those the recipe's loop varies in this stage."""
+    donors: tuple[DonorTube, ...] = ()
+    """Needed when a well is seeded."""
+    use_until: date
+    seed: int | None = None
+    """Seed of the positions, kept with the worklist."""
+
+
+class ArmComposition(FrozenModel):
+    """The complete medium of one arm."""
+
+    arm: str
+    well: str
+    volume_ul: float
+    rows: tuple[CompositionRow, ...]
+
+
+class WellState(FrozenModel):
+    """What a well holds after the run, as planned."""
+
+    well: str
+    volume_ul: float
+    per_ul: dict[str, float]
+
+
+class DosingPlan(FrozenModel):
+    """A feeding event: the robot's work and what it gives."""
+
+    worklist: Worklist
+    arms: tuple[ArmComposition, ...]
+    after: tuple[WellState, ...]
+    """Culture wells after the event."""
+    base_left_ul: float
+    """Base medium that stays in its vessel."""
+    lots: tuple[LotUse, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class EffectorTube(FrozenModel):
+    """Effector cells of one sample as they come to the deck."""
+
+    sample: str
+    """Name as in the layout, for example `arm-2/U1`."""
+    lot: str
+    """Identity scanned at loading: `harvest:<barcode>:<well>` or `reference:<name>`."""
+    cells_per_ul: float = Field(gt=0)
+    """All cells, viable or not: nominal E:T counts them all."""
+    available_ul: float | None = Field(default=None, gt=0)
+    """Volume at hand; None when as much as needed can be given."""
+
+
+class CytotoxicityRequest(FrozenModel):
+    """One killing-assay plate."""
+
+    name: str
+    layout: PlateLayout
+    effectors: tuple[EffectorTube, ...]
+    """One for every sample of the layout and for its reference."""
+    targets_per_ul: float = Field(gt=0)
+    """Density of the target suspension that comes to the deck."""
+    plate_load_name: str = "nkloop_costar3799_96_wellplate_330ul_round"
+    detection_barcode: str
+    """Barcode of the plate that is read."""
+    assay_medium: str = "assay medium"
+    """Component names of the bench liquids in the lot list."""
+    lysis_buffer: str = "LDH lysis buffer 10x"
+    substrate: str = "LDH substrate"
+    stop_solution: str = "LDH stop solution"
+    use_until: date
+    effector_ul: float = Field(default=100, gt=0)
+    target_ul: float = Field(default=100, gt=0)
+    lysis_ul: float = Field(default=20, gt=0)
+    """10x lysis buffer per well: 10 µL per 100 µL (Promega FAQ fq0006)."""
+    supernatant_ul: float = Field(default=50, gt=0)
+    substrate_ul: float = Field(default=50, gt=0)
+    stop_ul: float = Field(default=50, gt=0)
+
+
+class EffectorNeed(FrozenModel):
+    """What a plate takes of one sample."""
+
+    sample: str
+    volume_ul: float
+    """Volume to put on the deck, dead volume included."""
+    cells: float
+    """Cells in that volume."""
+
+
+class CytotoxicityPlan(FrozenModel):
+    """One killing-assay plate: the robot's work and what it needs."""
+
+    worklist: Worklist
+    effectors: tuple[EffectorNeed, ...]
+    targets_ul: float
+    """Target suspension to put on the deck."""
+    dispense_order: tuple[str, ...]
+    """Wells in the order targets are added; contact starts then."""
+    tips: dict[str, int]
+    """Tips used per rack type."""
+    lots: tuple[LotUse, ...]
+    warnings: tuple[str, ...] = ()

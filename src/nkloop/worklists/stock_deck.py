@@ -1,0 +1,115 @@
+"""Stocks on the cold block, their intermediate dilutions, and adding them by chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nkloop.errors import PlanError
+from nkloop.worklists.builder import Spot, Supply, WorklistBuilder
+from nkloop.worklists.dilution import Chain
+from nkloop.worklists.models import Liquid
+
+BASE_TROUGH = "nest_1_reservoir_195ml"
+COLD_BLOCK = "opentrons_24_aluminumblock_nest_1.5ml_snapcap"
+COLD_MODULE = "temperatureModuleV2"
+BULK_TUBES = "opentrons_6_tuberack_nest_50ml_conical"
+COLD_C = 4.0
+_MIX_TIP_UL = 1000.0
+
+
+@dataclass(slots=True)
+class _Stock:
+    chain: Chain
+    supply: Supply
+    tubes: list[Spot] = field(default_factory=list)
+
+
+class StockDeck:
+    """Places each stock (cold block, or 50 mL tubes when it is too much) and the tubes of its dilutions."""
+
+    TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
+
+    def __init__(self, builder: WorklistBuilder, base: str) -> None:
+        """Start without any labware; racks come when the first stock needs them."""
+        self.builder = builder
+        self.base = base
+        self._stocks: dict[str, _Stock] = {}
+        self._free: dict[str, list[str]] = {}
+
+    def add(self, liquid: Liquid, chain: Chain) -> None:
+        """Put a stock on the deck and reserve the tubes of its chain.
+
+        Raises:
+            PlanError: a rack is full.
+        """
+        cold = self.builder.type_of(COLD_BLOCK)
+        small = chain.stock_ul + cold.dead_volume_ul <= cold.working_volume_ul
+        if small:
+            supply = self.builder.supply("stocks", (self._well("stocks"),), liquid)
+        else:
+            kind = self.builder.type_of(BULK_TUBES)
+            number = 1 + int(chain.stock_ul // (kind.working_volume_ul - kind.dead_volume_ul - 1000))
+            supply = self.builder.supply("bulk", tuple(self._well("bulk") for _ in range(number)), liquid)
+        tubes = [("dilutions", self._well("dilutions")) for _ in chain.dilutions]
+        self._stocks[chain.component] = _Stock(chain, supply, tubes)
+
+    def _well(self, rack: str) -> str:
+        if rack not in self._free:
+            self._free[rack] = list(self._rack(rack))
+        if not self._free[rack]:
+            raise PlanError(
+                f"the rack '{rack}' is full", where=self.builder.name, remedy="plan a smaller run or fewer components"
+            )
+        return self._free[rack].pop(0)
+
+    def _rack(self, rack: str) -> Sequence[str]:
+        if rack == "stocks":
+            kind = self.builder.place(
+                "stocks", COLD_BLOCK, "Stocks, kept cold", module=COLD_MODULE, temperature_c=COLD_C
+            )
+        elif rack == "bulk":
+            kind = self.builder.place("bulk", BULK_TUBES, "Serum and additives (50 mL tubes)")
+        else:
+            kind = self.builder.place("dilutions", self.TUBES, "Intermediate dilutions (empty tubes)")
+        return kind.wells
+
+    def prepare(self, diluent: Spot | Supply) -> None:
+        """Carrier into all dilution tubes with the tip in use, then stock by stock down each chain."""
+        first = True
+        for stock in self._stocks.values():
+            for tube, dilution in zip(stock.tubes, stock.chain.dilutions, strict=True):
+                self.builder.transfer(
+                    diluent,
+                    tube,
+                    dilution.diluent_ul,
+                    fresh=first,
+                    tip_ul=_MIX_TIP_UL,
+                    comment=f"diluent for {stock.chain.component}",
+                )
+                first = False
+        for stock in self._stocks.values():
+            self._dilute(stock)
+
+    def _dilute(self, stock: _Stock) -> None:
+        previous: Spot | Supply = stock.supply
+        for tube, dilution in zip(stock.tubes, stock.chain.dilutions, strict=True):
+            text = f"{stock.chain.component}: dilute 1:{dilution.factor:g}"
+            self.builder.transfer(previous, tube, dilution.take_ul, each_fresh=True, mix_after=3, comment=text)
+            self.builder.mix(tube, 10, comment=f"{text}, mix")
+            previous = tube
+
+    def give(self, component: str) -> tuple[Spot | Supply, tuple[float, ...]]:
+        """Where a component is drawn from and the volume for each destination."""
+        stock = self._stocks[component]
+        return (stock.tubes[-1] if stock.tubes else stock.supply), stock.chain.volumes_ul
+
+
+def add_by_chain(
+    builder: WorklistBuilder, stocks: StockDeck, component: str, targets: Sequence[Spot], text: str
+) -> None:
+    """Transfer a component into its destinations, with a new tip each time a tip has touched a destination."""
+    source, volumes = stocks.give(component)
+    for target, volume in zip(targets, volumes, strict=True):
+        if volume > 0:
+            builder.transfer(source, target, volume, each_fresh=True, mix_after=2, comment=text)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from nkloop.assays.layout import lay_out
+from nkloop.assays.models import EffectorSample
+from nkloop.errors import PlanError, ShortageError
+from nkloop.worklists.cytotoxicity import plan_cytotoxicity
+from nkloop.worklists.ledger_check import check_ledger, follow
+from nkloop.worklists.plans import CytotoxicityRequest, EffectorTube
+
+USE_UNTIL = date(2026, 12, 1)
+
+
+@pytest.fixture
+def request_of(layout_of):
+    def make(layout=None, *, density=1500.0, targets=400.0, available=None, **more):
+        layout = layout or layout_of()
+        tubes = tuple(
+            EffectorTube(sample=one.name, lot=f"harvest:P-1:{n}", cells_per_ul=density, available_ul=available)
+            for n, one in enumerate([*layout.samples, *([layout.reference] if layout.reference else [])])
+        )
+        fields = {
+            "name": "killing",
+            "layout": layout,
+            "effectors": tubes,
+            "targets_per_ul": targets,
+            "detection_barcode": "READ-1",
+            "use_until": USE_UNTIL,
+        }
+        return CytotoxicityRequest(**{**fields, **more})
+
+    return make
+
+
+@pytest.fixture
+def plan(stocks, deck, catalogue):
+    return lambda request, bench=deck: plan_cytotoxicity(request, stocks, bench, catalogue)
+
+
+def before_lysis(worklist, catalogue):
+    """The assay plate when the first incubation starts."""
+    pause = next(step.number for step in worklist.steps if step.action == "pause")
+    return follow(worklist.model_copy(update={"steps": worklist.steps[: pause - 1]}), catalogue)
+
+
+def test_every_well_gets_what_its_role_asks_for(plan, request_of, layout_of, catalogue, deck):
+    layout = layout_of()
+    planned = plan(request_of(layout))
+    ledger = before_lysis(planned.worklist, catalogue)
+    for well in layout.wells:
+        held = ledger.well("assay", well.well)
+        effectors = sum(v for k, v in held.amounts.items() if k.startswith("effector:"))
+        targets = held.amounts.get("target:K562", 0.0)
+        assert held.volume_ul == pytest.approx(0 if well.role == "empty" else 200), well
+        has_targets = well.role in {"experimental", "reference_effector", "spontaneous", "maximum"}
+        assert targets == pytest.approx(1e4 if has_targets else 0, rel=0.01), well
+        ratio = well.nominal_ratio or 0
+        assert effectors == pytest.approx(ratio * 1e4, rel=0.01), well
+        if ratio:
+            assert held.amounts[f"effector:{well.sample}"] == pytest.approx(effectors)
+    assert check_ledger(planned.worklist, catalogue, deck).passed
+
+
+def test_lysis_goes_to_maximum_and_volume_correction_only(plan, request_of, layout_of, catalogue):
+    layout = layout_of()
+    ledger = follow(plan(request_of(layout)).worklist, catalogue)
+    for well in layout.wells:
+        lysis = ledger.well("assay", well.well).amounts.get("LDH lysis buffer 10x", 0.0)
+        expected = 20 * (170 / 220) if well.role in {"maximum", "volume_correction"} else 0
+        assert lysis == pytest.approx(expected), well
+
+
+def test_the_detection_plate_holds_supernatant_substrate_and_stop(plan, request_of, layout_of, catalogue):
+    layout = layout_of()
+    ledger = follow(plan(request_of(layout)).worklist, catalogue)
+    for well in layout.wells:
+        if well.role not in {"medium_ring", "empty"}:
+            held = ledger.well("detection", well.well)
+            assert held.volume_ul == pytest.approx(150)
+            assert held.amounts["LDH substrate"] == pytest.approx(50)
+            assert held.amounts["LDH stop solution"] == pytest.approx(50)
+
+
+def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
+    tasks = [step.operator for step in plan(request_of()).worklist.steps if step.action == "pause"]
+    told = [(task.kind, task.minutes, task.temperature_c, task.force_g, task.labware) for task in tasks]
+    assert told == [
+        ("incubate", 195, 37, None, ("assay",)),
+        ("incubate", 45, 37, None, ("assay",)),
+        ("centrifuge", 4, None, 250, ("assay",)),
+        ("incubate", 30, 22, None, ("detection",)),
+    ]
+
+
+def test_cells_are_mixed_before_every_draw(plan, request_of):
+    steps = plan(request_of()).worklist.steps
+    effectors = [s for s in steps if s.labware == "dilutions" and s.to_labware == "assay"]
+    targets = [s for s in steps if s.labware == "cells" and s.to_labware == "assay"]
+    assert len(effectors) == 39
+    assert len(targets) == 29
+    assert all(step.mix_before == 3 and step.mix_volume_ul > 0 and step.flow_factor == 0.4 for step in effectors)
+    assert all(step.mix_before == 3 and step.mix_volume_ul > 0 for step in targets)
+
+
+def test_effectors_go_from_low_to_high_with_one_tip_per_sample(plan, request_of, layout_of):
+    steps = plan(request_of(layout_of(samples=2, replicates=1))).worklist.steps
+    for name in ("arm-1/U1", "arm-2/U1", "reference"):
+        mine = [step for step in steps if step.comment.startswith(f"{name} at E:T")]
+        ratios = [float(step.comment.split("E:T ")[1].split(" ")[0]) for step in mine]
+        assert ratios == sorted(ratios)
+        assert not any(step.tip for step in mine)
+
+
+def test_targets_take_a_new_tip_for_every_well_with_effectors(plan, request_of):
+    planned = plan(request_of())
+    steps = [s for s in planned.worklist.steps if s.comment.startswith("targets into")]
+    with_effectors = [step for step in steps if step.to_well in planned.dispense_order]
+    assert all(step.tip for step in with_effectors)
+    assert len({step.tip for step in with_effectors}) == len(with_effectors) == 21
+    assert [step.to_well for step in with_effectors] == list(planned.dispense_order)
+    columns = [int(well[1:]) for well in planned.dispense_order]
+    assert columns == sorted(columns)
+
+
+def test_eight_channels_work_where_whole_columns_are_alike(plan, request_of):
+    steps = plan(request_of()).worklist.steps
+    wide = {step.comment.split(" of ")[0].split(" into ")[0] for step in steps if step.channels == 8}
+    assert wide == {"medium", "substrate", "supernatant", "stop solution"}
+
+
+def test_cells_needed_per_sample_are_told(plan, request_of):
+    planned = plan(request_of())
+    needed = {need.sample: need for need in planned.effectors}
+    assert set(needed) == {"arm-1/U1", "reference"}
+    # 3 replicates x 2 roles x 1e4 targets x sum of ratios, plus what stays behind
+    least = 3 * 2 * 1e4 * (10 + 5 + 2.5 + 1.25 + 0.625 + 0.3125)
+    assert least < needed["arm-1/U1"].cells < 1.5 * least
+    assert needed["arm-1/U1"].cells == pytest.approx(1500 * needed["arm-1/U1"].volume_ul)
+
+
+def test_targets_at_the_right_density_are_not_diluted(plan, request_of):
+    diluted, direct = plan(request_of()), plan(request_of(targets=100.0))
+    assert any("dilute to 100 cells/µL" in step.comment for step in diluted.worklist.steps)
+    assert not any("dilute to" in step.comment for step in direct.worklist.steps)
+    assert direct.targets_ul == pytest.approx(29 * 100 * 1.1 + 200)
+    assert diluted.targets_ul < direct.targets_ul / 3
+
+
+def test_effectors_at_exactly_the_highest_density_need_no_medium(plan, request_of, catalogue, deck):
+    planned = plan(request_of(density=1000.0))
+    assert not any(
+        step.to_labware == "dilutions" and step.to_well == "A1" and step.labware == "reagents"
+        for step in planned.worklist.steps
+    )
+    assert check_ledger(planned.worklist, catalogue, deck).passed
+
+
+def test_lots_tips_and_barcodes(plan, request_of):
+    planned = plan(request_of())
+    assert {use.component for use in planned.lots} == {
+        "assay medium",
+        "LDH lysis buffer 10x",
+        "LDH substrate",
+        "LDH stop solution",
+    }
+    assert sum(planned.tips.values()) == sum(step.channels for step in planned.worklist.steps if step.tip)
+    assert planned.worklist.item("assay").barcode == "ASSAY-1"
+    assert planned.worklist.item("detection").barcode == "READ-1"
+    lots = {filling.liquid.lot for filling in planned.worklist.fillings}
+    assert {"harvest:P-1:0", "harvest:P-1:1", "line:K562"} <= lots
+
+
+@pytest.mark.parametrize("edge", ["ring", "all"])
+@pytest.mark.parametrize(("number", "replicates"), [(1, 3), (2, 1), (3, 1)])
+@pytest.mark.parametrize("reference", [True, False])
+def test_any_layout_of_the_assays_room_can_be_planned(
+    plan, request_of, catalogue, deck, edge, number, replicates, reference
+):
+    def sample(name):
+        return EffectorSample(name=name, arm=name, donor="U1", viability_percent=90, purity_percent=80)
+
+    layouts = lay_out(
+        [sample(f"arm-{n}/U1") for n in range(number)],
+        reference=sample("reference") if reference else None,
+        method="ldh",
+        target_line="K562",
+        barcodes=[f"B{n}" for n in range(number)],
+        replicates=replicates,
+        effector_replicates=replicates,
+        edge=edge,
+        seed=2,
+    )
+    for layout in layouts:
+        planned = plan(request_of(layout))
+        assert check_ledger(planned.worklist, catalogue, deck).passed
+        slots = [item.slot for item in planned.worklist.deck]
+        assert len(slots) == len(set(slots)) <= 9
+
+
+def test_a_long_dispense_is_warned_of(plan, request_of, layout_of):
+    assert plan(request_of()).warnings == ()
+    short = layout_of().model_copy(update={"contact_minutes": 120.0})
+    assert "of the contact time (limit 5 %)" in plan(request_of(short)).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"effectors": ()}, "no tube of effector sample 'arm-1/U1'"),
+        ({"density": 500.0}, "arm-1/U1 has 500 cells/µL, E:T 10 needs 1000 cells/µL"),
+        ({"targets": 50.0}, "K562 at 50 cells/µL is too thin for 100 cells/µL"),
+        ({"available": 300.0}, r"arm-1/U1 needs 954 µL \(1.43e\+06 cells\), there are 300 µL \(4.5e\+05 cells\)"),
+        ({"plate_load_name": "nothing"}, "labware 'nothing' is not in the catalogue"),
+        ({"target_ul": 190.0}, "the plan breaks a rule: assay .* is overfilled: 290 µL"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_with_the_remedy(plan, request_of, more, message):
+    with pytest.raises(PlanError, match=message) as caught:
+        plan(request_of(**more))
+    assert all(problem.remedy for problem in caught.value.problems)
+
+
+def test_contact_shorter_than_lysis_is_refused(plan, request_of, layout_of):
+    with pytest.raises(PlanError, match="contact of 40 min is not longer than the 45 min of lysis"):
+        plan(request_of(layout_of().model_copy(update={"contact_minutes": 40.0})))
+
+
+def test_a_missing_bench_liquid_is_a_shortage(request_of, stocks_of, lots, deck, catalogue):
+    short = stocks_of([lot for lot in lots if lot.component != "LDH substrate"])
+    with pytest.raises(ShortageError, match="no lot of LDH substrate"):
+        plan_cytotoxicity(request_of(), short, deck, catalogue)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nkloop.errors import PlanError
+from nkloop.worklists.dilution import concentration_problems, plan_chain
+
+LIMITS = {"minimum_ul": 5.0, "tube_ul": 1400.0, "dead_ul": 30.0}
+STOCK = 100.0
+"""100 µg/mL in ng/µL."""
+ML_100 = 100_000.0
+
+
+@pytest.mark.parametrize(
+    ("per_ml_pg", "factors", "volume"),
+    [(25_000, [], 25.0), (250, [100], 25.0), (50, [100], 5.0), (10, [100, 100], 100.0)],
+)
+def test_the_published_low_doses_in_100_ml(per_ml_pg, factors, volume):
+    amount = per_ml_pg * 1e-6 * ML_100
+    chain = plan_chain("x", STOCK, [amount], **LIMITS)
+    assert [step.factor for step in chain.dilutions] == factors
+    assert chain.volumes_ul == pytest.approx((volume,))
+    assert chain.per_ul * sum(chain.volumes_ul) == pytest.approx(amount)
+
+
+def test_one_dilution_serves_many_destinations():
+    amounts = [12.5, 50.0, 200.0, 0.0]
+    chain = plan_chain("SCF", STOCK, amounts, **LIMITS)
+    assert len(chain.dilutions) == 1
+    assert [volume * chain.per_ul for volume in chain.volumes_ul] == pytest.approx(amounts, rel=2e-3)
+    assert chain.dilutions[0].total_ul >= sum(chain.volumes_ul) + LIMITS["dead_ul"]
+
+
+def test_nothing_wanted_needs_nothing():
+    chain = plan_chain("SCF", STOCK, [0.0, 0.0], **LIMITS)
+    assert chain.volumes_ul == (0.0, 0.0)
+    assert chain.stock_ul == 0
+
+
+def test_doses_too_far_apart_for_one_tube_are_refused_with_the_remedy():
+    with pytest.raises(PlanError, match=r"no dilution of SCF .* Remedy: use a stock of another concentration"):
+        plan_chain("SCF", STOCK, [0.01, 100.0], **{**LIMITS, "tube_ul": 500.0}, limits_ul=[1000, 10])
+
+
+def test_a_destination_takes_no_more_than_its_limit():
+    wide = plan_chain("SCF", STOCK, [3.0, 60.0], **LIMITS)
+    narrow = plan_chain("SCF", STOCK, [3.0, 60.0], **LIMITS, limits_ul=[100, 200])
+    assert sum(narrow.volumes_ul) <= sum(wide.volumes_ul)
+    assert narrow.volumes_ul[1] <= 200
+
+
+@given(
+    stock=st.floats(min_value=1, max_value=1000),
+    amounts=st.lists(st.floats(min_value=1e-3, max_value=1e4), min_size=1, max_size=8),
+)
+def test_a_chain_gives_what_is_wanted_with_volumes_a_pipette_can_do(stock, amounts):
+    try:
+        chain = plan_chain("x", stock, amounts, **LIMITS)
+    except PlanError:
+        assume(False)
+        return
+    for amount, volume in zip(amounts, chain.volumes_ul, strict=True):
+        assert volume >= 5 - 1e-9
+        assert volume * chain.per_ul == pytest.approx(amount, rel=3e-3)
+    previous = None
+    for step in chain.dilutions:
+        assert step.take_ul >= 5
+        assert step.diluent_ul >= 5
+        assert step.total_ul <= 1400 + 1e-6
+        if previous is not None:
+            assert step.take_ul + 30 <= previous.total_ul
+        previous = step
+    if previous is not None:
+        assert sum(chain.volumes_ul) + 30 <= previous.total_ul + 1e-6
+
+
+def test_fewest_steps_come_before_least_stock():
+    direct = plan_chain("x", STOCK, [500.0], **LIMITS)
+    assert direct.dilutions == ()
+    assert direct.stock_ul == pytest.approx(5)
+
+
+def test_a_tenfold_slip_is_named_as_such():
+    rows = [("a", 10.0, 100.0), ("b", 10.0, 1.0), ("c", 10.0, 12.0), ("d", 10.0, 10.2), ("e", 10.0, 0.0)]
+    told = dict(concentration_problems(rows, 5.0))
+    assert "factor of 10: a dilution step or a unit" in told["a"]
+    assert "factor of 10" in told["b"]
+    assert told["c"] == "c is +20.0 % off target (allowed ± 5 %)"
+    assert "d" not in told
+    assert told["e"] == "e is absent"

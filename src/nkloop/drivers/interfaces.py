@@ -1,0 +1,169 @@
+"""What a bench is made of, whatever drives it: liquid handler, plate reader, cell counter, operator, clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from nkloop.assays.measurements import CellCount, Reading, ReadRequest
+from nkloop.frozen import FrozenModel
+from nkloop.worklists.models import OperatorTask, Worklist
+
+RunStatus = Literal[
+    "idle",
+    "running",
+    "paused",
+    "blocked-by-open-door",
+    "stop-requested",
+    "finishing",
+    "awaiting-recovery",
+    "awaiting-recovery-paused",
+    "awaiting-recovery-blocked-by-open-door",
+    "stopped",
+    "failed",
+    "succeeded",
+]
+ENDED: frozenset[str] = frozenset({"stopped", "failed", "succeeded"})
+
+
+_ANNOUNCED = re.compile(r"^step (\d+):")
+
+
+def announced_step(message: object) -> int | None:
+    """Number of the worklist step that a comment or pause message `step <n>: ...` announces, or None."""
+    match = _ANNOUNCED.match(str(message or ""))
+    return int(match[1]) if match else None
+
+
+class Finding(FrozenModel):
+    """One line of a preflight: what was looked at, what was found, whether it may run."""
+
+    subject: str
+    found: str
+    ok: bool
+    remedy: str = ""
+
+
+class DeviceState(FrozenModel):
+    """What a liquid handler says of one run."""
+
+    status: RunStatus
+    pause_message: str | None = None
+    """Message of the pause the run waits at, when it is paused by the protocol."""
+    errors: tuple[str, ...] = ()
+
+
+class DeviceCommand(FrozenModel):
+    """One command a liquid handler executed, in the shape Opentrons uses."""
+
+    id: str
+    command_type: str
+    status: Literal["queued", "running", "succeeded", "failed"]
+    params: dict[str, Any]
+    started_at: str | None = None
+    completed_at: str | None = None
+    error: str | None = None
+
+
+class LiquidHandler(Protocol):
+    """Executes worklists. `prepare` moves nothing; only `play` moves liquid, and neither repeats itself."""
+
+    name: str
+    poll_seconds: float
+    """Shortest pause between two looks at a run."""
+
+    async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
+        """Read-only look at the device: pipettes, modules, deck, door, emergency stop, other runs."""
+
+    async def prepare(self, worklist: Worklist) -> str:
+        """Upload what the run needs, have the device analyse it, create the run; return the device's run id.
+
+        Raises:
+            DeviceError: the device refused the protocol or its analysis failed.
+        """
+
+    async def state(self, run_id: str) -> DeviceState:
+        """Status of the run."""
+
+    async def play(self, run_id: str) -> None:
+        """Start or resume. Asks for the status first; does nothing to a run that is already running."""
+
+    async def stop(self, run_id: str) -> None:
+        """Stop the run and leave the device safe."""
+
+    async def commands(self, run_id: str) -> tuple[DeviceCommand, ...]:
+        """All commands, paged; to be called once, after the run ended."""
+
+    async def close(self) -> None:
+        """Release the connection."""
+
+
+class PlateReader(Protocol):
+    """Reads plates."""
+
+    name: str
+
+    async def read(self, request: ReadRequest) -> Reading:
+        """Measure the plate that lies in the reader.
+
+        Raises:
+            DeviceError: no plate, wrong plate, mode or wavelength not available.
+        """
+
+    async def close(self) -> None:
+        """Release the device."""
+
+
+class CellCounter(Protocol):
+    """Counts cells and their phenotype."""
+
+    name: str
+
+    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
+        """Sample and measure the wells named, in the order named."""
+
+
+class OperatorRequest(FrozenModel):
+    """A question or instruction to a person."""
+
+    title: str
+    task: OperatorTask
+    worklist: Worklist | None = None
+    """Set when the deck is to be loaded: slots, labels, lots and volumes to put there."""
+    barcodes: dict[str, str] = Field(default_factory=dict)
+    """Nickname of each labware concerned to the barcode it must carry."""
+    run_id: str | None = None
+
+
+class OperatorAnswer(FrozenModel):
+    """Who confirmed it and when."""
+
+    confirmed_by: str = Field(min_length=1)
+    at: datetime
+    note: str = ""
+
+
+class Operator(Protocol):
+    """Does what no device does. Returns when it is done."""
+
+    name: str
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        """Carry the task out and confirm it.
+
+        Raises:
+            OperatorRefusedError: the person declined or confirmed something else.
+        """
+
+
+class Clock(Protocol):
+    """Time of the bench; a virtual bench runs it faster."""
+
+    async def now(self) -> datetime:
+        """Current time of the bench, UTC."""
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Return when the bench's time has reached `when`."""

@@ -1,0 +1,140 @@
+"""People as devices: a Prefect run that pauses until somebody has done what is asked and says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.errors import OperatorRefusedError
+from nkloop.frozen import content_hash
+from nkloop.worklists.models import Worklist
+
+ATTEMPTS = 3
+"""How often a wrong barcode may be answered."""
+LONGEST_WAIT_S = 24 * 3600
+Ask = Callable[[type[Any], str, str, float], Awaitable[Any]]
+"""Shows a form and waits: form class, description (Markdown), key unique in the flow run, seconds to wait."""
+
+
+class PrefectOperator:
+    """Asks on the page of the flow run that is under way; the run keeps its locks and goes on when answered."""
+
+    def __init__(self, name: str, *, wait_seconds: float = LONGEST_WAIT_S, ask: Ask | None = None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            name: who is meant, for example `technician`.
+            wait_seconds: longest wait for one answer.
+            ask: replaces Prefect in tests.
+        """
+        self.name = name
+        self._wait_seconds = wait_seconds
+        self._ask = ask or ask_in_prefect
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        """Show the task and wait for a confirmation with name and, where labware has them, scanned barcodes.
+
+        Raises:
+            OperatorRefusedError: the person declined, or scanned wrong barcodes three times.
+        """
+        form = confirmation_form(with_barcodes=bool(request.barcodes))
+        problem = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            key = f"{_key(request)}-{attempt}"
+            answer = await self._ask(form, describe(request, problem), key, self._wait_seconds)
+            if not answer.done:
+                raise OperatorRefusedError(
+                    f"{answer.operator} declined: {answer.note or 'no reason given'}",
+                    where=request.title,
+                    remedy="settle it with the operator and start again",
+                )
+            problem = barcode_problem(getattr(answer, "scanned", ""), request.barcodes)
+            if not problem:
+                return OperatorAnswer(confirmed_by=answer.operator, at=datetime.now(UTC), note=answer.note)
+        raise OperatorRefusedError(problem, where=request.title, remedy="put the labware named there, then start again")
+
+
+def confirmation_form(*, with_barcodes: bool) -> type[Any]:
+    """The form a person fills in. Bounds stand in the fields, because initial data would drop them."""
+    from prefect.input import RunInput
+    from pydantic import Field
+
+    class Confirmation(RunInput):
+        """What the operator says."""
+
+        operator: str = Field(min_length=1, max_length=80, title="Your name")
+        done: bool = Field(default=True, title="Done as asked", description="Switch off to decline; the run then stops")
+        note: str = Field(default="", max_length=500, title="Note")
+
+    if not with_barcodes:
+        return Confirmation
+
+    class ScannedConfirmation(Confirmation):
+        """What the operator says, with the barcodes of the labware handled."""
+
+        scanned: str = Field(min_length=1, title="Scanned barcodes", description="In any order, separated by spaces")
+
+    return ScannedConfirmation
+
+
+async def ask_in_prefect(form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
+    """Pause the flow run under way until the form is filled in."""
+    from prefect.flow_runs import pause_flow_run
+
+    described = form.with_initial_data(description=description)
+    return await pause_flow_run(wait_for_input=described, timeout=int(wait_seconds), poll_interval=2, key=key)
+
+
+def barcode_problem(scanned: str, expected: dict[str, str]) -> str:
+    """What is wrong with the barcodes scanned, in one sentence; empty when every expected one and no other is there."""
+    found = {code for code in re.split(r"[\s,;]+", scanned) if code}
+    missing = [f"{barcode} ({nickname})" for nickname, barcode in expected.items() if barcode not in found]
+    strangers = sorted(found - set(expected.values()))
+    told = [f"missing: {', '.join(missing)}"] if missing else []
+    told += [f"not expected here: {', '.join(strangers)}"] if strangers else []
+    return "; ".join(told)
+
+
+def describe(request: OperatorRequest, problem: str = "") -> str:
+    """What is shown above the form, in Markdown: instruction, deck and expected barcodes."""
+    task = request.task
+    parts = [f"## {_plain(request.title)}", _plain(task.instruction)]
+    if problem:
+        parts.insert(0, f"**Wrong barcodes. {_plain(problem)}**")
+    limits = [f"{task.minutes:g} min"] if task.minutes else []
+    limits += [f"{task.temperature_c:g} °C"] if task.temperature_c is not None else []
+    limits += [f"{task.force_g:g} x g"] if task.force_g is not None else []
+    if limits:
+        parts.append(f"**{', '.join(limits)}**")
+    if request.worklist is not None:
+        parts.append(_deck_table(request.worklist))
+    if request.barcodes:
+        rows = [f"| {nickname} | `{barcode}` |" for nickname, barcode in request.barcodes.items()]
+        parts.append("\n".join(["| Labware | Barcode to scan |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def _deck_table(worklist: Worklist) -> str:
+    rows = ["| Slot | Labware | Fill |", "|---|---|---|"]
+    for item in sorted(worklist.deck, key=lambda item: item.slot):
+        filled = [f for f in worklist.fillings if f.labware == item.nickname]
+        told = [
+            f"{f.well}: {f.volume_ul:g} µL {_plain(f.liquid.name)}" + (f" (`{f.liquid.lot}`)" if f.liquid.lot else "")
+            for f in filled
+        ]
+        rows.append(f"| {item.slot} | {_plain(item.label or item.load_name)} | {'<br>'.join(told)} |")
+    return "\n".join(rows)
+
+
+def _plain(text: str) -> str:
+    """Text without what Markdown tables would take for structure."""
+    return text.replace("|", "/").replace("\n", " ")
+
+
+def _key(request: OperatorRequest) -> str:
+    """The same request has the same key when its flow run is started again, another request another one."""
+    asked = {"run": request.run_id, "title": request.title, "task": request.task.model_dump(mode="json")}
+    return f"operator-{content_hash({**asked, 'barcodes': request.barcodes})[:16]}"

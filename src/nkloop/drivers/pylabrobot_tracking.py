@@ -1,0 +1,262 @@
+"""Third independent check: the worklist run through PyLabRobot with volume and tip tracking on.
+
+PyLabRobot knows volumes and tips only: no dead volumes, no contents, no pipette minimum. It accepts negative and
+not-a-number volumes, so these are refused here. After a failed operation with several channels its trackers are off
+by that operation; the check therefore ends at the first error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from pylabrobot.liquid_handling import LiquidHandler
+from pylabrobot.liquid_handling.backends.backend import LiquidHandlerBackend
+from pylabrobot.resources import Coordinate, Deck, Resource, Tip, TipSpot, Trash, Well, tip_tracker, volume_tracker
+from pylabrobot.resources.errors import HasTipError, NoTipError, TooLittleLiquidError, TooLittleVolumeError
+
+from nkloop.errors import LabwareError, Problem
+from nkloop.labware.models import LabwareType
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.models import CheckResult, DeckItem, Step, Worklist
+
+_FLAGS = threading.Lock()
+"""The tracking flags belong to the whole process."""
+_TRACKED_ERRORS = (HasTipError, NoTipError, TooLittleLiquidError, TooLittleVolumeError, LabwareError)
+_SINGLE = 8
+"""Channel of the one-channel pipette; 0 to 7 belong to the eight-channel one."""
+_VOLUME_TOLERANCE_UL = 1e-3
+
+
+def check_tracking(worklist: Worklist, catalogue: LabwareLookup) -> CheckResult:
+    """Run every step on silent PyLabRobot resources and compare the end volumes with the ledger's."""
+    started = time.perf_counter()
+    with _FLAGS, _tracking(), ThreadPoolExecutor(1) as thread:
+        problems = thread.submit(lambda: asyncio.run(_problems(worklist, catalogue))).result()
+    return CheckResult.of("pylabrobot tracking", time.perf_counter() - started, tuple(problems))
+
+
+@contextmanager
+def _tracking() -> Iterator[None]:
+    tips, volumes = tip_tracker.does_tip_tracking(), volume_tracker.does_volume_tracking()
+    tip_tracker.set_tip_tracking(True)
+    volume_tracker.set_volume_tracking(True)
+    try:
+        yield
+    finally:
+        tip_tracker.set_tip_tracking(tips)
+        volume_tracker.set_volume_tracking(volumes)
+
+
+async def _problems(worklist: Worklist, catalogue: LabwareLookup) -> list[Problem]:
+    bench = _Bench(worklist, catalogue)
+    if bench.problems:
+        return bench.problems
+    await bench.handler.setup()
+    try:
+        for step in worklist.steps:
+            problem = await _attempt(bench, step)
+            if problem is not None:
+                return [problem]
+    finally:
+        await bench.handler.stop()
+    return list(_differences(bench, worklist, catalogue))
+
+
+async def _attempt(bench: _Bench, step: Step) -> Problem | None:
+    try:
+        await bench.play(step)
+    except _TRACKED_ERRORS as error:
+        text = error.problems[0].message if isinstance(error, LabwareError) else f"{type(error).__name__}: {error}"
+        return Problem(text.rstrip("."), f"step {step.number}", "correct volume, well or tip of this step")
+    return None
+
+
+def _differences(bench: _Bench, worklist: Worklist, catalogue: LabwareLookup) -> Iterator[Problem]:
+    ledger = follow(worklist, catalogue)
+    for (nickname, name), well in bench.wells.items():
+        tracked, booked = well.tracker.get_used_volume(), ledger.well(nickname, name).volume_ul
+        if abs(tracked - booked) > max(_VOLUME_TOLERANCE_UL, 1e-9 * booked):
+            yield Problem(
+                f"PyLabRobot leaves {tracked:g} µL, the ledger {booked:g} µL",
+                f"{nickname} {name}",
+                "report this: the two checks disagree",
+            )
+
+
+class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base class is untyped for mypy
+    """Accepts everything and says nothing; the trackers of the front end do the checking."""
+
+    @property
+    def num_channels(self) -> int:
+        return _SINGLE + 1
+
+    async def setup(self) -> None:
+        """Nothing to connect."""
+
+    async def stop(self) -> None:
+        """Nothing to release."""
+
+    def can_pick_up_tip(self, channel_idx: int, tip: Tip) -> bool:
+        return True
+
+    async def request_tip_presence(self) -> list[bool | None]:
+        return [None] * self.num_channels
+
+    async def _nothing(self, *_: Any, **__: Any) -> None:
+        return None
+
+    pick_up_tips = drop_tips = aspirate = dispense = _nothing
+    pick_up_tips96 = drop_tips96 = aspirate96 = dispense96 = _nothing
+    pick_up_resource = move_picked_up_resource = drop_resource = _nothing
+
+
+class _Spot(TipSpot):  # type: ignore[misc]  # the base class is untyped for mypy
+    """A tip spot that is only itself: comparing geometries costs more than all other work of the check."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+class _Bin(Trash):  # type: ignore[misc]  # the base class is untyped for mypy
+    """A trash that is only itself, as above."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+class _Bench:
+    """PyLabRobot resources for the wells and tips the worklist names."""
+
+    def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
+        self.problems: list[Problem] = []
+        self.deck = Deck(size_x=1000, size_y=1000, size_z=1000)
+        self.handler = LiquidHandler(backend=_SilentBackend(), deck=self.deck)
+        self.trash = _Bin("trash", size_x=100, size_y=100, size_z=50)
+        self.deck.assign_child_resource(self.trash, location=Coordinate(0, 0, 0))
+        self.types: dict[str, LabwareType] = {}
+        self.racks: dict[str, Resource] = {}
+        self.wells: dict[tuple[str, str], Well] = {}
+        self.tips: dict[tuple[str, str], TipSpot] = {}
+        self.has_tip: dict[int, bool] = {}
+        for item in worklist.deck:
+            self._place(item, catalogue)
+        self.pipettes = {8 if "8channel" in name else 1 for name in worklist.pipettes.values()}
+        if not self.problems:
+            self._fill(worklist)
+
+    def _place(self, item: DeckItem, catalogue: LabwareLookup) -> None:
+        try:
+            self.types[item.nickname] = catalogue[item.load_name]
+        except (LabwareError, KeyError):
+            self.problems.append(Problem(f"labware '{item.load_name}' is not known", item.nickname, "correct the name"))
+            return
+        self.racks[item.nickname] = Resource(item.nickname, size_x=120, size_y=80, size_z=40)
+        self.deck.assign_child_resource(self.racks[item.nickname], location=Coordinate(0, 0, 0))
+
+    def _fill(self, worklist: Worklist) -> None:
+        for filling in worklist.fillings:
+            where = f"filling {filling.labware} {filling.well}"
+            try:
+                well = self._well(filling.labware, filling.well)
+            except LabwareError as error:
+                self.problems.append(Problem(error.problems[0].message, where, error.problems[0].remedy))
+                continue
+            volume = well.tracker.get_used_volume() + filling.volume_ul
+            if volume > well.max_volume + _VOLUME_TOLERANCE_UL:
+                self.problems.append(Problem(f"{volume:g} µL do not fit ({well.max_volume:g} µL)", where, "fill less"))
+            well.tracker.set_volume(volume)
+
+    def _type(self, nickname: str) -> LabwareType:
+        if nickname not in self.types:
+            raise LabwareError(f"labware '{nickname}' is not on the deck", remedy="correct the name")
+        return self.types[nickname]
+
+    def _reached(self, nickname: str, well: str, channels: int) -> list[Well]:
+        return [self._well(nickname, name) for name in self._type(nickname).reached(well, channels)]
+
+    def _well(self, nickname: str, name: str) -> Well:
+        key = (nickname, name)
+        if key not in self.wells:
+            kind = self._type(nickname)
+            kind.reached(name, 1)
+            volume = kind.working_volume_ul
+            well = Well(f"{nickname}.{name}", size_x=8, size_y=8, size_z=40, max_volume=volume or 1e-9)
+            self.racks[nickname].assign_child_resource(well, location=Coordinate(0, 0, 0))
+            self.wells[key] = well
+        return self.wells[key]
+
+    def _spots(self, tip: str, channels: int) -> list[TipSpot]:
+        rack, _, well = tip.partition(":")
+        kind = self._type(rack)
+        if kind.kind != "tip_rack":
+            raise LabwareError(f"'{rack}' is not a tip rack", remedy="name a tip rack")
+        return [self._spot(rack, name, kind) for name in kind.reached(well, channels)]
+
+    def _spot(self, rack: str, name: str, kind: LabwareType) -> TipSpot:
+        if (rack, name) not in self.tips:
+            spot = _Spot(f"{rack}.{name}", size_x=8, size_y=8, make_tip=_tip_maker(kind))
+            self.racks[rack].assign_child_resource(spot, location=Coordinate(0, 0, 0))
+            spot.tracker.add_tip(spot.make_tip())
+            self.tips[rack, name] = spot
+        return self.tips[rack, name]
+
+    async def play(self, step: Step) -> None:
+        """Carry out one step."""
+        if step.action == "pause":
+            for channels in list(self.has_tip):
+                await self._drop(channels)
+        if step.action not in {"transfer", "mix"}:
+            return
+        if step.channels not in self.pipettes:
+            raise LabwareError(f"no pipette with {step.channels} channels", remedy="use a pipette of the worklist")
+        if step.tip:
+            await self._drop(step.channels)
+            spots = self._spots(step.tip, step.channels)
+            await self.handler.pick_up_tips(spots, use_channels=_channels(step.channels))
+            self.has_tip[step.channels] = True
+        source = self._reached(step.labware, step.well, step.channels)
+        if step.action == "mix":
+            await self._mix(source, step.channels, step.volume_ul)
+            return
+        if step.mix_before:
+            await self._mix(source, step.channels, step.mix_volume_ul)
+        target = self._reached(step.to_labware, step.to_well, step.channels)
+        await self._move(source, target, step.channels, step.volume_ul)
+        if step.mix_after:
+            await self._mix(target, step.channels, step.mix_volume_ul)
+
+    async def _drop(self, channels: int) -> None:
+        if self.has_tip.pop(channels, False):
+            await self.handler.drop_tips([self.trash] * channels, use_channels=_channels(channels))
+
+    async def _mix(self, wells: list[Well], channels: int, volume: float) -> None:
+        """One repetition tells as much as many."""
+        await self._move(wells, wells, channels, volume)
+
+    async def _move(self, source: list[Well], target: list[Well], channels: int, volume: float) -> None:
+        if not (math.isfinite(volume) and volume > 0):
+            raise LabwareError(f"{volume} µL is not a volume above 0", remedy="correct the volume")
+        use, volumes = _channels(channels), [volume] * channels
+        await self.handler.aspirate(source, volumes, use_channels=use, spread="custom")
+        await self.handler.dispense(target, volumes, use_channels=use, spread="custom")
+
+
+def _channels(channels: int) -> list[int]:
+    return [_SINGLE] if channels == 1 else list(range(channels))
+
+
+def _tip_maker(kind: LabwareType) -> Any:
+    capacity = kind.working_volume_ul or kind.well_volume_ul
+
+    def make(name: str) -> Tip:
+        return Tip(has_filter=True, total_tip_length=50, maximal_volume=capacity, fitting_depth=8, name=name)
+
+    return make

@@ -1,0 +1,132 @@
+"""The engine: SQLite by default (WAL, foreign keys, synchronous=FULL), PostgreSQL by URL; migrations come along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from nkloop.errors import RecordError
+from nkloop.records.schema import HEAD
+
+URL_VARIABLE = "NKLOOP_DATABASE_URL"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_WRITER_LOCK = 0x6E6B6C6F
+"""Key of the PostgreSQL advisory lock that puts writers in line, so that the audit chain never forks."""
+
+
+def database_url(state: Path) -> str:
+    """URL from `NKLOOP_DATABASE_URL`, else the SQLite file `records.db` in the state folder of a workspace."""
+    return os.environ.get(URL_VARIABLE) or f"sqlite:///{state / 'records.db'}"
+
+
+class Database:
+    """One database. Calls are synchronous and short (some milliseconds), so async code may make them directly."""
+
+    def __init__(self, url: str) -> None:
+        """Open nothing yet; connections are made when needed.
+
+        Raises:
+            RecordError: the URL is malformed or its driver is not installed.
+        """
+        try:
+            self.url = sa.make_url(url)
+            self._is_sqlite = self.url.get_backend_name() == "sqlite"
+            self.engine = (
+                _sqlite_engine(self.url) if self._is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
+            )
+        except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as error:
+            raise RecordError(
+                f"database URL {url!r} cannot be used: {error}",
+                where=URL_VARIABLE,
+                remedy="use sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME with `pip install nkloop[postgres]`",
+            ) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction that may write; writers stand in line, commit is durable when this returns.
+
+        Raises:
+            RecordError: the database refused.
+        """
+        try:
+            with self.engine.begin() as connection:
+                if not self._is_sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._refusal(error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One consistent read-only view.
+
+        Raises:
+            RecordError: the database refused, for example because it was never migrated.
+        """
+        try:
+            with self.engine.connect().execution_options(nkloop_read_only=True) as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._refusal(error) from error
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest revision; does nothing (and imports nothing) when they are there.
+
+        Raises:
+            RecordError: the database refused.
+        """
+        if self._revision() == HEAD:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        with self.writing() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _revision(self) -> str | None:
+        with self.reading() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            return revision
+
+    def _refusal(self, error: SQLAlchemyError) -> RecordError:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        return RecordError(
+            f"the database refused: {reason}",
+            where=self.url.render_as_string(hide_password=True),
+            remedy="check that it is reachable, not locked by another program, and migrated (`Records.migrate`)",
+        )
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver's own transaction handling begins too late to protect the read before a write.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().get("nkloop_read_only")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,226 @@
+"""The journal of physical work: runs, what each step was meant to do, what was seen of it, what people confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from nkloop.errors import RecordError
+from nkloop.records import schema
+from nkloop.records.audit import SOFTWARE, change, link_events, write
+from nkloop.records.database import Database
+from nkloop.records.documents import dump
+from nkloop.records.models import Context, JournalEvent, OperatorAction, RunRecord, RunState, StepEvent, StepRecord
+from nkloop.worklists.models import Verdict, Worklist
+
+
+class Journal:
+    """Runs and their steps. Events are inserted in batches, one durable transaction each; nothing is overwritten."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_run(
+        self, worklist: Worklist, verdict: Verdict, *, bench: str, device: str, at: datetime, context: Context
+    ) -> str:
+        """Save worklist and verdict and open a run in state `planned`; return its id (`run-0001`, counted up).
+
+        Raises:
+            RecordError: the database refused, for example because the campaign is not saved.
+        """
+        with self._database.writing() as connection:
+            run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
+            _save_worklist(connection, worklist, at)
+            verdict_id = write(
+                connection,
+                schema.verdicts,
+                {
+                    "worklist_hash": worklist.content_hash,
+                    "passed": verdict.passed,
+                    "at": at,
+                    "document": dump(verdict),
+                },
+            )
+            row = {
+                "id": run_id,
+                "name": worklist.name,
+                "procedure": worklist.procedure,
+                "bench": bench,
+                "device": device,
+                "worklist_hash": worklist.content_hash,
+                "verdict_id": verdict_id,
+                "recipe_revision": worklist.recipe_revision,
+                "campaign": context.campaign,
+                "round": context.round,
+                "batch": context.batch,
+                "state": "planned",
+                "created_at": at,
+                "n_transfers": worklist.n_transfers,
+                "error": "",
+            }
+            write(connection, schema.runs, row)
+        return run_id
+
+    def append_events(self, run_id: str, events: Sequence[JournalEvent]) -> None:
+        """Insert events of one run; durable when this returns. One audit entry covers the batch.
+
+        Raises:
+            RecordError: the run does not exist.
+        """
+        if not events:
+            return
+        table = schema.step_events
+        with self._database.writing() as connection:
+            of_run = sa.select(sa.func.coalesce(sa.func.max(table.c.entry), 0)).where(table.c.run_id == run_id)
+            entry = connection.execute(of_run).scalar_one() + 1
+            rows: list[dict[str, Any]] = [
+                {
+                    "run_id": run_id,
+                    "entry": entry,
+                    "step": event.number,
+                    "event": event.event,
+                    "at": event.at,
+                    "device": event.device,
+                    "detail": event.detail,
+                }
+                for event in events
+            ]
+            connection.execute(sa.insert(table), rows)
+            link_events(connection, run_id, entry, rows)
+
+    def append_event(self, run_id: str, numbers: Sequence[int], event: StepEvent, *, at: datetime, device: str) -> None:
+        """Insert the same event for many steps, in one transaction."""
+        self.append_events(
+            run_id, [JournalEvent(number=number, event=event, at=at, device=device) for number in numbers]
+        )
+
+    def events(self, run_id: str) -> tuple[JournalEvent, ...]:
+        """Every event of a run, oldest first."""
+        table = schema.step_events
+        columns = (table.c.step.label("number"), table.c.event, table.c.at, table.c.device, table.c.detail)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(*columns).where(table.c.run_id == run_id).order_by(table.c.id)
+            ).mappings()
+            return tuple(JournalEvent.model_validate(dict(row)) for row in rows)
+
+    def set_run_state(
+        self,
+        run_id: str,
+        state: RunState,
+        *,
+        device_run_id: str | None = None,
+        started_at: datetime | None = None,
+        ended_at: datetime | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Change where a run stands; what is None stays as it is.
+
+        Raises:
+            RecordError: the run does not exist.
+        """
+        given = {"device_run_id": device_run_id, "started_at": started_at, "ended_at": ended_at, "error": error}
+        values = {"state": state} | {key: value for key, value in given.items() if value is not None}
+        with self._database.writing() as connection:
+            _run_row(connection, run_id)
+            change(connection, schema.runs, run_id, values, action=f"run {state}")
+
+    def add_action(self, action: OperatorAction) -> None:
+        """Save what a person confirmed."""
+        with self._database.writing() as connection:
+            write(connection, schema.operator_actions, action.model_dump(), who=action.confirmed_by, action="confirmed")
+
+    def actions(self, run_id: str) -> tuple[OperatorAction, ...]:
+        """What people confirmed in a run, oldest first."""
+        with self._database.reading() as connection:
+            return _actions(connection, run_id)
+
+    def run(self, run_id: str) -> RunRecord:
+        """A run with the last event of each of its steps.
+
+        Raises:
+            RecordError: the run does not exist.
+        """
+        with self._database.reading() as connection:
+            return _record(connection, _run_row(connection, run_id))
+
+    def runs(self, campaign: str | None = None, *, round: int | None = None) -> tuple[RunRecord, ...]:
+        """Runs in the order they were opened; of one campaign (and round) when named."""
+        table = schema.runs
+        query = sa.select(table).order_by(table.c.created_at, table.c.id)
+        if campaign is not None:
+            query = query.where(table.c.campaign == campaign)
+        if round is not None:
+            query = query.where(table.c.round == round)
+        with self._database.reading() as connection:
+            return tuple(_record(connection, row) for row in connection.execute(query).mappings().all())
+
+    def worklist(self, worklist_hash: str) -> Worklist:
+        """The worklist with this content hash.
+
+        Raises:
+            RecordError: it was never saved.
+        """
+        with self._database.reading() as connection:
+            return Worklist.model_validate_json(_document(connection, schema.worklists, worklist_hash))
+
+    def verdict(self, run_id: str) -> Verdict:
+        """The verdict a run was allowed by.
+
+        Raises:
+            RecordError: the run does not exist.
+        """
+        with self._database.reading() as connection:
+            verdict_id = _run_row(connection, run_id)["verdict_id"]
+            return Verdict.model_validate_json(_document(connection, schema.verdicts, verdict_id))
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def _save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:
+    table, digest = schema.worklists, worklist.content_hash
+    if connection.execute(sa.select(table.c.hash).where(table.c.hash == digest)).first() is None:
+        row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
+        write(connection, table, {**row, "document": dump(worklist)}, who=SOFTWARE)
+
+
+def _run_row(connection: sa.Connection, run_id: str) -> Any:
+    row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
+    if row is None:
+        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
+    return row
+
+
+def _document(connection: sa.Connection, table: sa.Table, key: Any) -> str:
+    column = next(iter(table.primary_key.columns))
+    document = connection.execute(sa.select(table.c.document).where(column == key)).scalar()
+    if document is None:
+        raise RecordError(f"{table.name} holds nothing under {key}")
+    return str(document)
+
+
+def _record(connection: sa.Connection, row: Any) -> RunRecord:
+    fields = {name: row[name] for name in RunRecord.model_fields if name in row}
+    return RunRecord(
+        **fields,
+        steps=_last_events(connection, row["id"]),
+        operator_actions=tuple(action.sentence for action in _actions(connection, row["id"])),
+    )
+
+
+def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
+    table = schema.step_events
+    last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
+    rows = connection.execute(sa.select(table).where(table.c.id.in_(last)).order_by(table.c.step)).mappings()
+    return tuple(StepRecord(number=row["step"], event=row["event"], at=row["at"], detail=row["detail"]) for row in rows)
+
+
+def _actions(connection: sa.Connection, run_id: str) -> tuple[OperatorAction, ...]:
+    table = schema.operator_actions
+    rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
+    return tuple(OperatorAction.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)

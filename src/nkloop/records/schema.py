@@ -1,0 +1,228 @@
+"""The tables. Documents are canonical JSON text, so that a row's hash is the same on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+HEAD = "0001"
+"""Revision of the newest migration; a database at this revision needs none."""
+
+APPEND_ONLY = ("step_events", "operator_actions", "audit_entries")
+"""Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A time with zone that comes back as UTC on every database (SQLite itself stores no zone)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Refuse times without a zone, convert the others to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"time {value.isoformat()} has no zone, must be UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _table(name: str, *columns: Any) -> sa.Table:
+    return sa.Table(name, METADATA, *columns)
+
+
+def _serial() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
+def _key(name: str, target: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, sa.ForeignKey(target), nullable=nullable, index=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _number(name: str, *, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, UtcDateTime, nullable=nullable)
+
+
+revisions = _table(
+    "revisions",
+    sa.Column("revision_id", sa.Text, primary_key=True),
+    _text("recipe_id"),
+    _text("parent", nullable=True),
+    _text("content_hash"),
+    _text("status"),
+    _text("approved_by", nullable=True),
+    _time("decided_at", nullable=True),
+    _text("reason"),
+    _time("created_at"),
+    _text("document"),
+)
+approvals = _table(
+    "approvals",
+    _serial(),
+    _key("revision_id", "revisions.revision_id"),
+    _text("decision"),
+    _text("by"),
+    _time("at"),
+    _text("reason"),
+)
+campaigns = _table(
+    "campaigns",
+    sa.Column("id", sa.Text, primary_key=True),
+    _key("recipe_revision", "revisions.revision_id"),
+    _text("bench"),
+    sa.Column("simulated", sa.Boolean, nullable=False),
+    _number("seed", nullable=True),
+    _time("created_at"),
+    _text("state", nullable=True),
+)
+rounds = _table(
+    "rounds",
+    sa.Column("campaign", sa.Text, sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _text("document"),
+)
+worklists = _table(
+    "worklists",
+    sa.Column("hash", sa.Text, primary_key=True),
+    _text("name"),
+    _text("procedure"),
+    _time("saved_at"),
+    _text("document"),
+)
+verdicts = _table(
+    "verdicts",
+    _serial(),
+    _key("worklist_hash", "worklists.hash"),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    _time("at"),
+    _text("document"),
+)
+runs = _table(
+    "runs",
+    sa.Column("id", sa.Text, primary_key=True),
+    _text("name"),
+    _text("procedure"),
+    _text("bench"),
+    _text("device"),
+    _text("device_run_id", nullable=True),
+    _key("worklist_hash", "worklists.hash"),
+    sa.Column("verdict_id", sa.Integer, sa.ForeignKey("verdicts.id"), nullable=False),
+    _text("recipe_revision", nullable=True),
+    _key("campaign", "campaigns.id", nullable=True),
+    _number("round", nullable=True),
+    _text("batch", nullable=True),
+    _text("state"),
+    _time("created_at"),
+    _time("started_at", nullable=True),
+    _time("ended_at", nullable=True),
+    _number("n_transfers"),
+    _text("error"),
+)
+step_events = _table(
+    "step_events",
+    _serial(),
+    _key("run_id", "runs.id"),
+    _number("entry"),
+    _number("step"),
+    _text("event"),
+    _time("at"),
+    _text("device"),
+    _text("detail"),
+)
+operator_actions = _table(
+    "operator_actions",
+    _serial(),
+    _key("run_id", "runs.id", nullable=True),
+    _number("step", nullable=True),
+    _time("at"),
+    _text("confirmed_by"),
+    _text("title"),
+    _text("instruction"),
+    _text("note"),
+)
+readings = _table(
+    "readings",
+    _serial(),
+    _text("barcode"),
+    _key("run_id", "runs.id", nullable=True),
+    _key("campaign", "campaigns.id", nullable=True),
+    _number("round", nullable=True),
+    _time("read_at"),
+    _text("file_sha256", nullable=True),
+    _text("document"),
+)
+cell_counts = _table(
+    "cell_counts",
+    _serial(),
+    _text("barcode"),
+    _text("well"),
+    _key("campaign", "campaigns.id", nullable=True),
+    _number("round", nullable=True),
+    _time("counted_at"),
+    _text("document"),
+)
+assay_results = _table(
+    "assay_results",
+    _serial(),
+    _text("barcode"),
+    _text("verdict"),
+    _key("campaign", "campaigns.id", nullable=True),
+    _number("round", nullable=True),
+    _text("document"),
+)
+observations = _table(
+    "observations",
+    _serial(),
+    _key("campaign", "campaigns.id"),
+    _number("round"),
+    _text("arm"),
+    _text("donor"),
+    _text("document"),
+)
+proposals = _table(
+    "proposals",
+    _serial(),
+    _key("campaign", "campaigns.id"),
+    _number("after_round"),
+    _key("revision_id", "revisions.revision_id"),
+    _text("document"),
+)
+audit_entries = _table(
+    "audit_entries",
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _time("at"),
+    _text("who"),
+    _text("action"),
+    _text("subject"),
+    _text("content_hash"),
+    _text("previous_hash"),
+    _text("entry_hash"),
+)
+sa.Index("ix_audit_entries_subject", audit_entries.c.subject)

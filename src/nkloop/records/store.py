@@ -1,0 +1,64 @@
+"""The database as one object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from nkloop.records.audit import Audit
+from nkloop.records.campaigns import Campaigns
+from nkloop.records.database import Database, database_url
+from nkloop.records.journal import Journal
+from nkloop.records.results import Results
+
+
+class Records:
+    """Everything the package remembers, behind four doors: `journal`, `results`, `campaigns`, `audit`.
+
+    Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
+    and come out as UTC. Every row written is linked into the audit chain in the same transaction.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connect to `sqlite:///FILE` or `postgresql+psycopg://...`; call `migrate` before the first use.
+
+        Raises:
+            RecordError: the URL cannot be used.
+        """
+        self._database = Database(url)
+        self.journal = Journal(self._database)
+        """Runs, step events, confirmations, worklists and verdicts."""
+        self.results = Results(self._database)
+        """Readings, cell counts, assay results."""
+        self.campaigns = Campaigns(self._database)
+        """Campaigns, rounds, observations, proposals, revisions, approvals."""
+        self.audit = Audit(self._database)
+        """The audit chain."""
+
+    @classmethod
+    def open(cls, state: Path) -> Self:
+        """The migrated database of a workspace: `NKLOOP_DATABASE_URL`, else `records.db` in its state folder.
+
+        Raises:
+            RecordError: the database cannot be reached.
+        """
+        records = cls(database_url(state))
+        records.migrate()
+        return records
+
+    @property
+    def url(self) -> str:
+        """Where the database is, without its password."""
+        return self._database.url.render_as_string(hide_password=True)
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest revision; does nothing when they are there.
+
+        Raises:
+            RecordError: the database refused.
+        """
+        self._database.migrate()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()

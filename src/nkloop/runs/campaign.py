@@ -1,0 +1,210 @@
+"""A campaign on a bench: opened, observed, brought to a proposal, told as a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nkloop.assays.measurements import CellCount
+from nkloop.assays.models import AssayResult
+from nkloop.errors import ApprovalError, FeedbackError
+from nkloop.feedback import Campaign, cumulative_fold, observe
+from nkloop.feedback.models import Observation, Proposal, Round
+from nkloop.recipes.models import Recipe
+from nkloop.records import Records
+from nkloop.records.models import CampaignEntry, Context
+from nkloop.reports import campaign_html
+from nkloop.runs.costs import cost_factor
+from nkloop.runs.culture import PLATE, Culture
+from nkloop.runs.killing import AssayDesign
+from nkloop.runs.session import Session
+from nkloop.runs.story import campaign_story
+from nkloop.worklists.positions import assign_positions
+
+RUNNABLE = {"published", "approved"}
+SMALLEST_FOLD = 1e-6
+"""A culture without NK cells has no logarithm; it is noted as a millionth."""
+
+
+async def open_campaign(session: Session, campaign_id: str, recipe: Recipe, *, n_arms: int, seed: int) -> Campaign:
+    """Record a new campaign around a recipe that may run.
+
+    Raises:
+        ApprovalError: the recipe is a revision nobody has approved.
+        RecordError: the campaign id is taken.
+    """
+    if recipe.revision.status not in RUNNABLE:
+        raise ApprovalError(
+            f"revision {recipe.revision_id} is {recipe.revision.status}, only an approved revision runs",
+            remedy="nkloop recipe approve REVISION --by NAME --reason WHY",
+        )
+    now = await session.bench.clock.now()
+    session.records.campaigns.add_revision(recipe, at=now)
+    campaign = Campaign(recipe, n_arms=n_arms, seed=seed, name=campaign_id)
+    session.records.campaigns.add_campaign(
+        CampaignEntry(
+            id=campaign_id,
+            recipe_revision=recipe.revision_id,
+            bench=session.bench_file.name,
+            simulated=session.bench_file.simulated,
+            seed=seed,
+            created_at=now,
+            state=campaign.to_json(),
+        )
+    )
+    session.campaign = campaign_id
+    return campaign
+
+
+async def begin_round(session: Session, campaign: Campaign, donors: Sequence[str]) -> Round:
+    """The arms of the next round, recorded."""
+    made = campaign.next_round(donors)
+    session.records.campaigns.add_round(_id(session), made)
+    session.records.campaigns.save_campaign_state(_id(session), campaign.to_json())
+    session.round = made.number
+    return made
+
+
+async def start_culture(session: Session, campaign_id: str, round_: Round, seed: int) -> Culture:
+    """A culture plate for a round: arms randomised over positions, donors as blocks."""
+    kind = session.catalogue[PLATE]
+    positions = assign_positions(round_.arms, round_.donors, kind, seed)
+    return Culture(
+        barcode=f"{campaign_id}-r{round_.number}-culture",
+        positions=tuple(positions),
+        started_at=await session.bench.clock.now(),
+    )
+
+
+async def count_cells(session: Session, culture: Culture) -> dict[str, CellCount]:
+    """Count every well of a culture and record it."""
+    counts = await session.bench.cell_counter.count(culture.barcode, culture.wells)
+    context = Context(campaign=session.campaign, round=session.round)
+    session.records.results.add_counts(counts, at=await session.bench.clock.now(), context=context)
+    return {count.well: count for count in counts}
+
+
+def all_cells(count: CellCount) -> float:
+    """Viable and dead cells of a well, as nominal E:T counts them."""
+    return count.viable_cells / (count.viability_percent / 100) if count.viability_percent > 0 else 0.0
+
+
+def enough_for_assay(culture: Culture, counts: Mapping[str, CellCount], design: AssayDesign) -> tuple[str, ...]:
+    """Wells that hold the cells a killing assay takes."""
+    return tuple(well for well in culture.wells if all_cells(counts[well]) >= design.cells_needed)
+
+
+async def observe_round(
+    session: Session,
+    campaign: Campaign,
+    round_: Round,
+    culture: Culture,
+    counts: Mapping[str, CellCount],
+    results: Sequence[AssayResult],
+) -> tuple[Observation, ...]:
+    """Turn counts and killing assays into observations; samples of rejected plates give none.
+
+    Raises:
+        FeedbackError: the reference has no observation, so nothing can be compared.
+    """
+    arms = {arm.name: arm for arm in round_.arms}
+    curves = {curve.sample: (curve, result) for result in results for curve in result.curves}
+    observations = []
+    for position in culture.positions:
+        found = curves.get(f"{position.arm}/{position.donor}")
+        if found is None or found[1].verdict == "rejected":
+            continue
+        count, arm = counts[position.well], arms[position.arm]
+        nk_cells = count.viable_cells * count.purity_percent / 100
+        fold = cumulative_fold(max(nk_cells, SMALLEST_FOLD), culture.seeded_per_well, [culture.kept[position.well]])
+        observations.append(
+            observe(
+                campaign.recipe,
+                round_number=round_.number,
+                arm=arm.name,
+                donor=position.donor,
+                factors=arm.factors,
+                log10_fold=math.log10(max(fold, SMALLEST_FOLD)),
+                viability_percent=count.viability_percent,
+                purity_percent=count.purity_percent,
+                potency=found[0].auc,
+                plate=found[1].barcode,
+                plate_verdict=found[1].verdict,
+                cost_factor=cost_factor(campaign.recipe, arm, session.inventory),
+            )
+        )
+    if not any(seen.arm == "reference" for seen in observations):
+        raise FeedbackError(
+            f"round {round_.number} has no observation of the reference: its plates were rejected or its cells too few",
+            remedy="repeat the round; arms cannot be compared without the reference",
+        )
+    campaign.add(observations)
+    session.records.campaigns.add_observations(_id(session), observations)
+    session.records.campaigns.save_campaign_state(_id(session), campaign.to_json())
+    return tuple(observations)
+
+
+async def propose_revision(session: Session, campaign_id: str) -> tuple[Proposal, Recipe, Recipe]:
+    """Let the campaign propose; record proposal and revision; returns proposal, starting recipe, proposed recipe.
+
+    Raises:
+        RecordError: the campaign is not recorded.
+        FeedbackError: it has no observations yet.
+    """
+    entry = session.records.campaigns.campaign(campaign_id)
+    if not entry.state:
+        raise FeedbackError(f"campaign {campaign_id} has nothing to learn from", remedy="run a round first")
+    campaign = Campaign.from_json(entry.state)
+    proposal, proposed = campaign.propose()
+    session.records.campaigns.add_revision(proposed, at=await session.bench.clock.now())
+    session.records.campaigns.add_proposal(proposal)
+    return proposal, campaign.recipe, proposed
+
+
+def write_campaign_report(session: Session, campaign_id: str) -> Path:
+    """Write the report of a campaign as one HTML file; returns its path."""
+    path = report_path(session.workspace.state, campaign_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    story = campaign_story(session.records, campaign_id)
+    path.write_text(campaign_html(story, catalogue=session.catalogue), encoding="utf-8")
+    return path
+
+
+def report_path(state: Path, campaign_id: str) -> Path:
+    """Where the report of a campaign lies."""
+    return state / "reports" / f"{campaign_id}.html"
+
+
+def campaign_outcome(records: Records, campaign_id: str, report: Path) -> dict[str, Any]:
+    """The outcome of a campaign as plain data: `summary`, `summaries` of the arms, `changes` of the recipe."""
+    story = campaign_story(records, campaign_id)
+    proposal = story.proposals[-1] if story.proposals else None
+    summary = {
+        "rounds": len(story.rounds),
+        "arms": max((len(r.arms) for r in story.rounds), default=0),
+        "robot_runs": len(story.runs),
+        "transfers": sum(run.record.n_transfers for run in story.runs),
+        "unknown_steps": sum(len(run.record.unknown_steps) for run in story.runs),
+        "plates": [{"verdict": plate.verdict, "z_prime": plate.z_prime} for plate in story.plates],
+        "reference_score": proposal.reference_score if proposal else None,
+        "best_score": proposal.best_score if proposal else None,
+        "revision": {
+            "id": story.proposed.revision_id if story.proposed else None,
+            "parent": story.proposed.revision.parent if story.proposed else None,
+            "status": story.proposed.revision.status if story.proposed else None,
+        },
+        "report": str(report.resolve()),
+    }
+    return {
+        "summary": summary,
+        "summaries": [row.model_dump(mode="json") for row in story.summaries],
+        "changes": [change.model_dump(mode="json") for change in proposal.changes] if proposal else [],
+    }
+
+
+def _id(session: Session) -> str:
+    if session.campaign is None:
+        raise FeedbackError("no campaign is open in this session", remedy="open the campaign first")
+    return session.campaign

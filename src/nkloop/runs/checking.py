@@ -1,0 +1,185 @@
+"""Checking a workspace for CI and for people: recipes, benches, labware, protocols with their example worklists."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from nkloop.drivers.bench import load_bench_file
+from nkloop.errors import NkloopError, Problem, WorkspaceError
+from nkloop.inventory import Inventory
+from nkloop.labware import Catalogue, check_geometry
+from nkloop.recipes import load_recipe
+from nkloop.runs.session import bench_path
+from nkloop.runs.verification import Verifier
+from nkloop.vendor import VendorClient
+from nkloop.worklists.csv_format import from_csv
+from nkloop.worklists.interpreter_block import check_protocols_in_sync
+from nkloop.worklists.models import Procedure, Worklist
+from nkloop.workspace import Workspace
+
+PROCEDURES: tuple[str, ...] = get_args(Procedure)
+
+
+@dataclass(frozen=True)
+class CheckedItem:
+    """One file of the workspace and what the checks say of it."""
+
+    kind: str
+    """`recipe`, `bench`, `lots`, `labware`, `protocol` or `worklist`."""
+    path: Path
+    checks: tuple[str, ...]
+    """Names of the checks that were made."""
+    problems: tuple[Problem, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """True when at least one check was made and none found a problem."""
+        return bool(self.checks) and not self.problems
+
+
+Check = Callable[[], Awaitable[tuple[tuple[str, ...], tuple[Problem, ...]]]]
+
+
+class WorkspaceCheck:
+    """Checks the files of one workspace; several worklists are checked at once."""
+
+    def __init__(self, workspace: Workspace, vendor: VendorClient, bench: str = "virtual") -> None:
+        """`bench` is the one the example worklists are checked against.
+
+        Raises:
+            NkloopError: the catalogue or the bench file is wrong, so that nothing else can be checked.
+        """
+        self._workspace = workspace
+        self._vendor = vendor
+        self._catalogue = Catalogue.load(workspace.labware)
+        self._deck = load_bench_file(bench_path(workspace, bench)).deck
+        self._verifier = Verifier(workspace, self._catalogue, self._deck, vendor)
+
+    def files(self, paths: Sequence[Path] = ()) -> list[Path]:
+        """Files to check: all of the workspace, or those named (folders are searched).
+
+        Raises:
+            WorkspaceError: a path does not exist or is no file of a kind that can be checked.
+        """
+        folders = [self._workspace.recipes, self._workspace.devices, self._workspace.labware, self._workspace.protocols]
+        wanted: list[Path] = []
+        for path in paths or folders:
+            if not path.exists():
+                raise WorkspaceError(f"there is no {path}", remedy="name a file or folder of the workspace")
+            found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            known = [p for p in found if self._kind(p)]
+            if path.is_file() and not known:
+                raise WorkspaceError(
+                    f"{path.name} is not a recipe, bench, lot list, labware, protocol or worklist",
+                    where=str(path),
+                    remedy="worklists are named <procedure>.<anything>.csv, for example cytokine_dosing.monday.csv",
+                )
+            wanted += known
+        return list(dict.fromkeys(wanted))
+
+    async def run(self, files: Sequence[Path]) -> AsyncIterator[CheckedItem]:
+        """Check the files; items come in the order of `files`."""
+        tasks = [asyncio.create_task(self._item(path)) for path in files]
+        for task in tasks:
+            yield await task
+
+    def _kind(self, path: Path) -> str:
+        if "__pycache__" in path.parts:
+            return ""
+        parent = path.parent.name
+        kinds = {
+            ("recipes", ".yaml"): "recipe",
+            ("devices", ".yaml"): "bench",
+            ("lots", ".yaml"): "lots",
+            ("labware", ".json"): "labware",
+            ("labware", ".yaml"): "labware",
+            ("protocols", ".py"): "protocol",
+        }
+        if path.suffix == ".csv" and _procedure_of(path):
+            return "worklist"
+        if path.suffix == ".yaml" and parent not in {"recipes", "devices", "lots", "labware"}:
+            return "recipe"
+        return kinds.get((parent, path.suffix), "")
+
+    async def _item(self, path: Path) -> CheckedItem:
+        kind = self._kind(path)
+        check = {
+            "recipe": self._recipe,
+            "bench": self._bench,
+            "lots": self._lots,
+            "labware": self._labware,
+            "protocol": self._protocol,
+            "worklist": self._worklist,
+        }[kind]
+        started = time.perf_counter()
+        try:
+            checks, problems = await check(path)
+        except NkloopError as error:
+            checks, problems = ("read",), error.problems
+        return CheckedItem(kind, path, checks, problems, time.perf_counter() - started)
+
+    async def _recipe(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        load_recipe(path)
+        return ("schema", "cross-references", "plausible ranges"), ()
+
+    async def _bench(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        load_bench_file(path)
+        return ("schema",), ()
+
+    async def _lots(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        Inventory.load(path)
+        return ("schema",), ()
+
+    async def _labware(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        if path.suffix == ".yaml":
+            Catalogue.load(path.parent)
+            return ("catalogue",), ()
+        definition = self._catalogue.definition(path.stem)
+        if definition is None:
+            remedy = f"add {path.stem} to {path.parent / 'catalogue.yaml'}"
+            return ("catalogue",), (Problem("the catalogue does not list this labware", str(path), remedy),)
+        found = (*check_geometry(definition), *await self._vendor.validate_labware(definition))
+        placed = tuple(Problem(p.message, f"{path}: {p.where}".rstrip(": "), p.remedy) for p in found)
+        return ("geometry", "Opentrons schema", "catalogue"), placed
+
+    async def _protocol(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        out_of_sync = tuple(p for p in check_protocols_in_sync(path.parent) if path.name in p.where)
+        example = path.with_suffix(".example.csv")
+        if not example.is_file():
+            return ("interpreter block",), (
+                *out_of_sync,
+                Problem("no example worklist lies beside it", str(path), f"add {example.name}"),
+            )
+        return ("interpreter block", "example present"), out_of_sync
+
+    async def _worklist(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        try:
+            worklist = _read_worklist(path)
+        except NkloopError as error:
+            return ("read",), tuple(Problem(p.message, f"{path}: {p.where}", p.remedy) for p in error.problems)
+        return await self._verified(worklist, path)
+
+    async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        verdict = await self._verifier.verify(worklist)
+        problems = tuple(
+            Problem(f"{check.check}: {p['message']}", f"{path}: {p['where']}".rstrip(": "), p["remedy"])
+            for check in verdict.checks
+            for p in check.problems
+        )
+        return tuple(check.check for check in verdict.checks), problems
+
+
+def _procedure_of(path: Path) -> str:
+    """Procedure a worklist file is named after, empty when it is none."""
+    return next((name for name in PROCEDURES if path.name.startswith(f"{name}.")), "")
+
+
+def _read_worklist(path: Path) -> Worklist:
+    procedure = cast(Procedure, _procedure_of(path))
+    return from_csv(path.read_text(encoding="utf-8"), name=path.stem, procedure=procedure)

@@ -1,0 +1,279 @@
+"""A verified worklist on a bench: preflight, intent, play, observe, outcome.
+
+`prepare_run`, `play_run` and `finish_run` are three tasks of a flow; `execute` is the three in one. Each asks the
+journal and the device before it does anything, so that calling it again after a crash repeats no physical step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import ENDED, DeviceCommand, DeviceState, LiquidHandler, announced_step
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, NkloopError, Problem, RecordError
+from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.models import Context, RunRecord, RunState
+from nkloop.runs import people
+from nkloop.runs.outcomes import all_unknown, step_outcomes
+from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.verification import require
+
+PATIENCE = 5
+"""Looks at a device in a row that may fail before its connection counts as lost."""
+SAFE_SECONDS = 20.0
+"""Longest time spent on making a device safe after an interruption."""
+_INTERRUPTIONS = (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+"""What may end the watch over a run while the device can still be spoken to."""
+_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
+
+
+class RunProgress(FrozenModel):
+    """How far a run has come."""
+
+    run_id: str
+    current: int
+    """Number of the last step known to have begun; 0 before the first."""
+    total: int
+    phrase: str
+
+
+OnProgress = Callable[[RunProgress], None]
+
+
+async def execute(
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    *,
+    context: Context | None = None,
+    on_progress: OnProgress | None = None,
+) -> RunRecord:
+    """Run a worklist once, from preflight to the outcome of every step.
+
+    Returns:
+        The record, also of a run that the device ended as failed or stopped: look at its `state`.
+
+    Raises:
+        VerificationError: the verdict did not pass or belongs to another worklist; nothing was touched.
+        BenchError: the bench is not ready; nothing was touched.
+        OperatorRefusedError: a person declined; the device was stopped.
+        DeviceError: the device refused, or its connection was lost.
+    """
+    run_id = await prepare_run(worklist, verdict, bench, records, context=context)
+    await play_run(run_id, bench, records, on_progress=on_progress)
+    return await finish_run(run_id, bench, records)
+
+
+async def prepare_run(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, *, context: Context | None = None
+) -> str:
+    """Check the bench, have the deck loaded, journal what is intended, create the device's run. Moves no liquid.
+
+    Returns:
+        Our id of the run.
+
+    Raises:
+        VerificationError: the verdict did not pass or belongs to another worklist.
+        BenchError: a preflight finding stands in the way; every one is named.
+        OperatorRefusedError: the deck was not loaded.
+        DeviceError: the device refused.
+    """
+    require(verdict, worklist)
+    handler = bench.liquid_handler
+    await _preflight(worklist, bench)
+    at = await bench.clock.now()
+    run_id = records.journal.create_run(
+        worklist, verdict, bench=bench.name, device=handler.name, at=at, context=context or Context()
+    )
+    try:
+        await people.load_deck(worklist, bench, records, run_id)
+        records.journal.append_event(run_id, [s.number for s in worklist.steps], "intended", at=at, device=handler.name)
+        device_run_id = await handler.prepare(worklist)
+    except BaseException as error:
+        state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
+        records.journal.set_run_state(run_id, state, error=_words(error), ended_at=at)
+        raise
+    records.journal.set_run_state(run_id, "prepared", device_run_id=device_run_id)
+    return run_id
+
+
+async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: OnProgress | None = None) -> None:
+    """Start a prepared run once and follow it to its end; people do the tasks of its pauses.
+
+    A run that is already under way is followed, not started again. Whatever interrupts this (cancellation, Ctrl+C,
+    an operator who declines, a lost connection) stops the device, and the run is recorded as interrupted.
+
+    Raises:
+        RecordError: the run was never prepared.
+        OperatorRefusedError: a person declined.
+        DeviceError: the device refused, or its connection was lost.
+    """
+    run = records.journal.run(run_id)
+    if run.state in _OVER:
+        return
+    if run.device_run_id is None:
+        raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
+    watch = _Watch(
+        run, records.journal.worklist(run.worklist_hash), bench, records, on_progress or (lambda progress: None)
+    )
+    try:
+        await watch.start()
+        await watch.follow()
+    except _INTERRUPTIONS as error:
+        await watch.make_safe(_words(error))
+        raise
+
+
+async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
+    """Fetch the commands of a run that has ended, journal what became of each step, close the run.
+
+    Raises:
+        RecordError: the run has not ended, or was never prepared.
+        DeviceError: the device no longer knows the run or does not answer; its steps stay unknown.
+    """
+    run = records.journal.run(run_id)
+    if run.state in _OVER:
+        return run
+    if run.device_run_id is None:
+        raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
+    state = await bench.liquid_handler.state(run.device_run_id)
+    if state.status not in ENDED:
+        raise RecordError(f"run {run_id} is {state.status} on {run.device}", remedy="play it to its end first")
+    commands = await bench.liquid_handler.commands(run.device_run_id)
+    at = await bench.clock.now()
+    worklist = records.journal.worklist(run.worklist_hash)
+    succeeded = state.status == "succeeded"
+    records.journal.append_events(
+        run_id, step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
+    )
+    ended: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
+    records.journal.set_run_state(run_id, ended.get(state.status, "failed"), ended_at=at, error="; ".join(state.errors))
+    return records.journal.run(run_id)
+
+
+class _Watch:
+    """One run being played: what is known of it and who is asked."""
+
+    def __init__(
+        self, run: RunRecord, worklist: Worklist, bench: Bench, records: Records, on_progress: OnProgress
+    ) -> None:
+        self.run, self.worklist, self.bench, self.records = run, worklist, bench, records
+        self.handler: LiquidHandler = bench.liquid_handler
+        self.device_run_id = run.device_run_id or ""
+        self._on_progress = on_progress
+        self._step = 0
+        self._door_was_open = False
+
+    async def start(self) -> None:
+        """Play an idle run, after `sent` is durable; leave one that is under way alone."""
+        state = await self._look()
+        if state.status != "idle":
+            return
+        at = await self.bench.clock.now()
+        unsent = [step.number for step in self.run.steps if step.event == "intended"]
+        self.records.journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device)
+        self.records.journal.set_run_state(self.run.id, "running", started_at=at)
+        await self._play()
+
+    async def follow(self) -> None:
+        """Return when the run has ended."""
+        while (state := await self._look()).status not in ENDED:
+            if state.status in {"running", "finishing", "stop-requested"}:
+                self._tell("running")
+                await asyncio.sleep(self.handler.poll_seconds)
+            elif state.status == "idle":
+                raise DeviceError(
+                    "the run is idle although it was started", where=self.run.device, remedy="look at the robot"
+                )
+            else:
+                await self._attend(state)
+        self._step = len(self.worklist.steps) if state.status == "succeeded" else self._step
+        self._tell(state.status)
+
+    async def make_safe(self, why: str) -> None:
+        """Stop the device and record what can be known. Records in any case, also when interrupted once more."""
+        commands: tuple[DeviceCommand, ...] | None = None
+        at = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(SAFE_SECONDS):
+                at = await self.bench.clock.now()
+                commands = await self._stopped()
+        except (NkloopError, TimeoutError) as error:
+            why = f"{why}; {self.run.device} could not be stopped and may still be running: {_words(error)}"
+        finally:
+            self._record_interruption(commands, why, at)
+
+    async def _stopped(self) -> tuple[DeviceCommand, ...]:
+        await self.handler.stop(self.device_run_id)
+        while True:
+            state = await self.handler.state(self.device_run_id)
+            if state.status in ENDED:
+                return await self.handler.commands(self.device_run_id)
+            await asyncio.sleep(self.handler.poll_seconds)
+
+    def _record_interruption(self, commands: tuple[DeviceCommand, ...] | None, why: str, at: datetime) -> None:
+        open_steps = [step.number for step in self.records.journal.run(self.run.id).steps if step.event == "sent"]
+        if commands is None:
+            events = all_unknown(open_steps, why, at=at, device=self.run.device)
+        else:
+            told = step_outcomes(self.worklist, commands, succeeded=False, at=at, device=self.run.device)
+            events = tuple(event for event in told if event.number in open_steps)
+        self.records.journal.append_events(self.run.id, events)
+        self.records.journal.set_run_state(self.run.id, "interrupted", ended_at=at, error=why)
+
+    async def _attend(self, state: DeviceState) -> None:
+        self._tell(state.pause_message or state.status)
+        place = (self.worklist, self.bench, self.records, self.run.id)
+        if state.status == "paused" and state.pause_message is not None:
+            await people.answer_pause(state.pause_message, *place)
+            await self._play()
+        elif state.status == "paused":
+            # Closing the door leaves a run paused; whoever closed it has already said that it may go on.
+            if not self._door_was_open:
+                await people.clear_obstacle(state, *place)
+            self._door_was_open = False
+            await self._play()
+        else:
+            self._door_was_open = state.status == "blocked-by-open-door"
+            await people.clear_obstacle(state, *place)
+
+    async def _look(self) -> DeviceState:
+        """State of the run; a connection lost for a short time is waited for, because the device goes on anyway."""
+        for _ in range(PATIENCE - 1):
+            try:
+                return await self.handler.state(self.device_run_id)
+            except DeviceUnreachableError:
+                await asyncio.sleep(self.handler.poll_seconds)
+        return await self.handler.state(self.device_run_id)
+
+    async def _play(self) -> None:
+        """Play; asked again after a lost connection, because `play` itself asks the device first."""
+        try:
+            await self.handler.play(self.device_run_id)
+        except DeviceUnreachableError:
+            await self._look()
+            await self.handler.play(self.device_run_id)
+
+    def _tell(self, phrase: str) -> None:
+        number = announced_step(phrase)
+        self._step = number if number is not None else self._step
+        progress = RunProgress(run_id=self.run.id, current=self._step, total=len(self.worklist.steps), phrase=phrase)
+        self._on_progress(progress)
+
+
+async def _preflight(worklist: Worklist, bench: Bench) -> None:
+    findings = await bench.liquid_handler.preflight(worklist)
+    device = bench.liquid_handler.name
+    problems = [Problem(f"{f.subject}: {f.found}", device, f.remedy) for f in findings if not f.ok]
+    if problems:
+        raise BenchError.from_problems(problems)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return "interrupted by a person or by the program"
+    return str(error) or type(error).__name__

@@ -1,0 +1,73 @@
+"""One feeding of a culture plate: what every well holds now, and the plan for what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nkloop.errors import PlanError, RecordError
+from nkloop.feedback.models import Arm
+from nkloop.recipes.models import Recipe
+from nkloop.runs.contents import known_contents
+from nkloop.runs.culture import PLATE
+from nkloop.runs.media import medium_in
+from nkloop.runs.session import Session
+from nkloop.worklists.dosing import plan_dosing
+from nkloop.worklists.plans import DonorTube, DosingPlan, DosingRequest, WellFeeding
+
+
+async def plan_feeding(
+    session: Session,
+    recipe: Recipe,
+    stage_id: str,
+    *,
+    name: str,
+    plate: str,
+    base_medium: str,
+    arms: Sequence[Arm],
+    wells: Sequence[WellFeeding],
+    donors: Sequence[DonorTube] = (),
+    seed: int | None = None,
+) -> DosingPlan:
+    """Plan a feeding; what the wells hold now is told from the worklists run on the plate.
+
+    Raises:
+        PlanError: a well is fed without having been seeded, or the plan does not fit the bench.
+        StepUnknownError: nobody knows what the plate or the medium holds.
+    """
+    held = _present(session, plate, is_new=any(well.seed_ul > 0 for well in wells))
+    request = DosingRequest(
+        name=name,
+        recipe=recipe,
+        stage_id=stage_id,
+        arms=tuple(arms),
+        plate_barcode=plate,
+        plate_load_name=PLATE,
+        wells=tuple(well.model_copy(update=held.get(well.well, {})) for well in wells),
+        base=medium_in(session, base_medium),
+        donors=tuple(donors),
+        use_until=(await session.bench.clock.now() + timedelta(days=1)).date(),
+        seed=seed,
+    )
+    return plan_dosing(request, session.inventory, session.bench_file.deck, session.catalogue)
+
+
+def _present(session: Session, plate: str, *, is_new: bool) -> dict[str, dict[str, object]]:
+    try:
+        known = known_contents(session.records, session.catalogue, session.bench_file.deck, plate)
+    except RecordError:
+        if is_new:
+            return {}
+        raise PlanError(
+            f"no run has seeded plate {plate}", where="plate", remedy="seed it first, or check the barcode"
+        ) from None
+    if is_new:
+        raise PlanError(
+            f"plate {plate} was used before, seeding it again would put cells on cells",
+            where="plate",
+            remedy="take a new plate with its own barcode",
+        )
+    return {
+        well: {"present_ul": contents.volume_ul, "present_per_ul": contents.per_ul}
+        for well, contents in known.wells.items()
+    }

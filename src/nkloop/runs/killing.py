@@ -1,0 +1,130 @@
+"""From harvested cultures to killing-assay plates: samples, layouts, worklists, the read, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nkloop.assays import analyse, lay_out
+from nkloop.assays.layout import capacity
+from nkloop.assays.measurements import Reading, ReadRequest
+from nkloop.assays.methods import method_named
+from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
+from nkloop.errors import AssayError
+from nkloop.frozen import FrozenModel
+from nkloop.runs.session import Session
+from nkloop.worklists.cytotoxicity import plan_cytotoxicity
+from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
+
+EFFECTORS_PER_UL = 2000.0
+"""All cells per µL of an effector tube: twice what the highest E:T needs, so that every level is a dilution."""
+DETECTION_PLATE = "corning_96_wellplate_360ul_flat"
+REFERENCE_EFFECTOR = EffectorSample(
+    name="reference effector/PB-NK", arm="reference effector", donor="PB-NK", viability_percent=92, purity_percent=95
+)
+"""Cryopreserved peripheral-blood NK cells, thawed for every assay day; quality as of the bank's own release."""
+REFERENCE_LOT = "reference:PB-NK"
+
+
+class AssayDesign(FrozenModel):
+    """How samples are put on plates."""
+
+    method: str = "ldh"
+    target_line: str = "K-562"
+    ratios: tuple[float, ...] = (10, 5, 2.5, 1.25, 0.625, 0.3125)
+    """Nominal E:T, highest first."""
+    replicates: int = 2
+    effector_replicates: int = 1
+    targets_per_well: float = 1e4
+    contact_minutes: float = 240
+    seed: int | None = None
+
+    @property
+    def samples_per_plate(self) -> int:
+        """How many samples share a plate and its controls."""
+        return capacity(
+            len(self.ratios), replicates=self.replicates, effector_replicates=self.effector_replicates, edge="ring"
+        )
+
+    @property
+    def cells_needed(self) -> float:
+        """Effector cells one sample takes, with 40 % for dilution remainders and dead volume."""
+        wells = self.replicates + self.effector_replicates
+        return 1.4 * wells * self.targets_per_well * sum(self.ratios) + 0.3 * EFFECTORS_PER_UL * 1000
+
+
+def lay_out_plates(samples: Sequence[EffectorSample], design: AssayDesign, prefix: str) -> tuple[PlateLayout, ...]:
+    """Plates `<prefix>-1`, `<prefix>-2`, … with every sample once and all controls on each.
+
+    Raises:
+        AssayError: the samples do not fit the design.
+    """
+    n_plates = -(-len(samples) // design.samples_per_plate) if samples else 0
+    if not n_plates:
+        raise AssayError("there is no sample to test", remedy="give at least one sample with enough cells")
+    return lay_out(
+        samples,
+        reference=REFERENCE_EFFECTOR,
+        method=design.method,
+        target_line=design.target_line,
+        barcodes=[f"{prefix}-{number}" for number in range(1, n_plates + 1)],
+        ratios=design.ratios,
+        replicates=design.replicates,
+        effector_replicates=design.effector_replicates,
+        targets_per_well=design.targets_per_well,
+        contact_minutes=design.contact_minutes,
+        seed=design.seed,
+    )
+
+
+def detection_barcode(layout: PlateLayout) -> str:
+    """Barcode of the plate that is read; the assay plate itself keeps the cells."""
+    return f"{layout.barcode}-read"
+
+
+async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]) -> CytotoxicityPlan:
+    """Plan one plate; `lots` maps sample names to the identity of their effector tubes.
+
+    Raises:
+        PlanError: the plate does not fit the bench.
+        ShortageError: no valid lot of a bench liquid holds enough.
+    """
+    samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
+    tubes = tuple(
+        EffectorTube(sample=s.name, lot=lots.get(s.name, REFERENCE_LOT), cells_per_ul=EFFECTORS_PER_UL) for s in samples
+    )
+    request = CytotoxicityRequest(
+        name=f"LDH release {layout.barcode} against {layout.target_line}",
+        layout=layout,
+        effectors=tubes,
+        targets_per_ul=layout.targets_per_well / 100,
+        detection_barcode=detection_barcode(layout),
+        use_until=(await session.bench.clock.now() + timedelta(days=1)).date(),
+    )
+    return plan_cytotoxicity(request, session.inventory, session.bench_file.deck, session.catalogue)
+
+
+def read_request(layout: PlateLayout) -> ReadRequest:
+    """What the reader measures, as the method says."""
+    read = method_named(layout.method).read
+    return ReadRequest(
+        barcode=detection_barcode(layout),
+        load_name=DETECTION_PLATE,
+        mode=read.mode,
+        wavelength_nm=read.wavelength_nm,
+        reference_wavelength_nm=read.reference_wavelength_nm,
+    )
+
+
+def analyse_reading(layout: PlateLayout, reading: Reading) -> AssayResult:
+    """Lysis, quality, curves and verdict of one plate.
+
+    Raises:
+        ReadingError: the reading does not belong to the layout.
+    """
+    if reading.barcode != detection_barcode(layout):
+        raise AssayError(
+            f"the reading is of plate {reading.barcode}, the layout belongs to {detection_barcode(layout)}",
+            remedy="read the right plate",
+        )
+    return analyse(layout, reading.values, saturated=reading.saturated)

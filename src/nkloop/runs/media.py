@@ -1,0 +1,60 @@
+"""Medium batches: planned with the bench's lots, for as long as they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Recipe
+from nkloop.runs.contents import known_contents
+from nkloop.runs.session import Session
+from nkloop.worklists.medium import plan_medium
+from nkloop.worklists.plans import MediumPlan, MediumSource
+
+SHELF_LIFE_DAYS = 7.0
+"""Complete medium is used within a week at 4 °C (facts: complete medium <= 7 d at 4 °C)."""
+
+
+async def plan_batch(
+    session: Session,
+    recipe: Recipe,
+    stage_id: str,
+    volume: Amount,
+    *,
+    leave_out: Collection[str] = (),
+    barcode: str = "",
+) -> MediumPlan:
+    """Plan a batch that keeps for `SHELF_LIFE_DAYS` from the bench's today.
+
+    Raises:
+        PlanError: stage, volume or left-out components do not fit the recipe or the bench.
+        ShortageError: no valid lot holds enough.
+    """
+    now = await session.bench.clock.now()
+    return plan_medium(
+        recipe,
+        stage_id,
+        volume,
+        session.inventory,
+        session.bench_file.deck,
+        session.catalogue,
+        omit=leave_out,
+        use_until=(now + timedelta(days=SHELF_LIFE_DAYS)).date(),
+        today=now.date(),
+        destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
+    )
+
+
+def medium_in(session: Session, barcode: str) -> MediumSource:
+    """A medium prepared earlier, as it stands now.
+
+    Raises:
+        RecordError: no run prepared it.
+        StepUnknownError: nobody knows what it holds.
+    """
+    held = known_contents(session.records, session.catalogue, session.bench_file.deck, barcode)
+    well, contents = max(held.wells.items(), key=lambda entry: entry[1].volume_ul)
+    return MediumSource(
+        barcode=barcode, load_name=held.load_name, well=well, per_ul=contents.per_ul, volume_ul=contents.volume_ul
+    )

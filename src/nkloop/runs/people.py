@@ -1,0 +1,89 @@
+"""What people are asked during a run, and the record of their answers."""
+
+from __future__ import annotations
+
+import textwrap
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import DeviceState, OperatorRequest, announced_step
+from nkloop.records import Records
+from nkloop.records.models import OperatorAction
+from nkloop.worklists.models import OperatorTask, Worklist
+
+
+async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+    """Have the deck loaded as the worklist says, barcodes checked.
+
+    Raises:
+        OperatorRefusedError: the operator declined or put something else there.
+    """
+    task = OperatorTask(
+        kind="confirm",
+        instruction="Load the deck as listed, check lots and volumes, scan the barcodes.",
+        labware=tuple(item.nickname for item in worklist.deck),
+    )
+    barcodes = barcodes_of(worklist, task.labware)
+    request = OperatorRequest(
+        title=f"Load the deck: {worklist.name}", task=task, worklist=worklist, barcodes=barcodes, run_id=run_id
+    )
+    await ask(request, bench, records, step=None)
+
+
+async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+    """Have the task of the announced step done; a task already confirmed in this run is not asked again.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    number = announced_step(message)
+    step = next((step for step in worklist.steps if step.number == number), None)
+    if step is not None and any(action.step == step.number for action in records.journal.actions(run_id)):
+        return
+    task = OperatorTask(kind="confirm", instruction=message or "The run is paused.")
+    if step is not None and step.operator is not None:
+        task = step.operator
+    title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=' …')}" if step else f"{worklist.name}: pause"
+    barcodes = barcodes_of(worklist, task.labware)
+    request = OperatorRequest(title=title, task=task, barcodes=barcodes, run_id=run_id)
+    await ask(request, bench, records, step=number)
+
+
+async def clear_obstacle(state: DeviceState, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+    """Have somebody look at a robot that waits for no step of ours: open door, recovery, a pause made by hand.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    reasons = f" ({'; '.join(state.errors)})" if state.errors else ""
+    instruction = {
+        "blocked-by-open-door": "Close the front door and the top window of the robot.",
+        "paused": "The run was paused by hand. Confirm when it may go on.",
+    }.get(state.status, f"The robot waits for recovery{reasons}. Resolve it on its screen, then confirm.")
+    task = OperatorTask(kind="confirm", instruction=instruction)
+    request = OperatorRequest(title=f"{worklist.name}: the robot is {state.status}", task=task, run_id=run_id)
+    await ask(request, bench, records, step=None)
+
+
+async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step: int | None) -> None:
+    """Have a task done and record who confirmed it.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    answer = await bench.operator.perform(request)
+    records.journal.add_action(
+        OperatorAction(
+            run_id=request.run_id,
+            step=step,
+            at=answer.at,
+            confirmed_by=answer.confirmed_by,
+            title=request.title,
+            instruction=request.task.instruction,
+            note=answer.note,
+        )
+    )
+
+
+def barcodes_of(worklist: Worklist, nicknames: tuple[str, ...]) -> dict[str, str]:
+    """Barcodes of the labware named that has one."""
+    return {item.nickname: item.barcode for item in worklist.deck if item.nickname in nicknames and item.barcode}

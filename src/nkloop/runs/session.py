@@ -1,0 +1,143 @@
+"""A session: one workspace and bench with everything needed to plan, verify and run worklists there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from nkloop.drivers.bench import Bench, load_bench_file, open_bench
+from nkloop.drivers.bench_file import BenchFile
+from nkloop.errors import BenchError, RecipeError
+from nkloop.inventory import Inventory
+from nkloop.labware import Catalogue
+from nkloop.recipes import load_recipe
+from nkloop.recipes.models import Recipe
+from nkloop.records import Records
+from nkloop.runs.verification import Verifier
+from nkloop.vendor import VendorClient
+from nkloop.workspace import Workspace
+
+
+@dataclass
+class Progress:
+    """How far a command has come; what the person at the screen sees."""
+
+    phase: str = ""
+    """What is going on, in a few words."""
+    current: int = 0
+    total: int = 0
+    """Steps of the run under way; 0 when no run is."""
+    runs_done: int = 0
+    transfers_done: int = 0
+    day: float | None = None
+    """Day of the culture, when one is running."""
+
+
+@dataclass
+class Session:
+    """Everything one flow needs; opened once and shared by its subflows."""
+
+    workspace: Workspace
+    bench_file: BenchFile
+    bench: Bench
+    records: Records
+    catalogue: Catalogue
+    inventory: Inventory
+    vendor: VendorClient
+    verifier: Verifier
+    campaign: str | None = None
+    round: int | None = None
+    progress: Progress = field(default_factory=Progress)
+    on_progress: Callable[[Progress], None] = field(default_factory=lambda: _listener.get())
+
+    def tell(self, phase: str, *, current: int = 0, total: int = 0) -> None:
+        """Say what is going on."""
+        self.progress.phase, self.progress.current, self.progress.total = phase, current, total
+        self.on_progress(self.progress)
+
+    def recipe(self, name: str) -> Recipe:
+        """Load a recipe by its file name without `.yaml`, or a revision by its id.
+
+        Raises:
+            RecipeError: there is none, or its file is wrong.
+        """
+        path = self.workspace.recipes / f"{name}.yaml"
+        if path.is_file():
+            return load_recipe(path)
+        if "@" in name:
+            return self.records.campaigns.revision(name)
+        known = ", ".join(sorted(p.stem for p in self.workspace.recipes.glob("*.yaml"))) or "none"
+        raise RecipeError(
+            f"there is no recipe '{name}'", where=str(self.workspace.recipes), remedy=f"use one of: {known}"
+        )
+
+    async def today(self) -> date:
+        """Date of the bench's clock."""
+        return (await self.bench.clock.now()).date()
+
+    async def wait_until(self, when: datetime) -> None:
+        """Let the cultures grow until a time of the bench's clock."""
+        if when - await self.bench.clock.now() > timedelta(0):
+            await self.bench.clock.sleep_until(when)
+
+
+_current: ContextVar[Session | None] = ContextVar("nkloop_session", default=None)
+_listener: ContextVar[Callable[[Progress], None]] = ContextVar("nkloop_progress", default=lambda progress: None)
+
+
+@contextmanager
+def progress_listener(listener: Callable[[Progress], None]) -> Iterator[None]:
+    """Sessions opened inside tell their progress to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def bench_path(workspace: Workspace, name: str) -> Path:
+    """File of a bench.
+
+    Raises:
+        BenchError: the workspace has no such bench.
+    """
+    path = workspace.devices / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in workspace.devices.glob("*.yaml"))) or "none"
+        raise BenchError(f"there is no bench '{name}'", where=str(workspace.devices), remedy=f"use one of: {known}")
+    return path
+
+
+@asynccontextmanager
+async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
+    """Open a session, or share the one that is already open around this call for the same bench.
+
+    Raises:
+        NkloopError: bench file, labware catalogue or lot list is wrong.
+    """
+    shared = _current.get()
+    if shared is not None and shared.bench_file.name == bench_name:
+        yield shared
+        return
+    workspace = Workspace.find(root)
+    path = bench_path(workspace, bench_name)
+    bench_file = load_bench_file(path)
+    catalogue = Catalogue.load(workspace.labware)
+    inventory = Inventory.load((path.parent / bench_file.lots).resolve())
+    async with AsyncExitStack() as stack:
+        records = Records.open(workspace.state)
+        stack.callback(records.close)
+        vendor = await stack.enter_async_context(VendorClient(cache=workspace.state / "analyses"))
+        bench = open_bench(bench_file, workspace)
+        stack.push_async_callback(bench.close)
+        verifier = Verifier(workspace, catalogue, bench_file.deck, vendor)
+        session = Session(workspace, bench_file, bench, records, catalogue, inventory, vendor, verifier)
+        token = _current.set(session)
+        try:
+            yield session
+        finally:
+            _current.reset(token)

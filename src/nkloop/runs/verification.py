@@ -1,0 +1,51 @@
+"""The three independent checks, wired: our ledger, Opentrons' analysis, PyLabRobot's trackers."""
+
+from __future__ import annotations
+
+from nkloop.errors import WorkspaceError
+from nkloop.labware.catalogue import Catalogue
+from nkloop.vendor.analysis import Analysis
+from nkloop.vendor.client import VendorClient
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.csv_format import to_csv
+from nkloop.worklists.models import CheckResult, Verdict, Worklist
+from nkloop.worklists.verification import verify
+from nkloop.workspace import Workspace
+
+
+class Verifier:
+    """Verifies worklists of one workspace for one deck."""
+
+    def __init__(
+        self, workspace: Workspace, catalogue: Catalogue, deck: BenchDeck | None, vendor: VendorClient
+    ) -> None:
+        self._workspace = workspace
+        self._catalogue = catalogue
+        self._deck = deck
+        self._vendor = vendor
+
+    async def verify(self, worklist: Worklist) -> Verdict:
+        """Check a worklist in all three ways; a check that could not be made counts as failed."""
+        return await verify(worklist, self._catalogue, self._deck, analyse=self.analyse, track=self._track)
+
+    async def analyse(self, worklist: Worklist) -> Analysis:
+        """Opentrons' analysis of the procedure's protocol with this worklist.
+
+        Raises:
+            WorkspaceError: the workspace has no protocol for the procedure.
+            VendorError: the vendor environment could not do it.
+        """
+        protocol = self._workspace.protocols / f"{worklist.procedure}.py"
+        if not protocol.is_file():
+            raise WorkspaceError(
+                f"there is no protocol for {worklist.procedure}", where=str(protocol), remedy="add the file"
+            )
+        ours = dict.fromkeys(item.load_name for item in worklist.deck if item.namespace != "opentrons")
+        definitions = [found for name in ours if (found := self._catalogue.definition(name)) is not None]
+        return await self._vendor.analyse(protocol, csv=to_csv(worklist), labware=definitions, values={})
+
+    def _track(self, worklist: Worklist) -> CheckResult:
+        # PyLabRobot takes most of a second to import and is needed for this check only.
+        from nkloop.drivers.pylabrobot_tracking import check_tracking
+
+        return check_tracking(worklist, self._catalogue)

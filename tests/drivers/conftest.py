@@ -1,0 +1,244 @@
+"""A robot in this process that answers HTTP as a Flex does, with named faults; and the recorded real one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nkloop.drivers.opentrons import OpentronsRobot
+from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Step, Worklist
+
+Json = dict[str, Any]
+RECORDED = Path(__file__).parents[2].parent / "shared" / "opentrons" / "robot_server_exchanges_8.2.jsonl"
+
+
+@pytest.fixture(scope="session")
+def exchanges() -> list[Json]:
+    """Request and answer pairs of a real robot server; skipped where they are not at hand."""
+    if not RECORDED.is_file():
+        pytest.skip("recorded exchanges are not at hand")
+    return [json.loads(line) for line in RECORDED.read_text().splitlines()]
+
+
+@pytest.fixture
+def worklist() -> Worklist:
+    """A transfer, a pause and a transfer, with a heater-shaker and a custom plate."""
+    return Worklist(
+        name="dose day 3",
+        procedure="cytokine_dosing",
+        pipettes={"left": "flex_1channel_1000", "right": "flex_8channel_1000"},
+        deck=(
+            DeckItem(nickname="tips", slot="A1", load_name="opentrons_flex_96_tiprack_200ul"),
+            DeckItem(
+                nickname="plate",
+                slot="D1",
+                load_name="nkloop_plate",
+                namespace="nkloop",
+                module="heaterShakerModuleV1",
+                adapter="opentrons_universal_flat_adapter",
+                barcode="P-1",
+            ),
+        ),
+        fillings=(
+            Filling(
+                labware="plate",
+                well="A1",
+                volume_ul=200,
+                liquid=Liquid(name="medium | fresh", per_ul={"base": 1.0}, lot="L-7"),
+            ),
+        ),
+        steps=(
+            Step(number=1, action="transfer", labware="plate", well="A1", to_labware="plate", to_well="B1",
+                 volume_ul=50, tip="tips:A1"),
+            Step(number=2, action="pause",
+                 operator=OperatorTask(kind="incubate", instruction="Incubate", labware=("plate",), minutes=5)),
+            Step(number=3, action="transfer", labware="plate", well="A1", to_labware="plate", to_well="C1",
+                 volume_ul=50, tip="tips:B1"),
+        ),
+    )  # fmt: skip
+
+
+class Catalogue:
+    """Knows the one custom plate."""
+
+    def definition(self, load_name: str) -> Json | None:
+        return {"parameters": {"loadName": load_name}} if load_name == "nkloop_plate" else None
+
+
+@dataclass
+class FakeRobot:
+    """The state of the robot; `faults` maps `METHOD path-regex` to what goes wrong once."""
+
+    door: str = "closed"
+    analysis_result: str = "ok"
+    announced: tuple[int, ...] = (1, 2, 3)
+    instruments: list[Json] = field(default_factory=lambda: [_pipette("left", "single"), _pipette("right", "multi")])
+    modules: list[str] = field(default_factory=lambda: ["heaterShakerModuleV1"])
+    fixtures: dict[str, str] = field(
+        default_factory=lambda: {"cutoutD1": "heaterShakerModuleV1", "cutoutA3": "trashBinAdapter"}
+    )
+    faults: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, Json] = field(default_factory=dict)
+    current: str | None = None
+    requests: list[str] = field(default_factory=list)
+    uploads: list[bytes] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    analyses: list[Json] = field(default_factory=list)
+    commands: list[Json] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        asked = f"{request.method} {request.url.path}"
+        self.requests.append(asked)
+        if "Opentrons-Version" not in request.headers:
+            return httpx.Response(422, json={"errors": [{"id": "InvalidRequest", "detail": "header missing"}]})
+        fault = next((self.faults.pop(key) for key in list(self.faults) if re.fullmatch(key, asked)), None)
+        if fault == "lost_before":
+            raise httpx.ReadError("reset")
+        if fault == "refused":
+            raise httpx.ConnectError("connection refused")
+        if fault == "answers_500":
+            return _error(500, "UnexpectedError", "Parameter must be between 1 and 96 inclusive.")
+        answer = self._answer(request, asked)
+        if fault == "lost_after":
+            raise httpx.ReadError("reset")
+        return answer
+
+    def count(self, asked: str) -> int:
+        return self.requests.count(asked)
+
+    def _answer(self, request: httpx.Request, asked: str) -> httpx.Response:
+        known: dict[str, Callable[[], Any]] = {
+            "GET /health": lambda: {
+                "name": "flex", "robot_model": "OT-3 Standard", "api_version": "8.2.0",
+                "maximum_protocol_api_version": [2, 22],
+            },
+            "GET /instruments": lambda: {"data": self.instruments},
+            "GET /modules": lambda: {"data": [{"moduleModel": model} for model in self.modules]},
+            "GET /deck_configuration": lambda: {
+                "data": {"cutoutFixtures": [{"cutoutId": c, "cutoutFixtureId": f} for c, f in self.fixtures.items()]}
+            },
+            "GET /robot/door/status": lambda: {"data": {"status": self.door, "doorRequiredClosedForProtocol": True}},
+            "GET /robot/control/estopStatus": lambda: {"data": {"status": "disengaged"}},
+            "GET /protocols/protocol-1": lambda: {
+                "data": {"analysisSummaries": [{"id": a["id"], "status": "completed"} for a in self.analyses]}
+            },
+            "GET /runs": lambda: {
+                "data": list(self.runs.values()),
+                "links": {"current": {"href": f"/runs/{self.current}"}} if self.current else {},
+            },
+        }  # fmt: skip
+        if asked in known:
+            return httpx.Response(200, json=known[asked]())
+        if asked == "POST /dataFiles":
+            return self._upload_file(request)
+        if asked == "POST /protocols":
+            self.uploads.append(request.content)
+            self.analyses.append(self._analysis(list(self.files)[-1]))
+            return httpx.Response(201, json={"data": {"id": "protocol-1", "analysisSummaries": []}})
+        if asked == "POST /protocols/protocol-1/analyses":
+            file_id = json.loads(request.content)["data"]["runTimeParameterFiles"]["worklist"]
+            self.analyses.append(self._analysis(file_id))
+            return httpx.Response(201, json={"data": []})
+        if match := re.fullmatch(r"GET /protocols/protocol-1/analyses/(.+)", asked):
+            return httpx.Response(200, json={"data": next(a for a in self.analyses if a["id"] == match[1])})
+        if asked == "POST /runs":
+            return self._create(json.loads(request.content)["data"])
+        if match := re.fullmatch(r"(GET|POST) /runs/([^/]+)(/\w+)?", asked):
+            return self._run(match[1], match[2], match[3] or "", request)
+        return _error(404, "BadRequest", "unknown path")
+
+    def _upload_file(self, request: httpx.Request) -> httpx.Response:
+        name = re.search(rb'filename="([^"]+)"', request.content)
+        assert name is not None
+        file_id = f"file-{name[1].decode()}"
+        self.files[file_id] = name[1].decode()
+        return httpx.Response(201, json={"data": {"id": file_id}})
+
+    def _parameters(self, file_id: str) -> list[Json]:
+        return [{"variableName": "worklist", "type": "csv_file", "file": {"id": file_id, "name": self.files[file_id]}}]
+
+    def _analysis(self, file_id: str) -> Json:
+        error = {
+            "errorType": "ExceptionInProtocolError",
+            "detail": "outer",
+            "wrappedErrors": [{"errorType": "TipNotAttachedError", "detail": "no tip", "wrappedErrors": []}],
+        }
+        return {
+            "id": f"analysis-{len(self.analyses)}",
+            "result": self.analysis_result,
+            "errors": [] if self.analysis_result == "ok" else [error],
+            "runTimeParameters": self._parameters(file_id),
+            "commands": [_comment(number) for number in self.announced],
+        }
+
+    def _create(self, asked: Json) -> httpx.Response:
+        run_id = f"device-run-{len(self.runs) + 1}"
+        file_id = asked["runTimeParameterFiles"]["worklist"]
+        self.runs[run_id] = {
+            "id": run_id, "status": "idle", "actions": [], "errors": [], "protocolId": asked["protocolId"],
+            "runTimeParameters": self._parameters(file_id),
+        }  # fmt: skip
+        self.current = run_id
+        return httpx.Response(201, json={"data": self.runs[run_id]})
+
+    def _run(self, method: str, run_id: str, rest: str, request: httpx.Request) -> httpx.Response:
+        run = self.runs.get(run_id)
+        if run is None:
+            return _error(404, "RunNotFound", f"Run {run_id} was not found.")
+        if method == "POST":
+            action = json.loads(request.content)["data"]["actionType"]
+            if action == "play" and self.door == "open":
+                return _error(409, "RunActionNotAllowed", "Front door or top window is currently open.")
+            run["actions"].append({"actionType": action})
+            run["status"] = {"play": "running", "stop": "stopped"}[action]
+            return httpx.Response(201, json={"data": {}})
+        if rest == "/commands":
+            cursor = int(request.url.params.get("cursor", len(self.commands) - 1))
+            page = self.commands[cursor : cursor + int(request.url.params.get("pageLength", 20))]
+            meta = {"cursor": cursor, "totalLength": len(self.commands)}
+            return httpx.Response(200, json={"data": page, "meta": meta})
+        if rest == "/commandErrors":
+            return httpx.Response(200, json={"data": [{"errorType": "liquidNotFound", "detail": "Liquid Not Found"}]})
+        return httpx.Response(200, json={"data": run})
+
+
+def _pipette(mount: str, kind: str) -> Json:
+    return {"mount": mount, "instrumentType": "pipette", "instrumentName": f"p1000_{kind}_flex", "ok": True}
+
+
+def _comment(number: int) -> Json:
+    return {
+        "id": f"c{number}",
+        "commandType": "comment",
+        "status": "succeeded",
+        "params": {"message": f"step {number}: x"},
+    }
+
+
+def _error(status: int, kind: str, detail: str) -> httpx.Response:
+    return httpx.Response(status, json={"errors": [{"id": kind, "title": kind, "detail": detail, "errorCode": "4000"}]})
+
+
+@pytest.fixture
+def fake() -> FakeRobot:
+    return FakeRobot()
+
+
+@pytest.fixture
+def robot(fake: FakeRobot, tmp_path: Path) -> OpentronsRobot:
+    (tmp_path / "cytokine_dosing.py").write_text('requirements = {"robotType": "Flex", "apiLevel": "2.20"}\n')
+    return OpentronsRobot(
+        "flex",
+        "http://robot:31950/",
+        protocols=tmp_path,
+        catalogue=Catalogue(),
+        poll_seconds=0.02,
+        transport=httpx.MockTransport(fake),
+    )

@@ -1,0 +1,264 @@
+"""The robot driver against a fake robot with faults: nothing that may have arrived is sent twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nkloop.drivers.opentrons import OpentronsRobot
+from nkloop.drivers.opentrons.client import ConnectionLostError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
+from nkloop.worklists.models import Worklist
+
+
+def findings(found: tuple[Any, ...]) -> dict[str, Any]:
+    return {finding.subject: finding for finding in found}
+
+
+async def test_a_fitting_bench_passes_preflight_without_changing_it(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    found = await robot.preflight(worklist)
+    assert all(finding.ok for finding in found), found
+    assert {"robot", "API level", "left pipette", "module in D1", "door", "emergency stop", "maintenance"} <= set(
+        findings(found)
+    )
+    assert all(asked.startswith("GET") for asked in fake.requests)
+
+
+@pytest.mark.parametrize(
+    ("change", "subject", "found", "remedy"),
+    [
+        pytest.param({"door": "open"}, "door", "open", "close the front door", id="door"),
+        pytest.param({"modules": []}, "module in D1", "not connected", "switch it on", id="module"),
+        pytest.param({"fixtures": {}}, "deck configuration D1", "nothing", "set slot D1", id="deck"),
+        pytest.param({"fixtures": {}}, "deck configuration A3", "nothing", "trash bin", id="trash"),
+        pytest.param({"instruments": []}, "right pipette", "nothing", "attach flex_8channel_1000", id="pipette"),
+        pytest.param(
+            {"runs": {"x": {"id": "x", "status": "running"}}, "current": "x"},
+            "current run",
+            "x is running",
+            "cancel it",
+            id="other_run",
+        ),
+        pytest.param(
+            {"runs": {"x": {"id": "x", "status": "idle"}}, "current": "x"}, "current run", "x is idle", "", id="idle"
+        ),
+    ],
+)
+async def test_preflight_names_what_does_not_fit(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist, change: dict[str, Any], subject: str, found: str, remedy: str
+) -> None:
+    for name, value in change.items():
+        setattr(fake, name, value)
+    finding = findings(await robot.preflight(worklist))[subject]
+    assert not finding.ok
+    assert found in finding.found
+    assert remedy in finding.remedy
+
+
+async def test_a_phantom_current_run_does_not_block(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    fake.current = "gone"
+    assert findings(await robot.preflight(worklist))["current run"].ok
+
+
+async def test_prepare_uploads_all_and_creates_one_idle_run(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    assert fake.runs[run_id]["status"] == "idle"
+    form = fake.uploads[0]
+    assert b'filename="cytokine_dosing.py"' in form
+    assert b'filename="nkloop_plate.json"' in form
+    assert b"runTimeParameterFiles" in form
+    assert fake.runs[run_id]["runTimeParameters"][0]["file"]["name"].startswith("cytokine_dosing_")
+    assert (await robot.state(run_id)).status == "idle"
+
+
+async def test_prepare_asks_for_an_analysis_with_its_own_worklist(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.files["file-other"] = "other.csv"
+    original = fake._analysis
+    fake._analysis = lambda file_id: original("file-other" if not fake.analyses else file_id)
+    await robot.prepare(worklist)
+    assert fake.count("POST /protocols/protocol-1/analyses") == 1
+
+
+async def test_prepare_refuses_a_failed_analysis_in_the_innermost_words(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.analysis_result = "not-ok"
+    with pytest.raises(DeviceError, match="TipNotAttachedError: no tip"):
+        await robot.prepare(worklist)
+    assert fake.runs == {}
+
+
+@pytest.mark.parametrize(
+    ("announced", "told"), [((1, 3), r"misses steps \[2\]"), ((1, 2, 2, 3), "another order"), ((2, 1, 3), "order")]
+)
+async def test_prepare_refuses_an_analysis_that_does_not_cover_the_worklist(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist, announced: tuple[int, ...], told: str
+) -> None:
+    fake.announced = announced
+    with pytest.raises(DeviceError, match=told):
+        await robot.prepare(worklist)
+    assert fake.runs == {}
+
+
+async def test_a_run_created_before_a_loss_is_found_and_not_created_twice(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.faults["POST /runs"] = "lost_after"
+    assert await robot.prepare(worklist) == "device-run-1"
+    assert fake.count("POST /runs") == 1
+
+
+async def test_a_run_that_was_not_created_is_told(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    fake.faults["POST /runs"] = "lost_before"
+    with pytest.raises(ConnectionLostError, match="connection broke during POST /runs"):
+        await robot.prepare(worklist)
+    assert fake.count("POST /runs") == 1
+
+
+async def test_a_500_is_told_in_the_robots_words_and_not_repeated(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.faults["POST /runs"] = "answers_500"
+    with pytest.raises(DeviceError, match=r"between 1 and 96 inclusive\. \(HTTP 500\)"):
+        await robot.prepare(worklist)
+    assert fake.count("POST /runs") == 1
+
+
+async def test_an_idle_run_of_somebody_else_is_not_replaced(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.runs["theirs"] = {"id": "theirs", "status": "idle", "actions": []}
+    fake.current = "theirs"
+    with pytest.raises(DeviceError, match="run theirs on the robot is idle"):
+        await robot.prepare(worklist)
+    assert fake.count("POST /runs") == 0
+
+
+async def test_our_own_unplayed_run_is_taken_again(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    first = await robot.prepare(worklist)
+    assert findings(await robot.preflight(worklist))["current run"].ok
+    assert await robot.prepare(worklist) == first
+    assert fake.count("POST /runs") == 1
+
+
+async def test_a_dead_connection_is_noticed_by_reading_once_more(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.faults[f"GET /runs/{run_id}"] = "lost_before"
+    assert (await robot.state(run_id)).status == "idle"
+
+
+async def test_an_absent_robot_is_told(robot: OpentronsRobot, fake: Any) -> None:
+    fake.faults["GET /runs/x"] = "refused"
+    with pytest.raises(DeviceUnreachableError, match="does not answer") as caught:
+        await robot.state("x")
+    assert "address in the bench file" in str(caught.value)
+
+
+async def test_play_starts_once_and_leaves_a_running_run_alone(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    await robot.play(run_id)
+    await robot.play(run_id)
+    assert fake.runs[run_id]["actions"] == [{"actionType": "play"}]
+
+
+@pytest.mark.parametrize(("fault", "plays"), [("lost_after", 1), ("lost_before", 0)])
+async def test_a_lost_play_is_asked_for_and_not_repeated(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist, fault: str, plays: int
+) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.faults[f"POST /runs/{run_id}/actions"] = fault
+    if plays:
+        await robot.play(run_id)
+    else:
+        with pytest.raises(DeviceUnreachableError, match="connection broke"):
+            await robot.play(run_id)
+    assert len(fake.runs[run_id]["actions"]) == plays
+    assert fake.count(f"POST /runs/{run_id}/actions") == 1
+
+
+async def test_play_with_the_door_open_is_refused_with_a_remedy(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.door = "open"
+    with pytest.raises(DeviceError, match="door or top window is currently open") as caught:
+        await robot.play(run_id)
+    assert "close door" in str(caught.value)
+
+
+async def test_a_pause_tells_its_message(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.runs[run_id]["status"] = "paused"
+    pause = {"id": "p", "commandType": "waitForResume", "status": "running", "params": {"message": "step 2: Incubate"}}
+    fake.commands = [pause]
+    assert (await robot.state(run_id)).pause_message == "step 2: Incubate"
+    fake.commands = [{**pause, "status": "succeeded"}]
+    assert (await robot.state(run_id)).pause_message is None
+
+
+async def test_recovery_tells_the_errors_that_the_run_hides(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.runs[run_id]["status"] = "awaiting-recovery"
+    assert (await robot.state(run_id)).errors == ("liquidNotFound: Liquid Not Found",)
+
+
+async def test_stop_leaves_an_ended_run_alone(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    run_id = await robot.prepare(worklist)
+    await robot.stop(run_id)
+    await robot.stop(run_id)
+    assert fake.runs[run_id]["actions"] == [{"actionType": "stop"}]
+
+
+async def test_commands_are_paged_to_the_end(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.commands = [
+        {"id": str(n), "commandType": "aspirate", "status": "succeeded", "params": {"volume": n}} for n in range(450)
+    ]
+    fake.commands[7] |= {"status": "failed", "error": {"errorType": "overpressure", "detail": "clot"}}
+    found = await robot.commands(run_id)
+    assert [command.id for command in found] == [str(n) for n in range(450)]
+    assert found[7].error == "overpressure: clot"
+    assert fake.count(f"GET /runs/{run_id}/commands") == 3
+
+
+async def test_a_forgotten_run_is_told(robot: OpentronsRobot) -> None:
+    with pytest.raises(DeviceError, match="was not found") as caught:
+        await robot.state("old")
+    assert "reconcile" in str(caught.value)
+
+
+async def test_a_missing_protocol_is_told(robot: OpentronsRobot, worklist: Worklist) -> None:
+    other = worklist.model_copy(update={"procedure": "medium_preparation"})
+    with pytest.raises(BenchError, match=r"no protocol medium_preparation\.py"):
+        await robot.preflight(other)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 60.0])
+def test_the_polling_interval_is_bounded(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(BenchError, match=r"must be 0\.02 to 10 s"):
+        OpentronsRobot("flex", "http://robot", protocols=tmp_path, catalogue=None, poll_seconds=seconds)  # type: ignore[arg-type]
+
+
+def test_a_page_that_is_no_robot_is_told(tmp_path: Path, worklist: Worklist) -> None:
+    import asyncio
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>printer</html>"))
+    (tmp_path / "cytokine_dosing.py").write_text("")
+    robot = OpentronsRobot("flex", "http://printer", protocols=tmp_path, catalogue=None, transport=transport)  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="no JSON"):
+        asyncio.run(robot.preflight(worklist))

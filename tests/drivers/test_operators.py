@@ -1,0 +1,143 @@
+"""A person on the page of a flow run: what is shown, wrong barcodes, refusal."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.drivers.manual_counter import ManualCounter, parse_counts
+from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe
+from nkloop.errors import OperatorRefusedError
+from nkloop.worklists.models import OperatorTask, Worklist
+
+
+class Person:
+    """Answers with what was prepared and keeps what was shown."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.answers = list(answers)
+        self.shown: list[tuple[type[Any], str, str]] = []
+
+    async def __call__(self, form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
+        self.shown.append((form, description, key))
+        return form(**self.answers.pop(0))
+
+
+@pytest.fixture
+def request_(worklist: Worklist) -> OperatorRequest:
+    task = OperatorTask(kind="incubate", instruction="Put it | into the incubator", minutes=240, temperature_c=37)
+    return OperatorRequest(
+        title="Incubate", task=task, worklist=worklist, barcodes={"plate": "P-1", "block": "B-2"}, run_id="run-0001"
+    )
+
+
+async def test_a_confirmation_carries_name_and_note(request_: OperatorRequest) -> None:
+    person = Person({"operator": "Ada", "scanned": "B-2, P-1", "note": "4 h 02"})
+    answer = await PrefectOperator("technician", ask=person).perform(request_)
+    assert (answer.confirmed_by, answer.note) == ("Ada", "4 h 02")
+    assert answer.at.utcoffset() is not None
+
+
+async def test_a_wrong_barcode_is_asked_again_with_what_was_expected(request_: OperatorRequest) -> None:
+    person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, {"operator": "Ada", "scanned": "P-1 B-2"})
+    await PrefectOperator("technician", ask=person).perform(request_)
+    second = person.shown[1][1]
+    assert "missing: B-2 (block)" in second
+    assert "not expected here: B-7" in second
+    assert person.shown[0][2] != person.shown[1][2]
+
+
+async def test_three_wrong_barcodes_are_refused(request_: OperatorRequest) -> None:
+    person = Person(*[{"operator": "Ada", "scanned": "P-9"}] * 3)
+    with pytest.raises(OperatorRefusedError, match=r"missing: P-1 \(plate\), B-2 \(block\); not expected here: P-9"):
+        await PrefectOperator("technician", ask=person).perform(request_)
+    assert len(person.shown) == 3
+
+
+async def test_a_person_may_decline(request_: OperatorRequest) -> None:
+    person = Person({"operator": "Ada", "scanned": "x", "done": False, "note": "plate is broken"})
+    with pytest.raises(OperatorRefusedError, match="Ada declined: plate is broken"):
+        await PrefectOperator("technician", ask=person).perform(request_)
+
+
+async def test_the_same_request_has_the_same_key_and_another_one_another(request_: OperatorRequest) -> None:
+    keys = []
+    for request in (request_, request_, request_.model_copy(update={"run_id": "run-0002"})):
+        person = Person({"operator": "Ada", "scanned": "P-1 B-2"})
+        await PrefectOperator("technician", ask=person).perform(request)
+        keys.append(person.shown[0][2])
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_page_shows_deck_limits_and_barcodes(request_: OperatorRequest) -> None:
+    shown = describe(request_)
+    assert "**240 min, 37 °C**" in shown
+    assert "| D1 | nkloop_plate | A1: 200 µL medium / fresh (`L-7`) |" in shown
+    assert "| plate | `P-1` |" in shown
+    assert "Put it / into the incubator" in shown
+
+
+@pytest.mark.parametrize("given", [{}, {"operator": ""}, {"operator": "Ada", "scanned": ""}])
+def test_the_form_keeps_its_bounds_with_a_description(given: dict[str, str]) -> None:
+    form = confirmation_form(with_barcodes=True).with_initial_data(description="text")
+    with pytest.raises(ValueError, match=r"operator|scanned"):
+        form(**given)
+
+
+def test_without_barcodes_none_are_asked_for() -> None:
+    assert "scanned" not in confirmation_form(with_barcodes=False).model_fields
+
+
+@pytest.mark.parametrize(
+    ("scanned", "told"),
+    [
+        ("A B", ""),
+        ("B;\nA", ""),
+        ("A", "missing: B (y)"),
+        ("", "missing: A (x), B (y)"),
+        ("A B C", "not expected here: C"),
+    ],
+)
+def test_barcodes_are_compared_in_any_order(scanned: str, told: str) -> None:
+    assert barcode_problem(scanned, {"x": "A", "y": "B"}) == told
+
+
+async def test_counts_are_typed_in_and_asked_again_when_wrong() -> None:
+    asked: list[str] = []
+    answers = ["A1 1.2e6 93 88 0.5", "B1 9e5 90 80 1 1.5\nA1 1.2e6 93 88 0.5 1.5"]
+
+    async def ask(form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
+        asked.append(description)
+        return SimpleNamespace(counts=answers.pop(0))
+
+    counts = await ManualCounter("counter", ask=ask).count("P-1", ("A1", "B1"))
+    assert [(count.well, count.viable_per_ml) for count in counts] == [("A1", 1.2e6), ("B1", 9e5)]
+    assert counts[0].viable_cells == pytest.approx(1.8e6)
+    assert "has 4 numbers, must be 5" in asked[1]
+
+
+async def test_counts_wrong_three_times_are_refused() -> None:
+    async def ask(form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
+        return SimpleNamespace(counts="nothing")
+
+    with pytest.raises(OperatorRefusedError, match="has 0 numbers"):
+        await ManualCounter("counter", ask=ask).count("P-1", ("A1",))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A1 1e6 101 88 0.5 1", "out of bounds"),
+        ("A1 many 90 88 0.5 1", "malformed"),
+        ("A1 nan 90 88 0.5 1", "malformed or out of bounds"),
+        ("C1 1e6 90 88 0.5 1", "well C1 was not asked for"),
+        ("A1 1e6 90 88 0.5 1\nA1 1e6 90 88 0.5 1", "well A1 stands twice"),
+        ("A1 1e6 90 88 0.5 1", "no line for B1"),
+    ],
+)
+def test_wrong_counts_are_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        parse_counts(text, "P-1", ("A1", "B1"))

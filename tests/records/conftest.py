@@ -1,0 +1,157 @@
+"""Records on a fresh SQLite file, and small models to put into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nkloop.assays.measurements import Reading
+from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
+from nkloop.recipes.models import Recipe
+from nkloop.records import Records
+from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, Step, Verdict, Worklist
+
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def at() -> datetime:
+    return AT
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'deep' / 'records.db'}"
+
+
+@pytest.fixture
+def records(url: str) -> Iterator[Records]:
+    opened = Records(url)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_worklist() -> Callable[[int], Worklist]:
+    return _worklist
+
+
+@pytest.fixture
+def worklist() -> Worklist:
+    return _worklist(3)
+
+
+@pytest.fixture
+def verdict(worklist: Worklist) -> Verdict:
+    return _verdict(worklist)
+
+
+@pytest.fixture
+def make_verdict() -> Callable[[Worklist], Verdict]:
+    return _verdict
+
+
+def _verdict(worklist: Worklist) -> Verdict:
+    passed = CheckResult(check="ledger", passed=True, seconds=0.01)
+    return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(passed,))
+
+
+def _worklist(n_steps: int) -> Worklist:
+    return Worklist(
+        name="dose day 3",
+        procedure="cytokine_dosing",
+        pipettes={"left": "flex_1channel_1000"},
+        deck=(DeckItem(nickname="plate", slot="D2", load_name="corning_24_wellplate_3.4ml_flat", barcode="P-1"),),
+        fillings=(
+            Filling(labware="plate", well="A1", volume_ul=900, liquid=Liquid(name="medium", per_ul={"base": 1.0})),
+        ),
+        steps=tuple(
+            Step(
+                number=number,
+                action="transfer",
+                labware="plate",
+                well="A1",
+                to_labware="plate",
+                to_well="B1",
+                volume_ul=10,
+            )
+            for number in range(1, n_steps + 1)
+        ),
+    )
+
+
+@pytest.fixture
+def reading() -> Reading:
+    return Reading(
+        barcode="P-1",
+        mode="absorbance",
+        wavelength_nm=490,
+        values={"A1": 0.1 + 0.2, "B1": 1.25},
+        instrument="reader",
+        serial_number="S-1",
+        read_at=AT,
+    )
+
+
+@pytest.fixture
+def assay_result() -> AssayResult:
+    layout = PlateLayout(
+        barcode="P-1",
+        method="ldh_release",
+        target_line="K562",
+        targets_per_well=10_000,
+        contact_minutes=240,
+        ratios=(10, 3, 1),
+        samples=(EffectorSample(name="arm-1/U1", arm="arm-1", donor="U1", viability_percent=90, purity_percent=80),),
+        wells=(),
+    )
+    return AssayResult(
+        barcode="P-1",
+        method="ldh_release",
+        target_line="K562",
+        verdict="flagged",
+        reasons=("few replicates",),
+        z_prime=0.61,
+        quality=(),
+        lysis=(),
+        curves=(),
+        layout=layout,
+        signals={"A1": 0.5},
+    )
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe.model_validate(
+        {
+            "id": "toy",
+            "title": "Toy",
+            "product": "NK",
+            "starting_material": "cord blood",
+            "sources": {"s": {"title": "Made up", "reference": "none"}},
+            "components": [
+                {"name": "base", "title": "Base", "role": "base", "plausible": ["1 %", "100 %"]},
+                {"name": "IL-15", "title": "IL-15", "role": "cytokine", "plausible": ["0.1 ng/mL", "1000 ng/mL"]},
+            ],
+            "stages": [
+                {
+                    "id": "expansion",
+                    "title": "Expansion",
+                    "start_day": 0,
+                    "end_day": 7,
+                    "vessel": "plate",
+                    "seeding_density": "1e5 cells/mL",
+                    "refresh": {"every": "3 d", "fraction": "50 %", "source": "s"},
+                    "medium": {
+                        "base": {"component": "base", "amount": "100 %", "source": "s"},
+                        "additives": [{"component": "IL-15", "amount": "20 ng/mL", "source": "s"}],
+                    },
+                }
+            ],
+            "loop": {"vary": [{"component": "IL-15", "stages": ["expansion"]}]},
+        }
+    )

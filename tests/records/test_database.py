@@ -1,0 +1,133 @@
+"""Migrations fit the tables on both databases; settings are the safe ones; bad URLs are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from nkloop.assays.measurements import Reading
+from nkloop.errors import RecordError
+from nkloop.records import Records, schema
+from nkloop.records.database import Database, database_url
+from nkloop.records.models import Context
+from nkloop.worklists.models import Verdict, Worklist
+
+SERVER = "postgresql+psycopg://root@127.0.0.1:5432/test"
+
+
+def differences(database: Database) -> list[object]:
+    with database.writing() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), schema.METADATA))
+
+
+def test_the_migrations_make_the_tables(url: str) -> None:
+    database = Database(url)
+    database.migrate()
+    assert differences(database) == []
+    with database.reading() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == schema.HEAD
+    database.close()
+
+
+def test_migrating_twice_does_nothing(records: Records, reading: Reading) -> None:
+    records.results.add_reading(reading)
+    records.migrate()
+    assert records.results.readings() == (reading,)
+
+
+def test_sqlite_is_durable_and_checks_keys(records: Records) -> None:
+    with records.journal._database.reading() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert found == ["wal", 2, 1]
+
+
+def test_an_unmigrated_database_is_told(url: str) -> None:
+    records = Records(url)
+    with pytest.raises(RecordError, match="no such table: runs") as caught:
+        records.journal.runs()
+    assert "Records.migrate" in str(caught.value)
+    records.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle+nodriver://here/x"])
+def test_a_bad_url_is_told(url: str) -> None:
+    with pytest.raises(RecordError, match="cannot be used"):
+        Database(url)
+
+
+def test_the_environment_chooses_the_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NKLOOP_DATABASE_URL", raising=False)
+    opened = Records.open(tmp_path / "state")
+    assert opened.url == f"sqlite:///{tmp_path}/state/records.db"
+    assert opened.journal.runs() == ()
+    opened.close()
+    monkeypatch.setenv("NKLOOP_DATABASE_URL", "postgresql+psycopg://me:secret@somewhere/lab")
+    assert database_url(tmp_path) == "postgresql+psycopg://me:secret@somewhere/lab"
+    assert Records(database_url(tmp_path)).url == "postgresql+psycopg://me:***@somewhere/lab"
+
+
+def test_two_processes_append_to_one_chain(url: str, records: Records, reading: Reading) -> None:
+    code = (
+        "import sys\nfrom nkloop.drivers.interfaces import Reading\nfrom nkloop.records import Records\n"
+        "records = Records(sys.argv[1])\nreading = Reading.model_validate_json(sys.argv[2])\n"
+        "for _ in range(10): records.results.add_reading(reading)\n"
+    )
+    command = [sys.executable, "-c", code, url, reading.model_dump_json()]
+    children = [subprocess.Popen(command) for _ in range(2)]
+    assert [child.wait(timeout=60) for child in children] == [0, 0]
+    assert len(records.results.readings()) == 20
+    assert records.audit.verify_chain() == ()
+
+
+def test_models_do_not_pull_the_database_in() -> None:
+    code = "import sys, nkloop.records.models; sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+@pytest.fixture
+def postgres() -> Iterator[Records]:
+    name = f"nkloop_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
+    records = Records(f"{SERVER}?options=-csearch_path%3D{name}")
+    yield records
+    records.close()
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
+    admin.dispose()
+
+
+@pytest.mark.postgres
+def test_postgresql_keeps_the_same_records(
+    postgres: Records, worklist: Worklist, verdict: Verdict, reading: Reading, at: datetime
+) -> None:
+    postgres.migrate()
+    postgres.migrate()
+    run_id = postgres.journal.create_run(worklist, verdict, bench="b", device="flex", at=at, context=Context())
+    postgres.journal.append_event(run_id, [1, 2, 3], "intended", at=at, device="flex")
+    postgres.journal.set_run_state(run_id, "running", started_at=at)
+    postgres.results.add_reading(reading, run_id=run_id)
+    run = postgres.journal.run(run_id)
+    assert (run.started_at, len(run.steps)) == (at, 3)
+    assert postgres.results.readings() == (reading,)
+    assert postgres.audit.verify_chain() == ()
+    assert differences(postgres.journal._database) == []
+    with (
+        pytest.raises(RecordError, match="step_events is append-only"),
+        postgres.journal._database.writing() as connection,
+    ):
+        connection.execute(sa.text("DELETE FROM step_events"))

@@ -1,0 +1,149 @@
+"""The journal: batches are durable and cheap, nothing is overwritten, a crash leaves steps unknown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nkloop.errors import RecordError
+from nkloop.records import Records
+from nkloop.records.models import Context, JournalEvent, OperatorAction
+from nkloop.worklists.models import Verdict, Worklist
+
+
+def open_run(records: Records, worklist: Worklist, verdict: Verdict, at: datetime) -> str:
+    return records.journal.create_run(worklist, verdict, bench="virtual", device="flex", at=at, context=Context())
+
+
+def test_a_run_comes_back_as_it_was_written(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    run_id = open_run(records, worklist, verdict, at)
+    records.journal.append_event(run_id, [1, 2, 3], "intended", at=at, device="flex")
+    records.journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex")
+    records.journal.append_events(
+        run_id,
+        [
+            JournalEvent(number=1, event="done", at=at),
+            JournalEvent(number=2, event="failed", at=at, detail="tip lost"),
+        ],
+    )
+    records.journal.set_run_state(run_id, "failed", device_run_id="abc", started_at=at, ended_at=at, error="tip lost")
+    run = records.journal.run(run_id)
+    assert run_id == "run-0001"
+    assert [(step.number, step.event) for step in run.steps] == [(1, "done"), (2, "failed"), (3, "sent")]
+    assert run.unknown_steps == (3,)
+    assert (run.state, run.device_run_id, run.started_at, run.error) == ("failed", "abc", at, "tip lost")
+    assert [event.event for event in records.journal.events(run_id)][:3] == ["intended"] * 3
+    assert records.journal.worklist(run.worklist_hash) == worklist
+    assert records.journal.verdict(run_id) == verdict
+
+
+def test_a_crash_between_intent_and_outcome_leaves_sent_steps_unknown(
+    url: str, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    before = Records(url)
+    before.migrate()
+    run_id = open_run(before, worklist, verdict, at)
+    before.journal.append_event(run_id, [1, 2, 3], "intended", at=at, device="flex")
+    before.journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex")
+    after = Records(url)  # the first process never closed its connection
+    assert after.journal.run(run_id).unknown_steps == (1, 2, 3)
+    before.close()
+    after.close()
+
+
+def test_intended_steps_that_were_never_sent_are_not_unknown(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    run_id = open_run(records, worklist, verdict, at)
+    records.journal.append_event(run_id, [1, 2, 3], "intended", at=at, device="flex")
+    assert records.journal.run(run_id).unknown_steps == ()
+
+
+def test_the_journal_of_300_steps_costs_little(
+    records: Records,
+    make_worklist: Callable[[int], Worklist],
+    make_verdict: Callable[[Worklist], Verdict],
+    at: datetime,
+) -> None:
+    worklist = make_worklist(300)
+    run_id = open_run(records, worklist, make_verdict(worklist), at)
+    numbers = [step.number for step in worklist.steps]
+    begun = time.process_time()
+    for event in ("intended", "sent", "done"):
+        records.journal.append_event(run_id, numbers, event, at=at, device="flex")
+    assert time.process_time() - begun < 0.2
+    assert len(records.journal.events(run_id)) == 900
+
+
+@pytest.mark.parametrize("change", ["UPDATE step_events SET event = 'done'", "DELETE FROM step_events"])
+def test_journal_rows_cannot_be_changed(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime, change: str
+) -> None:
+    run_id = open_run(records, worklist, verdict, at)
+    records.journal.append_event(run_id, [1], "intended", at=at, device="flex")
+    with (
+        pytest.raises(RecordError, match="step_events is append-only"),
+        records.journal._database.writing() as connection,
+    ):
+        connection.execute(sa.text(change))
+
+
+def test_confirmations_are_sentences(records: Records, worklist: Worklist, verdict: Verdict, at: datetime) -> None:
+    run_id = open_run(records, worklist, verdict, at)
+    action = OperatorAction(
+        run_id=run_id, step=2, at=at, confirmed_by="Ada", title="Incubate", instruction="4 h at 37 °C", note="4 h 02"
+    )
+    records.journal.add_action(action)
+    assert records.journal.actions(run_id) == (action,)
+    assert records.journal.run(run_id).operator_actions == ("Ada, 2026-11-23 08:00 UTC: Incubate; note: 4 h 02",)
+
+
+def test_a_run_of_an_unknown_campaign_is_refused(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    with pytest.raises(RecordError, match="FOREIGN KEY"):
+        records.journal.create_run(
+            worklist, verdict, bench="b", device="d", at=at, context=Context(campaign="nobody", round=1)
+        )
+    assert records.journal.runs() == ()
+
+
+def test_an_unknown_run_is_refused(records: Records) -> None:
+    with pytest.raises(RecordError, match="run run-0042 is not recorded"):
+        records.journal.run("run-0042")
+
+
+def test_a_time_without_zone_is_refused(records: Records, worklist: Worklist, verdict: Verdict, at: datetime) -> None:
+    with pytest.raises(RecordError, match="has no zone"):
+        open_run(records, worklist, verdict, at.replace(tzinfo=None))
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.integers(min_value=1, max_value=9),
+            st.sampled_from(["intended", "sent", "done", "failed", "unknown"]),
+            st.text(max_size=20).filter(lambda text: "\x00" not in text),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_events_round_trip_and_the_last_one_counts(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime, events: list[tuple[int, str, str]]
+) -> None:
+    run_id = open_run(records, worklist, verdict, at)
+    written = tuple(JournalEvent.model_validate({"number": n, "event": e, "at": at, "detail": d}) for n, e, d in events)
+    records.journal.append_events(run_id, written)
+    assert records.journal.events(run_id) == written
+    last = {event.number: event.event for event in written}
+    assert {step.number: step.event for step in records.journal.run(run_id).steps} == last

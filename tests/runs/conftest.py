@@ -1,0 +1,239 @@
+"""A bench of simple stand-ins: a liquid handler that runs in this process, an operator who confirms, a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from nkloop.assays.measurements import Reading, ReadRequest
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.bench_file import BenchFile, DeviceSpec
+from nkloop.drivers.interfaces import DeviceCommand, DeviceState, Finding, OperatorAnswer, OperatorRequest, RunStatus
+from nkloop.errors import DeviceUnreachableError, OperatorRefusedError
+from nkloop.records import Records
+from nkloop.worklists.bench_deck import BenchDeck, PipetteAccuracy, PipetteSpec
+from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
+
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeHandler:
+    """Plays the steps one by one, one per look; faults are named."""
+
+    name: str = "flex"
+    poll_seconds: float = 0.0
+    findings: tuple[Finding, ...] = (Finding(subject="door", found="closed", ok=True),)
+    fails_at: int | None = None
+    never_finishes: bool = False
+    door_opens: bool = False
+    recovers: bool = False
+    unreachable_looks: int = 0
+    play_is_lost: str = ""
+    stop_fails: bool = False
+    status: RunStatus = "idle"
+    plays: int = 0
+    calls: list[str] = field(default_factory=list)
+    done: list[DeviceCommand] = field(default_factory=list)
+    worklist: Worklist | None = None
+    _queue: list[Step] = field(default_factory=list)
+
+    async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
+        self.calls.append("preflight")
+        return self.findings
+
+    async def prepare(self, worklist: Worklist) -> str:
+        self.calls.append("prepare")
+        self.worklist, self._queue = worklist, list(worklist.steps)
+        return "device-run"
+
+    async def state(self, run_id: str) -> DeviceState:
+        if self.unreachable_looks:
+            self.unreachable_looks -= 1
+            raise DeviceUnreachableError("no answer")
+        if self.status == "running" and not self.never_finishes:
+            self._advance()
+        message = None
+        if self.status == "paused" and self.done and self.done[-1].command_type == "waitForResume":
+            message = str(self.done[-1].params["message"])
+        errors = ("aspirate: overpressure",) if self.status in {"failed", "awaiting-recovery"} else ()
+        return DeviceState(status=self.status, pause_message=message, errors=errors)
+
+    async def play(self, run_id: str) -> None:
+        if self.play_is_lost == "before":
+            self.play_is_lost = ""
+            raise DeviceUnreachableError("no answer")
+        self.calls.append("play")
+        if self.status in {"idle", "paused"}:
+            self.plays += 1
+            self.status = "running"
+
+    async def stop(self, run_id: str) -> None:
+        self.calls.append("stop")
+        if self.stop_fails:
+            raise DeviceUnreachableError("no answer")
+        self.status = "stopped"
+
+    async def commands(self, run_id: str) -> tuple[DeviceCommand, ...]:
+        self.calls.append("commands")
+        return tuple(self.done)
+
+    async def close(self) -> None: ...
+
+    def _advance(self) -> None:
+        if self.door_opens:
+            self.door_opens, self.status = False, "blocked-by-open-door"
+            return
+        if self.recovers:
+            self.recovers, self.status = False, "awaiting-recovery"
+            return
+        if not self._queue:
+            self.status = "succeeded"
+            return
+        step = self._queue.pop(0)
+        text = f"step {step.number}: {step.operator.instruction if step.operator else step.action}"
+        self._did("comment", message=text)
+        if step.number == self.fails_at:
+            self._did("aspirate", status="failed", volume=1)
+            self.status = "failed"
+        elif step.action == "pause":
+            self._did("waitForResume", message=text)
+            self.status = "paused"
+        else:
+            self._did("aspirate", volume=step.volume_ul)
+            self._did("dispense", volume=step.volume_ul)
+
+    def _did(self, kind: str, status: str = "succeeded", **params: Any) -> None:
+        self.done.append(
+            DeviceCommand.model_validate(
+                {
+                    "id": str(len(self.done)),
+                    "command_type": kind,
+                    "status": status,
+                    "params": params,
+                    "completed_at": "2026-11-23T08:00:00Z",
+                    "error": "overpressure: clot" if status == "failed" else None,
+                }
+            )
+        )
+
+
+@dataclass
+class FakeOperator:
+    """Confirms everything, or declines what `declines` names; may need a look at the handler."""
+
+    name: str = "technician"
+    declines: str = ""
+    handler: FakeHandler | None = None
+    asked: list[OperatorRequest] = field(default_factory=list)
+    waits_at: str = ""
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        self.asked.append(request)
+        if self.waits_at and self.waits_at in request.title:
+            await asyncio.sleep(3600)
+        if self.declines and self.declines in request.title:
+            raise OperatorRefusedError("Ada declined", where=request.title)
+        if self.handler is not None and self.handler.status == "blocked-by-open-door":
+            self.handler.status = "paused"
+        if self.handler is not None and self.handler.status == "awaiting-recovery":
+            self.handler.status = "running"
+        return OperatorAnswer(confirmed_by="Ada", at=AT)
+
+
+class FakeReader:
+    """Gives one value; may have another plate in it."""
+
+    name = "reader"
+    barcode: str | None = None
+
+    async def read(self, request: ReadRequest) -> Reading:
+        return Reading(
+            barcode=self.barcode or request.barcode,
+            mode=request.mode,
+            values={"A1": 0.5},
+            instrument=self.name,
+            serial_number="S",
+            read_at=datetime(2020, 1, 1, tzinfo=UTC),
+        )
+
+    async def close(self) -> None: ...
+
+
+class FakeClock:
+    """Stands still."""
+
+    async def now(self) -> datetime:
+        return AT
+
+    async def sleep_until(self, when: datetime) -> None: ...
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    opened = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def handler() -> FakeHandler:
+    return FakeHandler()
+
+
+@pytest.fixture
+def operator(handler: FakeHandler) -> FakeOperator:
+    return FakeOperator(handler=handler)
+
+
+@pytest.fixture
+def reader() -> FakeReader:
+    return FakeReader()
+
+
+@pytest.fixture
+def bench(handler: FakeHandler, operator: FakeOperator, reader: FakeReader) -> Bench:
+    accuracy = PipetteAccuracy(volume_ul=1000, systematic_percent=1, random_cv_percent=1)
+    pipette = PipetteSpec(
+        mount="left", load_name="flex_1channel_1000", channels=1, min_volume_ul=5, max_volume_ul=1000,
+        accuracy=(accuracy,), source="maker",
+    )  # fmt: skip
+    spec = DeviceSpec(driver="a.b:C")
+    file = BenchFile(
+        name="fake", title="Fake", simulated=True, deck=BenchDeck(model="flex", pipettes=(pipette,)),
+        liquid_handler=spec, plate_reader=spec, cell_counter=spec, operator=spec, clock=spec, lots="lots.yaml",
+    )  # fmt: skip
+    return Bench(file, handler, reader, cast(Any, None), operator, FakeClock())
+
+
+@pytest.fixture
+def worklist() -> Worklist:
+    """Transfer, pause to incubate, transfer."""
+
+    def transfer(number: int, to: str) -> Step:
+        return Step(
+            number=number, action="transfer", labware="plate", well="A1", to_labware="plate", to_well=to, volume_ul=50
+        )
+
+    incubate = OperatorTask(kind="incubate", instruction="4 h at 37 °C", labware=("plate",), minutes=240)
+    return Worklist(
+        name="assay",
+        procedure="cytotoxicity_assay",
+        pipettes={"left": "flex_1channel_1000"},
+        deck=(DeckItem(nickname="plate", slot="D2", load_name="corning_96_wellplate_360ul_flat", barcode="P-1"),),
+        fillings=(Filling(labware="plate", well="A1", volume_ul=200, liquid=Liquid(name="x", per_ul={"base": 1.0})),),
+        steps=(transfer(1, "B1"), Step(number=2, action="pause", operator=incubate), transfer(3, "C1")),
+    )
+
+
+@pytest.fixture
+def verdict(worklist: Worklist) -> Verdict:
+    passed = CheckResult(check="ledger", passed=True, seconds=0)
+    return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(passed,))

@@ -1,0 +1,77 @@
+"""What became of each step, from the commands between announcements."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nkloop.drivers.interfaces import DeviceCommand, announced_step
+from nkloop.runs.outcomes import by_step, step_outcomes
+from nkloop.worklists.models import Worklist
+
+AT = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def command(kind: str, status: str = "succeeded", message: str = "", error: str = "clot") -> DeviceCommand:
+    fields: dict[str, Any] = {"id": "c", "command_type": kind, "status": status, "params": {"message": message}}
+    return DeviceCommand.model_validate({**fields, "error": error if status == "failed" else None})
+
+
+def told(worklist: Worklist, commands: list[DeviceCommand], *, succeeded: bool = False) -> list[str]:
+    outcomes = step_outcomes(worklist, commands, succeeded=succeeded, at=AT, device="flex")
+    return [outcome.event for outcome in outcomes]
+
+
+def step(number: int, *kinds: str) -> list[DeviceCommand]:
+    return [command("comment", message=f"step {number}: x"), *(command(kind) for kind in kinds)]
+
+
+def test_a_finished_run_is_done(worklist: Worklist) -> None:
+    commands = [command("home"), *step(1, "aspirate"), *step(2), *step(3, "dispense")]
+    assert told(worklist, commands, succeeded=True) == ["done"] * 3
+
+
+def test_the_step_a_run_was_stopped_in_is_unknown(worklist: Worklist) -> None:
+    assert told(worklist, [*step(1, "aspirate")]) == ["unknown", "failed", "failed"]
+
+
+def test_a_pause_the_run_was_stopped_in_moved_nothing(worklist: Worklist) -> None:
+    pause = command("waitForResume", "running", "step 2: incubate")
+    assert told(worklist, [*step(1, "aspirate"), *step(2), pause]) == ["done", "failed", "failed"]
+
+
+def test_a_failed_command_fails_its_step_only(worklist: Worklist) -> None:
+    commands = [*step(1, "aspirate"), *step(2), *step(3), command("aspirate", "failed")]
+    assert told(worklist, commands) == ["done", "done", "failed"]
+
+
+def test_a_command_cut_short_by_the_stop_leaves_its_step_unknown(worklist: Worklist) -> None:
+    cut = command("aspirate", "failed", error="RunStoppedError: Run was cancelled")
+    assert told(worklist, [*step(1, "pickUpTip"), cut]) == ["unknown", "failed", "failed"]
+
+
+def test_a_run_that_failed_before_its_first_step_did_nothing(worklist: Worklist) -> None:
+    assert told(worklist, [command("loadPipette", "failed")]) == ["failed"] * 3
+
+
+def test_a_step_missing_from_a_run_that_succeeded_is_unknown(worklist: Worklist) -> None:
+    assert told(worklist, [*step(1, "aspirate"), *step(3, "aspirate")], succeeded=True) == ["done", "unknown", "done"]
+
+
+@pytest.mark.parametrize(
+    ("message", "number"), [("step 12: add", 12), ("step 12", None), ("Step 1: x", None), (None, None), ("", None)]
+)
+def test_announcements_are_read(message: str | None, number: int | None) -> None:
+    assert announced_step(message) == number
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 4)), max_size=20))
+def test_no_command_after_the_first_announcement_is_lost(plan: list[tuple[int, int]]) -> None:
+    commands = [c for number, n in plan for c in step(number, *["aspirate"] * n)]
+    found = by_step([command("home"), *commands])
+    assert sum(len(group) for group in found.values()) == len(commands)
+    assert set(found) == {number for number, _ in plan}

@@ -1,0 +1,40 @@
+"""`python -m nkloop.virtual`: the virtual bench as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nkloop.errors import NkloopError
+from nkloop.virtual.server import announce_on_stdout, serve_virtual_bench
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped; the first line on stdout is `{"url", "pid"}`. Exit code 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m nkloop.virtual", description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--bench", default="virtual")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--speed", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parent", type=int, default=None, help="end when this process, which started us, ends")
+    given = parser.parse_args(arguments)
+    try:
+        serve_virtual_bench(
+            given.workspace,
+            given.port,
+            given.speed,
+            given.seed,
+            given.bench,
+            announce=announce_on_stdout,
+            parent=given.parent,
+        )
+    except NkloopError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

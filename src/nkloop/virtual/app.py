@@ -1,0 +1,17 @@
+"""The virtual bench as one web application: the robot at the root, the world below `/virtual`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from nkloop.virtual.robot.robot import VirtualRobot
+from nkloop.virtual.robot.service import Close, robot_app
+from nkloop.virtual.routes import world_router
+from nkloop.virtual.world import World
+
+
+def create_app(world: World, robot: VirtualRobot, *, also_close: Close | None = None) -> FastAPI:
+    """Put robot and world behind one port; `also_close` is awaited at the end, after the robot is switched off."""
+    app = robot_app(robot, also_close=also_close)
+    app.include_router(world_router(world))
+    return app

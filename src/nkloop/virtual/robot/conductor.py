@@ -1,0 +1,143 @@
+"""Executes a run: replays the commands of its analysis on the physical world, at the robot's speed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from nkloop.virtual.robot.durations import duration
+from nkloop.virtual.robot.hardware import Hardware
+from nkloop.virtual.robot.interfaces import Analysis, Command, Execution, PhysicalWorld
+from nkloop.virtual.robot.occurrences import as_occurrence, command_failed, exception_in_protocol, occurrence
+from nkloop.virtual.robot.run import Halted, Run
+
+COMMANDS_PER_BREATH = 10
+"""At full speed, commands executed before the server answers requests that came meanwhile."""
+SHORTEST_NAP = 0.005
+"""Seconds of wall time below which waiting is put off, because a timer is no finer."""
+PAUSES = frozenset({"waitForResume", "pause"})
+
+
+class CommandFailed(Exception):
+    """A command could not be executed; `run_error` ends the run."""
+
+    def __init__(self, run_error: dict[str, Any]) -> None:
+        super().__init__(run_error["detail"])
+        self.run_error = run_error
+
+
+class Conductor:
+    """Executes one run after the other."""
+
+    def __init__(self, world: PhysicalWorld, hardware: Hardware, speed: float, now: Callable[[], str]) -> None:
+        """`speed` is bench seconds per wall second; 0 and infinity mean as fast as possible."""
+        self._world = world
+        self._hardware = hardware
+        self._speed = math.inf if speed == 0 else speed
+        self._now = now
+        self._owed = 0.0
+        self._n_executed = 0
+
+    async def conduct(self, run: Run) -> None:
+        """Execute the run to its end, which the run shows; raises nothing but cancellation."""
+        try:
+            analysis = await self._analysis(run)
+            execution = self._world.begin_run(analysis)
+            for command in analysis.commands:
+                await run.go_ahead()
+                await self._execute(run, execution, command)
+            if analysis.errors:
+                raise CommandFailed(as_occurrence(analysis.errors[0], self._now()))
+            run.finishing()
+            run.finish("succeeded")
+        except Halted:
+            run.finish("stopped")
+        except CommandFailed as failure:
+            run.finish("failed", failure.run_error)
+        except Exception as error:  # noqa: BLE001 - a robot tells a fault in its answers, it does not vanish
+            fault = occurrence(type(error).__name__, str(error), self._now())
+            run.finish("failed", exception_in_protocol(fault))
+
+    async def _analysis(self, run: Run) -> Analysis:
+        await run.go_ahead()
+        if run.analysis is None:
+            raise CommandFailed(occurrence("ProtocolNotFound", "The run has no protocol.", self._now()))
+        if run.analysis.errors and not run.analysis.commands:
+            raise CommandFailed(as_occurrence(run.analysis.errors[0], self._now()))
+        return run.analysis
+
+    async def _execute(self, run: Run, execution: Execution, planned: Command) -> None:
+        record = self._begun(planned)
+        run.add(record)
+        try:
+            if planned["commandType"] in PAUSES:
+                run.hold()
+                await run.go_ahead()
+            await self._take(run, duration(planned))
+            self._check(planned, record)
+            self._act(run, execution, planned, record)
+        except Halted:
+            stopped = occurrence("RunStoppedError", "Run was cancelled", self._now())
+            record.update(status="failed", error=stopped, completedAt=self._now(), notes=[])
+            raise
+        record.update(status="succeeded", completedAt=self._now(), notes=planned.get("notes") or [])
+        if "result" in planned:
+            record["result"] = planned["result"]
+
+    def _begun(self, planned: Command) -> Command:
+        now = self._now()
+        return {
+            "id": str(uuid4()),
+            "createdAt": now,
+            "commandType": planned["commandType"],
+            "key": planned.get("key") or planned["id"],
+            "status": "running",
+            "params": planned.get("params", {}),
+            "startedAt": now,
+        }
+
+    def _check(self, planned: Command, record: Command) -> None:
+        """Fail as the analysis foresaw, or because the hardware is not what the protocol needs."""
+        if planned.get("status") == "failed":
+            error = as_occurrence(planned.get("error") or {}, self._now())
+            raise self._failure(record, error, command_failed(error))
+        fault = self._hardware.fault(planned)
+        if fault is not None:
+            error = occurrence(*fault, self._now())
+            raise self._failure(record, error, command_failed(error))
+
+    def _act(self, run: Run, execution: Execution, planned: Command, record: Command) -> None:
+        try:
+            execution.apply(planned)
+        except Exception as error:
+            occurred = occurrence(type(error).__name__, str(error), self._now())
+            raise self._failure(record, occurred, command_failed(occurred)) from error
+        self._note_modules(run, planned)
+
+    def _note_modules(self, run: Run, planned: Command) -> None:
+        if planned["commandType"] == "loadModule" and (module := self._hardware.module_for(planned)):
+            run.serials[planned["result"]["moduleId"]] = module.serial
+        serial = run.serials.get(planned.get("params", {}).get("moduleId", ""))
+        for module in self._hardware.modules:
+            if module.serial == serial:
+                module.apply(planned)
+
+    def _failure(self, record: Command, error: dict[str, Any], run_error: dict[str, Any]) -> CommandFailed:
+        record.update(status="failed", error=error, completedAt=self._now(), notes=[])
+        return CommandFailed(run_error)
+
+    async def _take(self, run: Run, seconds: float) -> None:
+        """Let `seconds` of bench time pass, in wall time as the speed says."""
+        self._n_executed += 1
+        self._owed += seconds / self._speed
+        if self._owed > SHORTEST_NAP:
+            owed, self._owed = self._owed, 0.0
+            await run.spend(owed)
+        elif self._n_executed % COMMANDS_PER_BREATH == 0:
+            await asyncio.sleep(0)
+            await run.go_ahead()
+        if seconds:
+            self._world.clock.advance(seconds)

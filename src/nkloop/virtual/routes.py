@@ -1,0 +1,149 @@
+"""The world over HTTP below `/virtual`: what a person, a reader, a counter and time do. A real robot has none."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import AwareDatetime, Field
+
+from nkloop.assays.measurements import CellCount, ReadRequest
+from nkloop.errors import BenchError, NkloopError
+from nkloop.frozen import FrozenModel
+from nkloop.virtual import signals
+from nkloop.virtual.loading import load_deck
+from nkloop.virtual.tasks import perform
+from nkloop.virtual.world import World
+from nkloop.worklists.models import OperatorTask, Worklist
+
+
+class WorldTime(FrozenModel):
+    """Time of the bench."""
+
+    now: datetime
+
+
+class AdvanceRequest(FrozenModel):
+    """Let time pass until then."""
+
+    until: AwareDatetime
+
+
+class DeckRequest(FrozenModel):
+    """Load the deck as a worklist asks."""
+
+    worklist: Worklist
+    barcodes: dict[str, str] = Field(default_factory=dict)
+    """Nickname to barcode, for labware whose barcode the worklist does not name."""
+
+
+class TaskRequest(FrozenModel):
+    """Carry a task out."""
+
+    task: OperatorTask
+    barcodes: dict[str, str] = Field(default_factory=dict)
+
+
+class CountRequest(FrozenModel):
+    """Count the cells of some wells."""
+
+    barcode: str
+    wells: tuple[str, ...]
+
+
+class Signals(FrozenModel):
+    """Raw signals of one plate."""
+
+    barcode: str
+    at: datetime
+    temperature_c: float
+    values: dict[str, float]
+    saturated: tuple[str, ...]
+
+
+class _ProblemRoute(APIRoute):
+    """Tells refusals as problem details (RFC 9457): 422 for what the operator cannot do, 409 for a device."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        """Wrap the handler."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except NkloopError as error:
+                return _refusal(error, 422 if isinstance(error, BenchError) else 409)
+
+        return guarded
+
+
+def _refusal(error: NkloopError, status: int) -> JSONResponse:
+    problems = [{"message": p.message, "where": p.where, "remedy": p.remedy} for p in error.problems]
+    title = "Refused by the virtual bench"
+    body = {"title": title, "status": status, "detail": str(error), "problems": problems}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def world_router(world: World) -> APIRouter:
+    """Routes of one world."""
+    router = APIRouter(prefix="/virtual", tags=["virtual"], route_class=_ProblemRoute)
+
+    def time() -> WorldTime:
+        return WorldTime(now=world.clock.now())
+
+    @router.get("/clock")
+    async def clock() -> WorldTime:
+        """Current time of the bench."""
+        return time()
+
+    @router.post("/clock/advance")
+    async def advance(request: AdvanceRequest) -> WorldTime:
+        """Let time pass; nothing happens when it has passed already."""
+        world.wait_until(request.until)
+        return time()
+
+    @router.post("/deck")
+    async def deck(request: DeckRequest) -> WorldTime:
+        """Load the deck."""
+        load_deck(world, request.worklist, request.barcodes)
+        return time()
+
+    @router.post("/task")
+    async def task(request: TaskRequest) -> WorldTime:
+        """Carry an operator task out."""
+        perform(world, request.task, request.barcodes)
+        return time()
+
+    @router.post("/read")
+    async def read(request: ReadRequest) -> Signals:
+        """Measure the plate in the reader at the first wavelength."""
+        values = world.read(request)
+        limit = signals.UPPER_LIMIT[request.mode]
+        return Signals(
+            barcode=request.barcode,
+            at=world.clock.now(),
+            temperature_c=world.containers[request.barcode].temperature_c,
+            values=values,
+            saturated=tuple(name for name, value in values.items() if value >= limit),
+        )
+
+    @router.post("/count")
+    async def count(request: CountRequest) -> tuple[CellCount, ...]:
+        """Count cells."""
+        return world.count(request.barcode, request.wells)
+
+    @router.get("/contents")
+    async def contents() -> dict[str, Any]:
+        """What truly is in every well; for tests and audits only."""
+        return world.contents()
+
+    @router.get("/incidents")
+    async def incidents() -> list[dict[str, Any]]:
+        """Everything physical that nobody planned."""
+        return [incident.model_dump(mode="json") for incident in world.incidents]
+
+    return router

@@ -1,0 +1,78 @@
+"""What several parts of a campaign report ask of its story: which plate belongs to which round, who is best."""
+
+from __future__ import annotations
+
+from nkloop.assays.models import AssayResult, CurveFit, EffectorSample
+from nkloop.feedback.models import Arm, ArmSummary, Proposal
+from nkloop.reports.models import CampaignStory
+
+REFERENCE_ARM = "reference"
+
+
+def round_of(story: CampaignStory, plate: AssayResult) -> int | None:
+    """Round a plate was made in, told by its observations, else by its arms; None when neither says."""
+    observed = {o.round for o in story.observations if o.plate == plate.barcode}
+    if observed:
+        return min(observed)
+    arms = {sample.arm for sample in plate.layout.samples} - {REFERENCE_ARM}
+    fitting = [r.number for r in story.rounds if arms and arms <= {arm.name for arm in r.arms}]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def plates_of(story: CampaignStory, number: int | None) -> tuple[AssayResult, ...]:
+    """Plates of one round; None asks for those whose round nothing tells."""
+    return tuple(plate for plate in story.plates if round_of(story, plate) == number)
+
+
+def samples_of(plate: AssayResult) -> dict[str, EffectorSample]:
+    """Effector samples of a plate by name, its reference effector left out."""
+    return {sample.name: sample for sample in plate.layout.samples}
+
+
+def curve_of(plate: AssayResult, sample: str) -> CurveFit | None:
+    """Curve of one sample on a plate."""
+    return next((curve for curve in plate.curves if curve.sample == sample), None)
+
+
+def summaries_of(story: CampaignStory, number: int) -> tuple[ArmSummary, ...]:
+    """Arms of a round in reading order: the reference, then from the largest gain to the smallest."""
+    mine = [s for s in story.summaries if s.round == number]
+    return tuple(sorted(mine, key=lambda s: (s.arm != REFERENCE_ARM, -s.delta, s.arm)))
+
+
+def arm_order(story: CampaignStory, number: int) -> tuple[str, ...]:
+    """Arm names of a round in reading order, arms without any result last."""
+    ranked = [s.arm for s in summaries_of(story, number)]
+    planned = [arm.name for r in story.rounds if r.number == number for arm in r.arms]
+    return tuple(dict.fromkeys([*ranked, *planned]))
+
+
+def arm_of(story: CampaignStory, number: int, name: str) -> Arm | None:
+    """The design of an arm."""
+    return next((arm for r in story.rounds if r.number == number for arm in r.arms if arm.name == name), None)
+
+
+def donors_of(story: CampaignStory) -> tuple[str, ...]:
+    """Donor units in the order they enter the campaign."""
+    planned = [donor for r in story.rounds for donor in r.donors]
+    return tuple(dict.fromkeys([*planned, *(o.donor for o in story.observations)]))
+
+
+def best_of(story: CampaignStory) -> ArmSummary | None:
+    """The feasible variant with the largest gain over the reference of its own round; None without any."""
+    variants = [s for s in story.summaries if s.arm != REFERENCE_ARM and s.feasible]
+    return max(variants, key=lambda s: (s.delta, s.arm), default=None)
+
+
+def reference_of(story: CampaignStory, number: int) -> ArmSummary | None:
+    """The reference of a round."""
+    return next((s for s in story.summaries if s.round == number and s.arm == REFERENCE_ARM), None)
+
+
+def latest_proposal(story: CampaignStory) -> Proposal | None:
+    """The proposal the campaign ends with; the one that made the proposed recipe when that is known."""
+    if story.proposed is not None:
+        fitting = [p for p in story.proposals if p.revision_id == story.proposed.revision_id]
+        if fitting:
+            return fitting[-1]
+    return story.proposals[-1] if story.proposals else None

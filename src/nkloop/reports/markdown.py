@@ -1,0 +1,115 @@
+"""Markdown for places that show nothing else: approval pages and run sheets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nkloop.feedback.models import Proposal
+from nkloop.recipes.models import Recipe
+from nkloop.reports.deck_map import pipette_title
+from nkloop.reports.numbers import count, fixed, percent, plain, volume
+from nkloop.reports.recipe_diff import ChangeRow, change_rows, unverified_count
+from nkloop.reports.run_view import load_rows, pause_sentence, procedure_title
+from nkloop.worklists.models import DeckItem, Worklist
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no line break, no end of a table cell."""
+    flat = " ".join(text.split())
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+
+
+def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> str:
+    """What a person reads before approving: the change, why, how sure, and what nobody has verified.
+
+    Args:
+        proposal: What the optimiser asks for.
+        recipe: The recipe the change starts from.
+        proposed: The recipe that would run.
+    """
+    rows = change_rows(proposal, recipe)
+    gain = proposal.expected_score - proposal.reference_score
+    unverified, total = unverified_count(recipe)
+    table = markdown_table(
+        ("Stage", "Component", "Before", "After", "Factor", "Reason", "Published value"),
+        [(r.stage, r.component, r.before, r.after, r.factor, r.reason, _mark(r)) for r in rows],
+    )
+    return "\n".join(
+        [
+            f"## Proposed revision of {_t(recipe.title)}",
+            "",
+            f"**{_t(proposal.revision_id)}** from {_t(proposal.parent)}, after round {proposal.after_round} "
+            f"of campaign {_t(proposal.campaign)}. Status: **{_t(proposed.revision.status)}**.",
+            "",
+            table if rows else "The proposal changes no value.",
+            "",
+            _t(proposal.rationale),
+            "",
+            f"- Expected score {fixed(proposal.expected_score)} ± {fixed(proposal.expected_score_sd)} (SD), "
+            f"{fixed(abs(gain))} {'above' if gain >= 0 else 'below'} "
+            f"the reference ({fixed(proposal.reference_score)}).",
+            f"- Probability to beat the reference: {percent(proposal.probability_better * 100)}.",
+            f"- Best arm tested: {_t(proposal.best_arm)}, score {fixed(proposal.best_score)}.",
+            f"- Published values are not validated values: "
+            f"{unverified} of {total} ingredient values are not verified by a person.",
+            "",
+            "Only an approved revision runs.",
+            "",
+        ]
+    )
+
+
+def run_sheet_markdown(worklist: Worklist) -> str:
+    """What a technician prepares and does for one run: deck, liquids with lots, pauses."""
+    deck = [
+        (item.slot, item.label or item.load_name, item.load_name, _temperature(item), item.barcode or "")
+        for item in sorted(worklist.deck, key=lambda item: item.slot)
+    ]
+    liquids = [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume) for r in load_rows(worklist, None)]
+    pauses = [f"- Step {s.number}: {_t(pause_sentence(s))}" for s in worklist.steps if s.action == "pause"]
+    moved = sum(s.volume_ul * s.channels for s in worklist.steps if s.action == "transfer")
+    pipettes = ", ".join(f"{mount} {_t(pipette_title(name))}" for mount, name in sorted(worklist.pipettes.items()))
+    return "\n".join(
+        [
+            f"## {_t(worklist.name)}",
+            "",
+            f"{procedure_title(worklist.procedure)}: {count(len(worklist.steps), 'step')}, "
+            f"{count(worklist.n_transfers, 'transfer')}, {volume(moved)} moved. Pipettes: {pipettes}.",
+            "",
+            "### Deck",
+            "",
+            markdown_table(("Slot", "What", "Labware", "Temperature", "Barcode"), deck),
+            "",
+            "### Liquids to load",
+            "",
+            markdown_table(("Slot", "Labware", "Wells", "Liquid", "Lot", "Volume per well"), liquids)
+            if liquids
+            else "None.",
+            "",
+            "### Pauses",
+            "",
+            *(pauses or ["None."]),
+            "",
+        ]
+    )
+
+
+def _temperature(item: DeckItem) -> str:
+    return f"{plain(item.temperature_c)} °C" if item.temperature_c is not None else ""
+
+
+def _mark(row: ChangeRow) -> str:
+    return f"verified by {row.verified_by}" if row.is_verified else row.verified_by
+
+
+def _t(text: str) -> str:
+    return markdown_text(text)
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; every cell is escaped."""
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    lines += [f"| {' | '.join(_t(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""What a report tells: the whole of a campaign or of one run as data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nkloop.assays.models import AssayResult
+from nkloop.feedback.models import ArmSummary, Observation, Proposal, Round
+from nkloop.frozen import FrozenModel
+from nkloop.recipes.models import Recipe
+from nkloop.records.models import RunRecord
+from nkloop.worklists.models import Verdict, Worklist
+
+
+class Approval(FrozenModel):
+    """Who decided what about a revision."""
+
+    revision_id: str
+    decision: str
+    by: str
+    at: datetime
+    reason: str
+
+
+class RunStory(FrozenModel):
+    """One robot run: plan, checks, what happened."""
+
+    record: RunRecord
+    worklist: Worklist
+    verdict: Verdict
+    simulated: bool | None = None
+    """Whether the bench is simulated; None when the teller does not know."""
+
+
+class CampaignStory(FrozenModel):
+    """One campaign from the published recipe to the proposed revision."""
+
+    campaign: str
+    bench: str
+    simulated: bool
+    seed: int | None
+    created_at: datetime
+    recipe: Recipe
+    """The recipe the campaign started from: the reference of every round."""
+    proposed: Recipe | None
+    rounds: tuple[Round, ...]
+    observations: tuple[Observation, ...]
+    summaries: tuple[ArmSummary, ...]
+    proposals: tuple[Proposal, ...]
+    approvals: tuple[Approval, ...]
+    plates: tuple[AssayResult, ...]
+    runs: tuple[RunStory, ...]

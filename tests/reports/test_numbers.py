@@ -1,0 +1,80 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nkloop.reports import numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "said"),
+    [
+        (1234.5, 3, "1,230"), (0.012345, 3, "0.0123"), (-2.5, 2, "\u22122.5"), (0, 3, "0"), (None, 3, "–"),
+        (math.nan, 3, "–"), (math.inf, 3, "–"), (99.96, 3, "100.0"), (12, 3, "12.0"),
+    ],
+)  # fmt: skip
+def test_figure(value: float | None, digits: int, said: str) -> None:
+    assert numbers.figure(value, digits) == said
+
+
+@given(st.floats(min_value=1e-6, max_value=1e9))
+def test_figure_is_close_to_its_value(value: float) -> None:
+    assert float(numbers.figure(value).replace(",", "")) == pytest.approx(value, rel=0.006)
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_nothing_ever_shows_a_power_of_ten_or_not_a_number(value: float) -> None:
+    for shown in (numbers.figure(value), numbers.fixed(value), numbers.signed(value), numbers.plain(value)):
+        assert not re.search(r"nan|inf|e[+-]", shown)
+        assert "-" not in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.126, "+0.13"), (-0.126, "\u22120.13"), (0.001, "0.00"), (-0.001, "0.00")]
+)
+def test_signed(value: float, said: str) -> None:
+    assert numbers.signed(value) == said
+
+
+def test_interval() -> None:
+    assert numbers.interval(-0.1, 0.25) == "\u22120.10 to +0.25"
+    assert numbers.interval(None, 0.25) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(13_000, "13 mL"), (1_500, "1.5 mL"), (52.25, "52.25 µL"), (0.5, "0.5 µL"), (9_999_999, "10,000 mL")],
+)
+def test_volume(value: float, said: str) -> None:
+    assert numbers.volume(value) == said
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"), [(0.00035, "0.021 s"), (1, "60 s"), (42, "42 min"), (240, "4.0 h"), (50_400, "35 d")]
+)
+def test_duration(minutes: float, said: str) -> None:
+    assert numbers.duration(minutes) == said
+
+
+def test_moments() -> None:
+    when = datetime(2026, 3, 2, 8, 5, tzinfo=UTC)
+    assert numbers.moment(when) == "2026-03-02 08:05 UTC"
+    assert numbers.moment(None) == "–"
+    assert numbers.length(when, when + timedelta(hours=3)) == "3.0 h"
+    assert numbers.length(when, None) == "–"
+
+
+def test_words() -> None:
+    assert numbers.count(1, "plate") == "1 plate"
+    assert numbers.count(1200, "plate") == "1,200 plates"
+    assert numbers.listing(["a", "b", "c"]) == "a, b and c"
+    assert numbers.listing([]) == ""
+    assert numbers.fold(3.1) == "1,300×"
+    assert numbers.factor(0.5) == "×0.50"

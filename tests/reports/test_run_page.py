@@ -1,0 +1,103 @@
+"""The run report."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from nkloop.reports import run_html
+from nkloop.reports.run_view import ranges, step_sentence, wells_text
+from nkloop.worklists.models import OperatorTask, Step
+
+SPIN = OperatorTask(kind="centrifuge", instruction="Spin", minutes=4, force_g=1250)
+SECTIONS = ("outcome", "checks", "deck", "people", "lots", "steps")
+
+
+@pytest.mark.parametrize("procedure", ["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"])
+def test_every_section_is_present(tell: ModuleType, procedure: str) -> None:
+    html = run_html(tell.run(procedure, 1, "ucb-nk@0"))
+    assert [name for name in SECTIONS if f'<section id="{name}"' not in html] == []
+    assert "No step has an unknown outcome" in html
+    assert "SIMULATED BENCH" in html
+
+
+def test_bench_of_unknown_kind_is_not_called_simulated(tell: ModuleType) -> None:
+    story = tell.run("cytokine_dosing", 1, "ucb-nk@0").model_copy(update={"simulated": None})
+    assert "SIMULATED" not in run_html(story)
+
+
+def test_unknown_steps_stand_out_and_later_steps_were_not_reached(tell: ModuleType) -> None:
+    html = run_html(tell.run("cytotoxicity_assay", 1, "ucb-nk@0", state="interrupted", unknown=(4, 5)))
+    assert "2 steps of unknown outcome: 4–5." in html
+    assert "Do not repeat and do not continue" in html
+    assert html.count("not reached") == 5
+    assert "the robot stopped answering" in html
+
+
+def test_run_without_checks_or_actions(tell: ModuleType) -> None:
+    story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
+    story = story.model_copy(
+        update={
+            "verdict": story.verdict.model_copy(update={"checks": ()}),
+            "record": story.record.model_copy(update={"operator_actions": (), "steps": (), "started_at": None}),
+            "worklist": story.worklist.model_copy(update={"fillings": ()}),
+        }
+    )
+    html = run_html(story)
+    assert html.count("○ not run") == 3
+    assert "This worklist is not verified" in html
+    assert "Nobody confirmed anything" in html
+    assert "No liquid is loaded by hand" in html
+    assert "No lot was loaded" in html
+
+
+def test_equal_story_gives_equal_page(tell: ModuleType) -> None:
+    story = tell.run("medium_preparation", 1, "ucb-nk@0")
+    assert run_html(story) == run_html(story)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        pytest.param(
+            {"action": "transfer", "labware": "medium", "well": "A1", "to_labware": "assay", "to_well": "B2",
+             "volume_ul": 100, "channels": 8, "mix_before": 3},
+            "8 × 100 µL from Media and reagents A1 to Assay plate, U-bottom B2 (mix 3 times before)",
+            id="transfer",
+        ),
+        pytest.param(
+            {"action": "mix", "labware": "medium", "well": "A1", "volume_ul": 80},
+            "Mix 80 µL in Media and reagents A1",
+            id="mix",
+        ),
+        pytest.param({"action": "shake", "seconds": 90, "rpm": 500}, "Shake 90 s at 500 rpm", id="shake"),
+        pytest.param({"action": "delay", "seconds": 600}, "Wait 10 min", id="delay"),
+        pytest.param(
+            {"action": "pause", "operator": SPIN},
+            "Pause: Spin (4.0 min, 1,250 × g)",
+            id="pause",
+        ),
+        pytest.param(
+            {"action": "mix", "labware": "gone", "well": "A1", "volume_ul": 80},
+            "Mix 80 µL in gone A1",
+            id="no_such_labware",
+        ),
+    ],
+)  # fmt: skip
+def test_step_in_words(tell: ModuleType, step: dict[str, object], said: str) -> None:
+    worklist = tell.worklist("cytotoxicity_assay", 1, "ucb-nk@0")
+    assert step_sentence(Step.model_validate({"number": 1, **step}), worklist) == said
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"), [((), ""), ((3,), "3"), ((1, 2, 3, 7, 9, 10), "1–3, 7, 9–10"), ((5, 4, 4), "4–5")]
+)
+def test_ranges(numbers: tuple[int, ...], said: str) -> None:
+    assert ranges(numbers) == said
+
+
+def test_many_wells_are_told_by_their_ends() -> None:
+    wells = [f"A{n}" for n in range(1, 13)]
+    assert wells_text(wells) == "A1 … A12 (12 wells)"
+    assert wells_text(wells[:2]) == "A1, A2"

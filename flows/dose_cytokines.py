@@ -1,0 +1,153 @@
+"""Make the complete medium of every arm and feed the culture plate with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from nkloop.coordination.artifacts import show_table
+from nkloop.coordination.work import carry_out
+from nkloop.feedback import Envelope
+from nkloop.feedback.models import Arm
+from nkloop.recipes.models import Recipe
+from nkloop.runs.culture import donor_tubes, medium_needed_ml
+from nkloop.runs.feeding import plan_feeding
+from nkloop.runs.session import Session, open_session
+from nkloop.worklists.plans import WellFeeding
+from prepare_medium import PrepareMedium, prepare_medium
+
+HERE = Path(__file__).resolve().parent
+
+
+class Factor(BaseModel):
+    """How much of one component an arm gets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    component: str = Field(
+        "IL-15@expansion_ii+differentiation",
+        title="Component",
+        description="Component and stages as in the recipe's loop limits",
+        min_length=1,
+    )
+    factor: float = Field(
+        1.0, title="Factor", description="Times the recipe's concentration, 0.25 to 4", ge=0.25, le=4.0
+    )
+
+
+class ArmDose(BaseModel):
+    """One recipe variant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("reference", title="Arm", description="reference, or arm-<round>-<n>", min_length=1)
+    factors: list[Factor] = Field([], title="Factors", description="Components that differ from the recipe")
+
+
+class Well(BaseModel):
+    """What happens to one culture well."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    well: str = Field("A1", title="Well", description="For example A1", pattern=r"^[A-P][1-9][0-9]?$")
+    arm: str = Field("reference", title="Arm", description="Must be one of the arms", min_length=1)
+    donor: str = Field("U1", title="Donor unit", description="Cord unit of the cells in the well", min_length=1)
+    remove_ul: float = Field(0.0, title="Remove [µL]", description="Taken out first, 0 to 1500 µL", ge=0, le=1500)
+    is_split: bool = Field(False, title="Split", description="Remove mixed suspension instead of settled supernatant")
+    add_ul: float = Field(1350.0, title="Add [µL]", description="Fresh medium of the arm, 0 to 1900 µL", ge=0, le=1900)
+    seed_ul: float = Field(
+        150.0, title="Seed [µL]", description="Cell suspension of the donor, 0 to 500 µL", ge=0, le=500
+    )
+
+
+class DoseCytokines(BaseModel):
+    """One feeding of one culture plate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: str = Field("ucb-nk", title="Recipe", description="File name in recipes/, or a revision id", min_length=1)
+    stage: str = Field("expansion_i", title="Stage", description="Stage of the recipe", min_length=1)
+    plate: str = Field("culture-1", title="Culture plate", description="Barcode of the plate", min_length=1)
+    arms: list[ArmDose] = Field([ArmDose()], title="Arms", description="Recipe variants on the plate")
+    wells: list[Well] = Field([Well()], title="Wells", description="Wells to feed, in any order")
+    seeding_cells_per_ul: float = Field(
+        1000.0,
+        title="Donor tubes [cells/µL]",
+        description="CD34+ cells per µL in the donor tubes; used where wells are seeded",
+        gt=0,
+        le=100_000,
+    )
+    base_medium: str = Field(
+        "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
+    )
+    seed: int = Field(1, title="Seed", description="Seed the positions were drawn with; kept with the worklist", ge=0)
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")
+async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # noqa: B008 - frozen default of the form
+    """Make the complete medium of every arm and feed the culture plate with it; returns the run id."""
+    async with open_session(HERE, request.bench) as session:
+        recipe = session.recipe(request.recipe)
+        arms = [_arm(arm, recipe) for arm in request.arms]
+        base = request.base_medium or await _prepared_base(session, request, recipe)
+        seeded = sorted({well.donor for well in request.wells if well.seed_ul > 0})
+        plan = await plan_feeding(
+            session,
+            recipe,
+            request.stage,
+            name=f"feed {request.plate}, {request.stage}, {await session.bench.clock.now():%Y-%m-%d}",
+            plate=request.plate,
+            base_medium=base,
+            arms=arms,
+            wells=[_feeding(well) for well in request.wells],
+            donors=donor_tubes(seeded, request.seeding_cells_per_ul),
+            seed=request.seed,
+        )
+        rows = [{"arm": arm.arm, **row.model_dump()} for arm in plan.arms for row in arm.rows]
+        record = await carry_out(session, plan.worklist, phase=f"feeding {request.plate}", plan_rows=rows)
+        await show_table(
+            "culture-plate", [state.model_dump() for state in plan.after], "Wells after feeding, as planned"
+        )
+        return record.id
+
+
+def _arm(arm: ArmDose, recipe: Recipe) -> Arm:
+    envelope = Envelope.of(recipe)
+    factors = {factor.component: factor.factor for factor in arm.factors}
+    envelope.check(factors, where=f"arm {arm.name}")
+    origin: Literal["reference", "exploration"] = "reference" if arm.name == "reference" else "exploration"
+    return Arm(name=arm.name, factors=envelope.complete(factors), origin=origin)
+
+
+def _feeding(well: Well) -> WellFeeding:
+    return WellFeeding(
+        arm=well.arm,
+        donor=well.donor,
+        well=well.well,
+        remove_ul=well.remove_ul,
+        mixed=well.is_split,
+        add_ul=well.add_ul,
+        seed_ul=well.seed_ul,
+    )
+
+
+async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recipe) -> str:
+    stage = recipe.stage(request.stage)
+    varied = [entry.component for entry in recipe.loop.vary if stage.id in entry.stages]
+    volume = medium_needed_ml(recipe, stage, len(request.wells), 1, is_seeding=True)
+    now = await session.bench.clock.now()
+    made = await prepare_medium(
+        PrepareMedium(
+            recipe=request.recipe,
+            stage=stage.id,
+            volume_ml=volume,
+            leave_out=varied,
+            barcode=f"base-{request.plate}-{stage.id}-{now:%m%d}",
+            bench=request.bench,
+        )
+    )
+    return made.barcode

@@ -1,0 +1,47 @@
+"""Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from nkloop.coordination.approval import ask_decision
+from nkloop.coordination.artifacts import show_link, show_markdown
+from nkloop.feedback.models import Proposal
+from nkloop.reports import proposal_markdown
+from nkloop.runs.campaign import propose_revision, write_campaign_report
+from nkloop.runs.session import open_session
+
+HERE = Path(__file__).resolve().parent
+
+
+class ImproveRecipe(BaseModel):
+    """Which campaign to learn from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    campaign: str = Field(
+        ..., title="Campaign", description="Campaign id, as run-campaign shows it", min_length=1, max_length=60
+    )
+    ask_approval: bool = Field(
+        True, title="Ask for approval", description="Pause until a person approves or rejects the proposed revision"
+    )
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="improve-recipe", flow_run_name="improve recipe from {request.campaign}")
+async def improve_recipe(request: ImproveRecipe) -> Proposal:
+    """Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide."""
+    async with open_session(HERE, request.bench) as session:
+        session.tell("proposing a revision of the recipe")
+        proposal, recipe, proposed = await propose_revision(session, request.campaign)
+        markdown = proposal_markdown(proposal, recipe, proposed)
+        await show_markdown("proposal", markdown, f"Proposed revision {proposal.revision_id}")
+        report = write_campaign_report(session, request.campaign)
+        await show_link("campaign-report", report.resolve().as_uri(), report.name, "Report of the campaign so far")
+        if request.ask_approval and proposal.changes:
+            await ask_decision(session, proposal, markdown)
+            write_campaign_report(session, request.campaign)
+        return proposal

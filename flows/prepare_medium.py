@@ -1,0 +1,57 @@
+"""Prepare the complete medium of a recipe stage, or its base medium without what the arms of a campaign vary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from nkloop.coordination.work import carry_out
+from nkloop.quantities import Amount
+from nkloop.runs.media import plan_batch
+from nkloop.runs.session import open_session
+from nkloop.worklists.plans import MediumSource
+
+HERE = Path(__file__).resolve().parent
+
+
+class PrepareMedium(BaseModel):
+    """What to prepare."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: str = Field(
+        "ucb-nk", title="Recipe", description="File name in recipes/ without .yaml, or a revision id", min_length=1
+    )
+    stage: str = Field("expansion_i", title="Stage", description="Stage of the recipe, for example expansion_i")
+    volume_ml: float = Field(
+        100.0, title="Volume [mL]", description="Medium that can be used afterwards, 1 to 150 mL", ge=1, le=150
+    )
+    leave_out: list[str] = Field(
+        [], title="Leave out", description="Components the arms add later, for example SCF; empty for complete medium"
+    )
+    barcode: str = Field(
+        "",
+        title="Barcode of the vessel",
+        description="Scanned label; made from stage and date when empty",
+        max_length=60,
+    )
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="prepare-medium", flow_run_name="prepare medium {request.stage}", validate_parameters=True)
+async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSource:  # noqa: B008 - frozen default of the form
+    """Prepare the complete medium of a recipe stage, or its base medium without what the arms vary."""
+    async with open_session(HERE, request.bench) as session:
+        plan = await plan_batch(
+            session,
+            session.recipe(request.recipe),
+            request.stage,
+            Amount(request.volume_ml, "mL"),
+            leave_out=tuple(request.leave_out),
+            barcode=request.barcode,
+        )
+        rows = [row.model_dump() for row in plan.composition]
+        await carry_out(session, plan.worklist, phase=f"preparing medium for {request.stage}", plan_rows=rows)
+        return plan.source

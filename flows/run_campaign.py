@@ -1,0 +1,199 @@
+"""Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from dose_cytokines import ArmDose, DoseCytokines, Factor, Well, dose_cytokines
+from improve_recipe import ImproveRecipe, improve_recipe
+from nkloop.assays.measurements import CellCount
+from nkloop.assays.models import AssayResult
+from nkloop.coordination.artifacts import show_table
+from nkloop.feedback.models import Round
+from nkloop.recipes.models import Recipe
+from nkloop.runs.campaign import (
+    begin_round,
+    campaign_outcome,
+    count_cells,
+    enough_for_assay,
+    observe_round,
+    open_campaign,
+    report_path,
+    start_culture,
+)
+from nkloop.runs.culture import Culture, Feeding, feeding_schedule, medium_needed_ml
+from nkloop.runs.killing import AssayDesign
+from nkloop.runs.media import SHELF_LIFE_DAYS
+from nkloop.runs.session import Session, open_session
+from nkloop.worklists.plans import WellFeeding
+from prepare_medium import PrepareMedium, prepare_medium
+from run_cytotoxicity_assay import RunCytotoxicityAssay, Sample, run_cytotoxicity_assay
+
+HERE = Path(__file__).resolve().parent
+
+
+class RunCampaign(BaseModel):
+    """How much to try."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    campaign: str = Field(
+        "campaign-1",
+        title="Campaign",
+        description="A new name; small letters, digits, dashes",
+        pattern=r"^[a-z0-9-]{1,40}$",
+    )
+    recipe: str = Field("ucb-nk", title="Recipe", description="Published or approved recipe", min_length=1)
+    rounds: int = Field(
+        2, title="Rounds", description="1 to 10; one takes the length of the culture plus a day", ge=1, le=10
+    )
+    arms: int = Field(
+        6, title="Arms", description="Recipe variants per round, the reference included, 2 to 12", ge=2, le=12
+    )
+    donors: int = Field(
+        2, title="Donors", description="Cord units per round, each tried with every arm, 1 to 4", ge=1, le=4
+    )
+    target_line: str = Field(
+        "K-562", title="Target line", description="Tumour line of the killing assays", min_length=1
+    )
+    feeding: Literal["recipe", "weekly"] = Field(
+        "recipe", title="Feeding", description="recipe: as often as the recipe says; weekly: every 7 days"
+    )
+    seed: int = Field(1, title="Seed", description="Seed of designs and layouts; saved with the campaign", ge=0)
+    ask_approval: bool = Field(True, title="Ask for approval", description="Pause at the end until a person decides")
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="run-campaign", flow_run_name="campaign {request.campaign}")
+async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]:  # noqa: B008 - default of the form
+    """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
+    async with open_session(HERE, request.bench) as session:
+        recipe = session.recipe(request.recipe)
+        campaign = await open_campaign(session, request.campaign, recipe, n_arms=request.arms, seed=request.seed)
+        for number in range(1, request.rounds + 1):
+            donors = [f"U{(number - 1) * request.donors + k + 1}" for k in range(request.donors)]
+            arms = await begin_round(session, campaign, donors)
+            await show_table("arms", _arm_rows(arms), f"Arms of round {number}: factors against the reference")
+            culture = await start_culture(session, request.campaign, arms, request.seed + number)
+            await _grow(session, request, recipe, arms, culture)
+            counts = await count_cells(session, culture)
+            results = await _killing(session, request, culture, counts)
+            seen = await observe_round(session, campaign, arms, culture, counts, results)
+            await show_table(
+                "observations", [o.model_dump(mode="json") for o in seen], f"Observations of round {number}"
+            )
+        await improve_recipe(
+            ImproveRecipe(campaign=request.campaign, ask_approval=request.ask_approval, bench=request.bench)
+        )
+        return campaign_outcome(
+            session.records, request.campaign, report_path(session.workspace.state, request.campaign)
+        )
+
+
+async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Round, culture: Culture) -> None:
+    """Seed, feed and split the culture until its harvest."""
+    schedule = feeding_schedule(recipe, 7.0 if request.feeding == "weekly" else None)
+    medium: tuple[str, str, float] | None = None  # barcode, stage, day of preparation
+    for feeding in schedule:
+        session.progress.day = feeding.day
+        session.tell(f"round {arms.number}: culture")
+        await session.wait_until(culture.time_of(feeding.day))
+        stage = recipe.stage(feeding.stage_id)
+        wells, density = culture.seeding(stage) if feeding.day == 0 else ((), 1000.0)
+        if not wells:
+            wells = culture.feed(await count_cells(session, culture), stage, feeding)
+        if medium is None or medium[1] != stage.id or feeding.day - medium[2] > SHELF_LIFE_DAYS:
+            medium = (await _medium_for(session, request, recipe, culture, feeding, schedule), stage.id, feeding.day)
+        await dose_cytokines(
+            DoseCytokines(
+                recipe=request.recipe,
+                stage=stage.id,
+                plate=culture.barcode,
+                arms=[
+                    ArmDose(name=a.name, factors=[Factor(component=k, factor=v) for k, v in a.factors.items()])
+                    for a in arms.arms
+                ],
+                wells=[_well(well) for well in wells],
+                seeding_cells_per_ul=density,
+                base_medium=medium[0],
+                seed=request.seed,
+                bench=request.bench,
+            )
+        )
+    session.progress.day = recipe.days
+    session.tell(f"round {arms.number}: harvest")
+    await session.wait_until(culture.started_at + timedelta(days=recipe.days))
+
+
+async def _medium_for(
+    session: Session,
+    request: RunCampaign,
+    recipe: Recipe,
+    culture: Culture,
+    feeding: Feeding,
+    schedule: tuple[Feeding, ...],
+) -> str:
+    """Base medium for the feedings of this stage within its shelf life, without what the arms vary."""
+    stage = recipe.stage(feeding.stage_id)
+    served = [f for f in schedule if f.stage_id == stage.id and 0 <= f.day - feeding.day <= SHELF_LIFE_DAYS]
+    volume = medium_needed_ml(recipe, stage, len(culture.wells), len(served), is_seeding=feeding.day == 0)
+    made = await prepare_medium(
+        PrepareMedium(
+            recipe=request.recipe,
+            stage=stage.id,
+            volume_ml=volume,
+            leave_out=[v.component for v in recipe.loop.vary if stage.id in v.stages],
+            barcode=f"{culture.barcode}-{stage.id}-d{feeding.day:g}",
+            bench=request.bench,
+        )
+    )
+    return made.barcode
+
+
+async def _killing(
+    session: Session, request: RunCampaign, culture: Culture, counts: dict[str, CellCount]
+) -> list[AssayResult]:
+    """Killing assays of all wells that gave enough cells."""
+    enough = enough_for_assay(culture, counts, AssayDesign())
+    samples = [
+        Sample(
+            arm=p.arm,
+            donor=p.donor,
+            source=f"harvest:{culture.barcode}:{p.well}",
+            viability_percent=counts[p.well].viability_percent,
+            purity_percent=counts[p.well].purity_percent,
+        )
+        for p in culture.positions
+        if p.well in enough
+    ]
+    prefix = f"{culture.barcode.removesuffix('-culture')}-killing"
+    return await run_cytotoxicity_assay(
+        RunCytotoxicityAssay(
+            samples=samples,
+            target_line=request.target_line,
+            plate_prefix=prefix,
+            seed=request.seed,
+            bench=request.bench,
+        )
+    )
+
+
+def _well(well: WellFeeding) -> Well:
+    return Well(
+        well=well.well,
+        arm=well.arm,
+        donor=well.donor,
+        remove_ul=well.remove_ul,
+        is_split=well.mixed,
+        add_ul=well.add_ul,
+        seed_ul=well.seed_ul,
+    )
+
+
+def _arm_rows(arms: Round) -> list[dict[str, Any]]:
+    return [{"arm": a.name, "origin": a.origin, **{k: round(v, 3) for k, v in a.factors.items()}} for a in arms.arms]

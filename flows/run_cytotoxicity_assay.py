@@ -1,0 +1,111 @@
+"""Set up, read and analyse NK killing assays (LDH release) against one tumour line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
+from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.work import carry_out
+from nkloop.records.models import Context
+from nkloop.reports import assay_markdown
+from nkloop.runs import read_plate
+from nkloop.runs.killing import AssayDesign, analyse_reading, lay_out_plates, plan_plate, read_request
+from nkloop.runs.session import Session, open_session
+
+HERE = Path(__file__).resolve().parent
+
+
+class Sample(BaseModel):
+    """One effector preparation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    arm: str = Field("qualification", title="Arm", description="Recipe variant the cells come from", min_length=1)
+    donor: str = Field("PB-NK", title="Donor", description="Cord unit or cell bank", min_length=1)
+    source: str = Field(
+        "reference:PB-NK",
+        title="Source",
+        description="Scanned identity: harvest:<plate barcode>:<well>, or reference:<name> for a banked effector",
+        min_length=1,
+    )
+    viability_percent: float = Field(
+        92.0, title="Viability [%]", description="0 to 100, from the counter", ge=0, le=100
+    )
+    purity_percent: float = Field(
+        95.0, title="CD56+CD3- [%]", description="0 to 100, share of viable cells, from the cytometer", ge=0, le=100
+    )
+
+
+class RunCytotoxicityAssay(BaseModel):
+    """What to test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples: list[Sample] = Field([Sample()], title="Samples", description="Effectors to test; two fit one plate")
+    target_line: str = Field("K-562", title="Target line", description="Tumour line, for example K-562", min_length=1)
+    replicates: int = Field(2, title="Replicates", description="Wells per E:T and sample, 2 or 3", ge=2, le=3)
+    effector_replicates: int = Field(
+        1, title="Effector-only replicates", description="Control wells per E:T and sample, 1 to 3", ge=1, le=3
+    )
+    contact_minutes: float = Field(
+        240.0, title="Contact time [min]", description="Effectors with targets, 230 to 250 min", ge=230, le=250
+    )
+    plate_prefix: str = Field("killing", title="Plate label", description="Plates are labelled <label>-1, -2, …")
+    seed: int = Field(1, title="Seed", description="Order of the columns on the plates; saved with the layout", ge=0)
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="run-cytotoxicity-assay", flow_run_name="killing assay {request.plate_prefix} vs {request.target_line}")
+async def run_cytotoxicity_assay(
+    request: RunCytotoxicityAssay = RunCytotoxicityAssay(),  # noqa: B008 - frozen default of the form
+) -> list[AssayResult]:
+    """Set up, read and analyse NK killing assays (LDH release) against one tumour line."""
+    design = AssayDesign(
+        target_line=request.target_line,
+        replicates=request.replicates,
+        effector_replicates=request.effector_replicates,
+        contact_minutes=request.contact_minutes,
+        seed=request.seed,
+    )
+    lots = {f"{sample.arm}/{sample.donor}": sample.source for sample in request.samples}
+    async with open_session(HERE, request.bench) as session:
+        layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, request.plate_prefix)
+        results = [await _one_plate(session, layout, lots) for layout in layouts]
+        await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
+        return results
+
+
+def _effectors(sample: Sample) -> EffectorSample:
+    return EffectorSample(
+        name=f"{sample.arm}/{sample.donor}",
+        arm=sample.arm,
+        donor=sample.donor,
+        viability_percent=sample.viability_percent,
+        purity_percent=sample.purity_percent,
+    )
+
+
+async def _one_plate(session: Session, layout: PlateLayout, lots: dict[str, str]) -> AssayResult:
+    plan = await plan_plate(session, layout, lots)
+    rows = [need.model_dump() for need in plan.effectors]
+    record = await carry_out(session, plan.worklist, phase=f"killing assay {layout.barcode}", plan_rows=rows)
+    context = Context(campaign=session.campaign, round=session.round)
+    reading = await read_plate(session.bench, read_request(layout), session.records, run_id=record.id, context=context)
+    result = analyse_reading(layout, reading)
+    session.records.results.add_result(result, context=context)
+    await show_markdown("assay-result", assay_markdown(result), f"{layout.barcode}: {result.verdict}")
+    return result
+
+
+def _verdict_row(result: AssayResult) -> dict[str, object]:
+    return {
+        "plate": result.barcode,
+        "target": result.target_line,
+        "verdict": result.verdict,
+        "Z'": None if result.z_prime is None else round(result.z_prime, 2),
+        "reasons": "; ".join(result.reasons),
+    }

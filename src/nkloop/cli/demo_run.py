@@ -1,0 +1,115 @@
+"""How the demo runs: three child processes, one Prefect flow, one table at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nkloop.cli.common import print_json
+from nkloop.cli.demo_display import DemoDisplay, show_outcome
+from nkloop.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from nkloop.workspace import Workspace
+
+INTERRUPTED = 130
+"""Exit code of a command ended by Ctrl+C."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the person asked for."""
+
+    rounds: int
+    arms: int
+    seed: int
+    feeding: str
+    directory: Path | None
+    quiet: bool
+
+
+def run_demo(options: DemoOptions, *, as_json: bool) -> int:
+    """Run the demo and print its outcome; returns the exit code."""
+    from nkloop.workspace import Workspace
+
+    workspace = Workspace.create(_fresh_folder(options.directory))
+    display = DemoDisplay(quiet=options.quiet)
+    try:
+        with display, _bench_and_server(workspace, options.seed, display) as flow_environment:
+            os.environ.update(flow_environment)
+            outcome = _run_campaign(workspace, options, display)
+    except KeyboardInterrupt:
+        typer.secho(
+            f"Interrupted. The robot was stopped; what happened so far is recorded in {workspace.state}.\n"
+            f"To read it: cd {workspace.root} && nkloop report --last",
+            err=True,
+        )
+        return INTERRUPTED
+    if as_json:
+        print_json(outcome["summary"])
+    else:
+        show_outcome(outcome)
+    return 0
+
+
+def _fresh_folder(wanted: Path | None) -> Path:
+    if wanted is not None:
+        return wanted
+    for number in range(1, 10_000):
+        folder = Path(f"nkloop-demo-{number}")
+        if not folder.exists():
+            return folder
+    raise WorkspaceError("there are 10,000 demo folders here", remedy="remove some of nkloop-demo-*")
+
+
+@contextmanager
+def _bench_and_server(workspace: Workspace, seed: int, display: DemoDisplay) -> Iterator[dict[str, str]]:
+    """Start Prefect and the virtual bench side by side; stop both whatever happens."""
+    from nkloop.coordination.server import PrefectServer
+    from nkloop.virtual.process import VirtualBench
+
+    with ExitStack() as stack:
+        display.phase("starting Prefect and the virtual bench")
+        server = PrefectServer.launch(workspace.state / "prefect", temporary=True)
+        stack.callback(server.stop)
+        bench = VirtualBench.start(workspace.root, speed=0, seed=seed, log=workspace.state / "virtual-bench.log")
+        stack.callback(bench.stop)
+        os.environ.update(server.environment)
+        _import_prefect(workspace)
+        server.wait()
+        yield {
+            **server.environment,
+            "NKLOOP_VIRTUAL_URL": bench.url,
+        }
+
+
+def _import_prefect(workspace: Workspace) -> None:
+    """Import Prefect with its settings in place; its log goes to a file, not over the display."""
+    os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+    import prefect  # noqa: F401 - the import is the point: it takes seconds and the server starts meanwhile
+
+
+def _run_campaign(workspace: Workspace, options: DemoOptions, display: DemoDisplay) -> dict[str, Any]:
+    from nkloop.coordination.loading import load_flow
+    from nkloop.runs.session import progress_listener
+
+    module = load_flow(workspace.flows / "run_campaign.py")
+    request = module.RunCampaign(
+        campaign=f"demo-seed-{options.seed}",
+        rounds=options.rounds,
+        arms=options.arms,
+        seed=options.seed,
+        feeding=options.feeding,
+        ask_approval=False,
+    )
+    with progress_listener(display.show):
+        result: dict[str, Any] = asyncio.run(module.run_campaign(request))
+    return result

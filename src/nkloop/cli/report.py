@@ -1,0 +1,54 @@
+"""`nkloop report`: a campaign or a run as one HTML file, also of work that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nkloop.cli.common import WorkspaceOption, find_workspace
+from nkloop.errors import RecordError
+
+
+def report(
+    name: Annotated[str | None, typer.Argument(help="Campaign or run id; the list of both when not given.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="The campaign begun last.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; in the workspace when not given.")] = None,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Write the report of a campaign or of one robot run."""
+    from nkloop.labware import Catalogue
+    from nkloop.records import Records
+    from nkloop.reports import campaign_html, run_html
+    from nkloop.runs.story import campaign_story, run_story
+
+    found = find_workspace(workspace)
+    records = Records.open(found.state)
+    try:
+        campaigns = [entry.id for entry in records.campaigns.campaigns()]
+        if last and campaigns:
+            name = campaigns[-1]
+        if name is None:
+            _list(campaigns, [run.id for run in records.journal.runs()])
+            return
+        catalogue = Catalogue.load(found.labware)
+        if name in campaigns:
+            text = campaign_html(campaign_story(records, name), catalogue=catalogue)
+        elif name in {run.id for run in records.journal.runs()}:
+            text = run_html(run_story(records, name), catalogue=catalogue)
+        else:
+            raise RecordError(f"there is no campaign or run '{name}'", remedy="nkloop report lists them")
+    finally:
+        records.close()
+    path = out or found.state / "reports" / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    typer.echo(str(path))
+
+
+def _list(campaigns: list[str], runs: list[str]) -> None:
+    for kind, names in (("campaigns", campaigns), ("runs", runs)):
+        typer.echo(f"{kind}: {len(names)}")
+        for name in names:
+            typer.echo(f"  {name}")

@@ -1,0 +1,45 @@
+"""The Prefect settings this project ships; each answers a failure seen without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SHIPPED = {
+    # Leases kept in memory are lost at a server restart: the flow is killed in mid-work and the lock stays taken.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # A dead flow process is noticed after missed heartbeats; the default of 180 s is too slow for a robot.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    # One commit for many task runs: single commits collide on SQLite and cost the client two seconds each.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "2",
+    "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+    "PREFECT_SHOW_LOGO": "false",
+}
+"""For every server and every process that runs a flow."""
+
+TEMPORARY = {
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
+        "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
+    ),
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "",
+}
+"""On top, for a server that lives as long as one command and that nobody opens in a browser."""
+
+
+def environment(home: Path, api_url: str, *, temporary: bool = False) -> dict[str, str]:
+    """Environment of a Prefect server or client that keeps everything of its own in `home`."""
+    settings = {**SHIPPED, "PREFECT_HOME": str(home), "PREFECT_API_URL": api_url}
+    return {**settings, **TEMPORARY} if temporary else settings

@@ -1,0 +1,120 @@
+"""One worklist on the bench, as Prefect sees it: verified, shown, locked, run, shown again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+
+from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.locks import device_lock
+from nkloop.errors import DeviceError
+from nkloop.records.models import Context, RunRecord
+from nkloop.reports import run_html, run_sheet_markdown
+from nkloop.runs import finish_run, play_run, prepare_run
+from nkloop.runs.session import Session
+from nkloop.runs.story import run_story
+from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.verification import require
+
+_PLAIN: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 0}
+"""Nothing physical is cached, persisted or retried by Prefect: the journal decides what was done."""
+
+
+@task(name="verify worklist", **_PLAIN)
+async def _verify(session: Session, worklist: Worklist) -> Verdict:
+    return await session.verifier.verify(worklist)
+
+
+@task(name="prepare run", **_PLAIN)
+async def _prepare(session: Session, worklist: Worklist, verdict: Verdict) -> str:
+    context = Context(campaign=session.campaign, round=session.round)
+    return await prepare_run(worklist, verdict, session.bench, session.records, context=context)
+
+
+@task(name="play run", **_PLAIN)
+async def _play(session: Session, run_id: str) -> None:
+    await play_run(
+        run_id,
+        session.bench,
+        session.records,
+        on_progress=lambda seen: session.tell(session.progress.phase, current=seen.current, total=seen.total),
+    )
+
+
+@task(name="finish run", **_PLAIN)
+async def _finish(session: Session, run_id: str) -> RunRecord:
+    return await finish_run(run_id, session.bench, session.records)
+
+
+Value = TypeVar("Value")
+
+
+def _whole(value: Value) -> Value:
+    """Keep Prefect from searching a large argument for futures; a task gets the value itself."""
+    return cast(Value, quote(value))
+
+
+async def carry_out(
+    session: Session, worklist: Worklist, *, phase: str, plan_rows: Sequence[Mapping[str, Any]] = ()
+) -> RunRecord:
+    """Verify a worklist, show its plan, hold the bench's locks, run it, show what happened.
+
+    `plan_rows` is what the plan gives (composition, layout); it becomes the plan table in the user interface.
+
+    Raises:
+        VerificationError: a check refused the worklist; nothing was sent.
+        DeviceError: the bench is not ready or failed.
+    """
+    session.tell(phase, total=len(worklist.steps))
+    verdict = await _verify(_whole(session), _whole(worklist))
+    await _show_plan(worklist, verdict, plan_rows)
+    require(verdict, worklist)
+    async with device_lock(session.bench_file.locks):
+        run_id = await _prepare(_whole(session), _whole(worklist), _whole(verdict))
+        await _play(_whole(session), run_id)
+        record = await _finish(_whole(session), run_id)
+    session.progress.runs_done += 1
+    session.progress.transfers_done += record.n_transfers
+    session.tell(phase)
+    await _show_run(session, record)
+    if record.state != "succeeded":
+        unknown = f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
+        raise DeviceError(
+            f"the robot ended the run as {record.state}: {record.error or 'no reason given'}{unknown}",
+            where=f"run {record.id} ({record.name})",
+            remedy="look at the deck, then read the run's report before anything is repeated",
+        )
+    return record
+
+
+async def _show_plan(worklist: Worklist, verdict: Verdict, rows: Sequence[Mapping[str, Any]]) -> None:
+    checks = "".join(
+        f"- {'passed' if check.passed else '**FAILED**'}: {check.check} ({check.seconds:.2f} s)\n"
+        + "".join(f"  - {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems)
+        for check in verdict.checks
+    )
+    await show_markdown("run-sheet", f"{run_sheet_markdown(worklist)}\n\n## Checks\n{checks}", worklist.name)
+    if rows:
+        await show_table("plan", rows, f"What {worklist.name} gives")
+
+
+async def _show_run(session: Session, record: RunRecord) -> None:
+    path = session.workspace.state / "reports" / f"run-{record.id}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(run_html(run_story(session.records, record.id), catalogue=session.catalogue), encoding="utf-8")
+    counts: dict[str, int] = {}
+    for step in record.steps:
+        counts[step.event] = counts.get(step.event, 0) + 1
+    rows: list[dict[str, Any]] = [
+        {"what": "run", "value": record.id},
+        {"what": "state", "value": record.state},
+        {"what": "robot run", "value": record.device_run_id or ""},
+        *({"what": f"steps {event}", "value": count} for event, count in sorted(counts.items())),
+        {"what": "transfers", "value": record.n_transfers},
+        {"what": "report", "value": path.resolve().as_uri()},
+    ]
+    await show_table("run", rows, f"{record.name}: {record.state}")

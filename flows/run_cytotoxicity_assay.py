@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 
 from prefect import flow
@@ -9,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
-from nkloop.coordination.work import carry_out
+from nkloop.coordination.work import carry_out, verified_ahead
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
 from nkloop.runs import read_plate
 from nkloop.runs.killing import AssayDesign, analyse_reading, lay_out_plates, plan_plate, read_request
 from nkloop.runs.session import Session, open_session
+from nkloop.worklists.models import Verdict
+from nkloop.worklists.plans import CytotoxicityPlan
 
 HERE = Path(__file__).resolve().parent
 
@@ -74,7 +77,11 @@ async def run_cytotoxicity_assay(
     lots = {f"{sample.arm}/{sample.donor}": sample.source for sample in request.samples}
     async with open_session(HERE, request.bench) as session:
         layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, request.plate_prefix)
-        results = [await _one_plate(session, layout, lots) for layout in layouts]
+        plans = [await plan_plate(session, layout, lots) for layout in layouts]
+        results = []
+        async with verified_ahead(session, [plan.worklist for plan in plans]) as verdicts:
+            for layout, plan, verdict in zip(layouts, plans, verdicts, strict=True):
+                results.append(await _one_plate(session, layout, plan, verdict))
         await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
         return results
 
@@ -89,10 +96,12 @@ def _effectors(sample: Sample) -> EffectorSample:
     )
 
 
-async def _one_plate(session: Session, layout: PlateLayout, lots: dict[str, str]) -> AssayResult:
-    plan = await plan_plate(session, layout, lots)
+async def _one_plate(
+    session: Session, layout: PlateLayout, plan: CytotoxicityPlan, verdict: Awaitable[Verdict]
+) -> AssayResult:
     rows = [need.model_dump() for need in plan.effectors]
-    record = await carry_out(session, plan.worklist, phase=f"killing assay {layout.barcode}", plan_rows=rows)
+    phase = f"killing assay {layout.barcode}"
+    record = await carry_out(session, plan.worklist, phase=phase, plan_rows=rows, verdict=verdict)
     context = Context(campaign=session.campaign, round=session.round)
     reading = await read_plate(session.bench, read_request(layout), session.records, run_id=record.id, context=context)
     result = analyse_reading(layout, reading)

@@ -57,7 +57,7 @@ def test_lysis_of_every_well_without_noise(pair: PlateLayout, read: Read) -> Non
     assert first.true_ratio == pytest.approx(7.2)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(scale=st.floats(0.01, 1.5), shift=st.floats(0, 0.5))
 def test_lysis_does_not_depend_on_gain_or_offset_of_the_reader(
     scale: float, shift: float, plate: PlateLayout, read: Read

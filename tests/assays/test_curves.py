@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nkloop.assays import fit_curve
@@ -116,6 +116,7 @@ def test_area_standard_error_by_hand() -> None:
     assert area(Series.of([1, 10], [10, 20]))[1] is None
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     factor=st.floats(0.1, 10),
     top=st.floats(60, 100),

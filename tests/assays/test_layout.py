@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nkloop.assays import capacity, lay_out
@@ -78,6 +78,7 @@ def test_capacity(n_ratios: int, settings: dict[str, object], expected: int) -> 
     assert capacity(n_ratios, **settings) == expected  # type: ignore[arg-type]
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     n=st.integers(1, 9),
     replicates=st.integers(1, 4),

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nkloop.reports import numbers
@@ -30,6 +30,7 @@ def test_figure_is_close_to_its_value(value: float) -> None:
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
+@example(1.7950000000000001e308)
 def test_nothing_ever_shows_a_power_of_ten_or_not_a_number(value: float) -> None:
     for shown in (numbers.figure(value), numbers.fixed(value), numbers.signed(value), numbers.plain(value)):
         assert not re.search(r"nan|inf|e[+-]", shown)

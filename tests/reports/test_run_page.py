@@ -24,7 +24,10 @@ def test_every_section_is_present(tell: ModuleType, procedure: str) -> None:
 
 def test_bench_of_unknown_kind_is_not_called_simulated(tell: ModuleType) -> None:
     story = tell.run("cytokine_dosing", 1, "ucb-nk@0").model_copy(update={"simulated": None})
-    assert "SIMULATED" not in run_html(story)
+    html = run_html(story)
+    assert "SIMULATED" not in html
+    assert "whether it is simulated is not recorded" in html
+    assert "not recorded" not in run_html(story.model_copy(update={"simulated": False}))
 
 
 def test_unknown_steps_stand_out_and_later_steps_were_not_reached(tell: ModuleType) -> None:

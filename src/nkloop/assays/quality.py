@@ -12,6 +12,8 @@ from nkloop.assays.models import LayoutWell, PlateLayout, QualityMeasure, WellLy
 
 LOW_SIGNAL = 0.25
 """Below this share of the maximum signal replicates may scatter more."""
+LEAST_SIGNAL = 0.05
+"""Scatter is related to at least this share of the maximum signal: relative to almost nothing it means nothing."""
 IMPLAUSIBLE_LYSIS = (-10.0, 110.0)
 """Noise explains lysis a little outside 0 to 100 %, not this far."""
 LEAST_HISTORY = 5
@@ -61,7 +63,7 @@ def replicate_groups(
             continue
         is_low = fmean(net) < LOW_SIGNAL * controls.net_maximum
         limit = method.limit("replicate_cv_low_signal" if is_low else "replicate_cv")
-        cv = 100 * stdev(net) / fmean(net) if fmean(net) > 0 else float("inf")
+        cv = 100 * stdev(net) / max(fmean(net), LEAST_SIGNAL * controls.net_maximum)
         result.append(ReplicateGroup(label, tuple(wells), cv, limit))
     return tuple(result)
 

@@ -17,6 +17,7 @@ from nkloop.cli.demo_display import DemoDisplay, show_outcome
 from nkloop.errors import WorkspaceError
 
 if TYPE_CHECKING:
+    from nkloop.coordination.server import PrefectServer
     from nkloop.workspace import Workspace
 
 INTERRUPTED = 130
@@ -42,9 +43,8 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     workspace = Workspace.create(_fresh_folder(options.directory))
     display = DemoDisplay(quiet=options.quiet)
     try:
-        with display, _bench_and_server(workspace, options.seed, display) as flow_environment:
-            os.environ.update(flow_environment)
-            outcome = _run_campaign(workspace, options, display)
+        with display, _bench_and_server(workspace, options.seed, display) as server:
+            outcome = asyncio.run(_run_campaign(workspace, server, options, display))
     except KeyboardInterrupt:
         typer.secho(
             f"Interrupted. The robot was stopped; what happened so far is recorded in {workspace.state}.\n"
@@ -70,7 +70,7 @@ def _fresh_folder(wanted: Path | None) -> Path:
 
 
 @contextmanager
-def _bench_and_server(workspace: Workspace, seed: int, display: DemoDisplay) -> Iterator[dict[str, str]]:
+def _bench_and_server(workspace: Workspace, seed: int, display: DemoDisplay) -> Iterator[PrefectServer]:
     """Start Prefect and the virtual bench side by side; stop both whatever happens."""
     from nkloop.coordination.server import PrefectServer
     from nkloop.virtual.process import VirtualBench
@@ -82,24 +82,18 @@ def _bench_and_server(workspace: Workspace, seed: int, display: DemoDisplay) -> 
         bench = VirtualBench.start(workspace.root, speed=0, seed=seed, log=workspace.state / "virtual-bench.log")
         stack.callback(bench.stop)
         os.environ.update(server.environment)
-        _import_prefect(workspace)
-        server.wait()
-        yield {
-            **server.environment,
-            "NKLOOP_VIRTUAL_URL": bench.url,
-        }
+        os.environ["NKLOOP_VIRTUAL_URL"] = bench.url
+        os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+        os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+        yield server
 
 
-def _import_prefect(workspace: Workspace) -> None:
-    """Import Prefect with its settings in place; its log goes to a file, not over the display."""
-    os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
-    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-    import prefect  # noqa: F401 - the import is the point: it takes seconds and the server starts meanwhile
-
-
-def _run_campaign(workspace: Workspace, options: DemoOptions, display: DemoDisplay) -> dict[str, Any]:
+async def _run_campaign(
+    workspace: Workspace, server: PrefectServer, options: DemoOptions, display: DemoDisplay
+) -> dict[str, Any]:
+    """Open the bench while Prefect starts, then run the campaign flow as a person's launch would."""
     from nkloop.coordination.loading import load_flow
-    from nkloop.runs.session import progress_listener
+    from nkloop.runs.session import open_session, progress_listener
 
     module = load_flow(workspace.flows / "run_campaign.py")
     request = module.RunCampaign(
@@ -111,5 +105,7 @@ def _run_campaign(workspace: Workspace, options: DemoOptions, display: DemoDispl
         ask_approval=False,
     )
     with progress_listener(display.show):
-        result: dict[str, Any] = asyncio.run(module.run_campaign(request))
-    return result
+        async with open_session(workspace.root, request.bench):
+            await asyncio.to_thread(server.wait)
+            outcome: dict[str, Any] = await module.run_campaign(request)
+    return outcome

@@ -63,13 +63,12 @@ class PrefectServer:
             DeviceUnreachableError: it ended or did not answer in time.
         """
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/api/health", timeout=2).status_code == httpx.codes.OK:
-                    return
-            time.sleep(0.1)
+        with httpx.Client(timeout=2, verify=False, trust_env=False) as client:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get(f"{self.url}/api/health").status_code == httpx.codes.OK:
+                        return
+                time.sleep(0.1)
         raise DeviceUnreachableError(
             f"the Prefect server did not answer at {self.url} within {seconds:g} s",
             where=str(self.log),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 from prefect import task
@@ -58,23 +60,47 @@ def _whole(value: Value) -> Value:
     return cast(Value, quote(value))
 
 
+@asynccontextmanager
+async def verified_ahead(
+    session: Session, worklists: Sequence[Worklist]
+) -> AsyncIterator[tuple[asyncio.Task[Verdict], ...]]:
+    """Verify worklists while earlier ones run on the bench; gives one awaitable verdict for each, in order."""
+    tasks = tuple(asyncio.create_task(_verdict(session, worklist)) for worklist in worklists)
+    try:
+        yield tasks
+    finally:
+        for pending in tasks:
+            pending.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _verdict(session: Session, worklist: Worklist) -> Verdict:
+    return await _verify(_whole(session), _whole(worklist))
+
+
 async def carry_out(
-    session: Session, worklist: Worklist, *, phase: str, plan_rows: Sequence[Mapping[str, Any]] = ()
+    session: Session,
+    worklist: Worklist,
+    *,
+    phase: str,
+    plan_rows: Sequence[Mapping[str, Any]] = (),
+    verdict: Awaitable[Verdict] | None = None,
 ) -> RunRecord:
     """Verify a worklist, show its plan, hold the bench's locks, run it, show what happened.
 
     `plan_rows` is what the plan gives (composition, layout); it becomes the plan table in the user interface.
+    `verdict` is a verification already under way, from `verified_ahead`.
 
     Raises:
         VerificationError: a check refused the worklist; nothing was sent.
         DeviceError: the bench is not ready or failed.
     """
     session.tell(phase, total=len(worklist.steps))
-    verdict = await _verify(_whole(session), _whole(worklist))
-    await _show_plan(worklist, verdict, plan_rows)
-    require(verdict, worklist)
+    checked = await (verdict or _verdict(session, worklist))
+    await _show_plan(worklist, checked, plan_rows)
+    require(checked, worklist)
     async with device_lock(session.bench_file.locks):
-        run_id = await _prepare(_whole(session), _whole(worklist), _whole(verdict))
+        run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
         await _play(_whole(session), run_id)
         record = await _finish(_whole(session), run_id)
     session.progress.runs_done += 1

@@ -117,7 +117,7 @@ def _card(worklist: Worklist, item: DeckItem, corner: tuple[int, int], catalogue
         lines.append((f"Barcode {item.barcode}", 10, False, theme.INK))
     parts, at = [], y + 19
     for said, size, bold, colour in lines:
-        parts.append(text(x + 36, at, _cut(said, 38), size=size, colour=colour, bold=bold))
+        parts.append(text(x + 36, at, _cut(said, 42 if size < 13 else 30), size=size, colour=colour, bold=bold))
         at += size + 4
     parts.append(_wells(worklist, item, (x + 36, at - 6), y + _HEIGHT, catalogue))
     return "".join(parts)

@@ -15,7 +15,8 @@ def figure(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, decimals)
+    # Beyond 1e15 every float is whole, and rounding the largest ones up overflows.
+    rounded = round(value, decimals) if abs(value) < 1e15 else value
     text = f"{rounded:,.{max(0, min(decimals, 9))}f}"
     return text.replace("-", "\u2212")
 

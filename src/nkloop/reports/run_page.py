@@ -39,11 +39,11 @@ def run_html(story: RunStory, *, catalogue: LabwareTitles | None = None) -> str:
 
 def _facts(story: RunStory) -> list[tuple[str, str, bool]]:
     record = story.record
-    bench = f"{record.bench} (simulated)" if story.simulated else record.bench
+    kind = {True: " (simulated)", False: "", None: " (whether it is simulated is not recorded)"}[story.simulated]
     return [
         ("Procedure", procedure_title(record.procedure), False),
         ("State", record.state, False),
-        ("Bench", bench, False),
+        ("Bench", f"{record.bench}{kind}", False),
         ("Device", record.device, False),
         ("Started", moment(record.started_at), False),
         ("Ended", moment(record.ended_at), False),

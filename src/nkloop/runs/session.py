@@ -21,6 +21,9 @@ from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
 from nkloop.workspace import Workspace
 
+ANALYSIS_WORKERS = 2
+"""Analyses at once: plates are verified while the robot is busy with an earlier one."""
+
 
 @dataclass
 class Progress:
@@ -53,6 +56,7 @@ class Session:
     round: int | None = None
     progress: Progress = field(default_factory=Progress)
     on_progress: Callable[[Progress], None] = field(default_factory=lambda: _listener.get())
+    _recipes: dict[tuple[Path, float], Recipe] = field(default_factory=dict)
 
     def tell(self, phase: str, *, current: int = 0, total: int = 0) -> None:
         """Say what is going on."""
@@ -67,7 +71,10 @@ class Session:
         """
         path = self.workspace.recipes / f"{name}.yaml"
         if path.is_file():
-            return load_recipe(path)
+            key = (path, path.stat().st_mtime)
+            if key not in self._recipes:
+                self._recipes[key] = load_recipe(path)
+            return self._recipes[key]
         if "@" in name:
             return self.records.campaigns.revision(name)
         known = ", ".join(sorted(p.stem for p in self.workspace.recipes.glob("*.yaml"))) or "none"
@@ -131,7 +138,9 @@ async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
         records = Records.open(workspace.state)
         stack.callback(records.close)
-        vendor = await stack.enter_async_context(VendorClient(cache=workspace.state / "analyses"))
+        vendor = await stack.enter_async_context(
+            VendorClient(cache=workspace.state / "analyses", workers=ANALYSIS_WORKERS)
+        )
         bench = open_bench(bench_file, workspace)
         stack.push_async_callback(bench.close)
         verifier = Verifier(workspace, catalogue, bench_file.deck, vendor)

@@ -71,7 +71,7 @@ def hazard(line: str, capacity_per_target: float, potency: float = 1.0) -> float
     if capacity_per_target <= 0:
         return 0.0
     traits = line_traits(line)
-    return traits.hazard * potency**POTENCY_EXPONENT / (1 + float((traits.e50 / capacity_per_target) ** SLOPE))
+    return traits.hazard * float(potency**POTENCY_EXPONENT) / (1 + float((traits.e50 / capacity_per_target) ** SLOPE))
 
 
 def kill(amounts: dict[str, float], volume_ul: float, hours: float, pace: float = 1.0) -> None:

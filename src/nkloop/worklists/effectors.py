@@ -91,6 +91,7 @@ def plan_series(
         ratio = ratios[number]
         used = len(serves[ratio]) * effector_ul * (1 + OVERAGE) + block.dead_volume_ul + onward
         share = min(1.0, densities[number] / before[number])
+        # Neither the cells nor the medium may fall below what the pipette does; a density within 1 % is taken as it is.
         total = max(used, minimum_ul / share)
         if 0 < total * (1 - share) < minimum_ul:
             total = minimum_ul / (1 - share) if share < 0.99 else total

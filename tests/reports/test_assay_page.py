@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from xml.etree import ElementTree
 
 from nkloop.reports.assay_page import assay_markdown
 from nkloop.reports.models import CampaignStory
@@ -19,6 +20,8 @@ def test_says_verdict_reasons_curves_and_quality(story: CampaignStory) -> None:
 
 
 def test_picture_travels_inside(story: CampaignStory) -> None:
-    found = re.search(r"data:image/png;base64,([A-Za-z0-9+/=]+)", assay_markdown(story.plates[0]))
+    found = re.search(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", assay_markdown(story.plates[0]))
     assert found is not None
-    assert base64.b64decode(found[1]).startswith(b"\x89PNG")
+    picture = ElementTree.fromstring(base64.b64decode(found[1]))
+    assert picture.tag.endswith("svg")
+    assert next(iter(picture.iter("{http://www.w3.org/2000/svg}rect"))).get("fill") == "#ffffff"

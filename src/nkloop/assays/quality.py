@@ -179,11 +179,11 @@ def reference_measure(
     if len(history) < LEAST_HISTORY:
         lacking = f"{len(history)} earlier plates, {LEAST_HISTORY} are needed"
         reason = f"reference effector lyses {mean:.0f} %; not judged, {lacking}"
-        return _measure("reference_effector", mean, limit, "pass", reason)
+        return _measure("reference_effector", None, limit, "pass", reason)
     spread, centre = stdev(history), fmean(history)
     distance = abs(mean - centre) / spread if spread > 0 else (0.0 if mean == centre else float("inf"))
     reason = f"reference effector lyses {mean:.0f} %, {distance:.1f} SD from the {centre:.0f} % of earlier plates"
-    return _measure("reference_effector", mean, limit, limit.judge(distance), reason)
+    return _measure("reference_effector", distance, limit, limit.judge(distance), reason)
 
 
 def spearman(wells: Sequence[WellLysis]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -44,11 +43,6 @@ class DemoDisplay:
     def show(self, progress: Progress) -> None:
         """Take the progress of the session; the live block redraws itself."""
         self._progress = progress
-        if os.environ.get("NKLOOP_TRACE"):
-            print(
-                f"{time.monotonic() - self._started:.2f} {progress.phase} {progress.current}/{progress.total} day {progress.day}",
-                file=__import__("sys").stderr,
-            )
 
     def _lines(self) -> Group:
         seconds = time.monotonic() - self._started

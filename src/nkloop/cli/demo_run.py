@@ -18,6 +18,7 @@ from nkloop.errors import WorkspaceError
 
 if TYPE_CHECKING:
     from nkloop.coordination.server import PrefectServer
+    from nkloop.vendor import VendorClient
     from nkloop.workspace import Workspace
 
 INTERRUPTED = 130
@@ -105,7 +106,20 @@ async def _run_campaign(
         ask_approval=False,
     )
     with progress_listener(display.show):
-        async with open_session(workspace.root, request.bench):
-            await asyncio.to_thread(server.wait)
+        async with open_session(workspace.root, request.bench) as session:
+            display.phase("checking protocols and recipes while Prefect starts")
+            await asyncio.gather(asyncio.to_thread(server.wait), _checked(workspace, session.vendor))
             outcome: dict[str, Any] = await module.run_campaign(request)
     return outcome
+
+
+async def _checked(workspace: Workspace, vendor: VendorClient) -> None:
+    """Check the shipped protocols with their example worklists; it also warms the analysis up."""
+    from nkloop.errors import VerificationError
+    from nkloop.runs.checking import WorkspaceCheck
+
+    checking = WorkspaceCheck(workspace, vendor)
+    files = checking.files([workspace.protocols])
+    problems = [p async for item in checking.run(files) for p in item.problems]
+    if problems:
+        raise VerificationError.from_problems(problems)

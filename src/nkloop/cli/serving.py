@@ -12,8 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import httpx
 import typer
 
+from nkloop.coordination.runner import FLOWS
 from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import DeviceError
@@ -44,7 +46,8 @@ class Service:
             DeviceError: a process ended by itself.
         """
         file = load_bench_file(bench_path(self.workspace, self.bench))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
         with ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
             typer.echo("Starting Prefect (about 15 s the first time) ...")
             server = PrefectServer.launch(self.workspace.state / "prefect", port=self.port)
@@ -57,6 +60,7 @@ class Service:
             server.wait()
             runner = self._runner(server)
             stack.callback(_stop_group, runner)
+            _await_deployments(server, runner)
             self._announce(server, simulated=file.simulated)
             _watch({"Prefect server": server.process, "flow runner": runner})
         typer.echo("Stopped. Records stay in " + str(self.workspace.state))
@@ -81,6 +85,16 @@ class Service:
         typer.echo(f"Records:  {self.workspace.state}")
         typer.echo(f"Logs:     {self.workspace.state}/flows.log")
         typer.echo("Launch a flow from its deployment's Run button. Ctrl+C stops everything.")
+
+
+def _await_deployments(server: PrefectServer, runner: subprocess.Popen[bytes]) -> None:
+    """Return when every flow can be launched, so that the address is told when it is worth opening."""
+    with httpx.Client(base_url=f"{server.url}/api", timeout=10, verify=False, trust_env=False) as client:
+        while runner.poll() is None:
+            with contextlib.suppress(httpx.HTTPError):
+                if client.post("/deployments/count", json={}).json() >= len(FLOWS):
+                    return
+            time.sleep(0.5)
 
 
 def _watch(processes: dict[str, subprocess.Popen[bytes]]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
@@ -29,8 +30,10 @@ class RevisionDecision(RunInput):
 
 async def ask_decision(session: Session, proposal: Proposal, markdown: str) -> str:
     """Pause the flow run until a person decides; record the decision; returns the revision's status."""
+    key = f"approve-{proposal.after_round}"
     described = RevisionDecision.with_initial_data(description=markdown)
-    answer = await pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=f"approve-{proposal.after_round}")
+    waiting = cast(Awaitable[RevisionDecision], pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=key))
+    answer = await waiting
     decision: Literal["approved", "rejected"] = "approved" if answer.decision == "approve" else "rejected"
     recipe = session.records.campaigns.decide_revision(
         proposal.revision_id, decision, by=answer.decided_by, at=datetime.now(UTC), reason=answer.reason

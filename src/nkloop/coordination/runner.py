@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nkloop.coordination.locks import ensure_limits
 from nkloop.drivers.bench import load_bench_file
@@ -13,23 +13,22 @@ from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
 
 FLOWS = ("prepare_medium", "dose_cytokines", "run_cytotoxicity_assay", "improve_recipe", "run_campaign")
-DEPLOYMENT = "bench"
 
 
 async def deployments(workspace: Workspace, bench: str) -> list[Any]:
-    """One deployment per flow; robots take one flow run at a time, the rest waits in line."""
+    """One deployment per flow, named after the bench; robots take one flow run at a time, the rest waits in line."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.flows import Flow
 
     made = []
     for name in FLOWS:
-        flow: Any = await Flow.from_source(source=str(workspace.root), entrypoint=f"flows/{name}.py:{name}")
+        flow: Any = await cast(Any, Flow.from_source)(source=str(workspace.root), entrypoint=f"flows/{name}.py:{name}")
         limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         made.append(
             await flow.to_deployment(
-                name=DEPLOYMENT,
+                name=bench,
                 description=(flow.description or "").strip(),
-                tags=["nkloop", bench],
+                tags=["nkloop"],
                 enforce_parameter_schema=True,
                 concurrency_limit=limit,
             )

@@ -30,6 +30,8 @@ class PrefectServer:
     environment: dict[str, str]
     """What a client must have in its environment to use this server."""
     log: Path
+    temporary: bool = False
+    """True when nothing of it is to be kept."""
 
     @classmethod
     def launch(cls, home: Path, *, port: int = 0, temporary: bool = False) -> PrefectServer:
@@ -49,7 +51,7 @@ class PrefectServer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl+C reaches us alone; we stop the server when the flows have ended
             )
-        return cls(process, port, settings, log)
+        return cls(process, port, settings, log, temporary)
 
     @property
     def url(self) -> str:
@@ -79,7 +81,7 @@ class PrefectServer:
         """Stop the server by its process id; kill it when it does not go."""
         if self.process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGKILL if self.temporary else signal.SIGTERM)
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

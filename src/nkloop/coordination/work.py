@@ -14,6 +14,7 @@ from prefect.utilities.annotations import quote
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.locks import device_lock
 from nkloop.errors import DeviceError
+from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports import run_html, run_sheet_markdown
 from nkloop.runs import finish_run, play_run, prepare_run
@@ -97,7 +98,7 @@ async def carry_out(
     """
     session.tell(phase, total=len(worklist.steps))
     checked = await (verdict or _verdict(session, worklist))
-    await _show_plan(worklist, checked, plan_rows)
+    await _show_plan(worklist, checked, plan_rows, session.catalogue)
     require(checked, worklist)
     async with device_lock(session.bench_file.locks):
         run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
@@ -117,13 +118,15 @@ async def carry_out(
     return record
 
 
-async def _show_plan(worklist: Worklist, verdict: Verdict, rows: Sequence[Mapping[str, Any]]) -> None:
+async def _show_plan(
+    worklist: Worklist, verdict: Verdict, rows: Sequence[Mapping[str, Any]], catalogue: Catalogue
+) -> None:
     checks = "".join(
         f"- {'passed' if check.passed else '**FAILED**'}: {check.check} ({check.seconds:.2f} s)\n"
         + "".join(f"  - {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems)
         for check in verdict.checks
     )
-    await show_markdown("run-sheet", f"{run_sheet_markdown(worklist)}\n\n## Checks\n{checks}", worklist.name)
+    await show_markdown("run-sheet", f"{run_sheet_markdown(worklist, catalogue)}\n\n## Checks\n{checks}", worklist.name)
     if rows:
         await show_table("plan", rows, f"What {worklist.name} gives")
 

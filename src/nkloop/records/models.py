@@ -106,6 +106,8 @@ class CampaignEntry(FrozenModel):
     simulated: bool
     seed: int | None
     created_at: datetime
+    note: str = ""
+    """What a reader of its results must know, for example that cultures were fed less often than the recipe says."""
     state: str | None = None
     """What the campaign object needs to go on, as it serialised itself."""
 

@@ -100,6 +100,7 @@ campaigns = _table(
     sa.Column("simulated", sa.Boolean, nullable=False),
     _number("seed", nullable=True),
     _time("created_at"),
+    _text("note"),
     _text("state", nullable=True),
 )
 rounds = _table(

@@ -8,8 +8,7 @@ from nkloop.assays.models import AssayResult
 from nkloop.reports.markdown import markdown_table, markdown_text
 from nkloop.reports.numbers import fixed
 from nkloop.reports.plate_map import plate_svg
-
-_PICTURE_SCALE = 1.5
+from nkloop.reports.quality_titles import quality_title
 
 
 def assay_markdown(result: AssayResult) -> str:
@@ -25,15 +24,16 @@ def assay_markdown(result: AssayResult) -> str:
         ),
         "## Plate quality",
         markdown_table(
-            ("figure", "value", "limit", "outcome", "reason"),
-            [(q.name, fixed(q.value), q.limit, q.outcome, q.reason) for q in result.quality],
+            ("figure", "value", "outcome", "limit"),
+            [(quality_title(q.name), fixed(q.value), q.outcome, q.limit) for q in result.quality],
         ),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _picture(result: AssayResult) -> str:
-    import vl_convert  # slow to import
-
-    png = vl_convert.svg_to_png(plate_svg(result, name="plate"), scale=_PICTURE_SCALE)
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    """The plate map on white, whatever the page's own background is."""
+    drawn = plate_svg(result, name="plate")
+    start = drawn.index(">", drawn.index("<svg")) + 1
+    on_white = f'{drawn[:start]}<rect width="100%" height="100%" fill="#ffffff"/>{drawn[start:]}'
+    return "data:image/svg+xml;base64," + base64.b64encode(on_white.encode()).decode()

@@ -44,6 +44,8 @@ def _tested(story: CampaignStory) -> str:
     )
     if not story.plates:
         return f"{text} No killing assay has been read yet."
+    if story.note:
+        text += f" {story.note}"
     verdicts = [plate.verdict for plate in story.plates]
     counts = [f"{verdicts.count(v)} {v}" for v in ("accepted", "flagged", "rejected") if v in verdicts]
     text += f" Of {count(len(story.plates), 'killing assay plate')} read: {listing(counts)}."

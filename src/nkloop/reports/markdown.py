@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from nkloop.feedback.models import Proposal
 from nkloop.recipes.models import Recipe
-from nkloop.reports.deck_map import pipette_title
-from nkloop.reports.numbers import count, fixed, percent, plain, volume
+from nkloop.reports.deck_map import LabwareTitles, labware_title, pipette_title
+from nkloop.reports.numbers import chance, count, fixed, plain, volume
 from nkloop.reports.recipe_diff import ChangeRow, change_rows, unverified_count
 from nkloop.reports.run_view import load_rows, pause_sentence, procedure_title
 from nkloop.worklists.models import DeckItem, Worklist
@@ -50,7 +50,7 @@ def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> s
             f"- Expected score {fixed(proposal.expected_score)} ± {fixed(proposal.expected_score_sd)} (SD), "
             f"{fixed(abs(gain))} {'above' if gain >= 0 else 'below'} "
             f"the reference ({fixed(proposal.reference_score)}).",
-            f"- Probability to beat the reference: {percent(proposal.probability_better * 100)}.",
+            f"- Probability to beat the reference: {chance(proposal.probability_better)}.",
             f"- Best arm tested: {_t(proposal.best_arm)}, score {fixed(proposal.best_score)}.",
             f"- Published values are not validated values: "
             f"{unverified} of {total} ingredient values are not verified by a person.",
@@ -61,13 +61,13 @@ def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> s
     )
 
 
-def run_sheet_markdown(worklist: Worklist) -> str:
+def run_sheet_markdown(worklist: Worklist, catalogue: LabwareTitles | None = None) -> str:
     """What a technician prepares and does for one run: deck, liquids with lots, pauses."""
     deck = [
-        (item.slot, item.label or item.load_name, item.load_name, _temperature(item), item.barcode or "")
+        (item.slot, item.label or item.load_name, labware_title(item.load_name, catalogue), _place(item))
         for item in sorted(worklist.deck, key=lambda item: item.slot)
     ]
-    liquids = [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume) for r in load_rows(worklist, None)]
+    liquids = [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume) for r in load_rows(worklist, catalogue)]
     pauses = [f"- Step {s.number}: {_t(pause_sentence(s))}" for s in worklist.steps if s.action == "pause"]
     moved = sum(s.volume_ul * s.channels for s in worklist.steps if s.action == "transfer")
     pipettes = ", ".join(f"{mount} {_t(pipette_title(name))}" for mount, name in sorted(worklist.pipettes.items()))
@@ -80,7 +80,7 @@ def run_sheet_markdown(worklist: Worklist) -> str:
             "",
             "### Deck",
             "",
-            markdown_table(("Slot", "What", "Labware", "Temperature", "Barcode"), deck),
+            markdown_table(("Slot", "What", "Labware", "Label / temperature"), deck),
             "",
             "### Liquids to load",
             "",
@@ -96,8 +96,9 @@ def run_sheet_markdown(worklist: Worklist) -> str:
     )
 
 
-def _temperature(item: DeckItem) -> str:
-    return f"{plain(item.temperature_c)} °C" if item.temperature_c is not None else ""
+def _place(item: DeckItem) -> str:
+    kept = f"kept at {plain(item.temperature_c)} °C" if item.temperature_c is not None else ""
+    return ", ".join(told for told in (item.barcode or "", kept) if told)
 
 
 def _mark(row: ChangeRow) -> str:

@@ -40,6 +40,8 @@ class CampaignStory(FrozenModel):
     simulated: bool
     seed: int | None
     created_at: datetime
+    note: str = ""
+    """What a reader must know of how it was run."""
     recipe: Recipe
     """The recipe the campaign started from: the reference of every round."""
     proposed: Recipe | None

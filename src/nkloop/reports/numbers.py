@@ -105,3 +105,12 @@ def plain(value: float, digits: int = 3) -> str:
     """A setting as it was entered: `10`, `2.5`, `0.31`, without trailing zeros."""
     text = figure(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def chance(probability: float) -> str:
+    """A probability (0 to 1) in percent; a model of a few arms is never sure, so nothing beyond 1 to 99 % is said."""
+    if probability > 0.99:
+        return "above 99 %"
+    if probability < 0.01:
+        return "below 1 %"
+    return percent(probability * 100)

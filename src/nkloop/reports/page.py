@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from nkloop.reports import numbers
 from nkloop.reports.deck_map import pipette_title
+from nkloop.reports.quality_titles import quality_title
 
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A report loads nothing and runs nothing, whatever text ended up in it."""
@@ -47,7 +48,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     shown = (numbers.figure, numbers.fixed, numbers.signed, numbers.percent, numbers.fold, numbers.factor)
-    for function in (*shown, numbers.volume, numbers.moment, numbers.plain):
+    for function in (*shown, numbers.volume, numbers.moment, numbers.plain, numbers.chance, quality_title):
         environment.filters[function.__name__] = function
     environment.filters["pipette"] = pipette_title
     environment.globals["count"] = numbers.count

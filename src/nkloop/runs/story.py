@@ -42,6 +42,7 @@ def campaign_story(records: Records, campaign_id: str) -> CampaignStory:
         simulated=entry.simulated,
         seed=entry.seed,
         created_at=entry.created_at,
+        note=entry.note,
         recipe=recipe,
         proposed=proposed,
         rounds=records.campaigns.rounds(campaign_id),

@@ -18,6 +18,7 @@ middle of a job: nobody is left to read the answer.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import queue
@@ -200,6 +201,10 @@ def main() -> None:
 
     logging.disable(logging.WARNING)  # calibration files no simulation has
     _analyser()
+    # The imports leave a million objects that live for ever; looking through them again costs a sixth of every job.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     answers.write(json.dumps({"ready": True, **ping({})}) + "\n")
     while True:
         answers.write(json.dumps(_answer(waiting.get())) + "\n")

@@ -96,6 +96,7 @@ def _create_tables() -> None:
         sa.Column("simulated", sa.Boolean(), nullable=False),
         sa.Column("seed", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["recipe_revision"], ["revisions.revision_id"], name="fk_campaigns_recipe_revision"),
         sa.PrimaryKeyConstraint("id", name="pk_campaigns"),

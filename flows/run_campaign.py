@@ -74,7 +74,9 @@ async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]: 
     """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
     async with open_session(HERE, request.bench) as session:
         recipe = session.recipe(request.recipe)
-        campaign = await open_campaign(session, request.campaign, recipe, n_arms=request.arms, seed=request.seed)
+        campaign = await open_campaign(
+            session, request.campaign, recipe, n_arms=request.arms, seed=request.seed, note=_note(request)
+        )
         for number in range(1, request.rounds + 1):
             donors = [f"U{(number - 1) * request.donors + k + 1}" for k in range(request.donors)]
             arms = await begin_round(session, campaign, donors)
@@ -93,6 +95,12 @@ async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]: 
         return campaign_outcome(
             session.records, request.campaign, report_path(session.workspace.state, request.campaign)
         )
+
+
+def _note(request: RunCampaign) -> str:
+    if request.feeding == "recipe":
+        return ""
+    return "Cultures were fed weekly, less often than the recipe says, so all folds are lower than a recipe run gives."
 
 
 async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Round, culture: Culture) -> None:

@@ -28,7 +28,9 @@ SMALLEST_FOLD = 1e-6
 """A culture without NK cells has no logarithm; it is noted as a millionth."""
 
 
-async def open_campaign(session: Session, campaign_id: str, recipe: Recipe, *, n_arms: int, seed: int) -> Campaign:
+async def open_campaign(
+    session: Session, campaign_id: str, recipe: Recipe, *, n_arms: int, seed: int, note: str = ""
+) -> Campaign:
     """Record a new campaign around a recipe that may run.
 
     Raises:
@@ -51,6 +53,7 @@ async def open_campaign(session: Session, campaign_id: str, recipe: Recipe, *, n
             simulated=session.bench_file.simulated,
             seed=seed,
             created_at=now,
+            note=note,
             state=campaign.to_json(),
         )
     )

@@ -65,9 +65,8 @@ def arrange(
             where="effector block",
             remedy="use fewer samples or ratios",
         )
-    own = {column.column.pattern: column for column in placed}
-    alone = {sample: own[pattern] for sample in levels if (pattern := _own_pattern(levels[sample], placed)) is not None}
-    return EffectorBlock(placed, for_targets, levels, alone)
+    own = {sample: column for sample in levels if (column := _own_column(levels[sample], placed)) is not None}
+    return EffectorBlock(placed, for_targets, levels, own)
 
 
 def _placed(
@@ -85,7 +84,14 @@ def _levels(
     """Dilutions of a sample: made in its first block well, or in a column of its own when it has none."""
     made = []
     free = iter(f"{row}{loose}" for row in ROWS)
-    for portion in _portions(given, sample):
+    portions = _portions(given, sample)
+    if len(portions) > len(ROWS):
+        raise PlateTooLargeError(
+            f"{sample} has {len(portions)} E:T, a column of the block takes {len(ROWS)}",
+            where=sample,
+            remedy="use fewer ratios",
+        )
+    for portion in portions:
         wells = [(well, column.need_ul) for column in placed for well in column.wells_of(portion)]
         home, need = wells[0] if wells else (next(free), 0.0)
         serves = sorted((name for name, one in given.singles.items() if one == portion), key=_plate_order)
@@ -93,12 +99,14 @@ def _levels(
     return tuple(made)
 
 
-def _own_pattern(levels: Sequence[Level], placed: Sequence[PlacedColumn]) -> tuple[Portion | None, ...] | None:
+def _own_column(levels: Sequence[Level], placed: Sequence[PlacedColumn]) -> PlacedColumn | None:
     homes = {level.well for level in levels}
-    for column in placed:
-        cells = {f"{row}{column.number}" for row, one in zip(ROWS, column.column.pattern, strict=True) if one != MEDIUM}
+    for one in placed:
+        cells = {
+            f"{row}{one.number}" for row, portion in zip(ROWS, one.column.pattern, strict=True) if portion != MEDIUM
+        }
         if cells == homes and not any(level.copies for level in levels):
-            return column.column.pattern
+            return one
     return None
 
 

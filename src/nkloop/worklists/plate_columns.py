@@ -70,9 +70,7 @@ def effector_round(wells: Iterable[LayoutWell], *, wide: bool) -> Round:
 
 def target_round(wells: Iterable[LayoutWell], *, wide: bool) -> Round:
     """How targets are given; wells without targets get medium instead. `wide` allows eight channels."""
-    given = {
-        well.well: TARGETS if well.role in _WITH_TARGETS else MEDIUM for well in wells if well.role != "empty"
-    }
+    given = {well.well: TARGETS if well.role in _WITH_TARGETS else MEDIUM for well in wells if well.role != "empty"}
     return _share_out(given, wide)
 
 

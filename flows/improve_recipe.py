@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.approval import ask_decision
 from nkloop.coordination.artifacts import show_link, show_markdown
+from nkloop.errors import NoImprovementError
 from nkloop.feedback.models import Proposal
 from nkloop.reports import proposal_markdown
 from nkloop.runs.campaign import propose_revision, write_campaign_report
-from nkloop.runs.session import open_session
+from nkloop.runs.session import Session, open_session
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,16 +33,28 @@ class ImproveRecipe(BaseModel):
 
 
 @flow(name="improve-recipe", flow_run_name="improve recipe from {request.campaign}")
-async def improve_recipe(request: ImproveRecipe) -> Proposal:
-    """Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide."""
+async def improve_recipe(request: ImproveRecipe) -> Proposal | None:
+    """Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide.
+
+    Returns None when nothing is expected to beat the reference: the approved revision stays.
+    """
     async with open_session(HERE, request.bench) as session:
         session.tell("proposing a revision of the recipe")
-        proposal, recipe, proposed = await propose_revision(session, request.campaign)
+        try:
+            proposal, recipe, proposed = await propose_revision(session, request.campaign)
+        except NoImprovementError as error:
+            await show_markdown("proposal", f"## No improvement\n\n{error}", "No improvement: the recipe stays as it is")
+            await _show_report(session, request.campaign)
+            return None
         markdown = proposal_markdown(proposal, recipe, proposed)
         await show_markdown("proposal", markdown, f"Proposed revision {proposal.revision_id}")
-        report = write_campaign_report(session, request.campaign)
-        await show_link("campaign-report", report.resolve().as_uri(), report.name, "Report of the campaign so far")
+        await _show_report(session, request.campaign)
         if request.ask_approval and proposal.changes:
             await ask_decision(session, proposal, markdown)
             write_campaign_report(session, request.campaign)
         return proposal
+
+
+async def _show_report(session: Session, campaign: str) -> None:
+    report = write_campaign_report(session, campaign)
+    await show_link("campaign-report", report.resolve().as_uri(), report.name, "Report of the campaign so far")

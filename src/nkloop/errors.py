@@ -96,6 +96,10 @@ class FeedbackError(NkloopError):
     """A campaign, an observation or a proposal is inconsistent."""
 
 
+class NoImprovementError(FeedbackError):
+    """Nothing within the limits is expected to beat the reference; the approved revision stays."""
+
+
 class ApprovalError(FeedbackError):
     """A revision was used or approved without the right to do so."""
 

@@ -53,6 +53,22 @@ def steps(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["record"] == "step"]
 
 
+def small_tips(rows: list[Row]) -> list[Row]:
+    """Steps that take a new 50 µL tip."""
+    return [row for row in steps(rows) if row["tip"].startswith("tips_50:")]
+
+
+def shaken(rows: list[Row]) -> Row:
+    """Put the assay plate on the heater-shaker and shake it at the end."""
+    plate = {"slot": "D1", "module": "heaterShakerModuleV1", "adapter": "opentrons_universal_flat_adapter"}
+    next(row for row in rows if row["record"] == "labware" and row["name"] == "assay").update(plate)
+    last = int(rows[-1]["step"])
+    blank = dict.fromkeys(COLUMNS, "")
+    rows.append({**blank, "record": "step", "step": str(last + 1), "action": "shake"})
+    rows[-1].update(labware="assay", seconds="10", rpm="500")
+    return rows[-1]
+
+
 def of_type(analysis: Analysis, *kinds: str) -> list[Json]:
     return [command for command in analysis.commands if command["commandType"] in kinds]
 
@@ -163,7 +179,8 @@ class TestAnalysed:
         assert of_type(analysis, "temperatureModule/setTargetTemperature")[0]["params"]["celsius"] == 4
 
     async def test_a_shaker_is_latched_for_the_robot_and_open_for_the_operator(self, vendor: VendorClient) -> None:
-        analysis = await analysed(vendor, "cytotoxicity_assay", example("cytotoxicity_assay"))
+        analysis = await analysed(vendor, "cytotoxicity_assay", edited("cytotoxicity_assay", shaken))
+        assert analysis.errors == ()
         latch = "open"
         for command in analysis.commands:
             kind = command["commandType"]
@@ -180,8 +197,8 @@ class TestAnalysed:
 
     async def test_a_heated_shaker_is_awaited_and_switched_off_at_the_end(self, vendor: VendorClient) -> None:
         def heat(rows: list[Row]) -> None:
+            shaken(rows).update(action="delay", seconds="90")
             next(row for row in rows if row["name"] == "assay").update(temperature_c="37")
-            next(row for row in rows if row["action"] == "shake").update(action="delay", seconds="90")
 
         analysis = await analysed(vendor, "cytotoxicity_assay", edited("cytotoxicity_assay", heat))
         assert analysis.errors == ()
@@ -193,12 +210,16 @@ class TestAnalysed:
 
     async def test_the_tip_stays_in_the_liquid_and_off_the_bottom(self, vendor: VendorClient) -> None:
         analysis = await analysed(vendor, "medium_preparation", example("medium_preparation"))
-        (serum,) = [item["id"] for item in analysis.labware if item.get("displayName") == "Human serum"]
+        plan = worklist("medium_preparation")
+        (rack,) = [one for one in plan.deck if one.load_name == "opentrons_6_tuberack_nest_50ml_conical"]
+        (serum,) = [item["id"] for item in analysis.labware if item.get("displayName") == rack.label]
+        (filled,) = [one.volume_ul for one in plan.fillings if (one.labware, one.well) == (rack.nickname, "A1")]
+        taken = [step.volume_ul for step in plan.steps if (step.labware, step.well) == (rack.nickname, "A1")]
         draws = [c["params"] for c in of_type(analysis, "aspirate") if c["params"]["labwareId"] == serum]
         tube = await vendor.labware_definition("opentrons_6_tuberack_nest_50ml_conical", "opentrons", 1)
         depth = tube["wells"]["A1"]["depth"]
         heights = [depth + draw["wellLocation"]["offset"]["z"] for draw in draws if draw["wellName"] == "A1"]
-        levels = [depth * (10000 - 1000 * n) / 50000 for n in range(10)]
+        levels = [depth * (filled - sum(taken[: n + 1])) / 50000 for n in range(len(taken))]
         assert all(1 <= height < level for height, level in zip(heights, levels, strict=True))
         assert heights == sorted(heights, reverse=True)
         assert heights[0] > 10
@@ -212,12 +233,12 @@ class TestAnalysed:
                 id="volume above the tip",
             ),
             pytest.param(
-                lambda rows: steps(rows)[3].update(volume_ul="60"),
+                lambda rows: small_tips(rows)[0].update(volume_ul="60"),
                 r"column volume_ul: 60 µL is outside 5 to 50 µL of this pipette and tip\. Remedy: split",
                 id="volume above a small tip",
             ),
             pytest.param(
-                lambda rows: steps(rows)[3].update(volume_ul="2"),
+                lambda rows: small_tips(rows)[0].update(volume_ul="2"),
                 r"column volume_ul: 2 µL is outside 5 to 50 µL.*pre-dilution",
                 id="volume below the pipette",
             ),
@@ -228,7 +249,7 @@ class TestAnalysed:
             ),
             pytest.param(
                 lambda rows: rows[2].update(version="99"),
-                r"line 4, column load_name: opentrons_flex_96_filtertiprack_1000ul cannot stand in A1 \(.*99",
+                r"line 4, column load_name: nest_1_reservoir_195ml cannot stand in A1 \(.*99",
                 id="labware that is not there",
             ),
             pytest.param(
@@ -250,8 +271,8 @@ class TestAnalysed:
                 id="action of no use here",
             ),
             pytest.param(
-                lambda rows: steps(rows)[4].update(tip=steps(rows)[3]["tip"]),
-                "column tip: tip tips_50:A1 has been used before",
+                lambda rows: small_tips(rows)[1].update(tip=small_tips(rows)[0]["tip"]),
+                "column tip: tip tips_50:A12 has been used before",
                 id="used tip",
             ),
             pytest.param(lambda rows: steps(rows)[0].update(tip=""), "the pipette holds no tip here", id="no tip"),
@@ -264,7 +285,7 @@ class TestAnalysed:
                 id="tip place",
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(channels="8", to_well="B1"),
+                lambda rows: small_tips(rows)[0].update(channels="8", labware="base", well="A1", to_well="B1"),
                 r"column to_well: 8 channels do not fit B1 of 4 rows",
                 id="eight channels",
             ),
@@ -280,7 +301,9 @@ class TestAnalysed:
             pytest.param(lambda rows: steps(rows)[1].update(step="1"), "column step: step 1 after step 1", id="order"),
             pytest.param(lambda rows: rows[0].update(record="robot"), "line 2, column record: 'robot'", id="record"),
             pytest.param(
-                lambda rows: steps(rows)[-1].update(comment=""), "a pause without an instruction", id="silent pause"
+                lambda rows: steps(rows)[-1].update(action="pause", comment=""),
+                "a pause without an instruction",
+                id="silent pause",
             ),
         ],
     )
@@ -309,8 +332,7 @@ class TestAnalysed:
 
     async def test_a_shake_needs_a_shaker(self, vendor: VendorClient) -> None:
         def spoil(rows: list[Row]) -> None:
-            (shake,) = [row for row in rows if row["action"] == "shake"]
-            shake.update(labware="detection")
+            shaken(rows).update(labware="detection")
 
         analysis = await analysed(vendor, "cytotoxicity_assay", edited("cytotoxicity_assay", spoil))
         assert analysis.errors[0]["message"] == "'detection' is not on a heater-shaker"

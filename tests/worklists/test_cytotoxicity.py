@@ -36,6 +36,18 @@ def request_of(layout_of):
 
 
 @pytest.fixture
+def stands_in(catalogue):
+    """Volumes in the wells a step draws from, just before it."""
+
+    def volumes(worklist, step):
+        ledger = follow(worklist.model_copy(update={"steps": worklist.steps[: step.number - 1]}), catalogue)
+        names = catalogue[worklist.item(step.labware).load_name].reached(step.well, step.channels)
+        return [ledger.well(step.labware, name).volume_ul for name in names]
+
+    return volumes
+
+
+@pytest.fixture
 def plan(stocks, deck, catalogue):
     return lambda request, bench=deck: plan_cytotoxicity(request, stocks, bench, catalogue)
 
@@ -95,14 +107,15 @@ def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
     ]
 
 
-def test_cells_are_mixed_before_every_draw(plan, request_of):
-    steps = plan(request_of()).worklist.steps
-    effectors = [s for s in steps if s.labware == "dilutions" and s.to_labware == "assay"]
-    targets = [s for s in steps if s.labware == "cells" and s.to_labware == "assay"]
-    assert len(effectors) == 39
-    assert len(targets) == 29
-    assert all(step.mix_before == 3 and step.mix_volume_ul > 0 and step.flow_factor == 0.4 for step in effectors)
-    assert all(step.mix_before == 3 and step.mix_volume_ul > 0 for step in targets)
+def test_cells_are_mixed_before_every_draw(plan, request_of, stands_in, catalogue):
+    worklist = plan(request_of()).worklist
+    draws = [s for s in worklist.steps if s.to_labware == "assay" and s.labware in {"dilutions", "cells"}]
+    assert {step.comment.split(" into ")[0].split(" at ")[0] for step in draws} == {"effectors", "reference", "targets"}
+    for step in draws:
+        assert (step.mix_before, step.flow_factor) == (3, 0.4)
+        # 70 % of what stands in the well, as far as tip and dead volume allow
+        least, dead = min(stands_in(worklist, step)), catalogue[worklist.item(step.labware).load_name].dead_volume_ul
+        assert step.mix_volume_ul == pytest.approx(min(0.7 * least, least - dead, 900), abs=1)
 
 
 def test_effectors_go_from_low_to_high_with_one_tip_per_sample(plan, request_of, layout_of):
@@ -114,13 +127,18 @@ def test_effectors_go_from_low_to_high_with_one_tip_per_sample(plan, request_of,
         assert not any(step.tip for step in mine)
 
 
-def test_targets_take_a_new_tip_for_every_well_with_effectors(plan, request_of):
-    planned = plan(request_of())
+def test_targets_take_new_tips_for_every_column_or_well_with_effectors(plan, request_of, layout_of):
+    layout = layout_of()
+    planned = plan(request_of(layout))
+    met = [w.well for w in layout.wells if w.role in {"experimental", "reference_effector"}]
     steps = [s for s in planned.worklist.steps if s.comment.startswith("targets into")]
-    with_effectors = [step for step in steps if step.to_well in planned.dispense_order]
+    reached = [(s, [f"{r}{s.to_well[1:]}" for r in "ABCDEFGH"] if s.channels == 8 else [s.to_well]) for s in steps]
+    with_effectors = [step for step, wells in reached if set(wells) & set(met)]
     assert all(step.tip for step in with_effectors)
-    assert len({step.tip for step in with_effectors}) == len(with_effectors) == 21
-    assert [step.to_well for step in with_effectors] == list(planned.dispense_order)
+    assert [step.channels for step in with_effectors] == [8, 8, 8, 1, 1, 1]
+    given = [well for _, wells in reached for well in wells if well in met]
+    assert given == list(planned.dispense_order)
+    assert sorted(given) == sorted(met)
     columns = [int(well[1:]) for well in planned.dispense_order]
     assert columns == sorted(columns)
 
@@ -128,7 +146,7 @@ def test_targets_take_a_new_tip_for_every_well_with_effectors(plan, request_of):
 def test_eight_channels_work_where_whole_columns_are_alike(plan, request_of):
     steps = plan(request_of()).worklist.steps
     wide = {step.comment.split(" of ")[0].split(" into ")[0] for step in steps if step.channels == 8}
-    assert wide == {"medium", "substrate", "supernatant", "stop solution"}
+    assert wide == {"medium", "effectors", "targets", "substrate", "supernatant", "stop solution"}
 
 
 def test_cells_needed_per_sample_are_told(plan, request_of):
@@ -145,17 +163,15 @@ def test_targets_at_the_right_density_are_not_diluted(plan, request_of):
     diluted, direct = plan(request_of()), plan(request_of(targets=100.0))
     assert any("dilute to 100 cells/µL" in step.comment for step in diluted.worklist.steps)
     assert not any("dilute to" in step.comment for step in direct.worklist.steps)
-    assert direct.targets_ul == pytest.approx(29 * 100 * 1.1 + 200)
+    # 4 columns from six block wells with 30 µL dead volume each, drawn with 2 % excess, and 5 wells from the tube
+    assert direct.targets_ul == pytest.approx(6 * (4 * 100 * 1.1 + 30) * 1.02 + 5 * 100 * 1.1 + 200)
     assert diluted.targets_ul < direct.targets_ul / 3
 
 
 def test_effectors_at_exactly_the_highest_density_need_no_medium(plan, request_of, catalogue, deck):
-    planned = plan(request_of(density=1000.0))
-    assert not any(
-        step.to_labware == "dilutions" and step.to_well == "A1" and step.labware == "reagents"
-        for step in planned.worklist.steps
-    )
-    assert check_ledger(planned.worklist, catalogue, deck).passed
+    steps = plan(request_of(density=1000.0)).worklist.steps
+    (well,) = {step.to_well for step in steps if step.comment == "arm-1/U1: E:T 10"}
+    assert not any((s.labware, s.to_labware, s.to_well) == ("reagents", "dilutions", well) for s in steps)
 
 
 def test_lots_tips_and_barcodes(plan, request_of):
@@ -200,10 +216,12 @@ def test_any_layout_of_the_assays_room_can_be_planned(
         assert len(slots) == len(set(slots)) <= 9
 
 
-def test_a_long_dispense_is_warned_of(plan, request_of, layout_of):
+def test_a_long_dispense_is_warned_of(plan, request_of, layout_of, deck):
+    narrow = deck.model_copy(update={"pipettes": tuple(one for one in deck.pipettes if one.channels == 1)})
     assert plan(request_of()).warnings == ()
-    short = layout_of().model_copy(update={"contact_minutes": 120.0})
-    assert "of the contact time (limit 5 %)" in plan(request_of(short)).warnings[0]
+    short = request_of(layout_of().model_copy(update={"contact_minutes": 120.0}))
+    assert plan(short).warnings == ()
+    assert "of the contact time (limit 5 %)" in plan(short, narrow).warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,9 @@ def _arms_table(summaries: list[Mapping[str, Any]]) -> Table:
 
 
 def _changes_table(changes: list[Mapping[str, Any]], revision: Mapping[str, Any]) -> Table:
+    if revision["id"] is None:
+        title = f"No improvement: nothing within the limits is expected to beat {revision['parent']}, which stays"
+        return Table("stage", "component", "before", "after", "factor", title=title, title_justify="left")
     title = f"Proposed revision {revision['id']} of {revision['parent']}: {revision['status']}, waiting for approval"
     table = Table("stage", "component", "before", "after", "factor", title=title, title_justify="left")
     for change in changes:

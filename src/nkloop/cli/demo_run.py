@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
 
     workspace = Workspace.create(_fresh_folder(options.directory))
     display = DemoDisplay(quiet=options.quiet)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl+C ignored
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         with display, _bench_and_server(workspace, options.seed, display) as server:
             outcome = asyncio.run(_run_campaign(workspace, server, options, display))
@@ -84,7 +87,7 @@ def _bench_and_server(workspace: Workspace, seed: int, display: DemoDisplay) -> 
         stack.callback(bench.stop)
         os.environ.update(server.environment)
         os.environ["NKLOOP_VIRTUAL_URL"] = bench.url
-        os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+        os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"  # what goes wrong is raised here, and told once
         os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
         yield server
 

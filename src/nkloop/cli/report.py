@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nkloop.cli.common import WorkspaceOption, find_workspace
-from nkloop.errors import RecordError
+from nkloop.errors import BenchError, RecordError
+
+if TYPE_CHECKING:
+    from nkloop.workspace import Workspace
 
 
 def report(
@@ -36,7 +39,8 @@ def report(
         if name in campaigns:
             text = campaign_html(campaign_story(records, name), catalogue=catalogue)
         elif name in {run.id for run in records.journal.runs()}:
-            text = run_html(run_story(records, name), catalogue=catalogue)
+            simulated = _is_simulated(found, records.journal.run(name).bench)
+            text = run_html(run_story(records, name, simulated=simulated), catalogue=catalogue)
         else:
             raise RecordError(f"there is no campaign or run '{name}'", remedy="nkloop report lists them")
     finally:
@@ -45,6 +49,17 @@ def report(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     typer.echo(str(path))
+
+
+def _is_simulated(workspace: Workspace, bench: str) -> bool | None:
+    """What the bench file says; None when the workspace no longer has a readable one."""
+    from nkloop.drivers.bench import load_bench_file
+    from nkloop.runs.session import bench_path
+
+    try:
+        return load_bench_file(bench_path(workspace, bench)).simulated
+    except BenchError:
+        return None
 
 
 def _list(campaigns: list[str], runs: list[str]) -> None:

@@ -134,7 +134,8 @@ async def _show_plan(
 async def _show_run(session: Session, record: RunRecord) -> None:
     path = session.workspace.state / "reports" / f"run-{record.id}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run_html(run_story(session.records, record.id), catalogue=session.catalogue), encoding="utf-8")
+    story = run_story(session.records, record.id, simulated=session.bench_file.simulated)
+    path.write_text(run_html(story, catalogue=session.catalogue), encoding="utf-8")
     counts: dict[str, int] = {}
     for step in record.steps:
         counts[step.event] = counts.get(step.event, 0) + 1

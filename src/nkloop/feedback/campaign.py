@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 from pydantic import Field, ValidationError
 
-from nkloop.errors import FeedbackError
+from nkloop.errors import FeedbackError, NoImprovementError
 from nkloop.feedback.checks import check_observations
 from nkloop.feedback.designs import first_round, to_factors
 from nkloop.feedback.effects import REFERENCE, summarise
@@ -174,7 +174,8 @@ class Campaign:
         """The next revision for a person to approve, with the recipe that would run.
 
         Raises:
-            FeedbackError: nothing observed yet, no observed reference, or nothing is expected to beat the reference.
+            NoImprovementError: nothing is expected to beat the reference.
+            FeedbackError: nothing observed yet, or no observed reference.
         """
         where = f"campaign {self.name}"
         self._require_reference(where)
@@ -182,7 +183,7 @@ class Campaign:
         chance = np.random.default_rng([self._state.seed, _PROPOSING, len(self.observations)])
         point = best_point(beliefs, chance)
         if point is None:
-            raise FeedbackError(
+            raise NoImprovementError(
                 "nothing within the limits is expected to beat the reference",
                 where=where,
                 remedy="keep the approved revision, or run another round",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from nkloop.assays.measurements import CellCount
@@ -16,6 +17,7 @@ from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.records.models import CampaignEntry, Context
 from nkloop.reports import campaign_html
+from nkloop.reports.models import CampaignStory
 from nkloop.runs.costs import cost_factor
 from nkloop.runs.culture import PLATE, Culture
 from nkloop.runs.killing import AssayDesign
@@ -24,6 +26,8 @@ from nkloop.runs.story import campaign_story
 from nkloop.worklists.positions import assign_positions
 
 RUNNABLE = {"published", "approved"}
+NO_IMPROVEMENT = "no improvement"
+"""Status of the revision of a campaign that proposed none."""
 SMALLEST_FOLD = 1e-6
 """A culture without NK cells has no logarithm; it is noted as a millionth."""
 
@@ -95,8 +99,12 @@ def all_cells(count: CellCount) -> float:
 
 
 def enough_for_assay(culture: Culture, counts: Mapping[str, CellCount], design: AssayDesign) -> tuple[str, ...]:
-    """Wells that hold the cells a killing assay takes."""
-    return tuple(well for well in culture.wells if all_cells(counts[well]) >= design.cells_needed)
+    """Wells that hold the cells a killing assay takes, viable NK cells among them."""
+    return tuple(
+        well
+        for well in culture.wells
+        if all_cells(counts[well]) >= design.cells_needed and counts[well].purity_percent > 0
+    )
 
 
 async def observe_round(
@@ -154,6 +162,7 @@ async def propose_revision(session: Session, campaign_id: str) -> tuple[Proposal
 
     Raises:
         RecordError: the campaign is not recorded.
+        NoImprovementError: nothing is expected to beat the reference; nothing was recorded.
         FeedbackError: it has no observations yet.
     """
     entry = session.records.campaigns.campaign(campaign_id)
@@ -181,9 +190,13 @@ def report_path(state: Path, campaign_id: str) -> Path:
 
 
 def campaign_outcome(records: Records, campaign_id: str, report: Path) -> dict[str, Any]:
-    """The outcome of a campaign as plain data: `summary`, `summaries` of the arms, `changes` of the recipe."""
+    """The outcome of a campaign as plain data: `summary`, `summaries` of the arms, `changes` of the recipe.
+
+    Without a proposal the revision's id is None, its status `NO_IMPROVEMENT`, its parent the recipe that stays.
+    """
     story = campaign_story(records, campaign_id)
     proposal = story.proposals[-1] if story.proposals else None
+    reference_score, best_score = _scores(story)
     summary = {
         "rounds": len(story.rounds),
         "arms": max((len(r.arms) for r in story.rounds), default=0),
@@ -191,12 +204,12 @@ def campaign_outcome(records: Records, campaign_id: str, report: Path) -> dict[s
         "transfers": sum(run.record.n_transfers for run in story.runs),
         "unknown_steps": sum(len(run.record.unknown_steps) for run in story.runs),
         "plates": [{"verdict": plate.verdict, "z_prime": plate.z_prime} for plate in story.plates],
-        "reference_score": proposal.reference_score if proposal else None,
-        "best_score": proposal.best_score if proposal else None,
+        "reference_score": reference_score,
+        "best_score": best_score,
         "revision": {
             "id": story.proposed.revision_id if story.proposed else None,
-            "parent": story.proposed.revision.parent if story.proposed else None,
-            "status": story.proposed.revision.status if story.proposed else None,
+            "parent": story.proposed.revision.parent if story.proposed else story.recipe.revision_id,
+            "status": story.proposed.revision.status if story.proposed else NO_IMPROVEMENT,
         },
         "report": str(report.resolve()),
     }
@@ -205,6 +218,17 @@ def campaign_outcome(records: Records, campaign_id: str, report: Path) -> dict[s
         "summaries": [row.model_dump(mode="json") for row in story.summaries],
         "changes": [change.model_dump(mode="json") for change in proposal.changes] if proposal else [],
     }
+
+
+def _scores(story: CampaignStory) -> tuple[float | None, float | None]:
+    """Mean score of the reference, and that plus the best arm's measured difference to its own reference."""
+    if story.proposals:
+        return story.proposals[-1].reference_score, story.proposals[-1].best_score
+    reference = [seen.score for seen in story.observations if seen.arm == "reference"]
+    if not reference:
+        return None, None
+    gains = [row.delta for row in story.summaries if row.feasible and not row.arm.startswith("reference")]
+    return fmean(reference), fmean(reference) + max(gains, default=0.0)
 
 
 def _id(session: Session) -> str:

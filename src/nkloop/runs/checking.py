@@ -86,8 +86,13 @@ class WorkspaceCheck:
     async def run(self, files: Sequence[Path]) -> AsyncIterator[CheckedItem]:
         """Check the files; items come in the order of `files`."""
         tasks = [asyncio.create_task(self._item(path)) for path in files]
-        for task in tasks:
-            yield await task
+        try:
+            for task in tasks:
+                yield await task
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _kind(self, path: Path) -> str:
         if "__pycache__" in path.parts:

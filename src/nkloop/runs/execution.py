@@ -25,8 +25,6 @@ PATIENCE = 5
 """Looks at a device in a row that may fail before its connection counts as lost."""
 SAFE_SECONDS = 20.0
 """Longest time spent on making a device safe after an interruption."""
-_INTERRUPTIONS = (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit)
-"""What may end the watch over a run while the device can still be spoken to."""
 _OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 
 
@@ -123,7 +121,9 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
     try:
         await watch.start()
         await watch.follow()
-    except _INTERRUPTIONS as error:
+    except GeneratorExit:  # nothing can be awaited any more
+        raise
+    except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
         await watch.make_safe(_words(error))
         raise
 
@@ -274,6 +274,6 @@ async def _preflight(worklist: Worklist, bench: Bench) -> None:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+    if not isinstance(error, Exception):  # cancellation, Ctrl+C, a signal
         return "interrupted by a person or by the program"
     return str(error) or type(error).__name__

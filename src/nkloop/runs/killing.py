@@ -20,7 +20,7 @@ EFFECTORS_PER_UL = 2000.0
 """All cells per µL of an effector tube: twice what the highest E:T needs, so that every level is a dilution."""
 DETECTION_PLATE = "corning_96_wellplate_360ul_flat"
 REFERENCE_EFFECTOR = EffectorSample(
-    name="reference effector/PB-NK", arm="reference effector", donor="PB-NK", viability_percent=92, purity_percent=95
+    name="reference effector/PB-NK", arm="reference effector", donor="PB-NK", viability_percent=88, purity_percent=92
 )
 """Cryopreserved peripheral-blood NK cells, thawed for every assay day; quality as of the bank's own release."""
 REFERENCE_LOT = "reference:PB-NK"

@@ -21,7 +21,7 @@ from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
 from nkloop.workspace import Workspace
 
-ANALYSIS_WORKERS = 2
+ANALYSIS_WORKERS = 1
 """Analyses at once: plates are verified while the robot is busy with an earlier one."""
 
 

@@ -8,8 +8,8 @@ from nkloop.records import Records
 from nkloop.reports.models import Approval, CampaignStory, RunStory
 
 
-def run_story(records: Records, run_id: str) -> RunStory:
-    """One run with its worklist and verdict.
+def run_story(records: Records, run_id: str, *, simulated: bool | None = None) -> RunStory:
+    """One run with its worklist and verdict; `simulated` says of which kind its bench is, None when nobody knows.
 
     Raises:
         RecordError: the run is not recorded.
@@ -19,6 +19,7 @@ def run_story(records: Records, run_id: str) -> RunStory:
         record=record,
         worklist=records.journal.worklist(record.worklist_hash),
         verdict=records.journal.verdict(run_id),
+        simulated=simulated,
     )
 
 
@@ -53,5 +54,5 @@ def campaign_story(records: Records, campaign_id: str) -> CampaignStory:
             Approval(revision_id=a.revision_id, decision=a.decision, by=a.by, at=a.at, reason=a.reason) for a in decided
         ),
         plates=records.results.results(campaign_id),
-        runs=tuple(run_story(records, run.id) for run in records.journal.runs(campaign_id)),
+        runs=tuple(run_story(records, run.id, simulated=entry.simulated) for run in records.journal.runs(campaign_id)),
     )

@@ -137,16 +137,18 @@ class WorkerProcess:
         await self.kill()
 
     async def kill(self) -> None:
-        """End the process and everything it started, and remove its folder."""
-        if self._process is not None:
+        """End the process and everything it started, and remove its folder; may run in two tasks at once."""
+        process = self._process
+        if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
             if self._drain is not None:
                 await asyncio.wait({self._drain}, timeout=2)
                 self._drain.cancel()
-            self._process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves the pipes open otherwise
-            self._process = None
+            process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves the pipes open otherwise
+            if self._process is process:
+                self._process = None
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
             self._home = None

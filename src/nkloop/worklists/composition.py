@@ -10,6 +10,9 @@ from nkloop.worklists.dilution import concentration_problems
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
 
+DECIMALS = 2
+"""Of a deviation in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
+
 
 def composition_rows(ingredients: Sequence[Ingredient], per_ul: Mapping[str, float]) -> tuple[CompositionRow, ...]:
     """One row per ingredient in the unit the recipe writes; reached values are the ledger's, not the plan's."""
@@ -24,8 +27,13 @@ def _row(ingredient: Ingredient, reached: float) -> CompositionRow:
         target=target.magnitude,
         expected=expected,
         unit=target.unit,
-        deviation_percent=100 * (expected / target.magnitude - 1),
+        deviation_percent=_percent(100 * (expected / target.magnitude - 1)),
     )
+
+
+def _percent(deviation: float) -> float:
+    """Rounded; adding 0 turns a negative zero into 0."""
+    return round(deviation, DECIMALS) + 0.0
 
 
 def refuse_off_target(where: str, rows: Sequence[CompositionRow], tolerance_percent: float) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
@@ -29,8 +30,6 @@ TIP_CHANGE_SECONDS, MOVE_SECONDS = 15.0, 3.0
 """Estimates, to be measured on a real bench: dropping tips and picking up new ones, going from well to well."""
 FLOW_UL_PER_SECOND = 716.0
 """Default flow rate of the 1000 µL Flex pipettes at flow factor 1, as the Opentrons analysis states it."""
-_WIDE = ((True, True), (False, True), (False, False))
-"""Eight channels for effectors and for targets; targets first, because their adding starts the contact."""
 
 
 def plan_cytotoxicity(
@@ -58,7 +57,7 @@ def plan_cytotoxicity(
         dispense_order=tuple(plate.order),
         tips=tips_by_rack(worklist),
         lots=lot_uses(worklist, lots, catalogue),
-        warnings=_warnings(request.layout.contact_minutes, stagger_minutes(worklist.steps, plate.order)),
+        warnings=_warnings(request.layout.contact_minutes, stagger_minutes(worklist.steps, plate.contacts)),
     )
 
 
@@ -66,16 +65,17 @@ def _widest(
     request: CytotoxicityRequest, lots: dict[str, Lot], deck: BenchDeck, catalogue: LabwareLookup
 ) -> tuple[Worklist, Plate]:
     """The plan that uses eight channels most; block columns take more tips and cells than single wells do."""
-    choices = _WIDE if deck.pipette(8) is not None else _WIDE[-1:]
-    for effectors, targets in choices:
+
+    def attempt(*, effectors: bool, targets: bool) -> tuple[Worklist, Plate]:
         builder = WorklistBuilder(request.name, "cytotoxicity_assay", deck, catalogue)
         plate = Plate(request, lots, builder, wide_effectors=effectors, wide_targets=targets)
-        try:
-            return plate.plan(), plate
-        except DeckFullError:
-            if (effectors, targets) == choices[-1]:
-                raise
-    raise AssertionError("unreachable: the last choice returns or raises")
+        return plate.plan(), plate
+
+    # Targets keep their eight channels longest: adding them starts the contact, well after well.
+    for effectors in (True, False) if deck.pipette(8) is not None else ():
+        with suppress(DeckFullError):
+            return attempt(effectors=effectors, targets=True)
+    return attempt(effectors=False, targets=False)
 
 
 def tips_by_rack(worklist: Worklist) -> dict[str, int]:
@@ -88,30 +88,23 @@ def tips_by_rack(worklist: Worklist) -> dict[str, int]:
     return dict(used)
 
 
-def stagger_minutes(steps: Sequence[Step], order: Sequence[str]) -> float:
+def stagger_minutes(steps: Sequence[Step], contacts: Sequence[int]) -> float:
     """Estimated time from the first to the last contact of effectors with targets.
 
     Args:
         steps: the worklist's steps.
-        order: assay wells in the order they get targets.
+        contacts: numbers of the steps that bring targets to effectors, in order.
     """
-    if not order:
+    if not contacts:
         return 0.0
-    wanted = {order[0], order[-1]}
-    given = [
-        index
-        for index, step in enumerate(steps)
-        if step.comment.startswith("targets into") and (step.channels == 8 or step.to_well in wanted)
-    ]
-    return sum(step_seconds(step) for step in steps[given[0] + 1 : given[-1] + 1]) / 60
+    return sum(step_seconds(step) for step in steps if contacts[0] < step.number <= contacts[-1]) / 60
 
 
 def step_seconds(step: Step) -> float:
     """Estimated time of a transfer: tip change, moves, pumping at the step's flow."""
     pumped = 2 * ((step.mix_before + step.mix_after) * step.mix_volume_ul + step.volume_ul)
-    return (
-        (TIP_CHANGE_SECONDS if step.tip else 0.0) + 2 * MOVE_SECONDS + pumped / (FLOW_UL_PER_SECOND * step.flow_factor)
-    )
+    tips = TIP_CHANGE_SECONDS if step.tip else 0.0
+    return tips + 2 * MOVE_SECONDS + pumped / (FLOW_UL_PER_SECOND * step.flow_factor)
 
 
 def _request_problems(request: CytotoxicityRequest) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nkloop.assays.models import LayoutWell
 from nkloop.errors import PlanError
@@ -59,6 +59,8 @@ class Plate:
         self.needs: list[EffectorNeed] = []
         self.order: list[str] = []
         """Wells with effectors in the order they get targets."""
+        self.contacts: list[int] = []
+        """Numbers of the steps that bring targets to them."""
         self.targets_ul = 0.0
         self.target_key = f"target:{self.layout.target_line}"
 
@@ -244,35 +246,39 @@ class Plate:
         for index, (well, volume) in enumerate(draws):
             text = f"{self.layout.target_line} into {well} of the block"
             self._give_one(source, (_DEEP, well), volume, text, fresh=index == 0)
-        cells = {well.well for well in self.layout.wells if has_effectors(well)}
         wide = {number: one for one in block.targets for number in one.column.plate_columns}
-        columns = sorted({*wide, *(int(name[1:]) for name in self.targets.singles)})
-        for with_effectors in (False, True):
-            self._fresh = {1: True, 8: True}
-            for column in columns:
-                names = [f"{row}{column}" for row in ROWS]
-                if column in wide:
-                    if with_effectors == any(name in cells for name in names):
-                        self._give_target_column(wide[column], column, with_effectors)
-                else:
-                    some = [n for n in names if n in self.targets.singles and (n in cells) == with_effectors]
-                    self._give_target_wells(source, some, with_effectors)
+        met = {well.well for well in self.layout.wells if has_effectors(well)}
+        controls = [name for name in self.targets.singles if name not in met]
+        for number, one in wide.items():
+            if not met.intersection(_column(number)):
+                self._give_target_column(one, number)
+        for index, well in enumerate(controls):
+            self._give_target_well(source, well, fresh=index == 0)
+        for number in sorted({*wide, *(int(name[1:]) for name in self.targets.singles)}):
+            wells = [name for name in _column(number) if name in met]
+            if wells and number in wide:
+                self._give_target_column(wide[number], number)
+                self._contact(wells)
+            elif number not in wide:
+                for well in wells:
+                    if well in self.targets.singles:
+                        self._give_target_well(source, well, fresh=True)
+                        self._contact([well])
 
-    def _give_target_column(self, source: PlacedColumn, column: int, with_effectors: bool) -> None:
-        fresh = with_effectors or self._fresh[8]
-        self._give_column(source, column, self.request.target_ul, "targets", fresh=fresh)
-        self._fresh[8] = False
-        if with_effectors:
-            both = {w.well for w in self.layout.wells if has_effectors(w) and has_targets(w)}
-            self.order += [f"{row}{column}" for row in ROWS if f"{row}{column}" in both]
+    def _give_target_column(self, source: PlacedColumn, number: int) -> None:
+        """With new tips every time: its wells hold effectors, or medium that the suspension may not hold."""
+        self._give_column(source, number, self.request.target_ul, "targets", fresh=True)
 
-    def _give_target_wells(self, source: Spot, wells: list[str], with_effectors: bool) -> None:
-        for well in wells:
-            fresh = with_effectors or self._fresh[1]
-            self._give_one(source, (ASSAY, well), self.request.target_ul, f"targets into {well}", fresh=fresh)
-            self._fresh[1] = False
-            if with_effectors:
-                self.order.append(well)
+    def _give_target_well(self, source: Spot, well: str, *, fresh: bool) -> None:
+        self._give_one(source, (ASSAY, well), self.request.target_ul, f"targets into {well}", fresh=fresh)
+
+    def _contact(self, wells: Iterable[str]) -> None:
+        """Note where effectors have just met targets; effector-only wells of the column got medium."""
+        both = {well.well for well in self.layout.wells if has_effectors(well) and has_targets(well)}
+        met = [name for name in wells if name in both]
+        if met:
+            self.order += met
+            self.contacts.append(len(self.builder.steps))
 
     def _give_one(self, source: Spot, to: Spot, volume: float, text: str, *, fresh: bool) -> None:
         self.builder.transfer(
@@ -330,3 +336,7 @@ class Plate:
 
 def _key(well: LayoutWell) -> str:
     return f"effector:{well.sample}"
+
+
+def _column(number: int) -> list[str]:
+    return [f"{row}{number}" for row in ROWS]

@@ -102,9 +102,8 @@ def _levels(
 def _own_column(levels: Sequence[Level], placed: Sequence[PlacedColumn]) -> PlacedColumn | None:
     homes = {level.well for level in levels}
     for one in placed:
-        cells = {
-            f"{row}{one.number}" for row, portion in zip(ROWS, one.column.pattern, strict=True) if portion != MEDIUM
-        }
+        rows = (row for row, portion in zip(ROWS, one.column.pattern, strict=True) if portion != MEDIUM)
+        cells = {f"{row}{one.number}" for row in rows}
         if cells == homes and not any(level.copies for level in levels):
             return one
     return None

@@ -105,7 +105,8 @@ def plan_series(
     densities = [level.ratio * targets_per_well / effector_ul for level in levels]
     if tube.cells_per_ul < densities[0] * 0.999:
         raise PlanError(
-            f"{tube.sample} has {tube.cells_per_ul:g} cells/µL, E:T {levels[0].ratio:g} needs {densities[0]:g} cells/µL",
+            f"{tube.sample} has {tube.cells_per_ul:g} cells/µL, E:T {levels[0].ratio:g} needs {densities[0]:g} "
+            "cells/µL",
             where=tube.sample,
             remedy="concentrate the effectors, lower the highest E:T, or use fewer targets per well",
         )
@@ -118,7 +119,7 @@ def plan_series(
         chosen, base = equal, base_ul
     else:
         chosen, base = frugal, 0.0
-    for level, (take, medium) in zip(levels, chosen, strict=True):
+    for level, (take, medium) in zip(reversed(levels), reversed(chosen), strict=True):
         if take + medium > block.working_volume_ul:
             raise PlateTooLargeError(
                 f"the E:T {level.ratio:g} dilution of {tube.sample} needs {take + medium:.0f} µL, a well holds "

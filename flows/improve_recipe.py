@@ -43,7 +43,9 @@ async def improve_recipe(request: ImproveRecipe) -> Proposal | None:
         try:
             proposal, recipe, proposed = await propose_revision(session, request.campaign)
         except NoImprovementError as error:
-            await show_markdown("proposal", f"## No improvement\n\n{error}", "No improvement: the recipe stays as it is")
+            await show_markdown(
+                "proposal", f"## No improvement\n\n{error}", "No improvement: the recipe stays as it is"
+            )
             await _show_report(session, request.campaign)
             return None
         markdown = proposal_markdown(proposal, recipe, proposed)

@@ -35,7 +35,7 @@ async def _checked(workspace: Path, bench: str, paths: list[Path]) -> list[Check
     from nkloop.vendor import VendorClient
 
     found = find_workspace(workspace)
-    async with VendorClient(cache=found.state / "analyses") as vendor:
+    async with VendorClient(cache=found.state / "analyses", workers=2) as vendor:
         checking = WorkspaceCheck(found, vendor, bench)
         return [item async for item in checking.run(checking.files(paths))]
 

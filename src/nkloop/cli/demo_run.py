@@ -111,7 +111,11 @@ async def _run_campaign(
     with progress_listener(display.show):
         async with open_session(workspace.root, request.bench) as session:
             display.phase("checking protocols and recipes while Prefect starts")
-            await asyncio.gather(asyncio.to_thread(server.wait), _checked(workspace, session.vendor))
+            try:
+                await asyncio.gather(asyncio.to_thread(server.wait), _checked(workspace, session.vendor))
+            except BaseException:
+                server.stop()  # ends the thread that waits for it, so that an interruption does not wait, too
+                raise
             outcome: dict[str, Any] = await module.run_campaign(request)
     return outcome
 

@@ -22,4 +22,8 @@ def virtual_robot(
     """Serve a virtual bench that answers as an Opentrons Flex does, until Ctrl+C."""
     from nkloop.virtual.server import serve_virtual_bench
 
-    serve_virtual_bench(find_workspace(workspace).root, port, speed, seed, bench)
+    def announce(url: str) -> None:
+        typer.echo(f"Virtual bench '{bench}' at {url} (Opentrons routes at the root, the bench under /virtual).")
+        typer.echo(f"For flows and checks: export NKLOOP_VIRTUAL_URL={url}   Ctrl+C stops it.")
+
+    serve_virtual_bench(find_workspace(workspace).root, port, speed, seed, bench, announce=announce)

@@ -145,5 +145,14 @@ def _build(device: str, spec: DeviceSpec, bench: str, offered: Mapping[str, Any]
         raise BenchError(
             f"settings of {spec.driver} do not fit: {error}", where=where, remedy=f"it takes: {wanted}"
         ) from error
-    built: object = driver(**settings)
+    try:
+        built: object = driver(**settings)
+    except NkloopError:
+        raise
+    except Exception as error:
+        raise BenchError(
+            f"{spec.driver} cannot be built: {error or type(error).__name__}",
+            where=where,
+            remedy="install the library its driver needs, or correct its settings",
+        ) from error
     return built

@@ -134,14 +134,17 @@ def _within(well: _Well, size: dict[str, float]) -> Iterator[Problem]:
 
 
 def _overlaps(wells: dict[str, _Well]) -> Iterator[Problem]:
-    for one, other in combinations(wells.values(), 2):
-        overlap = one.overlap_mm(other)
-        if overlap > TOLERANCE_MM:
-            yield Problem(
-                f"wells {one.name} and {other.name} overlap by {overlap:.2f} mm",
-                one.name,
-                "correct their places or outlines",
-            )
+    """The worst pair, with how many others overlap too: one wrong diameter makes hundreds."""
+    pairs = [(one.overlap_mm(other), one, other) for one, other in combinations(wells.values(), 2)]
+    overlapping = [pair for pair in pairs if pair[0] > TOLERANCE_MM]
+    if overlapping:
+        overlap, one, other = max(overlapping, key=lambda pair: pair[0])
+        more = f", as do {len(overlapping) - 1} other pairs" if len(overlapping) > 1 else ""
+        yield Problem(
+            f"wells {one.name} and {other.name} overlap by {overlap:.2f} mm{more}",
+            one.name,
+            "correct their places or outlines",
+        )
 
 
 def _agreement(definition: dict[str, Any], wells: dict[str, _Well], entry: LabwareType) -> Iterator[Problem]:

@@ -56,5 +56,9 @@ def medium_in(session: Session, barcode: str) -> MediumSource:
     held = known_contents(session.records, session.catalogue, session.bench_file.deck, barcode)
     well, contents = max(held.wells.items(), key=lambda entry: entry[1].volume_ul)
     return MediumSource(
-        barcode=barcode, load_name=held.load_name, well=well, per_ul=contents.per_ul, volume_ul=contents.volume_ul
+        barcode=barcode,
+        load_name=held.load_name,
+        well=well,
+        per_ul=contents.per_ul,
+        volume_ul=round(contents.volume_ul, 3),
     )

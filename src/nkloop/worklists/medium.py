@@ -74,7 +74,7 @@ def plan_medium(
         load_name=layout.load_name,
         well=layout.spot[1],
         per_ul=contents.per_ul,
-        volume_ul=contents.volume_ul,
+        volume_ul=round(contents.volume_ul, 3),
     )
     warnings = _warnings((medium.base, *ingredients), omit)
     return MediumPlan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +12,20 @@ from typing import Any, cast
 import pytest
 
 from nkloop.assays.measurements import Reading, ReadRequest
-from nkloop.drivers.bench import Bench
+from nkloop.drivers.bench import Bench, load_bench_file
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec
 from nkloop.drivers.interfaces import DeviceCommand, DeviceState, Finding, OperatorAnswer, OperatorRequest, RunStatus
 from nkloop.errors import DeviceUnreachableError, OperatorRefusedError
+from nkloop.inventory import Inventory
+from nkloop.labware import Catalogue
+from nkloop.recipes import load_recipe
+from nkloop.recipes.models import Recipe
 from nkloop.records import Records
+from nkloop.records.models import Context, RunState, StepEvent
+from nkloop.runs.session import Session
 from nkloop.worklists.bench_deck import BenchDeck, PipetteAccuracy, PipetteSpec
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
+from nkloop.workspace import Workspace
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -237,3 +244,62 @@ def worklist() -> Worklist:
 def verdict(worklist: Worklist) -> Verdict:
     passed = CheckResult(check="ledger", passed=True, seconds=0)
     return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(passed,))
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return load_recipe(ROOT / "recipes" / "ucb-nk.yaml")
+
+
+class SteppingClock:
+    """A clock of the virtual bench's time that moves when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+    async def now(self) -> datetime:
+        return self.time
+
+    async def sleep_until(self, when: datetime) -> None:
+        self.time = max(self.time, when)
+
+
+@pytest.fixture
+def session(tmp_path: Path, bench: Bench, records: Records) -> Session:
+    """The shipped workspace with stand-ins for its devices; nothing is verified or run."""
+    file = load_bench_file(ROOT / "devices" / "virtual.yaml")
+    own = Bench(file, bench.liquid_handler, bench.plate_reader, cast(Any, None), bench.operator, SteppingClock())
+    return Session(
+        workspace=Workspace.create(tmp_path / "workspace"),
+        bench_file=file,
+        bench=own,
+        records=records,
+        catalogue=Catalogue.load(ROOT / "labware"),
+        inventory=Inventory.load(ROOT / "devices" / "lots" / "virtual.yaml"),
+        vendor=cast(Any, None),
+        verifier=cast(Any, None),
+    )
+
+
+Journalled = Callable[..., str]
+
+
+@pytest.fixture
+def journalled(records: Records) -> Journalled:
+    """`journalled(worklist, state, event)`: note a run of a worklist that ended so, every step with the same event."""
+
+    def add(worklist: Worklist, state: RunState = "succeeded", event: StepEvent = "done", **context: Any) -> str:
+        passed = CheckResult(check="ledger", passed=True, seconds=0)
+        verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(passed,))
+        run_id = records.journal.create_run(
+            worklist, verdict, bench="virtual", device="flex", at=AT, context=Context(**context)
+        )
+        if state != "planned":
+            records.journal.append_event(run_id, [s.number for s in worklist.steps], event, at=AT, device="flex")
+            records.journal.set_run_state(run_id, state, ended_at=AT)
+        return run_id
+
+    return add

@@ -150,6 +150,7 @@ def _build(device: str, spec: DeviceSpec, bench: str, offered: Mapping[str, Any]
     except NkloopError:
         raise
     except Exception as error:
+        # A maker's driver may raise anything when its library or its device is absent.
         raise BenchError(
             f"{spec.driver} cannot be built: {error or type(error).__name__}",
             where=where,

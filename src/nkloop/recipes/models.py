@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -159,13 +160,13 @@ class Stage(FrozenModel):
         return self
 
     def feeding_days(self, every: Duration | None = None) -> tuple[float, ...]:
-        """Days at which fresh medium is given, the start of the stage included."""
+        """Days at which fresh medium is given, the start of the stage included.
+
+        A feeding less than a day before the end of the stage is left out: the next stage changes the medium anyway.
+        """
         interval = (every or self.refresh.every).to("d")
-        days, day = [], self.start_day
-        while day < self.end_day - 0.5 * interval or day == self.start_day:
-            days.append(day)
-            day += interval
-        return tuple(days)
+        n_feedings = max(1, math.ceil((self.end_day - self.start_day - min(1.0, 0.5 * interval)) / interval))
+        return tuple(self.start_day + interval * index for index in range(n_feedings))
 
 
 class VariedComponent(FrozenModel):

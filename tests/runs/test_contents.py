@@ -1,0 +1,70 @@
+"""What a labware holds is told from the worklists that were run on it, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nkloop.errors import RecordError, StepUnknownError
+from nkloop.runs.contents import known_contents
+from nkloop.runs.session import Session
+from nkloop.worklists.models import Worklist
+
+Journalled = Callable[..., str]
+
+
+def known(session: Session, barcode: str) -> dict[str, float]:
+    found = known_contents(session.records, session.catalogue, session.bench_file.deck, barcode)
+    return {name: round(well.volume_ul, 6) for name, well in found.wells.items() if well.volume_ul}
+
+
+def test_contents_after_a_run_are_those_its_steps_give(
+    session: Session, worklist: Worklist, journalled: Journalled
+) -> None:
+    journalled(worklist)
+    assert known(session, "P-1") == {"A1": 100, "B1": 50, "C1": 50}
+    found = known_contents(session.records, session.catalogue, session.bench_file.deck, "P-1")
+    assert found.load_name == "corning_96_wellplate_360ul_flat"
+    assert found.wells["B1"].per_ul == pytest.approx({"base": 1.0})
+
+
+def test_the_last_run_counts(session: Session, worklist: Worklist, journalled: Journalled) -> None:
+    journalled(worklist)
+    filling = worklist.fillings[0].model_copy(update={"volume_ul": 300.0})
+    journalled(worklist.model_copy(update={"name": "again", "fillings": (filling,)}))
+    assert known(session, "P-1") == {"A1": 200, "B1": 50, "C1": 50}
+
+
+def test_runs_without_the_labware_and_runs_only_planned_are_passed_over(
+    session: Session, worklist: Worklist, journalled: Journalled
+) -> None:
+    journalled(worklist)
+    other = worklist.deck[0].model_copy(update={"barcode": "P-2"})
+    journalled(worklist.model_copy(update={"name": "other plate", "deck": (other,)}), "interrupted", "unknown")
+    journalled(worklist.model_copy(update={"name": "never begun"}), "planned")
+    assert known(session, "P-1") == {"A1": 100, "B1": 50, "C1": 50}
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "told"),
+    [
+        pytest.param("interrupted", "unknown", "ended as interrupted with 3 steps of unknown", id="unknown"),
+        pytest.param("running", "sent", "ended as running with 3 steps", id="sent and never seen again"),
+        pytest.param("succeeded", "unknown", "ended as succeeded with 3 steps", id="succeeded, steps unseen"),
+        pytest.param("failed", "failed", "ended as failed with 0 steps", id="failed half-way"),
+    ],
+)
+def test_nobody_knows_what_an_unclear_run_left(
+    session: Session, worklist: Worklist, journalled: Journalled, state: Any, event: Any, told: str
+) -> None:
+    journalled(worklist)
+    run_id = journalled(worklist.model_copy(update={"name": "later"}), state, event)
+    with pytest.raises(StepUnknownError, match=rf"{run_id}.*{told}.*nobody knows what P-1 holds.*Remedy: look at"):
+        known(session, "P-1")
+
+
+def test_a_labware_never_seen_is_refused(session: Session) -> None:
+    with pytest.raises(RecordError, match=r"no run had a labware 'P-9'.*check the barcode"):
+        known(session, "P-9")

@@ -1,0 +1,78 @@
+"""One feeding: what stands in the wells is known or the feeding is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nkloop.errors import PlanError, StepUnknownError
+from nkloop.feedback import Envelope
+from nkloop.feedback.models import Arm
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Recipe
+from nkloop.runs.feeding import plan_feeding
+from nkloop.runs.media import plan_batch
+from nkloop.runs.session import Session
+from nkloop.worklists.plans import DonorTube, DosingPlan, WellFeeding
+
+Journalled = Callable[..., str]
+Plan = Callable[..., Any]
+SEEDED = WellFeeding(arm="reference", donor="U1", well="A1", add_ul=1350, seed_ul=150)
+FED = WellFeeding(arm="reference", donor="U1", well="A1", remove_ul=750, add_ul=750)
+
+
+@pytest.fixture
+def plan(session: Session, recipe: Recipe, journalled: Journalled) -> Plan:
+    """`plan(*wells)`: a feeding of plate C-1 from a prepared base medium."""
+    reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
+    varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
+
+    async def planned(*wells: WellFeeding) -> DosingPlan:
+        made = await plan_batch(session, recipe, "expansion_i", Amount(60, "mL"), leave_out=varied, barcode="M-1")
+        journalled(made.worklist)
+        return await plan_feeding(
+            session, recipe, "expansion_i", name="feed", plate="C-1", base_medium="M-1", arms=[reference],
+            wells=wells, donors=[DonorTube(donor="U1", cells_per_ul=1000)],
+        )  # fmt: skip
+
+    return planned
+
+
+async def test_a_new_plate_is_seeded_to_the_recipes_concentrations(plan: Plan, recipe: Recipe) -> None:
+    seeded: DosingPlan = await plan(SEEDED)
+    (well,) = seeded.after
+    assert well.volume_ul == pytest.approx(1500)
+    wanted = recipe.stage("expansion_i").medium.amount_of("TPO")
+    assert wanted is not None
+    # a tenth of the well is the donor's suspension
+    assert well.per_ul["TPO"] == pytest.approx(0.9 * wanted.canonical, rel=0.05)
+
+
+async def test_a_feeding_starts_from_what_the_last_one_left(plan: Plan, journalled: Journalled) -> None:
+    seeded: DosingPlan = await plan(SEEDED)
+    journalled(seeded.worklist)
+    fed: DosingPlan = await plan(FED)
+    before, after = seeded.after[0], fed.after[0]
+    assert after.volume_ul == pytest.approx(1500)
+    assert before.per_ul["TPO"] < after.per_ul["TPO"]
+    present = next(f for f in fed.worklist.fillings if f.volume_ul == pytest.approx(before.volume_ul))
+    assert present.liquid.per_ul["TPO"] == pytest.approx(before.per_ul["TPO"], rel=1e-6)
+
+
+async def test_feeding_a_plate_nobody_seeded_is_refused(plan: Plan) -> None:
+    with pytest.raises(PlanError, match=r"no run has seeded plate C-1.*seed it first"):
+        await plan(FED)
+
+
+async def test_cells_on_cells_are_refused(plan: Plan, journalled: Journalled) -> None:
+    journalled((await plan(SEEDED)).worklist)
+    with pytest.raises(PlanError, match=r"plate C-1 was used before.*take a new plate"):
+        await plan(SEEDED)
+
+
+async def test_a_plate_of_unknown_contents_is_not_fed(plan: Plan, journalled: Journalled) -> None:
+    journalled((await plan(SEEDED)).worklist, "interrupted", "unknown")
+    with pytest.raises(StepUnknownError, match="nobody knows what C-1 holds"):
+        await plan(FED)

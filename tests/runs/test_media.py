@@ -1,0 +1,77 @@
+"""Medium batches from the bench's lots, and finding them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nkloop.errors import PlanError, RecordError, ShortageError, StepUnknownError
+from nkloop.inventory import Inventory
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Recipe
+from nkloop.runs.media import medium_in, plan_batch
+from nkloop.runs.session import Session
+
+Journalled = Callable[..., str]
+ML_50 = Amount(50, "mL")
+
+
+async def test_a_batch_is_what_the_recipe_asks_and_is_found_again(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    plan = await plan_batch(session, recipe, "expansion_i", ML_50, barcode="M-1")
+    assert {row.component for row in plan.composition} >= {"GBGM", "human serum", "SCF", "TPO"}
+    assert all(abs(row.deviation_percent) < 1 for row in plan.composition)
+    journalled(plan.worklist)
+    found = medium_in(session, "M-1")
+    assert found.barcode == plan.source.barcode == "M-1"
+    assert found.volume_ul == pytest.approx(plan.source.volume_ul, rel=1e-6)
+    assert found.volume_ul >= 50_000
+    assert found.per_ul == pytest.approx(plan.source.per_ul, rel=1e-6)
+
+
+async def test_what_the_arms_add_is_left_out(session: Session, recipe: Recipe) -> None:
+    plan = await plan_batch(session, recipe, "expansion_i", ML_50, leave_out=("SCF", "TPO"))
+    assert not {"SCF", "TPO"} & {row.component for row in plan.composition}
+    assert plan.source.barcode == "medium-expansion_i-20260105-0800"
+
+
+@pytest.mark.parametrize(
+    ("stage", "volume", "leave_out", "told"),
+    [
+        pytest.param("expansion_9", ML_50, (), "expansion_9", id="unknown stage"),
+        pytest.param("expansion_i", Amount(50, "ng"), (), "ng", id="a mass is no volume"),
+        pytest.param("expansion_i", Amount(500, "L"), (), "mL", id="no vessel is so large"),
+        pytest.param("expansion_i", ML_50, ("Wnt3a",), "Wnt3a", id="left out, never in"),
+    ],
+)
+async def test_what_cannot_be_made_is_refused(
+    session: Session, recipe: Recipe, stage: str, volume: Amount, leave_out: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(PlanError, match=told):
+        await plan_batch(session, recipe, stage, volume, leave_out=leave_out)
+
+
+async def test_lots_must_last_until_the_medium_is_used_up(session: Session, recipe: Recipe, tmp_path: Any) -> None:
+    lots = [
+        lot.model_copy(update={"expires": (session.bench.clock.time).date()})  # type: ignore[attr-defined]
+        if lot.component == "TPO"
+        else lot
+        for lot in session.inventory.lots
+    ]
+    session.inventory = Inventory.model_construct(**{**dict(session.inventory), "lots": tuple(lots)})
+    with pytest.raises(ShortageError, match="TPO"):
+        await plan_batch(session, recipe, "expansion_i", ML_50)
+
+
+async def test_an_unknown_medium_and_one_of_unknown_contents_are_refused(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    with pytest.raises(RecordError, match="no run had a labware 'M-1'"):
+        medium_in(session, "M-1")
+    plan = await plan_batch(session, recipe, "expansion_i", ML_50, barcode="M-1")
+    journalled(plan.worklist, "interrupted", "unknown")
+    with pytest.raises(StepUnknownError, match="nobody knows what M-1 holds"):
+        medium_in(session, "M-1")

@@ -13,7 +13,7 @@ from nkloop.coordination.work import carry_out
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
-from nkloop.runs.culture import donor_tubes, medium_needed_ml
+from nkloop.runs.culture import donor_tubes, medium_needed_ml, stage_named
 from nkloop.runs.feeding import plan_feeding
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.plans import WellFeeding
@@ -136,7 +136,7 @@ def _feeding(well: Well) -> WellFeeding:
 
 
 async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recipe) -> str:
-    stage = recipe.stage(request.stage)
+    stage = stage_named(recipe, request.stage)
     varied = [entry.component for entry in recipe.loop.vary if stage.id in entry.stages]
     volume = medium_needed_ml(recipe, stage, len(request.wells), 1, is_seeding=True)
     now = await session.bench.clock.now()

@@ -10,9 +10,19 @@ import pytest
 from nkloop.errors import RecordError, StepUnknownError
 from nkloop.runs.contents import known_contents
 from nkloop.runs.session import Session
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import DeckItem, Worklist
 
 Journalled = Callable[..., str]
+
+
+@pytest.fixture
+def worklist(worklist: Worklist) -> Worklist:
+    """The same with a tip to do it with, which the ledger insists on."""
+    rack = DeckItem(nickname="tips", slot="A1", load_name="opentrons_flex_96_filtertiprack_200ul")
+    first, *rest = worklist.steps
+    steps = (first.model_copy(update={"tip": "tips:A1"}), *rest)
+    steps = (*steps[:-1], steps[-1].model_copy(update={"tip": "tips:B1"}))
+    return worklist.model_copy(update={"deck": (*worklist.deck, rack), "steps": steps})
 
 
 def known(session: Session, barcode: str) -> dict[str, float]:
@@ -41,8 +51,8 @@ def test_runs_without_the_labware_and_runs_only_planned_are_passed_over(
     session: Session, worklist: Worklist, journalled: Journalled
 ) -> None:
     journalled(worklist)
-    other = worklist.deck[0].model_copy(update={"barcode": "P-2"})
-    journalled(worklist.model_copy(update={"name": "other plate", "deck": (other,)}), "interrupted", "unknown")
+    deck = (worklist.deck[0].model_copy(update={"barcode": "P-2"}), worklist.deck[1])
+    journalled(worklist.model_copy(update={"name": "other plate", "deck": deck}), "interrupted", "unknown")
     journalled(worklist.model_copy(update={"name": "never begun"}), "planned")
     assert known(session, "P-1") == {"A1": 100, "B1": 50, "C1": 50}
 

@@ -30,6 +30,23 @@ def find_workspace(start: Path) -> Workspace:
     return Workspace.find(start)
 
 
+def write_file(path: Path, text: str) -> None:
+    """Write a file a person asked for, its folder too.
+
+    Raises:
+        WorkspaceError: it cannot be written.
+    """
+    from nkloop.errors import WorkspaceError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot be written: {error.strerror or error}", where=str(path), remedy="name a file you may write"
+        ) from error
+
+
 def print_json(value: Any) -> None:
     """Print a plain value as JSON."""
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json, write_file
 
 if TYPE_CHECKING:
     from nkloop.worklists.models import Verdict
@@ -42,10 +42,10 @@ def medium(
     import asyncio
 
     plan, verdict = asyncio.run(_planned(recipe, stage, volume, tuple(leave_out or ()), lots, bench, workspace))
-    if csv is not None:
+    if csv is not None and verdict.passed:
         from nkloop.worklists.csv_format import to_csv
 
-        csv.write_text(to_csv(plan.worklist), encoding="utf-8")
+        write_file(csv, to_csv(plan.worklist))
     if json_output:
         print_json(_plain(plan, verdict))
     else:
@@ -125,4 +125,7 @@ def _show(plan: MediumPlan, verdict: Verdict, csv: Path | None) -> None:
         console.print(f"{mark} {check.check} ({check.seconds:.2f} s)")
         for problem in check.problems:
             console.print(f"  {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}", soft_wrap=True)
-    console.print(f"Worklist for the robot: {csv}" if csv else "Write the worklist for the robot with --csv FILE.")
+    if not verdict.passed:
+        console.print("[red]Refused; no worklist was written.[/]")
+    else:
+        console.print(f"Worklist for the robot: {csv}" if csv else "Write the worklist for the robot with --csv FILE.")

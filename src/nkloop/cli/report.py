@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import WorkspaceOption, find_workspace
+from nkloop.cli.common import WorkspaceOption, find_workspace, write_file
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def report(
     finally:
         records.close()
     path = out or found.state / "reports" / f"{name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_file(path, text)
     typer.echo(str(path))
 
 

@@ -41,7 +41,7 @@ class Observation(FrozenModel):
     viability_percent: float = Field(ge=0, le=100)
     purity_percent: float = Field(ge=0, le=100)
     potency: float
-    """AUC of lysis over log10 true E:T, 0 to 1 (can fall slightly outside)."""
+    """AUC of lysis over log10 true E:T, within the E:T all arms of the donor cover; about 0 to 1."""
     plate: str
     """Barcode of the accepted or flagged plate it comes from."""
     plate_verdict: Literal["accepted", "flagged", "rejected"] = "accepted"

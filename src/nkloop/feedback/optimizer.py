@@ -25,6 +25,10 @@ SAFE = 0.8
 VIABILITY_NOISE = 2.0
 """Standard deviation of a viability count in percentage points when replicates do not tell."""
 REFINEMENTS = 3
+SMALLEST_CHANGE = 0.25
+"""Smallest change worth a validation, in log2 of the factor (19 %): stocks and pipetting vary by several percent."""
+CERTAIN = 0.5
+"""A single change must be expected to gain at least this many of its own standard deviations."""
 IDLE = 0.05
 """A change is idle when the proposal without it loses less than this share of its expected gain."""
 
@@ -133,7 +137,30 @@ def best_point(beliefs: Beliefs, chance: np.random.Generator) -> Array | None:
         if np.isfinite(value[index]) and (best is None or value[index] > best_value):
             best, best_value = pool[index], float(value[index])
         seeds = [*(np.array(p) for p in beliefs.tested), *pool[np.argsort(value)[-10:]]]
-    return None if best is None else _without_idle_changes(beliefs, best)
+    return None if best is None else _worthwhile(beliefs, _without_idle_changes(beliefs, best))
+
+
+def gain_of(beliefs: Beliefs, point: Array, index: int) -> tuple[float, float]:
+    """What the model expects of one change of a point, the others kept: mean and standard deviation of the score."""
+    without = point.copy()
+    without[index] = 0.0
+    both = np.vstack([point, without])
+    mean, _ = beliefs.score.predict(both)
+    covariance = beliefs.score.covariance(both, both)
+    sd = float(np.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0)))
+    return float(mean[0] - mean[1]), sd
+
+
+def _worthwhile(beliefs: Beliefs, point: Array) -> Array | None:
+    """Undo changes too small or too uncertain to ask a person for; None when no change is left."""
+    kept = point.copy()
+    while kept.any():
+        gains = {int(i): gain_of(beliefs, kept, int(i)) for i in np.flatnonzero(kept)}
+        weak = [i for i, (mean, sd) in gains.items() if mean < CERTAIN * sd or abs(kept[i]) < SMALLEST_CHANGE]
+        if not weak:
+            return kept if len(beliefs.allowed(kept[None, :])) else None
+        kept[min(weak, key=lambda i: gains[i][0])] = 0.0
+    return None
 
 
 def _without_idle_changes(beliefs: Beliefs, point: Array) -> Array:

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from nkloop.feedback.designs import to_factors
 from nkloop.feedback.effects import REFERENCE, summarise
 from nkloop.feedback.models import ArmSummary, ComponentChange, Observation, Proposal
-from nkloop.feedback.optimizer import Beliefs
+from nkloop.feedback.optimizer import Beliefs, gain_of
 from nkloop.recipes import apply_factors
 from nkloop.recipes.models import Recipe
 
@@ -88,16 +88,10 @@ def _changes(
 
 
 def _contribution(beliefs: Beliefs, point: Array, index: int) -> str:
-    """What the model expects of this one change, the others kept."""
-    without = point.copy()
-    without[index] = 0.0
-    both = np.vstack([point, without])
-    mean, _ = beliefs.score.predict(both)
-    covariance = beliefs.score.covariance(both, both)
-    sd = float(np.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0)))
+    gain, sd = gain_of(beliefs, point, index)
     n_arms = sum(1 for tested in beliefs.tested if tested[index] != 0)
     arms = "1 tested arm changed" if n_arms == 1 else f"{n_arms} tested arms changed"
-    return f"expected to add {mean[0] - mean[1]:+.2f} ± {sd:.2f} to the score; {arms} this component"
+    return f"expected to add {gain:+.2f} ± {sd:.2f} to the score; {arms} this component"
 
 
 def _told(changes: Sequence[ComponentChange]) -> list[str]:

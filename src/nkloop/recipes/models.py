@@ -85,7 +85,7 @@ class Medium(FrozenModel):
     def _sums_to_one_hundred(self) -> Self:
         fractions = [i for i in self.ingredients if i.amount.kind is Kind.FRACTION]
         total = sum(i.amount.to("%") for i in fractions)
-        if abs(total - 100.0) > SUM_TOLERANCE_PERCENT:
+        if round(abs(total - 100.0), 6) > SUM_TOLERANCE_PERCENT:
             parts = " + ".join(f"{i.component} {i.amount}" for i in fractions)
             raise ValueError(
                 f"percentages sum to {total:g} % ({parts}), must be 100 ± {SUM_TOLERANCE_PERCENT:g} %. "

@@ -9,8 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from nkloop.assays.measurements import CellCount
-from nkloop.assays.models import AssayResult
-from nkloop.errors import ApprovalError, FeedbackError
+from nkloop.assays.comparison import compare_killing
+from nkloop.assays.models import AssayResult, WellLysis
+from nkloop.errors import ApprovalError, FeedbackError, RecordError
 from nkloop.feedback import Campaign, cumulative_fold, observe
 from nkloop.feedback.models import Observation, Proposal, Round
 from nkloop.recipes.models import Recipe
@@ -46,6 +47,8 @@ async def open_campaign(
             f"revision {recipe.revision_id} is {recipe.revision.status}, only an approved revision runs",
             remedy="nkloop recipe approve REVISION --by NAME --reason WHY",
         )
+    if any(entry.id == campaign_id for entry in session.records.campaigns.campaigns()):
+        raise RecordError(f"there is a campaign '{campaign_id}' already", remedy="choose another name")
     now = await session.bench.clock.now()
     session.records.campaigns.add_revision(recipe, at=now)
     campaign = Campaign(recipe, n_arms=n_arms, seed=seed, name=campaign_id)
@@ -121,11 +124,12 @@ async def observe_round(
         FeedbackError: the reference has no observation, so nothing can be compared.
     """
     arms = {arm.name: arm for arm in round_.arms}
-    curves = {curve.sample: (curve, result) for result in results for curve in result.curves}
+    plates = {s.name: result for result in results if result.verdict != "rejected" for s in result.layout.samples}
+    potency = _potencies([result for result in results if result.verdict != "rejected"])
     observations = []
     for position in culture.positions:
-        found = curves.get(f"{position.arm}/{position.donor}")
-        if found is None or found[1].verdict == "rejected":
+        sample = f"{position.arm}/{position.donor}"
+        if sample not in potency:
             continue
         count, arm = counts[position.well], arms[position.arm]
         nk_cells = count.viable_cells * count.purity_percent / 100
@@ -140,9 +144,9 @@ async def observe_round(
                 log10_fold=math.log10(max(fold, SMALLEST_FOLD)),
                 viability_percent=count.viability_percent,
                 purity_percent=count.purity_percent,
-                potency=found[0].auc,
-                plate=found[1].barcode,
-                plate_verdict=found[1].verdict,
+                potency=potency[sample],
+                plate=plates[sample].barcode,
+                plate_verdict=plates[sample].verdict,
                 cost_factor=cost_factor(campaign.recipe, arm, session.inventory),
             )
         )
@@ -155,6 +159,17 @@ async def observe_round(
     session.records.campaigns.add_observations(_id(session), observations)
     session.records.campaigns.save_campaign_state(_id(session), campaign.to_json())
     return tuple(observations)
+
+
+def _potencies(results: Sequence[AssayResult]) -> dict[str, float]:
+    """Sample to killing area, over the true E:T that all samples of its donor cover."""
+    donors: dict[str, list[WellLysis]] = {}
+    for result in results:
+        owner = {sample.name: sample.donor for sample in result.layout.samples}
+        for well in result.lysis:
+            if well.sample in owner:
+                donors.setdefault(owner[well.sample], []).append(well)
+    return {sample: area for wells in donors.values() for sample, area in compare_killing(wells).areas.items()}
 
 
 async def propose_revision(session: Session, campaign_id: str) -> tuple[Proposal, Recipe, Recipe]:

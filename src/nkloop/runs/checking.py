@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from nkloop.drivers.bench import load_bench_file
-from nkloop.errors import NkloopError, Problem, WorkspaceError
+from nkloop.errors import NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.inventory import Inventory
 from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
@@ -187,4 +187,8 @@ def _procedure_of(path: Path) -> str:
 
 def _read_worklist(path: Path) -> Worklist:
     procedure = cast(Procedure, _procedure_of(path))
-    return from_csv(path.read_text(encoding="utf-8"), name=path.stem, procedure=procedure)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorklistError(f"cannot be read: {error}", remedy="save it as CSV in UTF-8") from error
+    return from_csv(text, name=path.stem, procedure=procedure)

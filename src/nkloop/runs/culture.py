@@ -43,6 +43,19 @@ def feeding_schedule(recipe: Recipe, every_days: float | None = None) -> tuple[F
     )
 
 
+def stage_named(recipe: Recipe, stage_id: str) -> Stage:
+    """A stage a person named.
+
+    Raises:
+        PlanError: the recipe has no such stage.
+    """
+    if stage_id not in recipe.stage_ids:
+        raise PlanError(
+            f"{recipe.id} has no stage '{stage_id}'", where="stage", remedy=f"use {', '.join(recipe.stage_ids)}"
+        )
+    return recipe.stage(stage_id)
+
+
 def exchange(position: CulturePosition, count: CellCount, stage: Stage, *, is_first_of_stage: bool) -> WellFeeding:
     """Split a dense culture back to the stage's seeding density, otherwise exchange settled medium.
 

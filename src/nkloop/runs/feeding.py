@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from nkloop.errors import PlanError, RecordError
+from nkloop.errors import PlanError, RecordError, StepUnknownError
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
@@ -55,6 +55,8 @@ async def plan_feeding(
 def _present(session: Session, plate: str, *, is_new: bool) -> dict[str, dict[str, object]]:
     try:
         known = known_contents(session.records, session.catalogue, session.bench_file.deck, plate)
+    except StepUnknownError:
+        raise
     except RecordError:
         if is_new:
             return {}

@@ -18,6 +18,8 @@ from nkloop.vendor.process import WorkerDied, WorkerProcess
 
 Json = dict[str, Any]
 
+CLOSE_SECONDS = 5.0
+"""Longest wait for jobs that were cancelled."""
 CSV_PARAMETER = "worklist"
 """Variable name of the one CSV run-time parameter a protocol may have."""
 
@@ -43,6 +45,7 @@ class VendorClient:
         self._job_seconds = job_seconds
         self._workers = [WorkerProcess(self._script, start_seconds) for _ in range(workers)]
         self._cache_folder = cache
+        self._jobs: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,7 +66,12 @@ class VendorClient:
         return versions
 
     async def close(self) -> None:
-        """End every worker."""
+        """Cancel the jobs under way, so that none of them starts a worker again, and end every worker."""
+        jobs = self._jobs - {asyncio.current_task()}
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            await asyncio.wait(jobs, timeout=CLOSE_SECONDS)
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
     @property
@@ -141,7 +149,14 @@ class VendorClient:
 
     async def _ask(self, job: str, asked: Json, seconds: float | None = None) -> Any:
         """Wait for a free worker; when it dies under the job, try once more with a new process."""
-        worker = await self._free.get()
+        task = asyncio.current_task()
+        assert task is not None
+        self._jobs.add(task)
+        try:
+            worker = await self._free.get()
+        except BaseException:
+            self._jobs.discard(task)
+            raise
         try:
             for attempt in (1, 2):
                 await worker.start()
@@ -156,6 +171,7 @@ class VendorClient:
                         ) from death
             raise AssertionError("unreachable")
         finally:
+            self._jobs.discard(task)
             self._free.put_nowait(worker)
 
     @cached_property

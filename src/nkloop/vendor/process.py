@@ -12,6 +12,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections import deque
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,16 @@ class WorkerProcess:
         self._said.clear()
         self._home = Path(tempfile.mkdtemp(prefix="nkloop-vendor-"))
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *_command(self._script),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=PIPE,
-                env=_environment(self._home),
-                start_new_session=True,
-                limit=_LONGEST_ANSWER,
+            self._process = await _uninterrupted(
+                asyncio.create_subprocess_exec(
+                    *_command(self._script),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    env=_environment(self._home),
+                    start_new_session=True,
+                    limit=_LONGEST_ANSWER,
+                )
             )
             self._drain = asyncio.create_task(self._drain_stderr(self._process))
             async with asyncio.timeout(self._start_seconds):
@@ -174,6 +177,20 @@ class WorkerProcess:
             self._said.extend(line[:2000] for line in lines)
         if rest:
             self._said.append(rest)
+
+
+async def _uninterrupted(spawning: Coroutine[Any, Any, Process]) -> Process:
+    """Wait for a process to be made, also when cancelled: asyncio cancelled within this never comes back (3.11)."""
+    task = asyncio.ensure_future(spawning)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        process = await task
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]
+        raise
 
 
 def _command(script: Path) -> list[str]:

@@ -1,0 +1,193 @@
+"""Checking a workspace: each kind of file passes or says what is wrong with it, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nkloop.errors import NkloopError, Problem, WorkspaceError
+from nkloop.runs.checking import CheckedItem, WorkspaceCheck
+from nkloop.vendor.analysis import Analysis
+from nkloop.worklists.interpreter_block import END
+from nkloop.workspace import Workspace
+
+
+class Vendor:
+    """Refuses what it is told to refuse."""
+
+    refusals: tuple[Problem, ...] = ()
+
+    async def validate_labware(self, definition: dict[str, Any]) -> tuple[Problem, ...]:
+        return self.refusals
+
+    async def analyse(self, protocol: Path, **given: Any) -> Analysis:
+        return Analysis(result="not-ok", errors=({"message": "no such tip", "where": "step 1", "remedy": "name one"},))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace")
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    return Vendor()
+
+
+@pytest.fixture
+def check(workspace: Workspace, vendor: Vendor) -> Callable[..., Any]:
+    """`check(path, ...)`: the items of these files."""
+
+    async def checked(*paths: Path) -> list[CheckedItem]:
+        checking = WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+        return [item async for item in checking.run(checking.files(paths))]
+
+    return checked
+
+
+def edited(path: Path, old: str, new: str) -> Path:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_everything_of_the_workspace_is_found(workspace: Workspace, vendor: Vendor) -> None:
+    names = {path.name for path in WorkspaceCheck(workspace, vendor).files()}  # type: ignore[arg-type]
+    assert {"ucb-nk.yaml", "virtual.yaml", "catalogue.yaml", "medium_preparation.py"} <= names
+    assert {f"{p}.example.csv" for p in ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")} <= names
+
+
+def test_a_file_named_twice_is_checked_once(workspace: Workspace, vendor: Vendor) -> None:
+    checking = WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+    recipe = workspace.recipes / "ucb-nk.yaml"
+    assert checking.files([recipe, workspace.recipes, recipe]) == [recipe]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("recipes/ucb-nk.yaml", "recipe"),
+        ("devices/virtual.yaml", "bench"),
+        ("devices/lots/virtual.yaml", "lots"),
+        ("labware/catalogue.yaml", "labware"),
+        ("labware/nkloop_costar3799_96_wellplate_330ul_round.json", "labware"),
+        ("protocols/medium_preparation.py", "protocol"),
+    ],
+)
+async def test_what_ships_passes(workspace: Workspace, check: Callable[..., Any], name: str, kind: str) -> None:
+    (item,) = await check(workspace.root / name)
+    assert (item.kind, item.problems, item.passed) == (kind, (), True)
+    assert item.checks
+    assert item.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        pytest.param(
+            "recipes/ucb-nk.yaml", "TPO, amount: 25 ng/mL", "TPO, amount: 25 ng", r"nk.yaml:\d+:\d+.*mass", id="recipe"
+        ),
+        pytest.param("devices/mine.yaml", "mount: left", "mount: middle", r"mine.yaml:\d+.*'middle'", id="bench"),
+        pytest.param("devices/lots/virtual.yaml", "volume: 20 L", "volume: -1 L", r"virtual.yaml:\d+.*-1", id="lots"),
+        pytest.param(
+            "protocols/medium_preparation.py", END, f"x = 1\n{END}", r"preparation.py:\d+: .*differs from its source",
+            id="protocol",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_is_broken_fails_with_place_and_remedy(
+    workspace: Workspace, check: Callable[..., Any], name: str, old: str, new: str, told: str
+) -> None:
+    (workspace.devices / "mine.yaml").write_text((workspace.devices / "virtual.yaml").read_text())
+    (item,) = await check(edited(workspace.root / name, old, new))
+    assert not item.passed
+    assert any(re.search(told, str(problem)) for problem in item.problems), item.problems
+
+
+async def test_a_protocol_needs_an_example(workspace: Workspace, check: Callable[..., Any]) -> None:
+    (workspace.protocols / "medium_preparation.example.csv").unlink()
+    (item,) = await check(workspace.protocols / "medium_preparation.py")
+    assert [str(p) for p in item.problems] == [
+        f"{workspace.protocols / 'medium_preparation.py'}: no example worklist lies beside it. "
+        "Remedy: add medium_preparation.example.csv"
+    ]
+
+
+async def test_labware_is_also_judged_by_its_maker(
+    workspace: Workspace, vendor: Vendor, check: Callable[..., Any]
+) -> None:
+    path = workspace.labware / "nkloop_costar3799_96_wellplate_330ul_round.json"
+    vendor.refusals = (Problem("no namespace", "costar", "add one"),)
+    (item,) = await check(path)
+    assert [str(p) for p in item.problems] == [f"{path}: costar: no namespace. Remedy: add one"]
+
+
+def test_labware_with_a_well_outside_is_refused_before_anything_is_checked_with_it(
+    workspace: Workspace, vendor: Vendor
+) -> None:
+    path = workspace.labware / "nkloop_costar3799_96_wellplate_330ul_round.json"
+    definition = json.loads(path.read_text())
+    definition["wells"]["A1"]["x"] = -5
+    path.write_text(json.dumps(definition))
+    with pytest.raises(NkloopError, match=rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place"):
+        WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+
+
+async def test_labware_the_catalogue_does_not_list_fails(workspace: Workspace, check: Callable[..., Any]) -> None:
+    stray = workspace.labware / "my_plate.json"
+    stray.write_text("{}")
+    (item,) = await check(stray)
+    assert [p.message for p in item.problems] == ["labware my_plate is not in the catalogue"]
+
+
+async def test_a_worklist_is_told_by_each_check_that_refuses_it(
+    workspace: Workspace, check: Callable[..., Any]
+) -> None:
+    """The stand-in for Opentrons' analysis refuses everything; our ledger and PyLabRobot's agree with the file."""
+    (item,) = await check(workspace.protocols / "cytokine_dosing.example.csv")
+    assert set(item.checks) == {"ledger", "opentrons analysis", "pylabrobot tracking"}
+    assert {p.message.partition(":")[0] for p in item.problems} == {"opentrons analysis"}
+    assert all(str(item.path) in p.where for p in item.problems)
+
+
+async def test_a_worklist_that_cannot_be_read_says_in_which_line(
+    workspace: Workspace, check: Callable[..., Any]
+) -> None:
+    path = edited(workspace.protocols / "cytokine_dosing.example.csv", "step,2,", "step,two,")
+    (item,) = await check(path)
+    assert (item.checks, item.passed) == (("read",), False)
+    assert any("line" in p.where and str(path) in p.where for p in item.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("notes.txt", "notes.txt is not a recipe, bench, lot list", id="no kind"),
+        pytest.param("monday.csv", r"worklists are named <procedure>.<anything>.csv", id="no procedure"),
+    ],
+)
+def test_files_of_no_kind_are_refused(
+    workspace: Workspace, vendor: Vendor, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(WorkspaceError, match=told):
+        WorkspaceCheck(workspace, vendor).files([tmp_path / name])  # type: ignore[arg-type]
+    with pytest.raises(WorkspaceError, match=r"there is no .*gone.yaml"):
+        WorkspaceCheck(workspace, vendor).files([tmp_path / "gone.yaml"])  # type: ignore[arg-type]
+
+
+def test_a_broken_catalogue_stops_the_whole_check(workspace: Workspace, vendor: Vendor) -> None:
+    (workspace.labware / "catalogue.yaml").write_text("- 1")
+    with pytest.raises(NkloopError, match=r"catalogue.yaml"):
+        WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+
+
+def test_an_item_without_any_check_has_not_passed() -> None:
+    assert not CheckedItem("recipe", Path("x"), (), (), 0).passed
+    assert not CheckedItem("recipe", Path("x"), ("read",), (Problem("p"),), 0).passed

@@ -13,6 +13,7 @@ from nkloop.coordination.work import carry_out
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
+from nkloop.reports.tables import arm_composition_rows, well_rows
 from nkloop.runs.culture import donor_tubes, medium_needed_ml, stage_named
 from nkloop.runs.feeding import plan_feeding
 from nkloop.runs.session import Session, open_session
@@ -34,7 +35,11 @@ class Factor(BaseModel):
         min_length=1,
     )
     factor: float = Field(
-        1.0, title="Factor", description="Times the recipe's concentration, 0.25 to 4", ge=0.25, le=4.0
+        1.0,
+        title="Factor",
+        description="Times the recipe's concentration; within the recipe's limits, at most 2 per revision",
+        ge=0.25,
+        le=4.0,
     )
 
 
@@ -43,7 +48,7 @@ class ArmDose(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field("reference", title="Arm", description="reference, or arm-<round>-<n>", min_length=1)
+    name: str = Field("reference", title="Arm", description="reference, or arm-ROUND-N", min_length=1)
     factors: list[Factor] = Field([], title="Factors", description="Components that differ from the recipe")
 
 
@@ -52,7 +57,7 @@ class Well(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    well: str = Field("A1", title="Well", description="For example A1", pattern=r"^[A-P][1-9][0-9]?$")
+    well: str = Field("A1", title="Well", description="A1 to D6", pattern=r"^[A-D][1-6]$")
     arm: str = Field("reference", title="Arm", description="Must be one of the arms", min_length=1)
     donor: str = Field("U1", title="Donor unit", description="Cord unit of the cells in the well", min_length=1)
     remove_ul: float = Field(0.0, title="Remove [µL]", description="Taken out first, 0 to 1500 µL", ge=0, le=1500)
@@ -107,11 +112,9 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
             donors=donor_tubes(seeded, request.seeding_cells_per_ul),
             seed=request.seed,
         )
-        rows = [{"arm": arm.arm, **row.model_dump()} for arm in plan.arms for row in arm.rows]
+        rows = arm_composition_rows(plan.arms)
         record = await carry_out(session, plan.worklist, phase=f"feeding {request.plate}", plan_rows=rows)
-        await show_table(
-            "culture-plate", [state.model_dump() for state in plan.after], "Wells after feeding, as planned"
-        )
+        await show_table("culture-plate", well_rows(plan.after, recipe), "Wells after feeding, as planned")
         return record.id
 
 

@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.approval import ask_decision
-from nkloop.coordination.artifacts import show_link, show_markdown
+from nkloop.coordination.artifacts import show_markdown, show_report
 from nkloop.errors import NoImprovementError
 from nkloop.feedback.models import Proposal
 from nkloop.reports import proposal_markdown
@@ -59,4 +59,4 @@ async def improve_recipe(request: ImproveRecipe) -> Proposal | None:
 
 async def _show_report(session: Session, campaign: str) -> None:
     report = write_campaign_report(session, campaign)
-    await show_link("campaign-report", report.resolve().as_uri(), report.name, "Report of the campaign so far")
+    await show_report("campaign-report", report, "Report of the campaign so far")

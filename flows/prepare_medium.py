@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
+from nkloop.reports.tables import composition_rows
 from nkloop.runs.media import plan_batch
 from nkloop.runs.session import open_session
 from nkloop.worklists.plans import MediumSource
@@ -26,7 +27,7 @@ class PrepareMedium(BaseModel):
     )
     stage: str = Field("expansion_i", title="Stage", description="Stage of the recipe, for example expansion_i")
     volume_ml: float = Field(
-        100.0, title="Volume [mL]", description="Medium that can be used afterwards, 1 to 150 mL", ge=1, le=150
+        100.0, title="Volume [mL]", description="Medium that can be used afterwards, 1 to 175 mL", ge=1, le=175
     )
     leave_out: list[str] = Field(
         [], title="Leave out", description="Components the arms add later, for example SCF; empty for complete medium"
@@ -52,6 +53,6 @@ async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSour
             leave_out=tuple(request.leave_out),
             barcode=request.barcode,
         )
-        rows = [row.model_dump() for row in plan.composition]
+        rows = composition_rows(plan.composition)
         await carry_out(session, plan.worklist, phase=f"preparing medium for {request.stage}", plan_rows=rows)
         return plan.source

@@ -13,14 +13,18 @@ from dose_cytokines import ArmDose, DoseCytokines, Factor, Well, dose_cytokines
 from improve_recipe import ImproveRecipe, improve_recipe
 from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult
+from nkloop.assays.panel import line_named
 from nkloop.coordination.artifacts import show_table
+from nkloop.feedback import Campaign
 from nkloop.feedback.models import Round
 from nkloop.recipes.models import Recipe
+from nkloop.reports.tables import arm_rows, observation_rows
 from nkloop.runs.campaign import (
     begin_round,
     campaign_outcome,
     count_cells,
     enough_for_assay,
+    interruption_noted,
     observe_round,
     open_campaign,
     report_path,
@@ -59,7 +63,10 @@ class RunCampaign(BaseModel):
         2, title="Donors", description="Cord units per round, each tried with every arm, 1 to 4", ge=1, le=4
     )
     target_line: str = Field(
-        "K-562", title="Target line", description="Tumour line of the killing assays", min_length=1
+        "K-562",
+        title="Target line",
+        description="Tumour line of the panel, spelled as its collection does: K-562",
+        min_length=1,
     )
     feeding: Literal["recipe", "weekly"] = Field(
         "recipe", title="Feeding", description="recipe: as often as the recipe says; weekly: every 7 days"
@@ -73,25 +80,17 @@ class RunCampaign(BaseModel):
 async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]:  # noqa: B008 - default of the form
     """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
     async with open_session(HERE, request.bench) as session:
+        line_named(request.target_line)  # refused now, not after weeks of culture
         recipe = session.recipe(request.recipe)
         campaign = await open_campaign(
             session, request.campaign, recipe, n_arms=request.arms, seed=request.seed, note=_note(request)
         )
-        for number in range(1, request.rounds + 1):
-            donors = [f"U{(number - 1) * request.donors + k + 1}" for k in range(request.donors)]
-            arms = await begin_round(session, campaign, donors)
-            await show_table("arms", _arm_rows(arms), f"Arms of round {number}: factors against the reference")
-            culture = await start_culture(session, request.campaign, arms, request.seed + number)
-            await _grow(session, request, recipe, arms, culture)
-            counts = await count_cells(session, culture)
-            results = await _killing(session, request, culture, counts)
-            seen = await observe_round(session, campaign, arms, culture, counts, results)
-            await show_table(
-                "observations", [o.model_dump(mode="json") for o in seen], f"Observations of round {number}"
+        with interruption_noted(session, request.campaign):
+            for number in range(1, request.rounds + 1):
+                await _round(session, request, recipe, campaign, number)
+            await improve_recipe(
+                ImproveRecipe(campaign=request.campaign, ask_approval=request.ask_approval, bench=request.bench)
             )
-        await improve_recipe(
-            ImproveRecipe(campaign=request.campaign, ask_approval=request.ask_approval, bench=request.bench)
-        )
         return campaign_outcome(
             session.records, request.campaign, report_path(session.workspace.state, request.campaign)
         )
@@ -101,6 +100,19 @@ def _note(request: RunCampaign) -> str:
     if request.feeding == "recipe":
         return ""
     return "Cultures were fed weekly, less often than the recipe says, so all folds are lower than a recipe run gives."
+
+
+async def _round(session: Session, request: RunCampaign, recipe: Recipe, campaign: Campaign, number: int) -> None:
+    """Grow, count and test the arms of one round."""
+    donors = [f"U{(number - 1) * request.donors + k + 1}" for k in range(request.donors)]
+    arms = await begin_round(session, campaign, donors)
+    await show_table("arms", arm_rows(arms, recipe), f"Arms of round {number}: factors against the reference")
+    culture = await start_culture(session, request.campaign, arms, request.seed + number)
+    await _grow(session, request, recipe, arms, culture)
+    counts = await count_cells(session, culture)
+    results = await _killing(session, request, culture, counts)
+    seen = await observe_round(session, campaign, arms, culture, counts, results)
+    await show_table("observations", observation_rows(seen), f"Observations of round {number}")
 
 
 async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Round, culture: Culture) -> None:
@@ -201,7 +213,3 @@ def _well(well: WellFeeding) -> Well:
         add_ul=well.add_ul,
         seed_ul=well.seed_ul,
     )
-
-
-def _arm_rows(arms: Round) -> list[dict[str, Any]]:
-    return [{"arm": a.name, "origin": a.origin, **{k: round(v, 3) for k, v in a.factors.items()}} for a in arms.arms]

@@ -13,8 +13,17 @@ from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.work import carry_out, verified_ahead
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
+from nkloop.reports.tables import effector_rows
 from nkloop.runs import read_plate
-from nkloop.runs.killing import AssayDesign, analyse_reading, lay_out_plates, plan_plate, read_request
+from nkloop.runs.killing import (
+    AssayDesign,
+    analyse_reading,
+    lay_out_plates,
+    plan_plate,
+    plate_label,
+    read_request,
+    refuse_used_labels,
+)
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.models import Verdict
 from nkloop.worklists.plans import CytotoxicityPlan
@@ -32,7 +41,7 @@ class Sample(BaseModel):
     source: str = Field(
         "reference:PB-NK",
         title="Source",
-        description="Scanned identity: harvest:<plate barcode>:<well>, or reference:<name> for a banked effector",
+        description="Scanned identity: harvest:BARCODE:WELL, or reference:NAME for a banked effector",
         min_length=1,
     )
     viability_percent: float = Field(
@@ -49,7 +58,12 @@ class RunCytotoxicityAssay(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     samples: list[Sample] = Field([Sample()], title="Samples", description="Effectors to test; two fit one plate")
-    target_line: str = Field("K-562", title="Target line", description="Tumour line, for example K-562", min_length=1)
+    target_line: str = Field(
+        "K-562",
+        title="Target line",
+        description="Tumour line of the panel, spelled as its collection does: K-562, HL-60, SW480",
+        min_length=1,
+    )
     replicates: int = Field(2, title="Replicates", description="Wells per E:T and sample, 2 or 3", ge=2, le=3)
     effector_replicates: int = Field(
         1, title="Effector-only replicates", description="Control wells per E:T and sample, 1 to 3", ge=1, le=3
@@ -57,12 +71,17 @@ class RunCytotoxicityAssay(BaseModel):
     contact_minutes: float = Field(
         240.0, title="Contact time [min]", description="Effectors with targets, 230 to 250 min", ge=230, le=250
     )
-    plate_prefix: str = Field("killing", title="Plate label", description="Plates are labelled <label>-1, -2, …")
+    plate_prefix: str = Field(
+        "",
+        title="Plate label",
+        description="Plates are labelled LABEL-1, LABEL-2, …; made from date and time when empty",
+        max_length=60,
+    )
     seed: int = Field(1, title="Seed", description="Order of the columns on the plates; saved with the layout", ge=0)
     bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
-@flow(name="run-cytotoxicity-assay", flow_run_name="killing assay {request.plate_prefix} vs {request.target_line}")
+@flow(name="run-cytotoxicity-assay", flow_run_name="killing assay vs {request.target_line} {request.plate_prefix}")
 async def run_cytotoxicity_assay(
     request: RunCytotoxicityAssay = RunCytotoxicityAssay(),  # noqa: B008 - frozen default of the form
 ) -> list[AssayResult]:
@@ -76,7 +95,9 @@ async def run_cytotoxicity_assay(
     )
     lots = {f"{sample.arm}/{sample.donor}": sample.source for sample in request.samples}
     async with open_session(HERE, request.bench) as session:
-        layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, request.plate_prefix)
+        label = await plate_label(session, request.plate_prefix)
+        layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, label)
+        refuse_used_labels(session.records, layouts)
         plans = [await plan_plate(session, layout, lots) for layout in layouts]
         results = []
         async with verified_ahead(session, [plan.worklist for plan in plans]) as verdicts:
@@ -99,7 +120,7 @@ def _effectors(sample: Sample) -> EffectorSample:
 async def _one_plate(
     session: Session, layout: PlateLayout, plan: CytotoxicityPlan, verdict: Awaitable[Verdict]
 ) -> AssayResult:
-    rows = [need.model_dump() for need in plan.effectors]
+    rows = effector_rows(plan.effectors)
     phase = f"killing assay {layout.barcode}"
     record = await carry_out(session, plan.worklist, phase=phase, plan_rows=rows, verdict=verdict)
     context = Context(campaign=session.campaign, round=session.round)

@@ -217,3 +217,9 @@ def plate_role(layout: PlateLayout, well: str) -> str:
 def test_result_survives_json(pair: PlateLayout, read: Read) -> None:
     result = analyse(pair, read(pair, noise=0.02))
     assert AssayResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_the_signal_window_is_told_in_the_unit_of_the_reader(plate: PlateLayout, read: Read) -> None:
+    result = analyse(plate, read(plate))
+    (window,) = [m for m in result.quality if m.name == "signal_window"]
+    assert window.reason.endswith(f"{window.value:.3g} OD apart")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nkloop.assays import fit_curve
+from nkloop.assays.curves import _ratio
 from nkloop.assays.series import Series, area
 from nkloop.errors import AssayError
 
@@ -36,7 +37,7 @@ def test_interval_contains_the_estimate_and_is_inside_the_tested_range() -> None
     fit = fit_curve("s", x, logistic(x, 90, 1.2, 1.1) + 3 * chance.standard_normal(x.size))
     assert fit.determined
     assert RATIOS.min() <= fit.et50_low < fit.et50 < fit.et50_high <= RATIOS.max()  # type: ignore[operator]
-    assert fit.et50_text == f"{fit.et50:.3g} ({fit.et50_low:.3g} to {fit.et50_high:.3g})"
+    assert fit.et50_text == f"{fit.et50:#.3g} ({fit.et50_low:#.3g} to {fit.et50_high:#.3g})"
     assert len(fit.grid) == 60
     assert all(low <= value <= high for _, value, low, high in fit.grid)
     assert set(fit.standard_errors) == {"top", "log10_midpoint", "slope"}
@@ -67,10 +68,10 @@ def test_intervals_cover_the_truth_also_when_replicates_share_their_effector_con
 @pytest.mark.parametrize(
     ("lysis", "text", "reason"),
     [
-        pytest.param(logistic(RATIOS, 90, 30, 1.2), "> 7.2", "lies above", id="too_weak"),
-        pytest.param(logistic(RATIOS, 40, 1, 1.2), "> 7.2", "lies above", id="plateau_below_half"),
+        pytest.param(logistic(RATIOS, 90, 30, 1.2), "> 7.20", "lies above", id="too_weak"),
+        pytest.param(logistic(RATIOS, 40, 1, 1.2), "> 7.20", "lies above", id="plateau_below_half"),
         pytest.param(logistic(RATIOS, 95, 0.05, 1.5), "< 0.225", "lies below", id="too_strong"),
-        pytest.param(np.zeros(6), "> 7.2", "no killing", id="no_killing"),
+        pytest.param(np.zeros(6), "> 7.20", "no killing", id="no_killing"),
         pytest.param(np.full(6, 60.0), "not determined", "does not rise", id="constant"),
         pytest.param(logistic(RATIOS, 90, 1, 1.2)[::-1], "not determined", "does not rise", id="inverted"),
         pytest.param(np.array([52, 20, 80, 30, 70, 10.0]), "not determined", "unbounded", id="scattered"),
@@ -90,7 +91,7 @@ def test_an_interval_end_outside_the_range_is_told_but_not_given_as_a_number() -
     fit = fit_curve("s", x, logistic(x, 100, 6.3, 1.2) + 3 * chance.standard_normal(x.size))
     assert fit.determined
     assert fit.et50_high is None
-    assert fit.et50_text.endswith("to > 7.2)")
+    assert fit.et50_text.endswith("to > 7.20)")
 
 
 def test_three_ratios_give_an_area_but_no_curve() -> None:
@@ -143,3 +144,10 @@ def test_rescaling_all_ratios_moves_et50_and_leaves_the_area(factor: float, top:
 def test_broken_series_are_refused(ratios: list[float], lysis: list[float], message: str) -> None:
     with pytest.raises(AssayError, match=message):
         fit_curve("s", ratios, lysis)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.5, "1.50"), (10, "10.0"), (0.3125, "0.312"), (100, "100"), (7.2, "7.20"), (0.996, "0.996")]
+)
+def test_an_e_t_has_three_digits(value: float, text: str) -> None:
+    assert _ratio(value) == text

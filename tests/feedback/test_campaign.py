@@ -261,3 +261,30 @@ def test_a_campaign_on_an_approved_revision_has_its_own_reference(campaign: Camp
     other.next_round(["U1"])
     with pytest.raises(FeedbackError, match="belongs to recipe revision"):
         other.add(rows)
+
+
+def test_a_saved_campaign_keeps_its_note_and_how_far_it_came(recipe: Recipe) -> None:
+    campaign = Campaign(recipe, seed=1, note="SIMULATED bench")
+    assert campaign.progress == "running"
+    campaign.mark("interrupted")
+    again = Campaign.from_json(campaign.to_json())
+    assert (again.note, again.progress) == ("SIMULATED bench", "interrupted")
+    assert again.to_json() == campaign.to_json()
+
+
+def test_the_note_of_a_campaign_goes_into_its_proposal(recipe: Recipe, measure: Measure) -> None:
+    campaign = Campaign(recipe, seed=1, name="test", note="SIMULATED bench")
+    campaign.add(measure(campaign, campaign.next_round(["U1", "U2"]), truth=lambda x: 3 * hill(x)))
+    _, proposed = campaign.propose()
+    assert proposed.revision.reason.endswith("after round 1. SIMULATED bench.")
+    assert proposed.sources["test"].note.endswith("; SIMULATED bench")
+
+
+def test_a_proposal_is_told_in_titles_not_in_keys(campaign: Campaign, measure: Measure) -> None:
+    campaign.add(measure(campaign, campaign.next_round(["U1", "U2"]), truth=lambda x: 3 * hill(x)))
+    proposal, _ = campaign.propose()
+    assert proposal.changes
+    told = {stage.title for stage in campaign.recipe.stages if stage.title in proposal.rationale}
+    assert told
+    assert "@" not in proposal.rationale.replace(proposal.parent, "")
+    assert not any(stage in proposal.rationale for stage in campaign.recipe.stage_ids if "_" in stage)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nkloop.errors import RecipeError
 from nkloop.quantities import Amount
 from nkloop.recipes import Recipe, apply_factors, diff, load_recipe, save_recipe, sop
+from nkloop.recipes.changes import SIMULATED, simulated_values
 
 SCF, IL2, TPO = "SCF@expansion_i+expansion_ii", "IL-2@differentiation", "TPO@expansion_i"
 
@@ -112,3 +113,18 @@ def test_the_procedure_tells_what_a_person_does(recipe: Recipe) -> None:
     assert "43 values are unverified" in text
     assert recipe.revision_id in text
     assert text.index("| human serum") < text.index("| heparin") < text.index("| GM-CSF") < text.index("| SCF")
+
+
+def test_what_a_simulation_taught_says_so(recipe: Recipe) -> None:
+    child = apply_factors(recipe, {SCF: 2.0}, reason="more cells", source="campaign-1", note=SIMULATED)
+    assert child.revision.reason == "more cells SIMULATED bench: not evidence about real cells."
+    assert child.sources["campaign-1"].note.endswith(f"; {SIMULATED}")
+    assert simulated_values(child) == ("SCF in Expansion I", "SCF in Expansion II")
+    assert child.revision_id != _apply(recipe, {SCF: 2.0}).revision_id
+    assert simulated_values(recipe) == simulated_values(_apply(recipe, {SCF: 2.0})) == ()
+
+
+def test_a_simulated_campaign_cannot_hide_behind_a_source_of_its_name(recipe: Recipe) -> None:
+    real = _apply(recipe, {SCF: 2.0})
+    child = apply_factors(real, {IL2: 2.0}, reason="more", source="campaign-1", note=SIMULATED)
+    assert "IL-2 in Differentiation" in simulated_values(child)

@@ -124,6 +124,30 @@ def test_lot_words() -> None:
     assert lot_words("odd:1") == "odd:1"
 
 
+def test_a_campaign_cut_short_is_not_called_without_change(story: CampaignStory) -> None:
+    begun = story.model_copy(update={"proposals": (), "proposed": None, "progress": "running"})
+    assert status_of(begun) == "not finished; no revision proposed"
+    assert findings(begun)[2] == "The campaign is not finished, so it has not come to a proposal."
+    failed = story.runs[-1].model_copy(update={"record": story.runs[-1].record.model_copy(update={"state": "failed"})})
+    cut = begun.model_copy(
+        update={"runs": (*story.runs, failed), "observations": tuple(o for o in story.observations if o.round == 1)}
+    )
+    assert status_of(cut) == "interrupted; no revision proposed"
+    assert "is interrupted, so it has not come to a proposal; round 2 gave no observations." in findings(cut)[2]
+
+
+def test_a_finished_campaign_without_proposal_proposes_no_change(story: CampaignStory) -> None:
+    ended = story.model_copy(update={"proposals": (), "proposed": None})
+    assert status_of(ended) == "no revision proposed"
+    assert "proposes no change of the recipe" in findings(ended)[2]
+
+
+def test_a_proposal_from_part_of_a_campaign_says_what_is_missing(story: CampaignStory) -> None:
+    part = story.model_copy(update={"observations": tuple(o for o in story.observations if o.round == 1)})
+    assert "round 2 gave no observations: the proposal rests on what came before" in findings(part)[-1]
+    assert "rests on what came before" not in findings(story)[-1]
+
+
 def _with(story: CampaignStory, changed: object) -> tuple[object, ...]:
     """Summaries with one arm replaced."""
     return tuple(

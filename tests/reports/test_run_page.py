@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from nkloop.reports import run_html
-from nkloop.reports.run_view import ranges, step_sentence, wells_text
+from nkloop.reports.run_view import load_rows, ranges, step_rows, step_sentence, wells_text
 from nkloop.worklists.models import OperatorTask, Step
 
 SPIN = OperatorTask(kind="centrifuge", instruction="Spin", minutes=4, force_g=1250)
@@ -104,3 +104,29 @@ def test_many_wells_are_told_by_their_ends() -> None:
     wells = [f"A{n}" for n in range(1, 13)]
     assert wells_text(wells) == "A1 … A12 (12 wells)"
     assert wells_text(wells[:2]) == "A1, A2"
+
+
+def test_once_is_told_in_the_singular(tell: ModuleType) -> None:
+    worklist = tell.worklist("cytotoxicity_assay", 1, "ucb-nk@0")
+    step = next(s for s in worklist.steps if s.action == "transfer").model_copy(update={"mix_after": 1})
+    assert step_sentence(step, worklist).endswith("(mix 1 time after)")
+
+
+def test_a_step_ended_when_the_device_says(tell: ModuleType) -> None:
+    story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
+    first, second, *rest = story.record.steps
+    timed = first.model_copy(update={"detail": "device time 2026-03-02T21:07:35.123Z"})
+    untimed = second.model_copy(update={"detail": "device time not told"})
+    record = story.record.model_copy(update={"steps": (timed, untimed, *rest)})
+    rows = step_rows(story.model_copy(update={"record": record}), None)
+    assert [row.at for row in rows[:2]] == ["21:07:35", f"{second.at:%H:%M:%S}"]
+
+
+def test_wells_of_different_volumes_are_told_apart(tell: ModuleType) -> None:
+    worklist = tell.worklist("cytotoxicity_assay", 1, "ucb-nk@0")
+    cells = next(f for f in worklist.fillings if f.liquid.name == "K-562")
+    fillings = [
+        cells.model_copy(update={"well": w, "volume_ul": v}) for w, v in (("A3", 9000), ("A4", 9000), ("A5", 500))
+    ]
+    rows = load_rows(worklist.model_copy(update={"fillings": tuple(fillings)}), None)
+    assert [(row.wells, row.volume) for row in rows] == [("A3, A4", "9 mL"), ("A5", "500 µL")]

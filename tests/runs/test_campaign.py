@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from nkloop.errors import ApprovalError, FeedbackError, NoImprovementError, Reco
 from nkloop.feedback import Campaign
 from nkloop.feedback.models import Observation, Round
 from nkloop.recipes import apply_factors
+from nkloop.recipes.changes import SIMULATED
 from nkloop.recipes.models import Recipe
+from nkloop.reports.findings import findings, status_of
 from nkloop.runs.campaign import (
     NO_IMPROVEMENT,
     all_cells,
@@ -23,6 +26,7 @@ from nkloop.runs.campaign import (
     campaign_outcome,
     count_cells,
     enough_for_assay,
+    interruption_noted,
     observe_round,
     open_campaign,
     propose_revision,
@@ -33,6 +37,7 @@ from nkloop.runs.campaign import (
 from nkloop.runs.culture import Culture
 from nkloop.runs.killing import AssayDesign, lay_out_plates
 from nkloop.runs.session import Session
+from nkloop.runs.story import campaign_story
 
 Verdict = Literal["accepted", "flagged", "rejected"]
 PLENTY = 4e6
@@ -253,6 +258,9 @@ async def test_no_improvement_is_an_outcome_without_a_revision(
     assert session.records.campaigns.proposals("c-1") == ()
     assert [r.revision_id for r in session.records.campaigns.revisions()] == [recipe.revision_id]
     report = write_campaign_report(session, "c-1")
+    story = campaign_story(session.records, "c-1")
+    assert (story.progress, status_of(story)) == ("finished", "no revision proposed")
+    assert any(text.startswith("The campaign proposes no change of the recipe") for text in findings(story))
     outcome = campaign_outcome(session.records, "c-1", report)
     assert outcome["summary"]["revision"] == {"id": None, "parent": recipe.revision_id, "status": NO_IMPROVEMENT}
     reference = next(o.score for o in opened[0].observations if o.arm == "reference")
@@ -269,3 +277,58 @@ async def test_nothing_to_learn_from_is_refused(session: Session, opened: Opened
         await propose_revision(session, "c-1")
     outcome = campaign_outcome(session.records, "c-1", Path("none.html"))
     assert (outcome["summary"]["reference_score"], outcome["summary"]["best_score"]) == (None, None)
+
+
+async def test_a_proposal_of_a_simulated_bench_says_so(
+    session: Session, opened: Opened, observed: Callable[..., Any]
+) -> None:
+    culture = opened[2]
+    await observed(plate(culture, reference=0.2, arm_1_1=0.9), plate(culture, arm_1_2=0.85))
+    _, _, proposed = await propose_revision(session, "c-1")
+    assert SIMULATED in proposed.revision.reason
+    assert SIMULATED in session.records.campaigns.revision(proposed.revision_id).sources["c-1"].note
+
+
+async def test_what_a_simulation_taught_does_not_run_on_a_real_bench(session: Session, recipe: Recipe) -> None:
+    learnt = apply_factors(recipe, {recipe.loop.vary[0].key: 1.5}, reason="better", source="c-0", note=SIMULATED)
+    at = await session.bench.clock.now()
+    session.records.campaigns.add_revision(learnt, at=at)
+    approved = session.records.campaigns.decide_revision(
+        learnt.revision_id, "approved", by="Ada", at=at, reason="convincing"
+    )
+    session.bench_file = session.bench_file.model_copy(update={"simulated": False, "name": "lab"})
+    with pytest.raises(ApprovalError, match=r"learnt on a simulated bench.*bench 'lab' is real.*published recipe"):
+        await open_campaign(session, "c-2", approved, n_arms=3, seed=1)
+    assert session.records.campaigns.campaigns() == ()
+    campaign = await open_campaign(session, "c-3", recipe, n_arms=3, seed=1)
+    assert campaign.note == ""
+    session.bench_file = session.bench_file.model_copy(update={"simulated": True})
+    assert (await open_campaign(session, "c-4", approved, n_arms=3, seed=1)).note == SIMULATED
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt, FeedbackError, asyncio.CancelledError])
+async def test_a_campaign_that_is_cut_short_says_so(session: Session, opened: Opened, cut: type[BaseException]) -> None:
+    with pytest.raises(cut), interruption_noted(session, "c-1"):
+        raise cut("cut short")
+    story = campaign_story(session.records, "c-1")
+    assert story.progress == "interrupted"
+    assert status_of(story) == "interrupted; no revision proposed"
+    assert any("has not come to a proposal; round 1 gave no observations" in text for text in findings(story))
+    assert "proposes no change" not in write_campaign_report(session, "c-1").read_text(encoding="utf-8")
+
+
+async def test_a_campaign_whose_process_was_killed_is_not_finished(session: Session, opened: Opened) -> None:
+    assert status_of(campaign_story(session.records, "c-1")) == "not finished; no revision proposed"
+
+
+async def test_a_proposed_revision_ends_a_campaign(
+    session: Session, opened: Opened, observed: Callable[..., Any]
+) -> None:
+    culture = opened[2]
+    await observed(plate(culture, reference=0.2, arm_1_1=0.9), plate(culture, arm_1_2=0.85))
+    assert status_of(campaign_story(session.records, "c-1")) == "not finished; no revision proposed"
+    await propose_revision(session, "c-1")
+    with pytest.raises(TimeoutError), interruption_noted(session, "c-1"):
+        raise TimeoutError  # nobody decided in time
+    story = campaign_story(session.records, "c-1")
+    assert (story.progress, status_of(story)) == ("finished", "proposed, awaiting a decision")

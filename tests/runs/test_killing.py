@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nkloop.assays.measurements import Reading
-from nkloop.assays.models import EffectorSample
+from nkloop.assays.models import AssayResult, EffectorSample
 from nkloop.errors import AssayError, PlanError
 from nkloop.runs.killing import (
     EFFECTORS_PER_UL,
@@ -18,7 +18,9 @@ from nkloop.runs.killing import (
     detection_barcode,
     lay_out_plates,
     plan_plate,
+    plate_label,
     read_request,
+    refuse_used_labels,
 )
 from nkloop.runs.session import Session
 
@@ -97,3 +99,35 @@ def test_a_reading_of_another_plate_is_not_analysed() -> None:
     )  # fmt: skip
     with pytest.raises(AssayError, match=r"reading is of plate killing-2-read, the layout belongs to killing-1-read"):
         analyse_reading(first, reading)
+
+
+@pytest.mark.parametrize("written", ["K562", "k-562"])
+def test_a_line_is_spelled_one_way(written: str) -> None:
+    with pytest.raises(AssayError, match=rf"'{written}' is not a line of the tumour panel.*did you mean 'K-562'"):
+        lay_out_plates([sample(1)], AssayDesign(target_line=written), "killing")
+
+
+async def test_a_label_is_made_from_the_time_of_the_bench(session: Session) -> None:
+    assert await plate_label(session) == "killing-20260105-080000"
+    assert await plate_label(session, "donor-test") == "donor-test"
+
+
+@pytest.mark.parametrize("known", ["result", "reading"])
+def test_a_label_is_used_once(session: Session, known: str) -> None:
+    first, second = lay_out_plates([sample(n) for n in range(3)], AssayDesign(), "killing")
+    refuse_used_labels(session.records, [first, second])
+    if known == "result":
+        result = AssayResult(
+            barcode="killing-2", method="ldh", target_line="K-562", verdict="rejected", reasons=(), z_prime=0.1,
+            quality=(), lysis=(), curves=(), layout=second, signals={},
+        )  # fmt: skip
+        session.records.results.add_result(result)
+    else:
+        reading = Reading(
+            barcode="killing-2-read", mode="absorbance", values={"A1": 1.0}, instrument="r", serial_number="1",
+            read_at=datetime(2026, 1, 5, tzinfo=UTC),
+        )  # fmt: skip
+        session.records.results.add_reading(reading)
+    refuse_used_labels(session.records, [first])
+    with pytest.raises(PlanError, match=r"a plate labelled killing-2 has been read already.*give another label"):
+        refuse_used_labels(session.records, [first, second])

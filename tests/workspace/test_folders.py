@@ -103,3 +103,25 @@ def test_a_wheel_ships_its_own_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in FOLDERS:
         (package / "_workspace" / name).mkdir(parents=True)
     assert shipped() == (package / "_workspace").resolve()
+
+
+def test_a_way_round_to_a_full_folder_is_seen_through(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    with pytest.raises(WorkspaceError, match="the folder is not empty"):
+        Workspace.create(tmp_path / "a" / ".." / "full")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_failure_removes_only_what_was_made(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "new"
+
+    def meanwhile(*_: object, **__: object) -> None:
+        (target / "thesis.txt").write_text("precious")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", meanwhile)
+    with pytest.raises(WorkspaceError, match="No space left"):
+        Workspace.create(target)
+    assert [p.name for p in target.iterdir()] == ["thesis.txt"]

@@ -108,7 +108,7 @@ def _refusal(series: Series) -> tuple[str, str] | None:
         return None
     highest = float(series.means.max())
     if highest <= NO_EFFECT:
-        return f"> {series.ratios[-1]:.3g}", f"no killing at any E:T, at most {highest:.0f} % lysis"
+        return f"> {_ratio(series.ratios[-1])}", f"no killing at any E:T, at most {highest:.0f} % lysis"
     return "not determined", "lysis does not rise with E:T"
 
 
@@ -200,10 +200,10 @@ def _half_lysis(series: Series, fit: _Fit) -> dict[str, object]:
     reached = curve_at(fit.parameters, series.log_ratios)
     if reached[-1] < HALF:
         reason = f"the curve reaches {reached[-1]:.0f} % lysis at the highest true E:T, ET50 lies above it"
-        return {"et50_text": f"> {highest:.3g}", "reason": reason}
+        return {"et50_text": f"> {_ratio(highest)}", "reason": reason}
     if reached[0] > HALF:
         reason = f"the curve is at {reached[0]:.0f} % lysis at the lowest true E:T already, ET50 lies below it"
-        return {"et50_text": f"< {lowest:.3g}", "reason": reason}
+        return {"et50_text": f"< {_ratio(lowest)}", "reason": reason}
     best = float(middle - np.log10((top - HALF) / HALF) / slope) if top > HALF else float(series.log_ratios[-1])
     ends = [_profile_end(series, fit, best, direction) for direction in (-1, 1)]
     if ends[0] is None or ends[1] is None:
@@ -212,15 +212,20 @@ def _half_lysis(series: Series, fit: _Fit) -> dict[str, object]:
         return {"et50_text": "not determined", "reason": reason}
     low, high = 10 ** ends[0], 10 ** ends[1]
     inside_low, inside_high = low >= lowest * (1 - 1e-9), high <= highest * (1 + 1e-9)
-    shown = f"{low:.3g}" if inside_low else f"< {lowest:.3g}"
-    shown += " to " + (f"{high:.3g}" if inside_high else f"> {highest:.3g}")
+    shown = _ratio(low) if inside_low else f"< {_ratio(lowest)}"
+    shown += " to " + (_ratio(high) if inside_high else f"> {_ratio(highest)}")
     return {
         "determined": True,
         "et50": 10**best,
         "et50_low": low if inside_low else None,
         "et50_high": high if inside_high else None,
-        "et50_text": f"{10**best:.3g} ({shown})",
+        "et50_text": f"{_ratio(10**best)} ({shown})",
     }
+
+
+def _ratio(value: float) -> str:
+    """An E:T with three significant digits, trailing zeros kept: `1.50`, `10.0`, `0.313`."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def _profile_end(series: Series, fit: _Fit, best: float, direction: int) -> float | None:

@@ -75,7 +75,7 @@ def control_measures(
     high = [signals[w.well] for w in layout.with_role("maximum")]
     low = [signals[w.well] for w in layout.with_role("spontaneous")]
     return [
-        _window(controls),
+        _window(controls, "OD" if method.read.mode == "absorbance" else "signal units"),
         _judged(method.limit("z_prime"), z_prime(high, low), "Z' of maximum against spontaneous is {value:.2f}"),
         _judged(
             method.limit("ssmd"),
@@ -204,10 +204,10 @@ def verdict_of(quality: Sequence[QualityMeasure]) -> tuple[str, tuple[str, ...]]
     return verdict, rejecting + flagging
 
 
-def _window(controls: ControlSignals) -> QualityMeasure:
+def _window(controls: ControlSignals, unit: str) -> QualityMeasure:
     is_open = controls.window > 0
     reason = (
-        f"lysed and untreated targets are {controls.window:.3g} signal units apart"
+        f"lysed and untreated targets are {controls.window:.3g} {unit} apart"
         if is_open
         else f"lysed targets do not read above untreated ones ({controls.window:.3g}): no lysis can be computed; "
         "controls swapped, wrong filter, or no targets"

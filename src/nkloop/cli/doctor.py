@@ -8,11 +8,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
 from nkloop.errors import NkloopError
+
+if TYPE_CHECKING:
+    from nkloop.drivers.bench_file import BenchFile, DeviceSpec
+
+
+ANSWER_SECONDS = 2.0
+_SWITCH_ON = "switch it on and connect it to this network, or correct url in the bench file"
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,9 @@ def _workspace_lines(start: Path, bench: str) -> list[Line]:
     looks: list[tuple[str, Callable[[], str]]] = [
         ("vendor environment", lambda: asyncio.run(_vendor())),
         ("database", lambda: _database(root)),
-        (f"bench '{bench}'", lambda: asyncio.run(_bench(root, bench))),
     ]
-    return [Line("workspace", "present", str(root)), *(_look(subject, look) for subject, look in looks)]
+    lines = [Line("workspace", "present", str(root)), *(_look(subject, look) for subject, look in looks)]
+    return lines + _bench_lines(root, bench)
 
 
 def _look(subject: str, look: Callable[[], str]) -> Line:
@@ -103,21 +111,90 @@ def _database(root: Path) -> str:
         records.close()
 
 
-async def _bench(root: Path, name: str) -> str:
-    """Read the bench file; a bench that is not simulated must also answer."""
-    from nkloop.drivers.bench import load_bench_file, open_bench
+def _bench_lines(root: Path, bench: str) -> list[Line]:
+    """The bench, then one line for each of its devices when they could be built."""
+    try:
+        return asyncio.run(_bench(root, bench))
+    except NkloopError as error:
+        return [_missing(f"bench '{bench}'", error)]
+
+
+def _missing(subject: str, error: NkloopError) -> Line:
+    problem = error.problems[0]
+    place = f"{problem.where}: " if problem.where else ""
+    return Line(subject, "missing", f"{place}{problem.message}", problem.remedy)
+
+
+async def _bench(root: Path, name: str) -> list[Line]:
+    """Read the bench file, build its drivers, and ask what can be asked without moving anything."""
+    from nkloop.drivers.bench import DEVICES, load_bench_file, open_bench
     from nkloop.runs.session import bench_path
     from nkloop.workspace import Workspace
 
     workspace = Workspace.find(root)
     file = load_bench_file(bench_path(workspace, name))
     if file.simulated and "NKLOOP_VIRTUAL_URL" not in os.environ:
-        return f"{file.title}; started by nkloop demo, nkloop serve or nkloop virtual-robot"
-    opened = open_bench(file, workspace)
+        found = f"{file.title}; started by nkloop demo, nkloop serve or nkloop virtual-robot"
+        return [Line(f"bench '{name}'", "present", found)]
     try:
-        return f"{file.title}; clock says {await opened.clock.now():%Y-%m-%d %H:%M} UTC"
+        opened = open_bench(file, workspace)
+    except NkloopError as error:  # a driver that cannot be built hides no silent robot
+        return [_missing(f"bench '{name}'", error), *_robots(file)]
+    try:
+        devices = [await _device(key, getattr(file, key), getattr(opened, key)) for key in DEVICES]
     finally:
         await opened.close()
+    return [Line(f"bench '{name}'", "present", file.title), *devices]
+
+
+async def _device(key: str, spec: DeviceSpec, device: Any) -> Line:
+    """What can be said of a device: Opentrons robots and clocks answer; asking others might start something."""
+    subject = f"  {key.replace('_', ' ')}"
+    if (url := _robot_url(spec)) is not None:
+        return _robot(subject, url)
+    if key == "clock":
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return Line(subject, "present", f"says {await device.now():%Y-%m-%d %H:%M} UTC")
+        except NkloopError as error:
+            return Line(subject, "missing", error.problems[0].message, error.problems[0].remedy or _SWITCH_ON)
+        except TimeoutError:
+            return Line(subject, "missing", f"{spec.driver} did not answer within {ANSWER_SECONDS:g} s", _SWITCH_ON)
+    return Line(subject, "present", f"{spec.driver} can be built; the device itself was not asked")
+
+
+def _robots(file: BenchFile) -> list[Line]:
+    url = _robot_url(file.liquid_handler)
+    return [] if url is None else [_robot("  liquid handler", url)]
+
+
+def _robot_url(spec: DeviceSpec) -> str | None:
+    """Address of an Opentrons robot; None for another device, or while its settings are wrong."""
+    from nkloop.drivers.bench import fill_variables, import_class
+    from nkloop.drivers.opentrons import OpentronsRobot
+
+    try:
+        if issubclass(import_class(spec.driver, ""), OpentronsRobot):
+            return str(fill_variables(spec.settings, "")["url"])
+    except (NkloopError, KeyError):
+        pass  # told in the line of the bench
+    return None
+
+
+def _robot(subject: str, url: str) -> Line:
+    """Ask an Opentrons robot for its health, which moves nothing."""
+    import httpx
+
+    try:
+        with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
+            answer = client.get(f"{url.rstrip('/')}/health", headers={"Opentrons-Version": "*"})
+            answer.raise_for_status()
+            told = answer.json()
+            return Line(subject, "present", f"{told['name']} at {url}, software {told['api_version']}")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Line(subject, "missing", f"no answer from {url}: {error or type(error).__name__}", _SWITCH_ON)
+    except (ValueError, KeyError, TypeError):
+        return Line(subject, "missing", f"what answers at {url} is no Opentrons robot", "correct url in the bench file")
 
 
 def _prefect_server() -> Line:

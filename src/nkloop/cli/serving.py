@@ -10,13 +10,16 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import typer
 
+from nkloop.coordination.only_one import only_one
+from nkloop.coordination.report_pages import REPORTS_URL, reports_served
 from nkloop.coordination.runner import FLOWS
-from nkloop.coordination.server import PrefectServer
+from nkloop.coordination.server import PrefectServer, require_free
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import DeviceError
 from nkloop.runs.session import bench_path
@@ -43,12 +46,15 @@ class Service:
         """Run until Ctrl+C or until one of the processes ends by itself.
 
         Raises:
-            DeviceError: a process ended by itself.
+            WorkspaceError: the workspace is already being served.
+            DeviceError: the port is taken, or a process ended by itself.
         """
         file = load_bench_file(bench_path(self.workspace, self.bench))
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, signal.default_int_handler)
         with ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+            stack.enter_context(only_one(self.workspace.state, log=self._log))
+            require_free(self.port)
             typer.echo("Starting Prefect (about 15 s the first time) ...")
             server = PrefectServer.launch(self.workspace.state / "prefect", port=self.port)
             stack.callback(server.stop)
@@ -57,17 +63,27 @@ class Service:
                 virtual = VirtualBench.start(self.workspace.root, speed=self.speed, seed=self.seed, log=log)
                 stack.callback(virtual.stop)
                 os.environ["NKLOOP_VIRTUAL_URL"] = virtual.url
+            reports = reports_served(self.workspace.state / "reports", port=self.port + 1)
+            os.environ[REPORTS_URL] = stack.enter_context(reports)
             server.wait()
             runner = self._runner(server)
             stack.callback(_stop_group, runner)
-            _await_deployments(server, runner)
+            processes = {"Prefect server": (server.process, server.log), "flow runner": (runner, self._log)}
+            _await_deployments(server, processes)
             self._announce(server, simulated=file.simulated)
-            _watch({"Prefect server": server.process, "flow runner": runner})
+            while True:
+                _require_running(processes)
+                time.sleep(0.5)
         typer.echo("Stopped. Records stay in " + str(self.workspace.state))
+
+    @property
+    def _log(self) -> Path:
+        """What the flows write."""
+        return self.workspace.state / "flows.log"
 
     def _runner(self, server: PrefectServer) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "nkloop.coordination.runner", str(self.workspace.root), self.bench]
-        with (self.workspace.state / "flows.log").open("ab") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 command,
                 env={**os.environ, **server.environment},
@@ -83,29 +99,39 @@ class Service:
         typer.echo(f"Prefect:  {server.url}/deployments")
         typer.echo(f"Bench:    {self.bench} ({kind})")
         typer.echo(f"Records:  {self.workspace.state}")
-        typer.echo(f"Logs:     {self.workspace.state}/flows.log")
+        typer.echo(f"Reports:  {os.environ[REPORTS_URL]}")
+        typer.echo(f"Logs:     {self._log}")
         typer.echo("Launch a flow from its deployment's Run button. Ctrl+C stops everything.")
 
 
-def _await_deployments(server: PrefectServer, runner: subprocess.Popen[bytes]) -> None:
-    """Return when every flow can be launched, so that the address is told when it is worth opening."""
+Processes = dict[str, tuple[subprocess.Popen[bytes], Path]]
+"""Process and log by name."""
+
+
+def _await_deployments(server: PrefectServer, processes: Processes) -> None:
+    """Return when every flow can be launched, so that the address is told when it is worth opening.
+
+    Raises:
+        DeviceError: a process ended by itself.
+    """
     with httpx.Client(base_url=f"{server.url}/api", timeout=10, verify=False, trust_env=False) as client:
-        while runner.poll() is None:
+        while True:
+            _require_running(processes)
             with contextlib.suppress(httpx.HTTPError):
                 if client.post("/deployments/count", json={}).json() >= len(FLOWS):
                     return
             time.sleep(0.5)
 
 
-def _watch(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    while True:
-        for name, process in processes.items():
-            code = process.poll()
-            if code is not None:
-                raise DeviceError(
-                    f"the {name} ended by itself with code {code}", remedy="read its log and start nkloop serve again"
-                )
-        time.sleep(0.5)
+def _require_running(processes: Processes) -> None:
+    for name, (process, log) in processes.items():
+        code = process.poll()
+        if code is not None:
+            raise DeviceError(
+                f"the {name} ended by itself with code {code}",
+                where=str(log),
+                remedy="read the end of this log and start nkloop serve again",
+            )
 
 
 def _stop_group(process: subprocess.Popen[bytes]) -> None:

@@ -10,8 +10,10 @@ from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
+from nkloop.coordination.artifacts import show_markdown
 from nkloop.feedback.models import Proposal
 from nkloop.recipes import save_recipe
+from nkloop.reports.markdown import markdown_text
 from nkloop.runs.session import Session
 
 WAIT_SECONDS = 14 * 24 * 3600
@@ -29,15 +31,37 @@ class RevisionDecision(RunInput):
 
 
 async def ask_decision(session: Session, proposal: Proposal, markdown: str) -> str:
-    """Pause the flow run until a person decides; record the decision; returns the revision's status."""
+    """Pause the flow run until a person decides; record the decision; returns the revision's status.
+
+    A revision that is decided already, before or during the pause, is told and stays as it is.
+    """
+    decided = await _told_when_decided(session, proposal.revision_id)
+    if decided is not None:
+        return decided
     key = f"approve-{proposal.after_round}"
     described = RevisionDecision.with_initial_data(description=markdown)
     waiting = cast(Awaitable[RevisionDecision], pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=key))
     answer = await waiting
     decision: Literal["approved", "rejected"] = "approved" if answer.decision == "approve" else "rejected"
+    decided = await _told_when_decided(session, proposal.revision_id)
+    if decided is not None:
+        return decided
     recipe = session.records.campaigns.decide_revision(
         proposal.revision_id, decision, by=answer.decided_by, at=datetime.now(UTC), reason=answer.reason
     )
     if decision == "approved":
         save_recipe(recipe, session.workspace.recipes / f"{recipe.id}-r{recipe.revision.number}.yaml")
     return decision
+
+
+async def _told_when_decided(session: Session, revision_id: str) -> str | None:
+    """Say who decided about a revision and when; None when nobody has."""
+    entries = session.records.campaigns.approvals([revision_id])
+    last = next((entry for entry in reversed(entries) if entry.decision in {"approved", "rejected"}), None)
+    if last is None:
+        return None
+    text = f"already {last.decision} by {last.by} on {last.at:%Y-%m-%d}"
+    session.tell(f"{revision_id} is {text}")
+    told = f"**{markdown_text(revision_id)}** is {markdown_text(text)}: {markdown_text(last.reason)}"
+    await show_markdown("decision", told, f"Revision {revision_id}: {text}")
+    return last.decision

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from nkloop.coordination.plain_errors import no_tracebacks
+from nkloop.coordination.report_pages import report_link
+
+no_tracebacks()  # every flow shows something, so that every process that runs one comes by here
 
 
 def key(*parts: str) -> str:
@@ -24,6 +30,15 @@ async def show_markdown(name: str, markdown: str, description: str) -> None:
     from prefect.artifacts import acreate_markdown_artifact
 
     await acreate_markdown_artifact(markdown=markdown, key=key(name), description=description)
+
+
+async def show_report(name: str, path: Path, description: str) -> None:
+    """Show where a report is: a link where `nkloop serve` hosts the reports, otherwise its path as text."""
+    link = report_link(path)
+    if link:
+        await show_link(name, link, path.name, description)
+    else:
+        await show_markdown(name, f"`{path}`", description)
 
 
 async def show_link(name: str, link: str, text: str, description: str) -> None:

@@ -28,5 +28,9 @@ def load_flow(path: Path) -> ModuleType:
         raise WorkspaceError(f"{path.name} is not a Python file", where=str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]  # half a module must not be taken for the whole one later
+        raise
     return module

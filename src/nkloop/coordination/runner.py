@@ -16,7 +16,7 @@ FLOWS = ("prepare_medium", "dose_cytokines", "run_cytotoxicity_assay", "improve_
 
 
 async def deployments(workspace: Workspace, bench: str) -> list[Any]:
-    """One deployment per flow, named after the bench; robots take one flow run at a time, the rest waits in line."""
+    """One deployment per flow, named after it and tagged with the bench; robots take one run at a time, others wait."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.flows import Flow
 
@@ -26,9 +26,9 @@ async def deployments(workspace: Workspace, bench: str) -> list[Any]:
         limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         made.append(
             await flow.to_deployment(
-                name=bench,
+                name=flow.name,
                 description=(flow.description or "").strip(),
-                tags=["nkloop"],
+                tags=["nkloop", bench],
                 enforce_parameter_schema=True,
                 concurrency_limit=limit,
             )

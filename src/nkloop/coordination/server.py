@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from nkloop.coordination.settings import environment
-from nkloop.errors import DeviceUnreachableError
+from nkloop.errors import DeviceError, DeviceUnreachableError
 
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
@@ -35,7 +36,13 @@ class PrefectServer:
 
     @classmethod
     def launch(cls, home: Path, *, port: int = 0, temporary: bool = False) -> PrefectServer:
-        """Start the server and return at once; `wait` tells when it answers. `port` 0 takes a free one."""
+        """Start the server and return at once; `wait` tells when it answers. `port` 0 takes a free one.
+
+        Raises:
+            DeviceError: the port is taken.
+        """
+        if port:
+            require_free(port)
         home.mkdir(parents=True, exist_ok=True)
         port = port or _free_port()
         settings = environment(home, f"http://127.0.0.1:{port}/api", temporary=temporary)
@@ -68,13 +75,17 @@ class PrefectServer:
         with httpx.Client(timeout=2, verify=False, trust_env=False) as client:
             while time.monotonic() < deadline and self.process.poll() is None:
                 with contextlib.suppress(httpx.HTTPError):
-                    if client.get(f"{self.url}/api/health").status_code == httpx.codes.OK:
+                    answer = client.get(f"{self.url}/api/health")
+                    # Another program on the port may have answered while ours went down because of it.
+                    if answer.status_code == httpx.codes.OK and self.process.poll() is None:
                         return
                 time.sleep(0.1)
+        code = self.process.poll()
+        reason = f"did not answer at {self.url} within {seconds:g} s"
         raise DeviceUnreachableError(
-            f"the Prefect server did not answer at {self.url} within {seconds:g} s",
+            f"the Prefect server {reason if code is None else f'ended by itself with code {code}'}",
             where=str(self.log),
-            remedy="read the end of its log; another program may hold the port",
+            remedy="read the end of its log; another program may hold the port: choose one with --port N",
         )
 
     def stop(self) -> None:
@@ -87,6 +98,25 @@ class PrefectServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def require_free(port: int) -> None:
+    """Refuse a port of 127.0.0.1 that cannot be listened on.
+
+    Raises:
+        DeviceError: another program listens there, or it takes more rights.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does; else closed ones count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = (
+                "is taken by another program" if error.errno == errno.EADDRINUSE else f"is refused: {error.strerror}"
+            )
+            raise DeviceError(
+                f"port {port} of 127.0.0.1 {reason}", remedy=f"choose another with --port N, for example {port + 10}"
+            ) from error
 
 
 def _free_port() -> int:

@@ -13,11 +13,14 @@ from prefect.utilities.annotations import quote
 
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.locks import device_lock
+from nkloop.coordination.progress import Meter, progress_shown
+from nkloop.coordination.report_pages import report_link
 from nkloop.errors import DeviceError
 from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports import run_html, run_sheet_markdown
 from nkloop.runs import finish_run, play_run, prepare_run
+from nkloop.runs.execution import RunProgress
 from nkloop.runs.session import Session
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import Verdict, Worklist
@@ -39,13 +42,12 @@ async def _prepare(session: Session, worklist: Worklist, verdict: Verdict) -> st
 
 
 @task(name="play run", **_PLAIN)
-async def _play(session: Session, run_id: str) -> None:
-    await play_run(
-        run_id,
-        session.bench,
-        session.records,
-        on_progress=lambda seen: session.tell(session.progress.phase, current=seen.current, total=seen.total),
-    )
+async def _play(session: Session, run_id: str, meter: Meter) -> None:
+    def tell(seen: RunProgress) -> None:
+        session.tell(session.progress.phase, current=seen.current, total=seen.total)
+        meter.tell(seen.current, seen.total)
+
+    await play_run(run_id, session.bench, session.records, on_progress=tell)
 
 
 @task(name="finish run", **_PLAIN)
@@ -102,7 +104,8 @@ async def carry_out(
     require(checked, worklist)
     async with device_lock(session.bench_file.locks):
         run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
-        await _play(_whole(session), run_id)
+        async with progress_shown(worklist.name) as meter:
+            await _play(_whole(session), run_id, _whole(meter))
         record = await _finish(_whole(session), run_id)
     session.progress.runs_done += 1
     session.progress.transfers_done += record.n_transfers
@@ -136,6 +139,7 @@ async def _show_run(session: Session, record: RunRecord) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     story = run_story(session.records, record.id, simulated=session.bench_file.simulated)
     path.write_text(run_html(story, catalogue=session.catalogue), encoding="utf-8")
+    link = report_link(path)
     counts: dict[str, int] = {}
     for step in record.steps:
         counts[step.event] = counts.get(step.event, 0) + 1
@@ -145,6 +149,7 @@ async def _show_run(session: Session, record: RunRecord) -> None:
         {"what": "robot run", "value": record.device_run_id or ""},
         *({"what": f"steps {event}", "value": count} for event, count in sorted(counts.items())),
         {"what": "transfers", "value": record.n_transfers},
-        {"what": "report", "value": path.resolve().as_uri()},
+        {"what": "report", "value": link or str(path.resolve())},
     ]
-    await show_table("run", rows, f"{record.name}: {record.state}")
+    pointer = f" ([report]({link}))" if link else ""
+    await show_table("run", rows, f"{record.name}: {record.state}{pointer}")

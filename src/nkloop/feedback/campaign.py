@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -19,6 +20,8 @@ from nkloop.feedback.proposal import make_proposal
 from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import Recipe
 
+Progress = Literal["running", "interrupted", "finished"]
+"""`interrupted`: cut short while running; `finished`: all its rounds have served a proposal, or the finding of none."""
 _PROPOSING = 1_000_000
 """Keeps the random numbers of a proposal apart from those of any round."""
 
@@ -32,6 +35,9 @@ class CampaignState(FrozenModel):
     seed: int = Field(ge=0)
     rounds: tuple[Round, ...] = ()
     observations: tuple[Observation, ...] = ()
+    note: str = ""
+    """What a reader of its proposals must know, for example that its bench is simulated."""
+    progress: Progress = "running"
 
 
 class Campaign:
@@ -41,14 +47,16 @@ class Campaign:
     a new campaign. Random choices depend on the seed and the round only, so a reloaded campaign goes on identically.
     """
 
-    def __init__(self, recipe: Recipe, *, n_arms: int = 6, seed: int = 0, name: str = "campaign") -> None:
-        """Start a campaign; `n_arms` counts the reference.
+    def __init__(
+        self, recipe: Recipe, *, n_arms: int = 6, seed: int = 0, name: str = "campaign", note: str = ""
+    ) -> None:
+        """Start a campaign; `n_arms` counts the reference, `note` goes into every proposal.
 
         Raises:
             FeedbackError: fewer than two arms, a negative seed, no name, or limits that do not fit the recipe.
         """
         try:
-            self._state = CampaignState(name=name, recipe=recipe, n_arms=n_arms, seed=seed)
+            self._state = CampaignState(name=name, recipe=recipe, n_arms=n_arms, seed=seed, note=note)
         except ValidationError as error:
             first = error.errors()[0]
             raise FeedbackError(
@@ -81,6 +89,20 @@ class Campaign:
     def name(self) -> str:
         """Name of the campaign."""
         return self._state.name
+
+    @property
+    def note(self) -> str:
+        """What a reader of its proposals must know."""
+        return self._state.note
+
+    @property
+    def progress(self) -> Progress:
+        """Whether it is running, was cut short, or came to its end."""
+        return self._state.progress
+
+    def mark(self, progress: Progress) -> None:
+        """Note that it was cut short or came to its end."""
+        self._state = self._state.model_copy(update={"progress": progress})
 
     @property
     def recipe(self) -> Recipe:
@@ -188,7 +210,7 @@ class Campaign:
                 where=where,
                 remedy="keep the approved revision, or run another round",
             )
-        return make_proposal(self.name, self.recipe, beliefs, point, self.observations)
+        return make_proposal(self.name, self.recipe, beliefs, point, self.observations, note=self.note)
 
     def _beliefs(self) -> Beliefs:
         return Beliefs.of(self._envelope, self.observations, self.recipe.loop.objective.min_viability_percent)

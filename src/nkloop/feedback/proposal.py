@@ -20,9 +20,17 @@ Array = NDArray[np.float64]
 
 
 def make_proposal(
-    campaign: str, recipe: Recipe, beliefs: Beliefs, point: Array, observations: Sequence[Observation]
+    campaign: str,
+    recipe: Recipe,
+    beliefs: Beliefs,
+    point: Array,
+    observations: Sequence[Observation],
+    *,
+    note: str = "",
 ) -> tuple[Proposal, Recipe]:
     """Turn the chosen point into a proposed revision and the text a person decides on.
+
+    `note` is what a reader must know of the campaign; it goes into the revision's reason and the source of its values.
 
     Raises:
         FeedbackError: the point is outside the limits.
@@ -37,7 +45,11 @@ def make_proposal(
     after_round = max(o.round for o in observations)
     changed = {key: value for key, value in factors.items() if value != 1.0}
     proposed = apply_factors(
-        recipe, changed, reason=f"Proposed by campaign {campaign} after round {after_round}.", source=campaign
+        recipe,
+        changed,
+        reason=f"Proposed by campaign {campaign} after round {after_round}.",
+        source=campaign,
+        note=note,
     )
     changes = _changes(recipe, proposed, beliefs, point, factors)
     proposal = Proposal(
@@ -94,13 +106,18 @@ def _contribution(beliefs: Beliefs, point: Array, index: int) -> str:
     return f"expected to add {gain:+.2f} ± {sd:.2f} to the score; {arms} this component"
 
 
-def _told(changes: Sequence[ComponentChange]) -> list[str]:
-    """`raise IL-15 in a and b from 20 ng/mL to 30 ng/mL`, stages with the same amounts in one phrase."""
+def _titles(recipe: Recipe, stages: Sequence[str]) -> str:
+    """Titles of stages: `Expansion I and Expansion II`."""
+    return " and ".join(recipe.stage(stage).title for stage in stages)
+
+
+def _told(changes: Sequence[ComponentChange], recipe: Recipe) -> list[str]:
+    """`raise IL-15 in Expansion I and Expansion II from …`, stages with the same amounts in one phrase."""
     stages: dict[tuple[str, str, str, bool], list[str]] = {}
     for change in changes:
         stages.setdefault((change.component, change.before, change.after, change.factor > 1), []).append(change.stage)
     return [
-        f"{'raise' if up else 'lower'} {component} in {' and '.join(where)} from {before} to {after}"
+        f"{'raise' if up else 'lower'} {component} in {_titles(recipe, where)} from {before} to {after}"
         for (component, before, after, up), where in stages.items()
     ]
 
@@ -125,12 +142,12 @@ def _rationale(
 ) -> str:
     n_donors = len({o.donor for o in observations})
     n_rounds = len({o.round for o in observations})
-    listed = "; ".join(_told(changes))
+    listed = "; ".join(_told(changes, recipe))
     tested = tuple(float(v) for v in point) in beliefs.tested
     interval = "" if best.delta_low is None else f" (95 % interval {best.delta_low:+.2f} to {best.delta_high:+.2f})"
     untried = [
-        bound.key
-        for index, bound in enumerate(beliefs.envelope.bounds)
+        f"{varied.component} in {_titles(recipe, varied.stages)}"
+        for index, varied in enumerate(recipe.loop.vary)
         if not any(p[index] != 0 for p in beliefs.tested)
     ]
     sentences = [

@@ -13,6 +13,8 @@ from nkloop.yamlfile.problems import did_you_mean
 
 _DIGITS = 3
 """Significant digits of a new amount: finer than any pipette doses, short enough to read and type."""
+SIMULATED = "SIMULATED bench: not evidence about real cells"
+"""Note of every source and revision that was learnt on a simulated bench; `simulated_values` looks for it."""
 
 
 class IngredientChange(FrozenModel):
@@ -26,12 +28,13 @@ class IngredientChange(FrozenModel):
     """After divided by before; None when one is missing or they are of different kinds."""
 
 
-def apply_factors(recipe: Recipe, factors: Mapping[str, float], *, reason: str, source: str) -> Recipe:
+def apply_factors(recipe: Recipe, factors: Mapping[str, float], *, reason: str, source: str, note: str = "") -> Recipe:
     """The proposed revision in which varied components are multiplied by their factors.
 
     `factors` maps `VariedComponent.key` to a factor of the present amount; keys left out stay as they are. New
     amounts have three significant digits, cite `source` (the campaign, added to the recipe's sources) and are
-    verified by nobody. Nothing to change returns the recipe itself, since equal content is the same revision.
+    verified by nobody. `note` says what a reader must know of the campaign, for example `SIMULATED`; it stands with the
+    source and the reason. Nothing to change returns the recipe itself, since equal content is the same revision.
 
     Raises:
         RecipeError: a key is not varied by the recipe's loop limits, a factor is outside its bounds, or a new
@@ -45,14 +48,21 @@ def apply_factors(recipe: Recipe, factors: Mapping[str, float], *, reason: str, 
     stages = tuple(_changed_stage(stage, by_place, source) for stage in recipe.stages)
     if stages == recipe.stages:
         return recipe
+    chosen = "chosen by the loop from own results"
     entry = Source(
-        title=f"Campaign {source}", reference="nkloop campaign record", note="chosen by the loop from own results"
+        title=f"Campaign {source}", reference="nkloop campaign record", note=f"{chosen}; {note}" if note else chosen
     )
-    revision = Revision(number=recipe.revision.number + 1, parent=recipe.revision_id, status="proposed", reason=reason)
+    known = recipe.sources.get(source, entry)
+    revision = Revision(
+        number=recipe.revision.number + 1,
+        parent=recipe.revision_id,
+        status="proposed",
+        reason=f"{reason} {note}." if note else reason,
+    )
     changed = recipe.model_copy(
         update={
             "stages": stages,
-            "sources": {**recipe.sources, source: recipe.sources.get(source, entry)},
+            "sources": {**recipe.sources, source: known if note in known.note else entry},
             "revision": revision,
         }
     )
@@ -60,6 +70,16 @@ def apply_factors(recipe: Recipe, factors: Mapping[str, float], *, reason: str, 
     if found:
         raise RecipeError.from_problems(found)
     return changed
+
+
+def simulated_values(recipe: Recipe) -> tuple[str, ...]:
+    """Values that were learnt on a simulated bench, as `IL-15 in Differentiation`."""
+    return tuple(
+        f"{ingredient.component} in {stage.title}"
+        for stage in recipe.stages
+        for ingredient in stage.medium.ingredients
+        if ingredient.source in recipe.sources and SIMULATED in recipe.sources[ingredient.source].note
+    )
 
 
 def diff(before: Recipe, after: Recipe) -> tuple[IngredientChange, ...]:

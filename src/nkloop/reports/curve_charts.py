@@ -20,6 +20,9 @@ _HEIGHT = 128
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
 _Row = dict[str, Any]
 
+_BELOW_THE_PLOT = -100.0
+"""Where the ET50's drop line ends, in % lysis; a far lower end would print as millions of dashes."""
+
 
 def kill_curve_charts(story: CampaignStory, number: int | None) -> tuple[alt.FacetChart, ...]:
     """Replicates, fitted line with band and ET50 of every sample of a round, a few arms per chart.
@@ -90,7 +93,7 @@ def _fit(curve: CurveFit, where: _Row) -> list[_Row]:
     rows.append({**where, "layer": "note", "text": f"ET50 {curve.et50_text or figure(curve.et50)}"})
     height = _height(curve)
     if height is not None:
-        rows.append({**where, "layer": "et50", "x": curve.et50, "y": height, "low": -1e6})
+        rows.append({**where, "layer": "et50", "x": curve.et50, "y": height, "low": _BELOW_THE_PLOT})
     return rows
 
 

@@ -10,6 +10,9 @@ from nkloop.reports.models import Approval, CampaignStory
 from nkloop.reports.numbers import count, factor, figure, fixed, fold, interval, listing, percent, signed
 from nkloop.reports.recipe_diff import stage_title
 
+_CUT_SHORT = {"interrupted", "failed", "stopped"}
+"""States of a robot run after which its campaign did not go on."""
+
 
 def findings(story: CampaignStory) -> tuple[str, ...]:
     """A few paragraphs: what was tested, what came out best and how sure that is, what is proposed."""
@@ -26,11 +29,34 @@ def status_of(story: CampaignStory) -> str:
     """Where the proposal stands: none, awaiting a decision, or the last decision with name and day."""
     proposal = latest_proposal(story)
     if proposal is None:
-        return "no revision proposed"
+        return "no revision proposed" if is_complete(story) else f"{_unfinished(story)}; no revision proposed"
     decisions = decisions_on(story, proposal.revision_id)
     if decisions:
         return f"{decisions[-1].decision} by {decisions[-1].by} on {decisions[-1].at:%Y-%m-%d}"
     return "proposed, awaiting a decision"
+
+
+def is_complete(story: CampaignStory) -> bool:
+    """Whether the campaign came to its end: all rounds observed, and a proposal or the finding that there is none."""
+    return story.progress == "finished" and not _unobserved(story)
+
+
+def _unfinished(story: CampaignStory) -> str:
+    cut = story.progress == "interrupted" or any(run.record.state in _CUT_SHORT for run in story.runs)
+    return "interrupted" if cut else "not finished"
+
+
+def _unobserved(story: CampaignStory) -> list[str]:
+    """Numbers of the rounds that gave no observation."""
+    seen = {observation.round for observation in story.observations}
+    return [str(r.number) for r in story.rounds if r.number not in seen]
+
+
+def _missing(story: CampaignStory) -> str:
+    rounds = _unobserved(story)
+    if not rounds:
+        return ""
+    return f"; {'round' if len(rounds) == 1 else 'rounds'} {listing(rounds)} gave no observations"
 
 
 def _tested(story: CampaignStory) -> str:
@@ -93,8 +119,10 @@ def _biology(best: ArmSummary, reference: ArmSummary) -> str:
 
 def _proposed(story: CampaignStory) -> str:
     proposal = latest_proposal(story)
+    if proposal is None and not is_complete(story):
+        return f"The campaign is {_unfinished(story)}, so it has not come to a proposal{_missing(story)}."
     if proposal is None:
-        return "The campaign proposes no change of the recipe."
+        return "The campaign proposes no change of the recipe: nothing is expected to beat the reference."
     if not proposal.changes:
         return f"The proposal after round {proposal.after_round} keeps the recipe as it is."
     changes = listing(
@@ -110,6 +138,8 @@ def _proposed(story: CampaignStory) -> str:
 
 def _caution(story: CampaignStory) -> str:
     told = []
+    if not is_complete(story) and latest_proposal(story) is not None:
+        told.append(f"The campaign is {_unfinished(story)}{_missing(story)}: the proposal rests on what came before.")
     unknown = sum(len(run.record.unknown_steps) for run in story.runs)
     if unknown:
         steps = count(unknown, "robot step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from nkloop.assays.models import AssayResult
 from nkloop.feedback.models import ArmSummary, Observation, Proposal, Round
@@ -42,6 +43,8 @@ class CampaignStory(FrozenModel):
     created_at: datetime
     note: str = ""
     """What a reader must know of how it was run."""
+    progress: Literal["running", "interrupted", "finished"] = "finished"
+    """Whether it came to its end; `running` also when its process ended without saying so."""
     recipe: Recipe
     """The recipe the campaign started from: the reference of every round."""
     proposed: Recipe | None

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from nkloop.reports import numbers
 from nkloop.reports.deck_map import pipette_title
 from nkloop.reports.quality_titles import quality_title
+from nkloop.reports.tables import origin_title
 
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A report loads nothing and runs nothing, whatever text ended up in it."""
@@ -51,6 +52,7 @@ def _environment() -> jinja2.Environment:
     for function in (*shown, numbers.volume, numbers.moment, numbers.plain, numbers.chance, quality_title):
         environment.filters[function.__name__] = function
     environment.filters["pipette"] = pipette_title
+    environment.filters["origin"] = origin_title
     environment.globals["count"] = numbers.count
     environment.globals["interval"] = numbers.interval
     return environment

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.deck_map import LabwareTitles, item_title
 from nkloop.reports.lots import lot_words
 from nkloop.reports.models import RunStory
-from nkloop.reports.numbers import duration, length, moment, plain, volume
+from nkloop.reports.numbers import count, duration, length, moment, plain, volume
 from nkloop.worklists.models import CheckResult, Step, Worklist
 
 PROCEDURES = {
@@ -29,6 +30,8 @@ EVENT_WORDS = {
     "failed": "failed",
     "unknown": "unknown",
 }
+
+_DEVICE_TIME = re.compile(r"device time \d{4}-\d{2}-\d{2}T(\d{2}:\d{2}:\d{2})")
 
 
 class CheckMark(FrozenModel):
@@ -62,7 +65,7 @@ class LoadRow(FrozenModel):
     liquid: str
     lot: str
     volume: str
-    """Volume of one well when all are alike, else the smallest to the largest."""
+    """Volume of each well."""
 
 
 class RunRow(FrozenModel):
@@ -130,13 +133,22 @@ def step_rows(story: RunStory, catalogue: LabwareTitles | None) -> tuple[StepRow
                 text=step_sentence(step, story.worklist, catalogue),
                 tip=_tip_text(step.tip, story.worklist, catalogue),
                 event=EVENT_WORDS[record.event] if record else "not reached",
-                at=f"{record.at:%H:%M:%S}" if record else "",
+                at=(device_time(record.detail) or f"{record.at:%H:%M:%S}") if record else "",
                 detail=record.detail if record else "",
                 is_unknown=step.number in story.record.unknown_steps,
                 is_failed=record is not None and record.event == "failed",
             )
         )
     return tuple(rows)
+
+
+def device_time(detail: str) -> str:
+    """Time of day the device itself gave for the end of a step; empty when its detail carries none.
+
+    The journal's own time is when the outcome was noted, which is the same for all steps of a run.
+    """
+    found = _DEVICE_TIME.search(detail)
+    return found.group(1) if found else ""
 
 
 def step_sentence(step: Step, worklist: Worklist, catalogue: LabwareTitles | None = None) -> str:
@@ -147,7 +159,8 @@ def step_sentence(step: Step, worklist: Worklist, catalogue: LabwareTitles | Non
 
     each = "8 × " if step.channels == 8 else ""
     if step.action == "transfer":
-        mixing = [f"mix {n} times {when}" for n, when in ((step.mix_before, "before"), (step.mix_after, "after")) if n]
+        mixes = ((step.mix_before, "before"), (step.mix_after, "after"))
+        mixing = [f"mix {count(n, 'time')} {when}" for n, when in mixes if n]
         told = f" ({', '.join(mixing)})" if mixing else ""
         source, goal = place(step.labware, step.well), place(step.to_labware, step.to_well)
         return f"{each}{volume(step.volume_ul)} from {source} to {goal}{told}"
@@ -172,24 +185,23 @@ def pause_sentence(step: Step) -> str:
 
 
 def load_rows(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[LoadRow, ...]:
-    """What is put on the deck, wells of the same liquid and lot together."""
-    groups: dict[tuple[str, str, str], list[tuple[str, float]]] = {}
+    """What is put on the deck, wells of the same liquid, lot and volume together."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
     for filling in worklist.fillings:
-        key = (filling.labware, filling.liquid.name, filling.liquid.lot or "")
-        groups.setdefault(key, []).append((filling.well, filling.volume_ul))
+        key = (filling.labware, filling.liquid.name, filling.liquid.lot or "", volume(filling.volume_ul))
+        groups.setdefault(key, []).append(filling.well)
     items = {item.nickname: item for item in worklist.deck}
     rows = []
-    for (nickname, liquid, lot), found in groups.items():
-        low, high = min(v for _, v in found), max(v for _, v in found)
+    for (nickname, liquid, lot, each), wells in groups.items():
         item = items.get(nickname)
         rows.append(
             LoadRow(
                 slot=item.slot if item else "",
                 labware=item_title(item, catalogue) if item else nickname,
-                wells=wells_text([well for well, _ in found]),
+                wells=wells_text(wells),
                 liquid=liquid,
                 lot=lot_words(lot),
-                volume=volume(high) if high - low < 0.005 * high else f"{volume(low)} to {volume(high)}",
+                volume=each,
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.slot, row.labware, row.liquid)))

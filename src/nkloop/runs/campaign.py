@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from nkloop.assays.measurements import CellCount
 from nkloop.assays.comparison import compare_killing
+from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult, WellLysis
-from nkloop.errors import ApprovalError, FeedbackError, RecordError
+from nkloop.errors import ApprovalError, FeedbackError, NoImprovementError, RecordError
 from nkloop.feedback import Campaign, cumulative_fold, observe
 from nkloop.feedback.models import Observation, Proposal, Round
+from nkloop.recipes.changes import SIMULATED, simulated_values
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.records.models import CampaignEntry, Context
@@ -39,7 +41,8 @@ async def open_campaign(
     """Record a new campaign around a recipe that may run.
 
     Raises:
-        ApprovalError: the recipe is a revision nobody has approved.
+        ApprovalError: the recipe is a revision nobody has approved, or holds values learnt on a simulated bench and
+            the bench is not simulated.
         RecordError: the campaign id is taken.
     """
     if recipe.revision.status not in RUNNABLE:
@@ -47,11 +50,13 @@ async def open_campaign(
             f"revision {recipe.revision_id} is {recipe.revision.status}, only an approved revision runs",
             remedy="nkloop recipe approve REVISION --by NAME --reason WHY",
         )
+    _refuse_simulated_values(session, recipe)
     if any(entry.id == campaign_id for entry in session.records.campaigns.campaigns()):
         raise RecordError(f"there is a campaign '{campaign_id}' already", remedy="choose another name")
     now = await session.bench.clock.now()
     session.records.campaigns.add_revision(recipe, at=now)
-    campaign = Campaign(recipe, n_arms=n_arms, seed=seed, name=campaign_id)
+    simulated = SIMULATED if session.bench_file.simulated else ""
+    campaign = Campaign(recipe, n_arms=n_arms, seed=seed, name=campaign_id, note=simulated)
     session.records.campaigns.add_campaign(
         CampaignEntry(
             id=campaign_id,
@@ -66,6 +71,31 @@ async def open_campaign(
     )
     session.campaign = campaign_id
     return campaign
+
+
+def _refuse_simulated_values(session: Session, recipe: Recipe) -> None:
+    values = simulated_values(recipe)
+    if values and not session.bench_file.simulated:
+        raise ApprovalError(
+            f"{', '.join(values)} of {recipe.revision_id} was learnt on a simulated bench, which is no evidence about "
+            f"real cells; bench '{session.bench_file.name}' is real",
+            remedy="start from the published recipe, or from a revision learnt on a real bench",
+        )
+
+
+@contextmanager
+def interruption_noted(session: Session, campaign_id: str) -> Iterator[None]:
+    """Note in the records when what happens inside is cut short, so that the report can say so."""
+    try:
+        yield
+    except BaseException:
+        state = session.records.campaigns.campaign(campaign_id).state
+        if state:
+            campaign = Campaign.from_json(state)
+            if campaign.progress == "running":
+                campaign.mark("interrupted")
+                session.records.campaigns.save_campaign_state(campaign_id, campaign.to_json())
+        raise
 
 
 async def begin_round(session: Session, campaign: Campaign, donors: Sequence[str]) -> Round:
@@ -184,10 +214,20 @@ async def propose_revision(session: Session, campaign_id: str) -> tuple[Proposal
     if not entry.state:
         raise FeedbackError(f"campaign {campaign_id} has nothing to learn from", remedy="run a round first")
     campaign = Campaign.from_json(entry.state)
-    proposal, proposed = campaign.propose()
+    try:
+        proposal, proposed = campaign.propose()
+    except NoImprovementError:
+        _finish(session, campaign_id, campaign)
+        raise
     session.records.campaigns.add_revision(proposed, at=await session.bench.clock.now())
     session.records.campaigns.add_proposal(proposal)
+    _finish(session, campaign_id, campaign)
     return proposal, campaign.recipe, proposed
+
+
+def _finish(session: Session, campaign_id: str, campaign: Campaign) -> None:
+    campaign.mark("finished")
+    session.records.campaigns.save_campaign_state(campaign_id, campaign.to_json())
 
 
 def write_campaign_report(session: Session, campaign_id: str) -> Path:

@@ -127,6 +127,9 @@ class WorkspaceCheck:
             checks, problems = await check(path)
         except NkloopError as error:
             checks, problems = ("read",), error.problems
+        except (OSError, UnicodeError) as error:  # one file that cannot be read must not hide what is wrong in others
+            remedy = "make it readable and save it as UTF-8"
+            checks, problems = ("read",), (Problem(f"cannot be read: {error}", str(path), remedy),)
         return CheckedItem(kind, path, checks, problems, time.perf_counter() - started)
 
     async def _recipe(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
@@ -154,7 +157,7 @@ class WorkspaceCheck:
         return ("geometry", "Opentrons schema", "catalogue"), placed
 
     async def _protocol(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        out_of_sync = tuple(p for p in check_protocols_in_sync(path.parent) if path.name in p.where)
+        out_of_sync = _out_of_sync(path)
         example = path.with_suffix(".example.csv")
         if not example.is_file():
             return ("interpreter block",), (
@@ -167,7 +170,9 @@ class WorkspaceCheck:
         try:
             worklist = _read_worklist(path)
         except NkloopError as error:
-            return ("read",), tuple(Problem(p.message, f"{path}: {p.where}", p.remedy) for p in error.problems)
+            return ("read",), tuple(
+                Problem(p.message, f"{path}: {p.where}".rstrip(": "), p.remedy) for p in error.problems
+            )
         return await self._verified(worklist, path)
 
     async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
@@ -178,6 +183,19 @@ class WorkspaceCheck:
             for p in check.problems
         )
         return tuple(check.check for check in verdict.checks), problems
+
+
+def _in_file(problem: Problem, path: Path) -> Problem:
+    return Problem(problem.message, f"{path}: {problem.where}".rstrip(": "), problem.remedy)
+
+
+def _out_of_sync(path: Path) -> tuple[Problem, ...]:
+    path.read_text(encoding="utf-8")  # its own fault ends here, that of another protocol below
+    try:
+        return tuple(p for p in check_protocols_in_sync(path.parent) if path.name in p.where)
+    except (OSError, UnicodeError):
+        reason = "its interpreter block cannot be compared, another protocol cannot be read"
+        return (Problem(reason, str(path), "mend the other protocol"),)
 
 
 def _procedure_of(path: Path) -> str:

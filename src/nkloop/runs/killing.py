@@ -10,8 +10,10 @@ from nkloop.assays.layout import capacity
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.methods import method_named
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
-from nkloop.errors import AssayError
+from nkloop.assays.panel import line_named
+from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
+from nkloop.records import Records
 from nkloop.runs.session import Session
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
@@ -57,8 +59,9 @@ def lay_out_plates(samples: Sequence[EffectorSample], design: AssayDesign, prefi
     """Plates `<prefix>-1`, `<prefix>-2`, … with every sample once and all controls on each.
 
     Raises:
-        AssayError: the samples do not fit the design.
+        AssayError: the samples do not fit the design, or the target line is not in the panel.
     """
+    target_line = line_named(design.target_line).name
     n_plates = -(-len(samples) // design.samples_per_plate) if samples else 0
     if not n_plates:
         raise AssayError("there is no sample to test", remedy="give at least one sample with enough cells")
@@ -66,7 +69,7 @@ def lay_out_plates(samples: Sequence[EffectorSample], design: AssayDesign, prefi
         samples,
         reference=REFERENCE_EFFECTOR,
         method=design.method,
-        target_line=design.target_line,
+        target_line=target_line,
         barcodes=[f"{prefix}-{number}" for number in range(1, n_plates + 1)],
         ratios=design.ratios,
         replicates=design.replicates,
@@ -75,6 +78,29 @@ def lay_out_plates(samples: Sequence[EffectorSample], design: AssayDesign, prefi
         contact_minutes=design.contact_minutes,
         seed=design.seed,
     )
+
+
+async def plate_label(session: Session, wanted: str = "") -> str:
+    """Label of the plates of one assay: the one wanted, or one made from date and time of the bench."""
+    return wanted or f"killing-{await session.bench.clock.now():%Y%m%d-%H%M%S}"
+
+
+def refuse_used_labels(records: Records, layouts: Sequence[PlateLayout]) -> None:
+    """Keep two plates from sharing a label: results, wells and runs are told apart by it.
+
+    Raises:
+        PlanError: a plate of this label has been read or has a result.
+    """
+    used = {result.barcode for result in records.results.results()}
+    read = {reading.barcode for reading in records.results.readings()}
+    taken = [plate.barcode for plate in layouts if plate.barcode in used or detection_barcode(plate) in read]
+    if taken:
+        raise PlanError(
+            f"{'a plate' if len(taken) == 1 else 'plates'} labelled {', '.join(taken)} "
+            f"{'has' if len(taken) == 1 else 'have'} been read already",
+            where="plate label",
+            remedy="give another label, or none to have one made from date and time",
+        )
 
 
 def detection_barcode(layout: PlateLayout) -> str:

@@ -49,6 +49,7 @@ def campaign_story(records: Records, campaign_id: str) -> CampaignStory:
         rounds=records.campaigns.rounds(campaign_id),
         observations=records.campaigns.observations(campaign_id),
         summaries=campaign.summaries() if campaign else (),
+        progress=campaign.progress if campaign else "interrupted",
         proposals=proposals,
         approvals=tuple(
             Approval(revision_id=a.revision_id, decision=a.decision, by=a.by, at=a.at, reason=a.reason) for a in decided

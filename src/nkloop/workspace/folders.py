@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nkloop
@@ -47,19 +48,22 @@ class Workspace(FrozenModel):
         Raises:
             WorkspaceError: the folder is not empty or cannot be written; nothing half done is left behind.
         """
-        source, target = shipped(), folder.absolute()
-        if target.is_dir() and any(target.iterdir()):
-            raise WorkspaceError("the folder is not empty", where=str(folder), remedy="name a new or an empty folder")
-        if target.exists() and not target.is_dir():
-            raise WorkspaceError("this is a file, not a folder", where=str(folder), remedy="name a new folder")
+        # Resolved first: `new/../full` must be seen as `full`, and no `new` be made on the way.
+        source, target = shipped(), folder.resolve()
         try:
-            with _all_or_nothing(target):
-                _fill(target, source)
+            if target.is_dir() and any(target.iterdir()):
+                raise WorkspaceError(
+                    "the folder is not empty", where=str(folder), remedy="name a new or an empty folder"
+                )
+            if target.exists() and not target.is_dir():
+                raise WorkspaceError("this is a file, not a folder", where=str(folder), remedy="name a new folder")
+            with _all_or_nothing(target) as made:
+                _fill(target, source, made)
         except OSError as error:
             raise WorkspaceError(
                 f"cannot be written: {error.strerror or error}", where=str(folder), remedy="name a folder you may write"
             ) from error
-        return cls(root=target.resolve())
+        return cls(root=target)
 
     @property
     def recipes(self) -> Path:
@@ -110,28 +114,41 @@ def shipped() -> Path:
 
 
 @contextmanager
-def _all_or_nothing(target: Path) -> Iterator[None]:
-    """Make `target` and, when the block does not end well, remove all that it made; it was new or empty before."""
+def _all_or_nothing(target: Path) -> Iterator[list[Path]]:
+    """Make `target`; when the block does not end well, remove what it put on the list and the folders made here."""
     missing = [folder for folder in (target, *target.parents) if not folder.exists()]
-    target.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
     try:
-        yield
+        target.mkdir(parents=True, exist_ok=True)
+        yield made
     except BaseException:  # an interrupt must leave nothing behind either
-        for entry in target.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        for folder in missing:
-            folder.rmdir()
+        for entry in made:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        with suppress(OSError):  # not made yet, or somebody else has put something there: it stays
+            for folder in missing:
+                if folder.exists():
+                    folder.rmdir()
         raise
 
 
-def _fill(target: Path, source: Path) -> None:
-    """Copy aside first and move into place last, so that a half copied folder is never taken for a workspace."""
+def _fill(target: Path, source: Path, made: list[Path]) -> None:
+    """Copy aside first and move into place last, so that a half copied folder is never taken for a workspace.
+
+    What it makes goes on `made` at once.
+    """
     draft = Path(tempfile.mkdtemp(dir=target, prefix=".nkloop-init-"))
+    made.append(draft)
     for name in FOLDERS:
         shutil.copytree(source / name, draft / name, ignore=_NOT_COPIED)
     for name in _FILES:
         if (source / name).is_file():
             shutil.copy2(source / name, draft / name)
     for entry in sorted(draft.iterdir()):
+        if (target / entry.name).exists():
+            raise FileExistsError(errno.EEXIST, f"{entry.name} has appeared there meanwhile")
         entry.rename(target / entry.name)
+        made.append(target / entry.name)
     draft.rmdir()

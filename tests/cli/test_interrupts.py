@@ -1,0 +1,164 @@
+"""Ctrl+C or SIGTERM in the middle of a demo: no process is left, the record is readable, exit code 130."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nkloop.records import Records
+from nkloop.workspace import Workspace
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.vendor,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc"),
+]
+MARK = "NKLOOP_TEST_MARK"
+MAIN = [sys.executable, "-c", "from nkloop.cli import main; main()"]
+
+
+@dataclass
+class Demo:
+    """A demo in a process group of its own, as a terminal starts it."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    seconds_to_end: float = 0.0
+    out: str = ""
+    err: str = ""
+
+    @classmethod
+    def start(cls, folder: Path) -> Demo:
+        command = [*MAIN, "demo", "--rounds", "1", "--arms", "2", "--directory", str(folder)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("NKLOOP_", "PREFECT_"))}
+        process = subprocess.Popen(
+            command,
+            env={**environment, MARK: str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return cls(folder, process)
+
+    @property
+    def family(self) -> dict[int, str]:
+        """Every process that carries this demo's mark, itself included."""
+        wanted = f"{MARK}={self.folder}".encode()
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if wanted in (place / "environ").read_bytes().split(b"\0"):
+                    found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def await_run(self, number: int) -> None:
+        """Return when so many robot runs have begun."""
+        while True:
+            assert self.process.poll() is None, self.process.communicate()
+            with contextlib.suppress(sqlite3.Error):
+                url = f"file:{self.folder / '.nkloop' / 'records.db'}?mode=ro"
+                with contextlib.closing(sqlite3.connect(url, uri=True)) as records:
+                    if (
+                        records.execute("select count(*) from runs where started_at is not null").fetchone()[0]
+                        >= number
+                    ):
+                        return
+            time.sleep(0.05)
+
+    def end(self, number: int, *, whole_group: bool) -> Demo:
+        """Send a signal, to the whole group as a terminal does or to the one process as `kill` does."""
+        begun = time.monotonic()
+        (os.killpg if whole_group else os.kill)(self.process.pid, number)
+        self.out, self.err = self.process.communicate(timeout=60)
+        self.seconds_to_end = time.monotonic() - begun
+        return self
+
+    def clean_up(self) -> None:
+        for pid in self.family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]:
+    """Three demos side by side: one ended while it starts, two while the robot moves."""
+    folder = tmp_path_factory.mktemp("demos")
+    started = {name: Demo.start(folder / name) for name in ("early", "Ctrl+C", "SIGTERM")}
+    try:
+        while len(started["early"].family) < 3:  # itself, Prefect server, virtual bench
+            assert started["early"].process.poll() is None, started["early"].process.communicate()
+            time.sleep(0.05)
+        time.sleep(2 * random.random())
+        started["early"].end(signal.SIGINT, whole_group=True)
+        for name, number, whole_group in (("Ctrl+C", signal.SIGINT, True), ("SIGTERM", signal.SIGTERM, False)):
+            started[name].await_run(2)
+            time.sleep(random.random())
+            started[name].end(number, whole_group=whole_group)
+        yield started
+    finally:
+        for demo in started.values():
+            demo.clean_up()
+
+
+@pytest.fixture(params=["early", "Ctrl+C", "SIGTERM"])
+def demo(request: pytest.FixtureRequest, demos: dict[str, Demo]) -> Demo:
+    return demos[str(request.param)]
+
+
+def test_it_ends_soon_with_130_and_two_lines(demo: Demo) -> None:
+    assert demo.process.returncode == 130, demo.err
+    assert "Traceback" not in demo.err
+    assert "ERROR" not in demo.err
+    assert f"what happened so far is recorded in {demo.folder / '.nkloop'}" in " ".join(demo.err.split())
+    assert demo.out == ""
+    assert demo.seconds_to_end < 30
+
+
+def test_no_process_is_left(demo: Demo) -> None:
+    for _ in range(50):
+        if not demo.family:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"still running: {demo.family}")
+
+
+def test_the_record_is_readable(demo: Demo) -> None:
+    told = subprocess.run(
+        [*MAIN, "report", "--last", "--workspace", str(demo.folder)], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    if "campaigns: 0" in told.stdout:
+        return
+    assert "demo-seed-1" in Path(told.stdout.strip()).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["Ctrl+C", "SIGTERM"])
+def test_the_run_under_way_is_interrupted_and_every_step_accounted_for(demos: dict[str, Demo], name: str) -> None:
+    records = Records.open(Workspace(root=demos[name].folder).state)
+    try:
+        *earlier, last = records.journal.runs()
+        assert {run.state for run in earlier} == {"succeeded"}
+        assert last.state in {"interrupted", "succeeded"}
+        for run in (*earlier, last):
+            assert {step.event for step in run.steps} <= {"done", "failed", "unknown"} | (
+                {"intended"} if run.started_at is None else set()
+            )
+        assert len(last.unknown_steps) <= 1
+        assert records.audit.verify_chain() == ()
+    finally:
+        records.close()

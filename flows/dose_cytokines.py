@@ -9,6 +9,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
+from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
@@ -93,6 +94,7 @@ class DoseCytokines(BaseModel):
 
 
 @flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")
+@fails_plainly
 async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # noqa: B008 - frozen default of the form
     """Make the complete medium of every arm and feed the culture plate with it; returns the run id."""
     async with open_session(HERE, request.bench) as session:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.approval import ask_decision
 from nkloop.coordination.artifacts import show_markdown, show_report
+from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.errors import NoImprovementError
 from nkloop.feedback.models import Proposal
 from nkloop.reports import proposal_markdown
@@ -33,6 +34,7 @@ class ImproveRecipe(BaseModel):
 
 
 @flow(name="improve-recipe", flow_run_name="improve recipe from {request.campaign}")
+@fails_plainly
 async def improve_recipe(request: ImproveRecipe) -> Proposal | None:
     """Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
+from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
 from nkloop.reports.tables import composition_rows
@@ -42,6 +43,7 @@ class PrepareMedium(BaseModel):
 
 
 @flow(name="prepare-medium", flow_run_name="prepare medium {request.stage}", validate_parameters=True)
+@fails_plainly
 async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSource:  # noqa: B008 - frozen default of the form
     """Prepare the complete medium of a recipe stage, or its base medium without what the arms vary."""
     async with open_session(HERE, request.bench) as session:

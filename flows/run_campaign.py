@@ -15,6 +15,7 @@ from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult
 from nkloop.assays.panel import line_named
 from nkloop.coordination.artifacts import show_table
+from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.feedback import Campaign
 from nkloop.feedback.models import Round
 from nkloop.recipes.models import Recipe
@@ -77,6 +78,7 @@ class RunCampaign(BaseModel):
 
 
 @flow(name="run-campaign", flow_run_name="campaign {request.campaign}")
+@fails_plainly
 async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]:  # noqa: B008 - default of the form
     """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
     async with open_session(HERE, request.bench) as session:

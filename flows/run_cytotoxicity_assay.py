@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out, verified_ahead
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
@@ -82,6 +83,7 @@ class RunCytotoxicityAssay(BaseModel):
 
 
 @flow(name="run-cytotoxicity-assay", flow_run_name="killing assay vs {request.target_line} {request.plate_prefix}")
+@fails_plainly
 async def run_cytotoxicity_assay(
     request: RunCytotoxicityAssay = RunCytotoxicityAssay(),  # noqa: B008 - frozen default of the form
 ) -> list[AssayResult]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,9 +24,8 @@ async def test_sleeping_ends_at_the_time_and_not_before() -> None:
 
 
 async def test_the_past_is_not_waited_for() -> None:
-    begun = time.monotonic()
-    await SystemClock().sleep_until(datetime.now(UTC) - timedelta(days=1))
-    assert time.monotonic() - begun < 0.05
+    async with asyncio.timeout(5):
+        await SystemClock().sleep_until(datetime.now(UTC) - timedelta(days=1))
 
 
 async def test_a_sleep_can_be_cancelled() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -95,7 +94,7 @@ def test_rationale_says_what_why_how_sure_and_what_is_not_known(campaign: Campai
 
 @pytest.mark.slow
 def test_two_rounds_beat_the_reference_in_most_campaigns(recipe: Recipe, measure: Measure) -> None:
-    better, slowest = 0, 0.0
+    better = 0
     for seed in range(20):
         chance = np.random.default_rng(seed)
         optimum, bend = chance.uniform(-1.2, 1.2, 8), 0.15 * chance.uniform(0.3, 1, 8)
@@ -104,12 +103,9 @@ def test_two_rounds_beat_the_reference_in_most_campaigns(recipe: Recipe, measure
             return float(-np.sum(bend * (x - optimum) ** 2))
 
         campaign = played(Campaign(recipe, seed=seed), measure, 2, truth=truth, seed=seed)
-        started = time.process_time()
         factors = factors_of(campaign)
-        slowest = max(slowest, time.process_time() - started)
         better += truth(to_point(campaign.envelope, factors)) > truth(np.zeros(8))
     assert better >= 16
-    assert slowest < 3.0  # 0.3 s alone; CPU time of several threads on a loaded machine counts more
 
 
 def factors_of(campaign: Campaign) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         with display, _bench_and_server(workspace, options.seed, display) as server:
-            outcome = asyncio.run(_run_campaign(workspace, server, options, display))
+            with _termination_interrupts():
+                outcome = asyncio.run(_run_campaign(workspace, server, options, display))
     except KeyboardInterrupt:
         typer.secho(
             f"Interrupted. The robot was stopped; what happened so far is recorded in {workspace.state}.\n"
@@ -61,6 +63,27 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     else:
         show_outcome(outcome)
     return 0
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Make SIGTERM the same as Ctrl+C while flows run.
+
+    A flow puts its own handler in place, which breaks out of the event loop wherever it is, so that the robot may go
+    on. Blocked in every thread, the signal comes to the one that waits for it instead.
+    """
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        signal.pthread_kill(main, signal.SIGINT)
+
+    main = threading.get_ident()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=wait, daemon=True, name="SIGTERM").start()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _fresh_folder(wanted: Path | None) -> Path:

@@ -10,7 +10,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,19 +66,22 @@ class Demo:
                     found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
 
-    def await_run(self, number: int) -> None:
-        """Return when so many robot runs have begun."""
-        while True:
+    @property
+    def n_begun(self) -> int:
+        """Robot runs begun."""
+        with contextlib.suppress(sqlite3.Error):
+            url = f"file:{self.folder / '.nkloop' / 'records.db'}?mode=ro"
+            with contextlib.closing(sqlite3.connect(url, uri=True)) as records:
+                count = records.execute("select count(*) from runs where started_at is not null").fetchone()
+                return int(count[0])
+        return 0
+
+    def wait(self, condition: Callable[[Demo], bool]) -> None:
+        """Return a random moment after the condition holds."""
+        while not condition(self):
             assert self.process.poll() is None, self.process.communicate()
-            with contextlib.suppress(sqlite3.Error):
-                url = f"file:{self.folder / '.nkloop' / 'records.db'}?mode=ro"
-                with contextlib.closing(sqlite3.connect(url, uri=True)) as records:
-                    if (
-                        records.execute("select count(*) from runs where started_at is not null").fetchone()[0]
-                        >= number
-                    ):
-                        return
             time.sleep(0.05)
+        time.sleep(random.random())
 
     def end(self, number: int, *, whole_group: bool) -> Demo:
         """Send a signal, to the whole group as a terminal does or to the one process as `kill` does."""
@@ -99,16 +103,18 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]
     """Three demos side by side: one ended while it starts, two while the robot moves."""
     folder = tmp_path_factory.mktemp("demos")
     started = {name: Demo.start(folder / name) for name in ("early", "Ctrl+C", "SIGTERM")}
+
+    def interrupt(name: str) -> None:
+        # the family while it starts: itself, Prefect server, virtual bench
+        started[name].wait(lambda demo: len(demo.family) >= 3 if name == "early" else demo.n_begun >= 2)
+        if name == "SIGTERM":
+            started[name].end(signal.SIGTERM, whole_group=False)
+        else:
+            started[name].end(signal.SIGINT, whole_group=True)
+
     try:
-        while len(started["early"].family) < 3:  # itself, Prefect server, virtual bench
-            assert started["early"].process.poll() is None, started["early"].process.communicate()
-            time.sleep(0.05)
-        time.sleep(2 * random.random())
-        started["early"].end(signal.SIGINT, whole_group=True)
-        for name, number, whole_group in (("Ctrl+C", signal.SIGINT, True), ("SIGTERM", signal.SIGTERM, False)):
-            started[name].await_run(2)
-            time.sleep(random.random())
-            started[name].end(number, whole_group=whole_group)
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(interrupt, started))
         yield started
     finally:
         for demo in started.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,11 @@ def write_file(path: Path, text: str) -> None:
         raise WorkspaceError(
             f"cannot be written: {error.strerror or error}", where=str(path), remedy="name a file you may write"
         ) from error
+
+
+def command_name() -> str:
+    """How this program was called, for advice that can be typed as it stands."""
+    return "uv run nkloop" if "UV_RUN_RECURSION_DEPTH" in os.environ else "nkloop"
 
 
 def print_json(value: Any) -> None:

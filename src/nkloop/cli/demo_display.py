@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.box import SIMPLE
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -51,7 +52,7 @@ class DemoDisplay:
         lines: list[Any] = [Text.assemble((f"{seconds:5.0f} s  ", "dim"), (phase, "bold"))]
         if progress:
             day = f"culture day {progress.day:g} · " if progress.day is not None else ""
-            done = f"{day}{progress.runs_done} robot runs · {progress.transfers_done:,} transfers"
+            done = f"{day}robot runs: {progress.runs_done} · {progress.transfers_done:,} transfers"
             lines.append(Text(f"         {done}", style="dim"))
             if progress.total:
                 bar = Table.grid(padding=(0, 1))
@@ -70,30 +71,32 @@ def show_outcome(outcome: Mapping[str, Any]) -> None:
     verdicts = [plate["verdict"] for plate in summary["plates"]]
     counted = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in ("accepted", "flagged", "rejected"))
     console.print(
-        f"{summary['robot_runs']} robot runs, {summary['transfers']:,} transfers, "
-        f"{summary['unknown_steps']} steps of unknown outcome; plates: {counted}."
+        f"Robot runs: {summary['robot_runs']}, transfers: {summary['transfers']:,}, "
+        f"steps of unknown outcome: {summary['unknown_steps']}, plates: {counted}."
     )
     console.print(f"Report: {summary['report']}", soft_wrap=True)
     console.print("The bench and its biology are simulated; the recipe's published values are not validated values.")
 
 
 def _arms_table(summaries: list[Mapping[str, Any]]) -> Table:
-    table = Table(title="Arms against the reference of the same round and donors", title_justify="left")
-    for heading in ("round", "arm", "log10 fold", "CD56+CD3- %", "viable %", "potency", "score", "Δ score (95 % CI)"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
-    for row in summaries:
+    """One line per arm, the reference of each round first, then the best; fits a terminal of 80 columns."""
+    title = "Arms against the reference of the same round and donors"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("round", "arm", "fold", "CD56+ %", "killing", "score", "Δ score", "95 % CI"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
+    ranked = sorted(summaries, key=lambda row: (row["round"], row["arm"] != "reference", -row["score"]))
+    for row in ranked:
         low, high = row["delta_low"], row["delta_high"]
-        interval = f" ({low:+.2f} to {high:+.2f})" if low is not None and high is not None else ""
-        is_reference = row["arm"].startswith("reference")
+        is_reference = row["arm"] == "reference"
         table.add_row(
             str(row["round"]),
             row["arm"],
-            f"{row['log10_fold']:.2f}",
+            f"{10 ** row['log10_fold']:,.0f}×",
             f"{row['purity_percent']:.0f}",
-            f"{row['viability_percent']:.0f}",
             f"{row['potency']:.2f}",
             f"{row['score']:.2f}",
-            "reference" if is_reference else f"{row['delta']:+.2f}{interval}",
+            "" if is_reference else f"{row['delta']:+.2f}",
+            "" if is_reference or low is None or high is None else f"{low:+.2f} to {high:+.2f}",
             style="bold" if is_reference else "" if row["feasible"] else "dim",
         )
     return table

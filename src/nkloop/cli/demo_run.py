@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from nkloop.cli.common import print_json
+from nkloop.cli.common import command_name, print_json
 from nkloop.cli.demo_display import DemoDisplay, show_outcome
 from nkloop.errors import WorkspaceError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nkloop.vendor import VendorClient
     from nkloop.workspace import Workspace
 
+Outcome = TypeVar("Outcome")
 INTERRUPTED = 130
 """Exit code of a command ended by Ctrl+C."""
 
@@ -49,12 +50,11 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         with display, _bench_and_server(workspace, options.seed, display) as server:
-            with _termination_interrupts():
-                outcome = asyncio.run(_run_campaign(workspace, server, options, display))
+            outcome = _interruptible(_run_campaign(workspace, server, options, display))
     except KeyboardInterrupt:
         typer.secho(
-            f"Interrupted. The robot was stopped; what happened so far is recorded in {workspace.state}.\n"
-            f"To read it: cd {workspace.root} && nkloop report --last",
+            f"Interrupted. A run under way was stopped; what happened so far is recorded in {workspace.state}.\n"
+            f"To read it: {command_name()} report --last --workspace {workspace.root.resolve()}",
             err=True,
         )
         return INTERRUPTED
@@ -65,25 +65,28 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     return 0
 
 
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Make SIGTERM the same as Ctrl+C while flows run.
+def _interruptible(work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run `work` in a thread of its own; Ctrl+C and SIGTERM cancel it and wait until it has made the robot safe.
 
-    A flow puts its own handler in place, which breaks out of the event loop wherever it is, so that the robot may go
-    on. Blocked in every thread, the signal comes to the one that waits for it instead.
+    In the main thread a flow would put its own SIGTERM handler in place, which breaks out of the event loop wherever
+    it is, so that the robot might go on.
     """
+    running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
 
-    def wait() -> None:
-        signal.sigwait({signal.SIGTERM})
-        signal.pthread_kill(main, signal.SIGINT)
+    async def followed() -> Outcome:
+        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
 
-    main = threading.get_ident()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=wait, daemon=True, name="SIGTERM").start()
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        ended = thread.submit(asyncio.run, followed())
+        try:
+            return ended.result()
+        except KeyboardInterrupt:
+            loop, task = running.result()
+            if task is not None and not ended.done():
+                loop.call_soon_threadsafe(task.cancel)
+            wait([ended])
+            raise
 
 
 def _fresh_folder(wanted: Path | None) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nkloop.cli.common import command_name
+
 
 def init(
     directory: Annotated[Path, typer.Argument(help="New or empty folder to make the workspace in.")],
@@ -16,4 +18,4 @@ def init(
 
     workspace = Workspace.create(directory)
     typer.echo(f"Workspace made in {workspace.root}.")
-    typer.echo(f"Next: cd {directory} && nkloop check && nkloop demo")
+    typer.echo(f"Next: {command_name()} check --workspace {workspace.root}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -191,3 +192,17 @@ def test_a_broken_catalogue_stops_the_whole_check(workspace: Workspace, vendor: 
 def test_an_item_without_any_check_has_not_passed() -> None:
     assert not CheckedItem("recipe", Path("x"), (), (), 0).passed
     assert not CheckedItem("recipe", Path("x"), ("read",), (Problem("p"),), 0).passed
+
+
+async def test_a_check_given_up_leaves_nothing_under_way(workspace: Workspace, vendor: Vendor) -> None:
+    async def never(definition: dict[str, Any]) -> tuple[Problem, ...]:
+        await asyncio.sleep(3600)
+        return ()
+
+    vendor.validate_labware = never  # type: ignore[method-assign]
+    checking = WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+    before = asyncio.all_tasks()
+    items = checking.run(checking.files([workspace.labware]))
+    assert (await anext(items)).passed
+    await items.aclose()  # type: ignore[attr-defined]
+    assert asyncio.all_tasks() == before

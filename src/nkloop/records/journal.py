@@ -192,7 +192,7 @@ def _save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) 
 def _run_row(connection: sa.Connection, run_id: str) -> Any:
     row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
     if row is None:
-        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
+        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop report`")
     return row
 
 

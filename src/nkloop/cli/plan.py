@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from nkloop.worklists.plans import MediumPlan
 
 app = typer.Typer(no_args_is_help=True, help="Plan a worklist and see what it gives, without touching a robot.")
-SHELF_LIFE_DAYS = 7
-"""Complete medium is used within a week at 4 °C; every lot must be valid until then."""
 
 
 @app.callback()
@@ -62,6 +60,7 @@ async def _planned(
     from nkloop.labware import Catalogue
     from nkloop.quantities import Amount
     from nkloop.recipes import find_recipe
+    from nkloop.runs.media import SHELF_LIFE_DAYS
     from nkloop.runs.session import bench_path
     from nkloop.runs.verification import Verifier
     from nkloop.vendor import VendorClient

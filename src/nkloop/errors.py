@@ -16,6 +16,8 @@ class Problem:
     """File, line, field, step or well at which it stands."""
     remedy: str = ""
     """What to do about it, in one sentence without a full stop."""
+    rule: str = ""
+    """Id of the verification rule that is broken (`V012`); empty when no rule with an id is behind it."""
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

@@ -43,6 +43,8 @@ class FakeHandler:
     recovers: bool = False
     unreachable_looks: int = 0
     play_is_lost: str = ""
+    commands_wait: bool = False
+    """Whoever asks for the commands first waits until he is cancelled."""
     stop_fails: bool = False
     status: RunStatus = "idle"
     plays: int = 0
@@ -83,12 +85,17 @@ class FakeHandler:
 
     async def stop(self, run_id: str) -> None:
         self.calls.append("stop")
+        if self.status in {"succeeded", "failed", "stopped"}:
+            return
         if self.stop_fails:
             raise DeviceUnreachableError("no answer")
         self.status = "stopped"
 
     async def commands(self, run_id: str) -> tuple[DeviceCommand, ...]:
         self.calls.append("commands")
+        if self.commands_wait:
+            self.commands_wait = False
+            await asyncio.sleep(3600)
         return tuple(self.done)
 
     async def close(self) -> None: ...

@@ -169,6 +169,19 @@ async def test_cancelling_while_a_person_is_asked_leaves_a_readable_record(
     assert events(records, "run-0001") == {1: "done", 2: "failed", 3: "failed"}
 
 
+async def test_cancelling_while_an_ended_run_is_being_closed_loses_nothing(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    handler.commands_wait = True
+    task = asyncio.create_task(execute(worklist, verdict, bench, records))
+    await until(lambda: "commands" in handler.calls)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (records.journal.run("run-0001").state, handler.status) == ("succeeded", "succeeded")
+    assert set(events(records, "run-0001").values()) == {"done"}
+
+
 async def test_cancelling_while_the_deck_is_loaded_is_recorded(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, operator: Any
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceCommand, DeviceState, LiquidHandler, announced_step
@@ -100,7 +101,7 @@ async def prepare_run(
 
 
 async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: OnProgress | None = None) -> None:
-    """Start a prepared run once and follow it to its end; people do the tasks of its pauses.
+    """Start a prepared run once, follow it to its end and close it; people do the tasks of its pauses.
 
     A run that is already under way is followed, not started again. Whatever interrupts this (cancellation, Ctrl+C,
     an operator who declines, a lost connection) stops the device, and the run is recorded as interrupted.
@@ -121,6 +122,8 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
     try:
         await watch.start()
         await watch.follow()
+        # here too, not in the next task only: an interruption between the two would leave the run open for ever
+        await finish_run(run_id, bench, records)
     except GeneratorExit:  # nothing can be awaited any more
         raise
     except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
@@ -129,7 +132,7 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
 
 
 async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
-    """Fetch the commands of a run that has ended, journal what became of each step, close the run.
+    """Fetch the commands of a run that has ended, journal what became of each step, close the run; once.
 
     Raises:
         RecordError: the run has not ended, or was never prepared.
@@ -153,6 +156,13 @@ async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
     ended: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
     records.journal.set_run_state(run_id, ended.get(state.status, "failed"), ended_at=at, error="; ".join(state.errors))
     return records.journal.run(run_id)
+
+
+class _Ended(NamedTuple):
+    """How the device's run ended, and everything it did."""
+
+    succeeded: bool
+    commands: tuple[DeviceCommand, ...]
 
 
 class _Watch:
@@ -196,34 +206,39 @@ class _Watch:
 
     async def make_safe(self, why: str) -> None:
         """Stop the device and record what can be known. Records in any case, also when interrupted once more."""
-        commands: tuple[DeviceCommand, ...] | None = None
+        ended: _Ended | None = None
         at = datetime.now(UTC)
         try:
             async with asyncio.timeout(SAFE_SECONDS):
                 at = await self.bench.clock.now()
-                commands = await self._stopped()
+                ended = await self._stopped()
         except (NkloopError, TimeoutError) as error:
             why = f"{why}; {self.run.device} could not be stopped and may still be running: {_words(error)}"
         finally:
-            self._record_interruption(commands, why, at)
+            self._record_interruption(ended, why, at)
 
-    async def _stopped(self) -> tuple[DeviceCommand, ...]:
+    async def _stopped(self) -> _Ended:
         await self.handler.stop(self.device_run_id)
         while True:
             state = await self.handler.state(self.device_run_id)
             if state.status in ENDED:
-                return await self.handler.commands(self.device_run_id)
+                return _Ended(state.status == "succeeded", await self.handler.commands(self.device_run_id))
             await asyncio.sleep(self.handler.poll_seconds)
 
-    def _record_interruption(self, commands: tuple[DeviceCommand, ...] | None, why: str, at: datetime) -> None:
-        open_steps = [step.number for step in self.records.journal.run(self.run.id).steps if step.event == "sent"]
-        if commands is None:
+    def _record_interruption(self, ended: _Ended | None, why: str, at: datetime) -> None:
+        run = self.records.journal.run(self.run.id)
+        if run.state in _OVER:
+            return
+        open_steps = [step.number for step in run.steps if step.event == "sent"]
+        succeeded = ended is not None and ended.succeeded
+        if ended is None:
             events = all_unknown(open_steps, why, at=at, device=self.run.device)
         else:
-            told = step_outcomes(self.worklist, commands, succeeded=False, at=at, device=self.run.device)
+            told = step_outcomes(self.worklist, ended.commands, succeeded=succeeded, at=at, device=self.run.device)
             events = tuple(event for event in told if event.number in open_steps)
         self.records.journal.append_events(self.run.id, events)
-        self.records.journal.set_run_state(self.run.id, "interrupted", ended_at=at, error=why)
+        state: RunState = "succeeded" if succeeded else "interrupted"
+        self.records.journal.set_run_state(self.run.id, state, ended_at=at, error="" if succeeded else why)
 
     async def _attend(self, state: DeviceState) -> None:
         self._tell(state.pause_message or state.status)

@@ -100,12 +100,17 @@ def test_a_medium_plan_as_json_and_csv(nkloop: Nkloop, workspace: Workspace) -> 
     ended = nkloop(*PLAN, "--leave-out", "SCF", "--csv", "out/monday.csv", "--json")
     assert ended.code == 0
     plan = ended.json
-    assert set(plan) == {"transfers", "composition", "lots", "warnings", "verdict"}
+    assert set(plan) >= {
+        "transfers", "composition", "lots", "tips", "robot_minutes", "warnings", "verdict", "protocol", "parts",
+    }  # fmt: skip
     assert plan["verdict"]["passed"] is True
     assert [check["check"] for check in plan["verdict"]["checks"]] == [
         "ledger", "opentrons analysis", "pylabrobot tracking",
     ]  # fmt: skip
-    assert [step["number"] for step in plan["transfers"]] == list(range(1, len(plan["transfers"]) + 1))
+    first = plan["transfers"][0]
+    assert (first["source"], first["destination"]) == ("base:A1", "medium:A1")
+    assert sum(part["transfers"] for part in plan["parts"]) == len(plan["transfers"])
+    assert sum(plan["tips"].values()) == sum(row["new_tip"] for row in plan["transfers"]) + 1
     by_name = {row["component"]: row for row in plan["composition"]}
     assert "SCF" not in by_name
     assert by_name["TPO"]["unit"] == "ng/mL"

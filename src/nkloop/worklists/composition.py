@@ -14,15 +14,18 @@ DECIMALS = 2
 """Of a deviation in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
 
 
-def composition_rows(ingredients: Sequence[Ingredient], per_ul: Mapping[str, float]) -> tuple[CompositionRow, ...]:
+def composition_rows(
+    ingredients: Sequence[Ingredient], per_ul: Mapping[str, float], destination: str = ""
+) -> tuple[CompositionRow, ...]:
     """One row per ingredient in the unit the recipe writes; reached values are the ledger's, not the plan's."""
-    return tuple(_row(ingredient, per_ul.get(ingredient.component, 0.0)) for ingredient in ingredients)
+    return tuple(_row(ingredient, per_ul.get(ingredient.component, 0.0), destination) for ingredient in ingredients)
 
 
-def _row(ingredient: Ingredient, reached: float) -> CompositionRow:
+def _row(ingredient: Ingredient, reached: float, destination: str) -> CompositionRow:
     target = ingredient.amount
     expected = in_unit(reached, target, ingredient.component)
     return CompositionRow(
+        destination=destination,
         component=ingredient.component,
         target=target.magnitude,
         expected=expected,

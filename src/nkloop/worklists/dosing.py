@@ -92,7 +92,7 @@ def _plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, cat
     for arm in request.arms:
         if arm.name in tubes:
             tube = tubes[arm.name]
-            rows = composition_rows(arm_ingredients(request, arm), ledger.well(*tube.spot).per_ul)
+            rows = composition_rows(arm_ingredients(request, arm), ledger.well(*tube.spot).per_ul, arm.name)
             refuse_off_target(f"medium of {arm.name}", rows, TOLERANCE_PERCENT)
             arms.append(ArmComposition(arm=arm.name, well=tube.spot[1], volume_ul=tube.volume_ul, rows=rows))
     after = []

@@ -67,7 +67,7 @@ def plan_medium(
     names = [medium.base.component, *(i.component for i in ingredients)]
     worklist, layout, lots = with_lots(names, inventory, use_until, plan)
     contents = follow(worklist, catalogue).well(*layout.spot)
-    rows = composition_rows((medium.base, *ingredients), contents.per_ul)
+    rows = composition_rows((medium.base, *ingredients), contents.per_ul, destination_barcode)
     refuse_off_target(name, rows, TOLERANCE_PERCENT)
     source = MediumSource(
         barcode=destination_barcode,

@@ -17,11 +17,17 @@ from nkloop.worklists.models import Worklist
 class CompositionRow(FrozenModel):
     """One component of one prepared liquid: what the recipe asks and what the ledger says comes out."""
 
+    destination: str = ""
+    """Vessel, arm or well that holds it."""
     component: str
     target: float
     expected: float
     unit: str
     deviation_percent: float
+    cv_percent: float | None = None
+    """Predicted random error of the concentration; None when it was not predicted."""
+    bias_percent: float | None = None
+    """Predicted bound of the systematic error of the concentration, either way; None when it was not predicted."""
 
 
 class MediumSource(FrozenModel):

@@ -1,0 +1,48 @@
+"""How every plan command ends: worklists written, the plan shown or printed as JSON, the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nkloop.cli.common import print_json, write_file
+from nkloop.cli.plan.display import show
+from nkloop.cli.plan.document import document
+
+if TYPE_CHECKING:
+    from nkloop.cli.plan.planned import Planned
+    from nkloop.labware import Catalogue
+
+CsvOption = Annotated[
+    Path | None,
+    typer.Option("--csv", help="Write the worklist for the robot to this file; parts get -1, -2 before the ending."),
+]
+LotsOption = Annotated[Path | None, typer.Option("--lots", help="Lot list; the bench's own when not given.")]
+
+
+def answer(planned: Planned, catalogue: Catalogue, *, csv: Path | None, json_output: bool) -> None:
+    """Write and show a plan; nothing is written of a refused one.
+
+    Raises:
+        WorkspaceError: the file cannot be written.
+        typer.Exit: with code 1 when a check refused the plan.
+    """
+    files = _write(planned, csv) if csv is not None and planned.passed else ()
+    if json_output:
+        print_json(document(planned, catalogue))
+    else:
+        show(planned, files)
+    if not planned.passed:
+        raise typer.Exit(1)
+
+
+def _write(planned: Planned, csv: Path) -> tuple[Path, ...]:
+    from nkloop.worklists.csv_format import to_csv
+
+    many = len(planned.parts) > 1
+    files = [csv.with_stem(f"{csv.stem}-{n}") if many else csv for n in range(1, len(planned.parts) + 1)]
+    for path, part in zip(files, planned.parts, strict=True):
+        write_file(path, to_csv(part))
+    return tuple(files)

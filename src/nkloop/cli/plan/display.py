@@ -1,0 +1,98 @@
+"""A plan as a person reads it on a terminal, the same for every procedure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from nkloop.cli.plan.planned import Planned
+
+
+def show(planned: Planned, files: tuple[Path, ...]) -> None:
+    """Print what the plan gives, what it takes, and whether it may be run.
+
+    Args:
+        files: worklists written for the robot; empty when none was asked for.
+    """
+    from rich.console import Console
+
+    console = Console()
+    _show_composition(console, planned)
+    _show_lots(console, planned)
+    _show_work(console, planned)
+    for note in planned.notes:
+        console.print(f"- {note}", soft_wrap=True, highlight=False)
+    for warning in planned.warnings:
+        console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
+    _show_verdict(console, planned, files)
+
+
+def _show_composition(console: Console, planned: Planned) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "component", "target", "expected", "off", "CV", "bias up to", title=planned.title, title_justify="left"
+    )
+    destinations = {row.destination for row in planned.composition}
+    last = ""
+    for row in planned.composition:
+        if len(destinations) > 1 and row.destination != last:
+            table.add_section()
+            table.add_row(f"[bold]{row.destination}[/]")
+            last = row.destination
+        table.add_row(
+            row.component,
+            f"{row.target:g} {row.unit}",
+            f"{row.expected:.4g} {row.unit}",
+            f"{row.deviation_percent:+.2f} %",
+            _percent(row.cv_percent),
+            _percent(row.bias_percent),
+        )
+    console.print(table)
+
+
+def _percent(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.2f} %"
+
+
+def _show_lots(console: Console, planned: Planned) -> None:
+    from rich.table import Table
+
+    taken = Table("lot", "component", "put on deck", "drawn", title="Lots", title_justify="left")
+    for lot in planned.lots:
+        taken.add_row(lot.lot, lot.component, f"{lot.volume_ul:,.1f} µL", f"{lot.drawn_ul:,.1f} µL")
+    console.print(taken)
+
+
+def _show_work(console: Console, planned: Planned) -> None:
+    from nkloop.cli.plan.document import tips
+
+    for number, part in enumerate(planned.parts, 1):
+        minutes = planned.robot_minutes[number - 1]
+        time = "" if minutes is None else f", about {minutes:.0f} min of robot time"
+        named = f"Part {number} of {len(planned.parts)}: " if len(planned.parts) > 1 else ""
+        console.print(f"{named}{len(part.steps)} steps, {part.n_transfers} transfers{time}.")
+    used = ", ".join(f"{count} {name}" for name, count in tips(planned.parts).items())
+    console.print(f"Tips: {used}.")
+    if planned.price_eur is not None:
+        console.print(f"What leaves the lots costs {planned.price_eur:,.2f} EUR.")
+
+
+def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -> None:
+    for verdict in planned.verdicts:
+        for check in verdict.checks:
+            mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
+            console.print(f"{mark} {check.check} ({check.seconds:.2f} s)")
+            for problem in check.problems:
+                told = f"  {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}"
+                console.print(told, soft_wrap=True)
+    if not planned.passed:
+        console.print("[red]Refused; no worklist was written.[/]")
+    elif files:
+        console.print(f"Worklist for the robot: {', '.join(map(str, files))}", soft_wrap=True)
+    else:
+        console.print("Write the worklist for the robot with --csv FILE.")

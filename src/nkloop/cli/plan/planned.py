@@ -1,0 +1,91 @@
+"""What every plan command answers with, whatever it planned: worklists, composition, lots, verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nkloop.drivers.bench_file import BenchFile
+    from nkloop.labware import Catalogue
+    from nkloop.worklists.lots import LotUse
+    from nkloop.worklists.models import Verdict, Worklist
+    from nkloop.worklists.plans import CompositionRow
+    from nkloop.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ProtocolFile:
+    """The protocol that runs a worklist, as it lies in the workspace."""
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> ProtocolFile:
+        """Read and hash a protocol file.
+
+        Raises:
+            WorkspaceError: it cannot be read.
+        """
+        from nkloop.errors import WorkspaceError
+
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot be read: {error.strerror or error}", where=str(path), remedy="restore the protocol file"
+            ) from error
+        return cls(path.name, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One plan: its worklists in the order they are run, and what they give."""
+
+    title: str
+    parts: tuple[Worklist, ...]
+    """One worklist per robot run; a person works between two of them."""
+    composition: tuple[CompositionRow, ...]
+    lots: tuple[LotUse, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What a person should know of how it is made, one sentence each."""
+    verdicts: tuple[Verdict, ...]
+    """One per part."""
+    protocol: ProtocolFile
+    robot_minutes: tuple[float | None, ...]
+    """Estimate per part; None when the bench does not say its speeds."""
+    price_eur: float | None = None
+    """Price of what leaves the lots; None when a lot has no price."""
+
+    @property
+    def passed(self) -> bool:
+        """True when every part passed every check."""
+        return bool(self.verdicts) and all(verdict.passed for verdict in self.verdicts)
+
+
+async def verified(
+    parts: Iterable[Worklist], workspace: Workspace, catalogue: Catalogue, file: BenchFile
+) -> tuple[Verdict, ...]:
+    """The verdicts of the three independent checks, one per worklist."""
+    from nkloop.runs.verification import Verifier
+    from nkloop.vendor import VendorClient
+
+    async with VendorClient(cache=workspace.state / "analyses") as vendor:
+        verifier = Verifier(workspace, catalogue, file.deck, vendor)
+        return tuple([await verifier.verify(part) for part in parts])
+
+
+def protocol_of(parts: Iterable[Worklist], workspace: Workspace) -> ProtocolFile:
+    """The protocol file that runs these worklists, which are of one procedure.
+
+    Raises:
+        WorkspaceError: the workspace has none that can be read.
+    """
+    procedure = next(iter(parts)).procedure
+    return ProtocolFile.of(workspace.protocols / f"{procedure}.py")

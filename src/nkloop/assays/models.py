@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -16,9 +17,14 @@ WellRole = Literal[
     "background",
     "volume_correction",
     "reference_effector",
+    "treated_target",
     "medium_ring",
     "empty",
 ]
+
+AssayKind = Literal["killing", "adcc", "car", "drug-matrix"]
+"""What a plate asks: killing by several arms, antibody-dependent killing, CAR against untransduced, or a matrix of a
+drug or antibody with NK cells."""
 
 
 class EffectorSample(FrozenModel):
@@ -31,10 +37,23 @@ class EffectorSample(FrozenModel):
     viability_percent: float = Field(ge=0, le=100)
     purity_percent: float = Field(ge=0, le=100)
     """CD56+CD3- share of viable cells."""
+    cd16_percent: float | None = Field(default=None, ge=0, le=100)
+    """CD16+ share of NK cells; an ADCC plate needs it, because cells without CD16 cannot answer to an antibody."""
+    is_car: bool | None = None
+    """True for CAR cells, False for their untransduced control; None when the plate does not ask."""
 
     def true_ratio(self, nominal: float) -> float:
         """True E:T = nominal x purity x viability (nominal counts all cells of the preparation)."""
         return nominal * self.purity_percent / 100 * self.viability_percent / 100
+
+
+class Treatment(FrozenModel):
+    """An antibody or a drug in some wells of a plate."""
+
+    name: str
+    kind: Literal["antibody", "isotype", "drug"]
+    unit: str = ""
+    """Unit of the doses, for example `µg/mL` or `nM`."""
 
 
 class LayoutWell(FrozenModel):
@@ -45,37 +64,84 @@ class LayoutWell(FrozenModel):
     sample: str | None = None
     nominal_ratio: float | None = Field(default=None, gt=0)
     replicate: int = Field(default=1, ge=1)
+    target_line: str | None = None
+    """Line in the well when the plate carries several; None: the plate's line, or no cells of any line."""
+    treatment: str | None = None
+    """Antibody or drug in the well."""
+    dose: float | None = Field(default=None, ge=0)
+    """Dose of the treatment, in its unit."""
+    block: int | None = Field(default=None, ge=1)
+    """Block within which the well was placed at random."""
 
 
 class PlateLayout(FrozenModel):
     """One assay plate."""
 
+    kind: AssayKind = "killing"
+    plate_wells: Literal[96, 384] = 96
     barcode: str
     method: str
     target_line: str
     targets_per_well: float = Field(gt=0)
     contact_minutes: float = Field(gt=0)
-    ratios: tuple[float, ...] = Field(min_length=3)
+    ratios: tuple[float, ...] = Field(min_length=1)
     """Nominal E:T, highest first."""
     samples: tuple[EffectorSample, ...]
     reference: EffectorSample | None = None
     wells: tuple[LayoutWell, ...]
     seed: int | None = None
+    treatments: tuple[Treatment, ...] = ()
+    antigen_negative: tuple[str, ...] = ()
+    """Lines without the antigen of the CAR: killing of them is not the CAR's."""
+    started_at: datetime | None = None
+    """When effectors met targets in the first well; None before the run, or when nobody wrote it down."""
+    stagger_minutes: float | None = Field(default=None, ge=0)
+    """Time between the first and the last well that got its effectors, estimated or recorded."""
 
-    def with_role(self, role: WellRole, sample: str | None = None) -> tuple[LayoutWell, ...]:
-        """Wells of a role, of one sample when named."""
-        return tuple(w for w in self.wells if w.role == role and (sample is None or w.sample == sample))
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Target lines of the plate, in the order they first appear."""
+        named = [w.target_line for w in self.wells if w.target_line is not None]
+        return tuple(dict.fromkeys(named)) or (self.target_line,)
+
+    def line_of(self, well: LayoutWell) -> str:
+        """Line of the targets in a well: its own, else the plate's."""
+        return well.target_line or self.target_line
+
+    def with_role(
+        self, role: WellRole, sample: str | None = None, *, line: str | None = None
+    ) -> tuple[LayoutWell, ...]:
+        """Wells of a role; of one sample and of one line when named."""
+        return tuple(
+            w
+            for w in self.wells
+            if w.role == role and (sample is None or w.sample == sample) and (line is None or self.line_of(w) == line)
+        )
 
 
 class WellLysis(FrozenModel):
-    """Lysis of one experimental or reference well; values outside 0-100 % are kept and flagged."""
+    """Lysis of one well with targets and something that may kill them; values outside 0-100 % are kept and flagged."""
 
     well: str
     sample: str
+    """Effector sample; empty in a well with an antibody or drug alone."""
     nominal_ratio: float
+    """0 without effectors."""
     true_ratio: float
     lysis_percent: float
     flags: tuple[str, ...] = ()
+    target_line: str = ""
+    treatment: str = ""
+    dose: float | None = None
+
+
+class Exclusion(FrozenModel):
+    """A well a person left out of the analysis."""
+
+    well: str
+    reason: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    at: datetime
 
 
 class QualityMeasure(FrozenModel):
@@ -93,6 +159,8 @@ class CurveFit(FrozenModel):
     """4PL over true E:T, or the reason why there is none."""
 
     sample: str
+    target_line: str = ""
+    treatment: str = ""
     determined: bool
     reason: str = ""
     bottom: float | None = None

@@ -1,0 +1,15 @@
+"""`nkloop analyse`: numbers with intervals and verdicts from a file in hand."""
+
+from __future__ import annotations
+
+import typer
+
+from nkloop.cli.analyse import curve
+
+app = typer.Typer(no_args_is_help=True, help="Analyse a file of measurements: CSV or XLSX in; table, JSON or HTML out.")
+app.command("curve")(curve.curve)
+
+
+@app.callback()
+def _analyse() -> None:
+    """Keep `curve` a subcommand while it is the only one."""

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from nkloop.cli import check, demo, doctor, init, plan, recipe, report, serve, virtual_robot
+from nkloop.cli import analyse, check, demo, doctor, init, plan, recipe, report, serve, virtual_robot
 from nkloop.errors import NkloopError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("serve")(serve.serve)
 app.command("virtual-robot")(virtual_robot.virtual_robot)
 app.command("report")(report.report)
 app.add_typer(plan.app, name="plan")
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(recipe.app, name="recipe")
 
 

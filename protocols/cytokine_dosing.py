@@ -23,7 +23,8 @@ The worklist (CSV, one table; a cell that does not apply stays empty)
                    transfer  volume_ul per channel from labware/well to to_labware/to_well; channels 1 or 8;
                              tip = <rack>:<well> takes a fresh tip, empty keeps the one in use;
                              mix_before, mix_after = repetitions with mix_volume_ul at source and destination;
-                             flow_factor = share of the default flow rate
+                             flow_factor = share of the default flow rate;
+                             dispense_at = rim drops the volume from the rim, without touching what stands there
                    mix       volume_ul in labware/well, repetitions in mix_before
                    pause     comment = what the operator has to do; tips are dropped first
                    delay     seconds
@@ -62,7 +63,11 @@ LABWARE = {
     "nest_12_reservoir_15ml": "base medium, waste",
     "nest_1_reservoir_195ml": "base medium, waste",
     "nest_96_wellplate_2ml_deep": "dilutions, arm media",
+    "corning_6_wellplate_16.8ml_flat": "culture plate",
     "corning_24_wellplate_3.4ml_flat": "culture plate",
+    "corning_48_wellplate_1.6ml_flat": "culture plate",
+    "corning_96_wellplate_360ul_flat": "culture plate",
+    "nkloop_costar3799_96_wellplate_330ul_round": "culture plate, import its labware file first",
 }
 
 
@@ -86,7 +91,7 @@ COLUMNS = [
     "record", "step", "action",
     "slot", "name", "load_name", "namespace", "version", "module", "adapter", "temperature_c",
     "labware", "well", "to_labware", "to_well", "volume_ul", "channels", "tip",
-    "mix_before", "mix_after", "mix_volume_ul", "flow_factor", "seconds", "rpm", "comment",
+    "mix_before", "mix_after", "mix_volume_ul", "flow_factor", "dispense_at", "seconds", "rpm", "comment",
 ]
 # fmt: on
 
@@ -314,6 +319,10 @@ class WorklistPlayer:
                     f"{volume:g} µL is outside {lowest:g} to {highest:g} µL of this pipette and tip",
                     "split the transfer, take another tip or a pre-dilution",
                 )
+        if record["dispense_at"] not in ("", "level", "rim"):
+            refuse(line, "dispense_at", f"'{record['dispense_at']}' is not a height", "use level or rim")
+        if record["dispense_at"] == "rim" and number(record, "mix_after"):
+            refuse(line, "dispense_at", "a dispense from the rim cannot mix the target", "use level, or mix later")
         if not 0 < number(record, "flow_factor", 1) <= 2:
             refuse(line, "flow_factor", f"{record['flow_factor']} is outside 0 to 2", "use 1, or 0.3 for cells")
 
@@ -384,7 +393,9 @@ class WorklistPlayer:
         self.mix_at(pipette, record, "mix_before", source, "labware", "well")
         self.change_level(record, "labware", "well", -volume)
         pipette.aspirate(volume, source.bottom(self.under_level(record, "labware", "well")), rate=rate)
-        pipette.dispense(volume, target.bottom(self.at_level(record, "to_labware", "to_well")), rate=rate)
+        at_rim = record["dispense_at"] == "rim"
+        place = target.top() if at_rim else target.bottom(self.at_level(record, "to_labware", "to_well"))
+        pipette.dispense(volume, place, rate=rate)
         self.change_level(record, "to_labware", "to_well", volume)
         self.mix_at(pipette, record, "mix_after", target, "to_labware", "to_well")
 

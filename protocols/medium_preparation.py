@@ -21,7 +21,8 @@ The worklist (CSV, one table; a cell that does not apply stays empty)
                    transfer  volume_ul per channel from labware/well to to_labware/to_well; channels 1 or 8;
                              tip = <rack>:<well> takes a fresh tip, empty keeps the one in use;
                              mix_before, mix_after = repetitions with mix_volume_ul at source and destination;
-                             flow_factor = share of the default flow rate
+                             flow_factor = share of the default flow rate;
+                             dispense_at = rim drops the volume from the rim, without touching what stands there
                    mix       volume_ul in labware/well, repetitions in mix_before
                    pause     comment = what the operator has to do; tips are dropped first
                    delay     seconds
@@ -82,7 +83,7 @@ COLUMNS = [
     "record", "step", "action",
     "slot", "name", "load_name", "namespace", "version", "module", "adapter", "temperature_c",
     "labware", "well", "to_labware", "to_well", "volume_ul", "channels", "tip",
-    "mix_before", "mix_after", "mix_volume_ul", "flow_factor", "seconds", "rpm", "comment",
+    "mix_before", "mix_after", "mix_volume_ul", "flow_factor", "dispense_at", "seconds", "rpm", "comment",
 ]
 # fmt: on
 
@@ -310,6 +311,10 @@ class WorklistPlayer:
                     f"{volume:g} µL is outside {lowest:g} to {highest:g} µL of this pipette and tip",
                     "split the transfer, take another tip or a pre-dilution",
                 )
+        if record["dispense_at"] not in ("", "level", "rim"):
+            refuse(line, "dispense_at", f"'{record['dispense_at']}' is not a height", "use level or rim")
+        if record["dispense_at"] == "rim" and number(record, "mix_after"):
+            refuse(line, "dispense_at", "a dispense from the rim cannot mix the target", "use level, or mix later")
         if not 0 < number(record, "flow_factor", 1) <= 2:
             refuse(line, "flow_factor", f"{record['flow_factor']} is outside 0 to 2", "use 1, or 0.3 for cells")
 
@@ -380,7 +385,9 @@ class WorklistPlayer:
         self.mix_at(pipette, record, "mix_before", source, "labware", "well")
         self.change_level(record, "labware", "well", -volume)
         pipette.aspirate(volume, source.bottom(self.under_level(record, "labware", "well")), rate=rate)
-        pipette.dispense(volume, target.bottom(self.at_level(record, "to_labware", "to_well")), rate=rate)
+        at_rim = record["dispense_at"] == "rim"
+        place = target.top() if at_rim else target.bottom(self.at_level(record, "to_labware", "to_well"))
+        pipette.dispense(volume, place, rate=rate)
         self.change_level(record, "to_labware", "to_well", volume)
         self.mix_at(pipette, record, "mix_after", target, "to_labware", "to_well")
 

@@ -14,6 +14,7 @@ import pytest
 from nkloop.labware.catalogue import Catalogue
 from nkloop.vendor.analysis import Analysis
 from nkloop.vendor.client import VendorClient
+from nkloop.worklists.analysis_check import compare_steps, read_commands
 from nkloop.worklists.csv_format import COLUMNS, from_csv
 from nkloop.worklists.interpreter_block import check_protocols_in_sync
 from nkloop.worklists.models import Worklist
@@ -208,6 +209,19 @@ class TestAnalysed:
         (wait,) = of_type(analysis, "waitForDuration")
         assert wait["params"]["seconds"] == 90
 
+    async def test_a_dispense_from_the_rim_is_one_in_the_analysis_too(self, vendor: VendorClient) -> None:
+        def drop(rows: list[Row]) -> None:
+            row = next(row for row in steps(rows) if row["action"] == "transfer" and not row["mix_after"])
+            row.update(dispense_at="rim")
+
+        text = edited("medium_preparation", drop)
+        plan = from_csv(text, name="rim", procedure="medium_preparation")
+        analysis = await analysed(vendor, "medium_preparation", text)
+        assert list(compare_steps(plan, read_commands(plan, analysis.commands)[0])) == []
+        touching = worklist("medium_preparation")
+        (told,) = compare_steps(touching, read_commands(touching, analysis.commands)[0])
+        assert "from the rim of" in told.message
+
     async def test_the_tip_stays_in_the_liquid_and_off_the_bottom(self, vendor: VendorClient) -> None:
         analysis = await analysed(vendor, "medium_preparation", example("medium_preparation"))
         plan = worklist("medium_preparation")
@@ -322,7 +336,7 @@ class TestAnalysed:
         [
             ("", "worklist line 1, column record: the header is not that of a worklist"),
             (example("medium_preparation").replace(",", ";"), "worklist line 1, column record: the header"),
-            (example("medium_preparation") + "step,99\n", "column record: 2 cells instead of 25"),
+            (example("medium_preparation") + "step,99\n", "column record: 2 cells instead of 26"),
         ],
         ids=["empty", "semicolons", "short line"],
     )

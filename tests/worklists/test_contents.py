@@ -180,3 +180,15 @@ def test_ten_thousand_transfers_are_followed(worklist_of, transfer, catalogue):
     full = worklist.model_copy(update={"fillings": fillings})
     ledger = follow(full, catalogue)
     assert ledger.well("plate", "A1").amounts["salt"] > 0
+
+
+def test_a_tip_that_drops_from_the_rim_may_go_back_to_its_source(worklist_of, transfer, catalogue):
+    first = transfer("tubes:A1", "plate:H12", 10, "tips_50:A1")
+    again = transfer("tubes:A1", "plate:H12", 10)
+    assert "would contaminate tubes A1" in problems(worklist_of(first, again), catalogue)[0][1]
+    assert problems(worklist_of({**first, "dispense_at": "rim"}, again), catalogue) == []
+
+
+def test_what_drops_from_the_rim_is_not_mixed_in_the_same_step(worklist_of, transfer):
+    with pytest.raises(ValueError, match="only a transfer without mix_after is dispensed from the rim"):
+        worklist_of(transfer("tubes:A1", "plate:H12", 10, "tips_50:A1", dispense_at="rim", mix_after=2))

@@ -235,4 +235,4 @@ def test_a_wrong_header_is_refused(head: str, sentence: str) -> None:
 
 
 def test_a_line_with_too_many_cells_is_refused() -> None:
-    assert "worklist line 6, column record: 26 cells instead of 25" in told(line(**TRANSFER) + ",x")
+    assert "worklist line 6, column record: 27 cells instead of 26" in told(line(**TRANSFER) + ",x")

@@ -15,6 +15,7 @@ from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.models import CheckResult, Step, Worklist
 
 _ANNOUNCED = re.compile(r"^step (\d+):")
+_RIM_MM = 0.5
 _VOLUME_TOLERANCE_UL = 0.005
 """The CSV carries volumes rounded to a hundredth of a µL."""
 
@@ -43,11 +44,14 @@ class Operation(NamedTuple):
     labware: str
     well: str
     volume_ul: float = 0.0
+    at_rim: bool = False
+    """A dispense from the rim of the well, out of touch with what stands in it."""
 
     def __str__(self) -> str:
         if self.kind == "pick_up":
             return f"pick up tip {self.labware}:{self.well} ({self.channels} channels)"
-        return f"{self.kind} {self.volume_ul:g} µL at {self.labware} {self.well} ({self.channels} channels)"
+        place = "from the rim of" if self.at_rim else "at"
+        return f"{self.kind} {self.volume_ul:g} µL {place} {self.labware} {self.well} ({self.channels} channels)"
 
 
 def check_analysis(
@@ -83,7 +87,9 @@ def planned_operations(step: Step) -> tuple[Operation, ...]:
         *picked,
         *_mixed(step, step.labware, step.well, step.mix_volume_ul, step.mix_before),
         Operation("aspirate", step.channels, step.labware, step.well, step.volume_ul),
-        Operation("dispense", step.channels, step.to_labware, step.to_well, step.volume_ul),
+        Operation(
+            "dispense", step.channels, step.to_labware, step.to_well, step.volume_ul, step.dispense_at == "rim"
+        ),
         *_mixed(step, step.to_labware, step.to_well, step.mix_volume_ul, step.mix_after),
     )
 
@@ -169,8 +175,14 @@ class _Reader:
             self.last[pipette] = (self.names.get(params["labwareId"], params["labwareId"]), params["wellName"])
         labware, well = self.last.get(pipette, ("", ""))
         volume = float(params.get("volume", 0.0))
-        done = Operation(kind, self.channels.get(pipette, 1), labware, well, volume)
+        at_rim = kind == "dispense" and _is_at_rim(params.get("wellLocation") or {})
+        done = Operation(kind, self.channels.get(pipette, 1), labware, well, volume, at_rim)
         self.done.setdefault(self.step, []).append(done)
+
+
+def _is_at_rim(location: Mapping[str, Any]) -> bool:
+    """True when the tip stands at the rim of the well or above it; heights in mm, from the top where it says so."""
+    return location.get("origin") == "top" and float((location.get("offset") or {}).get("z", 0.0)) >= -_RIM_MM
 
 
 _OPERATIONS = {
@@ -206,7 +218,7 @@ _REMEDY = "make the CSV anew from the worklist and use the protocol file of this
 
 
 def _same(plan: Operation, robot: Operation) -> bool:
-    return plan[:4] == robot[:4] and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
+    return plan[:4] == robot[:4] and plan.at_rim == robot.at_rim and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
 
 
 def compare_ends(
@@ -247,5 +259,6 @@ def _replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: Benc
             elif operation.kind == "aspirate":
                 ledger.aspirate(operation.channels, operation.labware, operation.well, operation.volume_ul)
             else:
-                ledger.dispense(operation.channels, operation.labware, operation.well, operation.volume_ul)
+                place = (operation.channels, operation.labware, operation.well)
+                ledger.dispense(*place, operation.volume_ul, touching=not operation.at_rim)
     return ledger

@@ -214,7 +214,8 @@ class Ledger:
             self.mix(step.channels, step.labware, step.well, step.mix_volume_ul)
         self._check_range(step.channels, step.volume_ul)
         self.aspirate(step.channels, step.labware, step.well, step.volume_ul)
-        self.dispense(step.channels, step.to_labware, step.to_well, step.volume_ul)
+        at_rim = step.dispense_at == "rim"
+        self.dispense(step.channels, step.to_labware, step.to_well, step.volume_ul, touching=not at_rim)
         if step.mix_after:
             self.mix(step.channels, step.to_labware, step.to_well, step.mix_volume_ul)
 
@@ -269,15 +270,18 @@ class Ledger:
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
 
-    def dispense(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
-        """Give `volume_ul` out of each channel's tip; above the working volume is a violation."""
+    def dispense(self, channels: int, labware: str, well: str, volume_ul: float, *, touching: bool = True) -> None:
+        """Give `volume_ul` out of each channel's tip; above the working volume is a violation.
+
+        `touching=False` drops it from the rim: nothing of the target gets on the tip.
+        """
         ready = self._ready(channels, labware, well, volume_ul)
         if ready is None:
             return
         pipette, place, names = ready
         for held, name in zip(pipette.held, names, strict=True):
             target = place.wells.setdefault(name, _Well())
-            _give(held, target, min(volume_ul, held.volume))
+            _give(held, target, min(volume_ul, held.volume), touching=touching)
             self._check_full(place, name, target)
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
@@ -415,10 +419,10 @@ def _draw(source: _Well, held: _Held, volume: float) -> None:
         held.lots |= source.lots
 
 
-def _give(held: _Held, target: _Well, volume: float) -> None:
+def _give(held: _Held, target: _Well, volume: float, *, touching: bool) -> None:
     if volume <= 0:
         return
-    if target.volume > 0:
+    if touching and target.volume > 0:
         held.touched.update(target.amounts)
     _move(held.amounts, target.amounts, 1.0 if volume >= held.volume - SLACK_UL else volume / held.volume)
     target.volume += volume

@@ -37,7 +37,7 @@ _REQUIRED = {
 }
 _STEP_FIELDS = (
     *("action", "labware", "well", "to_labware", "to_well", "volume_ul", "channels", "tip"),
-    *("mix_before", "mix_after", "mix_volume_ul", "flow_factor", "seconds", "rpm", "comment"),
+    *("mix_before", "mix_after", "mix_volume_ul", "flow_factor", "dispense_at", "seconds", "rpm", "comment"),
 )
 _DECK_FIELDS = ("slot", "load_name", "namespace", "version", "module", "adapter", "temperature_c")
 

@@ -85,6 +85,9 @@ class Step(FrozenModel):
     mix_volume_ul: float = Field(default=0, ge=0)
     flow_factor: float = Field(default=1.0, gt=0, le=2)
     """Share of the pipette's default flow rate; 0.3 for cells and viscous liquids."""
+    dispense_at: Literal["level", "rim"] = "level"
+    """`level` lets the tip touch the liquid of the target; `rim` drops the liquid from the rim of the well, so that
+    nothing of the target gets on the tip and one tip may serve many targets. A rim dispense needs a later mix."""
     seconds: float = Field(default=0, ge=0)
     """Length of a shake or delay."""
     rpm: int = Field(default=0, ge=0, le=3000)
@@ -96,6 +99,8 @@ class Step(FrozenModel):
     def _has_what_its_action_needs(self) -> Self:
         if self.action == "transfer" and not (self.labware and self.well and self.to_labware and self.to_well):
             raise ValueError(f"step {self.number}: a transfer needs source and destination")
+        if self.dispense_at == "rim" and (self.action != "transfer" or self.mix_after):
+            raise ValueError(f"step {self.number}: only a transfer without mix_after is dispensed from the rim")
         if self.action in {"transfer", "mix"} and not self.volume_ul > 0:
             raise ValueError(f"step {self.number}: {self.action} of {self.volume_ul:g} µL, must be above 0")
         if self.action == "pause" and self.operator is None:

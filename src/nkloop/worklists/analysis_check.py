@@ -87,9 +87,7 @@ def planned_operations(step: Step) -> tuple[Operation, ...]:
         *picked,
         *_mixed(step, step.labware, step.well, step.mix_volume_ul, step.mix_before),
         Operation("aspirate", step.channels, step.labware, step.well, step.volume_ul),
-        Operation(
-            "dispense", step.channels, step.to_labware, step.to_well, step.volume_ul, step.dispense_at == "rim"
-        ),
+        Operation("dispense", step.channels, step.to_labware, step.to_well, step.volume_ul, step.dispense_at == "rim"),
         *_mixed(step, step.to_labware, step.to_well, step.mix_volume_ul, step.mix_after),
     )
 
@@ -218,7 +216,8 @@ _REMEDY = "make the CSV anew from the worklist and use the protocol file of this
 
 
 def _same(plan: Operation, robot: Operation) -> bool:
-    return plan[:4] == robot[:4] and plan.at_rim == robot.at_rim and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
+    is_same = plan._replace(volume_ul=0.0) == robot._replace(volume_ul=0.0)
+    return is_same and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
 
 
 def compare_ends(

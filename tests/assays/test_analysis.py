@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nkloop.assays import analyse
-from nkloop.assays.lysis import ControlSignals, ldh_lysis
+from nkloop.assays.lysis import ControlSignals, lysis_percent
 from nkloop.assays.models import AssayResult, PlateLayout, WellRole
 from nkloop.errors import AssayError, ReadingError
 
@@ -32,10 +32,10 @@ def without(layout: PlateLayout, role: WellRole) -> PlateLayout:
 def test_ldh_formula_by_hand() -> None:
     controls = ControlSignals(spontaneous=0.30, maximum=1.62, background=0.10, volume_correction=0.12)
     # net: spontaneous 0.2, maximum 1.5, window 1.3; experimental 1.00 - effectors alone 0.15 - 0.2 = 0.65
-    assert ldh_lysis(1.00, 0.15, controls) == pytest.approx(50.0)
+    assert lysis_percent(1.00, 0.15, controls) == pytest.approx(50.0)
     # each raw signal has its background taken off, so background cancels between experimental and effector-only
     brute = 100 * ((1.00 - 0.1) - (0.15 - 0.1) - (0.30 - 0.1)) / ((1.62 - 0.12) - (0.30 - 0.1))
-    assert ldh_lysis(1.00, 0.15, controls) == pytest.approx(brute)
+    assert lysis_percent(1.00, 0.15, controls) == pytest.approx(brute)
 
 
 def test_a_clean_plate_is_accepted_and_gives_the_truth(plate: PlateLayout, read: Read) -> None:

@@ -8,10 +8,13 @@ import sys
 
 import pytest
 
-from nkloop.assays.methods import LDH, METHODS, Limit, method_named
+from nkloop.assays.methods import Limit, method_named, methods
 from nkloop.assays.models import QualityMeasure
-from nkloop.assays.quality import ssmd, verdict_of, z_prime
+from nkloop.assays.quality import verdict_of
+from nkloop.assays.quality.statistics import ssmd, z_prime
 from nkloop.errors import AssayError
+
+LDH = method_named("ldh")
 
 
 def test_z_prime_by_hand() -> None:
@@ -50,10 +53,10 @@ def test_limit_text() -> None:
 
 
 def test_every_limit_says_where_it_is_from_and_memory_is_marked() -> None:
-    for method in METHODS.values():
-        assert all(limit.source for limit in method.limits)
-        assert "[unverified]" in method.limit("z_prime").source
-        assert "[unverified]" in method.contact.source
+    for method in methods().values():
+        assert all(limit.origin for limit in method.limits)
+        assert "[unverified]" in method.limit("z_prime").origin
+        assert "[unverified]" in method.contact.origin
 
 
 def test_unknown_method_and_limit() -> None:

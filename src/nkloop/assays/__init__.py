@@ -9,16 +9,15 @@ if TYPE_CHECKING:
     from nkloop.assays.analysis import analyse
     from nkloop.assays.curves import fit_curve
     from nkloop.assays.layout import capacity, lay_out
-    from nkloop.assays.methods import METHODS, Method, method_named
+    from nkloop.assays.methods import Method, method_named
 
-__all__ = ["METHODS", "Method", "analyse", "capacity", "fit_curve", "lay_out", "method_named"]
+__all__ = ["Method", "analyse", "capacity", "fit_curve", "lay_out", "method_named"]
 
 _HOME = {
     "analyse": "analysis",
     "fit_curve": "curves",
     "capacity": "layout",
     "lay_out": "layout",
-    "METHODS": "methods",
     "Method": "methods",
     "method_named": "methods",
 }

@@ -155,6 +155,70 @@ class QualityMeasure(FrozenModel):
     reason: str
 
 
+class Effect(FrozenModel):
+    """Difference in lysis that an antibody or a CAR makes; "no difference" is a result too, with its interval."""
+
+    kind: Literal["adcc", "car"]
+    target_line: str
+    sample: str
+    """Sample with the antibody, or the CAR sample."""
+    against: str
+    """What it is compared with: `no antibody`, the isotype, or the untransduced sample."""
+    treatment: str = ""
+    true_ratio: float | None
+    """True E:T at which both are compared; None for the mean over all."""
+    difference: float
+    """Points of lysis (%)."""
+    ci_low: float | None = None
+    ci_high: float | None = None
+    """95 % interval; None without replicates."""
+    is_different: bool | None = None
+    """Whether the interval leaves 0 out; None without interval."""
+    is_expected: bool = True
+    """False on an antigen-negative line, where no difference is wanted."""
+    reason: str
+    """The result in one sentence."""
+
+
+class MatrixPoint(FrozenModel):
+    """One combination of a drug or antibody dose and an E:T; the margins have one of the two at 0."""
+
+    target_line: str
+    sample: str
+    treatment: str
+    dose: float
+    true_ratio: float
+    lysis_percent: float
+    """Mean of the replicates."""
+    n: int
+
+
+class KillingOverTime(FrozenModel):
+    """Killing of one sample at one E:T over the time of a kinetic read."""
+
+    sample: str
+    target_line: str
+    nominal_ratio: float
+    true_ratio: float
+    points: tuple[tuple[float, float], ...]
+    """(minutes from the addition of effectors, killing in %); times without a signal window are left out."""
+    area: float | None
+    """Mean killing over that time, 0 to 1 (area under killing over its duration); None with fewer than two points."""
+
+
+class ReadingOrigin(FrozenModel):
+    """Where the signals come from."""
+
+    file: str
+    file_sha256: str
+    format: str
+    instrument: str | None = None
+    serial_number: str | None = None
+    read_at: datetime | None = None
+    settings: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 class CurveFit(FrozenModel):
     """4PL over true E:T, or the reason why there is none."""
 
@@ -200,3 +264,15 @@ class AssayResult(FrozenModel):
     layout: PlateLayout
     signals: dict[str, float]
     """Raw signal per well as read."""
+    effects: tuple[Effect, ...] = ()
+    """What an antibody or a CAR adds."""
+    matrix: tuple[MatrixPoint, ...] = ()
+    """Every combination of a drug or antibody with NK cells, margins too."""
+    kinetics: tuple[KillingOverTime, ...] = ()
+    reading: ReadingOrigin | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    """Wells a person left out, each with its reason."""
+    all_wells: AssayResult | None = None
+    """The result with every well in it, beside the one without the excluded wells."""
+    all_wells_reason: str = ""
+    """Why there is no result with every well, when wells were excluded."""

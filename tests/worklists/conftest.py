@@ -65,7 +65,10 @@ def catalogue() -> dict[str, LabwareType]:
 
 @pytest.fixture(scope="session")
 def deck() -> BenchDeck:
-    accuracy = (PipetteAccuracy(volume_ul=5, systematic_percent=5, random_cv_percent=3),)
+    accuracy = tuple(
+        PipetteAccuracy(volume_ul=volume, systematic_percent=systematic, random_cv_percent=cv)
+        for volume, systematic, cv in ((5, 5, 2.5), (50, 0.5, 0.3), (200, 0.5, 0.15), (1000, 0.5, 0.15))
+    )
     pipettes = tuple(
         PipetteSpec(
             mount=mount,

@@ -9,19 +9,30 @@ from nkloop.recipes.models import Ingredient
 from nkloop.worklists.dilution import concentration_problems
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
+from nkloop.worklists.uncertainty import Uncertainty
 
 DECIMALS = 2
-"""Of a deviation in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
+"""Of what is told in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
 
 
 def composition_rows(
-    ingredients: Sequence[Ingredient], per_ul: Mapping[str, float], destination: str = ""
+    ingredients: Sequence[Ingredient],
+    per_ul: Mapping[str, float],
+    destination: str = "",
+    errors: Mapping[str, Uncertainty] | None = None,
 ) -> tuple[CompositionRow, ...]:
-    """One row per ingredient in the unit the recipe writes; reached values are the ledger's, not the plan's."""
-    return tuple(_row(ingredient, per_ul.get(ingredient.component, 0.0), destination) for ingredient in ingredients)
+    """One row per ingredient in the unit the recipe writes.
+
+    Args:
+        per_ul: what the ledger, not the plan, says is reached; component to canonical concentration.
+        destination: what holds it.
+        errors: predicted errors of the same well, by component.
+    """
+    told = errors or {}
+    return tuple(_row(i, per_ul.get(i.component, 0.0), destination, told.get(i.component)) for i in ingredients)
 
 
-def _row(ingredient: Ingredient, reached: float, destination: str) -> CompositionRow:
+def _row(ingredient: Ingredient, reached: float, destination: str, error: Uncertainty | None) -> CompositionRow:
     target = ingredient.amount
     expected = in_unit(reached, target, ingredient.component)
     return CompositionRow(
@@ -31,6 +42,8 @@ def _row(ingredient: Ingredient, reached: float, destination: str) -> Compositio
         expected=expected,
         unit=target.unit,
         deviation_percent=_percent(100 * (expected / target.magnitude - 1)),
+        cv_percent=None if error is None else _percent(error.cv_percent),
+        bias_percent=None if error is None else _percent(error.bias_percent),
     )
 
 

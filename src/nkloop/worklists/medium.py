@@ -20,6 +20,7 @@ from nkloop.worklists.models import Target, Worklist
 from nkloop.worklists.plans import MediumPlan, MediumSource
 from nkloop.worklists.stock_deck import BASE_TROUGH, StockDeck, add_by_chain
 from nkloop.worklists.strength import stock_liquid, stock_per_ul
+from nkloop.worklists.uncertainty import predict
 
 TUBES_50 = "opentrons_6_tuberack_nest_50ml_conical"
 TUBE_LIMIT_UL = 45_000
@@ -67,7 +68,8 @@ def plan_medium(
     names = [medium.base.component, *(i.component for i in ingredients)]
     worklist, layout, lots = with_lots(names, inventory, use_until, plan)
     contents = follow(worklist, catalogue).well(*layout.spot)
-    rows = composition_rows((medium.base, *ingredients), contents.per_ul, destination_barcode)
+    errors = predict(worklist, catalogue, deck, [layout.spot])[layout.spot]
+    rows = composition_rows((medium.base, *ingredients), contents.per_ul, destination_barcode, errors)
     refuse_off_target(name, rows, TOLERANCE_PERCENT)
     source = MediumSource(
         barcode=destination_barcode,

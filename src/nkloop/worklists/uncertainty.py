@@ -142,7 +142,7 @@ def _components(worklist: Worklist) -> tuple[str, ...]:
 
 
 def _filled(worklist: Worklist, components: Sequence[str]) -> dict[Spot, _State]:
-    states = {}
+    states: dict[Spot, _State] = {}
     for filling in worklist.fillings:
         per_ul = np.array([filling.liquid.per_ul.get(name, 0.0) for name in components])
         spot = filling.labware, filling.well

@@ -46,7 +46,7 @@ def test_equal_worklists_have_equal_hashes(worklist_of, transfer):
 def test_a_verdict_passes_only_when_every_check_did():
     good = CheckResult.of("ledger", 0.1, ())
     bad = CheckResult.of("pylabrobot tracking", 0.1, (Problem("too little", "step 3", "fill more"),))
-    assert bad.problems == ({"message": "too little", "where": "step 3", "remedy": "fill more"},)
+    assert bad.problems == ({"message": "too little", "where": "step 3", "remedy": "fill more", "rule": ""},)
     assert [
         Verdict(worklist="w", worklist_hash="0", checks=checks).passed for checks in ((), (good,), (good, bad))
     ] == [False, True, False]

@@ -9,6 +9,7 @@ from math import isclose
 from typing import Any, NamedTuple, Protocol
 
 from nkloop.errors import Problem
+from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.ledger_check import follow
@@ -69,9 +70,11 @@ def check_analysis(
 
 def _refusals(analysis: AnalysisLike) -> Iterator[Problem]:
     for error in analysis.errors:
-        yield Problem(str(error.get("message", error)), str(error.get("where", "")), str(error.get("remedy", "")))
+        told, where, remedy = (str(error.get(key, "")) for key in ("message", "where", "remedy"))
+        yield Problem(told or str(error), where, remedy, rules.ROBOT_REFUSES)
     if analysis.result != "ok" and not analysis.errors:
-        yield Problem(f"the analysis ended with '{analysis.result}'", "protocol", "run the analysis by hand")
+        told = f"the analysis ended with '{analysis.result}'"
+        yield Problem(told, "protocol", "run the analysis by hand", rules.ROBOT_REFUSES)
 
 
 def planned_operations(step: Step) -> tuple[Operation, ...]:
@@ -157,15 +160,13 @@ class _Reader:
         self.slots[result["labwareId"]] = slot
         item = self.by_slot.get(slot)
         if item is None:
-            self.problems.append(
-                Problem(f"the robot loads {params['loadName']} into {slot}, which the worklist leaves empty", slot)
-            )
+            told = f"the robot loads {params['loadName']} into {slot}, which the worklist leaves empty"
+            self.problems.append(Problem(told, f"slot {slot}", _REMEDY, rules.ROBOT_DECK))
         elif params["loadName"] == item.load_name:
             self.names[result["labwareId"]] = item.nickname
         elif params["loadName"] != item.adapter:
-            self.problems.append(
-                Problem(f"the robot loads {params['loadName']}, the worklist has {item.load_name}", f"slot {slot}")
-            )
+            told = f"the robot loads {params['loadName']}, the worklist has {item.load_name}"
+            self.problems.append(Problem(told, f"slot {slot}", _REMEDY, rules.ROBOT_DECK))
 
     def _operate(self, kind: str, params: Mapping[str, Any]) -> None:
         pipette = params["pipetteId"]
@@ -197,19 +198,23 @@ def compare_steps(worklist: Worklist, done: Done) -> Iterator[Problem]:
     for step in worklist.steps:
         where = f"step {step.number}"
         if step.number not in done:
-            yield Problem("the robot never announces this step", where, "use the protocol file of this procedure")
+            remedy = "use the protocol file of this procedure"
+            yield Problem("the robot never announces this step", where, remedy, rules.NOT_ANNOUNCED)
             continue
         planned, seen = planned_operations(step), done[step.number]
         for number, (plan, robot) in enumerate(zip(planned, seen, strict=False)):
             if not _same(plan, robot):
-                yield Problem(f"the robot would {robot}, planned is {plan} (command {number + 1})", where, _REMEDY)
+                told = f"the robot would {robot}, planned is {plan} (command {number + 1})"
+                yield Problem(told, where, _REMEDY, rules.ROBOT_DIFFERS)
                 break
         else:
             if len(planned) != len(seen):
-                yield Problem(f"the robot makes {len(seen)} pipette moves, planned are {len(planned)}", where, _REMEDY)
+                told = f"the robot makes {len(seen)} pipette moves, planned are {len(planned)}"
+                yield Problem(told, where, _REMEDY, rules.ROBOT_DIFFERS)
     known = {step.number for step in worklist.steps}
     for number in done.keys() - known:
-        yield Problem("the robot does something that no step of the worklist asks for", f"step {number}", _REMEDY)
+        told = "the robot does something that no step of the worklist asks for"
+        yield Problem(told, f"step {number}", _REMEDY, rules.NOT_ANNOUNCED)
 
 
 _REMEDY = "make the CSV anew from the worklist and use the protocol file of this procedure"
@@ -234,7 +239,8 @@ def compare_ends(
         where = f"{nickname} {well}"
         if other is None or not isclose(contents.volume_ul, other.volume_ul, rel_tol=1e-6, abs_tol=0.1):
             seen = other.volume_ul if other else 0.0
-            yield Problem(f"the robot leaves {seen:g} µL, the worklist {contents.volume_ul:g} µL", where, _REMEDY)
+            message = f"the robot leaves {seen:g} µL, the worklist {contents.volume_ul:g} µL"
+            yield Problem(message, where, _REMEDY, rules.ENDS_DIFFER)
             continue
         for name, amount in contents.amounts.items():
             if not isclose(amount, other.amounts.get(name, 0.0), rel_tol=2e-3, abs_tol=1e-9):
@@ -242,6 +248,7 @@ def compare_ends(
                     f"{name}: the robot leaves {other.amounts.get(name, 0.0):.6g}, the worklist {amount:.6g}",
                     where,
                     _REMEDY,
+                    rules.ENDS_DIFFER,
                 )
 
 

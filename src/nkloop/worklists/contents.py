@@ -6,17 +6,21 @@ collected with the number of the step that makes them, so that one pass tells ev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
 from nkloop.errors import LabwareError, Problem
 from nkloop.labware.models import LabwareType
+from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.handling_rules import COLD_C, arrival_breaches, source_breaches
+from nkloop.worklists.ledger_state import SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
 from nkloop.worklists.models import DeckItem, Step, Worklist
 
-SLACK_UL = 1e-6
-"""Rounding slack of volume comparisons."""
+_RESTS = re.compile(r"incubat|centrifug", re.IGNORECASE)
 
 
 class LabwareLookup(Protocol):
@@ -44,58 +48,18 @@ class WellContents:
         return {name: amount / self.volume_ul for name, amount in self.amounts.items()}
 
 
-class _Well:
-    __slots__ = ("amounts", "lot", "lots", "volume")
-
-    def __init__(self) -> None:
-        self.volume = 0.0
-        self.amounts: dict[str, float] = {}
-        self.lots: frozenset[str] = frozenset()
-        self.lot: str | None = None
-
-
-@dataclass(slots=True)
-class _Place:
-    item: DeckItem
-    type: LabwareType
-    names: frozenset[str]
-    wells: dict[str, _Well] = field(default_factory=dict)
-    used_tips: set[str] = field(default_factory=set)
-    reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
-
-
-class _Held:
-    """What one channel's tip holds and has touched."""
-
-    __slots__ = ("amounts", "lots", "touched", "volume")
-
-    def __init__(self) -> None:
-        self.volume = 0.0
-        self.amounts: dict[str, float] = {}
-        self.lots: frozenset[str] = frozenset()
-        self.touched: set[str] = set()
-
-
-@dataclass(slots=True)
-class _Pipette:
-    name: str
-    minimum: float
-    maximum: float
-    tip: str = ""
-    capacity: float = 0.0
-    held: list[_Held] = field(default_factory=list)
-
-
 class Ledger:
     """Contents of a deck; starts empty, is filled, and follows steps or single pipette commands."""
 
     def __init__(self, catalogue: LabwareLookup) -> None:
         """Build an empty ledger that looks labware types up in `catalogue`."""
         self._catalogue = catalogue
-        self._places: dict[str, _Place] = {}
-        self._pipettes: dict[int, _Pipette] = {}
+        self._places: dict[str, Place] = {}
+        self._pipettes: dict[int, PipetteState] = {}
         self._where = "deck"
         self._said: set[tuple[str, str, str]] = set()
+        self._n_steps = 0
+        self._with_targets: frozenset[tuple[str, str]] = frozenset()
         self.violations: list[Problem] = []
         self.taken: dict[str, float] = {}
         """µL drawn out of fillings per lot."""
@@ -108,6 +72,7 @@ class Ledger:
         `deck` gives the pipettes' ranges and says whether they are there; without it the names say the range.
         """
         ledger = cls(catalogue)
+        ledger._with_targets = frozenset((target.labware, target.well) for target in worklist.targets)
         for item in worklist.deck:
             ledger.place(item)
         for mount, name in worklist.pipettes.items():
@@ -117,7 +82,11 @@ class Ledger:
             ledger._where = f"filling {filling.labware} {filling.well}"
             item_ = items.get(filling.labware)
             if item_ is None:
-                ledger._say(f"'{filling.labware}' is not on the deck", "put it on the deck or correct the name")
+                ledger.say(
+                    rules.LABWARE_MISSING,
+                    f"'{filling.labware}' is not on the deck",
+                    "put it on the deck or correct the name",
+                )
                 continue
             liquid = filling.liquid
             ledger.fill(item_, filling.well, filling.volume_ul, liquid.per_ul, lot=liquid.lot)
@@ -128,18 +97,24 @@ class Ledger:
     def place(self, item: DeckItem) -> None:
         """Put a labware on the deck; an unknown load name is a violation."""
         if item.nickname in self._places:
-            self._say(f"nickname '{item.nickname}' is used twice", "give every labware its own nickname")
+            self.say(
+                rules.NAME_TWICE, f"nickname '{item.nickname}' is used twice", "give every labware its own nickname"
+            )
             return
         try:
             kind = self._catalogue[item.load_name]
         except (LabwareError, KeyError):
-            self._say(f"labware '{item.load_name}' is not in the catalogue", "use a labware of labware/catalogue.yaml")
+            self.say(
+                rules.LABWARE_UNKNOWN,
+                f"labware '{item.load_name}' is not in the catalogue",
+                "use a labware of labware/catalogue.yaml",
+            )
             return
-        self._places[item.nickname] = _Place(item, kind, frozenset(kind.wells))
+        self._places[item.nickname] = Place(item, kind, frozenset(kind.wells))
 
     def mount(self, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
         """Put a pipette on the robot."""
-        self._pipettes[channels] = _Pipette(name, minimum_ul, maximum_ul)
+        self._pipettes[channels] = PipetteState(name, minimum_ul, maximum_ul)
 
     def _mount_named(self, mount: str, name: str, deck: BenchDeck | None) -> None:
         self._where = f"pipette {mount}"
@@ -149,7 +124,11 @@ class Ledger:
         spec = next((p for p in deck.pipettes if p.mount == mount and p.load_name == name), None)
         if spec is None:
             there = ", ".join(f"{p.load_name} ({p.mount})" for p in deck.pipettes)
-            self._say(f"{name} is not on the {mount} mount of the bench", f"plan with the bench's pipettes: {there}")
+            self.say(
+                rules.PIPETTE_MISSING,
+                f"{name} is not on the {mount} mount of the bench",
+                f"plan with the bench's pipettes: {there}",
+            )
             return
         self.mount(spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
 
@@ -163,6 +142,11 @@ class Ledger:
         if found is None:
             return
         place, target = found
+        if place.type.kind == "tip_rack":
+            self.say(rules.LABWARE_WRONG, f"'{item.nickname}' is a tip rack and cannot hold liquid", "correct it")
+        target.marks |= marks_of(item.nickname, per_ul)
+        target.is_cold = item.temperature_c is not None and item.temperature_c <= COLD_C
+        target.is_uneven = False
         for name, concentration in per_ul.items():
             if concentration:
                 target.amounts[name] = target.amounts.get(name, 0.0) + concentration * volume_ul
@@ -183,7 +167,7 @@ class Ledger:
         place = self._places.get(nickname)
         if place is None or well not in place.names:
             raise LabwareError(f"there is no well {well} of '{nickname}' on the deck", remedy="correct the name")
-        return _contents(place.wells.get(well) or _Well())
+        return _contents(place.wells.get(well) or WellState())
 
     def wells(self) -> Iterator[tuple[str, str, WellContents]]:
         """Every well that holds or held something: nickname, well, contents."""
@@ -201,9 +185,11 @@ class Ledger:
     def apply(self, step: Step) -> None:
         """Follow one step, collecting what is wrong with it."""
         self._where = f"step {step.number}"
+        self._n_steps += 1
         if step.action == "pause":
             self.drop_all()
-        if step.action not in {"transfer", "mix"}:
+            self._rest(step)
+        if step.action not in {"transfer", "mix"} or not self._is_finite(step):
             return
         if step.tip:
             self.pick_up(step.channels, step.tip)
@@ -213,6 +199,7 @@ class Ledger:
         if step.mix_before:
             self.mix(step.channels, step.labware, step.well, step.mix_volume_ul)
         self._check_range(step.channels, step.volume_ul)
+        self._check_source(step)
         self.aspirate(step.channels, step.labware, step.well, step.volume_ul)
         at_rim = step.dispense_at == "rim"
         self.dispense(step.channels, step.to_labware, step.to_well, step.volume_ul, touching=not at_rim)
@@ -232,18 +219,21 @@ class Ledger:
         rack, _, well = tip.partition(":")
         place = self._places.get(rack)
         if place is None or place.type.kind != "tip_rack":
-            self._say(f"tip {tip} is absent: no tip rack '{rack}' on the deck", "put the rack on the deck")
+            rule = rules.NO_SUCH_TIP if place is None else rules.LABWARE_WRONG
+            self.say(rule, f"tip {tip} is absent: no tip rack '{rack}' on the deck", "put the rack on the deck")
             return
         names = self._reach(place, well, channels)
         if names is None:
             return
         used = [name for name in names if name in place.used_tips]
         if used:
-            self._say(f"tip {rack}:{used[0]} was used before", "take a tip that is still in the rack")
+            self.say(
+                rules.TIP_USED_TWICE, f"tip {rack}:{used[0]} was used before", "take a tip that is still in the rack"
+            )
         place.used_tips.update(names)
         self.tips_used += len(names) - len(used)
         pipette.tip, pipette.capacity = tip, place.type.working_volume_ul or place.type.well_volume_ul
-        pipette.held = [_Held() for _ in names]
+        pipette.held = [HeldTip() for _ in names]
 
     def drop(self, channels: int) -> None:
         """Drop the tips of one pipette; nothing happens when it has none."""
@@ -263,10 +253,10 @@ class Ledger:
             return
         pipette, place, names = ready
         for held, name in zip(pipette.held, names, strict=True):
-            source = place.wells.setdefault(name, _Well())
+            source = place.wells.setdefault(name, WellState())
             self._check_draw(place, name, source, volume_ul)
             self._check_clean(pipette, held, source, f"{labware} {name}")
-            _draw(source, held, min(volume_ul, source.volume))
+            draw(source, held, min(volume_ul, source.volume))
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
 
@@ -280,8 +270,11 @@ class Ledger:
             return
         pipette, place, names = ready
         for held, name in zip(pipette.held, names, strict=True):
-            target = place.wells.setdefault(name, _Well())
-            _give(held, target, min(volume_ul, held.volume), touching=touching)
+            target = place.wells.setdefault(name, WellState())
+            if held.source is not target and (target.marks or held.marks or held.is_cold or target.lot):
+                for breach in arrival_breaches(place, name, held, target, self._with_targets):
+                    self._say_once(*breach)
+            give(held, target, min(volume_ul, held.volume), touching=touching)
             self._check_full(place, name, target)
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
@@ -292,109 +285,156 @@ class Ledger:
         pipette, place, names = ready
         total = volume_ul * (channels if len(set(names)) == 1 else 1)
         for held, name in zip(pipette.held, names, strict=True):
-            state = place.wells.setdefault(name, _Well())
+            state = place.wells.setdefault(name, WellState())
             self._check_draw(place, name, state, total)
             self._check_clean(pipette, held, state, f"{labware} {name}")
             held.touched.update(state.amounts)
+            state.is_uneven, state.mixed_at = False, self._n_steps
 
     # -- rules --------------------------------------------------------------------------------------------------
 
-    def _say(self, message: str, remedy: str) -> None:
-        self.violations.append(Problem(message, self._where, remedy))
+    def say(self, rule: str, message: str, remedy: str) -> None:
+        """Note that a rule is broken at the present place."""
+        self.violations.append(Problem(message, self._where, remedy, rule))
 
     def _say_once(self, rule: str, well: str, message: str, remedy: str) -> None:
         """Each rule once per step and well: eight channels in a trough break it together."""
         key = (self._where, rule, well)
         if key not in self._said:
             self._said.add(key)
-            self._say(message, remedy)
+            self.say(rule, message, remedy)
 
-    def _pipette(self, channels: int) -> _Pipette | None:
+    def _pipette(self, channels: int) -> PipetteState | None:
         pipette = self._pipettes.get(channels)
         if pipette is None:
-            self._say(f"no pipette with {channels} channels is on the robot", "use a pipette of the worklist")
+            self.say(
+                rules.PIPETTE_MISSING,
+                f"no pipette with {channels} channels is on the robot",
+                "use a pipette of the worklist",
+            )
         return pipette
 
-    def _well(self, nickname: str, well: str) -> tuple[_Place, _Well] | None:
+    def _well(self, nickname: str, well: str) -> tuple[Place, WellState] | None:
         place = self._places.get(nickname)
         if place is None:
-            self._say(f"labware '{nickname}' is not on the deck", "put it on the deck or correct the name")
+            self.say(
+                rules.LABWARE_MISSING,
+                f"labware '{nickname}' is not on the deck",
+                "put it on the deck or correct the name",
+            )
             return None
         if self._reach(place, well, 1) is None:
             return None
-        return place, place.wells.setdefault(well, _Well())
+        return place, place.wells.setdefault(well, WellState())
 
-    def _reach(self, place: _Place, well: str, channels: int) -> tuple[str, ...] | None:
+    def _reach(self, place: Place, well: str, channels: int) -> tuple[str, ...] | None:
         key = (well, channels)
         if key not in place.reached:
             try:
                 place.reached[key] = place.type.reached(well, channels)
             except LabwareError as error:
-                self._say(error.problems[0].message, error.problems[0].remedy)
+                self.say(rules.NO_SUCH_WELL, error.problems[0].message, error.problems[0].remedy)
                 return None
         return place.reached[key]
 
     def _ready(
         self, channels: int, labware: str, well: str, volume_ul: float
-    ) -> tuple[_Pipette, _Place, tuple[str, ...]] | None:
+    ) -> tuple[PipetteState, Place, tuple[str, ...]] | None:
         pipette = self._pipette(channels)
         place = self._places.get(labware)
         if place is None:
-            self._say(f"labware '{labware}' is not on the deck", "put it on the deck or correct the name")
+            self.say(
+                rules.LABWARE_MISSING,
+                f"labware '{labware}' is not on the deck",
+                "put it on the deck or correct the name",
+            )
         if pipette is None or place is None:
             return None
         names = self._reach(place, well, channels)
         if names is None:
             return None
         if not pipette.tip:
-            self._say(f"{pipette.name} has no tip attached", "pick up a tip first")
+            self.say(rules.NO_TIP, f"{pipette.name} has no tip attached", "pick up a tip first")
             return None
         if volume_ul > min(pipette.capacity, pipette.maximum) + SLACK_UL:
             bound = "tip" if pipette.capacity < pipette.maximum else "pipette"
-            self._say(
+            self.say(
+                rules.ABOVE_CAPACITY,
                 f"{volume_ul:g} µL is more than the {bound} takes ({min(pipette.capacity, pipette.maximum):g} µL)",
                 "split the volume or take a larger tip",
             )
         return pipette, place, names
 
+    def _is_finite(self, step: Step) -> bool:
+        numbers = (step.volume_ul, step.mix_volume_ul, step.flow_factor)
+        if all(isfinite(number) and number >= 0 for number in numbers) and step.volume_ul > 0:
+            return True
+        told = ", ".join(f"{number:g}" for number in numbers)
+        self.say(rules.NOT_FINITE, f"volume, mixing volume and flow are {told}", "write finite numbers above 0")
+        return False
+
+    def _rest(self, step: Step) -> None:
+        """Cells settle on purpose in what is incubated or centrifuged, and liquids there even out."""
+        task = step.operator
+        if task is None or not task.instruction.strip():
+            self.say(rules.PAUSE_UNNAMED, "the pause does not say what is to be done", "write an instruction")
+            return
+        if task.kind not in {"incubate", "centrifuge"} and not _RESTS.search(task.instruction):
+            return
+        for nickname in task.labware or tuple(self._places):
+            if (place := self._places.get(nickname)) is not None:
+                place.is_rested = True
+                for well in place.wells.values():
+                    well.is_uneven = False
+
+    def _check_source(self, step: Step) -> None:
+        place = self._places.get(step.labware)
+        if place is not None:
+            for breach in source_breaches(step, place, self._n_steps):
+                self._say_once(*breach)
+
     def _check_range(self, channels: int, volume_ul: float) -> None:
         pipette = self._pipettes.get(channels)
         if pipette is not None and volume_ul < pipette.minimum - SLACK_UL:
-            self._say(
+            self.say(
+                rules.BELOW_MINIMUM,
                 f"{volume_ul:g} µL is below the reliable minimum of {pipette.name} ({pipette.minimum:g} µL)",
                 "dilute first and transfer more",
             )
 
-    def _check_draw(self, place: _Place, name: str, source: _Well, volume_ul: float) -> None:
+    def _check_draw(self, place: Place, name: str, source: WellState, volume_ul: float) -> None:
         left, dead = source.volume - volume_ul, place.type.dead_volume_ul
         if left < dead - SLACK_UL:
             where = f"{place.item.nickname} {name}"
             self._say_once(
-                "overdraw",
+                rules.OVERDRAW,
                 where,
                 f"{where} is overdrawn: {volume_ul:g} µL of {source.volume:g} µL leaves "
                 f"{left:g} µL, the dead volume is {dead:g} µL",
                 "fill more or draw less",
             )
 
-    def _check_full(self, place: _Place, name: str, target: _Well) -> None:
+    def _check_full(self, place: Place, name: str, target: WellState) -> None:
         working = place.type.working_volume_ul
         if target.volume > working + SLACK_UL:
             where = f"{place.item.nickname} {name}"
             self._say_once(
-                "overfill",
+                rules.OVERFILL,
                 where,
                 f"{where} is overfilled: {target.volume:g} µL, its working volume is {working:g} µL",
                 "give less or use a larger well",
             )
 
-    def _check_clean(self, pipette: _Pipette, held: _Held, source: _Well, where: str) -> None:
+    def _check_clean(self, pipette: PipetteState, held: HeldTip, source: WellState, where: str) -> None:
         if not held.touched or not source.amounts or held.touched <= source.amounts.keys():
             return
         foreign = ", ".join(sorted(held.touched - source.amounts.keys()))
         stock = f"stock {source.lot}" if source.lot is not None else "a well that is drawn from"
-        self._say(
-            f"tip {pipette.tip} has touched {foreign} and would contaminate {where} ({stock})", "take a new tip first"
+        is_stock = source.lot is not None and ":" not in source.lot
+        self.say(
+            rules.STOCK_TOUCHED if is_stock else rules.CARRY_OVER,
+            f"tip {pipette.tip} has touched {foreign} and would contaminate {where} ({stock})",
+            "take a new tip first",
         )
         held.touched &= source.amounts.keys()
 
@@ -404,38 +444,5 @@ def range_of(pipette: str) -> tuple[float, float]:
     return (1.0, 50.0) if pipette.endswith("_50") else (5.0, 1000.0)
 
 
-def _contents(state: _Well) -> WellContents:
+def _contents(state: WellState) -> WellContents:
     return WellContents(state.volume, dict(state.amounts), state.lots)
-
-
-def _draw(source: _Well, held: _Held, volume: float) -> None:
-    if volume <= 0:
-        return
-    held.touched.update(source.amounts)
-    _move(source.amounts, held.amounts, volume / source.volume)
-    source.volume -= volume
-    held.volume += volume
-    if not source.lots <= held.lots:
-        held.lots |= source.lots
-
-
-def _give(held: _Held, target: _Well, volume: float, *, touching: bool) -> None:
-    if volume <= 0:
-        return
-    if touching and target.volume > 0:
-        held.touched.update(target.amounts)
-    _move(held.amounts, target.amounts, 1.0 if volume >= held.volume - SLACK_UL else volume / held.volume)
-    target.volume += volume
-    held.volume = max(0.0, held.volume - volume)
-    if not held.lots <= target.lots:
-        target.lots |= held.lots
-
-
-def _move(source: dict[str, float], target: dict[str, float], share: float) -> None:
-    whole = share >= 1.0
-    for name, amount in source.items():
-        moved = amount if whole else amount * share
-        target[name] = target.get(name, 0.0) + moved
-        source[name] = amount - moved
-    if whole:
-        source.clear()

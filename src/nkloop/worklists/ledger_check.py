@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nkloop.errors import Problem
+from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import CheckResult, Worklist
@@ -42,7 +43,10 @@ def number_problems(worklist: Worklist) -> Iterator[Problem]:
     for expected, step in enumerate(worklist.steps, start=1):
         if step.number != expected:
             yield Problem(
-                f"step {step.number} stands at place {expected}", f"step {step.number}", "number steps from 1"
+                f"step {step.number} stands at place {expected}",
+                f"step {step.number}",
+                "number steps from 1",
+                rules.STEP_NUMBERS,
             )
             return
 
@@ -51,20 +55,24 @@ def deck_problems(worklist: Worklist, deck: BenchDeck | None) -> Iterator[Proble
     """Slots taken twice, labware on the trash or on a module that is not there."""
     for slot, count in Counter(item.slot for item in worklist.deck).items():
         if count > 1:
-            yield Problem(f"{count} labware stand in slot {slot}", f"slot {slot}", "give each its own slot")
+            yield Problem(
+                f"{count} labware stand in slot {slot}", f"slot {slot}", "give each its own slot", rules.SLOT_TAKEN
+            )
     if deck is None:
         return
     module_slots = {module.slot: module for module in deck.modules}
     for item in worklist.deck:
         where = f"{item.nickname} in {item.slot}"
         if item.slot == deck.trash_slot:
-            yield Problem(f"slot {item.slot} holds the trash", where, "use a free slot")
+            yield Problem(f"slot {item.slot} holds the trash", where, "use a free slot", rules.SLOT_TAKEN)
         module = module_slots.get(item.slot)
         if item.module is not None and (module is None or module.load_name != item.module):
             there = ", ".join(f"{m.load_name} in {m.slot}" for m in deck.modules) or "none"
-            yield Problem(f"no module {item.module} in slot {item.slot}", where, f"modules of the bench: {there}")
+            remedy = f"modules of the bench: {there}"
+            yield Problem(f"no module {item.module} in slot {item.slot}", where, remedy, rules.MODULE_MISSING)
         if item.module is None and module is not None:
-            yield Problem(f"slot {item.slot} holds module {module.load_name}", where, "name the module or move it")
+            told = f"slot {item.slot} holds module {module.load_name}"
+            yield Problem(told, where, "name the module or move it", rules.MODULE_MISSING)
 
 
 def target_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
@@ -80,4 +88,5 @@ def target_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
                 f"{target.tolerance_percent:g} % ({off})",
                 f"{target.labware} {target.well}",
                 "correct the transfers into this well",
+                rules.OFF_TARGET,
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from nkloop.errors import Problem
 from nkloop.frozen import FrozenModel, content_hash
+from nkloop.worklists.rules import refuses
 
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
 Nickname = str
@@ -158,13 +160,17 @@ class CheckResult(FrozenModel):
     passed: bool
     seconds: float = Field(ge=0)
     problems: tuple[dict[str, str], ...] = ()
-    """Each with `message`, `where`, `remedy`."""
+    """What refuses the worklist, each with `message`, `where`, `remedy` and the id of its `rule`."""
+    warnings: tuple[dict[str, str], ...] = ()
+    """The same for rules that only warn."""
 
     @classmethod
     def of(cls, check: str, seconds: float, problems: tuple[Problem, ...]) -> CheckResult:
-        """Build from problems; none means passed."""
-        told = tuple({"message": p.message, "where": p.where, "remedy": p.remedy} for p in problems)
-        return cls.model_validate({"check": check, "passed": not told, "seconds": seconds, "problems": told})
+        """Build from problems; passed when none of them breaks a rule that refuses."""
+        refusing = tuple(asdict(p) for p in problems if refuses(p.rule))
+        warning = tuple(asdict(p) for p in problems if not refuses(p.rule))
+        fields = {"check": check, "passed": not refusing, "seconds": seconds}
+        return cls.model_validate({**fields, "problems": refusing, "warnings": warning})
 
 
 class Verdict(FrozenModel):

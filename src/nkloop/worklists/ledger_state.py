@@ -1,0 +1,141 @@
+"""What the contents ledger remembers of wells, tips and pipettes, and how liquid moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nkloop.labware.models import LabwareType
+from nkloop.worklists.models import DeckItem
+
+SLACK_UL = 1e-6
+"""Rounding slack of volume comparisons."""
+CELLS, LYSIS, SUBSTRATE, STOP = 1, 2, 4, 8
+"""What a liquid is, as far as the order of a procedure depends on it; marks stay with whatever a liquid reaches."""
+CELL_PREFIXES = ("donor:", "effector:", "target:")
+_CELL_RACKS = frozenset({"cells", "donors"})
+"""Nicknames under which the planners put cell suspensions; a CSV names its liquids in free words."""
+_WORDS = (("lysis", LYSIS), ("substrate", SUBSTRATE), ("stop", STOP))
+_SAME = 1e-3
+"""Two liquids whose concentrations differ by less are one liquid."""
+
+
+class WellState:
+    """One well: volume in µL, amounts in canonical units, and what the order and mixing rules ask for."""
+
+    __slots__ = ("amounts", "is_cold", "is_uneven", "lot", "lots", "marks", "mixed_at", "volume")
+
+    def __init__(self) -> None:
+        self.volume = 0.0
+        self.amounts: dict[str, float] = {}
+        self.lots: frozenset[str] = frozenset()
+        self.lot: str | None = None
+        self.marks = 0
+        self.is_cold = False
+        self.is_uneven = False
+        self.mixed_at = -1000
+
+
+@dataclass(slots=True)
+class Place:
+    """A labware on the deck with the state of its wells."""
+
+    item: DeckItem
+    type: LabwareType
+    names: frozenset[str]
+    wells: dict[str, WellState] = field(default_factory=dict)
+    used_tips: set[str] = field(default_factory=set)
+    reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    is_rested: bool = False
+    """Cells in it have settled on purpose: it was incubated or centrifuged."""
+
+
+class HeldTip:
+    """What one channel's tip holds and has touched."""
+
+    __slots__ = ("amounts", "is_cold", "lots", "marks", "source", "touched", "volume")
+
+    def __init__(self) -> None:
+        self.volume = 0.0
+        self.amounts: dict[str, float] = {}
+        self.lots: frozenset[str] = frozenset()
+        self.touched: set[str] = set()
+        self.source: WellState | None = None
+        self.marks = 0
+        self.is_cold = False
+
+
+@dataclass(slots=True)
+class PipetteState:
+    """A pipette and the tips on it."""
+
+    name: str
+    minimum: float
+    maximum: float
+    tip: str = ""
+    capacity: float = 0.0
+    held: list[HeldTip] = field(default_factory=list)
+
+
+def marks_of(nickname: str, components: Iterable[str]) -> int:
+    """What a liquid is, told from its components and the rack it stands in."""
+    marks = CELLS if nickname in _CELL_RACKS else 0
+    for name in components:
+        if name.startswith((*CELL_PREFIXES, "effectors ")):
+            marks |= CELLS
+        lowered = name.lower()
+        for word, mark in _WORDS:
+            if word in lowered:
+                marks |= mark
+    return marks
+
+
+def draw(source: WellState, held: HeldTip, volume: float) -> None:
+    """Move a volume from a well into a tip."""
+    if volume <= 0:
+        return
+    held.touched.update(source.amounts)
+    held.source, held.marks, held.is_cold = source, source.marks, source.is_cold
+    move(source.amounts, held.amounts, volume / source.volume)
+    source.volume -= volume
+    held.volume += volume
+    if not source.lots <= held.lots:
+        held.lots |= source.lots
+
+
+def give(held: HeldTip, target: WellState, volume: float, *, touching: bool) -> None:
+    """Move a volume from a tip into a well; the well is uneven when it held another liquid.
+
+    `touching` says whether the tip enters what stands in the well; from the rim it does not.
+    """
+    if volume <= 0:
+        return
+    if target.volume > 0:
+        if touching:
+            held.touched.update(target.amounts)
+        if not target.is_uneven:
+            target.is_uneven = not _are_alike(held, target)
+    target.marks |= held.marks
+    move(held.amounts, target.amounts, 1.0 if volume >= held.volume - SLACK_UL else volume / held.volume)
+    target.volume += volume
+    held.volume = max(0.0, held.volume - volume)
+    if not held.lots <= target.lots:
+        target.lots |= held.lots
+
+
+def _are_alike(held: HeldTip, target: WellState) -> bool:
+    if held.amounts.keys() != target.amounts.keys():
+        return False
+    share = held.volume / target.volume
+    return all(abs(held.amounts[n] - share * a) <= _SAME * held.amounts[n] for n, a in target.amounts.items())
+
+
+def move(source: dict[str, float], target: dict[str, float], share: float) -> None:
+    """Move a share of every amount."""
+    whole = share >= 1.0
+    for name, amount in source.items():
+        moved = amount if whole else amount * share
+        target[name] = target.get(name, 0.0) + moved
+        source[name] = amount - moved
+    if whole:
+        source.clear()

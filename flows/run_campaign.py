@@ -33,7 +33,6 @@ from nkloop.runs.campaign import (
 )
 from nkloop.runs.culture import Culture, Feeding, feeding_schedule, medium_needed_ml
 from nkloop.runs.killing import AssayDesign
-from nkloop.runs.media import SHELF_LIFE_DAYS
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.plans import WellFeeding
 from prepare_medium import PrepareMedium, prepare_medium
@@ -129,7 +128,7 @@ async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Ro
         wells, density = culture.seeding(stage) if feeding.day == 0 else ((), 1000.0)
         if not wells:
             wells = culture.feed(await count_cells(session, culture), stage, feeding)
-        if medium is None or medium[1] != stage.id or feeding.day - medium[2] > SHELF_LIFE_DAYS:
+        if medium is None or medium[1] != stage.id or feeding.day - medium[2] > stage.medium.shelf_life.to("d"):
             medium = (await _medium_for(session, request, recipe, culture, feeding, schedule), stage.id, feeding.day)
         await dose_cytokines(
             DoseCytokines(
@@ -162,7 +161,8 @@ async def _medium_for(
 ) -> str:
     """Base medium for the feedings of this stage within its shelf life, without what the arms vary."""
     stage = recipe.stage(feeding.stage_id)
-    served = [f for f in schedule if f.stage_id == stage.id and 0 <= f.day - feeding.day <= SHELF_LIFE_DAYS]
+    keeps = stage.medium.shelf_life.to("d")
+    served = [f for f in schedule if f.stage_id == stage.id and 0 <= f.day - feeding.day <= keeps]
     volume = medium_needed_ml(recipe, stage, len(culture.wells), len(served), is_seeding=feeding.day == 0)
     made = await prepare_medium(
         PrepareMedium(

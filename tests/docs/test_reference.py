@@ -15,18 +15,27 @@ from nkloop.drivers.bench_file import BenchFile
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
 from nkloop.recipes.models import (
+    CarryOverLimit,
     Component,
+    Control,
+    Criterion,
     ExpectedRange,
     Ingredient,
     LoopLimits,
+    Medium,
+    Mixing,
     Objective,
+    ProcessStep,
     Provenance,
     Recipe,
+    RecipeArm,
     Refresh,
     Revision,
+    Sampling,
     Source,
     Stage,
     VariedComponent,
+    Vessel,
 )
 from nkloop.records import Records
 from nkloop.runs import campaign
@@ -37,6 +46,7 @@ from nkloop.worklists.robot_interpreter import COLUMNS
 
 RECIPE_MODELS = (
     *(Recipe, Source, Component, Stage, Ingredient, Provenance, Refresh, ExpectedRange),
+    *(CarryOverLimit, Control, Criterion, Medium, Mixing, ProcessStep, RecipeArm, Sampling, Vessel),
     *(LoopLimits, VariedComponent, Objective, Revision),
 )
 BENCH_MODELS = (BenchFile, BenchDeck, PipetteSpec, PipetteAccuracy, ModuleSpec, Lot)

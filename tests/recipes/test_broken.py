@@ -38,7 +38,7 @@ BROKEN = [
     pytest.param(
         TPO,
         "component: TPO, amount: 25 mg/mL",
-        r"ucb.yaml:7\d:36: .*25 mg/mL of TPO is outside its plausible range 0.5 ng/mL to 500 ng/mL.*"
+        r"ucb.yaml:9\d:36: .*25 mg/mL of TPO is outside its plausible range 0.5 ng/mL to 500 ng/mL.*"
         r"factor of 1000000 if 25 ng/mL was meant",
         id="million_too_strong",
     ),

@@ -143,7 +143,7 @@ def recipe() -> Recipe:
                     "title": "Expansion",
                     "start_day": 0,
                     "end_day": 7,
-                    "vessel": "plate",
+                    "vessel": {"kind": "plate", "title": "24-well plate", "volume": ["0.5 mL", "2 mL"]},
                     "seeding_density": "1e5 cells/mL",
                     "refresh": {"every": "3 d", "fraction": "50 %", "source": "s"},
                     "medium": {

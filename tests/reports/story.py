@@ -63,7 +63,7 @@ def recipe(*, factors: dict[str, float] | None = None, status: str = "published"
             "title": {1: "Expansion I", 2: "Expansion II", 3: "Differentiation"}[number],
             "start_day": start,
             "end_day": end,
-            "vessel": "24-well plate",
+            "vessel": {"kind": "plate", "title": "24-well plate", "volume": ["0.5 mL", "2 mL"]},
             "seeding_density": "1e5 cells/mL" if number < 3 else "1e6 cells/mL",
             "refresh": {"every": "3 d", "fraction": "50 %", "source": "spanholtz-2011"},
             "medium": {

@@ -181,7 +181,7 @@ def make_recipe(**amounts: str) -> Recipe:
                     "title": "Grow",
                     "start_day": 0,
                     "end_day": 9,
-                    "vessel": "bag",
+                    "vessel": {"kind": "bag", "title": "culture bag", "volume": ["30 mL", "1 L"]},
                     "seeding_density": "1e5 cells/mL",
                     "refresh": {"every": "3 d", "fraction": "50 % v/v", **source},
                     "medium": {

@@ -17,7 +17,14 @@ from nkloop.quantities.units import Kind, Unit, unit_of
 _TEXT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)\s*$")
 _NOT_FINITE = re.compile(r"^\s*[+-]?\.?(nan|inf)", re.IGNORECASE)
 _HOW = "write a number and a unit, like 25 ng/mL"
-_ACTIVITY_KINDS = {Kind.ACTIVITY, Kind.ACTIVITY_CONCENTRATION, Kind.SPECIFIC_ACTIVITY}
+_ACTIVITY_KINDS = {
+    Kind.ACTIVITY,
+    Kind.ACTIVITY_CONCENTRATION,
+    Kind.SPECIFIC_ACTIVITY,
+    Kind.TRANSDUCING_UNITS,
+    Kind.TITRE,
+    Kind.MULTIPLICITY,
+}
 
 
 class Amount:
@@ -186,6 +193,8 @@ _EXAMPLES = {
     Kind.ACTIVITY_CONCENTRATION: "1000 IU/mL",
     Kind.SPECIFIC_ACTIVITY: "1.64e7 IU/mg",
     Kind.MOLAR_CONCENTRATION: "750 nM",
+    Kind.TITRE: "1e8 TU/mL",
+    Kind.MULTIPLICITY: "5 TU/cell",
     Kind.FRACTION: "10 % v/v",
     Kind.CELL_DENSITY: "1e5 cells/mL",
     Kind.TIME: "3 d",
@@ -194,12 +203,15 @@ _DISSOLVED = (
     Kind.MASS_CONCENTRATION,
     Kind.ACTIVITY_CONCENTRATION,
     Kind.MOLAR_CONCENTRATION,
+    Kind.TITRE,
     Kind.FRACTION,
 )
 Volume = Annotated[Amount, _restricted(Kind.VOLUME, minimum=0)]
 RemainingVolume = Annotated[Amount, _restricted(Kind.VOLUME, minimum=0, exclusive=False)]
 """A volume that may be used up."""
 Concentration = Annotated[Amount, _restricted(*_DISSOLVED, minimum=0)]
+Dose = Annotated[Amount, _restricted(*_DISSOLVED, Kind.MULTIPLICITY, minimum=0)]
+"""A final concentration, or transducing units per cell for a vector."""
 Fraction = Annotated[Amount, _restricted(Kind.FRACTION, minimum=0)]
 CellDensity = Annotated[Amount, _restricted(Kind.CELL_DENSITY, minimum=0)]
 Duration = Annotated[Amount, _restricted(Kind.TIME, minimum=0)]

@@ -27,11 +27,12 @@ def _define_activity(slug: str) -> None:
     units.define(f"IU_{slug} = [activity_{slug}]")
     units.define(f"kIU_{slug} = 1e3 IU_{slug}")
     units.define(f"MIU_{slug} = 1e6 IU_{slug}")
+    units.define(f"TU_{slug} = [transducing_units_{slug}]")
 
 
 @cache
 def factor(unit: str, target: str, substance: str | None) -> float:
-    """Factor that turns a magnitude in one pint expression into another; IU belongs to the substance.
+    """Factor that turns a magnitude in one pint expression into another; IU and TU belong to the substance.
 
     Raises:
         pint.DimensionalityError: the two do not measure the same thing.
@@ -39,7 +40,7 @@ def factor(unit: str, target: str, substance: str | None) -> float:
     if substance is not None:
         slug = re.sub(r"\W", "_", substance)
         _define_activity(slug)
-        unit, target = (re.sub(r"\b([kM]?IU)\b", rf"\1_{slug}", text) for text in (unit, target))
+        unit, target = (re.sub(r"\b([kM]?IU|TU)\b", rf"\1_{slug}", text) for text in (unit, target))
     units = registry()
     # pint multiplies powers of ten one by one; 14 digits drop that rounding, so that 100 µg/mL is 100 ng/µL
     return float(f"{units.Quantity(1.0, unit).to(target).magnitude:.14g}")

@@ -18,6 +18,9 @@ class Kind(Enum):
     ACTIVITY = "IU"
     ACTIVITY_CONCENTRATION = "IU/µL"
     SPECIFIC_ACTIVITY = "IU/mg"
+    TRANSDUCING_UNITS = "TU"
+    TITRE = "TU/µL"
+    MULTIPLICITY = "TU/cell"
     MOLAR_CONCENTRATION = "µM"
     FRACTION = "v/v"
     CELLS = "cells"
@@ -42,14 +45,17 @@ class Unit:
 _VOLUMES = {"nl": "nL", "ul": "µL", "ml": "mL", "dl": "dL", "l": "L"}
 _MASSES = {"pg": "pg", "ng": "ng", "ug": "µg", "mcg": "µg", "mg": "mg", "g": "g"}
 _ACTIVITIES = {"IU": "IU", "kIU": "kIU", "MIU": "MIU"}
+_TRANSDUCING = {"TU": "TU"}
 _CELLS = {"cell": "cells", "cells": "cells"}
 _TOPS = {
     **{name: (shown, Kind.MASS, Kind.MASS_CONCENTRATION) for name, shown in _MASSES.items()},
     **{name: (shown, Kind.ACTIVITY, Kind.ACTIVITY_CONCENTRATION) for name, shown in _ACTIVITIES.items()},
+    **{name: (shown, Kind.TRANSDUCING_UNITS, Kind.TITRE) for name, shown in _TRANSDUCING.items()},
     **{name: (shown, Kind.CELLS, Kind.CELL_DENSITY) for name, shown in _CELLS.items()},
 }
 _FIXED = {
     **{name: Unit("% v/v", "volume_percent", Kind.FRACTION) for name in ("%", "% v/v", "%v/v", "% (v/v)", "%(v/v)")},
+    **{name: Unit("TU/cell", "TU/cells", Kind.MULTIPLICITY) for name in ("TU/cell", "TU/cells")},
     "nM": Unit("nM", "nmol/L", Kind.MOLAR_CONCENTRATION),
     "uM": Unit("µM", "umol/L", Kind.MOLAR_CONCENTRATION),
     "mM": Unit("mM", "mmol/L", Kind.MOLAR_CONCENTRATION),

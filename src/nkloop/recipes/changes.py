@@ -8,7 +8,7 @@ from nkloop.errors import Problem, RecipeError
 from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount
 from nkloop.recipes.checks import check_recipe
-from nkloop.recipes.models import Ingredient, Medium, Recipe, Revision, Source, Stage, VariedComponent
+from nkloop.recipes.models import Ingredient, Recipe, Revision, Source, Stage, VariedComponent
 from nkloop.yamlfile.problems import did_you_mean
 
 _DIGITS = 3
@@ -113,7 +113,7 @@ def _changed_stage(stage: Stage, factors: Mapping[tuple[str, str], float], sourc
     )
     if additives == stage.medium.additives:
         return stage
-    return stage.model_copy(update={"medium": Medium(base=stage.medium.base, additives=additives)})
+    return stage.model_copy(update={"medium": stage.medium.model_copy(update={"additives": additives})})
 
 
 def _scaled(ingredient: Ingredient, factor: float, source: str) -> Ingredient:

@@ -47,7 +47,7 @@ def _stage(recipe: Recipe, index: int, stage: Stage) -> list[str]:
         f"## {index}. {stage.title}: day {stage.start_day:g} to {stage.end_day:g}",
         "",
         "1. Prepare the medium below; add in the order of the table and mix gently, no vortex. Warm to 37 °C.",
-        f"2. Count the cells twice. Seed at {stage.seeding_density.display()} in {stage.vessel}.",
+        f"2. Count the cells twice. Seed at {stage.seeding_density.display()} in a {stage.vessel.words}.",
         f"3. On day {days}: count; above the seeding density dilute to it with fresh medium, "
         f"else replace {share} of the volume with fresh medium."
         if days
@@ -61,7 +61,7 @@ def _stage(recipe: Recipe, index: int, stage: Stage) -> list[str]:
     ]
     if stage.expected:
         lines += ["", "Expected (outside is a deviation to record):", ""]
-        lines += [f"- {e.quantity.replace('_', ' ')}: {e.low:g} to {e.high:g} ({e.source})" for e in stage.expected]
+        lines += [f"- {e.quantity.replace('_', ' ')}: {e.words} ({e.source})" for e in stage.expected]
     return lines
 
 

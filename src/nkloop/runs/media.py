@@ -6,14 +6,18 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from nkloop.quantities import Amount
+from nkloop.recipes.media import SHELF_LIFE
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
 from nkloop.runs.session import Session
 from nkloop.worklists.medium import plan_medium
 from nkloop.worklists.plans import MediumPlan, MediumSource
 
-SHELF_LIFE_DAYS = 7.0
-"""Complete medium is used within a week at 4 °C (facts: complete medium <= 7 d at 4 °C)."""
+
+def shelf_life(recipe: Recipe, stage_id: str) -> timedelta:
+    """How long the complete medium of a stage keeps; an unknown stage is told by the planner."""
+    life = recipe.stage(stage_id).medium.shelf_life if stage_id in recipe.stage_ids else SHELF_LIFE
+    return timedelta(days=life.to("d"))
 
 
 async def plan_batch(
@@ -25,7 +29,7 @@ async def plan_batch(
     leave_out: Collection[str] = (),
     barcode: str = "",
 ) -> MediumPlan:
-    """Plan a batch that keeps for `SHELF_LIFE_DAYS` from the bench's today.
+    """Plan a batch that keeps for the shelf life of its medium from the bench's today.
 
     Raises:
         PlanError: stage, volume or left-out components do not fit the recipe or the bench.
@@ -40,7 +44,7 @@ async def plan_batch(
         session.bench_file.deck,
         session.catalogue,
         omit=leave_out,
-        use_until=(now + timedelta(days=SHELF_LIFE_DAYS)).date(),
+        use_until=(now + shelf_life(recipe, stage_id)).date(),
         today=now.date(),
         destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +56,7 @@ async def _planned(
     from nkloop.inventory import Inventory
     from nkloop.quantities import Amount
     from nkloop.recipes import find_recipe
-    from nkloop.runs.media import SHELF_LIFE_DAYS
+    from nkloop.runs.media import shelf_life
     from nkloop.runs.session import bench_path
     from nkloop.worklists.medium import plan_medium
 
@@ -64,15 +64,16 @@ async def _planned(
     file = load_bench_file(path)
     inventory = Inventory.load(lots or (path.parent / file.lots))
     today = date.today()
+    known = find_recipe(found.recipes, recipe)
     plan = plan_medium(
-        find_recipe(found.recipes, recipe),
+        known,
         stage,
         Amount.parse(volume),
         inventory,
         file.deck,
         catalogue,
         omit=leave_out,
-        use_until=today + timedelta(days=SHELF_LIFE_DAYS),
+        use_until=today + shelf_life(known, stage),
         today=today,
         destination_barcode=f"medium-{stage}",
     )

@@ -16,12 +16,16 @@ from nkloop.records.documents import dump
 from nkloop.records.models import Context, JournalEvent, OperatorAction, RunRecord, RunState, StepEvent, StepRecord
 from nkloop.worklists.models import Verdict, Worklist
 
+_KEPT_WORKLISTS = 64
+
 
 class Journal:
     """Runs and their steps. Events are inserted in batches, one durable transaction each; nothing is overwritten."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Named by their content, so never stale; large ones take a tenth of a second to read.
+        self._worklists: dict[str, Worklist] = {}
 
     def create_run(
         self, worklist: Worklist, verdict: Verdict, *, bench: str, device: str, at: datetime, context: Context
@@ -164,8 +168,13 @@ class Journal:
         Raises:
             RecordError: it was never saved.
         """
-        with self._database.reading() as connection:
-            return Worklist.model_validate_json(_document(connection, schema.worklists, worklist_hash))
+        if worklist_hash not in self._worklists:
+            with self._database.reading() as connection:
+                document = _document(connection, schema.worklists, worklist_hash)
+            if len(self._worklists) >= _KEPT_WORKLISTS:
+                self._worklists.pop(next(iter(self._worklists)))
+            self._worklists[worklist_hash] = Worklist.model_validate_json(document)
+        return self._worklists[worklist_hash]
 
     def verdict(self, run_id: str) -> Verdict:
         """The verdict a run was allowed by.

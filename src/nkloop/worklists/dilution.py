@@ -6,55 +6,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
-from math import ceil, log
-
-from pydantic import Field
+from math import ceil, inf, prod
 
 from nkloop.errors import PlanError
-from nkloop.frozen import FrozenModel
+from nkloop.worklists.chain_cost import HABITUAL_FACTOR, ChainErrors, CostModel, ErrorLimits
+from nkloop.worklists.chains import Chain, Dilution
+
+__all__ = ["Chain", "Dilution", "concentration_problems", "plan_chain"]
 
 FACTORS = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 2.0)
-"""Dilution factors a person can check in the head; 1:100 is preferred when the stock use is equal."""
+"""Dilution factors a person can check."""
+TAKES_UL = (5.0, 10.0, 20.0, 50.0, 100.0)
+"""Volumes taken into an intermediate, besides the smallest that serves and the largest its tube takes: more makes it
+more accurate and wastes stock."""
 MAX_STEPS = 4
 SPARE = 1.02
 """Intermediates are made 2 % larger than needed, because each transfer may fall short."""
-
-
-class Dilution(FrozenModel):
-    """One step of a chain: `take_ul` of the previous liquid (first: the stock) into `diluent_ul` of carrier."""
-
-    factor: float = Field(gt=1)
-    take_ul: float = Field(gt=0)
-    diluent_ul: float = Field(gt=0)
-
-    @property
-    def total_ul(self) -> float:
-        """Volume of the intermediate."""
-        return self.take_ul + self.diluent_ul
-
-
-class Chain(FrozenModel):
-    """Dilutions from a stock and the volumes of the last one that go into each destination."""
-
-    component: str
-    stock_per_ul: float = Field(gt=0)
-    dilutions: tuple[Dilution, ...] = ()
-    volumes_ul: tuple[float, ...]
-    """Volume for each destination, in the order asked."""
-
-    @property
-    def per_ul(self) -> float:
-        """Concentration of what goes into the destinations."""
-        concentration = self.stock_per_ul
-        for step in self.dilutions:
-            concentration *= step.take_ul / step.total_ul
-        return concentration
-
-    @property
-    def stock_ul(self) -> float:
-        """Stock used, without the dead volume of its tube."""
-        return self.dilutions[0].take_ul if self.dilutions else sum(self.volumes_ul)
+DECIMALS = 2
+"""Volumes are asked for in hundredths of a µL: at 5 µL that rounds by at most 0.1 %."""
+_SLACK = 1e-9
 
 
 def plan_chain(
@@ -66,8 +38,12 @@ def plan_chain(
     tube_ul: float,
     dead_ul: float,
     limits_ul: Sequence[float] | None = None,
+    cost: CostModel | None = None,
+    errors: ErrorLimits | None = None,
+    factors: Sequence[float] = FACTORS,
+    max_steps: int = MAX_STEPS,
 ) -> Chain:
-    """Find the chain with the fewest steps, then the least stock, then factors nearest to 1:100.
+    """Find the cheapest chain: number of steps, factors and volumes, by the stated cost and within the error limits.
 
     Args:
         component: name for messages.
@@ -77,75 +53,164 @@ def plan_chain(
         tube_ul: most an intermediate tube holds.
         dead_ul: volume that stays behind in an intermediate tube.
         limits_ul: most each destination may take; none by default.
+        cost: prices, weights and the pipette's accuracy; an exact pipette by default.
+        errors: largest predicted error of a dose; none by default.
+        factors: dilution factors to choose from.
+        max_steps: most dilutions in a row.
 
     Raises:
-        PlanError: no chain of four steps serves, or an amount needs more stock than fits.
+        PlanError: no chain serves, or none within the error limits; an amount needs more stock than fits.
     """
     wanted = [amount for amount in amounts if amount > 0]
     if not wanted:
         return Chain(component=component, stock_per_ul=stock_per_ul, volumes_ul=tuple(0.0 for _ in amounts))
-    for steps in range(MAX_STEPS + 1):
-        found = [
-            chain
-            for factors in product(FACTORS, repeat=steps)
-            if (chain := _chain(component, stock_per_ul, amounts, factors, minimum_ul, tube_ul, dead_ul)) is not None
-            and _fits(chain, limits_ul)
-        ]
-        if found:
-            return min(found, key=_cost)
-    raise PlanError(
-        f"no dilution of {component} ({stock_per_ul:g} per µL) gives volumes between {minimum_ul:g} µL and what the "
-        f"destinations and {tube_ul:g} µL tubes hold; {len(wanted)} destinations need {min(wanted):.4g} to "
-        f"{max(wanted):.4g}",
-        where=component,
-        remedy="use a stock of another concentration, a larger medium volume, or fewer arms",
-    )
+    search = _Search(component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors)
+    for steps in range(max_steps + 1):
+        for chosen in product(factors, repeat=steps):
+            search.try_factors(chosen)
+    if search.best is not None:
+        return search.best
+    raise search.refusal(wanted)
 
 
-def _chain(
-    component: str,
-    stock: float,
-    amounts: Sequence[float],
-    factors: tuple[float, ...],
-    minimum: float,
-    tube: float,
-    dead: float,
-) -> Chain | None:
-    concentration = stock
-    for factor in factors:
-        concentration /= factor
-    volumes = tuple(round(amount / concentration, 2) for amount in amounts)
-    if any(amount > 0 and volume < minimum - 1e-9 for amount, volume in zip(amounts, volumes, strict=True)):
-        return None
-    dilutions = _backwards(sum(volumes), factors, minimum, tube, dead)
-    if dilutions is None:
-        return None
-    return Chain(component=component, stock_per_ul=stock, dilutions=dilutions, volumes_ul=volumes)
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A dilution with its cost and errors, worked out once."""
+
+    dilution: Dilution
+    eur: float
+    errors: ChainErrors
 
 
-def _backwards(
-    needed: float, factors: tuple[float, ...], minimum: float, tube: float, dead: float
-) -> tuple[Dilution, ...] | None:
-    """From the last intermediate to the first: each is made as large as what is drawn from it asks for."""
-    steps: list[Dilution] = []
-    for factor in reversed(factors):
-        take = max(minimum, ceil((needed * SPARE + dead) / factor * 10 - 1e-9) / 10)
-        total = take * factor
-        if total > tube + 1e-9 or total - take < minimum:
-            return None
-        steps.append(Dilution(factor=factor, take_ul=take, diluent_ul=round(total - take, 2)))
-        needed = take
-    return tuple(reversed(steps))
+class _Search:
+    """Depth first from the destinations back to the stock; what already costs more than the best is given up."""
+
+    def __init__(
+        self,
+        component: str,
+        stock_per_ul: float,
+        amounts: Sequence[float],
+        minimum_ul: float,
+        tube_ul: float,
+        dead_ul: float,
+        limits_ul: Sequence[float] | None,
+        cost: CostModel | None,
+        errors: ErrorLimits | None,
+    ) -> None:
+        self.component, self.stock, self.amounts = component, stock_per_ul, amounts
+        self.minimum, self.tube, self.dead, self.limits = minimum_ul, tube_ul, dead_ul, limits_ul
+        self.cost, self.error_limits = cost or CostModel(), errors
+        self.best: Chain | None = None
+        self._best_eur = inf
+        self._nearest: ChainErrors | None = None
+        """Smallest bias met among those beyond the limits, for the refusal."""
+        self._steps: dict[tuple[float, float], _Step] = {}
+        self._doses: dict[float, tuple[float, ...] | None] = {}
+        self._least_step_eur = self.cost.dilution_eur(
+            Dilution(factor=HABITUAL_FACTOR, take_ul=minimum_ul, diluent_ul=minimum_ul)
+        )
+
+    def try_factors(self, factors: tuple[float, ...]) -> None:
+        """Look for volumes that make these factors, from the stock on, the cheapest chain."""
+        if self._least_eur(len(factors)) >= self._best_eur:
+            return
+        volumes = self._volumes(prod(factors))
+        if volumes is not None:
+            errors = self.cost.dose_errors(volumes)
+            self._back(factors, volumes, (), sum(volumes), self.cost.dose_eur(volumes), errors)
+
+    def _volumes(self, factor: float) -> tuple[float, ...] | None:
+        """Doses of a stock diluted by a factor in all; None when a destination cannot take its own."""
+        if factor not in self._doses:
+            volumes = tuple(round(amount * factor / self.stock, DECIMALS) for amount in self.amounts)
+            self._doses[factor] = volumes if self._fit(volumes) else None
+        return self._doses[factor]
+
+    def _least_eur(self, steps: int) -> float:
+        """No chain that still lacks this many dilutions costs less."""
+        return steps * self._least_step_eur + (self.minimum * self.cost.prices.stock if steps else 0.0)
+
+    def _fit(self, volumes: Sequence[float]) -> bool:
+        if any(
+            amount > 0 and volume < self.minimum - _SLACK for amount, volume in zip(self.amounts, volumes, strict=True)
+        ):
+            return False
+        return self.limits is None or all(v <= most for v, most in zip(volumes, self.limits, strict=True))
+
+    def _back(
+        self,
+        factors: tuple[float, ...],
+        volumes: tuple[float, ...],
+        made: tuple[Dilution, ...],
+        needed: float,
+        eur: float,
+        errors: ChainErrors,
+    ) -> None:
+        """Add the dilution before `made`; `needed` is what is drawn from it."""
+        if self.error_limits is not None and not errors.within(self.error_limits):
+            if self._nearest is None or errors.bias < self._nearest.bias:
+                self._nearest = errors
+            return
+        own = eur + self.cost.error_eur(errors)
+        if not factors:
+            self._keep(volumes, made, own + needed * self.cost.prices.stock)
+        elif own + self._least_eur(len(factors)) < self._best_eur:
+            for take in takes(needed, factors[-1], self.minimum, self.tube, self.dead):
+                step = self._step(factors[-1], take)
+                self._back(
+                    factors[:-1],
+                    volumes,
+                    (step.dilution, *made),
+                    take,
+                    eur + step.eur,
+                    errors.plus(step.errors),
+                )
+
+    def _step(self, factor: float, take: float) -> _Step:
+        found = self._steps.get((factor, take))
+        if found is None:
+            made = Dilution(factor=factor, take_ul=take, diluent_ul=round(take * factor - take, DECIMALS))
+            found = _Step(made, self.cost.dilution_eur(made), self.cost.dilution_errors(made))
+            self._steps[factor, take] = found
+        return found
+
+    def _keep(self, volumes: tuple[float, ...], made: tuple[Dilution, ...], eur: float) -> None:
+        if eur < self._best_eur - _SLACK:
+            self._best_eur = eur
+            self.best = Chain(component=self.component, stock_per_ul=self.stock, dilutions=made, volumes_ul=volumes)
+
+    def refusal(self, wanted: Sequence[float]) -> PlanError:
+        """Why there is no chain."""
+        if self._nearest is not None and self.error_limits is not None:
+            limits, nearest = self.error_limits, self._nearest
+            return PlanError(
+                f"no dilution of {self.component} is accurate enough: every one has more than "
+                f"{limits.cv_percent:.3g} % CV or {limits.bias_percent:.3g} % systematic error, for example "
+                f"{100 * nearest.variance**0.5:.1f} % and {100 * nearest.bias:.1f} %",
+                where=self.component,
+                remedy="plan a larger volume, use a stock of another concentration, or raise the bench's error limits",
+            )
+        return PlanError(
+            f"no dilution of {self.component} ({self.stock:g} per µL) gives volumes between {self.minimum:g} µL and "
+            f"what the destinations and {self.tube:g} µL tubes hold; {len(wanted)} destinations need "
+            f"{min(wanted):.4g} to {max(wanted):.4g}",
+            where=self.component,
+            remedy="use a stock of another concentration, a larger medium volume, or fewer arms",
+        )
 
 
-def _fits(chain: Chain, limits: Sequence[float] | None) -> bool:
-    return limits is None or all(v <= limit for v, limit in zip(chain.volumes_ul, limits, strict=True))
+def takes(needed: float, factor: float, minimum: float, tube: float, dead: float) -> tuple[float, ...]:
+    """Volumes worth taking into an intermediate of which `needed` µL are drawn: smallest, round ones, largest.
 
-
-def _cost(chain: Chain) -> tuple[float, float, float]:
-    """Stock in whole µL: less than that is not worth an odd factor."""
-    strange = sum(abs(log(step.factor / 100)) for step in chain.dilutions)
-    return (ceil(chain.stock_ul - 1e-9), strange, -sum(chain.volumes_ul))
+    Empty when its tube cannot hold enough.
+    """
+    least = max(minimum, ceil((needed * SPARE + dead) / factor * 10 - _SLACK) / 10)
+    if factor - 1 < 1:
+        least = max(least, ceil(minimum / (factor - 1) * 10 - _SLACK) / 10)
+    most = int(tube / factor * 10 + _SLACK) / 10
+    if least > most + _SLACK or least * (factor - 1) < minimum - _SLACK:
+        return ()
+    return tuple(sorted({least, *(one for one in TAKES_UL if least < one < most), most}))
 
 
 def concentration_problems(

@@ -1,0 +1,150 @@
+"""What a pre-dilution chain costs: stock, carrier, tips, tubes, time, error; the planner takes the cheapest.
+
+Every term is a sum over the steps of the chain and none is negative, so that a search may give up a chain as soon as
+its first steps cost more than the best one found. Errors follow docs/explanation/how-a-medium-is-planned.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from math import ceil
+from typing import NamedTuple
+
+from pydantic import Field
+
+from nkloop.frozen import FrozenModel
+from nkloop.worklists.accuracy import VolumeError, volume_error
+from nkloop.worklists.bench_deck import PipetteSpec
+from nkloop.worklists.chains import Chain, Dilution
+
+HABITUAL_FACTOR = 100.0
+LARGEST_UL = 1000.0
+"""More is moved in equal parts."""
+_EXACT = VolumeError(systematic=0.0, random=0.0)
+
+
+class CostWeights(FrozenModel):
+    """What is weighed against the price of the stock, in EUR. All are estimates of this project, not measured."""
+
+    tip_eur: float = Field(default=0.15, ge=0)
+    """A filter tip."""
+    tube_eur: float = Field(default=0.20, ge=0)
+    """A low-bind tube and its label."""
+    minute_eur: float = Field(default=0.50, ge=0)
+    """A minute in which robot and technician are bound."""
+    transfer_minutes: float = Field(default=0.4, ge=0)
+    mix_minutes: float = Field(default=0.4, ge=0)
+    """Ten strokes in an intermediate tube."""
+    bias_eur: float = Field(default=0.05, ge=0)
+    """A percent of systematic error of the dose."""
+    variance_eur: float = Field(default=0.02, ge=0)
+    """A squared percent of random error of the dose."""
+    other_factor_eur: float = Field(default=0.5, ge=0)
+    """A factor other than 1:100, the step every technician makes and checks without thinking."""
+
+
+class Prices(FrozenModel):
+    """Prices of what a chain is made of, in EUR per µL."""
+
+    stock: float = Field(default=1.0, ge=0)
+    """100 µg/mL at 10,000 EUR per mg, the order of magnitude of a recombinant cytokine (published: 1,000 to 50,000)."""
+    carrier: float = Field(default=0.0006, ge=0)
+
+
+class ErrorLimits(FrozenModel):
+    """Largest predicted error of a concentration; a plan beyond it is refused or made another way."""
+
+    cv_percent: float = Field(default=5.0, gt=0)
+    """Each step of a dilution has 2 to 5 % CV by hand; the whole chain is held to that."""
+    bias_percent: float = Field(default=12.0, gt=0)
+    """Two smallest volumes of a Flex pipette (5 % each), their diluents and the base."""
+
+
+class ChainErrors(NamedTuple):
+    """Predicted errors of the worst dose of a chain, before its destination's own volume is counted."""
+
+    variance: float = 0.0
+    """Squared relative standard deviation."""
+    bias: float = 0.0
+    """Bound of the relative systematic error."""
+
+    def plus(self, other: ChainErrors) -> ChainErrors:
+        """Errors of two things done after one another: variances add, and so do bounds of a bias."""
+        return ChainErrors(self.variance + other.variance, self.bias + other.bias)
+
+    def within(self, limits: ErrorLimits) -> bool:
+        """True when both are within their limits."""
+        return 1e4 * self.variance <= limits.cv_percent**2 + 1e-9 and 100 * self.bias <= limits.bias_percent + 1e-9
+
+
+class CostModel:
+    """Cost and error of chains pipetted with one pipette at given prices."""
+
+    def __init__(
+        self, pipette: PipetteSpec | None = None, prices: Prices | None = None, weights: CostWeights | None = None
+    ) -> None:
+        """Without a pipette every volume is taken to be exact."""
+        self.prices, self.weights = prices or Prices(), weights or CostWeights()
+        self._error: Callable[[float], VolumeError] = cache(
+            lambda volume: _EXACT if pipette is None else volume_error(pipette, volume)
+        )
+
+    def of_volume(self, volume_ul: float) -> ChainErrors:
+        """Errors of one volume, moved in equal parts when it is more than a tip takes."""
+        parts = max(1, ceil(volume_ul / LARGEST_UL - 1e-9))
+        error = self._error(round(volume_ul / parts, 4))
+        return ChainErrors(variance=error.random**2 / parts, bias=error.systematic)
+
+    def dilution_errors(self, step: Dilution) -> ChainErrors:
+        """Errors a dilution adds: c' = c t / (t + d), so an error of t or d counts by the diluent's share."""
+        share = step.diluent_ul / step.total_ul
+        take, diluent = self.of_volume(step.take_ul), self.of_volume(step.diluent_ul)
+        shared = abs(step.take_ul - step.diluent_ul) < 1e-9
+        bias = 0.0 if shared else share * (take.bias + diluent.bias)
+        return ChainErrors(variance=share**2 * (take.variance + diluent.variance), bias=bias)
+
+    def dose_errors(self, volumes_ul: tuple[float, ...]) -> ChainErrors:
+        """Errors of the worst of several doses."""
+        told = [self.of_volume(volume) for volume in volumes_ul if volume > 0]
+        return ChainErrors(
+            variance=max((one.variance for one in told), default=0.0), bias=max((one.bias for one in told), default=0.0)
+        )
+
+    def errors(self, chain: Chain) -> ChainErrors:
+        """Errors of the worst dose of a chain."""
+        total = self.dose_errors(chain.volumes_ul)
+        for step in chain.dilutions:
+            total = total.plus(self.dilution_errors(step))
+        return total
+
+    def error_eur(self, errors: ChainErrors) -> float:
+        """Errors as money."""
+        return self.weights.bias_eur * 100 * errors.bias + self.weights.variance_eur * 1e4 * errors.variance
+
+    def dilution_eur(self, step: Dilution) -> float:
+        """A dilution without its errors and without the stock: carrier, tube, tips for take and mix, time."""
+        w = self.weights
+        parts = ceil(step.diluent_ul / LARGEST_UL - 1e-9)
+        minutes = (1 + parts) * w.transfer_minutes + w.mix_minutes
+        return (
+            step.diluent_ul * self.prices.carrier
+            + w.tube_eur
+            + 2 * w.tip_eur
+            + minutes * w.minute_eur
+            + (0.0 if step.factor == HABITUAL_FACTOR else w.other_factor_eur)
+        )
+
+    def dose_eur(self, volumes_ul: tuple[float, ...]) -> float:
+        """Tips and time of the doses."""
+        parts = sum(ceil(volume / LARGEST_UL - 1e-9) for volume in volumes_ul if volume > 0)
+        return parts * (self.weights.tip_eur + self.weights.transfer_minutes * self.weights.minute_eur)
+
+    def eur(self, chain: Chain) -> float:
+        """The whole cost of a chain."""
+        return (
+            chain.stock_ul * self.prices.stock
+            + self.dose_eur(chain.volumes_ul)
+            + sum(self.dilution_eur(step) for step in chain.dilutions)
+            + self.error_eur(self.errors(chain))
+        )

@@ -1,0 +1,147 @@
+"""The chain chosen is the cheapest there is: compared with every other one on small cases."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import ceil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nkloop.errors import PlanError
+from nkloop.worklists.chain_cost import ChainErrors, CostModel, CostWeights, ErrorLimits, Prices
+from nkloop.worklists.chains import Chain, Dilution
+from nkloop.worklists.dilution import SPARE, TAKES_UL, plan_chain
+
+MINIMUM, TUBE, DEAD = 5.0, 1400.0, 30.0
+FACTORS = (200.0, 100.0, 10.0, 2.0)
+
+
+def every_chain(stock, amounts, limits, *, max_steps):
+    """All chains of the search space, forwards from the stock, without any of the planner's shortcuts."""
+    for steps in range(max_steps + 1):
+        for factors in product(FACTORS, repeat=steps):
+            factor = 1.0
+            for one in factors:
+                factor *= one
+            volumes = tuple(round(amount * factor / stock, 2) for amount in amounts)
+            if any(v < MINIMUM - 1e-9 for v in volumes) or any(
+                v > most for v, most in zip(volumes, limits, strict=True)
+            ):
+                continue
+            candidates = [choices(one) for one in factors]
+            for takes in product(*candidates):
+                chain = sized(stock, volumes, factors, takes)
+                if chain is not None:
+                    yield chain
+
+
+def choices(factor):
+    """Round volumes, the most a tube takes, and None for the least that serves."""
+    most = int(TUBE / factor * 10 + 1e-9) / 10
+    return (None, most, *TAKES_UL)
+
+
+def sized(stock, volumes, factors, takes):
+    needed, made = sum(volumes), []
+    for factor, take in zip(reversed(factors), reversed(takes), strict=True):
+        least = max(MINIMUM, ceil((needed * SPARE + DEAD) / factor * 10 - 1e-9) / 10)
+        taken = least if take is None else take
+        if taken < least - 1e-9 or taken * factor > TUBE + 1e-9 or taken * (factor - 1) < MINIMUM - 1e-9:
+            return None
+        made.append(Dilution(factor=factor, take_ul=taken, diluent_ul=round(taken * (factor - 1), 2)))
+        needed = taken
+    return Chain(component="x", stock_per_ul=stock, dilutions=tuple(made[::-1]), volumes_ul=volumes)
+
+
+@given(
+    amounts=st.lists(st.floats(0.02, 2000), min_size=1, max_size=3),
+    price=st.floats(0.001, 5),
+    bias_eur=st.floats(0, 1),
+    other_eur=st.floats(0, 1),
+    bias_limit=st.sampled_from([6.0, 8.0, 12.0, 100.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, price, bias_eur, other_eur, bias_limit):
+    weights = CostWeights(bias_eur=bias_eur, other_factor_eur=other_eur)
+    cost = CostModel(deck.pipette(1), Prices(stock=price), weights)
+    limits, most = ErrorLimits(bias_percent=bias_limit), [500.0] * len(amounts)
+    others = [c for c in every_chain(100.0, amounts, most, max_steps=2) if cost.errors(c).within(limits)]
+    if not others:
+        with pytest.raises(PlanError, match=r"no dilution of x"):
+            chosen(amounts, most, cost, limits)
+        return
+    best = chosen(amounts, most, cost, limits)
+    assert cost.eur(best) == pytest.approx(min(map(cost.eur, others)), rel=1e-9)
+    assert cost.errors(best).within(limits)
+
+
+def chosen(amounts, most, cost, limits):
+    return plan_chain(
+        "x", 100.0, amounts, minimum_ul=MINIMUM, tube_ul=TUBE, dead_ul=DEAD, limits_ul=most, cost=cost, errors=limits,
+        factors=FACTORS, max_steps=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("per_ml_pg", "factors"),
+    [
+        pytest.param(25_000, [], id="SCF and other high doses"),
+        pytest.param(250, [100], id="G-CSF"),
+        pytest.param(50, [100], id="IL-6"),
+        pytest.param(10, [100, 100], id="GM-CSF"),
+    ],
+)
+def test_the_published_doses_in_100_ml_take_the_steps_people_take(deck, per_ml_pg, factors):
+    """One, one and two 1:100 steps from 100 µg/mL are also the cheapest, at the default weights and limits."""
+    cost = CostModel(deck.pipette(1))
+    chain = plan_chain(
+        "x",
+        100.0,
+        [per_ml_pg * 1e-6 * 100_000],
+        minimum_ul=5,
+        tube_ul=1400,
+        dead_ul=30,
+        cost=cost,
+        errors=ErrorLimits(),
+    )
+    assert [step.factor for step in chain.dilutions] == factors
+    assert chain.per_ul * sum(chain.volumes_ul) == pytest.approx(per_ml_pg * 1e-6 * 100_000, rel=1e-3)
+
+
+def test_dear_errors_are_bought_off_with_larger_volumes(deck):
+    def least_take(bias_eur):
+        cost = CostModel(deck.pipette(1), Prices(stock=0.05), CostWeights(bias_eur=bias_eur))
+        chain = plan_chain("x", 100.0, [5.0], minimum_ul=5, tube_ul=1400, dead_ul=30, cost=cost)
+        return chain.dilutions[0].take_ul if chain.dilutions else chain.volumes_ul[0]
+
+    assert least_take(0.0) < least_take(2.0)
+
+
+def test_a_chain_that_cannot_be_accurate_is_refused_with_the_figures(deck):
+    cost = CostModel(deck.pipette(1))
+    with pytest.raises(PlanError, match=r"more than 5 % CV or 3 % systematic error, for example \d.*larger volume"):
+        plan_chain(
+            "x", 100.0, [0.001], minimum_ul=5, tube_ul=1400, dead_ul=30, cost=cost, errors=ErrorLimits(bias_percent=3)
+        )
+
+
+def test_the_cost_is_the_sum_of_its_stated_parts(deck):
+    cost = CostModel(deck.pipette(1), Prices(stock=1.0, carrier=0.001))
+    step = Dilution(factor=100, take_ul=5, diluent_ul=495)
+    chain = Chain(component="x", stock_per_ul=100, dilutions=(step,), volumes_ul=(50.0,))
+    told = cost.errors(chain)
+    assert told.bias == pytest.approx(0.99 * (0.05 + 0.005) + 0.005)
+    stock, carrier, tube, tips, minutes = 5 * 1.0, 495 * 0.001, 0.2, 3 * 0.15, (2 + 1) * 0.4 + 0.4
+    errors = 0.05 * 100 * told.bias + 0.02 * 1e4 * told.variance
+    assert cost.eur(chain) == pytest.approx(stock + carrier + tube + tips + minutes * 0.5 + errors)
+
+
+def test_equal_take_and_diluent_share_their_bias(deck):
+    cost = CostModel(deck.pipette(1))
+    assert cost.dilution_errors(Dilution(factor=2, take_ul=50, diluent_ul=50)).bias == 0
+
+
+def test_errors_add_as_variances_and_bounds():
+    assert ChainErrors(1e-4, 0.01).plus(ChainErrors(3e-4, 0.02)) == pytest.approx(ChainErrors(4e-4, 0.03))

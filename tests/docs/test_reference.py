@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.inventory.models import Lot
+from nkloop.inventory.containers import Container
+from nkloop.inventory.models import Certificate, Lot
 from nkloop.labware.models import LabwareType
 from nkloop.recipes.models import (
     CarryOverLimit,
@@ -49,7 +50,8 @@ RECIPE_MODELS = (
     *(CarryOverLimit, Control, Criterion, Medium, Mixing, ProcessStep, RecipeArm, Sampling, Vessel),
     *(LoopLimits, VariedComponent, Objective, Revision),
 )
-BENCH_MODELS = (BenchFile, BenchDeck, PipetteSpec, PipetteAccuracy, ModuleSpec, Lot)
+BENCH_MODELS = (BenchFile, BenchDeck, PipetteSpec, PipetteAccuracy, ModuleSpec)
+LOT_MODELS = (Lot, Container, Certificate)
 _FENCED = re.compile(r"^( *)```yaml\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -74,6 +76,11 @@ def test_recipe_page_names_every_field(root: Path, model: type[BaseModel]) -> No
 @pytest.mark.parametrize("model", BENCH_MODELS)
 def test_bench_page_names_every_field(root: Path, model: type[BaseModel]) -> None:
     assert set(model.model_fields) <= named(page(root, "reference/bench-file"))
+
+
+@pytest.mark.parametrize("model", LOT_MODELS)
+def test_lot_page_names_every_field(root: Path, model: type[BaseModel]) -> None:
+    assert set(model.model_fields) <= named(page(root, "reference/lot-list"))
 
 
 def test_worklist_page_has_the_header_of_the_interpreter(root: Path) -> None:

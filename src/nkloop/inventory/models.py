@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nkloop.errors import InventoryError, QuantityError
 from nkloop.frozen import FrozenModel
-from nkloop.quantities import Amount, Concentration, Kind, RemainingVolume, SpecificActivity
+from nkloop.inventory.containers import Container, expanded
+from nkloop.quantities import Amount, Concentration, Duration, Kind, RemainingVolume, SpecificActivity
+
+LotState = Literal["released", "quarantined", "blocked"]
+
+
+class Certificate(FrozenModel):
+    """The certificate of analysis a lot's values are copied from."""
+
+    id: str = Field(min_length=1)
+    """Number on the certificate."""
+    issued: date
 
 
 class Lot(FrozenModel):
     """One lot of one component, as vials or bottles of the same content."""
 
     id: str = Field(min_length=1, max_length=60)
-    """Barcode of the container; unique in a lot list."""
+    """Barcode of the lot; unique in a lot list."""
     component: str
     """Component name as recipes write it; bench liquids (lysis buffer, PBS) use their own names."""
     lot_number: str
@@ -26,14 +38,28 @@ class Lot(FrozenModel):
     """Concentration of the stock; liquids that are the component itself (base medium, serum) are 100 % v/v."""
     specific_activity: SpecificActivity | None = None
     """Certificate value in IU/mg; the only way from mass to activity."""
+    certificate: Certificate | None = None
+    """Where concentration and specific activity are certified."""
     carrier: str = "base"
     """What the stock is dissolved in."""
+    buffer: dict[str, Concentration] = Field(default_factory=dict)
+    """Substances of the stock's buffer that the medium gets along with the component, such as `DMSO: 100 % v/v`."""
     volume: RemainingVolume
-    """What is left in all containers of the lot; a used-up lot stays in the list with 0 µL."""
+    """What is left in all containers of the lot, their sum when they are listed; a used-up lot stays with 0 µL."""
+    containers: tuple[Container, ...] = ()
+    """Vials, tubes or bottles; a lot without them is one container with the lot's own barcode and no dead volume."""
     expires: date
+    opened_life: Duration | None = None
+    """How long a container keeps once it was opened or thawed; to the expiry when not given."""
     storage: str = "-20 °C"
     freeze_thaws: int = Field(default=0, ge=0)
+    """Thaws of a lot without listed containers."""
     max_freeze_thaws: int = Field(default=1, ge=0)
+    light_sensitive: bool = False
+    state: LotState = "released"
+    """Only a released lot is chosen."""
+    state_reason: str = ""
+    """Why a lot is quarantined or blocked."""
     price_eur: float | None = Field(default=None, ge=0)
     """Price of the volume left."""
     note: str = ""
@@ -54,13 +80,44 @@ class Lot(FrozenModel):
                     continue
         return bound
 
+    @model_validator(mode="before")
+    @classmethod
+    def _volume_is_the_sum_of_the_containers(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("containers"):
+            return data
+        filled = {**data, "containers": expanded(data["containers"])}
+        if data.get("volume") is None:
+            filled["volume"] = Amount(_total_ul(filled["containers"]), "µL")
+        return filled
+
+    @model_validator(mode="after")
+    def _containers_fit_the_lot(self) -> Self:
+        if self.containers:
+            total = math.fsum(one.volume.canonical for one in self.containers)
+            if not math.isclose(total, self.volume.canonical, rel_tol=1e-9, abs_tol=1e-3):
+                raise ValueError(
+                    f"lot {self.id} is said to hold {self.volume}, its containers {Amount(total, 'µL').display()}. "
+                    f"Remedy: leave the volume of the lot out, it is the sum of the containers"
+                )
+        for one in self.containers:
+            if one.thawed is not None and not self.is_frozen:
+                raise ValueError(
+                    f"container {one.barcode} is said to be thawed, but lot {self.id} is stored at {self.storage}. "
+                    f"Remedy: write the day as `opened`, or correct the storage"
+                )
+        return self
+
     @model_validator(mode="after")
     def _thaw_limit_is_kept(self) -> Self:
-        if self.freeze_thaws > self.max_freeze_thaws:
-            raise ValueError(
-                f"lot {self.id} was thawed {self.freeze_thaws} times, at most {self.max_freeze_thaws} are allowed. "
-                f"Remedy: take the lot out of the list"
-            )
+        for name, thaws in (
+            (f"lot {self.id}", self.freeze_thaws),
+            *((f"container {one.barcode}", one.freeze_thaws) for one in self.containers),
+        ):
+            if thaws > self.max_freeze_thaws:
+                raise ValueError(
+                    f"{name} was thawed {thaws} times, at most {self.max_freeze_thaws} are allowed. "
+                    f"Remedy: take it out of the list"
+                )
         return self
 
     @model_validator(mode="after")
@@ -76,6 +133,13 @@ class Lot(FrozenModel):
     def volume_ul(self) -> float:
         """What is left, in µL."""
         return self.volume.canonical
+
+    @property
+    def vessels(self) -> tuple[Container, ...]:
+        """The containers, also of a lot that lists none."""
+        if self.containers:
+            return self.containers
+        return (Container(barcode=self.id, volume=self.volume, freeze_thaws=self.freeze_thaws),)
 
     @property
     def is_frozen(self) -> bool:
@@ -108,3 +172,14 @@ class Lot(FrozenModel):
         if self.price_eur is None or self.volume_ul == 0:
             return None
         return self.price_eur * volume_ul / self.volume_ul
+
+
+def _total_ul(containers: Any) -> float:
+    """Sum of the volumes as written, 0 where one of them cannot be read; its own refusal tells why."""
+    try:
+        return math.fsum(
+            (one if isinstance(one, Container) else Container.model_validate(one)).volume.canonical
+            for one in containers
+        )
+    except (ValueError, TypeError, AttributeError):
+        return 0.0

@@ -1,0 +1,97 @@
+"""Containers of a lot: the vial, tube or bottle a person takes in the hand."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from nkloop.frozen import FrozenModel
+from nkloop.quantities import Duration, RemainingVolume
+
+ContainerKind = Literal["unspecified", "tube", "cryovial", "15 mL tube", "50 mL tube", "bottle", "bag"]
+KINDS: tuple[str, ...] = get_args(ContainerKind)
+DEAD_VOLUME_UL: dict[str, float] = {
+    "unspecified": 0.0,
+    "tube": 30.0,
+    "cryovial": 30.0,
+    "15 mL tube": 100.0,
+    "50 mL tube": 500.0,
+    "bottle": 2000.0,
+    "bag": 5000.0,
+}
+"""What cannot be got out, in µL. 1.5 mL tubes keep 20 to 50 µL; the other values are estimates nobody has verified,
+so a lab that has measured its own writes `dead_volume` on the container."""
+MOST_CONTAINERS = 500
+"""More of one entry is a typing error."""
+
+
+class Container(FrozenModel):
+    """One container of a lot."""
+
+    barcode: str = Field(min_length=1, max_length=60)
+    """Unique in a lot list."""
+    kind: ContainerKind = "unspecified"
+    """What it is; decides the dead volume."""
+    volume: RemainingVolume
+    """What is in it now."""
+    dead_volume: RemainingVolume | None = None
+    """What cannot be got out of it; that of its kind when not given."""
+    opened: date | None = None
+    """Day it was first opened."""
+    thawed: date | None = None
+    """Day of the last thaw while it is kept liquid at 4 °C; none while it is frozen."""
+    freeze_thaws: int = Field(default=0, ge=0)
+    """Thaws so far, the present one included."""
+
+    @model_validator(mode="after")
+    def _thawed_means_counted(self) -> Self:
+        if self.thawed is not None and self.freeze_thaws == 0:
+            raise ValueError(
+                f"container {self.barcode} was thawed on {self.thawed}, but 0 thaws are counted. "
+                f"Remedy: write freeze_thaws: 1, or as many as it had"
+            )
+        return self
+
+    @property
+    def dead_ul(self) -> float:
+        """What cannot be got out, in µL."""
+        return DEAD_VOLUME_UL[self.kind] if self.dead_volume is None else self.dead_volume.canonical
+
+    @property
+    def volume_ul(self) -> float:
+        """What is in it, in µL."""
+        return self.volume.canonical
+
+    def valid_until(self, expires: date, opened_life: Duration | None) -> date:
+        """Last day of use: the expiry, or opened (thawed) day plus opened life when that is earlier.
+
+        A thawed container of a lot without a stated opened life is good for the day of its thaw only.
+        """
+        begun = min((day for day in (self.opened, self.thawed) if day is not None), default=None)
+        if begun is None:
+            return expires
+        if opened_life is None:
+            return expires if self.thawed is None else min(expires, self.thawed)
+        return min(expires, begun + timedelta(minutes=opened_life.canonical))
+
+
+def expanded(entries: Any) -> Any:
+    """Container entries with `count: n` written out as n containers, their barcodes ending in -01 to -n."""
+    if not isinstance(entries, list | tuple):
+        return entries
+    return [one for entry in entries for one in _each(entry)]
+
+
+def _each(entry: Any) -> list[Any]:
+    if not isinstance(entry, dict) or "count" not in entry:
+        return [entry]
+    count, rest = entry["count"], {key: value for key, value in entry.items() if key != "count"}
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CONTAINERS:
+        raise ValueError(
+            f"count {count} of container {rest.get('barcode', '')} is not a whole number from 1 to {MOST_CONTAINERS}. "
+            f"Remedy: write how many there are"
+        )
+    digits = max(2, len(str(count)))
+    return [{**rest, "barcode": f"{rest.get('barcode', '')}-{number:0{digits}}"} for number in range(1, count + 1)]

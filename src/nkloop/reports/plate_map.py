@@ -19,6 +19,7 @@ ROLE_CODES: dict[WellRole, tuple[str, str]] = {
     "background": ("B", "medium alone"),
     "volume_correction": ("V", "medium with lysis buffer: volume correction"),
     "reference_effector": ("R", "cryopreserved reference effector and target cells"),
+    "treated_target": ("T", "target cells with an antibody or drug, without effectors"),
     "medium_ring": ("·", "medium in the outer ring, against evaporation"),
     "empty": ("", "empty"),
 }

@@ -91,6 +91,11 @@ class Workspace(FrozenModel):
         return self.root / "flows"
 
     @property
+    def methods(self) -> Path:
+        """A lab's own assay methods; the folder need not exist."""
+        return self.root / "assays" / "methods"
+
+    @property
     def state(self) -> Path:
         """What nkloop itself writes: database, caches, reports. Made by whoever writes there first."""
         return self.root / ".nkloop"

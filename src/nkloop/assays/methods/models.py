@@ -84,6 +84,8 @@ class ReadSettings(Sourced):
     """Filters this far from the wanted wavelength still measure the same dye."""
     lowest: float | None = None
     """Below this no reader of the mode can read."""
+    highest: float | None = None
+    """Above this no reader of the mode can read."""
     highest_linear: float | None = Field(default=None, gt=0)
     """Signal above which the reader or the chemistry is no longer linear, in the reader's unit."""
     delay_minutes: tuple[float, float] = (0, 60)

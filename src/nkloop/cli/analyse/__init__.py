@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from nkloop.cli.analyse import curve
+from nkloop.cli.analyse import curve, plate
 
 app = typer.Typer(no_args_is_help=True, help="Analyse a file of measurements: CSV or XLSX in; table, JSON or HTML out.")
 app.command("curve")(curve.curve)
+app.command("plate")(plate.plate)
 
 
 @app.callback()

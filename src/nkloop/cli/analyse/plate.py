@@ -1,0 +1,189 @@
+"""`nkloop analyse plate`: one killing-assay plate from layout and reader file to lysis, quality, curves and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nkloop.cli.common import JsonFlag, WorkspaceOption, print_json, write_file
+
+if TYPE_CHECKING:
+    from nkloop.assays.methods import Method
+    from nkloop.assays.models import AssayResult, Exclusion, PlateLayout
+
+
+def plate(
+    layout: Annotated[Path, typer.Option("--layout", help="Layout as CSV or XLSX: a long table or a grid.")],
+    reading: Annotated[Path, typer.Option("--reading", help="File of the reader, cytometer or imager.")],
+    method: Annotated[
+        str, typer.Option("--method", help="Assay method, for example ldh, calcein, flow; the layout's when not given.")
+    ] = "",
+    barcode: Annotated[
+        str, typer.Option("--plate", help="Plate of the layout, when the file holds several; told by the reading else.")
+    ] = "",
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help='Leave a well out: B2="bubble"; may be given several times.')
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Who decides to exclude; needed with --exclude.")] = "",
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", help="Table of earlier plates, oldest first, with lysis_percent of the reference."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the result as one HTML page.")] = None,
+    workspace: WorkspaceOption = Path(),
+    json_output: JsonFlag = False,
+) -> None:
+    """Analyse one plate; a file that does not fit the layout or the method is refused with what differs."""
+    result = _analysed(layout, reading, method, barcode, tuple(exclude or ()), by, history, workspace)
+    if report is not None:
+        from nkloop.reports.plate_page import plate_html
+
+        write_file(report, plate_html(result))
+    if json_output:
+        print_json(_plain(result))
+    else:
+        _show(result, report)
+    if result.verdict == "rejected":
+        raise typer.Exit(1)
+
+
+def _analysed(
+    layout_file: Path, reading_file: Path, method_name: str, barcode: str, exclude: tuple[str, ...], by: str,
+    history_file: Path | None, workspace: Path,
+) -> AssayResult:  # fmt: skip
+    from nkloop.assays.layouts import read_layouts
+    from nkloop.assays.plate_file import analyse_reading_file, read_history
+    from nkloop.assays.readings import read_plate_file
+
+    exclusions = _exclusions(exclude, by)
+    layouts = read_layouts(layout_file, {"method": method_name or None})
+    read = read_plate_file(reading_file)
+    layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
+    method = _method(method_name or layout.method, workspace)
+    history = read_history(history_file, layout.target_line) if history_file is not None else ()
+    return analyse_reading_file(layout, read, method, reference_history=history, exclusions=exclusions)
+
+
+def _method(name: str, workspace: Path) -> Method:
+    from nkloop.assays.methods import method_named
+    from nkloop.errors import WorkspaceError
+    from nkloop.workspace import Workspace
+
+    try:
+        folder = Workspace.find(workspace).methods
+    except WorkspaceError:
+        # a file in hand can be analysed anywhere; only a lab's own methods need its workspace
+        folder = None
+    return method_named(name, folder)
+
+
+def _chosen(layouts: Sequence[PlateLayout], barcode: str, file: Path) -> PlateLayout:
+    """The plate meant; with one plate in the file a wrong barcode is told by the check of the reading."""
+    from nkloop.assays.reading_check import READ_SUFFIX
+    from nkloop.errors import AssayError
+
+    if len(layouts) == 1:
+        return layouts[0]
+    for layout in layouts:
+        if barcode in {layout.barcode, layout.barcode + READ_SUFFIX}:
+            return layout
+    known = ", ".join(layout.barcode for layout in layouts)
+    told = f"plate '{barcode}' is not among them" if barcode else "neither --plate nor the reading says which one"
+    raise AssayError(
+        f"the layout holds {len(layouts)} plates ({known}) and {told}",
+        where=str(file),
+        remedy="name one with --plate",
+    )
+
+
+def _exclusions(entries: Sequence[str], by: str) -> tuple[Exclusion, ...]:
+    if not entries:
+        return ()
+    from datetime import UTC, datetime
+
+    from nkloop.assays.models import Exclusion
+    from nkloop.assays.readings.values import well_name
+    from nkloop.errors import AssayError, Problem
+
+    problems, found = [], []
+    if not by.strip():
+        problems.append(Problem("wells are excluded by nobody", "--by", "say who decides: --by NAME"))
+    for entry in entries:
+        name, _, reason = entry.partition("=")
+        well, reason = well_name(name.strip()), reason.strip().strip('"')
+        if well is None or not reason:
+            problems.append(
+                Problem(f"'{entry}' names no well with a reason", "--exclude", 'write --exclude B2="air bubble"')
+            )
+        elif by.strip():
+            found.append(Exclusion(well=well, reason=reason, by=by.strip(), at=datetime.now(UTC)))
+    if problems:
+        raise AssayError.from_problems(problems)
+    return tuple(found)
+
+
+def _plain(result: AssayResult) -> dict[str, Any]:
+    """The result as JSON, with one row per sample, line and treatment under `samples`."""
+    from nkloop.assays.summary import sample_rows
+
+    everything = result.model_dump(mode="json")
+    rows = [row.model_dump(mode="json") for row in sample_rows(result)]
+    plain = {
+        "barcode": result.barcode,
+        "method": result.method,
+        "verdict": result.verdict,
+        "reasons": list(result.reasons),
+        "wells": everything.pop("lysis"),
+        "quality": everything.pop("quality"),
+        "samples": rows,
+        **{k: v for k, v in everything.items() if k not in {"barcode", "method", "verdict", "reasons", "all_wells"}},
+    }
+    plain["all_wells"] = None if result.all_wells is None else _plain(result.all_wells)
+    return plain
+
+
+def _show(result: AssayResult, report: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from nkloop.assays.summary import sample_rows
+
+    console = Console()
+    colour = {"accepted": "green", "flagged": "yellow", "rejected": "red"}[result.verdict]
+    console.print(f"Plate {escape(result.barcode)}, {escape(result.method)}: [{colour}]{result.verdict}[/]")
+    for reason in result.reasons:
+        console.print(f"  {escape(reason)}", soft_wrap=True)
+    rows = sample_rows(result)
+    if rows:
+        table = Table("sample", "line", "ET50 (true E:T)", "AUC (0 to 1)", "lytic units", title_justify="left")
+        for row in rows:
+            name = f"{row.sample} + {row.treatment}" if row.treatment else row.sample
+            units = "" if row.lytic_units is None else f"{row.lytic_units:.3g}"
+            table.add_row(escape(name), escape(row.target_line), row.et50_text, f"{row.auc:.2f}", units)
+        console.print(table)
+        console.print(f"Lytic units: {rows[0].lytic_units_text}", soft_wrap=True)
+    for effect in result.effects:
+        console.print(escape(effect.reason), soft_wrap=True)
+    quality = Table("figure", "value", "outcome", "limit", title="Plate quality", title_justify="left")
+    for q in result.quality:
+        quality.add_row(escape(q.name), "" if q.value is None else f"{q.value:.3g}", q.outcome, escape(q.limit))
+    console.print(quality)
+    for out in result.exclusions:
+        console.print(f"{out.well} excluded by {escape(out.by)}: {escape(out.reason)}", soft_wrap=True)
+    if result.exclusions:
+        with_all = result.all_wells
+        told = f"no result: {result.all_wells_reason}" if with_all is None else with_all.verdict
+        console.print(f"With every well: {escape(told)}", soft_wrap=True)
+        for row in () if with_all is None else sample_rows(with_all):
+            console.print(f"  {escape(row.sample)} on {escape(row.target_line)}: ET50 {row.et50_text}", soft_wrap=True)
+    flagged = [w for w in result.lysis if w.flags]
+    for well in flagged[:12]:
+        console.print(f"{well.well}: {well.lysis_percent:.1f} % lysis, {escape('; '.join(well.flags))}")
+    if len(flagged) > 12:
+        console.print(f"and {len(flagged) - 12} more flagged wells; all with --json")
+    if report is not None:
+        console.print(f"Report: {report}")

@@ -145,15 +145,14 @@ def test_unknown_labware_and_wrong_fillings_are_told_before_anything_runs():
     assert found[0]["message"] == "labware 'lost' is not on the deck"
 
 
-def test_a_disagreement_with_the_ledger_names_the_well(monkeypatch):
-    real = pylabrobot_tracking.follow
+def test_a_disagreement_with_the_ledger_names_the_step_and_both_values(monkeypatch):
+    class Forgetful(pylabrobot_tracking.Ledger):
+        def volume_ul(self, nickname, well):
+            return 0.0 if (nickname, well) == ("plate", "A2") else super().volume_ul(nickname, well)
 
-    def shorter(given, catalogue):
-        return real(given.model_copy(update={"steps": given.steps[:1]}), catalogue)
-
-    monkeypatch.setattr(pylabrobot_tracking, "follow", shorter)
+    monkeypatch.setattr(pylabrobot_tracking, "Ledger", Forgetful)
     found = told(FIRST, move("trough:A1", "plate:A2", 50))
-    assert "plate A2: PyLabRobot leaves 50 µL, the ledger 0 µL" in found
+    assert found == ["step 2: after it PyLabRobot counts 50 µL in plate A2, the ledger 0 µL"]
 
 
 @pytest.mark.parametrize("tracked", [True, False])

@@ -70,9 +70,12 @@ def test_a_robot_that_does_something_else_is_told_with_the_step(good, robot, cat
 
 def test_wrong_volumes_show_in_the_end_contents_too(good, robot, catalogue):
     found = told(good, robot(changed(good, 5, volume_ul=80)), catalogue)
-    assert "plate A1: the robot leaves 90 µL, the worklist 100 µL" in found
+    assert found[0].startswith("step 5: the robot would aspirate 80 µL")
+    assert found[1].startswith("water A1: the robot leaves 9520 µL, the worklist 9510 µL")
+    assert found[1].endswith("1 more follow from step 5, at water A1, plate A1")
     swapped = told(good, robot(changed(good, 3, labware="water", well="A1")), catalogue)
-    assert any(text.startswith("plate A1: dye: the robot leaves 0") for text in swapped)
+    assert len(swapped) == 2
+    assert "more follow from step 3" in swapped[1]
 
 
 def test_steps_never_announced_or_not_asked_for(good, robot, catalogue):

@@ -30,8 +30,9 @@ def test_a_target_that_is_reached_passes_and_one_that_is_not_says_by_how_much(go
     empty = Target(labware="plate", well="A2", component="dye", per_ul=0.2)
     assert messages(good.model_copy(update={"targets": (reached,)}), catalogue) == []
     found = messages(good.model_copy(update={"targets": (missed, empty)}), catalogue)
-    assert found[0] == "plate A1: dye is 0.2 per µL, target 0.25 ± 5 % (-20.0 %)"
-    assert "(-100.0 %)" in found[1]
+    assert found == ["plate A2: dye is 0 per µL, target 0.2 ± 5 % (-100.0 %); so is it in plate A1"]
+    alone = messages(good.model_copy(update={"targets": (missed,)}), catalogue)
+    assert alone == ["plate A1: dye is 0.2 per µL, target 0.25 ± 5 % (-20.0 %)"]
 
 
 def test_a_component_that_must_be_absent(good, catalogue):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nkloop.errors import VendorError, VerificationError
+from nkloop.errors import Problem, VendorError, VerificationError
 from nkloop.worklists.models import CheckResult, Verdict
 from nkloop.worklists.verification import require, verify
 
@@ -48,8 +48,30 @@ async def test_a_bad_worklist_is_refused_by_the_ledger(good, robot, catalogue, d
 
     verdict = await verify(bad, catalogue, deck, analyse=analyse, track=passing)
     assert not verdict.passed
-    with pytest.raises(VerificationError, match="test step 1: refused by ledger: plate A1 is overfilled"):
+    with pytest.raises(
+        VerificationError, match="test step 1: refused by ledger, pylabrobot tracking: plate A1 is overfilled"
+    ):
         require(verdict, bad)
+
+
+async def test_a_fault_that_only_one_of_two_checks_sees_is_a_failure_of_its_own(good, robot, catalogue, deck):
+    async def analyse(worklist):
+        return robot(worklist)
+
+    bad = good.model_copy(update={"steps": (good.steps[0].model_copy(update={"volume_ul": 400.0}),)})
+    verdict = await verify(bad, catalogue, deck, analyse=analyse, track=passing)
+    (contradiction,) = verdict.checks[2].problems
+    assert contradiction["rule"] == "V087"
+    assert contradiction["where"] == "step 1"
+    assert "the ledger refuses this step" in contradiction["message"]
+
+    def refusing(_):
+        problem = Problem("NoTipError: no tip", "step 1", "take one", "V085")
+        return CheckResult.of("pylabrobot tracking", 0.1, (problem,))
+
+    verdict = await verify(good, catalogue, deck, analyse=analyse, track=refusing)
+    assert [p["rule"] for p in verdict.checks[2].problems] == ["V085", "V087"]
+    assert "the ledger accepts it" in verdict.checks[2].problems[1]["message"]
 
 
 async def test_a_verdict_belongs_to_one_content(good, robot, catalogue, deck):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 
 if TYPE_CHECKING:
     from nkloop.runs.checking import CheckedItem
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; everything when none is named.")] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Print the page of the rules named instead, as V012; without one, list all."),
+    ] = False,
     json_output: JsonFlag = False,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Verify recipes, benches, labware, protocols and worklists; exit code 1 when anything fails."""
+    if explain:
+        _explain([str(path) for path in paths or []], json_output)
+        return
     items = asyncio.run(_checked(workspace, bench, paths or []))
     if json_output:
         print_json({"items": [_plain(item) for item in items], "passed": all(item.passed for item in items)})
@@ -40,13 +48,27 @@ async def _checked(workspace: Path, bench: str, paths: list[Path]) -> list[Check
         return [item async for item in checking.run(checking.files(paths))]
 
 
+def _explain(named: list[str], json_output: bool) -> None:
+    from nkloop.worklists.rule_pages import rule_of, rule_page
+    from nkloop.worklists.rules import RULES
+
+    chosen = [rule_of(one) for one in named] or list(RULES)
+    if json_output:
+        print_json({"rules": [one.model_dump() for one in chosen]})
+    elif named:
+        typer.echo("\n".join(rule_page(one) for one in chosen), nl=False)
+    else:
+        for one in chosen:
+            typer.echo(f"{one.id}  {one.severity:<7}  {one.name:<26}  {one.title}")
+
+
 def _plain(item: CheckedItem) -> dict[str, object]:
     return {
         "kind": item.kind,
         "path": str(item.path),
         "passed": item.passed,
         "checks": list(item.checks),
-        "problems": [{"message": p.message, "where": p.where, "remedy": p.remedy} for p in item.problems],
+        "problems": [asdict(problem) for problem in item.problems],
         "seconds": round(item.seconds, 3),
     }
 
@@ -65,10 +87,13 @@ def _show(items: list[CheckedItem]) -> None:
     failed = [item for item in items if not item.passed]
     for item in failed:
         for problem in item.problems:
-            console.print(f"[red]error:[/] {escape(str(problem))}", soft_wrap=True)
+            rule = f" {problem.rule}" if problem.rule else ""
+            console.print(f"[red]error{rule}:[/] {escape(str(problem))}", soft_wrap=True)
     if not items:
         console.print("[red]nothing to check here[/]")
     elif failed:
         console.print(f"[red]{len(failed)} of {len(items)} failed.[/]")
+        if rule := next((p.rule for item in failed for p in item.problems if p.rule), ""):
+            console.print(f"What a rule protects and what to do: {command_name()} check --explain {rule}")
     else:
         console.print(f"All {len(items)} passed.")

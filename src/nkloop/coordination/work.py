@@ -126,7 +126,9 @@ async def _show_plan(
 ) -> None:
     checks = "".join(
         f"- {'passed' if check.passed else '**FAILED**'}: {check.check} ({check.seconds:.2f} s)\n"
-        + "".join(f"  - {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems)
+        + "".join(
+            f"  - {p.get('rule', '')} {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems
+        )
         for check in verdict.checks
     )
     await show_markdown("run-sheet", f"{run_sheet_markdown(worklist, catalogue)}\n\n## Checks\n{checks}", worklist.name)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pylabrobot.liquid_handling import LiquidHandler
@@ -23,8 +24,8 @@ from pylabrobot.resources.errors import HasTipError, NoTipError, TooLittleLiquid
 
 from nkloop.errors import LabwareError, Problem
 from nkloop.labware.models import LabwareType
-from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.ledger_check import follow
+from nkloop.worklists import rules
+from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import CheckResult, DeckItem, Step, Worklist
 
 _FLAGS = threading.Lock()
@@ -36,7 +37,7 @@ _VOLUME_TOLERANCE_UL = 1e-3
 
 
 def check_tracking(worklist: Worklist, catalogue: LabwareLookup) -> CheckResult:
-    """Run every step on silent PyLabRobot resources and compare the end volumes with the ledger's."""
+    """Run every step on silent PyLabRobot resources and compare the volumes of its wells with the ledger's."""
     started = time.perf_counter()
     with _FLAGS, _tracking(), ThreadPoolExecutor(1) as thread:
         problems = thread.submit(lambda: asyncio.run(_problems(worklist, catalogue))).result()
@@ -59,15 +60,17 @@ async def _problems(worklist: Worklist, catalogue: LabwareLookup) -> list[Proble
     bench = _Bench(worklist, catalogue)
     if bench.problems:
         return bench.problems
+    ledger = Ledger.of(worklist, catalogue)
     await bench.handler.setup()
     try:
         for step in worklist.steps:
-            problem = await _attempt(bench, step)
+            ledger.apply(step)
+            problem = await _attempt(bench, step) or next(_differences(bench, step, ledger), None)
             if problem is not None:
                 return [problem]
     finally:
         await bench.handler.stop()
-    return list(_differences(bench, worklist, catalogue))
+    return []
 
 
 async def _attempt(bench: _Bench, step: Step) -> Problem | None:
@@ -75,20 +78,23 @@ async def _attempt(bench: _Bench, step: Step) -> Problem | None:
         await bench.play(step)
     except _TRACKED_ERRORS as error:
         text = error.problems[0].message if isinstance(error, LabwareError) else f"{type(error).__name__}: {error}"
-        return Problem(text.rstrip("."), f"step {step.number}", "correct volume, well or tip of this step")
+        remedy = "correct volume, well or tip of this step"
+        return Problem(text.rstrip("."), f"step {step.number}", remedy, rules.TRACKING_REFUSES)
     return None
 
 
-def _differences(bench: _Bench, worklist: Worklist, catalogue: LabwareLookup) -> Iterator[Problem]:
-    ledger = follow(worklist, catalogue)
-    for (nickname, name), well in bench.wells.items():
-        tracked, booked = well.tracker.get_used_volume(), ledger.well(nickname, name).volume_ul
-        if abs(tracked - booked) > max(_VOLUME_TOLERANCE_UL, 1e-9 * booked):
-            yield Problem(
-                f"PyLabRobot leaves {tracked:g} µL, the ledger {booked:g} µL",
-                f"{nickname} {name}",
-                "report this: the two checks disagree",
-            )
+def _differences(bench: _Bench, step: Step, ledger: Ledger) -> Iterator[Problem]:
+    """Wells of a step whose volume the two checks count differently after it."""
+    for nickname, well in ((step.labware, step.well), (step.to_labware, step.to_well)):
+        for name in bench.types[nickname].reached(well, step.channels) if well else ():
+            tracked, booked = bench.wells[nickname, name].tracker.get_used_volume(), ledger.volume_ul(nickname, name)
+            if abs(tracked - booked) > max(_VOLUME_TOLERANCE_UL, 1e-9 * booked):
+                yield Problem(
+                    f"after it PyLabRobot counts {tracked:g} µL in {nickname} {name}, the ledger {booked:g} µL",
+                    f"step {step.number}",
+                    "report this with the worklist: the two checks disagree",
+                    rules.TRACKING_DIFFERS,
+                )
 
 
 class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base class is untyped for mypy
@@ -156,7 +162,8 @@ class _Bench:
         try:
             self.types[item.nickname] = catalogue[item.load_name]
         except (LabwareError, KeyError):
-            self.problems.append(Problem(f"labware '{item.load_name}' is not known", item.nickname, "correct the name"))
+            told = f"labware '{item.load_name}' is not known"
+            self.problems.append(Problem(told, item.nickname, "correct the name", rules.LABWARE_UNKNOWN))
             return
         self.racks[item.nickname] = Resource(item.nickname, size_x=120, size_y=80, size_z=40)
         self.deck.assign_child_resource(self.racks[item.nickname], location=Coordinate(0, 0, 0))
@@ -167,11 +174,12 @@ class _Bench:
             try:
                 well = self._well(filling.labware, filling.well)
             except LabwareError as error:
-                self.problems.append(Problem(error.problems[0].message, where, error.problems[0].remedy))
+                self.problems.append(replace(error.problems[0], where=where, rule=rules.TRACKING_REFUSES))
                 continue
             volume = well.tracker.get_used_volume() + filling.volume_ul
             if volume > well.max_volume + _VOLUME_TOLERANCE_UL:
-                self.problems.append(Problem(f"{volume:g} µL do not fit ({well.max_volume:g} µL)", where, "fill less"))
+                told = f"{volume:g} µL do not fit ({well.max_volume:g} µL)"
+                self.problems.append(Problem(told, where, "fill less", rules.OVERFILL))
             well.tracker.set_volume(volume)
 
     def _type(self, nickname: str) -> LabwareType:

@@ -241,7 +241,7 @@ def _mark(name: str, check: CheckResult | None) -> CheckMark:
     if check is None:
         return CheckMark(name=title, outcome="not run", time="", problems=())
     problems = tuple(
-        ": ".join(part for part in (p.get("where", ""), p.get("message", "")) if part)
+        ": ".join(part for part in (p.get("rule", ""), p.get("where", ""), p.get("message", "")) if part)
         + (f". Remedy: {p['remedy']}" if p.get("remedy") else "")
         for p in check.problems
     )

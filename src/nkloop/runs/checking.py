@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -17,9 +17,11 @@ from nkloop.recipes import load_recipe
 from nkloop.runs.session import bench_path
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
+from nkloop.worklists import rules
 from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.interpreter_block import check_protocols_in_sync
 from nkloop.worklists.models import Procedure, Worklist
+from nkloop.worklists.procedure_check import procedure_problems
 from nkloop.workspace import Workspace
 
 PROCEDURES: tuple[str, ...] = get_args(Procedure)
@@ -153,7 +155,7 @@ class WorkspaceCheck:
             remedy = f"add {path.stem} to {path.parent / 'catalogue.yaml'}"
             return ("catalogue",), (Problem("the catalogue does not list this labware", str(path), remedy),)
         found = (*check_geometry(definition), *await self._vendor.validate_labware(definition))
-        placed = tuple(Problem(p.message, f"{path}: {p.where}".rstrip(": "), p.remedy) for p in found)
+        placed = tuple(replace(_in_file(p, path), rule=p.rule or rules.GEOMETRY) for p in found)
         return ("geometry", "Opentrons schema", "catalogue"), placed
 
     async def _protocol(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
@@ -170,15 +172,16 @@ class WorkspaceCheck:
         try:
             worklist = _read_worklist(path)
         except NkloopError as error:
-            return ("read",), tuple(
-                Problem(p.message, f"{path}: {p.where}".rstrip(": "), p.remedy) for p in error.problems
-            )
+            return ("read",), tuple(_in_file(p, path) for p in error.problems)
+        misnamed = tuple(_in_file(p, path) for p in procedure_problems(worklist))
+        if misnamed:
+            return ("read",), misnamed
         return await self._verified(worklist, path)
 
     async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         verdict = await self._verifier.verify(worklist)
         problems = tuple(
-            Problem(f"{check.check}: {p['message']}", f"{path}: {p['where']}".rstrip(": "), p["remedy"])
+            _in_file(Problem(f"{check.check}: {p['message']}", p["where"], p["remedy"], p["rule"]), path)
             for check in verdict.checks
             for p in check.problems
         )
@@ -186,7 +189,7 @@ class WorkspaceCheck:
 
 
 def _in_file(problem: Problem, path: Path) -> Problem:
-    return Problem(problem.message, f"{path}: {problem.where}".rstrip(": "), problem.remedy)
+    return replace(problem, where=f"{path}: {problem.where}".rstrip(": "))
 
 
 def _out_of_sync(path: Path) -> tuple[Problem, ...]:
@@ -208,5 +211,7 @@ def _read_worklist(path: Path) -> Worklist:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise WorklistError(f"cannot be read: {error}", remedy="save it as CSV in UTF-8") from error
+        raise WorklistError.from_problems(
+            [Problem(f"cannot be read: {error}", "", "save it as CSV in UTF-8", rules.CSV_SHAPE)]
+        ) from error
     return from_csv(text, name=path.stem, procedure=procedure)

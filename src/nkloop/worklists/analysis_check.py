@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, Protocol
 from nkloop.errors import Problem
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.cascades import as_consequence
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.models import CheckResult, Step, Worklist
 
 _ANNOUNCED = re.compile(r"^step (\d+):")
 _RIM_MM = 0.5
+_MOST = 3
 _VOLUME_TOLERANCE_UL = 0.005
 """The CSV carries volumes rounded to a hundredth of a µL."""
 
@@ -62,10 +64,20 @@ def check_analysis(
     started = time.perf_counter()
     problems = list(_refusals(analysis))
     if not problems:
-        done, problems = read_commands(worklist, analysis.commands)
-        problems += compare_steps(worklist, done)
-        problems += compare_ends(worklist, done, catalogue, deck)
+        done, loaded = read_commands(worklist, analysis.commands)
+        steps = list(compare_steps(worklist, done))
+        ends = list(compare_ends(worklist, done, catalogue, deck))
+        problems = [*loaded, *_shortened(steps)]
+        problems += as_consequence(ends, f"{steps[0].where}") if steps else _shortened(ends)
     return CheckResult.of("opentrons analysis", time.perf_counter() - started, tuple(problems))
+
+
+def _shortened(problems: Sequence[Problem]) -> list[Problem]:
+    """The first few differences; the rest is counted, since one shift makes every later step differ."""
+    if len(problems) <= _MOST:
+        return list(problems)
+    rest = as_consequence(problems[_MOST:], "the same cause, most likely")
+    return [*problems[:_MOST], *rest]
 
 
 def _refusals(analysis: AnalysisLike) -> Iterator[Problem]:

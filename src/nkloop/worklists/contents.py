@@ -16,8 +16,8 @@ from nkloop.errors import LabwareError, Problem
 from nkloop.labware.models import LabwareType
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.handling_rules import COLD_C, arrival_breaches, source_breaches
-from nkloop.worklists.ledger_state import SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
+from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, source_breaches
+from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
 from nkloop.worklists.models import DeckItem, Step, Worklist
 
 _RESTS = re.compile(r"incubat|centrifug", re.IGNORECASE)
@@ -60,7 +60,10 @@ class Ledger:
         self._said: set[tuple[str, str, str]] = set()
         self._n_steps = 0
         self._with_targets: frozenset[tuple[str, str]] = frozenset()
+        self._first: dict[tuple[str, str], int] = {}
         self.violations: list[Problem] = []
+        self.repeats: dict[int, list[str]] = {}
+        """Index of a violation to the places where the same rule is broken for the same subject again."""
         self.taken: dict[str, float] = {}
         """µL drawn out of fillings per lot."""
         self.tips_used = 0
@@ -147,6 +150,9 @@ class Ledger:
         target.marks |= marks_of(item.nickname, per_ul)
         target.is_cold = item.temperature_c is not None and item.temperature_c <= COLD_C
         target.is_uneven = False
+        if target.marks & CELLS and item.temperature_c is not None and item.temperature_c < WARM_C:
+            told = f"cells stand on {item.nickname}, which is held at {item.temperature_c:g} °C, below {WARM_C:g} °C"
+            self.say(rules.CELLS_COLD, told, "put the cells in a rack without cooling", item.nickname)
         for name, concentration in per_ul.items():
             if concentration:
                 target.amounts[name] = target.amounts.get(name, 0.0) + concentration * volume_ul
@@ -174,6 +180,12 @@ class Ledger:
         for nickname, place in self._places.items():
             for name, state in place.wells.items():
                 yield nickname, name, _contents(state)
+
+    def volume_ul(self, nickname: str, well: str) -> float:
+        """What stands in a well, 0 when nothing ever did or there is no such well."""
+        place = self._places.get(nickname)
+        state = place.wells.get(well) if place is not None else None
+        return state.volume if state is not None else 0.0
 
     def available(self, nickname: str, well: str) -> float:
         """µL that can be drawn without going below the dead volume."""
@@ -293,8 +305,14 @@ class Ledger:
 
     # -- rules --------------------------------------------------------------------------------------------------
 
-    def say(self, rule: str, message: str, remedy: str) -> None:
-        """Note that a rule is broken at the present place."""
+    def say(self, rule: str, message: str, remedy: str, subject: str = "") -> None:
+        """Note that a rule is broken at the present place; a second time for the same subject only counts."""
+        first = self._first.get((rule, subject)) if subject else None
+        if first is not None:
+            self.repeats.setdefault(first, []).append(self._where)
+            return
+        if subject:
+            self._first[rule, subject] = len(self.violations)
         self.violations.append(Problem(message, self._where, remedy, rule))
 
     def _say_once(self, rule: str, well: str, message: str, remedy: str) -> None:
@@ -302,7 +320,7 @@ class Ledger:
         key = (self._where, rule, well)
         if key not in self._said:
             self._said.add(key)
-            self.say(rule, message, remedy)
+            self.say(rule, message, remedy, well)
 
     def _pipette(self, channels: int) -> PipetteState | None:
         pipette = self._pipettes.get(channels)
@@ -354,7 +372,7 @@ class Ledger:
         if names is None:
             return None
         if not pipette.tip:
-            self.say(rules.NO_TIP, f"{pipette.name} has no tip attached", "pick up a tip first")
+            self.say(rules.NO_TIP, f"{pipette.name} has no tip attached", "pick up a tip first", pipette.name)
             return None
         if volume_ul > min(pipette.capacity, pipette.maximum) + SLACK_UL:
             bound = "tip" if pipette.capacity < pipette.maximum else "pipette"

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from nkloop.errors import Problem, WorklistError
+from nkloop.worklists import rules
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Worklist
 from nkloop.worklists.robot_interpreter import COLUMNS
 
@@ -165,17 +166,23 @@ def _rows(text: str) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
     missing = [column for column in COLUMNS if column not in header]
     unknown = [column for column in header if column not in COLUMNS]
     remedy = "save the file as comma-separated CSV with the columns " + ",".join(COLUMNS)
-    problems = [_problem(1, column, "the column is missing", remedy) for column in missing]
-    problems += [_problem(1, column or "(empty)", "the column is not known", remedy) for column in unknown]
+    problems = [_problem(1, column, "the column is missing", remedy, rules.CSV_SHAPE) for column in missing]
+    problems += [
+        _problem(1, column or "(empty)", "the column is not known", remedy, rules.CSV_SHAPE) for column in unknown
+    ]
     if not problems and header != COLUMNS:
-        problems = [_problem(1, "record", "the columns are in another order, or one stands twice", remedy)]
+        problems = [
+            _problem(1, "record", "the columns are in another order, or one stands twice", remedy, rules.CSV_SHAPE)
+        ]
     rows = []
     for cells in reader if not problems else ():
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(COLUMNS):
             what = f"{len(cells)} cells instead of {len(COLUMNS)}"
-            problems.append(_problem(reader.line_num, "record", what, "quote texts that contain a comma"))
+            problems.append(
+                _problem(reader.line_num, "record", what, "quote texts that contain a comma", rules.CSV_SHAPE)
+            )
             continue
         rows.append((reader.line_num, dict(zip(COLUMNS, (cell.strip() for cell in cells), strict=True))))
     return rows, problems
@@ -227,23 +234,31 @@ def _problems_across(rows: list[tuple[int, dict[str, str]]]) -> Iterable[Problem
     for line, row in rows:
         if row["record"] == "labware":
             if row["name"] in seen:
-                yield _problem(line, "name", f"two labware are called {row['name']}", "give each its own name")
+                yield _problem(
+                    line, "name", f"two labware are called {row['name']}", "give each its own name", rules.CSV_ACROSS
+                )
             seen.add(row["name"])
         elif row["record"] == "pipette":
             if row["slot"] in mounts:
-                yield _problem(line, "slot", f"two pipettes on the {row['slot']} mount", "use the other mount")
+                yield _problem(
+                    line, "slot", f"two pipettes on the {row['slot']} mount", "use the other mount", rules.CSV_ACROSS
+                )
             mounts.add(row["slot"])
         elif row["record"] in ("liquid", "step"):
             places = {"labware": row["labware"], "to_labware": row["to_labware"], "tip": row["tip"].partition(":")[0]}
             for column, place in places.items():
                 if place and place not in names:
-                    yield _problem(line, column, f"no labware is called '{place}'", "add its labware line")
+                    yield _problem(
+                        line, column, f"no labware is called '{place}'", "add its labware line", rules.LABWARE_MISSING
+                    )
         if row["record"] == "step" and row["step"].isdigit():
             if int(row["step"]) <= last:
-                yield _problem(line, "step", f"step {row['step']} after step {last}", "number the steps upwards")
+                yield _problem(
+                    line, "step", f"step {row['step']} after step {last}", "number the steps upwards", rules.CSV_ACROSS
+                )
             last = int(row["step"])
     if not any(row["record"] == "step" for _, row in rows):
-        yield _problem(1, "record", "the worklist has no step", "add step lines")
+        yield _problem(1, "record", "the worklist has no step", "add step lines", rules.CSV_ACROSS)
 
 
 def _deck_item(row: dict[str, str]) -> DeckItem:
@@ -271,8 +286,8 @@ def _step(row: dict[str, str]) -> Step:
     return Step.model_validate(told)
 
 
-def _problem(line: int, column: str, message: str, remedy: str) -> Problem:
-    return Problem(message, f"worklist line {line}, column {column}", remedy)
+def _problem(line: int, column: str, message: str, remedy: str, rule: str = rules.CSV_CELL) -> Problem:
+    return Problem(message, f"worklist line {line}, column {column}", remedy, rule)
 
 
 def _of_model(line: int, row: dict[str, str], item: Any) -> Problem:

@@ -14,6 +14,8 @@ from nkloop.worklists.models import Step
 
 COLD_C = 8.0
 """Warmest set point of a cold block."""
+WARM_C = 15.0
+"""Coldest labware cells may stand on."""
 SETTLING_STEPS = 8
 """Steps after which mixed cells have settled: about 2 min, at some 15 s a step."""
 CELLS_FLOW = 0.5

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 
-from nkloop.errors import Problem
+from nkloop.errors import LabwareError, Problem
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, with_repeats
 from nkloop.worklists.contents import LabwareLookup, Ledger
-from nkloop.worklists.models import CheckResult, Worklist
+from nkloop.worklists.lot_rules import lot_problems
+from nkloop.worklists.models import CheckResult, Target, Worklist
+from nkloop.worklists.rules import refuses
+
+_TRACE = 1e-6
+"""Share of the lowest target of a component below which a well counts as free of it."""
 
 
 def check_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None = None) -> CheckResult:
@@ -22,10 +29,16 @@ def check_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck |
         deck: the bench's pipettes, modules and trash; without it only the worklist itself is checked.
     """
     started = time.perf_counter()
-    problems = [*deck_problems(worklist, deck), *number_problems(worklist)]
+    problems = [*deck_problems(worklist, deck), *number_problems(worklist), *lot_problems(worklist, deck)]
     ledger = follow(worklist, catalogue, deck)
-    problems += ledger.violations
-    problems += target_problems(worklist, ledger)
+    steps = with_repeats(ledger.violations, ledger.repeats)
+    misses = list(target_misses(worklist, ledger))
+    problems += steps
+    if any(refuses(problem.rule) for problem in steps):
+        problems += as_consequence([miss.problem for miss in misses], "the violations above")
+    else:
+        problems += grouped_misses(misses)
+    problems += unexpected_problems(worklist, ledger)
     return CheckResult.of("ledger", time.perf_counter() - started, tuple(problems))
 
 
@@ -75,18 +88,50 @@ def deck_problems(worklist: Worklist, deck: BenchDeck | None) -> Iterator[Proble
             yield Problem(told, where, "name the module or move it", rules.MODULE_MISSING)
 
 
-def target_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
+def target_misses(worklist: Worklist, ledger: Ledger) -> Iterator[Miss]:
     """Wells that do not hold what they shall hold at the end."""
-    held = {(nickname, well): contents.per_ul for nickname, well, contents in ledger.wells()}
+    held: dict[tuple[str, str], dict[str, float]] = {}
     for target in worklist.targets:
-        reached = held.get((target.labware, target.well), {}).get(target.component, 0.0)
+        spot = (target.labware, target.well)
+        if spot not in held:
+            held[spot] = _per_ul(ledger, *spot)
+        reached = held[spot].get(target.component, 0.0)
         allowed = target.tolerance_percent / 100 * target.per_ul
         if abs(reached - target.per_ul) > allowed + 1e-12:
-            off = f"{100 * (reached / target.per_ul - 1):+.1f} %" if target.per_ul else "should be absent"
-            yield Problem(
-                f"{target.component} is {reached:.4g} per µL, target {target.per_ul:.4g} ± "
-                f"{target.tolerance_percent:g} % ({off})",
-                f"{target.labware} {target.well}",
-                "correct the transfers into this well",
-                rules.OFF_TARGET,
-            )
+            yield _miss(target, reached)
+
+
+def _per_ul(ledger: Ledger, labware: str, well: str) -> dict[str, float]:
+    try:
+        return ledger.well(labware, well).per_ul
+    except LabwareError:  # a target on labware that is not there holds nothing
+        return {}
+
+
+def _miss(target: Target, reached: float) -> Miss:
+    off = 100 * (reached / target.per_ul - 1) if target.per_ul else math.inf
+    said = f"{off:+.1f} %" if target.per_ul else "should be absent"
+    where = f"{target.labware} {target.well}"
+    problem = Problem(
+        f"{target.component} is {reached:.4g} per µL, target {target.per_ul:.4g} ± "
+        f"{target.tolerance_percent:g} % ({said})",
+        where,
+        "correct the transfers into this well",
+        rules.OFF_TARGET,
+    )
+    return Miss(where, target.component, off, problem)
+
+
+def unexpected_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
+    """Wells with targets that hold what is a target of other wells only."""
+    lowest: dict[str, float] = {}
+    own: dict[tuple[str, str], set[str]] = {}
+    for target in worklist.targets:
+        own.setdefault((target.labware, target.well), set()).add(target.component)
+        if target.per_ul:
+            lowest[target.component] = min(target.per_ul, lowest.get(target.component, math.inf))
+    for (labware, well), components in own.items():
+        for name, per_ul in _per_ul(ledger, labware, well).items():
+            if name in lowest and name not in components and per_ul > _TRACE * lowest[name]:
+                told = f"{name} is {per_ul:.4g} per µL, only other wells shall hold it"
+                yield Problem(told, f"{labware} {well}", "find the transfer that brings it", rules.UNEXPECTED)

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 from nkloop.errors import PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount
+from nkloop.quantities import Amount, Kind
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import LotFacts, Worklist
 
 Planned = TypeVar("Planned")
 
@@ -47,6 +47,22 @@ def lot_uses(worklist: Worklist, lots: dict[str, Lot], catalogue: LabwareLookup)
     return tuple(uses)
 
 
+def lot_facts(lot: Lot) -> LotFacts:
+    """What the worklist keeps of a lot for its checks.
+
+    A frozen stock that is not the component itself (a cytokine, not serum) is kept cold on the deck.
+    """
+    return LotFacts(
+        id=lot.id,
+        component=lot.component,
+        expires=lot.expires,
+        on_hand_ul=lot.volume_ul,
+        keep_cold=lot.is_frozen and lot.concentration.kind is not Kind.FRACTION,
+        light_sensitive=bool(getattr(lot, "light_sensitive", False)),
+        storage=lot.storage,
+    )
+
+
 def with_lots(
     components: Iterable[str],
     stocks: Stocks,
@@ -68,6 +84,7 @@ def with_lots(
         }
         chosen = {name: stocks.choose(name, Amount(max(need, 1.0), "µL"), use_until) for name, need in needs.items()}
         if all(chosen[name].id == lots[name].id for name in names):
-            return worklist, planned, lots
+            facts = tuple(lot_facts(lot) for lot in lots.values() if needs[lot.component])
+            return worklist.model_copy(update={"lots": facts, "use_until": use_until}), planned, lots
         lots = chosen
     raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")

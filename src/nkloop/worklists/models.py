@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -120,6 +121,33 @@ class Target(FrozenModel):
     tolerance_percent: float = Field(default=5.0, gt=0)
 
 
+class LotFacts(FrozenModel):
+    """What a check must know of a lot on the deck, as the inventory knew it when the worklist was planned."""
+
+    id: str
+    component: str
+    expires: date
+    on_hand_ul: float = Field(ge=0)
+    """What all containers of the lot held."""
+    keep_cold: bool = False
+    """Stands on a cooled block during the run."""
+    light_sensitive: bool = False
+    storage: str = ""
+    """Where it is taken from, as the lot list says it: `-80 °C`."""
+
+
+class Limits(FrozenModel):
+    """Bounds a run must keep that are not volumes."""
+
+    cells_out_minutes: float = Field(default=120.0, gt=0)
+    """Longest time cells stay on the deck between incubations; a working value nobody has verified."""
+    stagger_percent: float = Field(default=5.0, gt=0)
+    """Largest share of the contact time between the first and the last well that gets targets."""
+    cv_percent: float | None = Field(default=None, gt=0)
+    """Largest predicted CV of a component with a target; None asks for no bound."""
+    bias_percent: float | None = Field(default=None, gt=0)
+
+
 class Worklist(FrozenModel):
     """Everything one robot run does. `csv_text` is what the robot gets; the model is what is saved and hashed."""
 
@@ -131,6 +159,11 @@ class Worklist(FrozenModel):
     fillings: tuple[Filling, ...]
     steps: tuple[Step, ...] = Field(min_length=1)
     targets: tuple[Target, ...] = ()
+    lots: tuple[LotFacts, ...] = ()
+    """Lots of the inventory on the deck; empty when the worklist was read from a CSV."""
+    use_until: date | None = None
+    """Last day what is made may be used; the lots must be valid to then."""
+    limits: Limits = Limits()
     recipe_revision: str | None = None
     seed: int | None = None
 

@@ -187,7 +187,7 @@ PIPETTE_MISSING = _rule(
 STEP_NUMBERS = _rule(
     "V030",
     "step numbers",
-    "Steps are not numbered 1, 2, 3, ...",
+    "Steps are not numbered one after the other from 1",
     "Journal, robot and run sheet find a step by its number: a number twice or left out loses what happened to it.",
     "The number of each step is compared with its place.",
     "Number the steps from 1 in the order they are played.",

@@ -88,7 +88,7 @@ def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -
             mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
             console.print(f"{mark} {check.check} ({check.seconds:.2f} s)")
             for problem in check.problems:
-                told = f"  {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}"
+                told = f"  {problem['rule']} {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}"
                 console.print(told, soft_wrap=True)
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")

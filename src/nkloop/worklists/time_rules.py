@@ -1,0 +1,75 @@
+"""Rules of time: how long cells stay on the deck, and how far apart wells begin their contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nkloop.errors import Problem
+from nkloop.worklists import rules
+from nkloop.worklists.ledger_state import CELL_PREFIXES
+from nkloop.worklists.models import Step, Worklist
+
+
+def time_problems(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
+    """What takes too long.
+
+    Args:
+        worklist: its limits say how long is too long.
+        minutes: estimated robot time of each step, by its number; time a person takes in a pause is not counted.
+    """
+    yield from _cells_out(worklist, minutes)
+    yield from _stagger(worklist, minutes)
+
+
+def _cells_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
+    if not any(name.startswith(CELL_PREFIXES) for f in worklist.fillings for name in f.liquid.per_ul):
+        return
+    limit, since = worklist.limits.cells_out_minutes, 0.0
+    for step in worklist.steps:
+        if step.operator is not None and step.operator.kind == "incubate":
+            since = 0.0
+            continue
+        before, since = since, since + minutes.get(step.number, 0.0)
+        if before <= limit < since:
+            told = f"cells are on the deck for more than {limit:g} min by then, of robot time alone"
+            yield Problem(told, f"step {step.number}", "split the run or use eight channels", rules.CELLS_OUT)
+            return
+
+
+def _stagger(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
+    """The first incubation of the assay plate is its contact time; targets are the last liquid before it."""
+    steps = worklist.steps
+    contact = sum(s.operator.minutes for s in steps if s.operator is not None and s.operator.labware == ("assay",))
+    given = _target_steps(worklist)
+    if len(given) < 2 or contact <= 0:
+        return
+    between = sum(minutes.get(s.number, 0.0) for s in steps if given[0].number < s.number <= given[-1].number)
+    bound = worklist.limits.stagger_percent / 100 * contact
+    if between > bound:
+        told = (
+            f"targets reach the last well {between:.1f} min after the first, at most {bound:.1f} min "
+            f"({worklist.limits.stagger_percent:g} % of {contact:g} min)"
+        )
+        where = f"step {given[-1].number}"
+        yield Problem(told, where, "use eight channels or fewer wells per plate", rules.STAGGER)
+
+
+def _target_steps(worklist: Worklist) -> list[Step]:
+    """Transfers onto the assay plate out of wells that hold target cells only."""
+    targets = {
+        (f.labware, f.well) for f in worklist.fillings if any(name.startswith("target:") for name in f.liquid.per_ul)
+    }
+    given = []
+    for step in worklist.steps:
+        if step.action != "transfer" or ((step.labware, step.well) not in targets and not _same_column(step, targets)):
+            continue
+        if step.to_labware == "assay":
+            given.append(step)
+        else:
+            targets.add((step.to_labware, step.to_well))
+    return given
+
+
+def _same_column(step: Step, wells: set[tuple[str, str]]) -> bool:
+    """Whether eight channels reach a well of the set."""
+    return step.channels == 8 and any(labware == step.labware and well[1:] == step.well[1:] for labware, well in wells)

@@ -170,7 +170,8 @@ def test_a_field_takes_one_kind_within_bounds(kind: type, good: str, bad: str, m
         ("0.1 v/v", "10 % v/v"),
         ("3.5 d", "3.5 d"),
         ("0 mL", "0 nL"),
-        ("0.004 pg/mL", "0.004 pg/mL"),
+        ("0.004 pg/mL", "4 fg/mL"),
+        ("0.0004 fg/mL", "4e-4 fg/mL"),
         ("-250 µL", "-250 µL"),
     ],
 )

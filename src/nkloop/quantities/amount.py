@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from nkloop.errors import QuantityError
 from nkloop.quantities.display import exact, shown
+from nkloop.quantities.pattern import pattern
+from nkloop.quantities.reading import HOW, take_apart
 from nkloop.quantities.registry import factor
 from nkloop.quantities.units import Kind, Unit, unit_of
 
-_TEXT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)\s*$")
-_NOT_FINITE = re.compile(r"^\s*[+-]?\.?(nan|inf)", re.IGNORECASE)
-_HOW = "write a number and a unit, like 25 ng/mL"
 _ACTIVITY_KINDS = {
     Kind.ACTIVITY,
     Kind.ACTIVITY_CONCENTRATION,
@@ -64,15 +63,9 @@ class Amount:
         if not isinstance(text, str):
             told = "nothing (null)" if text is None else str(text)
             reason = "is not finite" if told in {"nan", "inf", "-inf"} else "has no unit"
-            raise QuantityError(f"{told} is not an amount, it {reason}", remedy=_HOW)
-        if re.search(r"\d,\d", text):
-            raise QuantityError(f"'{text}' has a comma between digits", remedy="write a decimal point, no separators")
-        match = _TEXT.match(text)
-        if match is None and _NOT_FINITE.match(text):
-            raise QuantityError(f"'{text}' is not a finite amount", remedy=_HOW)
-        if match is None:
-            raise QuantityError(f"'{text}' is not a number with a unit", remedy=_HOW)
-        return cls(float(match[1]), match[2], substance=substance)
+            raise QuantityError(f"{told} is not an amount, it {reason}", remedy=HOW)
+        magnitude, unit = take_apart(text)
+        return cls(magnitude, unit, substance=substance)
 
     @property
     def unit(self) -> str:
@@ -172,19 +165,38 @@ def _refusal(message: str) -> PydanticCustomError:
     return PydanticCustomError("amount", "{message}", {"message": message})
 
 
-def _restricted(*kinds: Kind, minimum: float | None, exclusive: bool = True) -> AfterValidator:
-    def check(amount: Amount) -> Amount:
-        if amount.kind not in kinds:
-            wanted = " or ".join(kind.words for kind in kinds)
-            examples = " or ".join(_EXAMPLES[kind] for kind in kinds)
-            raise _refusal(f"{amount} measures {amount.kind.words}, not {wanted}. Remedy: write for example {examples}")
-        too_low = minimum is not None and (amount.magnitude <= minimum if exclusive else amount.magnitude < minimum)
-        if too_low:
-            bound = "above" if exclusive else "at least"
-            raise _refusal(f"{amount} must be {bound} {minimum:g} {amount.unit}. Remedy: correct the amount")
+@dataclass(frozen=True)
+class _Restricted:
+    """Annotation of an amount that must be of some kinds and above (or at least) zero; tells editors the form."""
+
+    kinds: tuple[Kind, ...]
+    may_be_zero: bool = False
+
+    def check(self, amount: Amount) -> Amount:
+        """Return the amount when it fits, else refuse it with the remedy."""
+        if amount.kind not in self.kinds:
+            wanted = " or ".join(kind.words for kind in self.kinds)
+            told = f"{amount} measures {amount.kind.words}, not {wanted}"
+            raise _refusal(f"{told}. Remedy: write for example {self._examples}")
+        if amount.magnitude < 0 or (amount.magnitude == 0 and not self.may_be_zero):
+            bound = "at least" if self.may_be_zero else "above"
+            raise _refusal(f"{amount} must be {bound} 0 {amount.unit}. Remedy: correct the amount")
         return amount
 
-    return AfterValidator(check)
+    @property
+    def _examples(self) -> str:
+        return " or ".join(_EXAMPLES[kind] for kind in self.kinds)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": pattern(*self.kinds),
+            "examples": [_EXAMPLES[kind] for kind in self.kinds],
+            "description": f"A number and a unit, like {self._examples}",
+        }
 
 
 _EXAMPLES = {
@@ -206,13 +218,21 @@ _DISSOLVED = (
     Kind.TITRE,
     Kind.FRACTION,
 )
-Volume = Annotated[Amount, _restricted(Kind.VOLUME, minimum=0)]
-RemainingVolume = Annotated[Amount, _restricted(Kind.VOLUME, minimum=0, exclusive=False)]
+Volume = Annotated[Amount, _Restricted((Kind.VOLUME,))]
+RemainingVolume = Annotated[Amount, _Restricted((Kind.VOLUME,), may_be_zero=True)]
 """A volume that may be used up."""
-Concentration = Annotated[Amount, _restricted(*_DISSOLVED, minimum=0)]
-Dose = Annotated[Amount, _restricted(*_DISSOLVED, Kind.MULTIPLICITY, minimum=0)]
+Concentration = Annotated[Amount, _Restricted((*_DISSOLVED,))]
+Dose = Annotated[
+    Amount,
+    _Restricted(
+        (
+            *_DISSOLVED,
+            Kind.MULTIPLICITY,
+        )
+    ),
+]
 """A final concentration, or transducing units per cell for a vector."""
-Fraction = Annotated[Amount, _restricted(Kind.FRACTION, minimum=0)]
-CellDensity = Annotated[Amount, _restricted(Kind.CELL_DENSITY, minimum=0)]
-Duration = Annotated[Amount, _restricted(Kind.TIME, minimum=0)]
-SpecificActivity = Annotated[Amount, _restricted(Kind.SPECIFIC_ACTIVITY, minimum=0)]
+Fraction = Annotated[Amount, _Restricted((Kind.FRACTION,))]
+CellDensity = Annotated[Amount, _Restricted((Kind.CELL_DENSITY,))]
+Duration = Annotated[Amount, _Restricted((Kind.TIME,))]
+SpecificActivity = Annotated[Amount, _Restricted((Kind.SPECIFIC_ACTIVITY,))]

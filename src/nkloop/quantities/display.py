@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 _LADDERS: dict[Kind, tuple[str, ...]] = {
     Kind.VOLUME: ("nL", "µL", "mL", "L"),
-    Kind.MASS: ("pg", "ng", "µg", "mg", "g"),
-    Kind.MASS_CONCENTRATION: ("pg/mL", "ng/mL", "µg/mL", "mg/mL"),
+    Kind.MASS: ("fg", "pg", "ng", "µg", "mg", "g"),
+    Kind.MASS_CONCENTRATION: ("fg/mL", "pg/mL", "ng/mL", "µg/mL", "mg/mL"),
     Kind.ACTIVITY: ("IU",),
     Kind.ACTIVITY_CONCENTRATION: ("IU/mL",),
     Kind.SPECIFIC_ACTIVITY: ("IU/mg",),
-    Kind.MOLAR_CONCENTRATION: ("nM", "µM", "mM"),
+    Kind.TRANSDUCING_UNITS: ("TU",),
+    Kind.TITRE: ("TU/mL",),
+    Kind.MULTIPLICITY: ("TU/cell",),
+    Kind.MOLAR_CONCENTRATION: ("pM", "nM", "µM", "mM", "M"),
     Kind.FRACTION: ("% v/v",),
     Kind.CELLS: ("cells",),
     Kind.CELL_DENSITY: ("cells/mL",),

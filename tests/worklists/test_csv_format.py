@@ -175,7 +175,7 @@ def test_the_sound_one_is_read() -> None:
         pytest.param({"tip": "A1"}, "column tip: 'A1' does not name a tip", id="tip syntax"),
         pytest.param({"tip": "gone:A1"}, "column tip: no labware is called 'gone'", id="tip rack"),
         pytest.param({"labware": "gone"}, "column labware: no labware is called 'gone'", id="labware"),
-        pytest.param({"channels": "4"}, "column channels: '4': Input should be 1 or 8", id="channels"),
+        pytest.param({"channels": "9"}, "column channels: '9': Input should be less than or equal to 8", id="channels"),
         pytest.param({"mix_before": "2.5"}, "column mix_before: 2.5 is not a whole number", id="whole"),
         pytest.param({"mix_before": "50"}, "column mix_before: '50': Input should be less", id="mixes"),
         pytest.param({"flow_factor": "3"}, "column flow_factor: '3': Input should be less", id="flow"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nkloop.frozen import FrozenModel
 
 Mount = Literal["left", "right"]
+SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]"}
 
 
 class PipetteAccuracy(FrozenModel):
@@ -42,17 +44,96 @@ class ModuleSpec(FrozenModel):
     serial_number: str = ""
 
 
+class TipRackSpec(FrozenModel):
+    """A kind of tip rack the lab keeps in stock."""
+
+    load_name: str
+    volume_ul: float = Field(gt=0)
+    """Volume one tip takes."""
+    filter: bool = True
+    wide_bore: bool = False
+    """A wider orifice, gentler to cells."""
+
+
+class RobotSpeeds(FrozenModel):
+    """How long a liquid handler takes for what it does, without its people.
+
+    The defaults are estimates from watching a Flex, good to a factor of two; no maker's document states them.
+    """
+
+    pick_up_s: float = Field(default=6.0, ge=0)
+    drop_s: float = Field(default=4.0, ge=0)
+    travel_s: float = Field(default=2.0, ge=0)
+    """Way to a well before an aspiration or a dispense there."""
+    start_s: float = Field(default=30.0, ge=0)
+    """Homing and what else comes before the first step."""
+    flow_ul_s: dict[str, float] = Field(default_factory=dict)
+    """Default flow rate (µL/s) by pipette load name; `max_volume_ul` in 2 s where a pipette is not named."""
+    temperature_s: dict[str, float] = Field(default_factory=lambda: dict(TEMPERATURE_S))
+    """Longest wait until a module has reached its set point, by module load name."""
+    shaker_s: float = Field(default=7.0, ge=0)
+    """Starting and stopping a shaker."""
+    source: str = "estimate, good to a factor of two"
+    verified_by: str | None = None
+
+
+TEMPERATURE_S = {"temperatureModuleV2": 600.0, "heaterShakerModuleV1": 240.0}
+FLEX_TIPS = tuple(
+    TipRackSpec(load_name=f"opentrons_flex_96_filtertiprack_{size}ul", volume_ul=size) for size in (50, 200, 1000)
+)
+OT2_TIPS = tuple(
+    TipRackSpec(load_name=f"opentrons_96_filtertiprack_{size}ul", volume_ul=size) for size in (20, 200, 1000)
+)
+
+
 class BenchDeck(FrozenModel):
     """The deck of a liquid handler as the planner sees it."""
 
-    model: Literal["flex"]
+    model: Literal["flex", "ot2"]
     pipettes: tuple[PipetteSpec, ...] = Field(min_length=1)
     modules: tuple[ModuleSpec, ...] = ()
-    trash_slot: str = "A3"
+    trash_slot: str = ""
+    """Slot of the trash; `A3` on a Flex, always `12` on an OT-2."""
+    tips: tuple[TipRackSpec, ...] = ()
+    """Tip racks the lab keeps; the maker's filter tips when none is named."""
+    speeds: RobotSpeeds = RobotSpeeds()
 
-    def pipette(self, channels: int) -> PipetteSpec | None:
-        """The pipette with that many channels, or None."""
-        return next((p for p in self.pipettes if p.channels == channels), None)
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_its_model(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        flex = data.get("model") == "flex"
+        given = {key: value for key, value in data.items() if value or key not in {"trash_slot", "tips"}}
+        return {"trash_slot": "A3" if flex else "12", "tips": FLEX_TIPS if flex else OT2_TIPS, **given}
+
+    @model_validator(mode="after")
+    def _fits_its_model(self) -> Self:
+        if len({pipette.mount for pipette in self.pipettes}) < len(self.pipettes):
+            raise ValueError("two pipettes on one mount; name one for the left and one for the right mount")
+        if self.model == "ot2" and self.trash_slot != "12":
+            raise ValueError(f"trash in slot {self.trash_slot}; the trash of an OT-2 is fixed in slot 12")
+        wrong = [m.slot for m in self.modules if not re.fullmatch(SLOT_PATTERNS[self.model], m.slot)]
+        if wrong:
+            raise ValueError(f"a module in slot {wrong[0]}, which the deck of the {self.model} does not have")
+        return self
+
+    def pipette(self, channels: int, volume_ul: float | None = None) -> PipetteSpec | None:
+        """The pipette that works with that many channels, or None.
+
+        One channel needs a one-channel pipette where the bench has one; 2 to 8 need an eight-channel one. Of several,
+        the smallest that takes the volume in one go and reaches down to it; without a volume the largest.
+        """
+        fits = [p for p in self.pipettes if p.channels == (1 if channels == 1 else 8)]
+        fits.sort(key=lambda p: p.max_volume_ul)
+        if volume_ul is None or not fits:
+            return fits[-1] if fits else None
+        reaching = [p for p in fits if p.min_volume_ul <= volume_ul + 1e-6] or fits[:1]
+        return next((p for p in reaching if p.max_volume_ul >= volume_ul - 1e-6), reaching[-1])
+
+    def smallest_volume_ul(self, channels: int) -> float | None:
+        """Smallest volume that some pipette with that many channels moves reliably, or None without one."""
+        return min((p.min_volume_ul for p in self.pipettes if p.channels == (1 if channels == 1 else 8)), default=None)
 
     def module_slot(self, load_name: str) -> str | None:
         """Slot of a module, or None when the bench has none."""

@@ -17,6 +17,11 @@ Nickname = str
 OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "move_to_reader"]
 
 
+def channels_of(pipette: str) -> Literal[1, 8]:
+    """Channels of a pipette, told by its Opentrons load name."""
+    return 8 if "8channel" in pipette or "multi" in pipette else 1
+
+
 class Liquid(FrozenModel):
     """A homogeneous liquid: how much of each component one µL holds, in canonical units (`Kind.value`).
 
@@ -34,7 +39,8 @@ class DeckItem(FrozenModel):
     """A labware on the deck."""
 
     nickname: Nickname = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    slot: str = Field(pattern=r"^[A-D][1-4]$")
+    slot: str = Field(pattern=r"^([A-D][1-4]|[1-9]|1[01])$")
+    """`A1` to `D4` on a Flex, `1` to `11` on an OT-2."""
     load_name: str
     namespace: str = "opentrons"
     version: int = 1
@@ -80,9 +86,14 @@ class Step(FrozenModel):
     to_well: str = ""
     volume_ul: float = Field(default=0, ge=0)
     """Volume of EACH channel."""
-    channels: Literal[1, 8] = 1
+    channels: int = Field(default=1, ge=1, le=8)
+    """Channels at work: 1, all 8, or 2 to 7 of an eight-channel pipette; `well` is the uppermost they stand in."""
+    mount: Literal["", "left", "right"] = ""
+    """Mount of the pipette, where several have as many channels; empty means the one that has them."""
     tip: str = ""
     """`<tip rack nickname>:<well>` picks up a new tip (the old one is dropped); empty keeps the tip in use."""
+    tip_policy: str = ""
+    """Why a new tip is taken here or the old one kept, in one phrase."""
     mix_before: int = Field(default=0, ge=0, le=20)
     mix_after: int = Field(default=0, ge=0, le=20)
     mix_volume_ul: float = Field(default=0, ge=0)
@@ -154,7 +165,7 @@ class Worklist(FrozenModel):
     name: str
     procedure: Procedure
     pipettes: dict[Literal["left", "right"], str]
-    """Opentrons load names; channels are told by the name (`flex_1channel_1000`, `flex_8channel_1000`)."""
+    """Opentrons load names; `channels_of` tells the channels by the name (`flex_1channel_1000`, `p300_multi_gen2`)."""
     deck: tuple[DeckItem, ...]
     fillings: tuple[Filling, ...]
     steps: tuple[Step, ...] = Field(min_length=1)
@@ -179,6 +190,13 @@ class Worklist(FrozenModel):
             KeyError: nothing on the deck has this nickname.
         """
         return {item.nickname: item for item in self.deck}[nickname]
+
+    def mount_of(self, step: Step) -> Literal["left", "right"] | None:
+        """Mount of the pipette that carries a step out, or None when no pipette of the worklist can."""
+        if step.mount:
+            return step.mount if step.mount in self.pipettes else None
+        wanted = 1 if step.channels == 1 else 8
+        return next((mount for mount, name in self.pipettes.items() if channels_of(name) == wanted), None)
 
     @property
     def n_transfers(self) -> int:

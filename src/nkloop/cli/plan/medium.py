@@ -58,6 +58,7 @@ async def _planned(
     from nkloop.recipes import find_recipe
     from nkloop.runs.media import shelf_life
     from nkloop.runs.session import bench_path
+    from nkloop.worklists.duration import estimate_minutes
     from nkloop.worklists.medium import plan_medium
 
     path = bench_path(found, bench)
@@ -88,6 +89,6 @@ async def _planned(
         notes=(),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
-        robot_minutes=(None,),
+        robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
         price_eur=None if cost.without_price else round(cost.eur, 2),
     )

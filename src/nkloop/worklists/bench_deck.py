@@ -44,6 +44,10 @@ class ModuleSpec(FrozenModel):
     serial_number: str = ""
 
 
+TEMPERATURE_S: dict[str, float] = {"temperatureModuleV2": 600.0, "heaterShakerModuleV1": 240.0}
+"""Longest wait for a module to reach its set point, estimated."""
+
+
 class TipRackSpec(FrozenModel):
     """A kind of tip rack the lab keeps in stock."""
 
@@ -77,7 +81,6 @@ class RobotSpeeds(FrozenModel):
     verified_by: str | None = None
 
 
-TEMPERATURE_S = {"temperatureModuleV2": 600.0, "heaterShakerModuleV1": 240.0}
 FLEX_TIPS = tuple(
     TipRackSpec(load_name=f"opentrons_flex_96_filtertiprack_{size}ul", volume_ul=size) for size in (50, 200, 1000)
 )

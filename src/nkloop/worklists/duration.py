@@ -71,20 +71,19 @@ class _Clock:
     def _tip(self, step: Step) -> float:
         if not step.tip:
             return 0.0
-        mount = self._mount(step)
+        mount = self.worklist.mount_of(step) or ""
         dropped = self.speeds.drop_s if mount in self.holding else 0.0
         self.holding.add(mount)
         return dropped + self.speeds.pick_up_s
 
     def _liquid(self, step: Step) -> float:
-        flow = step.flow_factor * flow_of(self.worklist.pipettes.get(self._mount(step), ""), self.deck, self.speeds)
+        mount = self.worklist.mount_of(step)
+        pipette = self.worklist.pipettes[mount] if mount else ""
+        flow = step.flow_factor * flow_of(pipette, self.deck, self.speeds)
         if step.action == "mix":
             return self.speeds.travel_s + 2 * (step.mix_before + step.mix_after) * step.volume_ul / flow
         mixed = 2 * (step.mix_before + step.mix_after) * step.mix_volume_ul
         return 2 * self.speeds.travel_s + (2 * step.volume_ul + mixed) / flow
-
-    def _mount(self, step: Step) -> str:
-        return self.worklist.mount_of(step) or ""
 
 
 def flow_of(pipette: str, deck: BenchDeck, speeds: RobotSpeeds) -> float:

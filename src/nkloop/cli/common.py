@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from nkloop.assays.methods import Method
     from nkloop.workspace import Workspace
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
@@ -31,7 +32,24 @@ def find_workspace(start: Path) -> Workspace:
     return Workspace.find(start)
 
 
-def write_file(path: Path, text: str) -> None:
+def find_method(name: str, start: Path) -> Method:
+    """An assay method: of the package, or of the workspace that holds `start`.
+
+    Raises:
+        AssayError: there is no such method, or a method file is wrong.
+    """
+    from nkloop.assays.methods import method_named
+    from nkloop.errors import WorkspaceError
+
+    try:
+        folder = find_workspace(start).methods
+    except WorkspaceError:
+        # a file in hand can be worked on anywhere; only a lab's own methods need its workspace
+        folder = None
+    return method_named(name, folder)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
     """Write a file a person asked for, its folder too.
 
     Raises:
@@ -41,7 +59,7 @@ def write_file(path: Path, text: str) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise WorkspaceError(
             f"cannot be written: {error.strerror or error}", where=str(path), remedy="name a file you may write"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, print_json, write_file
+from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, print_json, write_file
 
 if TYPE_CHECKING:
-    from nkloop.assays.methods import Method
     from nkloop.assays.models import AssayResult, Exclusion, PlateLayout
 
 
@@ -62,22 +61,9 @@ def _analysed(
     layouts = read_layouts(layout_file, {"method": method_name or None})
     read = read_plate_file(reading_file)
     layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
-    method = _method(method_name or layout.method, workspace)
+    method = find_method(method_name or layout.method, workspace)
     history = read_history(history_file, layout.target_line) if history_file is not None else ()
     return analyse_reading_file(layout, read, method, reference_history=history, exclusions=exclusions)
-
-
-def _method(name: str, workspace: Path) -> Method:
-    from nkloop.assays.methods import method_named
-    from nkloop.errors import WorkspaceError
-    from nkloop.workspace import Workspace
-
-    try:
-        folder = Workspace.find(workspace).methods
-    except WorkspaceError:
-        # a file in hand can be analysed anywhere; only a lab's own methods need its workspace
-        folder = None
-    return method_named(name, folder)
 
 
 def _chosen(layouts: Sequence[PlateLayout], barcode: str, file: Path) -> PlateLayout:

@@ -1,0 +1,6 @@
+"""Designs of killing assays: which plates, which wells, how many cells, how long it takes to give them."""
+
+from nkloop.assays.designs.design import design
+from nkloop.assays.designs.models import CellDemand, Design, DesignRequest, Dispensing, DoseSeries
+
+__all__ = ["CellDemand", "Design", "DesignRequest", "Dispensing", "DoseSeries", "design"]

@@ -1,9 +1,10 @@
-"""The lot list of a lab: which lot to use, what is left after use, what it costs."""
+"""The lot list of a lab: which lot and containers to use, and what volumes cost."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -12,13 +13,23 @@ from pydantic import model_validator
 
 from nkloop.errors import InventoryError, NkloopError, Problem, ShortageError
 from nkloop.frozen import FrozenModel
+from nkloop.inventory.containers import Container
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount, Kind
+from nkloop.inventory.picking import (
+    NOTHING_UL,
+    Held,
+    Pick,
+    container_fault,
+    free_ul,
+    held_per_container,
+    lot_valid_until,
+    passed_over,
+    portions,
+    shown,
+)
+from nkloop.quantities import Amount
 from nkloop.yamlfile import validate_yaml
 from nkloop.yamlfile.problems import did_you_mean
-
-_NOTHING_UL = 1e-6
-"""A remaining volume below this is rounding, not liquid."""
 
 
 class Cost(FrozenModel):
@@ -31,17 +42,32 @@ class Cost(FrozenModel):
 
 
 class Inventory(FrozenModel):
-    """The lots of a lab; taking from it makes a new inventory."""
+    """The lots of a lab, as they stand."""
 
     title: str = ""
     lots: tuple[Lot, ...]
+    held: tuple[Held, ...] = ()
+    """What plans have reserved; a lot list file has none."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
         ids = [lot.id for lot in self.lots]
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
-            raise ValueError(f"lot listed twice: {', '.join(twice)}. Remedy: give every container its own id")
+            raise ValueError(f"lot listed twice: {', '.join(twice)}. Remedy: list it once, with all its containers")
+        return self
+
+    @model_validator(mode="after")
+    def _barcodes_are_unique(self) -> Self:
+        places: dict[str, str] = {}
+        for lot in self.lots:
+            for one in lot.vessels:
+                if one.barcode in places:
+                    raise ValueError(
+                        f"container {one.barcode} of lot {lot.id} is listed in lot {places[one.barcode]} already. "
+                        f"Remedy: give every container its own barcode"
+                    )
+                places[one.barcode] = lot.id
         return self
 
     @classmethod
@@ -72,41 +98,69 @@ class Inventory(FrozenModel):
             f"no lot '{lot_id}' in the list", remedy=did_you_mean(lot_id, known) or "scan the barcode of a listed lot"
         )
 
+    def container(self, barcode: str) -> tuple[Lot, Container]:
+        """Look a container and its lot up by the container's barcode.
+
+        Raises:
+            InventoryError: there is no such container.
+        """
+        found = [(lot, one) for lot in self.lots for one in lot.vessels if one.barcode == barcode]
+        if found:
+            return found[0]
+        lots = {lot.id: lot for lot in self.lots}
+        if barcode in lots:
+            listed = ", ".join(one.barcode for one in lots[barcode].vessels[:4])
+            raise InventoryError(
+                f"'{barcode}' is a lot, not a container", remedy=f"scan one of its containers: {listed}"
+            )
+        known = [one.barcode for lot in self.lots for one in lot.vessels]
+        raise InventoryError(
+            f"no container '{barcode}' in the stock",
+            remedy=did_you_mean(barcode, known) or "scan the barcode of a container that `nkloop lots list` shows",
+        )
+
     def choose(self, component: str, needed: Amount | float, use_until: date) -> Lot:
         """The lot to use for a volume (an amount, or µL): first expired first out, valid to the END of use.
 
-        One lot gives all of the volume; lots are never mixed. The volume is what leaves the container, dead
-        volume included.
+        Raises:
+            ShortageError: no lot can; tells every lot of the component and why it was passed over.
+        """
+        return self.pick(component, needed, use_until).lot
+
+    def pick(self, component: str, needed: Amount | float, use_until: date) -> Pick:
+        """The lot to use and its containers, those first that end first: expired, or opened for too long.
+
+        One lot gives all of the volume; lots are never mixed, but several containers of one lot may be pooled. The
+        volume is what leaves the containers; their own dead volumes come on top.
 
         Raises:
             ShortageError: no lot can; tells every lot of the component and why it was passed over.
         """
         volume_ul = _microlitres(needed)
-        candidates = sorted((lot for lot in self.lots if lot.component == component), key=lambda lot: lot.expires)
-        reasons = {lot.id: _passed_over(lot, volume_ul, use_until) for lot in candidates}
+        candidates = [lot for lot in self.lots if lot.component == component]
+        candidates.sort(key=lambda lot: (lot_valid_until(lot, use_until), lot.expires))
+        reasons = {lot.id: passed_over(lot, volume_ul, use_until, self.held) for lot in candidates}
         usable = [lot for lot in candidates if not reasons[lot.id]]
-        if usable:
-            return usable[0]
-        raise self._shortage(component, volume_ul, use_until, candidates, reasons)
+        if not usable:
+            raise self._shortage(component, volume_ul, use_until, candidates, reasons)
+        return self._of(usable[0], volume_ul, use_until)
 
-    def take(self, lot_id: str, volume_ul: float) -> Self:
-        """The inventory after a volume (µL) was taken out of a lot; its price shrinks in proportion.
+    def pick_from(self, lot_id: str, needed: Amount | float, use_until: date) -> Pick:
+        """The containers of one lot that give a volume.
 
         Raises:
-            InventoryError: there is no such lot, the volume is not positive, or the lot holds less.
+            InventoryError: there is no such lot.
+            ShortageError: it cannot give that much until then, and why.
         """
-        lot, taken = self.lot(lot_id), _microlitres(volume_ul)
-        left = lot.volume_ul - taken
-        if left < -_NOTHING_UL:
-            raise InventoryError(
-                f"{_shown(taken)} cannot be taken, {_shown(lot.volume_ul)} are left",
-                where=f"lot {lot_id}",
-                remedy="count what is in the container and correct the list",
-            )
-        left = 0.0 if left < _NOTHING_UL else left
-        price = None if lot.price_eur is None else lot.price_eur * left / lot.volume_ul
-        after = lot.model_copy(update={"volume": Amount(left, "µL"), "price_eur": price})
-        return self.model_copy(update={"lots": tuple(after if one.id == lot_id else one for one in self.lots)})
+        lot, volume_ul = self.lot(lot_id), _microlitres(needed)
+        reason = passed_over(lot, volume_ul, use_until, self.held)
+        if reason:
+            problem = Problem(f"{shown(volume_ul)} of {lot.component} cannot be taken, {reason}", f"lot {lot_id}")
+            raise ShortageError.from_problems([replace(problem, remedy="plan again, or add to the lot")])
+        return self._of(lot, volume_ul, use_until)
+
+    def _of(self, lot: Lot, volume_ul: float, use_until: date) -> Pick:
+        return Pick(lot=lot, portions=portions(lot, volume_ul, use_until, held_per_container(self.held)))
 
     def cost(self, taken: Mapping[str, float]) -> Cost:
         """What volumes (lot id to µL) cost at the prices of their lots.
@@ -123,20 +177,27 @@ class Inventory(FrozenModel):
     def _shortage(
         self, component: str, volume_ul: float, use_until: date, candidates: list[Lot], reasons: Mapping[str, str]
     ) -> NkloopError:
-        needed = f"{_shown(volume_ul)} of {component}, valid until {use_until}"
+        needed = f"{shown(volume_ul)} of {component}, valid until {use_until}"
         if not candidates:
             return ShortageError(
                 f"no lot of {component} in the list, {needed} needed",
                 remedy=did_you_mean(component, self.components) or f"add a lot of {component} to the lot list",
             )
-        fit = [lot for lot in candidates if not _passed_over(lot, 0.0, use_until)]
-        together = math.fsum(lot.volume_ul for lot in fit)
+        free = [self._free(lot, use_until) for lot in candidates]
         remedy = f"order {component} or plan less"
-        if len(fit) > 1 and together >= volume_ul:
-            remedy = f"the valid lots hold {_shown(together)} together, but are never mixed: plan smaller batches"
-        problems = [Problem(f"no single lot holds {needed}", component, remedy)]
+        missing = volume_ul - max(free)
+        if sum(1 for one in free if one > 0) > 1 and math.fsum(free) >= volume_ul:
+            remedy = f"the valid lots hold {shown(math.fsum(free))} together, but are never mixed: plan smaller batches"
+        short = f"; {shown(missing)} are missing" if missing > NOTHING_UL else ""
+        problems = [Problem(f"no single lot holds {needed}{short}", component, remedy)]
         problems += [Problem(f"passed over, {reasons[lot.id]}", f"lot {lot.id}") for lot in candidates]
         return ShortageError.from_problems(problems)
+
+    def _free(self, lot: Lot, use_until: date) -> float:
+        if lot.state != "released" or lot.expires < use_until:
+            return 0.0
+        held = held_per_container(self.held)
+        return math.fsum(free_ul(one, held) for one in lot.vessels if not container_fault(lot, one, use_until))
 
 
 def _microlitres(volume: Amount | float) -> float:
@@ -144,20 +205,3 @@ def _microlitres(volume: Amount | float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise InventoryError(f"a volume of {value:g} µL cannot be taken", remedy="ask for a volume above 0 µL")
     return value
-
-
-def _passed_over(lot: Lot, volume_ul: float, use_until: date) -> str:
-    """Why a lot cannot give the volume until that day; empty when it can."""
-    if lot.expires < use_until:
-        return f"it expires {lot.expires}, before the end of use {use_until}"
-    if lot.is_frozen and lot.freeze_thaws >= lot.max_freeze_thaws:
-        return f"it is frozen and has had {lot.freeze_thaws} of {lot.max_freeze_thaws} thaws"
-    if lot.volume_ul <= 0:
-        return "it is used up"
-    if lot.volume_ul < volume_ul - _NOTHING_UL:
-        return f"it holds {_shown(lot.volume_ul)}, {_shown(volume_ul)} are needed"
-    return ""
-
-
-def _shown(volume_ul: float) -> str:
-    return Amount(volume_ul, Kind.VOLUME.value).display()

@@ -7,10 +7,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the newest migration; a database at this revision needs none."""
 
-APPEND_ONLY = ("step_events", "operator_actions", "audit_entries")
+APPEND_ONLY = (
+    "step_events",
+    "operator_actions",
+    "audit_entries",
+    "stock_lots",
+    "stock_postings",
+    "stock_reservations",
+    "stock_reserved",
+    "stock_reservation_ends",
+)
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
 
 
@@ -64,6 +73,11 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
 
 def _number(name: str, *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.Integer, nullable=nullable)
+
+
+def _volume(name: str) -> sa.Column[int]:
+    # whole nanolitres: sums of them are exact, and 20 L do not fit 32 bits
+    return sa.Column(name, sa.BigInteger, nullable=False)
 
 
 def _time(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
@@ -215,6 +229,58 @@ proposals = _table(
     _key("revision_id", "revisions.revision_id"),
     _text("document"),
 )
+stock_lots = _table(
+    "stock_lots",
+    _serial(),
+    _text("bench"),
+    _text("lot"),
+    _text("document"),
+    _time("at"),
+    _text("by"),
+    _text("reason"),
+)
+"""What a lot is (without amounts), one row per change; the newest counts."""
+stock_postings = _table(
+    "stock_postings",
+    _serial(),
+    _text("bench"),
+    _text("lot"),
+    _text("container"),
+    _text("kind"),
+    _volume("volume_nl"),
+    _number("thaws"),
+    _text("detail"),
+    _key("run_id", "runs.id", nullable=True),
+    _time("at"),
+    _text("by"),
+    _text("why"),
+)
+"""Everything that happened to a container; what it holds is the sum of its rows."""
+stock_reservations = _table(
+    "stock_reservations",
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    _text("bench"),
+    _text("name"),
+    _time("until"),
+    _time("at"),
+    _text("by"),
+)
+stock_reserved = _table(
+    "stock_reserved",
+    _serial(),
+    sa.Column("number", sa.Integer, sa.ForeignKey("stock_reservations.number"), nullable=False, index=True),
+    _text("lot"),
+    _text("container"),
+    _volume("volume_nl"),
+)
+stock_reservation_ends = _table(
+    "stock_reservation_ends",
+    sa.Column("number", sa.Integer, sa.ForeignKey("stock_reservations.number"), primary_key=True, autoincrement=False),
+    _text("outcome"),
+    _time("at"),
+    _text("by"),
+    _text("why"),
+)
 audit_entries = _table(
     "audit_entries",
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -227,3 +293,6 @@ audit_entries = _table(
     _text("entry_hash"),
 )
 sa.Index("ix_audit_entries_subject", audit_entries.c.subject)
+sa.Index("ix_stock_lots_bench", stock_lots.c.bench, stock_lots.c.lot)
+sa.Index("ix_stock_postings_bench", stock_postings.c.bench, stock_postings.c.lot)
+sa.Index("ix_stock_reservations_bench", stock_reservations.c.bench)

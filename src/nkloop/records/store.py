@@ -10,10 +10,11 @@ from nkloop.records.campaigns import Campaigns
 from nkloop.records.database import Database, database_url
 from nkloop.records.journal import Journal
 from nkloop.records.results import Results
+from nkloop.records.stock import Stock
 
 
 class Records:
-    """Everything the package remembers, behind four doors: `journal`, `results`, `campaigns`, `audit`.
+    """Everything the package remembers, behind five doors: `journal`, `results`, `campaigns`, `stock`, `audit`.
 
     Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
     and come out as UTC. Every row written is linked into the audit chain in the same transaction.
@@ -32,6 +33,8 @@ class Records:
         """Readings, cell counts, assay results."""
         self.campaigns = Campaigns(self._database)
         """Campaigns, rounds, observations, proposals, revisions, approvals."""
+        self.stock = Stock(self._database)
+        """Lots, containers, postings, reservations."""
         self.audit = Audit(self._database)
         """The audit chain."""
 

@@ -1,0 +1,267 @@
+"""The stock of a bench: imported once from its lot list, then changed by postings only.
+
+What a container holds is the sum of its postings, in whole nanolitres; nothing is overwritten. Every change is made in
+one transaction that reads first and stands in line with all others, so that two plans never get the same vial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from nkloop.errors import InventoryError, NkloopError, Problem
+from nkloop.inventory import Container, Inventory, Lot, Pick
+from nkloop.records import schema, stock_rows
+from nkloop.records.audit import write
+from nkloop.records.database import Database
+from nkloop.records.stock_import import compare, conflict_problems, merged
+from nkloop.records.stock_models import (
+    ContainerDetail,
+    ImportReport,
+    LotChange,
+    Outcome,
+    Posting,
+    Reservation,
+    Taken,
+)
+from nkloop.records.stock_takings import adjustment, takings
+
+
+class Stock:
+    """Lots and containers per bench."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def inventory(self, bench: str, *, at: datetime | None = None) -> Inventory | None:
+        """The lots of a bench as they stand, with what is reserved at a time (or at all, when no time is given).
+
+        Returns:
+            None when no lot list was ever imported for the bench.
+        """
+        with self._database.reading() as connection:
+            return stock_rows.inventory(connection, bench, at)
+
+    def compare(self, bench: str, listed: Inventory, *, correct: bool = False) -> ImportReport:
+        """What importing a list would do; writes nothing."""
+        with self._database.reading() as connection:
+            known = stock_rows.lots(connection, bench)
+            return compare(known, stock_rows.inventory(connection, bench, None), listed, correct=correct)
+
+    def import_lots(
+        self, bench: str, listed: Inventory, *, by: str, at: datetime, reason: str = "", correct: bool = False
+    ) -> ImportReport:
+        """Add the lots and containers of a list that are not in the stock; importing a list twice changes nothing.
+
+        Amounts of known containers stay as they are: the stock is the truth, the list was its seed.
+
+        Raises:
+            InventoryError: a lot contradicts the stock (every field is named), or a barcode is taken; nothing is
+                written.
+        """
+        reason = reason or "imported from a lot list"
+        with self._database.writing() as connection:
+            known = stock_rows.lots(connection, bench)
+            stock = stock_rows.inventory(connection, bench, None)
+            report = compare(known, stock, listed, correct=correct)
+            if report.conflicts:
+                raise InventoryError.from_problems(conflict_problems(report))
+            for told in report.lots:
+                if told.action == "unchanged":
+                    continue
+                lot = listed.lot(told.lot)
+                now = stock.lot(lot.id) if stock and lot.id in known else None
+                _import_one(connection, bench, lot, known.get(lot.id), now, by=by, at=at, reason=reason)
+        return report
+
+    def reserve(
+        self,
+        bench: str,
+        name: str,
+        volumes_ul: Mapping[str, float],
+        *,
+        use_until: date,
+        until: datetime,
+        by: str,
+        at: datetime,
+    ) -> tuple[Pick, ...]:
+        """Reserve volumes (lot id to µL) for a plan or run; nobody else can plan with them until the time given.
+
+        Returns:
+            The containers to take, lot by lot.
+
+        Raises:
+            InventoryError: the bench has no stock, a lot is not in it, or the name holds a reservation already.
+            ShortageError: a lot cannot give that much any more; every one is named and nothing is reserved.
+        """
+        with self._database.writing() as connection:
+            stock = _required(stock_rows.inventory(connection, bench, at), bench)
+            if any(one.name == name for one in stock_rows.reservations(connection, bench, at)):
+                raise InventoryError(
+                    f"'{name}' holds a reservation already", where=f"bench {bench}", remedy="release it first"
+                )
+            picks = _picked(stock, volumes_ul, use_until)
+            row = {"bench": bench, "name": name, "until": until, "at": at, "by": by}
+            number = write(connection, schema.stock_reservations, row, who=by, action="stock reserved")
+            for pick in picks:
+                for one in pick.portions:
+                    part = {"number": number, "lot": pick.lot.id, "container": one.container}
+                    part["volume_nl"] = stock_rows.nanolitres(one.volume_ul)
+                    write(connection, schema.stock_reserved, part, who=by, action="stock reserved")
+        return picks
+
+    def reservations(self, bench: str, *, at: datetime | None = None) -> tuple[Reservation, ...]:
+        """Reservations that hold at a time; all that have not ended when no time is given."""
+        with self._database.reading() as connection:
+            return stock_rows.reservations(connection, bench, at)
+
+    def release(self, bench: str, name: str, *, by: str, at: datetime, why: str) -> bool:
+        """Give back what a plan or run has reserved; False when it holds nothing."""
+        with self._database.writing() as connection:
+            return _end(connection, bench, name, "released", by=by, at=at, why=why) is not None
+
+    def post_run(
+        self, bench: str, name: str, run_id: str, taken: Mapping[str, Taken], *, by: str, at: datetime
+    ) -> tuple[Posting, ...]:
+        """Turn a reservation into postings of what a run really took; a run is posted once.
+
+        What the steps drew is posted as taken, what stayed on the deck and the dead volume of emptied containers as
+        discarded. Lots that are not in the stock are left out.
+
+        Raises:
+            InventoryError: the bench has no stock.
+        """
+        with self._database.writing() as connection:
+            table = schema.stock_postings
+            done = sa.select(sa.func.count()).select_from(table).where(table.c.run_id == run_id, table.c.bench == bench)
+            if connection.execute(done).scalar_one():
+                return ()
+            stock = _required(stock_rows.inventory(connection, bench, at), bench)
+            reserved = _end(connection, bench, name, "posted", by=by, at=at, why=f"run {run_id}")
+            made = takings(stock, taken, reserved.volumes if reserved else {}, run_id=run_id, by=by, at=at)
+            for posting in made:
+                stock_rows.save_posting(connection, bench, posting)
+        return made
+
+    def adjust(
+        self,
+        bench: str,
+        barcode: str,
+        *,
+        by: str,
+        at: datetime,
+        reason: str,
+        volume_ul: float | None = None,
+        opened: date | None = None,
+        thawed: date | None = None,
+        refrozen: bool = False,
+        discard: bool = False,
+    ) -> tuple[Container, Container]:
+        """Correct what is known of a container: what it holds, that it was opened, thawed, frozen again, discarded.
+
+        Returns:
+            The container before and after.
+
+        Raises:
+            InventoryError: there is no such container, or the change contradicts what is known of it.
+        """
+        with self._database.writing() as connection:
+            stock = _required(stock_rows.inventory(connection, bench, at), bench)
+            lot, container = stock.container(barcode)
+            changes = adjustment(
+                lot, container, volume_ul=volume_ul, opened=opened, thawed=thawed, refrozen=refrozen, discard=discard,
+                held=stock.held, by=by, at=at, reason=reason,
+            )  # fmt: skip
+            for posting in changes:
+                stock_rows.save_posting(connection, bench, posting)
+            after = _required(stock_rows.inventory(connection, bench, at), bench).container(barcode)[1]
+        return container, after
+
+    def set_state(self, bench: str, lot_id: str, state: str, *, by: str, at: datetime, reason: str) -> None:
+        """Release, quarantine or block a lot.
+
+        Raises:
+            InventoryError: there is no such lot.
+        """
+        with self._database.writing() as connection:
+            _required(stock_rows.inventory(connection, bench, at), bench).lot(lot_id)
+            lot = stock_rows.lots(connection, bench)[lot_id]
+            told = "" if state == "released" else reason
+            changed = lot.model_copy(update={"state": state, "state_reason": told})
+            stock_rows.save_lot(connection, bench, changed, at=at, by=by, reason=f"{state}: {reason}")
+
+    def history(self, bench: str, lot_id: str) -> tuple[Posting, ...]:
+        """Everything that happened to the containers of a lot, oldest first."""
+        with self._database.reading() as connection:
+            return stock_rows.postings(connection, bench, lot_id)
+
+    def versions(self, bench: str, lot_id: str) -> tuple[LotChange, ...]:
+        """Who changed what is known of a lot, when and why, oldest first."""
+        table = schema.stock_lots
+        query = sa.select(table).where(table.c.bench == bench, table.c.lot == lot_id).order_by(table.c.id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(LotChange(at=row["at"], by=row["by"], reason=row["reason"]) for row in rows)
+
+
+def _required(stock: Inventory | None, bench: str) -> Inventory:
+    if stock is None:
+        raise InventoryError(
+            "no lot list was imported yet, so nothing can be reserved, posted or corrected",
+            where=f"bench {bench}",
+            remedy="run `nkloop lots import FILE --by NAME` once",
+        )
+    return stock
+
+
+def _picked(stock: Inventory, volumes_ul: Mapping[str, float], use_until: date) -> tuple[Pick, ...]:
+    picks: list[Pick] = []
+    problems: list[Problem] = []
+    failure: NkloopError | None = None
+    for lot_id, volume in volumes_ul.items():
+        try:
+            picks.append(stock.pick_from(lot_id, volume, use_until))
+        except InventoryError as error:
+            failure = failure or error
+            problems += error.problems
+    if failure is not None:
+        raise type(failure).from_problems(problems)
+    return tuple(picks)
+
+
+def _end(
+    connection: sa.Connection, bench: str, name: str, outcome: Outcome, *, by: str, at: datetime, why: str
+) -> Reservation | None:
+    """End the open reservation of a name, also one whose time is over."""
+    open_ones = [one for one in stock_rows.reservations(connection, bench, None) if one.name == name]
+    for one in open_ones:
+        row = {"number": one.number, "outcome": outcome, "at": at, "by": by, "why": why}
+        write(connection, schema.stock_reservation_ends, row, who=by, action=f"reservation {outcome}")
+    return open_ones[-1] if open_ones else None
+
+
+def _import_one(
+    connection: sa.Connection,
+    bench: str,
+    lot: Lot,
+    saved: Lot | None,
+    now: Lot | None,
+    *,
+    by: str,
+    at: datetime,
+    reason: str,
+) -> None:
+    there = {one.barcode for one in now.vessels} if now else set()
+    stock_rows.save_lot(connection, bench, lot if saved is None else merged(saved, lot), at=at, by=by, reason=reason)
+    for one in lot.vessels:
+        if one.barcode in there:
+            continue
+        dead = None if one.dead_volume is None else str(one.dead_volume)
+        detail = ContainerDetail(kind=one.kind, dead_volume=dead, opened=one.opened, thawed=one.thawed)
+        posting = Posting(
+            lot=lot.id, container=one.barcode, kind="imported", volume_ul=one.volume_ul, thaws=one.freeze_thaws,
+            detail=detail, at=at, by=by, why=reason,
+        )  # fmt: skip
+        stock_rows.save_posting(connection, bench, posting)

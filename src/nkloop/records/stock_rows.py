@@ -1,0 +1,137 @@
+"""Stock rows: read into lots with what they hold now, and written with their audit entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from nkloop.inventory import Container, Held, Inventory, Lot
+from nkloop.quantities import Amount
+from nkloop.records import schema
+from nkloop.records.audit import write
+from nkloop.records.documents import dump
+from nkloop.records.stock_models import ContainerDetail, Posting, Reservation
+
+NL_PER_UL = 1000
+
+
+def nanolitres(volume_ul: float) -> int:
+    """µL as whole nanolitres, the unit stock is counted in."""
+    return round(volume_ul * NL_PER_UL)
+
+
+def microlitres(volume_nl: int) -> float:
+    """Whole nanolitres as µL."""
+    return volume_nl / NL_PER_UL
+
+
+def save_lot(connection: sa.Connection, bench: str, lot: Lot, *, at: datetime, by: str, reason: str) -> None:
+    """Append a version of what a lot is."""
+    row = {"bench": bench, "lot": lot.id, "document": _lot_document(lot), "at": at, "by": by, "reason": reason}
+    write(connection, schema.stock_lots, row, who=by, action="lot saved")
+
+
+def save_posting(connection: sa.Connection, bench: str, posting: Posting) -> None:
+    """Append what happened to a container."""
+    row = posting.model_dump(exclude={"volume_ul", "detail"})
+    detail = json.dumps(posting.detail.model_dump(mode="json", exclude_none=True), sort_keys=True)
+    row |= {"bench": bench, "volume_nl": nanolitres(posting.volume_ul), "detail": detail}
+    write(connection, schema.stock_postings, row, who=posting.by, action=f"stock {posting.kind}")
+
+
+def postings(connection: sa.Connection, bench: str, lot: str | None = None) -> tuple[Posting, ...]:
+    """What happened to the containers of a bench, or of one lot, oldest first."""
+    table = schema.stock_postings
+    query = sa.select(table).where(table.c.bench == bench).order_by(table.c.id)
+    query = query if lot is None else query.where(table.c.lot == lot)
+    return tuple(_posting(row) for row in connection.execute(query).mappings())
+
+
+def lots(connection: sa.Connection, bench: str) -> dict[str, Lot]:
+    """What every lot is, in the order they were first imported, without what it holds."""
+    table = schema.stock_lots
+    rows = connection.execute(
+        sa.select(table.c.lot, table.c.document).where(table.c.bench == bench).order_by(table.c.id)
+    )
+    return {row.lot: Lot.model_validate_json(row.document) for row in rows}
+
+
+def reservations(connection: sa.Connection, bench: str, at: datetime | None) -> tuple[Reservation, ...]:
+    """Reservations that still hold at a time; all that have not ended when no time is given."""
+    table, ends, parts = schema.stock_reservations, schema.stock_reservation_ends, schema.stock_reserved
+    query = (
+        sa.select(table)
+        .outerjoin(ends, ends.c.number == table.c.number)
+        .where(table.c.bench == bench, ends.c.number.is_(None))
+        .order_by(table.c.number)
+    )
+    if at is not None:
+        query = query.where(table.c.until >= at)
+    found = []
+    for row in connection.execute(query).mappings().all():
+        of_one = sa.select(parts).where(parts.c.number == row["number"]).order_by(parts.c.id)
+        volumes: dict[str, float] = {}
+        for part in connection.execute(of_one).mappings():
+            volumes[part["container"]] = volumes.get(part["container"], 0.0) + microlitres(part["volume_nl"])
+        fields = {name: row[name] for name in ("number", "name", "until", "at", "by")}
+        found.append(Reservation(**fields, volumes=volumes))
+    return tuple(found)
+
+
+def inventory(connection: sa.Connection, bench: str, at: datetime | None) -> Inventory | None:
+    """The lots of a bench as they stand with what is reserved, or None when none was ever imported."""
+    known = lots(connection, bench)
+    if not known:
+        return None
+    containers = _folded(postings(connection, bench))
+    held = tuple(
+        Held(container=container, volume_ul=volume, plan=one.name, until=one.until)
+        for one in reservations(connection, bench, at)
+        for container, volume in one.volumes.items()
+    )
+    now = (_as_it_stands(lot, containers.get(lot.id, {})) for lot in known.values())
+    return Inventory(title=f"Stock of bench {bench}", lots=tuple(now), held=held)
+
+
+def _posting(row: Any) -> Posting:
+    fields = {name: row[name] for name in ("lot", "container", "kind", "thaws", "run_id", "at", "by", "why")}
+    detail = ContainerDetail.model_validate_json(row["detail"])
+    return Posting(**fields, volume_ul=microlitres(row["volume_nl"]), detail=detail)
+
+
+def _lot_document(lot: Lot) -> str:
+    """What a lot is, with the volume its price was given for."""
+    return dump(lot.model_copy(update={"containers": (), "freeze_thaws": 0}))
+
+
+def _folded(rows: Iterable[Posting]) -> dict[str, dict[str, Container]]:
+    """Containers by lot and barcode, from everything that happened to them."""
+    state: dict[tuple[str, str], dict[str, Any]] = {}
+    volumes: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row.lot, row.container)
+        held = state.setdefault(key, {"barcode": row.container, "freeze_thaws": 0})
+        volumes[key] = volumes.get(key, 0) + nanolitres(row.volume_ul)
+        held["freeze_thaws"] += row.thaws
+        held |= row.detail.model_dump(exclude_none=True)
+        if row.kind == "refrozen":
+            held["thawed"] = None
+    found: dict[str, dict[str, Container]] = {}
+    for (lot, barcode), held in state.items():
+        volume = Amount(microlitres(volumes[lot, barcode]), "µL")
+        found.setdefault(lot, {})[barcode] = Container.model_validate({**held, "volume": volume})
+    return found
+
+
+def _as_it_stands(lot: Lot, containers: dict[str, Container]) -> Lot:
+    total = sum(nanolitres(one.volume_ul) for one in containers.values())
+    volume = Amount(microlitres(total), "µL")
+    price = lot.price_eur
+    if price is not None:
+        price = price * volume.canonical / lot.volume_ul if lot.volume_ul > 0 else None
+    update = {"volume": volume, "containers": tuple(containers.values()), "price_eur": price}
+    return lot.model_copy(update=update)

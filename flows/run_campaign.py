@@ -13,7 +13,7 @@ from dose_cytokines import ArmDose, DoseCytokines, Factor, Well, dose_cytokines
 from improve_recipe import ImproveRecipe, improve_recipe
 from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult
-from nkloop.assays.panel import line_named
+from nkloop.assays.panel import check_lines, line_named
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.feedback import Campaign
@@ -81,7 +81,8 @@ class RunCampaign(BaseModel):
 async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]:  # noqa: B008 - default of the form
     """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""
     async with open_session(HERE, request.bench) as session:
-        line_named(request.target_line)  # refused now, not after weeks of culture
+        line = line_named(request.target_line).name  # refused now, not after weeks of culture
+        check_lines([line], session.lines, await session.today())
         recipe = session.recipe(request.recipe)
         campaign = await open_campaign(
             session, request.campaign, recipe, n_arms=request.arms, seed=request.seed, note=_note(request)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from nkloop.assays.measurements import Reading, ReadRequest
+from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import Bench, load_bench_file
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec
 from nkloop.drivers.interfaces import DeviceCommand, DeviceState, Finding, OperatorAnswer, OperatorRequest, RunStatus
@@ -286,6 +287,7 @@ def session(tmp_path: Path, bench: Bench, records: Records) -> Session:
         records=records,
         catalogue=Catalogue.load(ROOT / "labware"),
         inventory=Inventory.load(ROOT / "devices" / "lots" / "virtual.yaml"),
+        lines=load_line_stock(ROOT / "devices" / "lines" / "virtual.yaml"),
         vendor=cast(Any, None),
         verifier=cast(Any, None),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -131,3 +132,15 @@ def test_a_label_is_used_once(session: Session, known: str) -> None:
     refuse_used_labels(session.records, [first])
     with pytest.raises(PlanError, match=r"a plate labelled killing-2 has been read already.*give another label"):
         refuse_used_labels(session.records, [first, second])
+
+
+async def test_a_line_without_a_valid_mycoplasma_test_blocks_the_plate(session: Session) -> None:
+    assert session.lines is not None
+    (layout,) = lay_out_plates([sample(1)], AssayDesign(seed=1), "P")
+    entries = tuple(
+        line.model_copy(update={"mycoplasma_date": None}) if line.line == "K-562" else line
+        for line in session.lines.lines
+    )
+    blocked = replace(session, lines=session.lines.model_copy(update={"lines": entries}))
+    with pytest.raises(AssayError, match="cell line K-562: the date of its mycoplasma test is missing"):
+        await plan_plate(blocked, layout, {})

@@ -34,5 +34,7 @@ class BenchFile(FrozenModel):
     clock: DeviceSpec
     lots: str
     """Lot list of the lab, relative to the bench file."""
+    lines: str | None = None
+    """Cell lines of the lab with their checks, relative to the bench file; without it no killing assay may run."""
     locks: tuple[str, ...] = ()
     """Names of the Prefect concurrency limits that a run on this bench holds."""

@@ -10,7 +10,7 @@ from nkloop.assays.layout import capacity
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.methods import method_named
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
-from nkloop.assays.panel import line_named
+from nkloop.assays.panel import check_lines, line_named
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
@@ -112,9 +112,11 @@ async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]
     """Plan one plate; `lots` maps sample names to the identity of their effector tubes.
 
     Raises:
+        AssayError: a target line may not be used today, with the reason.
         PlanError: the plate does not fit the bench.
         ShortageError: no valid lot of a bench liquid holds enough.
     """
+    check_lines(layout.lines, session.lines, await session.today())
     samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
     tubes = tuple(
         EffectorTube(sample=s.name, lot=lots.get(s.name, REFERENCE_LOT), cells_per_ul=EFFECTORS_PER_UL) for s in samples

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from nkloop.assays.panel import LineStock, load_line_stock
 from nkloop.drivers.bench import Bench, load_bench_file, open_bench
 from nkloop.drivers.bench_file import BenchFile
 from nkloop.errors import BenchError, RecipeError
@@ -50,6 +51,7 @@ class Session:
     records: Records
     catalogue: Catalogue
     inventory: Inventory
+    lines: LineStock | None
     vendor: VendorClient
     verifier: Verifier
     campaign: str | None = None
@@ -135,6 +137,7 @@ async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
     bench_file = load_bench_file(path)
     catalogue = Catalogue.load(workspace.labware)
     inventory = Inventory.load((path.parent / bench_file.lots).resolve())
+    lines = None if bench_file.lines is None else load_line_stock((path.parent / bench_file.lines).resolve())
     async with AsyncExitStack() as stack:
         records = Records.open(workspace.state)
         stack.callback(records.close)
@@ -144,7 +147,7 @@ async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
         bench = open_bench(bench_file, workspace)
         stack.push_async_callback(bench.close)
         verifier = Verifier(workspace, catalogue, bench_file.deck, vendor)
-        session = Session(workspace, bench_file, bench, records, catalogue, inventory, vendor, verifier)
+        session = Session(workspace, bench_file, bench, records, catalogue, inventory, lines, vendor, verifier)
         token = _current.set(session)
         try:
             yield session

@@ -73,10 +73,14 @@ def _outside(
         remedy = "leave the reference at the recipe's values, or give the arm another name"
         yield Problem(f"the reference arm changes {changed}", where, remedy)
         return
-    try:
-        envelope.check({keys[component]: factor for component, factor in factors.items()}, where=where)
-    except FeedbackError as error:
-        yield from error.problems
+    told: set[str] = set()
+    checked = [({keys[component]: factor}, f"{where}, column {component}") for component, factor in factors.items()]
+    for some, place in (*checked, ({keys[component]: factor for component, factor in factors.items()}, where)):
+        try:
+            envelope.check(some, where=place)
+        except FeedbackError as error:
+            yield from (problem for problem in error.problems if problem.message not in told)
+            told |= {problem.message for problem in error.problems}
 
 
 def _twins(wanted: Sequence[tuple[str, Mapping[str, float], str]], keys: Mapping[str, str]) -> Iterator[Problem]:

@@ -214,6 +214,7 @@ class WorklistBuilder:
         mix_before: int = 0,
         mix_after: int = 0,
         flow: float = 1.0,
+        at_rim: bool = False,
         comment: str = "",
     ) -> None:
         """Move a volume per channel, in as many steps as tip and pipette ask for.
@@ -224,6 +225,7 @@ class WorklistBuilder:
             tip_ul: smallest tip to take, for mixing more than is moved.
             mix_before: repetitions at the source with 70 % of what stands there, as far as the tip takes it.
             mix_after: the same at the target.
+            at_rim: drop the volume from the rim of the target, so that the tip stays clean of what stands there.
         """
         spec = self.pipette(channels)
         largest = spec.max_volume_ul if fresh else min(spec.max_volume_ul, self._tip_of.get(channels, 0.0))
@@ -245,6 +247,7 @@ class WorklistBuilder:
                 mix_after=mix_after if share else 0,
                 mix_volume_ul=share if mix_before or mix_after else 0,
                 flow_factor=flow,
+                dispense_at="rim" if at_rim else "level",
                 comment=comment,
             )
             fresh = each_fresh

@@ -1,8 +1,11 @@
-"""Which culture well belongs to which arm and donor."""
+"""Which culture well belongs to which arm and donor: arms randomised in blocks, one donor per block."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,38 +14,81 @@ from nkloop.feedback.models import Arm
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.plans import CulturePosition, WellFeeding
 
+OuterWells = Literal["use", "medium", "avoid"]
+"""What the wells at the plate's edge are for: cultures, medium against evaporation, or nothing."""
+
+
+def outer_wells(labware: LabwareType) -> tuple[str, ...]:
+    """Wells of the first and last row and column."""
+    first, last = labware.wells[0][0], labware.wells[labware.rows - 1][0]
+    return tuple(
+        well for well in labware.wells if well[0] in (first, last) or int(well[1:]) in (1, labware.columns)
+    )
+
+
+def usable_wells(labware: LabwareType, outer: OuterWells) -> tuple[str, ...]:
+    """Wells cultures may stand in, column by column."""
+    edge = set(outer_wells(labware)) if outer != "use" else set()
+    return tuple(well for well in labware.wells if well not in edge)
+
 
 def assign_positions(
-    arms: Sequence[Arm], donors: Sequence[str], labware: LabwareType, seed: int
+    arms: Sequence[Arm],
+    donors: Sequence[str],
+    labware: LabwareType,
+    seed: int,
+    *,
+    replicates: int = 1,
+    outer: OuterWells = "use",
 ) -> tuple[CulturePosition, ...]:
-    """Randomise arms within a block of neighbouring wells per donor.
+    """Randomise arms within blocks of neighbouring wells; each donor has one block per replicate.
+
+    Every block holds every arm once, the reference among them, so that a difference between blocks (donor, place on
+    the plate) is no difference between arms.
 
     Args:
         arms: recipe variants of the round, the reference among them.
-        donors: one block each, in the order named.
+        donors: in the order named.
         labware: culture plate.
         seed: the same seed gives the same positions.
+        replicates: wells of each arm and donor.
+        outer: whether the wells at the edge hold cultures.
 
     Raises:
-        PlanError: the plate has fewer wells than arms times donors.
+        PlanError: the plate has fewer usable wells than arms times donors times replicates.
     """
-    needed, wells = len(arms) * len(donors), labware.wells
+    wells = usable_wells(labware, outer)
+    needed = len(arms) * len(donors) * replicates
     if needed > len(wells):
+        times = f" in {replicates} replicates" if replicates > 1 else ""
+        usable = "" if outer == "use" else f", {len(wells)} of them away from the edge"
+        most = len(wells) // max(1, len(donors) * replicates)
         raise PlanError(
-            f"{len(arms)} arms of {len(donors)} donors need {needed} wells, {labware.load_name} has {len(wells)}",
+            f"{len(arms)} arms of {len(donors)} donors{times} need {needed} wells, {labware.load_name} has "
+            f"{len(labware.wells)}{usable}",
             where="positions",
-            remedy=f"use at most {len(wells) // max(1, len(donors))} arms, or a plate with more wells",
+            remedy=f"use at most {most} arms, or a plate with more wells",
         )
     generator = np.random.default_rng(seed)
     positions = []
-    for block, donor in enumerate(donors):
+    for block, (donor, replicate) in enumerate((d, r) for d in donors for r in range(1, replicates + 1)):
         block_wells = wells[block * len(arms) : (block + 1) * len(arms)]
         order = generator.permutation(len(arms))
         positions += [
-            CulturePosition(arm=arms[index].name, donor=donor, well=well)
+            CulturePosition(arm=arms[index].name, donor=donor, well=well, replicate=replicate)
             for index, well in zip(order, block_wells, strict=True)
         ]
     return tuple(positions)
+
+
+def map_csv(positions: Sequence[CulturePosition], *, plate: str, seed: int, outer: OuterWells = "use") -> str:
+    """The positions as a table: one line per well with plate, seed and policy, in the order of the plate."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["plate", "well", "donor", "replicate", "arm", "seed", "outer_wells"])
+    for one in positions:
+        writer.writerow([plate, one.well, one.donor, one.replicate, one.arm, seed, outer])
+    return out.getvalue()
 
 
 def feedings(
@@ -57,9 +103,7 @@ def feedings(
     """The same feeding for every position; wells in `mixed_wells` lose suspended cells instead of supernatant."""
     return tuple(
         WellFeeding(
-            arm=position.arm,
-            donor=position.donor,
-            well=position.well,
+            **position.model_dump(),
             present_ul=present_ul,
             remove_ul=remove_ul,
             mixed=position.well in mixed_wells,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.work import carry_out
+from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
@@ -96,7 +96,7 @@ class DoseCytokines(BaseModel):
 @flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")
 @fails_plainly
 async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # noqa: B008 - frozen default of the form
-    """Make the complete medium of every arm and feed the culture plate with it; returns the run id."""
+    """Make the complete medium of every arm and feed the culture plate with it; returns the id of the (last) run."""
     async with open_session(HERE, request.bench) as session:
         recipe = session.recipe(request.recipe)
         arms = [_arm(arm, recipe) for arm in request.arms]
@@ -115,9 +115,9 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
             seed=request.seed,
         )
         rows = arm_composition_rows(plan.arms)
-        record = await carry_out(session, plan.worklist, phase=f"feeding {request.plate}", plan_rows=rows)
+        records = await carry_out_parts(session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows)
         await show_table("culture-plate", well_rows(plan.after, recipe), "Wells after feeding, as planned")
-        return record.id
+        return records[-1].id
 
 
 def _arm(arm: ArmDose, recipe: Recipe) -> Arm:

@@ -26,6 +26,8 @@ LABWARE = (
     ("opentrons_flex_96_filtertiprack_200ul", "tip_rack", 8, 12, 200, 200, 0),
     ("opentrons_flex_96_filtertiprack_1000ul", "tip_rack", 8, 12, 1000, 1000, 0),
     ("corning_24_wellplate_3.4ml_flat", "plate", 4, 6, 3400, 2000, 20),
+    ("corning_6_wellplate_16.8ml_flat", "plate", 2, 3, 16800, 4000, 100),
+    ("corning_48_wellplate_1.6ml_flat", "plate", 6, 8, 1600, 1000, 20),
     ("nest_96_wellplate_2ml_deep", "plate", 8, 12, 2000, 1800, 30),
     ("nkloop_costar3799_96_wellplate_330ul_round", "plate", 8, 12, 330, 280, 10),
     ("corning_96_wellplate_360ul_flat", "plate", 8, 12, 360, 300, 10),

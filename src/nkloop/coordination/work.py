@@ -21,9 +21,11 @@ from nkloop.records.models import Context, RunRecord
 from nkloop.reports import run_html, run_sheet_markdown
 from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
+from nkloop.runs.people import change_deck
 from nkloop.runs.session import Session
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.parts import Part
 from nkloop.worklists.verification import require
 
 _PLAIN: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 0}
@@ -119,6 +121,30 @@ async def carry_out(
             remedy="look at the deck, then read the run's report before anything is repeated",
         )
     return record
+
+
+async def carry_out_parts(
+    session: Session, parts: Sequence[Part], *, phase: str, plan_rows: Sequence[Mapping[str, Any]] = ()
+) -> tuple[RunRecord, ...]:
+    """Run the parts of a plan in their order; a person changes the deck between two of them.
+
+    Every part is verified before the first one moves: half a feeding is worse than none.
+
+    Raises:
+        VerificationError: a check refused a part; nothing was sent.
+        OperatorRefusedError: a person declined to change the deck; the parts before were run.
+        DeviceError: the bench is not ready or failed.
+    """
+    async with verified_ahead(session, [part.worklist for part in parts]) as verdicts:
+        for part, verdict in zip(parts, verdicts, strict=True):
+            require(await verdict, part.worklist)
+        records: list[RunRecord] = []
+        for part, verdict in zip(parts, verdicts, strict=True):
+            if part.before is not None and records:
+                await change_deck(part.before, part.worklist, session.bench, session.records, records[-1].id)
+            named = f"{phase}, part {len(records) + 1} of {len(parts)}" if len(parts) > 1 else phase
+            records.append(await carry_out(session, part.worklist, phase=named, plan_rows=plan_rows, verdict=verdict))
+    return tuple(records)
 
 
 async def _show_plan(

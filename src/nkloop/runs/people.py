@@ -29,6 +29,16 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     await ask(request, bench, records, step=None)
 
 
+async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+    """Have the deck changed between two parts of a plan; the answer is kept with the run of the part before.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    request = OperatorRequest(title=f"Change the deck: {worklist.name}", task=task, worklist=worklist, run_id=run_id)
+    await ask(request, bench, records, step=None)
+
+
 async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
     """Have the task of the announced step done; a task already confirmed in this run is not asked again.
 

@@ -88,3 +88,46 @@ def with_lots(
             return worklist.model_copy(update={"lots": facts, "use_until": use_until}), planned, lots
         lots = chosen
     raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")
+
+
+class _AtLeast:
+    """Stocks asked for at least what all parts of a plan take together."""
+
+    def __init__(self, stocks: Stocks, least_ul: dict[str, float]) -> None:
+        self._stocks, self._least_ul = stocks, least_ul
+
+    def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
+        volume = max(needed.to("µL"), self._least_ul.get(component, 0.0))
+        return self._stocks.choose(component, Amount(volume, "µL"), use_until)
+
+
+def lots_over(
+    plan: Callable[[Stocks], Planned],
+    stocks: Stocks,
+    use_until: date,
+    uses: Callable[[Planned], Iterable[Iterable[LotUse]]],
+) -> Planned:
+    """Plan several parts with one lot per component that holds enough for all of them.
+
+    Args:
+        plan: plans all parts with the stocks given.
+        stocks: where lots come from.
+        use_until: end of use.
+        uses: what each part takes.
+
+    Raises:
+        ShortageError: no valid lot holds enough for all parts.
+        PlanError: no choice of lots settles.
+    """
+    least: dict[str, float] = {}
+    for _ in range(8):
+        made = plan(_AtLeast(stocks, least))
+        taken = [use for part in uses(made) for use in part]
+        totals: dict[str, float] = {}
+        for use in taken:
+            totals[use.component] = totals.get(use.component, 0.0) + use.volume_ul
+        chosen = {name: stocks.choose(name, Amount(total, "µL"), use_until).id for name, total in totals.items()}
+        if all(use.lot == chosen[use.component] for use in taken):
+            return made
+        least = totals
+    raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.parts import Part, only_worklist
 
 
 class CompositionRow(FrozenModel):
@@ -59,6 +61,8 @@ class CulturePosition(FrozenModel):
     arm: str
     donor: str
     well: str
+    replicate: int = Field(default=1, ge=1)
+    """Block of the donor this well stands in."""
 
 
 class WellFeeding(CulturePosition):
@@ -74,6 +78,25 @@ class WellFeeding(CulturePosition):
     add_ul: float = Field(default=0, ge=0)
     seed_ul: float = Field(default=0, ge=0)
     """Volume of the donor's cell suspension to seed."""
+    transfer_ul: float = Field(default=0, ge=0)
+    """Mixed suspension that goes to the new plate; fresh medium then goes there too."""
+    to_well: str = ""
+    """Well of the new plate."""
+
+    @property
+    def kept_ul(self) -> float:
+        """What is left of the present contents in the well that gets fresh medium."""
+        return self.transfer_ul or self.present_ul - self.remove_ul
+
+    @property
+    def final_ul(self) -> float:
+        """Volume of the well that gets fresh medium, afterwards."""
+        return self.kept_ul + self.add_ul + self.seed_ul
+
+    @property
+    def is_transferred(self) -> bool:
+        """True when the cells move to the new plate."""
+        return self.transfer_ul > 0
 
 
 class DonorTube(FrozenModel):
@@ -96,6 +119,19 @@ class DosingRequest(FrozenModel):
     base: MediumSource
     components: tuple[str, ...] = ()
     """Components the arms add; empty means those the recipe's loop varies in this stage."""
+    aim: Literal["medium", "vessel"] = "medium"
+    """`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what
+    remains from the last dose counted."""
+    hours_since_dose: float = Field(default=0, ge=0)
+    """Age of the present contents; components with a half-life have decayed since."""
+    new_plate_barcode: str = ""
+    new_plate_load_name: str = ""
+    """Plate that cells are transferred to."""
+    medium_wells: tuple[str, ...] = ()
+    """Wells at the edge that get base medium against evaporation."""
+    medium_wells_ul: float = Field(default=0, ge=0)
+    cells_out_minutes: float | None = Field(default=None, gt=0)
+    """Longest time of cells outside the incubator; a longer run is cut into parts."""
     donors: tuple[DonorTube, ...] = ()
     """Needed when a well is seeded."""
     use_until: date
@@ -123,14 +159,28 @@ class WellState(FrozenModel):
 class DosingPlan(FrozenModel):
     """A feeding event: the robot's work and what it gives."""
 
-    worklist: Worklist
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Robot runs in their order; a person works between two of them."""
     arms: tuple[ArmComposition, ...]
     after: tuple[WellState, ...]
     """Culture wells after the event."""
     base_left_ul: float
     """Base medium that stays in its vessel."""
     lots: tuple[LotUse, ...]
+    composition: tuple[CompositionRow, ...] = ()
+    """What the arms vary, in every well after the event, when the wells are the aim."""
+    cells_out_minutes: float = 0.0
+    """Longest estimated time of cells outside the incubator, over the parts."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def worklist(self) -> Worklist:
+        """The worklist of a plan that is one run.
+
+        Raises:
+            PlanError: the plan has several parts.
+        """
+        return only_worklist(self.parts)
 
 
 class EffectorTube(FrozenModel):

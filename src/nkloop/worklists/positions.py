@@ -21,9 +21,7 @@ OuterWells = Literal["use", "medium", "avoid"]
 def outer_wells(labware: LabwareType) -> tuple[str, ...]:
     """Wells of the first and last row and column."""
     first, last = labware.wells[0][0], labware.wells[labware.rows - 1][0]
-    return tuple(
-        well for well in labware.wells if well[0] in (first, last) or int(well[1:]) in (1, labware.columns)
-    )
+    return tuple(well for well in labware.wells if well[0] in (first, last) or int(well[1:]) in (1, labware.columns))
 
 
 def usable_wells(labware: LabwareType, outer: OuterWells) -> tuple[str, ...]:

@@ -1,0 +1,85 @@
+"""Closed culture bags and the dose tubes that are welded on to them: `labware/bags.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from nkloop.errors import LabwareError
+from nkloop.frozen import FrozenModel
+from nkloop.yamlfile import validate_yaml
+
+FILE = "bags.yaml"
+
+
+class Bag(FrozenModel):
+    """One kind of culture bag."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    lowest_ml: float = Field(gt=0)
+    """Least volume a culture may have in it."""
+    capacity_ml: float = Field(gt=0)
+    """Most volume a culture may have in it."""
+    manufacturer: str
+    catalogue_number: str
+    provenance: str
+    """Where the volumes come from."""
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        if self.lowest_ml >= self.capacity_ml:
+            raise ValueError(
+                f"lowest_ml {self.lowest_ml:g} is not below capacity_ml {self.capacity_ml:g}. Remedy: swap them"
+            )
+        return self
+
+
+class DoseTube(FrozenModel):
+    """One kind of tube the robot fills and a technician welds on to a bag."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    rack: str
+    """Load name of the rack it stands in on the deck; gives volume and dead volume."""
+    line_dead_ul: float = Field(ge=0)
+    """Volume that stays in its line."""
+    provenance: str
+
+
+class BagCatalogue(FrozenModel):
+    """Every bag and dose tube of a workspace."""
+
+    bags: tuple[Bag, ...] = Field(min_length=1)
+    dose_tubes: tuple[DoseTube, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [one.name for one in (*self.bags, *self.dose_tubes)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands twice. Remedy: give each bag and tube its own name")
+        return self
+
+    @classmethod
+    def load(cls, folder: Path) -> BagCatalogue:
+        """Read `bags.yaml` of a labware folder.
+
+        Raises:
+            LabwareError: it is missing or wrong; every problem with file, line and column.
+        """
+        return validate_yaml(cls, folder / FILE, LabwareError)
+
+    def bag(self, name: str) -> Bag:
+        """Look a bag up.
+
+        Raises:
+            LabwareError: there is none of this name.
+        """
+        found = next((bag for bag in self.bags if bag.name == name), None)
+        if found is None:
+            known = ", ".join(bag.name for bag in self.bags)
+            raise LabwareError(f"there is no bag '{name}'", where=FILE, remedy=f"use one of: {known}")
+        return found

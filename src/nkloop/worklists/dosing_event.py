@@ -1,0 +1,248 @@
+"""One robot run of a feeding: arm media, then every culture well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nkloop.inventory.models import Lot
+from nkloop.labware.models import LabwareType
+from nkloop.quantities import Kind
+from nkloop.recipes.models import Ingredient, Stage
+from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
+from nkloop.worklists.dosing_request import arm_ingredients, targets_of
+from nkloop.worklists.mixtures import DEEP_WELLS, OVERAGE, TUBES_15, TUBES_50, Made, Mixture, MixtureMaker
+from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
+from nkloop.worklists.plans import DosingRequest, WellFeeding
+
+WASTE = "nest_1_reservoir_195ml"
+SMALL_TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
+TOLERANCE_PERCENT = 5.0
+CELL_FLOW = 0.4
+"""Share of the default flow rate for liquids with cells."""
+CULTURE, NEW, BASE, ARMS, WASTE_NAME, DONORS = "culture", "new_culture", "base", "arms", "waste", "donors"
+_CELL_TIP_UL = 1000.0
+_CHANNELS = 8
+
+
+class Event:
+    """Lays one feeding out on a builder."""
+
+    def __init__(
+        self,
+        request: DosingRequest,
+        stage: Stage,
+        ingredients: Sequence[Ingredient],
+        lots: Mapping[str, Lot],
+        builder: WorklistBuilder,
+        standing: Mapping[Spot, tuple[float, Mapping[str, float]]],
+    ) -> None:
+        """`standing` is what other wells of the culture plates hold: volume and contents per µL."""
+        self.request, self.builder, self.standing = request, builder, standing
+        self.ingredients, self.lots = tuple(ingredients), lots
+        self.base: Spot = (BASE, request.base.well)
+        self.base_name = stage.medium.base.component
+        self.made: list[Made] = []
+        self.cells_from = 0
+        """Steps before this one handle no cells."""
+
+    def plan(self, mixtures: Sequence[Mixture], index: Mapping[str, int]) -> Worklist:
+        """Place everything and write all steps.
+
+        Args:
+            mixtures: liquids to make.
+            index: well to the mixture it is fed with.
+        """
+        self._place()
+        if mixtures or self.request.medium_wells:
+            self._place_base()
+        if mixtures:
+            self._make(mixtures)
+        self._fill_edge()
+        self._fetch_cells()
+        drained = self._drain_columns()
+        for number, made in enumerate(self.made):
+            wells = [well for well in self.request.wells if index.get(well.well) == number]
+            self._feed(wells, made, drained)
+        self._feed([well for well in self.request.wells if well.well not in index], None, drained)
+        self._transfer()
+        self._seed()
+        return self.builder.build(
+            targets=list(self._targets(index)),
+            recipe_revision=self.request.recipe.revision_id,
+            seed=self.request.seed,
+        )
+
+    # -- the deck -----------------------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        request, builder = self.request, self.builder
+        builder.place(CULTURE, request.plate_load_name, "Culture plate", barcode=request.plate_barcode)
+        if any(well.is_transferred for well in request.wells):
+            builder.place(NEW, request.new_plate_load_name, "New culture plate", barcode=request.new_plate_barcode)
+        for well in request.wells:
+            if well.present_ul > 0:
+                liquid = Liquid(name=f"culture {well.arm}/{well.donor}", per_ul=well.present_per_ul)
+                builder.fill((CULTURE, well.well), well.present_ul, liquid)
+        for spot, (volume, per_ul) in self.standing.items():
+            builder.fill(spot, volume, Liquid(name="culture of another part", per_ul=dict(per_ul)))
+        if any(well.remove_ul for well in request.wells):
+            builder.place(WASTE_NAME, WASTE, "Waste (empty)")
+
+    def _place_base(self) -> None:
+        base = self.request.base
+        self.builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
+        lot = f"prepared:{base.barcode}:{base.well}"
+        self.builder.fill(self.base, base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
+
+    def _make(self, mixtures: Sequence[Mixture]) -> None:
+        maker = MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots)
+        label = "Arm media (empty)"
+        maker.place(mixtures, nickname=ARMS, label=label, kinds=(DEEP_WELLS, TUBES_15, TUBES_50), overage=OVERAGE)
+        base = self.request.base
+        maker.make(base.volume_ul - len(self.request.medium_wells) * self.request.medium_wells_ul, base.barcode)
+        self.made = maker.made
+
+    def _fill_edge(self) -> None:
+        for number, well in enumerate(self.request.medium_wells):
+            volume = self.request.medium_wells_ul
+            comment = f"base medium into {well} at the edge"
+            self.builder.transfer(self.base, (CULTURE, well), volume, fresh=number == 0, comment=comment)
+
+    def _fetch_cells(self) -> None:
+        """Cultures leave the incubator when their media are ready, not before."""
+        has_cells = any(well.present_ul > 0 for well in self.request.wells)
+        if has_cells and self.builder.steps:
+            plate = self.request.plate_barcode
+            told = f"Take culture plate {plate} out of the incubator, without tilting it, and set it on the deck."
+            self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(CULTURE,)))
+        self.cells_from = len(self.builder.steps)
+
+    # -- wells --------------------------------------------------------------------------------------------------
+
+    def _drain_columns(self) -> frozenset[str]:
+        """Remove the same volume out of whole columns with eight channels; returns the wells done."""
+        kind = self.builder.kind(CULTURE)
+        done: set[str] = set()
+        if kind.rows != _CHANNELS or self.builder.deck.pipette(_CHANNELS) is None:
+            return frozenset()
+        wells = {well.well: well for well in self.request.wells if well.remove_ul > 0}
+        for names in _columns(kind):
+            some = [wells[name] for name in names if name in wells]
+            if len(some) == len(names) and len({(w.remove_ul, w.mixed) for w in some}) == 1:
+                self._drain((CULTURE, names[0]), some[0], f"column {names[0][1:]}", channels=_CHANNELS)
+                done.update(names)
+        return frozenset(done)
+
+    def _drain(self, spot: Spot, well: WellFeeding, text: str, channels: int = 1) -> None:
+        self.builder.transfer(
+            spot,
+            (WASTE_NAME, "A1"),
+            well.remove_ul,
+            channels=channels,
+            each_fresh=True,
+            tip_ul=_CELL_TIP_UL,
+            mix_before=5 if well.mixed else 0,
+            flow=CELL_FLOW,
+            comment=f"{'split' if well.mixed else 'spent medium of'} {text}",
+        )
+
+    def _feed(self, wells: Sequence[WellFeeding], made: Made | None, drained: frozenset[str]) -> None:
+        """Mix the mixture; empty wells share that tip, wells with cells get a new one each."""
+        if made is not None and wells:
+            self.builder.mix(made.spot, 10, comment=f"mix the medium of {made.mixture.name}")
+        for well in sorted(wells, key=lambda w: w.present_ul > 0 and not w.is_transferred):
+            text = f"{well.arm}/{well.donor} in {well.well}"
+            if well.remove_ul > 0 and well.well not in drained:
+                self._drain((CULTURE, well.well), well, text)
+            if made is not None and well.add_ul > 0:
+                spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
+                has_cells = well.present_ul > 0 and not well.is_transferred
+                self.builder.transfer(
+                    made.spot,
+                    spot,
+                    well.add_ul,
+                    fresh=has_cells,
+                    each_fresh=has_cells,
+                    flow=CELL_FLOW if has_cells else 1.0,
+                    comment=f"fresh medium for {text}",
+                )
+
+    def _transfer(self) -> None:
+        """Cells to the new plate, mixed before every draw, a new tip per well."""
+        for well in (well for well in self.request.wells if well.is_transferred):
+            self.builder.transfer(
+                (CULTURE, well.well),
+                (NEW, well.to_well),
+                well.transfer_ul,
+                each_fresh=True,
+                tip_ul=_CELL_TIP_UL,
+                mix_before=5,
+                flow=CELL_FLOW,
+                comment=f"{well.arm}/{well.donor} from {well.well} to {well.to_well} of the new plate",
+            )
+
+    def _seed(self) -> None:
+        """Cells into the wells: mixed before every draw, a new tip per well, one donor open at a time."""
+        seeded = [well for well in self.request.wells if well.seed_ul > 0]
+        if not seeded:
+            return
+        volumes = {
+            tube.donor: sum(well.seed_ul for well in seeded if well.donor == tube.donor) for tube in self.request.donors
+        }
+        small = self.builder.type_of(SMALL_TUBES)
+        fits = max(volumes.values()) * (1 + OVERAGE) + small.dead_volume_ul <= small.working_volume_ul
+        kind = self.builder.place(DONORS, SMALL_TUBES if fits else TUBES_15, "CD34+ cells, one tube per donor")
+        for tube, name in zip(self.request.donors, kind.wells, strict=False):
+            if not volumes[tube.donor]:
+                continue
+            cells = f"donor:{tube.donor}"
+            per_ul = {cells: tube.cells_per_ul, self.base_name: 1.0}
+            volume = round_up(volumes[tube.donor] * (1 + OVERAGE) + kind.dead_volume_ul)
+            self.builder.fill(
+                (DONORS, name), volume, Liquid(name=f"CD34+ cells {tube.donor}", per_ul=per_ul, lot=cells)
+            )
+            for well in (well for well in seeded if well.donor == tube.donor):
+                self.builder.transfer(
+                    (DONORS, name),
+                    (CULTURE, well.well),
+                    well.seed_ul,
+                    each_fresh=True,
+                    tip_ul=_CELL_TIP_UL,
+                    mix_before=5,
+                    flow=CELL_FLOW,
+                    comment=f"seed {tube.donor} into {well.well}",
+                )
+
+    # -- targets ------------------------------------------------------------------------------------------------
+
+    def _targets(self, index: Mapping[str, int]) -> Iterator[Target]:
+        if self.request.aim == "medium":
+            yield from self._tube_targets()
+            return
+        arms = {arm.name: arm for arm in self.request.arms}
+        for well in self.request.wells:
+            if well.well not in index:
+                continue
+            spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
+            aims = targets_of(self.request.recipe, self.request.stage_id, arms[well.arm], self.ingredients)
+            for component, per_ul in aims.items():
+                yield _target(spot, component, per_ul)
+
+    def _tube_targets(self) -> Iterator[Target]:
+        arms = {arm.name: arm for arm in self.request.arms}
+        for made in self.made:
+            for ingredient in arm_ingredients(self.request, arms[made.mixture.arm]):
+                if ingredient.amount.kind is not Kind.FRACTION:
+                    per_ul = ingredient.amount.of(ingredient.component).canonical
+                    yield _target(made.spot, ingredient.component, per_ul)
+
+
+def _target(spot: Spot, component: str, per_ul: float) -> Target:
+    return Target(
+        labware=spot[0], well=spot[1], component=component, per_ul=per_ul, tolerance_percent=TOLERANCE_PERCENT
+    )
+
+
+def _columns(kind: LabwareType) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(kind.wells), kind.rows):
+        yield kind.wells[start : start + kind.rows]

@@ -120,7 +120,7 @@ def test_parts_take_their_stocks_from_one_lot_that_holds_enough_for_all(
 ):
     arms = many(24)
     request = request_of(arms, fed(arms, add_ul=1900))
-    bench = small(deck, 6)
+    bench = small(deck, 5)
     total = {use.component: use.volume_ul for use in plan_dosing(request, stocks_of(lots), bench, catalogue).lots}
     others = [lot for lot in lots if lot.component != "SCF"]
     little = lot_of("SCF", "100 µg/mL", f"{0.7 * total['SCF']} µL", id="LITTLE", carrier="PBS with albumin")

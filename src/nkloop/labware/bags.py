@@ -57,7 +57,7 @@ class BagCatalogue(FrozenModel):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [one.name for one in (*self.bags, *self.dose_tubes)]
+        names = [*(bag.name for bag in self.bags), *(tube.name for tube in self.dose_tubes)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} stands twice. Remedy: give each bag and tube its own name")

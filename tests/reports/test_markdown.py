@@ -7,7 +7,7 @@ from types import ModuleType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nkloop.reports import proposal_markdown, run_sheet_markdown
+from nkloop.reports import proposal_markdown
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.models import CampaignStory
 
@@ -41,20 +41,6 @@ def test_hostile_text_cannot_leave_its_cell(story: CampaignStory) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| Differentiation")]
     assert len(rows) == 1
     assert rows[0].replace(r"\|", "").count("|") == 8
-
-
-def test_run_sheet_lists_deck_liquids_and_pauses(tell: ModuleType) -> None:
-    text = run_sheet_markdown(tell.worklist("cytotoxicity_assay", 3, "ucb-nk@0"))
-    assert "| D1 | Assay plate, U-bottom |" in text
-    assert "| C2 | Media and reagents | A3 | K-562 | Tumour line K-562 | 9 mL |" in text
-    assert "- Step 9: Incubate the plate (4.0 h, 37 °C)" in text
-    assert "left Flex 1-channel 1000 µL" in text
-
-
-def test_run_sheet_without_liquids_and_pauses(tell: ModuleType) -> None:
-    worklist = tell.worklist("cytokine_dosing", 3, "ucb-nk@0")
-    bare = worklist.model_copy(update={"fillings": (), "steps": worklist.steps[:2]})
-    assert run_sheet_markdown(bare).count("None.") == 2
 
 
 @given(st.text())

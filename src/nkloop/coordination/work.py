@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, TypeVar, cast
 
 from prefect import task
@@ -18,7 +19,7 @@ from nkloop.coordination.report_pages import report_link
 from nkloop.errors import DeviceError
 from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
-from nkloop.reports import run_html, run_sheet_markdown
+from nkloop.reports import run_html, run_sheets, sheets_markdown
 from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
 from nkloop.runs.people import change_deck
@@ -157,7 +158,9 @@ async def _show_plan(
         )
         for check in verdict.checks
     )
-    await show_markdown("run-sheet", f"{run_sheet_markdown(worklist, catalogue)}\n\n## Checks\n{checks}", worklist.name)
+    sheets = run_sheets((worklist,), catalogue, planned_on=date.today(), verdict="see below")
+    text = f"{sheets_markdown(sheets, catalogue)}\n\n## Checks\n{checks}"
+    await show_markdown("run-sheet", text, worklist.name)
     if rows:
         await show_table("plan", rows, f"What {worklist.name} gives")
 

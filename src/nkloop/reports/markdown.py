@@ -1,4 +1,4 @@
-"""Markdown for places that show nothing else: approval pages and run sheets."""
+"""Markdown for places that show nothing else: approval pages, and tables for others."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from nkloop.feedback.models import Proposal
 from nkloop.recipes.models import Recipe
-from nkloop.reports.deck_map import LabwareTitles, labware_title, pipette_title
-from nkloop.reports.numbers import chance, count, fixed, plain, volume
+from nkloop.reports.numbers import chance, fixed
 from nkloop.reports.recipe_diff import ChangeRow, change_rows, unverified_count
-from nkloop.reports.run_view import load_rows, pause_sentence, procedure_title
-from nkloop.worklists.models import DeckItem, Worklist
 
 
 def markdown_text(text: str) -> str:
@@ -59,46 +56,6 @@ def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> s
             "",
         ]
     )
-
-
-def run_sheet_markdown(worklist: Worklist, catalogue: LabwareTitles | None = None) -> str:
-    """What a technician prepares and does for one run: deck, liquids with lots, pauses."""
-    deck = [
-        (item.slot, item.label or item.load_name, labware_title(item.load_name, catalogue), _place(item))
-        for item in sorted(worklist.deck, key=lambda item: item.slot)
-    ]
-    liquids = [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume) for r in load_rows(worklist, catalogue)]
-    pauses = [f"- Step {s.number}: {_t(pause_sentence(s))}" for s in worklist.steps if s.action == "pause"]
-    moved = sum(s.volume_ul * s.channels for s in worklist.steps if s.action == "transfer")
-    pipettes = ", ".join(f"{mount} {_t(pipette_title(name))}" for mount, name in sorted(worklist.pipettes.items()))
-    return "\n".join(
-        [
-            f"## {_t(worklist.name)}",
-            "",
-            f"{procedure_title(worklist.procedure)}: {count(len(worklist.steps), 'step')}, "
-            f"{count(worklist.n_transfers, 'transfer')}, {volume(moved)} moved. Pipettes: {pipettes}.",
-            "",
-            "### Deck",
-            "",
-            markdown_table(("Slot", "What", "Labware", "Label / temperature"), deck),
-            "",
-            "### Liquids to load",
-            "",
-            markdown_table(("Slot", "Labware", "Wells", "Liquid", "Lot", "Volume per well"), liquids)
-            if liquids
-            else "None.",
-            "",
-            "### Pauses",
-            "",
-            *(pauses or ["None."]),
-            "",
-        ]
-    )
-
-
-def _place(item: DeckItem) -> str:
-    kept = f"kept at {plain(item.temperature_c)} °C" if item.temperature_c is not None else ""
-    return ", ".join(told for told in (item.barcode or "", kept) if told)
 
 
 def _mark(row: ChangeRow) -> str:

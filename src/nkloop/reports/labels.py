@@ -1,0 +1,109 @@
+"""Labels for what a run makes and touches: A4 sheets of 3 × 8 labels of 63.5 × 33.9 mm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from nkloop.frozen import FrozenModel
+from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.page import picture, render
+from nkloop.reports.qr import qr_svg
+from nkloop.worklists.models import DeckItem, Worklist
+
+PER_SHEET = 24
+_QR_MM = 19.0
+_MOST_PARTS = 4
+
+
+class Label(FrozenModel):
+    """One label."""
+
+    batch: str
+    content: str
+    place: str
+    """Labware and well on the deck, or the barcode of a plate."""
+    step: str
+    """Step after which it is finished."""
+    prepared: str
+    expires: str
+    code: str
+    """What its QR code says."""
+
+
+def run_labels(
+    worklist: Worklist, catalogue: LabwareTitles | None, *, prepared_on: date, batch: str = ""
+) -> tuple[Label, ...]:
+    """A label for every plate with a barcode, every vessel the run fills for use, and every intermediate tube.
+
+    Intermediates that are drawn from in the run are used the same day; what stays, until the worklist's last day.
+    """
+    batch = batch or worklist.name
+    drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
+    filled = {(f.labware, f.well) for f in worklist.fillings}
+    into: dict[tuple[str, str], list[str]] = {}
+    last: dict[tuple[str, str], int] = {}
+    names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
+    for step in worklist.steps:
+        if step.action == "transfer" and step.channels == 1:
+            spot = (step.to_labware, step.to_well)
+            into.setdefault(spot, []).append(names.get((step.labware, step.well), step.comment))
+            last[spot] = step.number
+    items = {item.nickname: item for item in worklist.deck}
+    hashed, labels = worklist.content_hash[:12], []
+    for item in worklist.deck:
+        if item.barcode is not None:
+            steps = [s.number for s in worklist.steps if item.nickname in {s.labware, s.to_labware}]
+            until = "same day" if worklist.procedure == "cytotoxicity_assay" else _until(worklist)
+            labels.append(_of_item(item, batch, steps, prepared_on, until, catalogue))
+    for spot, parts in into.items():
+        found = items.get(spot[0])
+        if found is None or found.barcode is not None or spot in filled or not _is_tube(found):
+            continue
+        labels.append(
+            Label(
+                batch=batch,
+                content=_content(parts),
+                place=f"{item_title(found, catalogue)} {spot[1]}",
+                step=f"{last[spot]}",
+                prepared=f"{prepared_on}",
+                expires="same day" if spot in drawn else _until(worklist),
+                code=f"nkloop:{hashed}:{spot[0]}:{spot[1]}",
+            )
+        )
+    return tuple(labels)
+
+
+def labels_html(labels: Iterable[Label], title: str) -> str:
+    """A4 pages of labels, to be printed at 100 % without headers."""
+    made = [(label, picture(qr_svg(label.code, _QR_MM))) for label in labels]
+    sheets = [made[start : start + PER_SHEET] for start in range(0, len(made), PER_SHEET)]
+    return render("labels.html", running_head="", title=title, sheets=sheets)
+
+
+def _of_item(
+    item: DeckItem, batch: str, steps: Sequence[int], prepared_on: date, until: str,
+    catalogue: LabwareTitles | None,
+) -> Label:  # fmt: skip
+    return Label(
+        batch=batch,
+        content=item_title(item, catalogue),
+        place=item.barcode or "",
+        step=f"{steps[-1]}" if steps else "–",
+        prepared=f"{prepared_on}",
+        expires=until,
+        code=f"nkloop:labware:{item.barcode}",
+    )
+
+
+def _until(worklist: Worklist) -> str:
+    return f"{worklist.use_until or 'see batch record'}"
+
+
+def _is_tube(item: DeckItem) -> bool:
+    return "tuberack" in item.load_name or "aluminumblock" in item.load_name or "reservoir" in item.load_name
+
+
+def _content(parts: Sequence[str]) -> str:
+    named = list(dict.fromkeys(parts))
+    return ", ".join(named) if len(named) <= _MOST_PARTS else f"{', '.join(named[:3])} and {len(named) - 3} more"

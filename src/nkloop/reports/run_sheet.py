@@ -1,0 +1,195 @@
+"""The run sheet as data: what a technician takes out, loads, checks, does and signs for one robot run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from nkloop.frozen import FrozenModel
+from nkloop.reports.deck_map import LabwareTitles
+from nkloop.reports.lots import lot_words
+from nkloop.reports.numbers import count, listing, plain, volume
+from nkloop.reports.run_view import load_rows, procedure_title
+from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
+from nkloop.reports.sheet_steps import Block, step_blocks
+from nkloop.worklists.models import LotFacts, Worklist
+
+CRITICAL = ("il-2", "heparin", "vector", "lentivir", "retrovir")
+"""Additions a second person checks: a tenfold IL-2 or heparin, or a wrong vector, cannot be seen in the culture."""
+
+
+class SheetLoad(FrozenModel):
+    """One liquid to load, with what is known of its lot."""
+
+    slot: str
+    labware: str
+    wells: str
+    liquid: str
+    lot: str
+    expires: str
+    volume: str
+    remaining: str
+    """What the lot still holds after the run."""
+
+
+class SecondCheck(FrozenModel):
+    """One addition a second person confirms."""
+
+    liquid: str
+    what: str
+
+
+class RunSheet(FrozenModel):
+    """One run, or one part of a run that is cut into several."""
+
+    worklist: Worklist
+    part: str
+    """`Part 1 of 2`; empty when the run is whole."""
+    title: str
+    procedure: str
+    code: str
+    """What the QR code says."""
+    planned_on: date
+    verdict: str
+    next_action: str
+    take_out: tuple[TakeOut, ...]
+    load: tuple[SheetLoad, ...]
+    dilutions: tuple[str, ...]
+    second_checks: tuple[SecondCheck, ...]
+    blocks: tuple[Block, ...]
+    minutes: float | None
+    limits: tuple[str, ...]
+    tips: tuple[str, ...]
+
+    @property
+    def short_hash(self) -> str:
+        """First twelve digits of the worklist's hash, enough to compare by eye."""
+        return self.worklist.content_hash[:12]
+
+
+def run_sheets(
+    parts: Sequence[Worklist],
+    catalogue: LabwareTitles | None,
+    *,
+    planned_on: date,
+    verdict: str = "",
+    run: str = "",
+    minutes: Sequence[Mapping[int, float]] = (),
+) -> tuple[RunSheet, ...]:
+    """The sheets of a plan, one per worklist.
+
+    Args:
+        parts: the worklists in the order they are run.
+        catalogue: gives labware its title.
+        planned_on: day the sheet is made for; lead times count from the start of the robot.
+        verdict: what the checks said, in words; empty when they are not at hand.
+        run: id of the recorded run; empty for a plan.
+        minutes: estimated robot time of each step, per part; empty when the bench does not say its speeds.
+    """
+    many = len(parts) > 1
+    return tuple(
+        _sheet(
+            part,
+            catalogue,
+            planned_on,
+            verdict,
+            run,
+            f"Part {number} of {len(parts)}" if many else "",
+            minutes[number - 1] if minutes else {},
+        )
+        for number, part in enumerate(parts, start=1)
+    )
+
+
+def _sheet(
+    worklist: Worklist,
+    catalogue: LabwareTitles | None,
+    planned_on: date,
+    verdict: str,
+    run: str,
+    part: str,
+    minutes: Mapping[int, float],
+) -> RunSheet:
+    take_out = take_out_rows(worklist)
+    return RunSheet(
+        worklist=worklist,
+        part=part,
+        title=worklist.name,
+        procedure=procedure_title(worklist.procedure),
+        code=f"nkloop:run:{run}" if run else f"nkloop:worklist:{worklist.content_hash[:16]}",
+        planned_on=planned_on,
+        verdict=verdict,
+        next_action=_next_action(take_out, worklist),
+        take_out=take_out,
+        load=sheet_loads(worklist, catalogue),
+        dilutions=dilution_sentences(worklist, catalogue),
+        second_checks=_second_checks(worklist),
+        blocks=step_blocks(worklist, catalogue, minutes),
+        minutes=sum(minutes.values()) if minutes else None,
+        limits=_limits(worklist),
+        tips=_tips(worklist),
+    )
+
+
+def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[SheetLoad, ...]:
+    """The loading list, with expiry and what stays in the fridge."""
+    lots = {lot_words(lot.id): lot for lot in worklist.lots}
+    taken = {lot.id: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for lot in worklist.lots}
+    return tuple(
+        SheetLoad(
+            slot=row.slot,
+            labware=row.labware,
+            wells=row.wells,
+            liquid=row.liquid,
+            lot=row.lot,
+            expires=f"{lots[row.lot].expires}" if row.lot in lots else "",
+            volume=row.volume,
+            remaining=_remaining(lots.get(row.lot), taken),
+        )
+        for row in load_rows(worklist, catalogue)
+    )
+
+
+def _remaining(lot: LotFacts | None, taken: Mapping[str, float]) -> str:
+    return "" if lot is None else volume(max(0.0, lot.on_hand_ul - taken[lot.id]))
+
+
+def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
+    if take_out and take_out[0].lead_minutes:
+        first = [row.liquid for row in take_out if row.lead_minutes == take_out[0].lead_minutes]
+        named = listing(first) if len(first) <= 4 else f"{listing(first[:3])} and {len(first) - 3} more"
+        return f"Next, {take_out[0].when} the robot starts: {take_out[0].how}: {named}."
+    return f"Next: load the deck as drawn for {worklist.name}, then start the robot."
+
+
+def _second_checks(worklist: Worklist) -> tuple[SecondCheck, ...]:
+    rows = []
+    for filling in worklist.fillings:
+        if any(word in filling.liquid.name.lower() for word in CRITICAL):
+            lot = f" of lot {filling.liquid.lot}" if filling.liquid.lot else ""
+            what = f"{volume(filling.volume_ul)}{lot} in {filling.labware} {filling.well}"
+            rows.append(SecondCheck(liquid=filling.liquid.name, what=what))
+    return tuple(rows)
+
+
+def _limits(worklist: Worklist) -> tuple[str, ...]:
+    told = []
+    if any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
+        told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
+    if worklist.use_until is not None:
+        told.append(f"What is made may be used until {worklist.use_until}.")
+    cooled = [item for item in worklist.deck if item.temperature_c is not None]
+    told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
+             for item in cooled]  # fmt: skip
+    return tuple(told)
+
+
+def _tips(worklist: Worklist) -> tuple[str, ...]:
+    racks = {item.nickname: item for item in worklist.deck}
+    used: dict[str, int] = {}
+    for step in worklist.steps:
+        if step.tip:
+            rack = step.tip.partition(":")[0]
+            used[rack] = used.get(rack, 0) + step.channels
+    named = [(racks[rack].slot, racks[rack].label or rack, number) for rack, number in used.items() if rack in racks]
+    return tuple(f"{slot}: {label}, {count(number, 'tip')} used" for slot, label, number in sorted(named))

@@ -1,0 +1,126 @@
+"""What is done before the robot starts: liquids taken out in time, and the dilutions it will make, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from nkloop.frozen import FrozenModel
+from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.numbers import count, listing, plain, volume
+from nkloop.worklists.models import Filling, LotFacts, Worklist
+
+_SMALL_UL = 2000.0
+_LARGE_UL = 50_000.0
+
+
+class TakeOut(FrozenModel):
+    """One liquid and when it leaves its place."""
+
+    lead_minutes: float
+    """Before the robot starts."""
+    when: str
+    liquid: str
+    lot: str
+    storage: str
+    how: str
+    volume: str
+
+
+def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
+    """Liquids in the order they are taken out, the longest lead first.
+
+    The lead times are working values of this project for the volume at hand, verified by nobody.
+    """
+    lots = {lot.id: lot for lot in worklist.lots}
+    together: dict[tuple[str, str], list[Filling]] = defaultdict(list)
+    for filling in worklist.fillings:
+        together[filling.liquid.lot or "", filling.liquid.name].append(filling)
+    rows = [_row(lot, name, fillings, lots.get(lot)) for (lot, name), fillings in together.items()]
+    rows += [
+        TakeOut(
+            lead_minutes=15,
+            when=_when(15),
+            liquid=f"{item.label or item.nickname} (slot {item.slot})",
+            lot="",
+            storage="",
+            how=f"set the module to {plain(item.temperature_c)} °C",
+            volume="",
+        )
+        for item in worklist.deck
+        if item.temperature_c is not None
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.lead_minutes))
+
+
+def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None) -> TakeOut:
+    amount = sum(filling.volume_ul for filling in fillings)
+    storage = facts.storage if facts is not None else _place_of(lot)
+    minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
+    return TakeOut(
+        lead_minutes=minutes,
+        when=_when(minutes),
+        liquid=name,
+        lot=lot if ":" not in lot else "",
+        storage=storage or "as stored",
+        how=how,
+        volume=volume(amount),
+    )
+
+
+def _place_of(lot: str) -> str:
+    kind = lot.partition(":")[0]
+    return {"harvest": "incubator", "donor": "cell bench", "line": "incubator", "reference": "cell bench"}.get(
+        kind, "4 °C" if kind == "prepared" else ""
+    )
+
+
+def _lead(storage: str, amount_ul: float, *, is_cold: bool) -> tuple[float, str]:
+    """Minutes before the start, and what is done, from where a liquid is stored and how much of it there is."""
+    if storage in {"incubator", "cell bench"}:
+        return 0, "count, and bring last of all"
+    if storage.startswith(("-", "−")):
+        if is_cold or amount_ul <= _SMALL_UL:
+            return 45, "thaw on ice, mix gently and spin down"
+        return 16 * 60, "thaw overnight at 2–8 °C"
+    if storage.startswith("4"):
+        if is_cold or amount_ul <= _SMALL_UL:
+            return 15, "take out of the fridge, keep on ice" if is_cold else "take out of the fridge"
+        return (60 if amount_ul > _LARGE_UL else 30), "warm to 37 °C in the bath"
+    return 0, "take from the shelf"
+
+
+def _when(minutes: float) -> str:
+    if not minutes:
+        return "just before"
+    return f"{plain(minutes / 60)} h before" if minutes >= 120 else f"{plain(minutes)} min before"
+
+
+def dilution_sentences(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[str, ...]:
+    """Wells the robot fills and draws from again, each told in one sentence."""
+    items = {item.nickname: item for item in worklist.deck}
+    names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
+    inputs: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    drawn: set[tuple[str, str]] = set()
+    for step in worklist.steps:
+        if step.action != "transfer" or step.channels != 1:
+            continue
+        source, target = (step.labware, step.well), (step.to_labware, step.to_well)
+        drawn.add(source)
+        if target not in names:
+            inputs[target][names.get(source, f"{source[0]} {source[1]}")] += step.volume_ul
+    told = []
+    for spot, parts in inputs.items():
+        if spot not in drawn or len(parts) < 2:
+            continue
+        item = items.get(spot[0])
+        place = f"{item_title(item, catalogue) if item else spot[0]} {spot[1]}"
+        told.append(f"{place}: {_sum(parts)}")
+    return tuple(told)
+
+
+def _sum(parts: dict[str, float]) -> str:
+    total, smallest = sum(parts.values()), min(parts.values())
+    named = [f"{volume(amount)} {name}" for name, amount in parts.items()]
+    if len(parts) == 2:
+        return f"{listing(named)}, together {volume(total)}, a dilution of 1:{plain(total / smallest)}."
+    return f"{listing(named)}; {count(len(parts), 'liquid')}, together {volume(total)}."

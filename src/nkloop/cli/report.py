@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nkloop.cli.common import WorkspaceOption, find_workspace, write_file
+from nkloop.cli.plan.papers import LabelsOption, SheetOption, write_papers
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ def report(
     name: Annotated[str | None, typer.Argument(help="Campaign or run id; the list of both when not given.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The campaign begun last.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; in the workspace when not given.")] = None,
+    sheet: SheetOption = None,
+    labels: LabelsOption = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Write the report of a campaign or of one robot run."""
+    """Write the report of a campaign or of one robot run; of a run also its sheet and labels."""
     from nkloop.labware import Catalogue
     from nkloop.records import Records
     from nkloop.reports import campaign_html, run_html
@@ -40,7 +43,19 @@ def report(
             text = campaign_html(campaign_story(records, name), catalogue=catalogue)
         elif name in {run.id for run in records.journal.runs()}:
             simulated = _is_simulated(found, records.journal.run(name).bench)
-            text = run_html(run_story(records, name, simulated=simulated), catalogue=catalogue)
+            story = run_story(records, name, simulated=simulated)
+            text = run_html(story, catalogue=catalogue)
+            for path in write_papers(
+                (story.worklist,),
+                (story.verdict,),
+                catalogue,
+                simulated=bool(simulated),
+                run=name,
+                day=story.record.started_at.date() if story.record.started_at else None,
+                sheet=sheet,
+                labels=labels,
+            ):
+                typer.echo(str(path))
         else:
             raise RecordError(f"there is no campaign or run '{name}'", remedy="nkloop report lists them")
     finally:

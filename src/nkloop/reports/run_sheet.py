@@ -84,7 +84,8 @@ def run_sheets(
         planned_on: day the sheet is made for; lead times count from the start of the robot.
         verdict: what the checks said, in words; empty when they are not at hand.
         run: id of the recorded run; empty for a plan.
-        minutes: estimated robot time of each step, per part; empty when the bench does not say its speeds.
+        minutes: estimated robot time of each step by its number, per part, with 0 for what comes before the first
+            one; empty when the bench does not say its speeds.
     """
     many = len(parts) > 1
     return tuple(

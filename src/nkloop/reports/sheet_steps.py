@@ -61,7 +61,9 @@ def _block(steps: Sequence[Step], titles: Mapping[str, str], minutes: Mapping[in
     first, last = steps[0], steps[-1]
     numbers = f"{first.number}" if first is last else f"{first.number}–{last.number}"
     if first.operator is not None:
-        return Block(steps=numbers, who="person", text=first.operator.instruction, detail="", minutes=first.operator.minutes)
+        return Block(
+            steps=numbers, who="person", text=first.operator.instruction, detail="", minutes=first.operator.minutes
+        )
     known = [minutes[step.number] for step in steps if step.number in minutes]
     took = sum(known) if len(known) == len(steps) else None
     if first.action in {"shake", "delay"}:

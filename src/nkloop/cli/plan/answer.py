@@ -10,6 +10,7 @@ import typer
 from nkloop.cli.common import print_json, write_file
 from nkloop.cli.plan.display import show
 from nkloop.cli.plan.document import document
+from nkloop.cli.plan.papers import write_papers
 
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
@@ -22,7 +23,15 @@ CsvOption = Annotated[
 LotsOption = Annotated[Path | None, typer.Option("--lots", help="Lot list; the bench's own when not given.")]
 
 
-def answer(planned: Planned, catalogue: Catalogue, *, csv: Path | None, json_output: bool) -> None:
+def answer(
+    planned: Planned,
+    catalogue: Catalogue,
+    *,
+    csv: Path | None,
+    json_output: bool,
+    sheet: Path | None = None,
+    labels: Path | None = None,
+) -> None:
     """Write and show a plan; nothing is written of a refused one.
 
     Raises:
@@ -30,10 +39,23 @@ def answer(planned: Planned, catalogue: Catalogue, *, csv: Path | None, json_out
         typer.Exit: with code 1 when a check refused the plan.
     """
     files = _write(planned, csv) if csv is not None and planned.passed else ()
+    papers: tuple[Path, ...] = ()
+    if planned.passed:
+        papers = write_papers(
+            planned.parts,
+            planned.verdicts,
+            catalogue,
+            deck=planned.deck,
+            simulated=planned.simulated,
+            sheet=sheet,
+            labels=labels,
+        )
     if json_output:
         print_json(document(planned, catalogue))
     else:
         show(planned, files)
+        for path in papers:
+            typer.echo(f"For the bench: {path}")
     if not planned.passed:
         raise typer.Exit(1)
 

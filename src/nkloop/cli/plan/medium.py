@@ -10,6 +10,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
+from nkloop.cli.plan.papers import LabelsOption, SheetOption
 
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
@@ -26,6 +27,8 @@ def medium(
     ] = None,
     lots: LotsOption = None,
     csv: CsvOption = None,
+    sheet: SheetOption = None,
+    labels: LabelsOption = None,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
@@ -38,7 +41,7 @@ def medium(
     found = find_workspace(workspace)
     catalogue = Catalogue.load(found.labware)
     planned = asyncio.run(_planned(found, catalogue, recipe, stage, volume, tuple(leave_out or ()), lots, bench))
-    answer(planned, catalogue, csv=csv, json_output=json_output)
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
 
 
 async def _planned(
@@ -91,4 +94,6 @@ async def _planned(
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
         price_eur=None if cost.without_price else round(cost.eur, 2),
+        deck=file.deck,
+        simulated=file.simulated,
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.labware import Catalogue
+    from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.lots import LotUse
     from nkloop.worklists.models import Verdict, Worklist
     from nkloop.worklists.plans import CompositionRow
@@ -62,6 +63,10 @@ class Planned:
     """Estimate per part; None when the bench does not say its speeds."""
     price_eur: float | None = None
     """Price of what leaves the lots; None when a lot has no price."""
+    deck: BenchDeck | None = None
+    """Deck of the bench; gives the times on a run sheet."""
+    simulated: bool = False
+    """Whether the bench is simulated."""
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,163 @@
+"""Run sheets and labels: what a technician needs is there, in HTML and Markdown, and nothing breaks out."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from types import ModuleType
+
+import pytest
+
+from nkloop.reports import labels_html, run_labels, run_sheet_html, run_sheets, sheets_markdown
+from nkloop.reports.labels import PER_SHEET
+from nkloop.reports.qr import qr_svg
+from nkloop.worklists.models import LotFacts, OperatorTask, Step, Worklist
+
+DAY = date(2026, 11, 25)
+
+
+@pytest.fixture(scope="module")
+def killing(tell: ModuleType) -> Worklist:
+    made = tell.worklist("cytotoxicity_assay", 3, "ucb-nk@0")
+    assert isinstance(made, Worklist)
+    return made
+
+
+def with_lot(worklist: Worklist, **more: object) -> Worklist:
+    """The worklist with its first filling taken from a frozen stock of IL-2."""
+    facts = {"id": "LOT-IL2", "component": "IL-2", "expires": date(2027, 1, 1), "on_hand_ul": 1000.0}
+    lot = LotFacts.model_validate({**facts, "storage": "-80 °C", "keep_cold": True, **more})
+    first = worklist.fillings[0]
+    liquid = first.liquid.model_copy(update={"name": "IL-2", "lot": "LOT-IL2"})
+    filling = first.model_copy(update={"volume_ul": 400.0, "liquid": liquid})
+    return worklist.model_copy(update={"fillings": (filling, *worklist.fillings[1:]), "lots": (lot,)})
+
+
+def sheet_of(worklist: Worklist, **more: object):
+    (made,) = run_sheets((worklist,), None, planned_on=DAY, **more)
+    return made
+
+
+def test_what_has_the_longest_lead_comes_first_and_is_the_next_action(killing):
+    sheet = sheet_of(with_lot(killing))
+    leads = [row.lead_minutes for row in sheet.take_out]
+    assert leads == sorted(leads, reverse=True)
+    assert sheet.next_action == "Next, 45 min before the robot starts: thaw on ice, mix gently and spin down: IL-2."
+
+
+@pytest.mark.parametrize(
+    ("storage", "volume", "when"),
+    [
+        pytest.param("-20 °C", 11_000.0, "16 h before", id="frozen bottle"),
+        pytest.param("-80 °C", 50.0, "45 min before", id="frozen vial"),
+        pytest.param("4 °C", 100_000.0, "60 min before", id="cold bottle of medium"),
+        pytest.param("4 °C", 10_000.0, "30 min before", id="cold tube of medium"),
+        pytest.param("20 °C", 10_000.0, "just before", id="shelf"),
+    ],
+)
+def test_lead_times_follow_storage_and_volume(killing, storage, volume, when):
+    made = with_lot(killing, storage=storage, keep_cold=False)
+    filling = made.fillings[0].model_copy(update={"volume_ul": volume})
+    made = made.model_copy(update={"fillings": (filling, *made.fillings[1:])})
+    (row,) = [row for row in sheet_of(made).take_out if row.liquid == "IL-2"]
+    assert row.when == when
+
+
+def test_a_critical_addition_is_checked_by_a_second_person(killing):
+    sheet = sheet_of(with_lot(killing))
+    assert [check.liquid for check in sheet.second_checks] == ["IL-2"]
+    assert "400 µL of lot LOT-IL2" in sheet.second_checks[0].what
+    (load,) = [row for row in sheet.load if row.liquid == "IL-2"]
+    assert (load.expires, load.remaining) == ("2027-01-01", "600 µL")
+    assert sheet_of(killing).second_checks == ()
+
+
+def test_steps_are_gathered_but_every_step_of_a_person_stands_alone(killing):
+    blocks = sheet_of(killing).blocks
+    people = [block for block in blocks if block.is_person]
+    assert len(people) == sum(step.action == "pause" for step in killing.steps)
+    assert len(blocks) < len(killing.steps)
+    assert blocks[0].steps.startswith("1")
+    assert blocks[-1].steps.endswith(f"{killing.steps[-1].number}")
+
+
+def test_times_are_summed_with_the_start(killing):
+    minutes = {0: 5.0, **{step.number: 1.0 for step in killing.steps if step.operator is None}}
+    sheet = sheet_of(killing, minutes=(minutes,))
+    assert sheet.minutes == sum(minutes.values())
+    assert sheet_of(killing).minutes is None
+
+
+def test_html_has_all_parts_and_does_not_load_anything(killing):
+    sheets = run_sheets((killing, killing), None, planned_on=DAY, verdict="ledger passed")
+    html = run_sheet_html(sheets, simulated=True)
+    assert html.count('<article class="sheet">') == 2
+    assert "Part 1 of 2" in html
+    assert "SIMULATED BENCH" in html
+    assert "://" not in re.sub(r'xmlns="http[^"]*"', "", html)
+    for heading in ("Take out", "Deck", "Load and scan", "Steps", "Deviations", "Every step"):
+        assert re.search(rf"<h2>(\d )?{heading}</h2>", html), heading
+    assert killing.content_hash[:12] in html
+    assert run_sheet_html(sheets, simulated=True) == html
+
+
+def test_text_from_a_recipe_cannot_break_out(killing):
+    nasty = '"><script>alert(1)</script> | x'
+    bad = killing.model_copy(update={"name": nasty, "recipe_revision": nasty})
+    html = run_sheet_html(run_sheets((bad,), None, planned_on=DAY))
+    assert "<script>" not in html
+    text = sheets_markdown(run_sheets((bad,), None, planned_on=DAY))
+    assert "<script>" not in text
+    assert "<script>" not in labels_html(run_labels(bad, None, prepared_on=DAY), nasty)
+
+
+def test_markdown_lists_deck_liquids_pauses_and_signatures(killing):
+    text = sheets_markdown(run_sheets((killing,), None, planned_on=DAY))
+    assert "| D1 | Assay plate, U-bottom |" in text
+    assert "| C2 | Media and reagents | A3 | K-562 | Tumour line K-562 | 9 mL |" in text
+    assert "| 9 | person | Incubate the plate | 4.0 h |" in text
+    assert "left Flex 1-channel 1000 µL" in text
+    assert "Done by ______ Checked by ______" in text
+    bare = killing.model_copy(update={"fillings": (), "steps": killing.steps[:2]})
+    assert sheets_markdown(run_sheets((bare,), None, planned_on=DAY)).count("None.") == 3
+
+
+def test_dilutions_are_told_in_words(killing):
+    rack = killing.deck[0]
+    tubes = rack.model_copy(update={"nickname": "mixes", "slot": "A1", "label": "Dilutions", "barcode": None})
+    source = killing.fillings[0]
+    moves = [(source.labware, source.well, "mixes", "A1", 5.0), ("assay", "H12", "mixes", "A1", 495.0)]
+    moves.append(("mixes", "A1", "assay", "H12", 10.0))
+    steps = tuple(
+        Step(number=n, action="transfer", labware=a, well=b, to_labware=c, to_well=d, volume_ul=v)
+        for n, (a, b, c, d, v) in enumerate(moves, 1)
+    )
+    made = killing.model_copy(update={"deck": (tubes, *killing.deck[1:]), "steps": steps})
+    (told,) = sheet_of(made).dilutions
+    assert (
+        told == f"Dilutions A1: 5 µL {source.liquid.name} and 495 µL assay H12, together 500 µL, a dilution of 1:100."
+    )
+
+
+def test_labels_fill_sheets_of_24(killing):
+    labels = run_labels(killing, None, prepared_on=DAY)
+    assert labels
+    assert all(label.prepared == "2026-11-25" for label in labels)
+    assert {label.place for label in labels} >= {item.barcode for item in killing.deck if item.barcode}
+    html = labels_html(labels * 30, "many")
+    assert html.count('<div class="sheet">') == -(-len(labels) * 30 // PER_SHEET)
+    assert html.count('class="label"') == len(labels) * 30
+
+
+def test_a_qr_code_is_drawn_in_its_size_and_differs_by_text():
+    first, second = qr_svg("nkloop:run:1", 20), qr_svg("nkloop:run:2", 20)
+    assert 'width="20mm"' in first
+    assert first != second
+    assert "<title>nkloop:run:1</title>" in first
+
+
+def test_a_pause_without_time_has_no_timer(killing):
+    task = OperatorTask(kind="confirm", instruction="Weld bag B-1 on")
+    made = killing.model_copy(update={"steps": (Step(number=1, action="pause", operator=task),)})
+    (block,) = sheet_of(made).blocks
+    assert (block.text, block.time) == ("Weld bag B-1 on", "")

@@ -217,9 +217,9 @@ class TestAnalysed:
         text = edited("medium_preparation", drop)
         plan = from_csv(text, name="rim", procedure="medium_preparation")
         analysis = await analysed(vendor, "medium_preparation", text)
-        assert list(compare_steps(plan, read_commands(plan, analysis.commands)[0])) == []
+        assert list(compare_steps(plan, read_commands(plan, analysis.commands, CATALOGUE)[0])) == []
         touching = worklist("medium_preparation")
-        (told,) = compare_steps(touching, read_commands(touching, analysis.commands)[0])
+        (told,) = compare_steps(touching, read_commands(touching, analysis.commands, CATALOGUE)[0])
         assert "from the rim of" in told.message
 
     async def test_the_tip_stays_in_the_liquid_and_off_the_bottom(self, vendor: VendorClient) -> None:

@@ -31,8 +31,8 @@ from nkloop.worklists.models import CheckResult, DeckItem, Step, Worklist
 _FLAGS = threading.Lock()
 """The tracking flags belong to the whole process."""
 _TRACKED_ERRORS = (HasTipError, NoTipError, TooLittleLiquidError, TooLittleVolumeError, LabwareError)
-_SINGLE = 8
-"""Channel of the one-channel pipette; 0 to 7 belong to the eight-channel one."""
+_CHANNELS = 8
+"""Channels per mount: 0 to 7 belong to the left pipette, 8 to 15 to the right one."""
 _VOLUME_TOLERANCE_UL = 1e-3
 
 
@@ -102,7 +102,7 @@ class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base cl
 
     @property
     def num_channels(self) -> int:
-        return _SINGLE + 1
+        return 2 * _CHANNELS
 
     async def setup(self) -> None:
         """Nothing to connect."""
@@ -151,10 +151,10 @@ class _Bench:
         self.racks: dict[str, Resource] = {}
         self.wells: dict[tuple[str, str], Well] = {}
         self.tips: dict[tuple[str, str], TipSpot] = {}
-        self.has_tip: dict[int, bool] = {}
+        self.n_tips: dict[str, int] = {}
+        self.worklist = worklist
         for item in worklist.deck:
             self._place(item, catalogue)
-        self.pipettes = {8 if "8channel" in name else 1 for name in worklist.pipettes.values()}
         if not self.problems:
             self._fill(worklist)
 
@@ -219,46 +219,51 @@ class _Bench:
     async def play(self, step: Step) -> None:
         """Carry out one step."""
         if step.action == "pause":
-            for channels in list(self.has_tip):
-                await self._drop(channels)
+            for held in list(self.n_tips):
+                await self._drop(held)
         if step.action not in {"transfer", "mix"}:
             return
-        if step.channels not in self.pipettes:
+        mount = self.worklist.mount_of(step)
+        if mount is None:
             raise LabwareError(f"no pipette with {step.channels} channels", remedy="use a pipette of the worklist")
         if step.tip:
-            await self._drop(step.channels)
+            await self._drop(mount)
             spots = self._spots(step.tip, step.channels)
-            await self.handler.pick_up_tips(spots, use_channels=_channels(step.channels))
-            self.has_tip[step.channels] = True
+            await self.handler.pick_up_tips(spots, use_channels=_channels(mount, step.channels))
+            self.n_tips[mount] = len(spots)
+        use = _channels(mount, step.channels)
         source = self._reached(step.labware, step.well, step.channels)
         if step.action == "mix":
-            await self._mix(source, step.channels, step.volume_ul)
+            await self._mix(source, use, step.volume_ul)
             return
         if step.mix_before:
-            await self._mix(source, step.channels, step.mix_volume_ul)
+            await self._mix(source, use, step.mix_volume_ul)
         target = self._reached(step.to_labware, step.to_well, step.channels)
-        await self._move(source, target, step.channels, step.volume_ul)
+        await self._move(source, target, use, step.volume_ul)
         if step.mix_after:
-            await self._mix(target, step.channels, step.mix_volume_ul)
+            await self._mix(target, use, step.mix_volume_ul)
 
-    async def _drop(self, channels: int) -> None:
-        if self.has_tip.pop(channels, False):
-            await self.handler.drop_tips([self.trash] * channels, use_channels=_channels(channels))
+    async def _drop(self, mount: str) -> None:
+        number = self.n_tips.pop(mount, 0)
+        if number:
+            await self.handler.drop_tips([self.trash] * number, use_channels=_channels(mount, number))
 
-    async def _mix(self, wells: list[Well], channels: int, volume: float) -> None:
+    async def _mix(self, wells: list[Well], use: list[int], volume: float) -> None:
         """One repetition tells as much as many."""
-        await self._move(wells, wells, channels, volume)
+        await self._move(wells, wells, use, volume)
 
-    async def _move(self, source: list[Well], target: list[Well], channels: int, volume: float) -> None:
+    async def _move(self, source: list[Well], target: list[Well], use: list[int], volume: float) -> None:
         if not (math.isfinite(volume) and volume > 0):
             raise LabwareError(f"{volume} µL is not a volume above 0", remedy="correct the volume")
-        use, volumes = _channels(channels), [volume] * channels
+        volumes = [volume] * len(use)
         await self.handler.aspirate(source, volumes, use_channels=use, spread="custom")
         await self.handler.dispense(target, volumes, use_channels=use, spread="custom")
 
 
-def _channels(channels: int) -> list[int]:
-    return [_SINGLE] if channels == 1 else list(range(channels))
+def _channels(mount: str, channels: int) -> list[int]:
+    """PyLabRobot's channels for those at work on a mount, counted from its uppermost."""
+    first = 0 if mount == "left" else _CHANNELS
+    return list(range(first, first + channels))
 
 
 def _tip_maker(kind: LabwareType) -> Any:

@@ -31,6 +31,8 @@ class LabwareType(FrozenModel):
     """Most we fill; planning and verification use this bound."""
     dead_volume_ul: float = Field(ge=0)
     """Volume that stays behind when a well is emptied."""
+    height_mm: float = Field(default=0, ge=0)
+    """Outer height as the definition gives it; what a pipette has to clear beside the labware."""
     manufacturer: str
     catalogue_number: str
     provenance: str
@@ -42,12 +44,13 @@ class LabwareType(FrozenModel):
         return tuple(f"{row}{col}" for col in range(1, self.columns + 1) for row in string.ascii_uppercase[: self.rows])
 
     def reached(self, well: str, channels: int) -> tuple[str, ...]:
-        """Wells the channels of a pipette reach when its back-most channel stands in `well`.
+        """Wells the channels of a pipette reach when the uppermost of them stands in `well`.
 
-        A trough well is reached by every channel; eight channels on a 96-well layout reach the column.
+        Channels stand 9 mm apart: every channel is in the one well of a trough, in the next row of eight, in every
+        second row of sixteen. Fewer than eight channels reach part of a column.
 
         Raises:
-            LabwareError: the well does not exist, or eight channels do not fit there.
+            LabwareError: the well does not exist, or so many channels do not fit there.
         """
         if well not in self.wells:
             raise LabwareError(
@@ -57,9 +60,19 @@ class LabwareType(FrozenModel):
             return (well,)
         if self.kind == "trough" and self.rows == 1:
             return (well,) * channels
-        if self.rows == channels and well.startswith("A"):
-            return tuple(f"{row}{well[1:]}" for row in string.ascii_uppercase[: self.rows])
-        raise LabwareError(
-            f"{channels} channels do not fit well {well} of {self.load_name} with {self.rows} rows",
-            remedy="use one channel, or row A of a labware with eight rows",
-        )
+        stride = self.rows // 8
+        first = string.ascii_uppercase.index(well[0])
+        last = first + stride * (channels - 1)
+        if self.rows not in {8, 16} or last >= self.rows:
+            raise LabwareError(
+                f"{channels} channels do not fit well {well} of {self.load_name} with {self.rows} rows",
+                remedy="use one channel, or a well with enough rows of 9 mm below it",
+            )
+        return tuple(f"{string.ascii_uppercase[row]}{well[1:]}" for row in range(first, last + 1, stride))
+
+    def uppermost(self, well: str, channels: int) -> str:
+        """Well of the uppermost channel when the lowest of them stands in `well`; the inverse of `reached(...)[-1]`."""
+        if channels == 1 or self.rows not in {8, 16}:
+            return well
+        row = string.ascii_uppercase.index(well[0]) - (self.rows // 8) * (channels - 1)
+        return f"{string.ascii_uppercase[row]}{well[1:]}" if row >= 0 else well

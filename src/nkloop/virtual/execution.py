@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nkloop.errors import DeviceError, LabwareError
 from nkloop.virtual.containers import Container, Contents, Incident
 from nkloop.virtual.pipetting import CELL_SAMPLING_CV, Pipette, Tip, pour
+from nkloop.worklists.analysis_check import active_nozzles
 
 if TYPE_CHECKING:
     from nkloop.virtual.world import World
@@ -86,8 +87,9 @@ class Execution:
             self._pipettes[result["pipetteId"]] = self._world.pipette(params["mount"], params["pipetteName"])
 
     def _nozzles(self, params: dict[str, Any], _: dict[str, Any]) -> None:
-        style = params.get("configurationParams", {}).get("style", "ALL")
-        self._pipette(params).active = 1 if style == "SINGLE" else 0
+        pipette = self._pipette(params)
+        number = active_nozzles(params, pipette.channels)
+        pipette.active = number if number < pipette.channels else 0
 
     def _move_labware(self, params: dict[str, Any], _: dict[str, Any]) -> None:
         labware = params["labwareId"]
@@ -131,7 +133,7 @@ class Execution:
 
     def _pick_up(self, params: dict[str, Any], _: dict[str, Any]) -> None:
         pipette, rack = self._pipette(params), self._container(params["labwareId"])
-        spots = self._reached(rack, params["wellName"], pipette.n_active)
+        spots = self._reached(rack, self._uppermost(pipette, rack, params["wellName"]), pipette.n_active)
         missing = [spot for spot in spots if spot in rack.used_tips]
         if missing:
             self._tell("no_tip", f"{rack.labware.load_name} has no tip at {', '.join(missing)} any more")
@@ -234,8 +236,13 @@ class Execution:
             self._tell("no_tip", f"the {pipette.mount} pipette has no tip; nothing moves")
             return []
         container, well = pipette.at
-        wells = self._reached(container, well, len(pipette.tips))
+        wells = self._reached(container, self._uppermost(pipette, container, well), len(pipette.tips))
         return [(tip, container, name) for tip, name in zip(pipette.tips, wells, strict=True)]
+
+    @staticmethod
+    def _uppermost(pipette: Pipette, container: Container, well: str) -> str:
+        """Well of the uppermost channel; a part of the nozzles is steered by its lowest one."""
+        return container.labware.uppermost(well, pipette.active) if pipette.active else well
 
     def _reached(self, container: Container, well: str, channels: int) -> tuple[str, ...]:
         try:

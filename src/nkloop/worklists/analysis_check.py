@@ -14,7 +14,7 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import as_consequence
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.models import CheckResult, Step, Worklist
+from nkloop.worklists.models import CheckResult, Step, Worklist, channels_of
 
 _ANNOUNCED = re.compile(r"^step (\d+):")
 _RIM_MM = 0.5
@@ -49,6 +49,8 @@ class Operation(NamedTuple):
     volume_ul: float = 0.0
     at_rim: bool = False
     """A dispense from the rim of the well, out of touch with what stands in it."""
+    mount: str = ""
+    """Mount of the pipette, where the worklist names it."""
 
     def __str__(self) -> str:
         if self.kind == "pick_up":
@@ -64,7 +66,7 @@ def check_analysis(
     started = time.perf_counter()
     problems = list(_refusals(analysis))
     if not problems:
-        done, loaded = read_commands(worklist, analysis.commands)
+        done, loaded = read_commands(worklist, analysis.commands, catalogue)
         steps = list(compare_steps(worklist, done))
         ends = list(compare_ends(worklist, done, catalogue, deck))
         problems = [*loaded, *_shortened(steps)]
@@ -94,34 +96,42 @@ def planned_operations(step: Step) -> tuple[Operation, ...]:
     if step.action not in {"transfer", "mix"}:
         return ()
     rack, _, tip_well = step.tip.partition(":")
-    picked = (Operation("pick_up", step.channels, rack, tip_well),) if step.tip else ()
+    picked = (Operation("pick_up", step.channels, rack, tip_well, mount=step.mount),) if step.tip else ()
     if step.action == "mix":
         repeated = _mixed(step, step.labware, step.well, step.volume_ul, step.mix_before + step.mix_after)
         return picked + repeated
     return (
         *picked,
         *_mixed(step, step.labware, step.well, step.mix_volume_ul, step.mix_before),
-        Operation("aspirate", step.channels, step.labware, step.well, step.volume_ul),
-        Operation("dispense", step.channels, step.to_labware, step.to_well, step.volume_ul, step.dispense_at == "rim"),
+        Operation("aspirate", step.channels, step.labware, step.well, step.volume_ul, mount=step.mount),
+        Operation(
+            *("dispense", step.channels, step.to_labware, step.to_well, step.volume_ul),
+            at_rim=step.dispense_at == "rim",
+            mount=step.mount,
+        ),
         *_mixed(step, step.to_labware, step.to_well, step.mix_volume_ul, step.mix_after),
     )
 
 
 def _mixed(step: Step, labware: str, well: str, volume: float, times: int) -> tuple[Operation, ...]:
-    both = tuple(Operation(kind, step.channels, labware, well, volume) for kind in ("aspirate", "dispense"))
+    both = tuple(
+        Operation(kind, step.channels, labware, well, volume, mount=step.mount) for kind in ("aspirate", "dispense")
+    )
     return both * times
 
 
 Done = dict[int, list[Operation]]
 
 
-def read_commands(worklist: Worklist, commands: Sequence[Mapping[str, Any]]) -> tuple[Done, list[Problem]]:
+def read_commands(
+    worklist: Worklist, commands: Sequence[Mapping[str, Any]], catalogue: LabwareLookup
+) -> tuple[Done, list[Problem]]:
     """Sort the pipette commands under the step that was announced before them.
 
     Returns:
         Operations per announced step number, and what could not be understood.
     """
-    reader = _Reader(worklist)
+    reader = _Reader(worklist, catalogue)
     for command in commands:
         reader.read(command)
     return reader.done, reader.problems
@@ -130,13 +140,17 @@ def read_commands(worklist: Worklist, commands: Sequence[Mapping[str, Any]]) -> 
 class _Reader:
     """Follows labware, modules, pipettes and announcements through a list of commands."""
 
-    def __init__(self, worklist: Worklist) -> None:
+    def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
+        self.catalogue = catalogue
+        self.load_names = {item.nickname: item.load_name for item in worklist.deck}
         self.by_slot = {item.slot: item for item in worklist.deck}
         self.done: Done = {}
         self.problems: list[Problem] = []
         self.slots: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self.mounts: dict[str, str] = {}
         self.channels: dict[str, int] = {}
+        self.all_channels: dict[str, int] = {}
         self.last: dict[str, tuple[str, str]] = {}
         self.step = 0
 
@@ -150,9 +164,12 @@ class _Reader:
         elif kind == "loadLabware":
             self._load(params, result)
         elif kind == "loadPipette":
-            self.channels[result["pipetteId"]] = (
-                8 if "8channel" in params["pipetteName"] or "multi" in params["pipetteName"] else 1
-            )
+            pipette = result["pipetteId"]
+            self.mounts[pipette] = str(params.get("mount", ""))
+            self.channels[pipette] = self.all_channels[pipette] = channels_of(params["pipetteName"])
+        elif kind == "configureNozzleLayout":
+            pipette = params["pipetteId"]
+            self.channels[pipette] = active_nozzles(params, self.all_channels.get(pipette, 1))
         elif kind in _OPERATIONS:
             self._operate(_OPERATIONS[kind], params)
 
@@ -183,12 +200,31 @@ class _Reader:
     def _operate(self, kind: str, params: Mapping[str, Any]) -> None:
         pipette = params["pipetteId"]
         if "labwareId" in params:
-            self.last[pipette] = (self.names.get(params["labwareId"], params["labwareId"]), params["wellName"])
+            self.last[pipette] = self._place_of(pipette, params)
         labware, well = self.last.get(pipette, ("", ""))
         volume = float(params.get("volume", 0.0))
         at_rim = kind == "dispense" and _is_at_rim(params.get("wellLocation") or {})
-        done = Operation(kind, self.channels.get(pipette, 1), labware, well, volume, at_rim)
+        channels, mount = self.channels.get(pipette, 1), self.mounts.get(pipette, "")
+        done = Operation(kind, channels, labware, well, volume, at_rim, mount)
         self.done.setdefault(self.step, []).append(done)
+
+    def _place_of(self, pipette: str, params: Mapping[str, Any]) -> tuple[str, str]:
+        """Labware and the well of the uppermost channel; a part of the nozzles is steered by its lowest one."""
+        nickname, well = self.names.get(params["labwareId"], params["labwareId"]), params["wellName"]
+        channels = self.channels.get(pipette, 1)
+        if channels < self.all_channels.get(pipette, 1) and nickname in self.load_names:
+            well = self.catalogue[self.load_names[nickname]].uppermost(well, channels)
+        return nickname, well
+
+
+def active_nozzles(params: Mapping[str, Any], everything: int) -> int:
+    """Nozzles that a `configureNozzleLayout` command leaves at work, of a pipette with one column of them."""
+    layout = params.get("configurationParams") or {}
+    if layout.get("style") == "SINGLE":
+        return 1
+    if layout.get("style") != "QUADRANT":
+        return everything
+    return ord(layout["frontRightNozzle"][0]) - ord(layout["backLeftNozzle"][0]) + 1
 
 
 def _is_at_rim(location: Mapping[str, Any]) -> bool:
@@ -233,7 +269,7 @@ _REMEDY = "make the CSV anew from the worklist and use the protocol file of this
 
 
 def _same(plan: Operation, robot: Operation) -> bool:
-    is_same = plan._replace(volume_ul=0.0) == robot._replace(volume_ul=0.0)
+    is_same = plan._replace(volume_ul=0.0) == robot._replace(volume_ul=0.0, mount=robot.mount if plan.mount else "")
     return is_same and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
 
 
@@ -273,10 +309,11 @@ def _replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: Benc
             ledger.drop_all()
         for operation in operations:
             if operation.kind == "pick_up":
-                ledger.pick_up(operation.channels, f"{operation.labware}:{operation.well}")
+                ledger.pick_up(operation.channels, f"{operation.labware}:{operation.well}", operation.mount)
             elif operation.kind == "aspirate":
-                ledger.aspirate(operation.channels, operation.labware, operation.well, operation.volume_ul)
+                place = (operation.channels, operation.labware, operation.well)
+                ledger.aspirate(*place, operation.volume_ul, operation.mount)
             else:
                 place = (operation.channels, operation.labware, operation.well)
-                ledger.dispense(*place, operation.volume_ul, touching=not operation.at_rim)
+                ledger.dispense(*place, operation.volume_ul, operation.mount, touching=not operation.at_rim)
     return ledger

@@ -80,7 +80,7 @@ class WorklistBuilder:
         self.steps: list[Step] = []
         self.ledger = Ledger(catalogue)
         for spec in deck.pipettes:
-            self.ledger.mount(spec.channels, spec.load_name, spec.min_volume_ul, spec.max_volume_ul)
+            self.ledger.mount(spec.mount, spec.channels, spec.load_name, spec.min_volume_ul, spec.max_volume_ul)
 
     # -- deck ---------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, source_breaches
 from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
-from nkloop.worklists.models import DeckItem, Step, Worklist
+from nkloop.worklists.models import DeckItem, Step, Worklist, channels_of
 
 _RESTS = re.compile(r"incubat|centrifug", re.IGNORECASE)
 
@@ -55,7 +55,7 @@ class Ledger:
         """Build an empty ledger that looks labware types up in `catalogue`."""
         self._catalogue = catalogue
         self._places: dict[str, Place] = {}
-        self._pipettes: dict[int, PipetteState] = {}
+        self._pipettes: dict[str, PipetteState] = {}
         self._where = "deck"
         self._said: set[tuple[str, str, str]] = set()
         self._n_steps = 0
@@ -115,14 +115,14 @@ class Ledger:
             return
         self._places[item.nickname] = Place(item, kind, frozenset(kind.wells))
 
-    def mount(self, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
-        """Put a pipette on the robot."""
-        self._pipettes[channels] = PipetteState(name, minimum_ul, maximum_ul)
+    def mount(self, mount: str, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
+        """Put a pipette on a mount of the robot."""
+        self._pipettes[mount] = PipetteState(name, channels, minimum_ul, maximum_ul)
 
     def _mount_named(self, mount: str, name: str, deck: BenchDeck | None) -> None:
         self._where = f"pipette {mount}"
         if deck is None:
-            self.mount(8 if "8channel" in name else 1, name, *range_of(name))
+            self.mount(mount, channels_of(name), name, *range_of(name))
             return
         spec = next((p for p in deck.pipettes if p.mount == mount and p.load_name == name), None)
         if spec is None:
@@ -133,7 +133,7 @@ class Ledger:
                 f"plan with the bench's pipettes: {there}",
             )
             return
-        self.mount(spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
+        self.mount(mount, spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
 
     def fill(
         self, item: DeckItem, well: str, volume_ul: float, per_ul: Mapping[str, float], *, lot: str | None = None
@@ -204,27 +204,28 @@ class Ledger:
         if step.action not in {"transfer", "mix"} or not self._is_finite(step):
             return
         if step.tip:
-            self.pick_up(step.channels, step.tip)
+            self.pick_up(step.channels, step.tip, step.mount)
+        source = (step.channels, step.labware, step.well)
         if step.action == "mix":
-            self.mix(step.channels, step.labware, step.well, step.volume_ul)
+            self.mix(*source, step.volume_ul, step.mount)
             return
         if step.mix_before:
-            self.mix(step.channels, step.labware, step.well, step.mix_volume_ul)
-        self._check_range(step.channels, step.volume_ul)
+            self.mix(*source, step.mix_volume_ul, step.mount)
+        self._check_range(step)
         self._check_source(step)
-        self.aspirate(step.channels, step.labware, step.well, step.volume_ul)
-        at_rim = step.dispense_at == "rim"
-        self.dispense(step.channels, step.to_labware, step.to_well, step.volume_ul, touching=not at_rim)
+        self.aspirate(*source, step.volume_ul, step.mount)
+        target, touching = (step.channels, step.to_labware, step.to_well), step.dispense_at != "rim"
+        self.dispense(*target, step.volume_ul, step.mount, touching=touching)
         if step.mix_after:
-            self.mix(step.channels, step.to_labware, step.to_well, step.mix_volume_ul)
+            self.mix(*target, step.mix_volume_ul, step.mount)
 
     def at(self, where: str) -> None:
         """Name the place violations of the following commands stand at, when commands are given one by one."""
         self._where = where
 
-    def pick_up(self, channels: int, tip: str) -> None:
-        """Drop the tips held by the pipette with that many channels and pick up `<rack>:<well>`."""
-        pipette = self._pipette(channels)
+    def pick_up(self, channels: int, tip: str, mount: str = "") -> None:
+        """Drop the tips held by a pipette and pick up as many as channels, the uppermost at `<rack>:<well>`."""
+        pipette = self._pipette(channels, mount)
         if pipette is None:
             return
         pipette.tip, pipette.held = "", []
@@ -247,20 +248,14 @@ class Ledger:
         pipette.tip, pipette.capacity = tip, place.type.working_volume_ul or place.type.well_volume_ul
         pipette.held = [HeldTip() for _ in names]
 
-    def drop(self, channels: int) -> None:
-        """Drop the tips of one pipette; nothing happens when it has none."""
-        pipette = self._pipettes.get(channels)
-        if pipette is not None:
-            pipette.tip, pipette.held = "", []
-
     def drop_all(self) -> None:
         """Drop the tips of every pipette."""
-        for channels in self._pipettes:
-            self.drop(channels)
+        for pipette in self._pipettes.values():
+            pipette.tip, pipette.held = "", []
 
-    def aspirate(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
+    def aspirate(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw `volume_ul` with each channel; drawing below the dead volume or into a used tip is a violation."""
-        ready = self._ready(channels, labware, well, volume_ul)
+        ready = self._ready(channels, mount, labware, well, volume_ul)
         if ready is None:
             return
         pipette, place, names = ready
@@ -272,12 +267,14 @@ class Ledger:
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
 
-    def dispense(self, channels: int, labware: str, well: str, volume_ul: float, *, touching: bool = True) -> None:
+    def dispense(
+        self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "", *, touching: bool = True
+    ) -> None:
         """Give `volume_ul` out of each channel's tip; above the working volume is a violation.
 
         `touching=False` drops it from the rim: nothing of the target gets on the tip.
         """
-        ready = self._ready(channels, labware, well, volume_ul)
+        ready = self._ready(channels, mount, labware, well, volume_ul)
         if ready is None:
             return
         pipette, place, names = ready
@@ -289,9 +286,9 @@ class Ledger:
             give(held, target, min(volume_ul, held.volume), touching=touching)
             self._check_full(place, name, target)
 
-    def mix(self, channels: int, labware: str, well: str, volume_ul: float) -> None:
+    def mix(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
-        ready = self._ready(channels, labware, well, volume_ul)
+        ready = self._ready(channels, mount, labware, well, volume_ul)
         if ready is None:
             return
         pipette, place, names = ready
@@ -322,14 +319,19 @@ class Ledger:
             self._said.add(key)
             self.say(rule, message, remedy, well)
 
-    def _pipette(self, channels: int) -> PipetteState | None:
-        pipette = self._pipettes.get(channels)
-        if pipette is None:
+    def _pipette(self, channels: int, mount: str) -> PipetteState | None:
+        """The pipette on a mount; without a mount the first that has the channels."""
+        wanted = 1 if channels == 1 else 8
+        first = next((pipette for pipette in self._pipettes.values() if pipette.channels == wanted), None)
+        pipette = self._pipettes.get(mount) if mount else first
+        if pipette is None or channels > pipette.channels:
+            where = f" on the {mount} mount" if mount else ""
             self.say(
                 rules.PIPETTE_MISSING,
-                f"no pipette with {channels} channels is on the robot",
+                f"no pipette with {channels} channels is on the robot{where}",
                 "use a pipette of the worklist",
             )
+            return None
         return pipette
 
     def _well(self, nickname: str, well: str) -> tuple[Place, WellState] | None:
@@ -356,9 +358,9 @@ class Ledger:
         return place.reached[key]
 
     def _ready(
-        self, channels: int, labware: str, well: str, volume_ul: float
+        self, channels: int, mount: str, labware: str, well: str, volume_ul: float
     ) -> tuple[PipetteState, Place, tuple[str, ...]] | None:
-        pipette = self._pipette(channels)
+        pipette = self._pipette(channels, mount)
         place = self._places.get(labware)
         if place is None:
             self.say(
@@ -373,6 +375,10 @@ class Ledger:
             return None
         if not pipette.tip:
             self.say(rules.NO_TIP, f"{pipette.name} has no tip attached", "pick up a tip first", pipette.name)
+            return None
+        if len(pipette.held) != channels:
+            told = f"{pipette.name} holds {len(pipette.held)} tips, the step works with {channels} channels"
+            self.say(rules.NO_TIP, told, "pick up as many tips as channels", pipette.name)
             return None
         if volume_ul > min(pipette.capacity, pipette.maximum) + SLACK_UL:
             bound = "tip" if pipette.capacity < pipette.maximum else "pipette"
@@ -411,8 +417,8 @@ class Ledger:
             for breach in source_breaches(step, place, self._n_steps):
                 self._say_once(*breach)
 
-    def _check_range(self, channels: int, volume_ul: float) -> None:
-        pipette = self._pipettes.get(channels)
+    def _check_range(self, step: Step) -> None:
+        pipette, volume_ul = self._pipette(step.channels, step.mount), step.volume_ul
         if pipette is not None and volume_ul < pipette.minimum - SLACK_UL:
             self.say(
                 rules.BELOW_MINIMUM,
@@ -458,8 +464,13 @@ class Ledger:
 
 
 def range_of(pipette: str) -> tuple[float, float]:
-    """Smallest and largest volume of a Flex pipette, by its load name, for worklists checked without a bench."""
+    """Smallest and largest volume of a pipette, by its load name, for worklists checked without a bench."""
+    if pipette.startswith("p"):
+        return _OT2_RANGES.get(pipette.partition("_")[0], (1.0, 1000.0))
     return (1.0, 50.0) if pipette.endswith("_50") else (5.0, 1000.0)
+
+
+_OT2_RANGES = {"p20": (1.0, 20.0), "p300": (20.0, 300.0), "p1000": (100.0, 1000.0)}
 
 
 def _contents(state: WellState) -> WellContents:

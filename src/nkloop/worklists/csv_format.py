@@ -67,10 +67,10 @@ def carried(worklist: Worklist, liquids: Mapping[str, Liquid] | None = None) -> 
 
     def plain_step(step: Step) -> Step:
         if step.action != "pause" or step.operator is None:
-            return step.model_copy(update={"comment": _line(step.comment), "operator": None})
+            return step.model_copy(update={"comment": _line(step.comment), "operator": None, "tip_policy": ""})
         instruction = _line(step.operator.instruction)
         task = OperatorTask(kind="confirm", instruction=instruction)
-        return step.model_copy(update={"comment": instruction, "operator": task})
+        return step.model_copy(update={"comment": instruction, "operator": task, "tip_policy": ""})
 
     return Worklist(
         name=worklist.name,
@@ -155,6 +155,7 @@ def _step_cells(step: Step) -> dict[str, str]:
         value = getattr(step, field)
         is_default = value == Step.model_fields[field].default and field != "action"
         cells[field] = "" if is_default else _cell(value)
+    cells["slot"] = step.mount
     cells["comment"] = _line(step.operator.instruction if step.operator else step.comment)
     return cells
 
@@ -208,7 +209,7 @@ def _problems_of(line: int, row: dict[str, str]) -> Iterable[Problem]:
         yield _problem(
             line, "tip", f"'{row['tip']}' does not name a tip", "write <tip rack name>:<well>, as tips_200:A1"
         )
-    if row["record"] == "pipette" and row["slot"] and row["slot"] not in ("left", "right"):
+    if row["record"] in ("pipette", "step") and row["slot"] not in ("", "left", "right"):
         yield _problem(line, "slot", f"'{row['slot']}' is not a mount", "use left or right")
 
 
@@ -276,7 +277,7 @@ def _deck_item(row: dict[str, str]) -> DeckItem:
 
 
 def _step(row: dict[str, str]) -> Step:
-    told: dict[str, Any] = {"number": int(float(row["step"]))}
+    told: dict[str, Any] = {"number": int(float(row["step"])), "mount": row["slot"]}
     for field in _STEP_FIELDS:
         if row[field]:
             value = row[field]

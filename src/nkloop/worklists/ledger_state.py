@@ -70,6 +70,7 @@ class PipetteState:
     """A pipette and the tips on it."""
 
     name: str
+    channels: int
     minimum: float
     maximum: float
     tip: str = ""

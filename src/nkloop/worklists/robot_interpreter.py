@@ -65,20 +65,25 @@ def number(record: dict[str, Any], column: str, default: float = 0.0) -> float:
 class WorklistPlayer:
     """Loads the deck of a worklist, checks every step, then plays it."""
 
-    def __init__(self, protocol: Any, text: str, actions: tuple[str, ...], labware: dict[str, str]) -> None:
-        """`actions` and `labware` (load name to its use) are all this procedure may contain."""
+    def __init__(self, protocol: Any, text: str, actions: tuple[str, ...], labware: dict[str, str], trash: str) -> None:
+        """`actions` and `labware` (load name to its use) are all this procedure may contain.
+
+        `trash` is the slot of the trash bin; it stays empty on an OT-2, whose trash is fixed.
+        """
         self.protocol = protocol
+        self.trash = trash
         self.actions = actions
         self.expected = labware
         self.records = read_worklist(text)
         self.steps = [record for record in self.records if record["record"] == "step"]
-        self.pipettes: dict[int, Any] = {}
+        self.pipettes: dict[str, Any] = {}
         self.labware: dict[str, Any] = {}
         self.modules: dict[str, Any] = {}
         self.module_of: dict[str, Any] = {}
         self.heated: list[Any] = []
         self.levels: dict[tuple[str, str], float] = {}
-        self.holds: dict[int, str] = {}
+        self.holds: dict[str, str] = {}
+        self.nozzles: dict[str, int] = {}
 
     def run(self) -> None:
         """Load, check, play. Nothing moves before every line has been checked."""
@@ -97,11 +102,11 @@ class WorklistPlayer:
 
     def load_deck(self) -> None:
         """Trash bin, pipettes, and each labware with the module and adapter under it."""
-        self.protocol.load_trash_bin("A3")
+        if self.trash:
+            self.protocol.load_trash_bin(self.trash)
         for record in self.records:
             if record["record"] == "pipette":
-                pipette = self.protocol.load_instrument(record["load_name"], record["slot"])
-                self.pipettes[pipette.channels] = pipette
+                self.pipettes[record["slot"]] = self.protocol.load_instrument(record["load_name"], record["slot"])
             elif record["record"] == "labware":
                 self.load_labware(record)
 
@@ -184,7 +189,8 @@ class WorklistPlayer:
     def check_steps(self) -> None:
         """Go through all steps as they will be played, without moving."""
         used: set[str] = set()
-        capacity: dict[int, float] = {}
+        capacity: dict[str, float] = {}
+        tips: dict[str, int] = {}
         last = 0.0
         for record in self.steps:
             line, action = record["line"], record["action"]
@@ -195,7 +201,7 @@ class WorklistPlayer:
             if action not in self.actions:
                 refuse(line, "action", f"this protocol has no action '{action}'", f"use {', '.join(self.actions)}")
             if action in ("transfer", "mix"):
-                self.check_tip(record, used, capacity)
+                self.check_tip(record, used, capacity, tips)
                 self.check_liquid_step(record, capacity)
             elif action == "pause":
                 if not record["comment"]:
@@ -204,14 +210,17 @@ class WorklistPlayer:
             elif action == "shake":
                 self.check_shake(record)
 
-    def check_tip(self, record: dict[str, Any], used: set[str], capacity: dict[int, float]) -> None:
-        """The tip exists, is a tip, and is fresh; without one, the pipette must hold one already."""
+    def check_tip(
+        self, record: dict[str, Any], used: set[str], capacity: dict[str, float], tips: dict[str, int]
+    ) -> None:
+        """The tip exists, is a tip, and is fresh; without one, the pipette must hold as many as channels already."""
         line, tip, channels = record["line"], record["tip"], int(number(record, "channels", 1))
-        if channels not in self.pipettes:
-            refuse(line, "channels", f"no pipette with {channels} channels is loaded", "add its pipette line")
+        mount = self.mount(record)
         if not tip:
-            if channels not in capacity:
+            if mount not in capacity:
                 refuse(line, "tip", "the pipette holds no tip here", "write a tip such as tips_200:A1")
+            if tips[mount] != channels:
+                refuse(line, "channels", f"the pipette holds {tips[mount]} tips here", "take as many as channels")
             return
         rack, _, well = tip.partition(":")
         if rack not in self.labware or not self.labware[rack].is_tiprack:
@@ -220,17 +229,28 @@ class WorklistPlayer:
             if f"{rack}:{place}" in used:
                 refuse(line, "tip", f"tip {rack}:{place} has been used before", "take the next fresh tip")
             used.add(f"{rack}:{place}")
-        capacity[channels] = min(self.labware[rack][well].max_volume, self.pipettes[channels].max_volume)
+        tips[mount] = channels
+        capacity[mount] = min(self.labware[rack][well].max_volume, self.pipettes[mount].max_volume)
 
-    def check_liquid_step(self, record: dict[str, Any], capacity: dict[int, float]) -> None:
+    def mount(self, record: dict[str, Any]) -> str:
+        """Mount of a step's pipette: the one named, or the first that has so many channels."""
+        channels, named = int(number(record, "channels", 1)), record["slot"]
+        wanted = 1 if channels == 1 else 8
+        for mount, pipette in self.pipettes.items():
+            is_meant = mount == named or (not named and pipette.channels == wanted)
+            if is_meant and 1 <= channels <= pipette.channels:
+                return mount
+        refuse(record["line"], "channels", f"no pipette with {channels} channels is loaded", "add its pipette line")
+
+    def check_liquid_step(self, record: dict[str, Any], capacity: dict[str, float]) -> None:
         """Wells exist, and the volumes are within what pipette and tip can do."""
-        line, channels = record["line"], int(number(record, "channels", 1))
+        line, mount = record["line"], self.mount(record)
         self.well(record, "labware", "well")
         self.reached(record, "well", self.labware[record["labware"]], record["well"])
         if record["action"] == "transfer":
             self.well(record, "to_labware", "to_well")
             self.reached(record, "to_well", self.labware[record["to_labware"]], record["to_well"])
-        lowest, highest = self.pipettes[channels].min_volume, capacity[channels]
+        lowest, highest = self.pipettes[mount].min_volume, capacity[mount]
         mixes = number(record, "mix_before") + number(record, "mix_after")
         if record["action"] == "mix" and mixes == 0:
             refuse(line, "mix_before", "a mix without repetitions", "write how many times")
@@ -274,7 +294,7 @@ class WorklistPlayer:
         return wells[record[well]]
 
     def reached(self, record: dict[str, Any], column: str, labware: Any, well: str) -> list[str]:
-        """Wells the channels stand in: one, a column of eight, or one trough eight times."""
+        """Wells the channels stand in, 9 mm apart from the named one down, or one trough as often as channels."""
         if well not in labware.wells_by_name():
             refuse(record["line"], column, f"there is no well '{well}'", "use A1, B1 and so on")
         channels = int(number(record, "channels", 1))
@@ -283,14 +303,16 @@ class WorklistPlayer:
         rows = len(labware.rows())
         if rows == 1:
             return [well] * channels
-        if rows != channels or not well.startswith("A"):
+        names = [place.well_name for place in labware.columns_by_name()[well[1:]]]
+        there = names[names.index(well) :: max(1, rows // 8)][:channels]
+        if rows not in (8, 16) or len(there) < channels:
             refuse(
                 record["line"],
                 column,
                 f"{channels} channels do not fit {well} of {rows} rows",
-                "use row A of a labware with eight rows, or one channel",
+                "use a labware of eight rows and a row with enough rows below it, or one channel",
             )
-        return [place.well_name for place in labware.columns_by_name()[well[1:]]]
+        return there
 
     # -- playing ----------------------------------------------------------------------------------------------
 
@@ -314,7 +336,7 @@ class WorklistPlayer:
         """Mix the source if asked, aspirate once, dispense once, mix the destination if asked."""
         pipette = self.hold_tip(record)
         volume, rate = number(record, "volume_ul"), number(record, "flow_factor", 1)
-        source, target = self.well(record, "labware", "well"), self.well(record, "to_labware", "to_well")
+        source, target = self.steered(record, "labware", "well"), self.steered(record, "to_labware", "to_well")
         self.mix_at(pipette, record, "mix_before", source, "labware", "well")
         self.change_level(record, "labware", "well", -volume)
         pipette.aspirate(volume, source.bottom(self.under_level(record, "labware", "well")), rate=rate)
@@ -323,6 +345,15 @@ class WorklistPlayer:
         pipette.dispense(volume, place, rate=rate)
         self.change_level(record, "to_labware", "to_well", volume)
         self.mix_at(pipette, record, "mix_after", target, "to_labware", "to_well")
+
+    def steered(self, record: dict[str, Any], labware: str, well: str) -> Any:
+        """The well a pipette is sent to: the named one, or that of the lowest channel when some nozzles are idle."""
+        place, names = (
+            self.labware[record[labware]],
+            self.reached(record, well, self.labware[record[labware]], record[well]),
+        )
+        idle = int(number(record, "channels", 1)) < self.pipettes[self.mount(record)].channels
+        return place[names[-1] if idle else names[0]]
 
     def mix_at(self, pipette: Any, record: dict[str, Any], times: str, well: Any, labware: str, name: str) -> None:
         """Draw and return the mixing volume, low enough that no air is drawn."""
@@ -336,7 +367,7 @@ class WorklistPlayer:
         pipette, volume = self.hold_tip(record), number(record, "volume_ul")
         repetitions = int(number(record, "mix_before") + number(record, "mix_after"))
         height = self.under_level(record, "labware", "well", volume)
-        well = self.well(record, "labware", "well")
+        well = self.steered(record, "labware", "well")
         pipette.mix(repetitions, volume, well.bottom(height), rate=number(record, "flow_factor", 1))
 
     def pause(self, record: dict[str, Any]) -> None:
@@ -364,22 +395,39 @@ class WorklistPlayer:
                 getattr(module, move)()
 
     def hold_tip(self, record: dict[str, Any]) -> Any:
-        """The pipette of the step with its tip: a new one when the line names one, else the one it holds."""
-        channels = int(number(record, "channels", 1))
-        pipette = self.pipettes[channels]
+        """The pipette of the step with its tips: new ones when the line names one, else those it holds."""
+        mount, channels = self.mount(record), int(number(record, "channels", 1))
+        pipette = self.pipettes[mount]
         if record["tip"]:
-            if channels in self.holds:
+            if mount in self.holds:
                 pipette.drop_tip()
+            self.choose_nozzles(mount, channels)
             rack, _, well = record["tip"].partition(":")
-            pipette.pick_up_tip(self.labware[rack][well])
-            self.holds[channels] = record["tip"]
+            names = self.reached(record, "tip", self.labware[rack], well)
+            pipette.pick_up_tip(self.labware[rack][names[-1] if channels < pipette.channels else names[0]])
+            self.holds[mount] = record["tip"]
         return pipette
+
+    def choose_nozzles(self, mount: str, channels: int) -> None:
+        """All nozzles, or as many at the front of an eight-channel pipette; its other nozzles stay empty."""
+        pipette = self.pipettes[mount]
+        if channels == self.nozzles.get(mount, pipette.channels):
+            return
+        from opentrons.protocol_api import ALL, PARTIAL_COLUMN, SINGLE
+
+        if channels == pipette.channels:
+            pipette.configure_nozzle_layout(style=ALL)
+        elif channels == 1:
+            pipette.configure_nozzle_layout(style=SINGLE, start="H1")
+        else:
+            pipette.configure_nozzle_layout(style=PARTIAL_COLUMN, start="H1", end=f"{'ABCDEFGH'[8 - channels]}1")
+        self.nozzles[mount] = channels
 
     def drop_tips(self) -> None:
         """Throw away every tip a pipette holds."""
-        for channels in list(self.holds):
-            self.pipettes[channels].drop_tip()
-            del self.holds[channels]
+        for mount in list(self.holds):
+            self.pipettes[mount].drop_tip()
+            del self.holds[mount]
 
     def change_level(self, record: dict[str, Any], labware: str, well: str, volume: float) -> None:
         """Book what each channel takes or gives."""

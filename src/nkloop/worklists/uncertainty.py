@@ -86,14 +86,14 @@ class _Move:
 def _moves(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck) -> Iterator[_Move]:
     """Transfers in order. Random errors have even numbers, systematic ones odd numbers."""
     kinds = {item.nickname: catalogue[item.load_name] for item in worklist.deck}
-    groups: dict[tuple[bool, float], tuple[int, VolumeError]] = {}
+    groups: dict[tuple[str, float], tuple[int, VolumeError]] = {}
     number = 0
     for step in worklist.steps:
         if step.action != "transfer":
             continue
-        key = (step.channels > 1, round(step.volume_ul, 4))
+        key = (worklist.mount_of(step) or "", round(step.volume_ul, 4))
         if key not in groups:
-            groups[key] = (2 * len(groups) + 1, volume_error(_pipette(deck, step), step.volume_ul))
+            groups[key] = (2 * len(groups) + 1, volume_error(_pipette(worklist, deck, step), step.volume_ul))
         group, error = groups[key]
         sources = kinds[step.labware].reached(step.well, step.channels)
         targets = kinds[step.to_labware].reached(step.to_well, step.channels)
@@ -106,8 +106,9 @@ def _moves(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck) -> Ite
             )
 
 
-def _pipette(deck: BenchDeck, step: Step) -> PipetteSpec:
-    spec = deck.pipette(1 if step.channels == 1 else 8)
+def _pipette(worklist: Worklist, deck: BenchDeck, step: Step) -> PipetteSpec:
+    mount = worklist.mount_of(step)
+    spec = next((one for one in deck.pipettes if one.mount == mount), None)
     if spec is None:
         raise PlanError(
             f"the bench has no pipette with {step.channels} channels",

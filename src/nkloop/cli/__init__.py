@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from nkloop.cli import analyse, check, demo, design, doctor, init, plan, recipe, report, serve, virtual_robot
+from nkloop.cli import analyse, check, demo, design, doctor, init, lots, plan, recipe, report, serve, virtual_robot
 from nkloop.errors import NkloopError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("serve")(serve.serve)
 app.command("virtual-robot")(virtual_robot.virtual_robot)
 app.command("report")(report.report)
 app.add_typer(plan.app, name="plan")
+app.add_typer(lots.app, name="lots")
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(design.app, name="design")
 app.add_typer(recipe.app, name="recipe")

@@ -122,12 +122,13 @@ def _translated(
     at_key = details["type"] in {"extra_forbidden", "invalid_key"} or path[-1:] == ("[key]",)
     if path[-1:] == ("[key]",):
         path = path[:-1]
-    message, remedy = _worded(details, known)
+    message, remedy = worded(details, known)
     where = f"{positions.where(path, key=at_key)}: {field_path(data, path)}"
     return positions.of(path, key=at_key), Problem(message, where, remedy)
 
 
-def _worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
+def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
+    """Message and remedy of one of pydantic's errors; `known` are the field names a wrong one may have meant."""
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     name = details["loc"][-1] if details["loc"] else ""
     if kind == "missing":

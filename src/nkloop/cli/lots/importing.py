@@ -1,0 +1,84 @@
+"""`nkloop lots import`: a lot list becomes the stock of a bench, or adds to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.lots.options import required_text
+
+if TYPE_CHECKING:
+    from nkloop.inventory import Inventory
+    from nkloop.records.stock_models import ImportReport
+    from nkloop.workspace import Workspace
+
+
+def import_list(
+    file: Annotated[Path, typer.Argument(help="Lot list: .yaml, or a table as .csv or .xlsx.")],
+    by: Annotated[str, typer.Option("--by", help="Who imports; not needed for --dry-run.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")] = False,
+    correct: Annotated[bool, typer.Option("--correct", help="Take over values that contradict the stock.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; needed with --correct.")] = "",
+    bench: BenchOption = "virtual",
+    workspace: WorkspaceOption = Path(),
+    json_output: JsonFlag = False,
+) -> None:
+    """Add the lots and containers of a list to the stock of a bench; amounts that are known are never overwritten."""
+    from nkloop.errors import InventoryError
+    from nkloop.records.stock_import import conflict_problems
+    from nkloop.runs.lot_files import load_lots
+    from nkloop.runs.session import bench_path
+
+    found = find_workspace(workspace)
+    bench_path(found, bench)
+    listed = load_lots(file)
+    if not dry_run:
+        by = required_text(by, "--by", "who imports the list, or try it with --dry-run")
+    if correct:
+        reason = required_text(reason, "--reason", "why the saved values are wrong")
+    report = _report(found, bench, listed, by, reason, dry_run=dry_run, correct=correct)
+    if json_output:
+        print_json({"bench": bench, "dry_run": dry_run, "changes": report.n_changes, **report.model_dump(mode="json")})
+    else:
+        _show(report, bench, dry_run=dry_run)
+    if report.conflicts:
+        raise InventoryError.from_problems(conflict_problems(report))
+
+
+def _report(
+    found: Workspace, bench: str, listed: Inventory, by: str, reason: str, *, dry_run: bool, correct: bool
+) -> ImportReport:
+    from datetime import UTC, datetime
+
+    from nkloop.runs.stock import opened
+
+    with opened(found) as records:
+        if dry_run:
+            return records.stock.compare(bench, listed, correct=correct)
+        at = datetime.now(UTC)
+        return records.stock.import_lots(bench, listed, by=by, at=at, reason=reason, correct=correct)
+
+
+def _show(report: ImportReport, bench: str, *, dry_run: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    colour = {"new": "green", "changed": "yellow", "containers added": "green", "conflict": "red"}
+    for one in report.lots:
+        if one.action == "unchanged" and not one.details:
+            continue
+        told = "; ".join(one.details)
+        console.print(f"[{colour.get(one.action, 'dim')}]{one.action:17}[/] {one.lot}: {told}", soft_wrap=True)
+    unchanged = sum(1 for one in report.lots if one.action == "unchanged")
+    if report.conflicts:
+        console.print(
+            f"[red]{len(report.conflicts)} lots contradict the stock of bench {bench}; nothing is written.[/]"
+        )
+    elif dry_run:
+        console.print(f"{report.n_changes} lots would change, {unchanged} stay as they are. Nothing was written.")
+    else:
+        console.print(f"{report.n_changes} lots changed in the stock of bench {bench}, {unchanged} stay as they are.")
+        console.print(f"See them with `{command_name()} lots list`.")

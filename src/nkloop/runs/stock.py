@@ -1,0 +1,63 @@
+"""Which lots a bench has: the file a person names, else the stock in the database, else the bench's own list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from nkloop.drivers.bench import load_bench_file
+from nkloop.inventory import Inventory
+from nkloop.records import Records
+from nkloop.records.database import URL_VARIABLE
+from nkloop.runs.lot_files import load_lots
+from nkloop.runs.session import bench_path
+from nkloop.workspace import Workspace
+
+
+def seed_path(workspace: Workspace, bench: str) -> Path:
+    """Lot list a bench starts with.
+
+    Raises:
+        BenchError: there is no such bench, or its file is wrong.
+    """
+    path = bench_path(workspace, bench)
+    return (path.parent / load_bench_file(path).lots).resolve()
+
+
+def stock_of(workspace: Workspace, bench: str, *, at: datetime | None = None) -> Inventory | None:
+    """The stock of a bench in the database, or None when no lot list was ever imported; makes no database.
+
+    Raises:
+        RecordError: the database cannot be reached.
+    """
+    if URL_VARIABLE not in os.environ and not (workspace.state / "records.db").is_file():
+        return None
+    with opened(workspace) as records:
+        return records.stock.inventory(bench, at=at)
+
+
+def lots_for(workspace: Workspace, bench: str, *, lots: Path | None = None, at: datetime | None = None) -> Inventory:
+    """The lots a plan may use: of the file when one is named, else the bench's stock, else its own list.
+
+    Raises:
+        InventoryError: the list is wrong.
+        BenchError: there is no such bench.
+        RecordError: the database cannot be reached.
+    """
+    seed = seed_path(workspace, bench)
+    if lots is not None:
+        return load_lots(lots)
+    return stock_of(workspace, bench, at=at) or load_lots(seed)
+
+
+@contextmanager
+def opened(workspace: Workspace) -> Iterator[Records]:
+    """The records of a workspace, closed at the end."""
+    records = Records.open(workspace.state)
+    try:
+        yield records
+    finally:
+        records.close()

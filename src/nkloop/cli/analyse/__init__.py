@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from nkloop.cli.analyse import curve, plate
+from nkloop.cli.analyse import counts, curve, plate
 
 app = typer.Typer(no_args_is_help=True, help="Analyse a file of measurements: CSV or XLSX in; table, JSON or HTML out.")
 app.command("curve")(curve.curve)
 app.command("plate")(plate.plate)
-
-
-@app.callback()
-def _analyse() -> None:
-    """Keep `curve` a subcommand while it is the only one."""
+app.command("counts")(counts.counts)

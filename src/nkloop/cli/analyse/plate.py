@@ -59,7 +59,7 @@ def _analysed(
 
     exclusions = _exclusions(exclude, by)
     layouts = read_layouts(layout_file, {"method": method_name or None})
-    read = read_plate_file(reading_file)
+    read = read_plate_file(reading_file, plate=barcode)
     layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
     method = find_method(method_name or layout.method, workspace)
     history = read_history(history_file, layout.target_line) if history_file is not None else ()

@@ -28,11 +28,9 @@ def softmax(path: Path, main: Values, reference: Values, *, name: str = "P-17") 
 
 def softmax_kinetic(path: Path, at: Mapping[str, Values]) -> None:
     """`at` maps a time such as `00:10:00` to the values of the whole plate."""
-    head = "Plate:\tP-17\t1.3\tPlateFormat\tKinetic\tFluorescence\tRaw\tFALSE\t"
-    lines = [
-        "##BLOCKS= 1",
-        f"{head}{len(at)}\t1200\t600\t\t\t\t1\t530 \t1\t12\t96\t485 \tManual\t515 \t\t6\tMedium\t1\t8",
-    ]
+    head = "Plate:\tP-17\t1.3\tPlateFormat\tKinetic\tFluorescence\tTRUE\tRaw\tFALSE\t"
+    optics = "1\t530 \t1\t12\t96\t485 \tManual\t515 \t\t\t6\tMedium\t\t\t1\t8"
+    lines = ["##BLOCKS= 1", f"{head}{len(at)}\t1200\t600\t\t\t\t{optics}"]
     lines.append(f"Time\tTemperature(°C)\t{NUMBERS}\t")
     for time, values in at.items():
         lines += [f"{time if row == 'A' else ''}\t37\t{plate(values, row, chr(9))}\t" for row in ROWS]

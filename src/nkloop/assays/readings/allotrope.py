@@ -19,6 +19,7 @@ from nkloop.errors import ReadingError
 Json = Mapping[str, Any]
 _MODES = ("absorbance", "fluorescence", "luminescence")
 _OVER_RANGE = frozenset({"#sat", "sat", "saturated", "ovrflw", "overflow", "over", ">max", "*****", "+++"})
+_PER_MINUTE = {"ms": 60_000.0, "s": 60.0, "min": 1.0, "h": 1 / 60}
 _UNNAMED = ("plate", "n/a")
 """Plate identifiers that begin so are counted up by the program; nobody scanned them."""
 
@@ -82,8 +83,11 @@ def plate_readings(document: Json, *, file: str, digest: str, program: str) -> t
 
 
 def _collect(blocks: dict[_Setting, _Block], one: Json, file: str) -> None:
-    control = next(iter(one["device control aggregate document"]["device control document"]), {})
-    well = well_name(str(one["sample document"]["location identifier"]))
+    control: Json = next(iter(one["device control aggregate document"]["device control document"]), {})
+    place = str(one["sample document"]["location identifier"])
+    well = well_name(place)
+    if well is None:
+        raise ReadingError(f"'{place}' is no well of a plate", where=file, remedy="export wells named like A1")
     errors = one.get("error aggregate document", {}).get("error document", ())
     error = "; ".join(str(entry["error"]) for entry in errors)
     for mode, minutes, value in _values(one):
@@ -109,15 +113,14 @@ def _values(one: Json) -> Iterator[tuple[str, float | None, float]]:
     for mode in _MODES:
         if mode in one:
             yield mode, None, float(one[mode]["value"])
-        cube = one.get(f"{mode} data cube") or one.get(f"{mode} profile data cube")
-        if cube is None:
+    for key, cube in one.items():
+        mode = next((mode for mode in _MODES if key.startswith(mode) and key.endswith("data cube")), None)
+        if mode is None or cube["cube-structure"]["dimensions"][0]["concept"] != "elapsed time":
             continue
-        unit = cube["cube-structure"]["dimensions"][0].get("unit", "s")
-        per_minute = {"s": 60.0, "min": 1.0, "ms": 60_000.0, "h": 1 / 60}.get(unit, 60.0)
-        times, values = cube["data"]["dimensions"][0], cube["data"]["measures"][0]
-        for seconds, value in zip(times, values, strict=True):
+        per_minute = _PER_MINUTE[cube["cube-structure"]["dimensions"][0]["unit"]]
+        for time, value in zip(cube["data"]["dimensions"][0], cube["data"]["measures"][0], strict=True):
             if value is not None:
-                yield mode, float(seconds) / per_minute, float(value)
+                yield mode, float(time) / per_minute, float(value)
 
 
 def _is_delayed(control: Json) -> bool:

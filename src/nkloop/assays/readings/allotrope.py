@@ -114,13 +114,13 @@ def _values(one: Json) -> Iterator[tuple[str, float | None, float]]:
         if mode in one:
             yield mode, None, float(one[mode]["value"])
     for key, cube in one.items():
-        mode = next((mode for mode in _MODES if key.startswith(mode) and key.endswith("data cube")), None)
-        if mode is None or cube["cube-structure"]["dimensions"][0]["concept"] != "elapsed time":
+        of = next((mode for mode in _MODES if key.startswith(mode) and key.endswith("data cube")), None)
+        if of is None or cube["cube-structure"]["dimensions"][0]["concept"] != "elapsed time":
             continue
         per_minute = _PER_MINUTE[cube["cube-structure"]["dimensions"][0]["unit"]]
         for time, value in zip(cube["data"]["dimensions"][0], cube["data"]["measures"][0], strict=True):
             if value is not None:
-                yield mode, float(time) / per_minute, float(value)
+                yield of, float(time) / per_minute, float(value)
 
 
 def _is_delayed(control: Json) -> bool:

@@ -40,6 +40,7 @@ def signals(
         net = {
             "experimental": SPONTANEOUS,
             "reference_effector": SPONTANEOUS,
+            "treated_target": SPONTANEOUS,
             "effector_only": 0.0,
             "spontaneous": SPONTANEOUS,
             "maximum": SPONTANEOUS + WINDOW + VOLUME_CORRECTION - BACKGROUND,

@@ -140,7 +140,7 @@ def test_demand_and_stagger_by_hand() -> None:
 def test_a_stagger_beyond_its_limit_is_flagged_and_beyond_the_window_refused() -> None:
     slow = made(KILLING, plate_wells=384, dispensing=Dispensing(channels=1, seconds=8))
     assert any("% of the contact, limit at most 5" in warning for warning in slow.warnings)
-    with pytest.raises(AssayError, match=r"takes about \d+ min .1 wells at once, 60 s each., the contact window is 20"):
+    with pytest.raises(AssayError, match=r"takes about \d+ min .1 wells at once, 80 s each., the contact window is 20"):
         made(KILLING, plate_wells=384, dispensing=Dispensing(channels=1, seconds=80))
 
 

@@ -3,7 +3,8 @@
 Only wells of equal content can tell: each group of replicates is compared with its own mean, and the deviations are
 explained by how far down, how far right and whether at the edge a well stands. All three are fitted at once by least
 squares, as relative effects (evaporation and pipetting scale what a well gives), so signals of different height count
-together:  y − ȳ = ȳ (r Δrow + c Δcolumn + e Δedge).
+together:  (y − ȳ) / ȳ = r Δrow + c Δcolumn + e Δedge. Low signals scatter more in relation to their height than high
+ones, so the standard errors are those that bear unequal variances (White 1980).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ EFFECTS = ("row_drift", "column_drift", "edge_effect")
 LEAST_T = 3.5
 """An effect counts as one when it is this many standard errors from 0: clean plates pass (see the tests)."""
 LEAST_FREEDOM = 6
+LEAST_SIGNAL = 0.05
+"""Deviations are related to at least this share of the highest signal: relative to almost nothing they mean nothing."""
 LEAST_SPREAD = 1e-3
 """Share of its variation a position keeps within the groups and beside the other two; less cannot be told apart."""
 _PLATE = {96: (8, 12), 384: (16, 24)}
@@ -59,8 +62,9 @@ def position_effects(layout: PlateLayout, signals: Mapping[str, float]) -> tuple
     x = design[:, kept]
     inverse = np.linalg.pinv(x.T @ x)
     estimate = inverse @ x.T @ y
-    variance = float(np.sum((y - x @ estimate) ** 2)) / freedom
-    errors = np.sqrt(np.diag(inverse) * variance)
+    residual = y - x @ estimate
+    spread = inverse @ (x.T * residual**2) @ x @ inverse * (y.size / freedom)
+    errors = np.sqrt(np.diag(spread))
     found = {
         EFFECTS[i]: PositionEffect(EFFECTS[i], 100 * float(estimate[k]), 100 * float(errors[k]))
         for k, i in enumerate(kept)
@@ -97,16 +101,15 @@ def _groups(layout: PlateLayout, signals: Mapping[str, float]) -> list[list[Layo
 
 
 def _deviations(layout: PlateLayout, signals: Mapping[str, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Positions, shape (n, 3), and signals, shape (n,), each against the mean of its group."""
-    places, values = [], []
-    for wells in _groups(layout, signals):
-        y = np.array([signals[w.well] for w in wells])
-        x = np.array([_place(w.well, layout.plate_wells) for w in wells])
-        places.append(y.mean() * (x - x.mean(axis=0)))
-        values.append(y - y.mean())
-    if not values:
+    """Positions, shape (n, 3), and relative signals, shape (n,), each against the mean of its group."""
+    groups = _groups(layout, signals)
+    if not groups:
         return np.zeros((0, len(EFFECTS))), np.zeros(0)
-    return np.concatenate(places), np.concatenate(values)
+    read = [np.array([signals[w.well] for w in wells]) for wells in groups]
+    least = LEAST_SIGNAL * max(float(np.abs(y).max()) for y in read)
+    values = [(y - y.mean()) / max(abs(float(y.mean())), least) if least > 0 else 0 * y for y in read]
+    places = [np.array([_place(w.well, layout.plate_wells) for w in wells]) for wells in groups]
+    return np.concatenate([x - x.mean(axis=0) for x in places]), np.concatenate(values)
 
 
 def _place(well: str, size: int) -> tuple[float, float, float]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nkloop.errors import LabwareError, PlanError
 from nkloop.labware.models import LabwareType
-from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec
+from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec, TipRackSpec
 from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.deck_layout import arrange, overhangs, usable_slots
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Target, Worklist
+from nkloop.worklists.tips import TipRack, fitting, why_kept, why_new
 
-FLEX_SLOTS = tuple(f"{row}{column}" for row in "ABCD" for column in "123")
-TIP_SIZES_UL = (50, 200, 1000)
 _PROVISIONAL_UL = 1e9
 """Volume a source holds in the planning ledger until its need is known; concentrations do not depend on it."""
 
@@ -39,44 +39,21 @@ class Supply:
     drawn: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Rack:
-    nickname: str
-    size: float
-    kind: LabwareType
-    used: set[str] = field(default_factory=set)
-
-    def take(self, channels: int) -> str | None:
-        """Next fresh tip: whole columns from the left for eight channels, single tips from the right."""
-        columns = range(1, self.kind.columns + 1)
-        for column in columns if channels > 1 else reversed(columns):
-            names = self.kind.reached(f"A{column}", 8) if self.kind.rows == 8 else ()
-            if channels > 1:
-                if not self.used.intersection(names):
-                    self.used.update(names)
-                    return f"{self.nickname}:A{column}"
-                continue
-            for name in names:
-                if name not in self.used:
-                    self.used.add(name)
-                    return f"{self.nickname}:{name}"
-        return None
-
-
 class WorklistBuilder:
     """Collects deck, fillings and steps of one run, following the contents as it goes."""
 
     def __init__(self, name: str, procedure: Procedure, deck: BenchDeck, catalogue: LabwareLookup) -> None:
         """Start with an empty deck; slots of the trash and of modules are kept free."""
         self.name, self.procedure, self.deck, self.catalogue = name, procedure, deck, catalogue
-        taken = {deck.trash_slot, *(module.slot for module in deck.modules)}
-        self._slots = [slot for slot in FLEX_SLOTS if slot not in taken]
+        self._slots = list(usable_slots(deck))
         self._items: dict[str, DeckItem] = {}
         self._types: dict[str, LabwareType] = {}
+        self._hanging: set[str] = set()
         self._fillings: list[Filling] = []
         self._supplies: list[Supply] = []
-        self._racks: list[_Rack] = []
-        self._tip_of: dict[int, float] = {}
+        self._racks: list[TipRack] = []
+        self._tip_of: dict[str, float] = {}
+        self._held: dict[bool, tuple[PipetteSpec, int]] = {}
         self.steps: list[Step] = []
         self.ledger = Ledger(catalogue)
         for spec in deck.pipettes:
@@ -186,13 +163,13 @@ class WorklistBuilder:
 
     # -- steps --------------------------------------------------------------------------------------------------
 
-    def pipette(self, channels: int) -> PipetteSpec:
-        """The pipette with that many channels.
+    def pipette(self, channels: int, volume_ul: float | None = None) -> PipetteSpec:
+        """The pipette for that many channels and that volume; without a volume the largest.
 
         Raises:
             PlanError: the bench has none.
         """
-        spec = self.deck.pipette(channels)
+        spec = self.deck.pipette(channels, volume_ul)
         if spec is None:
             raise PlanError(
                 f"the bench has no pipette with {channels} channel{'s' if channels > 1 else ''}",
@@ -200,6 +177,28 @@ class WorklistBuilder:
                 remedy="mount one, or choose another bench",
             )
         return spec
+
+    def minimum_ul(self, channels: int = 1) -> float:
+        """Smallest volume the bench moves reliably with that many channels.
+
+        Raises:
+            PlanError: the bench has no such pipette.
+        """
+        return min(self.pipette(channels).min_volume_ul, self.deck.smallest_volume_ul(channels) or math.inf)
+
+    def reaches(self, nickname: str, well: str, channels: int) -> bool:
+        """True when the bench has channels for it and the deck can be laid out so that they get there."""
+        if self.deck.pipette(channels) is None:
+            return False
+        try:
+            lowest = self._types[nickname].reached(well, channels)[-1]
+        except LabwareError:
+            return False
+        if not overhangs(self._types[nickname], lowest, channels):
+            return True
+        # a tip rack will hang over too: both need a slot that is not at the back and nothing tall behind
+        hanging = {*self._hanging, nickname}
+        return self._arranged(hanging) is not None
 
     def transfer(
         self,
@@ -227,13 +226,16 @@ class WorklistBuilder:
             mix_after: the same at the target.
             at_rim: drop the volume from the rim of the target, so that the tip stays clean of what stands there.
         """
-        spec = self.pipette(channels)
-        largest = spec.max_volume_ul if fresh else min(spec.max_volume_ul, self._tip_of.get(channels, 0.0))
+        fresh = fresh or not self._held_does(channels, volume_ul)
+        spec = self._spec(channels, volume_ul, fresh)
+        largest = min(spec.max_volume_ul, self._largest_tip(spec) if fresh else self._tip_of[spec.mount])
         number = max(1, math.ceil(round(volume_ul, 2) / largest - 1e-9))
         for part in split(volume_ul, number):
-            tip = self._tip(channels, max(part, tip_ul)) if fresh else ""
             spot = self.source(source, part * channels) if isinstance(source, Supply) else source
-            share = self._mix_volume(spot, target, part, channels, mix_before > 0, mix_after > 0)
+            tip, policy = self._tip_for(spec, channels, max(part, tip_ul), spot, fresh=fresh, gentle=flow < 1)
+            share = self._mix_volume(spec, spot, target, part, channels, mix_before > 0, mix_after > 0)
+            self._note_overhang(spot, channels)
+            self._note_overhang(target, channels)
             self._add(
                 action="transfer",
                 labware=spot[0],
@@ -242,7 +244,9 @@ class WorklistBuilder:
                 to_well=target[1],
                 volume_ul=part,
                 channels=channels,
+                mount=self._mount(spec),
                 tip=tip,
+                tip_policy=policy,
                 mix_before=mix_before if share else 0,
                 mix_after=mix_after if share else 0,
                 mix_volume_ul=share if mix_before or mix_after else 0,
@@ -264,17 +268,23 @@ class WorklistBuilder:
         comment: str = "",
     ) -> None:
         """Mix a well with 70 % of what stands there, as far as the tip takes it."""
-        tip = self._tip(channels, tip_ul) if fresh else ""
-        volume = self._share(spot, channels, 0.0)
+        wanted = min(self._standing(spot, channels, 0.0), 0.9 * tip_ul)
+        fresh = fresh or not self._held_does(channels, wanted)
+        spec = self._spec(channels, wanted, fresh)
+        tip, policy = self._tip_for(spec, channels, tip_ul, spot, fresh=fresh, gentle=flow < 1)
+        volume = self._share(spec, spot, channels, 0.0)
         if volume <= 0:
             raise PlanError(f"too little to mix in {spot[0]} {spot[1]}", where=self.name, remedy="plan a larger volume")
+        self._note_overhang(spot, channels)
         self._add(
             action="mix",
             labware=spot[0],
             well=spot[1],
             volume_ul=volume,
             channels=channels,
+            mount=self._mount(spec),
             tip=tip,
+            tip_policy=policy,
             mix_before=times,
             flow_factor=flow,
             comment=comment,
@@ -283,6 +293,7 @@ class WorklistBuilder:
     def pause(self, task: OperatorTask) -> None:
         """Wait for a person; every tip is dropped first."""
         self._tip_of.clear()
+        self._held.clear()
         self._add(action="pause", operator=task, comment=task.instruction)
 
     def _add(self, **fields: object) -> None:
@@ -290,54 +301,112 @@ class WorklistBuilder:
         self.steps.append(step)
         self.ledger.apply(step)
 
-    def _share(self, spot: Spot, channels: int, added: float) -> float:
-        """Mixing volume per channel: 70 % of the well, what the tip takes, and never the dead volume."""
+    def _standing(self, spot: Spot, channels: int, added: float) -> float:
+        """Volume per channel that a mix may draw: 70 % of the well, and never the dead volume."""
         kind = self._types[spot[0]]
         together = channels if kind.kind == "trough" and kind.rows == 1 else 1
         standing = self.ledger.well(*spot).volume_ul + added * together
-        spec = self.pipette(channels)
-        most = min(0.9 * self._tip_of.get(channels, 0.0), spec.max_volume_ul)
-        volume = min(0.7 * standing / together, (standing - kind.dead_volume_ul) / together, most)
-        volume = math.floor(volume)
+        return min(0.7 * standing / together, (standing - kind.dead_volume_ul) / together)
+
+    def _share(self, spec: PipetteSpec, spot: Spot, channels: int, added: float) -> float:
+        """Mixing volume per channel: what the well allows, as far as tip and pipette take it."""
+        most = min(0.9 * self._tip_of.get(spec.mount, 0.0), spec.max_volume_ul)
+        volume = math.floor(min(self._standing(spot, channels, added), most))
         return float(volume) if volume >= spec.min_volume_ul else 0.0
 
-    def _mix_volume(self, source: Spot, target: Spot, volume: float, channels: int, before: bool, after: bool) -> float:
+    def _mix_volume(
+        self, spec: PipetteSpec, source: Spot, target: Spot, volume: float, channels: int, before: bool, after: bool
+    ) -> float:
         shares = []
         if before:
-            shares.append(self._share(source, channels, 0.0))
+            shares.append(self._share(spec, source, channels, 0.0))
         if after:
-            shares.append(self._share(target, channels, volume))
+            shares.append(self._share(spec, target, channels, volume))
         return min(shares, default=0.0)
 
-    # -- tips ---------------------------------------------------------------------------------------------------
+    # -- pipettes and tips --------------------------------------------------------------------------------------
 
-    def _tip(self, channels: int, volume_ul: float) -> str:
-        """A fresh filter tip of the smallest size that takes the volume."""
-        sizes = [size for size in TIP_SIZES_UL if size >= volume_ul - 1e-6]
-        for size in sizes:
+    def _held_does(self, channels: int, volume_ul: float) -> bool:
+        """True when the tips in use are as many as channels and their pipette reaches down to the volume."""
+        spec, number = self._held.get(channels > 1, (None, 0))
+        return spec is not None and number == channels and volume_ul >= spec.min_volume_ul - 1e-6
+
+    def _spec(self, channels: int, volume_ul: float, fresh: bool) -> PipetteSpec:
+        return self.pipette(channels, volume_ul) if fresh else self._held[channels > 1][0]
+
+    def _mount(self, spec: PipetteSpec) -> str:
+        """The mount, where the number of channels does not tell it."""
+        alike = [one for one in self.deck.pipettes if one.channels == spec.channels]
+        return spec.mount if len(alike) > 1 else ""
+
+    def _largest_tip(self, spec: PipetteSpec) -> float:
+        return max((rack.volume_ul for rack in fitting(self.deck, spec, math.inf)), default=0.0)
+
+    def _tip_for(
+        self, spec: PipetteSpec, channels: int, volume_ul: float, source: Spot, *, fresh: bool, gentle: bool
+    ) -> tuple[str, str]:
+        """The tip to take, empty to keep the one in use, and why."""
+        touched, drawn = self.ledger.touched(spec.mount), frozenset(self.ledger.well(*source).amounts)
+        if not fresh:
+            return "", why_kept(touched, drawn)
+        self._held[channels > 1] = (spec, channels)
+        return self._tip(spec, channels, volume_ul, gentle), why_new(touched, drawn)
+
+    def _tip(self, spec: PipetteSpec, channels: int, volume_ul: float, gentle: bool) -> str:
+        """Fresh tips of the best kind that takes the volume, out of a rack that stands there or a new one."""
+        kinds = list(fitting(self.deck, spec, volume_ul, gentle=gentle))
+        for kind in kinds:
             for rack in self._racks:
-                if rack.size == size and (tip := rack.take(channels)) is not None:
-                    self._tip_of[channels] = size
-                    return tip
+                if rack.spec == kind and (names := rack.take(channels)):
+                    return self._taken(spec, rack, names, channels)
             if self._slots:
-                rack = self._new_rack(size)
-                self._tip_of[channels] = size
-                return rack.take(channels) or ""
+                rack = self._new_rack(kind)
+                return self._taken(spec, rack, rack.take(channels), channels)
+        if not kinds:
+            raise PlanError(
+                f"the bench has no tips for {spec.load_name}", where=self.name, remedy="add tip racks to the bench file"
+            )
         raise DeckFullError(
             f"the deck holds no more tips for {volume_ul:g} µL: {len(self._racks)} racks and no slot is free",
             where=self.name,
             remedy="plan a smaller run",
         )
 
-    def _new_rack(self, size: int) -> _Rack:
-        number = 1 + sum(1 for rack in self._racks if rack.size == size)
+    def _taken(self, spec: PipetteSpec, rack: TipRack, names: Sequence[str], channels: int) -> str:
+        self._tip_of[spec.mount] = min(rack.spec.volume_ul, spec.max_volume_ul)
+        if overhangs(rack.kind, names[-1], channels):
+            self._hanging.add(rack.nickname)
+        return f"{rack.nickname}:{names[0]}"
+
+    def _new_rack(self, spec: TipRackSpec) -> TipRack:
+        size = f"{spec.volume_ul:g}{'' if spec.filter else '_plain'}{'_wide' if spec.wide_bore else ''}"
+        number = 1 + sum(1 for rack in self._racks if rack.spec == spec)
         nickname = f"tips_{size}" if number == 1 else f"tips_{size}_{number}"
-        kind = self.place(
-            nickname, f"opentrons_flex_96_filtertiprack_{size}ul", f"Filter tips {size} µL, rack {number}"
-        )
-        rack = _Rack(nickname, size, kind)
+        words = f"{'Wide-bore ' if spec.wide_bore else ''}{'Filter tips' if spec.filter else 'Tips'}"
+        kind = self.place(nickname, spec.load_name, f"{words} {spec.volume_ul:g} µL, rack {number}")
+        rack = TipRack(nickname, spec, kind)
         self._racks.append(rack)
         return rack
+
+    # -- the deck -----------------------------------------------------------------------------------------------
+
+    def _note_overhang(self, spot: Spot, channels: int) -> None:
+        kind = self._types[spot[0]]
+        if overhangs(kind, kind.reached(spot[1], channels)[-1], channels):
+            self._hanging.add(spot[0])
+
+    def _arranged(self, hanging: Collection[str]) -> dict[str, str] | None:
+        return arrange(tuple(self._items.values()), self._types, self.deck, hanging)
+
+    def _deck(self) -> tuple[DeckItem, ...]:
+        slots = self._arranged(self._hanging)
+        if slots is None:
+            raise PlanError(
+                f"no order on the deck lets part of the eight channels reach {', '.join(sorted(self._hanging))}",
+                where=self.name,
+                remedy="plan with one channel, or take tall labware off the deck",
+            )
+        return tuple(item.model_copy(update={"slot": slots[item.nickname]}) for item in self._items.values())
 
     # -- result -------------------------------------------------------------------------------------------------
 
@@ -349,12 +418,13 @@ class WorklistBuilder:
         Raises:
             PlanError: the plan breaks a rule of the ledger.
         """
-        channels = {step.channels for step in self.steps if step.action in {"transfer", "mix"}}
+        working = [step for step in self.steps if step.action in {"transfer", "mix"}]
+        used = {step.mount or self.pipette(step.channels).mount for step in working}
         worklist = Worklist(
             name=self.name,
             procedure=self.procedure,
-            pipettes={spec.mount: spec.load_name for spec in self.deck.pipettes if spec.channels in channels},
-            deck=tuple(self._items.values()),
+            pipettes={spec.mount: spec.load_name for spec in self.deck.pipettes if spec.mount in used},
+            deck=self._deck(),
             fillings=(*self._fillings, *self._supplied()),
             steps=tuple(self.steps),
             targets=tuple(targets),

@@ -187,6 +187,13 @@ class Ledger:
         state = place.wells.get(well) if place is not None else None
         return state.volume if state is not None else 0.0
 
+    def touched(self, mount: str) -> frozenset[str] | None:
+        """Components that the tips on a mount have touched; None when none is held."""
+        pipette = self._pipettes.get(mount)
+        if pipette is None or not pipette.tip:
+            return None
+        return frozenset().union(*(held.touched for held in pipette.held))
+
     def available(self, nickname: str, well: str) -> float:
         """µL that can be drawn without going below the dead volume."""
         place = self._places[nickname]

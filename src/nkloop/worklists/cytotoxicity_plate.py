@@ -120,7 +120,7 @@ class Plate:
                 self.layout.targets_per_well,
                 self.request.effector_ul,
                 self.builder.kind(_DEEP),
-                self.builder.pipette(1).min_volume_ul,
+                self.builder.minimum_ul(),
                 base_ul=own.need_ul if own is not None else 0.0,
             )
             self._place_tube(one, tubes[sample])
@@ -160,7 +160,7 @@ class Plate:
         for labware, column in sorted({(spot[0], int(spot[1][1:])) for spot in wanted}):
             spots = [(labware, f"{row}{column}") for row in ROWS]
             shared = min(wanted.get(spot, 0.0) for spot in spots)
-            if shared < self.builder.pipette(1).min_volume_ul or self.builder.deck.pipette(8) is None:
+            if shared < self.builder.minimum_ul() or self.builder.deck.pipette(8) is None:
                 continue
             self.builder.transfer(
                 self.medium,
@@ -299,7 +299,7 @@ class Plate:
             )
         stock: Spot = (_CELLS, self.large.pop(0))
         take = round(total * wanted / density, 2)
-        diluted = total - take >= self.builder.pipette(1).min_volume_ul
+        diluted = total - take >= self.builder.minimum_ul()
         self.targets_ul = float(round(take * (1 + DRAW_EXCESS) + kind.dead_volume_ul + 0.5)) if diluted else total
         per_ul = {self.target_key: density if diluted else wanted, self.request.assay_medium: 1.0}
         line = f"line:{self.layout.target_line}"

@@ -146,7 +146,7 @@ def _plan(
     base_name = medium.base.component
     chains = {i.component: _chain(builder, i, lots[i.component], total, base_name) for i in ingredients}
     base_ul = round(total - sum(sum(chain.volumes_ul) for chain in chains.values()), 2)
-    if base_ul < builder.pipette(1).min_volume_ul:
+    if base_ul < builder.minimum_ul():
         raise PlanError(
             f"additives alone make {total - base_ul:g} of {total:g} µL", where=name, remedy="use stronger stocks"
         )
@@ -202,7 +202,7 @@ def _chain(builder: WorklistBuilder, ingredient: Ingredient, lot: Lot, total: fl
         ingredient.component,
         stock_per_ul(lot, ingredient.amount),
         [amount],
-        minimum_ul=builder.pipette(1).min_volume_ul,
+        minimum_ul=builder.minimum_ul(),
         tube_ul=tube.working_volume_ul,
         dead_ul=tube.dead_volume_ul,
         limits_ul=[total],

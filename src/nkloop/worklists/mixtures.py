@@ -138,7 +138,7 @@ class MixtureMaker:
 
     def _chain(self, ingredient: Ingredient) -> Chain:
         """Doses large enough to be dropped from the rim; where the arms differ too much for that, smaller ones."""
-        smallest = self.builder.pipette(1).min_volume_ul
+        smallest = self.builder.minimum_ul()
         try:
             return self._chain_from(ingredient, max(RIM_UL, smallest))
         except PlanError:

@@ -1,0 +1,86 @@
+"""Slots of a run's labware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nkloop.labware.catalogue import Catalogue
+from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec
+from nkloop.worklists.deck_layout import arrange, behind, beside, overhangs, usable_slots
+from nkloop.worklists.models import DeckItem
+
+CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "labware")
+PLATE, RACK = "corning_96_wellplate_360ul_flat", "opentrons_flex_96_filtertiprack_200ul"
+TALL, DEEP = "opentrons_6_tuberack_nest_50ml_conical", "nest_96_wellplate_2ml_deep"
+
+
+def bench(deck: BenchDeck, model: str = "flex", **modules: str) -> BenchDeck:
+    there = tuple(ModuleSpec(slot=slot, load_name=name) for name, slot in modules.items())
+    trash = "A3" if model == "flex" else "12"
+    return deck.model_copy(update={"model": model, "modules": there, "trash_slot": trash})
+
+
+def items(*load_names: str) -> tuple[DeckItem, ...]:
+    return tuple(DeckItem(nickname=f"i{n}", slot="A1", load_name=name) for n, name in enumerate(load_names))
+
+
+def slots(deck: BenchDeck, hanging: tuple[str, ...] = (), *load_names: str) -> dict[str, str] | None:
+    things = items(*load_names)
+    return arrange(things, {one.nickname: CATALOGUE[one.load_name] for one in things}, deck, hanging)
+
+
+def test_without_rules_labware_fills_the_deck_in_the_order_it_was_asked_for(deck: BenchDeck) -> None:
+    assert slots(bench(deck), (), PLATE, RACK, TALL) == {"i0": "A1", "i1": "A2", "i2": "B1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "modules", "missing"),
+    [
+        pytest.param("flex", {"thermocyclerModuleV2": "B1"}, {"A1", "B1", "A3"}, id="flex thermocycler"),
+        pytest.param("flex", {"heaterShakerModuleV1": "D1"}, {"D1", "A3"}, id="flex shaker"),
+        pytest.param("ot2", {"thermocyclerModuleV2": "7"}, {"7", "8", "10", "11"}, id="ot2 thermocycler"),
+        pytest.param("ot2", {"temperatureModuleV2": "4"}, {"4"}, id="ot2 cold block"),
+    ],
+)
+def test_modules_and_trash_take_their_slots(
+    deck: BenchDeck, model: str, modules: dict[str, str], missing: set[str]
+) -> None:
+    flex = {f"{row}{column}" for row in "ABCD" for column in "123"}
+    every = flex if model == "flex" else {str(n) for n in range(1, 12)}
+    assert set(usable_slots(bench(deck, model, **modules))) == every - missing
+
+
+def test_idle_nozzles_keep_off_the_back_row_and_tall_neighbours(deck: BenchDeck) -> None:
+    found = slots(bench(deck), ("i1", "i3"), TALL, PLATE, TALL, RACK, DEEP)
+    assert found is not None
+    tall = {found["i0"], found["i2"], found["i3"]}
+    for one in ("i1", "i3"):
+        assert found[one][0] != "A"
+        assert behind(found[one]) not in tall
+
+
+def test_a_deck_that_cannot_keep_the_rules_is_told(deck: BenchDeck) -> None:
+    assert slots(bench(deck), ("i1",), *[TALL, PLATE, *[RACK] * 9]) is None
+
+
+def test_nothing_tall_stands_beside_a_shaker_in_use_on_an_ot2(deck: BenchDeck) -> None:
+    shaken = DeckItem(nickname="plate", slot="1", load_name=PLATE, module="heaterShakerModuleV1")
+    things = (shaken, *items(TALL, DEEP))
+    kinds = {one.nickname: CATALOGUE[one.load_name] for one in things}
+    found = arrange(things, kinds, bench(deck, "ot2", heaterShakerModuleV1="1"))
+    assert found == {"plate": "1", "i0": "3", "i1": "2"}
+
+
+def test_the_deck_knows_its_neighbours() -> None:
+    assert (behind("D2"), behind("A2"), behind("3"), behind("11")) == ("C2", None, "6", None)
+    assert (beside("B2"), beside("B1"), beside("4"), beside("6")) == (("B1", "B3"), ("B2",), ("5",), ("5",))
+
+
+def test_only_part_of_a_column_overhangs() -> None:
+    plate = CATALOGUE[PLATE]
+    assert not overhangs(plate, "H1", 8)
+    assert not overhangs(plate, "H1", 3), "idle nozzles stand over the plate itself"
+    assert overhangs(plate, "D1", 4)
+    assert overhangs(CATALOGUE["nest_12_reservoir_15ml"], "A1", 4)

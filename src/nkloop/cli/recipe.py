@@ -103,9 +103,10 @@ def approve(revision: Name, by: By, reason: Reason, workspace: WorkspaceOption =
     """Approve a proposed revision and write it beside the other recipes."""
     recipe = _decide(revision, "approved", by, reason, workspace)
     from nkloop.recipes import save_recipe
+    from nkloop.recipes.files import parent_file
 
     path = find_workspace(workspace).recipes / f"{recipe.id}-r{recipe.revision.number}.yaml"
-    save_recipe(recipe, path)
+    save_recipe(recipe, path, like=parent_file(path.parent, recipe))
     typer.echo(f"{revision} is approved by {by}; written to {path}")
 
 

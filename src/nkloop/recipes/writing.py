@@ -142,10 +142,9 @@ def _laid_out(value: Any, key: Any = None) -> Any:
 
 
 def without_empty(value: Any) -> Any:
-    """Without empty lists and without null, except the null that says something: `verified_by` and `parent`."""
+    """A dump without what says nothing: empty lists, and null except in `parent` and after a source."""
     if isinstance(value, dict):
-        kept = {k: without_empty(v) for k, v in value.items()}
-        return {
-            k: v for k, v in kept.items() if k in {"verified_by", "parent", "additives"} or (v is not None and v != [])
-        }
+        kept = {key: without_empty(inner) for key, inner in value.items()}
+        telling = {"parent", "additives", *({"verified_by"} if kept.get("source") is not None else ())}
+        return {key: inner for key, inner in kept.items() if key in telling or (inner is not None and inner != [])}
     return [without_empty(item) for item in value] if isinstance(value, list) else value

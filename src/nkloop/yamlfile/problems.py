@@ -183,12 +183,13 @@ def _field_names(model_class: type[BaseModel], seen: set[type] | None = None) ->
     seen.add(model_class)
     for name, field in model_class.model_fields.items():
         yield name
-        for inner in _models_in(field.annotation):
+        for inner in models_in(field.annotation):
             yield from _field_names(inner, seen)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models that an annotation mentions, those inside lists and unions too."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

@@ -7,6 +7,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -73,7 +74,7 @@ def _field_docstrings(model: type[BaseModel]) -> dict[str, str]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     found = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
-    for field, text in zip(statements, statements[1:], strict=False):
+    for field, text in pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             told = text.value.value if isinstance(text.value, ast.Constant) else None
             if isinstance(told, str):

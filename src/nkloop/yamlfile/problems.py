@@ -65,10 +65,26 @@ def validate_yaml(
         data, positions = load_yaml(path)
     except YamlSyntaxError as error:
         raise error_class.from_problems(error.problems) from error
+    return validate_plain(model_class, data, positions, error_class, check=check)
+
+
+def validate_plain(
+    model_class: type[ModelT],
+    data: Any,
+    positions: Positions,
+    error_class: type[NkloopError],
+    *,
+    check: Callable[[Any], Iterable[Finding]] | None = None,
+) -> ModelT:
+    """Read plain data of which each value has a place in a file; as `validate_yaml`.
+
+    Raises:
+        NkloopError: of `error_class`; each problem reads `file:line:column: field: value, reason, bound. Remedy: …`.
+    """
     if not isinstance(data, dict):
         raise error_class(
             f"the file holds {_shown(data)}, not fields",
-            where=f"{path}:1:1",
+            where=f"{positions.file}:1:1",
             remedy="start with `name: value` lines",
         )
     model: ModelT | None = None

@@ -1,19 +1,13 @@
 """Writing into a recipe file keeps its comments; tables and schema carry the whole recipe."""
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from nkloop.assays.table_cells import read_grid
-from nkloop.errors import RecipeError
 from nkloop.quantities import Amount
 from nkloop.recipes import Recipe, apply_factors, load_recipe, save_recipe
 from nkloop.recipes.compare import compare
@@ -22,12 +16,10 @@ from nkloop.recipes.files import parent_file
 from nkloop.recipes.measured import QUANTITIES
 from nkloop.recipes.models import Quantity
 from nkloop.recipes.schema import FILE_NAME, recipe_schema, schema_text
-from nkloop.recipes.spreadsheet import BLOCKS, COLUMNS, csv_text, recipe_from_table, table_rows, xlsx_bytes
 from nkloop.recipes.writing import SCHEMA_LINE, rewritten, to_yaml
 from nkloop.yamlfile import load_yaml
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-SHIPPED = ("ucb-nk", "ucb-dc", "ucb-nk-transduced")
 EDITS = [
     ("component: TPO, amount: 25 ng/mL", "component: TPO, amount: 30 ng/mL"),
     ("shelf_life: 7 d", "shelf_life: 5 d"),
@@ -40,11 +32,6 @@ EDITS = [
 
 def comments(text: str) -> list[str]:
     return re.findall(r"#.*", text)
-
-
-@pytest.fixture(scope="module", params=SHIPPED)
-def any_recipe(request: pytest.FixtureRequest) -> Recipe:
-    return load_recipe(FOLDER / f"{request.param}.yaml")
 
 
 def test_a_proposed_revision_keeps_every_comment_of_its_parent(recipe: Recipe, tmp_path: Path) -> None:
@@ -141,87 +128,6 @@ def test_the_schema_explains_fields_and_offers_words() -> None:
 
 def test_every_quantity_has_a_title_and_a_unit() -> None:
     assert set(QUANTITIES) == set(Quantity.__args__)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("ending", ["csv", "xlsx"])
-def test_a_table_reads_back_exactly(any_recipe: Recipe, tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"r.{ending}"
-    path.write_bytes(xlsx_bytes(any_recipe) if ending == "xlsx" else csv_text(any_recipe).encode())
-    grid = read_grid(path)
-    again = recipe_from_table(grid.source, grid.header, grid.rows)
-    assert again == any_recipe
-    assert again.content_hash == any_recipe.content_hash
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    title=st.text(alphabet=st.characters(categories=("L", "N", "P", "Zs")), min_size=1, max_size=40).filter(str.strip),
-    day=st.floats(min_value=0.5, max_value=8.75),
-    fold=st.floats(min_value=1e-3, max_value=1e6),
-)
-def test_any_title_and_number_survives_the_table(recipe: Recipe, title: str, day: float, fold: float) -> None:
-    stage = recipe.stages[0]
-    sample = stage.sampling[0].model_copy(update={"day": day})
-    expected = stage.expected[0].model_copy(update={"low": 0.0, "high": fold})
-    stage = stage.model_copy(
-        update={"sampling": (sample,), "controls": (), "expected": (expected,), "entry": (), "exit": ()}
-    )
-    changed = recipe.model_copy(update={"title": title, "stages": (stage, *recipe.stages[1:])})
-    rows = [tuple(row) for row in csv.reader(io.StringIO(csv_text(changed)))]
-    try:
-        again = recipe_from_table("t.csv", rows[0], list(enumerate(rows[1:], start=2)))
-    except RecipeError as error:  # few cells at the end are no fault of the table
-        assert "cells to start" not in str(error) or fold < 1
-        return
-    assert again == changed
-
-
-def broken(recipe: Recipe, edit: dict[str, str], where: tuple[str, str, str]) -> list[tuple[int, tuple[object, ...]]]:
-    rows = [list(row) for row in table_rows(recipe)]
-    for row in rows:
-        if (row[0], row[2], row[3]) == where:
-            for name, value in edit.items():
-                row[COLUMNS.index(name)] = value
-            break
-    return [(line, tuple(row)) for line, row in enumerate(rows, start=2)]
-
-
-SCF = ("ingredient", "SCF", "amount")
-
-
-@pytest.mark.parametrize(
-    ("edit", "where", "match"),
-    [
-        pytest.param(
-            {"value": "25"}, SCF, r"t.csv:\d+:5: stages.expansion_i.*SCF.amount: 25 is not an amount", id="no_unit"
-        ),
-        pytest.param({"value": "2,5 ng/mL"}, SCF, r"t.csv:\d+:5: .*comma between digits", id="comma"),
-        pytest.param({"value": "25 pg/mL"}, SCF, r"t.csv:\d+:5: .*outside its plausible range", id="slip"),
-        pytest.param({"source": "me"}, SCF, r"t.csv:\d+:6: .*unknown source 'me'", id="source"),
-        pytest.param(
-            {"block": "ingredints"}, SCF, r"t.csv:\d+:1: block 'ingredints' is not known.*mean 'ingredient'", id="block"
-        ),
-        pytest.param({"stage": ""}, SCF, r"t.csv:\d+:2: a row of block ingredient names no stage", id="stage"),
-        pytest.param({"item": ""}, SCF, r"t.csv:\d+:3: .*names no item", id="item"),
-        pytest.param({"field": ""}, SCF, r"t.csv:\d+:4: the row names no field", id="field"),
-        pytest.param({"field": "amnt"}, SCF, r"t.csv:\d+:5: .*field 'amnt' is not known here", id="unknown_field"),
-        pytest.param({"item": "Flt3L"}, SCF, r"amount stands twice for the same item", id="twice"),
-        pytest.param({"value": ""}, SCF, r"field 'amount' is missing", id="empty"),
-    ],
-)
-def test_a_broken_row_is_named(recipe: Recipe, edit: dict[str, str], where: tuple[str, str, str], match: str) -> None:
-    with pytest.raises(RecipeError, match=match):
-        recipe_from_table("t.csv", COLUMNS, broken(recipe, edit, where))
-
-
-def test_a_table_without_its_columns_is_refused() -> None:
-    with pytest.raises(RecipeError, match="column block, stage, item, field, value is missing"):
-        recipe_from_table("t.csv", ("a", "b"), [])
-
-
-def test_the_table_page_names_every_block() -> None:
-    page = (FOLDER.parent / "docs" / "reference" / "recipe-table.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in page for name in (*BLOCKS, *COLUMNS))
 
 
 def test_a_diff_tells_stages_fields_and_factors(recipe: Recipe) -> None:

@@ -361,6 +361,8 @@ def robot_analysis(worklist: Worklist) -> SimpleNamespace:
                 commands.append({"commandType": "pickUpTip", "params": params})
             else:
                 params["volume"] = operation.volume_ul
+                if operation.at_rim:
+                    params["wellLocation"] = {"origin": "top", "offset": {"z": 0}}
                 commands.append({"commandType": operation.kind, "params": params})
     return SimpleNamespace(result="ok", errors=(), commands=commands)
 

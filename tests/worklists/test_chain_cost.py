@@ -65,7 +65,7 @@ def sized(stock, volumes, factors, takes):
 @settings(max_examples=60, deadline=None)
 def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, price, bias_eur, other_eur, bias_limit):
     weights = CostWeights(bias_eur=bias_eur, other_factor_eur=other_eur)
-    cost = CostModel(deck.pipette(1), Prices(stock=price), weights)
+    cost = CostModel(deck, Prices(stock=price), weights)
     limits, most = ErrorLimits(bias_percent=bias_limit), [500.0] * len(amounts)
     others = [c for c in every_chain(100.0, amounts, most, max_steps=2) if cost.errors(c).within(limits)]
     if not others:
@@ -95,7 +95,7 @@ def chosen(amounts, most, cost, limits):
 )
 def test_the_published_doses_in_100_ml_take_the_steps_people_take(deck, per_ml_pg, factors):
     """One, one and two 1:100 steps from 100 µg/mL are also the cheapest, at the default weights and limits."""
-    cost = CostModel(deck.pipette(1))
+    cost = CostModel(deck)
     chain = plan_chain(
         "x",
         100.0,
@@ -112,7 +112,7 @@ def test_the_published_doses_in_100_ml_take_the_steps_people_take(deck, per_ml_p
 
 def test_dear_errors_are_bought_off_with_larger_volumes(deck):
     def least_take(bias_eur):
-        cost = CostModel(deck.pipette(1), Prices(stock=0.05), CostWeights(bias_eur=bias_eur))
+        cost = CostModel(deck, Prices(stock=0.05), CostWeights(bias_eur=bias_eur))
         chain = plan_chain("x", 100.0, [5.0], minimum_ul=5, tube_ul=1400, dead_ul=30, cost=cost)
         return chain.dilutions[0].take_ul if chain.dilutions else chain.volumes_ul[0]
 
@@ -120,7 +120,7 @@ def test_dear_errors_are_bought_off_with_larger_volumes(deck):
 
 
 def test_a_chain_that_cannot_be_accurate_is_refused_with_the_figures(deck):
-    cost = CostModel(deck.pipette(1))
+    cost = CostModel(deck)
     with pytest.raises(PlanError, match=r"more than 5 % CV or 3 % systematic error, for example \d.*larger volume"):
         plan_chain(
             "x", 100.0, [0.001], minimum_ul=5, tube_ul=1400, dead_ul=30, cost=cost, errors=ErrorLimits(bias_percent=3)
@@ -128,7 +128,7 @@ def test_a_chain_that_cannot_be_accurate_is_refused_with_the_figures(deck):
 
 
 def test_the_cost_is_the_sum_of_its_stated_parts(deck):
-    cost = CostModel(deck.pipette(1), Prices(stock=1.0, carrier=0.001))
+    cost = CostModel(deck, Prices(stock=1.0, carrier=0.001))
     step = Dilution(factor=100, take_ul=5, diluent_ul=495)
     chain = Chain(component="x", stock_per_ul=100, dilutions=(step,), volumes_ul=(50.0,))
     told = cost.errors(chain)
@@ -139,7 +139,7 @@ def test_the_cost_is_the_sum_of_its_stated_parts(deck):
 
 
 def test_equal_take_and_diluent_share_their_bias(deck):
-    cost = CostModel(deck.pipette(1))
+    cost = CostModel(deck)
     assert cost.dilution_errors(Dilution(factor=2, take_ul=50, diluent_ul=50)).bias == 0
 
 

@@ -42,6 +42,8 @@ class Lot(FrozenModel):
     """Where concentration and specific activity are certified."""
     carrier: str = "base"
     """What the stock is dissolved in."""
+    diluent: str = "base"
+    """What it is diluted in before use: a liquid of the lot list such as `HSA buffer`, or the base of the medium."""
     buffer: dict[str, Concentration] = Field(default_factory=dict)
     """Substances of the stock's buffer that the medium gets along with the component, such as `DMSO: 100 % v/v`."""
     volume: RemainingVolume

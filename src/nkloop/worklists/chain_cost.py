@@ -6,8 +6,6 @@ its first steps cost more than the best one found. Errors follow docs/explanatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from math import ceil
 from typing import NamedTuple
 
@@ -15,12 +13,12 @@ from pydantic import Field
 
 from nkloop.frozen import FrozenModel
 from nkloop.worklists.accuracy import VolumeError, volume_error
-from nkloop.worklists.bench_deck import PipetteSpec
+from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.chains import Chain, Dilution
 
 HABITUAL_FACTOR = 100.0
 LARGEST_UL = 1000.0
-"""More is moved in equal parts."""
+"""More is moved in equal parts when no bench says what its pipettes take."""
 _EXACT = VolumeError(systematic=0.0, random=0.0)
 
 
@@ -79,22 +77,32 @@ class ChainErrors(NamedTuple):
 
 
 class CostModel:
-    """Cost and error of chains pipetted with one pipette at given prices."""
+    """Cost and error of chains pipetted with the single channels of a bench at given prices."""
 
     def __init__(
-        self, pipette: PipetteSpec | None = None, prices: Prices | None = None, weights: CostWeights | None = None
+        self, deck: BenchDeck | None = None, prices: Prices | None = None, weights: CostWeights | None = None
     ) -> None:
-        """Without a pipette every volume is taken to be exact."""
+        """Without a bench every volume is taken to be exact."""
         self.prices, self.weights = prices or Prices(), weights or CostWeights()
-        self._error: Callable[[float], VolumeError] = cache(
-            lambda volume: _EXACT if pipette is None else volume_error(pipette, volume)
-        )
+        self._deck = deck
+        self._known: dict[float, ChainErrors] = {}
+
+    def _parts(self, volume_ul: float) -> int:
+        """How many strokes of the pipette a volume takes."""
+        pipette = None if self._deck is None else self._deck.pipette(1, volume_ul)
+        return max(1, ceil(volume_ul / (pipette.max_volume_ul if pipette else LARGEST_UL) - 1e-9))
 
     def of_volume(self, volume_ul: float) -> ChainErrors:
-        """Errors of one volume, moved in equal parts when it is more than a tip takes."""
-        parts = max(1, ceil(volume_ul / LARGEST_UL - 1e-9))
-        error = self._error(round(volume_ul / parts, 4))
-        return ChainErrors(variance=error.random**2 / parts, bias=error.systematic)
+        """Errors of one volume, moved in equal parts when it is more than a pipette takes."""
+        if volume_ul not in self._known:
+            parts = self._parts(volume_ul)
+            error = self._error(volume_ul / parts)
+            self._known[volume_ul] = ChainErrors(variance=error.random**2 / parts, bias=error.systematic)
+        return self._known[volume_ul]
+
+    def _error(self, volume_ul: float) -> VolumeError:
+        pipette = None if self._deck is None else self._deck.pipette(1, volume_ul)
+        return _EXACT if pipette is None else volume_error(pipette, volume_ul)
 
     def dilution_errors(self, step: Dilution) -> ChainErrors:
         """Errors a dilution adds: c' = c t / (t + d), so an error of t or d counts by the diluent's share."""
@@ -125,8 +133,7 @@ class CostModel:
     def dilution_eur(self, step: Dilution) -> float:
         """A dilution without its errors and without the stock: carrier, tube, tips for take and mix, time."""
         w = self.weights
-        parts = ceil(step.diluent_ul / LARGEST_UL - 1e-9)
-        minutes = (1 + parts) * w.transfer_minutes + w.mix_minutes
+        minutes = (1 + self._parts(step.diluent_ul)) * w.transfer_minutes + w.mix_minutes
         return (
             step.diluent_ul * self.prices.carrier
             + w.tube_eur
@@ -137,7 +144,7 @@ class CostModel:
 
     def dose_eur(self, volumes_ul: tuple[float, ...]) -> float:
         """Tips and time of the doses."""
-        parts = sum(ceil(volume / LARGEST_UL - 1e-9) for volume in volumes_ul if volume > 0)
+        parts = sum(self._parts(volume) for volume in volumes_ul if volume > 0)
         return parts * (self.weights.tip_eur + self.weights.transfer_minutes * self.weights.minute_eur)
 
     def eur(self, chain: Chain) -> float:

@@ -48,3 +48,23 @@ class Chain(FrozenModel):
         return ", then ".join(
             f"1:{step.factor:g} ({step.take_ul:g} µL + {step.diluent_ul:g} µL)" for step in self.dilutions
         )
+
+
+class Cocktail(FrozenModel):
+    """Components mixed once in one tube and dosed together; each has a chain whose destination is that tube."""
+
+    chains: tuple[Chain, ...] = Field(min_length=2)
+    total_ul: float = Field(gt=0)
+    """Volume of the finished cocktail."""
+    volumes_ul: tuple[float, ...]
+    """Dose for each destination, in the order asked."""
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names in the order they are added."""
+        return tuple(chain.component for chain in self.chains)
+
+    @property
+    def diluent_ul(self) -> float:
+        """Carrier that makes up the volume."""
+        return round(self.total_ul - sum(chain.volumes_ul[0] for chain in self.chains), 2)

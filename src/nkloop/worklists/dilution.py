@@ -16,8 +16,8 @@ from nkloop.worklists.chains import Chain, Dilution
 
 __all__ = ["Chain", "Dilution", "concentration_problems", "plan_chain"]
 
-FACTORS = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 2.0)
-"""Dilution factors a person can check."""
+FACTORS = (100.0, 10.0, 200.0, 50.0, 20.0, 5.0, 2.0)
+"""Dilution factors a person can check; those that are tried first make the search short."""
 TAKES_UL = (5.0, 10.0, 20.0, 50.0, 100.0)
 """Volumes taken into an intermediate, besides the smallest that serves and the largest its tube takes: more makes it
 more accurate and wastes stock."""
@@ -66,6 +66,8 @@ def plan_chain(
         return Chain(component=component, stock_per_ul=stock_per_ul, volumes_ul=tuple(0.0 for _ in amounts))
     search = _Search(component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors)
     for steps in range(max_steps + 1):
+        if not search.may_gain(steps):
+            break
         for chosen in product(factors, repeat=steps):
             search.try_factors(chosen)
     if search.best is not None:
@@ -105,6 +107,7 @@ class _Search:
         self._nearest: ChainErrors | None = None
         """Smallest bias met among those beyond the limits, for the refusal."""
         self._steps: dict[tuple[float, float], _Step] = {}
+        self._floors: dict[float, float] = {}
         self._doses: dict[float, tuple[float, ...] | None] = {}
         self._least_step_eur = self.cost.dilution_eur(
             Dilution(factor=HABITUAL_FACTOR, take_ul=minimum_ul, diluent_ul=minimum_ul)
@@ -112,12 +115,16 @@ class _Search:
 
     def try_factors(self, factors: tuple[float, ...]) -> None:
         """Look for volumes that make these factors, from the stock on, the cheapest chain."""
-        if self._least_eur(len(factors)) >= self._best_eur:
+        if self._least_eur(factors) >= self._best_eur:
             return
         volumes = self._volumes(prod(factors))
         if volumes is not None:
             errors = self.cost.dose_errors(volumes)
             self._back(factors, volumes, (), sum(volumes), self.cost.dose_eur(volumes), errors)
+
+    def may_gain(self, steps: int) -> bool:
+        """False when so many dilutions cost more than the best chain, whatever their volumes."""
+        return steps * self._least_step_eur + self.minimum * self.cost.prices.stock * (steps > 0) < self._best_eur
 
     def _volumes(self, factor: float) -> tuple[float, ...] | None:
         """Doses of a stock diluted by a factor in all; None when a destination cannot take its own."""
@@ -126,9 +133,33 @@ class _Search:
             self._doses[factor] = volumes if self._fit(volumes) else None
         return self._doses[factor]
 
-    def _least_eur(self, steps: int) -> float:
-        """No chain that still lacks this many dilutions costs less."""
-        return steps * self._least_step_eur + (self.minimum * self.cost.prices.stock if steps else 0.0)
+    def _least_eur(self, factors: tuple[float, ...]) -> float:
+        """No chain that still lacks these dilutions costs less: each at its smallest volume and its smallest error."""
+        if not factors:
+            return 0.0
+        return sum(self._floor(factor) for factor in factors) + self.minimum * self.cost.prices.stock
+
+    def _floor(self, factor: float) -> float:
+        if factor not in self._floors:
+            least = self._step(factor, max(self.minimum, self.minimum / (factor - 1)))
+            self._floors[factor] = least.eur + self.cost.error_eur(self._least_errors(factor))
+        return self._floors[factor]
+
+    def _least_errors(self, factor: float) -> ChainErrors:
+        """Errors of a dilution that fills its tube: a larger volume is never less accurate."""
+        return self._step(factor, max(self.tube / factor, self.minimum)).errors
+
+    def _is_hopeless(self, factors: tuple[float, ...], errors: ChainErrors) -> bool:
+        """True when the errors so far and the least of the dilutions still to come are beyond the limits."""
+        if self.error_limits is None:
+            return False
+        for factor in factors:
+            errors = errors.plus(self._least_errors(factor))
+        if errors.within(self.error_limits):
+            return False
+        if self._nearest is None or errors.bias < self._nearest.bias:
+            self._nearest = errors
+        return True
 
     def _fit(self, volumes: Sequence[float]) -> bool:
         if any(
@@ -147,14 +178,12 @@ class _Search:
         errors: ChainErrors,
     ) -> None:
         """Add the dilution before `made`; `needed` is what is drawn from it."""
-        if self.error_limits is not None and not errors.within(self.error_limits):
-            if self._nearest is None or errors.bias < self._nearest.bias:
-                self._nearest = errors
+        if self._is_hopeless(factors, errors):
             return
         own = eur + self.cost.error_eur(errors)
         if not factors:
             self._keep(volumes, made, own + needed * self.cost.prices.stock)
-        elif own + self._least_eur(len(factors)) < self._best_eur:
+        elif own + self._least_eur(factors) < self._best_eur:
             for take in takes(needed, factors[-1], self.minimum, self.tube, self.dead):
                 step = self._step(factors[-1], take)
                 self._back(

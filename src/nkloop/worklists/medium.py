@@ -1,33 +1,32 @@
-"""Plans a medium batch: base, serum, additives, cytokines with their pre-dilutions, in that order."""
+"""Plans media: base, serum, additives, cytokines with their pre-dilutions, in that order, for one or several stages."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from nkloop.errors import PlanError
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount, Kind
-from nkloop.recipes.models import Ingredient, Medium, Recipe
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Recipe
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.builder import Spot, Supply, WorklistBuilder
+from nkloop.worklists.builder import DeckFullError, WorklistBuilder
+from nkloop.worklists.carry_over import brought_along, carry_over_problems, unlimited
+from nkloop.worklists.chain_cost import CostWeights, ErrorLimits
+from nkloop.worklists.cocktails import DosePlanner
 from nkloop.worklists.composition import composition_rows, refuse_off_target
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.dilution import Chain, plan_chain
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import Stocks, lot_uses, with_lots
-from nkloop.worklists.models import Target, Worklist
-from nkloop.worklists.plans import MediumPlan, MediumSource
-from nkloop.worklists.stock_deck import BASE_TROUGH, StockDeck, add_by_chain
-from nkloop.worklists.strength import stock_liquid, stock_per_ul
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, with_lots
+from nkloop.worklists.medium_notes import notes
+from nkloop.worklists.medium_request import check_orders
+from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
+from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
+from nkloop.worklists.models import Limits, Worklist
+from nkloop.worklists.parts import fewest_parts, in_order
+from nkloop.worklists.plans import CompositionRow, MediumOrder, MediumPlan, MediumSource
 from nkloop.worklists.uncertainty import predict
-
-TUBES_50 = "opentrons_6_tuberack_nest_50ml_conical"
-TUBE_LIMIT_UL = 45_000
-TOLERANCE_PERCENT = 5.0
-_BULK_UL = 8_000
-"""From here on eight channels pour the base."""
-_ORDER = {"serum": 0, "supplement": 1, "anticoagulant": 2, "small_molecule": 3, "cytokine": 4}
 
 
 def plan_medium(
@@ -42,187 +41,249 @@ def plan_medium(
     use_until: date,
     today: date,
     destination_barcode: str,
+    limits: ErrorLimits | None = None,
+    weights: CostWeights | None = None,
 ) -> MediumPlan:
-    """Plan the complete medium of a stage.
+    """Plan the complete medium of one stage; see `plan_media`.
 
     Args:
         volume: what can be drawn afterwards; the dead volume of the vessel is prepared in addition.
         omit: components left out because the arms of a campaign add them.
         use_until: last day the medium is used; lots must be valid until then.
         destination_barcode: identity of the vessel, which outlives the run.
-
-    Raises:
-        PlanError: unknown stage, a volume outside what vessels and pipettes do, or a unit that cannot be converted.
-        ShortageError: no valid lot holds enough of a component.
     """
-    medium = _medium(recipe, stage_id, omit)
-    _check_volume(volume)
-    if use_until < today:
-        raise PlanError(f"last day of use {use_until} is before today {today}", remedy="choose a later last day of use")
-    ingredients = _ordered(recipe, medium, omit)
-    name = f"{recipe.id} {stage_id} {volume} {today}"
-
-    def plan(lots: dict[str, Lot]) -> tuple[Worklist, _Layout]:
-        return _plan(name, recipe, medium, ingredients, volume.canonical, lots, deck, catalogue, destination_barcode)
-
-    names = [medium.base.component, *(i.component for i in ingredients)]
-    worklist, layout, lots = with_lots(names, inventory, use_until, plan)
-    contents = follow(worklist, catalogue).well(*layout.spot)
-    errors = predict(worklist, catalogue, deck, [layout.spot])[layout.spot]
-    rows = composition_rows((medium.base, *ingredients), contents.per_ul, destination_barcode, errors)
-    refuse_off_target(name, rows, TOLERANCE_PERCENT)
-    source = MediumSource(
-        barcode=destination_barcode,
-        load_name=layout.load_name,
-        well=layout.spot[1],
-        per_ul=contents.per_ul,
-        volume_ul=round(contents.volume_ul, 3),
-    )
-    warnings = _warnings((medium.base, *ingredients), omit)
-    return MediumPlan(
-        worklist=worklist,
-        composition=rows,
-        lots=lot_uses(worklist, lots, catalogue),
-        warnings=warnings,
-        source=source,
+    order = MediumOrder(stage_id=stage_id, volume=volume, omit=tuple(omit), barcode=destination_barcode)
+    return plan_media(
+        recipe, [order], inventory, deck, catalogue, use_until=use_until, today=today, limits=limits, weights=weights
     )
 
 
-def _medium(recipe: Recipe, stage_id: str, omit: Collection[str]) -> Medium:
-    try:
-        medium = recipe.stage(stage_id).medium
-    except KeyError:
-        raise PlanError(
-            f"{recipe.id} has no stage '{stage_id}'", where="stage", remedy=f"use {', '.join(recipe.stage_ids)}"
-        ) from None
-    additives = {i.component for i in medium.additives}
-    unknown = sorted(set(omit) - additives)
-    if unknown:
-        raise PlanError(
-            f"cannot leave out {', '.join(unknown)}: not an additive of stage {stage_id}",
-            where="omit",
-            remedy=f"choose from {', '.join(sorted(additives))}",
-        )
-    return medium
-
-
-def _check_volume(volume: Amount) -> None:
-    if volume.kind is not Kind.VOLUME or volume.magnitude <= 0:
-        raise PlanError(f"{volume} is not a volume above 0", where="volume", remedy="write for example 100 mL")
-
-
-def _ordered(recipe: Recipe, medium: Medium, omit: Collection[str]) -> tuple[Ingredient, ...]:
-    """Serum, additives, then cytokines with the smallest concentration first."""
-    roles = {component.name: component.role for component in recipe.components}
-
-    def key(ingredient: Ingredient) -> tuple[int, bool, float]:
-        activity = ingredient.amount.kind is Kind.ACTIVITY_CONCENTRATION
-        role = roles.get(ingredient.component, "cytokine")
-        return _ORDER.get(role, 1), activity, ingredient.amount.of(ingredient.component).canonical
-
-    return tuple(sorted((i for i in medium.additives if i.component not in omit), key=key))
-
-
-class _Layout:
-    """Where the medium ends up."""
-
-    def __init__(self, spot: Spot, load_name: str) -> None:
-        self.spot, self.load_name = spot, load_name
-
-
-def _plan(
-    name: str,
+def plan_media(
     recipe: Recipe,
-    medium: Medium,
-    ingredients: Sequence[Ingredient],
-    volume: float,
-    lots: dict[str, Lot],
+    orders: Sequence[MediumOrder],
+    inventory: Stocks,
     deck: BenchDeck,
     catalogue: LabwareLookup,
-    barcode: str,
-) -> tuple[Worklist, _Layout]:
-    builder = WorklistBuilder(name, "medium_preparation", deck, catalogue)
-    layout, total = _vessel(builder, volume, barcode)
-    base_name = medium.base.component
-    chains = {i.component: _chain(builder, i, lots[i.component], total, base_name) for i in ingredients}
-    base_ul = round(total - sum(sum(chain.volumes_ul) for chain in chains.values()), 2)
-    if base_ul < builder.minimum_ul():
+    *,
+    use_until: date,
+    today: date,
+    limits: ErrorLimits | None = None,
+    weights: CostWeights | None = None,
+) -> MediumPlan:
+    """Plan media that are prepared together and share their stocks, pre-dilutions and cocktails.
+
+    Args:
+        orders: what is asked for; a volume larger than the largest vessel is prepared in several.
+        use_until: last day the media are used; lots must be valid until then.
+        limits: largest predicted errors; the defaults of `ErrorLimits` when None.
+        weights: what error, time and tips are worth; the defaults of `CostWeights` when None.
+
+    Raises:
+        PlanError: unknown stage, a volume outside what vessels and pipettes do, a unit that cannot be converted, a
+            predicted error or a stock buffer beyond its limit.
+        ShortageError: no valid lot holds enough of a component.
+    """
+    check_orders(recipe, orders, today=today, use_until=use_until)
+    vessels = vessels_for(recipe, orders, catalogue)
+    asked = limits or ErrorLimits()
+    left = asked
+    for _ in range(_ATTEMPTS):
+        planning = _Planning(recipe, deck, catalogue, use_until, today, asked, left, weights or CostWeights())
+        try:
+            return _attempt(planning, vessels, orders, inventory)
+        except _TooUncertainError as error:
+            refusal, left = error, error.less(left)
+    raise refusal
+
+
+_ATTEMPTS = 4
+"""Chains are chosen before the whole medium is known; when it is off by too much they are chosen again, stricter."""
+
+
+class _TooUncertainError(PlanError):
+    """A finished plan whose predicted error is beyond the limits."""
+
+    over_cv = 0.0
+    over_bias = 0.0
+    """By how many percent."""
+
+    def less(self, limits: ErrorLimits) -> ErrorLimits:
+        """Limits for chains with what was too much taken off."""
+        return ErrorLimits(
+            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + _STRICTER_PERCENT)),
+            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + _STRICTER_PERCENT)),
+        )
+
+
+_STRICTER_PERCENT = 0.05
+
+
+def _attempt(
+    planning: _Planning, vessels: Sequence[MediumVessel], orders: Sequence[MediumOrder], inventory: Stocks
+) -> MediumPlan:
+    try:
+        done = lots_over(lambda stocks: planning.runs(vessels, stocks), inventory, planning.use_until, planning.uses)
+    except DeckFullError as error:
+        first = error.problems[0]
         raise PlanError(
-            f"additives alone make {total - base_ul:g} of {total:g} µL", where=name, remedy="use stronger stocks"
+            f"one vessel of medium does not fit the deck: {first.message}", where=first.where, remedy=first.remedy
+        ) from error
+    return planning.plan(orders, done)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A run with the lots it takes."""
+
+    run: MediumRun
+    lots: dict[str, Lot]
+
+
+class _Planning:
+    """One request: settings that do not change while lots and parts are being tried."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        deck: BenchDeck,
+        catalogue: LabwareLookup,
+        use_until: date,
+        today: date,
+        limits: ErrorLimits,
+        of_chains: ErrorLimits,
+        weights: CostWeights,
+    ) -> None:
+        self.recipe, self.deck, self.catalogue = recipe, deck, catalogue
+        self.use_until, self.today, self.limits, self.weights = use_until, today, limits, weights
+        self.doses: DosePlanner = dose_planner(deck, catalogue, of_chains)
+
+    def runs(self, vessels: Sequence[MediumVessel], stocks: Stocks) -> tuple[_Done, ...]:
+        """As few runs as the deck allows."""
+        return fewest_parts(
+            vessels, lambda parts: tuple(self._run(part, stocks) for part in parts), too_large=DeckFullError
         )
-    base_liquid = stock_liquid(lots[base_name], medium.base.amount, base_name)
-    builder.place("base", BASE_TROUGH, f"Base medium {base_name}")
-    base = builder.supply("base", ("A1",), base_liquid)
-    stocks = StockDeck(builder, base_name)
-    for ingredient in ingredients:
-        chain, lot = chains[ingredient.component], lots[ingredient.component]
-        stocks.add(stock_liquid(lot, ingredient.amount, base_name), chain)
-    _pour(builder, base, layout.spot, base_ul)
-    stocks.prepare(base)
-    for ingredient in ingredients:
-        add_by_chain(builder, stocks, ingredient.component, [layout.spot], f"add {ingredient.component}")
-    eight = builder.kind(layout.spot[0]).kind == "trough" and deck.pipette(8) is not None
-    builder.mix(layout.spot, 10, channels=8 if eight else 1, comment="mix the finished medium")
-    targets = [
-        Target(
-            labware=layout.spot[0],
-            well=layout.spot[1],
-            component=i.component,
-            per_ul=i.amount.of(i.component).canonical,
-            tolerance_percent=TOLERANCE_PERCENT,
+
+    def _run(self, vessels: Sequence[MediumVessel], stocks: Stocks) -> _Done:
+        names = list(dict.fromkeys(i.component for v in vessels for i in (v.medium.base, *v.additives)))
+        carriers = {lot.diluent for name in names if (lot := stocks.choose(name, Amount(1, "µL"), self.use_until))}
+        name = self._name(vessels)
+
+        def plan(lots: dict[str, Lot]) -> tuple[Worklist, MediumRun]:
+            builder = WorklistBuilder(name, "medium_preparation", self.deck, self.catalogue)
+            run = RunLayout(builder, vessels, lots, self.doses, self.weights).lay_out(self.recipe.revision_id)
+            return run.worklist, run
+
+        asked = [*names, *sorted(carriers - {"base"} - set(names))]
+        made, run, lots = with_lots(asked, stocks, self.use_until, plan)
+        limits = Limits(cv_percent=self.limits.cv_percent, bias_percent=self.limits.bias_percent)
+        worklist = made.model_copy(update={"limits": limits})
+        return _Done(MediumRun(worklist, run.vessels, run.doses), lots)
+
+    def _name(self, vessels: Sequence[MediumVessel]) -> str:
+        asked = dict.fromkeys(f"{vessel.order.stage_id} {vessel.order.volume}" for vessel in vessels)
+        return f"{self.recipe.id} {', '.join(asked)} {self.today}"
+
+    def uses(self, runs: Iterable[_Done]) -> list[tuple[LotUse, ...]]:
+        """What each run takes of its lots."""
+        return [lot_uses(done.run.worklist, done.lots, self.catalogue) for done in runs]
+
+    def plan(self, orders: Sequence[MediumOrder], runs: Sequence[_Done]) -> MediumPlan:
+        """The plan of finished runs, refused when a concentration, an error or a buffer is beyond its limit."""
+        rows: list[CompositionRow] = []
+        sources: list[MediumSource] = []
+        problems: list[Problem] = []
+        free: list[str] = []
+        for done in runs:
+            ledger = follow(done.run.worklist, self.catalogue)
+            errors = predict(done.run.worklist, self.catalogue, self.deck, [spot for _, spot in done.run.vessels])
+            for vessel, spot in done.run.vessels:
+                contents = ledger.well(*spot)
+                found = (vessel.medium.base, *vessel.additives)
+                own = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
+                refuse_off_target(vessel.barcode, own, TOLERANCE_PERCENT)
+                brought = brought_along({i.component: i for i in found}, done.lots, contents.per_ul)
+                problems += carry_over_problems(self.recipe, vessel.barcode, brought)
+                free += unlimited(self.recipe, brought)
+                rows += own
+                sources.append(_source(vessel, spot[1], contents.per_ul, contents.volume_ul))
+        if problems:
+            raise PlanError.from_problems(problems)
+        _refuse_uncertain(rows, self.limits)
+        all_lots = {name: lot for done in runs for name, lot in done.lots.items()}
+        return MediumPlan(
+            parts=in_order([done.run.worklist for done in runs]),
+            composition=tuple(rows),
+            lots=_together(self.uses(runs)),
+            sources=tuple(sources),
+            use_until=self.use_until,
+            notes=notes([done.run for done in runs], all_lots, self.doses.minimum_ul, self.today, self.use_until),
+            warnings=_warnings([v for done in runs for v, _ in done.run.vessels], orders, free),
         )
-        for i in ingredients
-    ]
-    return builder.build(targets=targets, recipe_revision=recipe.revision_id), layout
 
 
-def _vessel(builder: WorklistBuilder, volume: float, barcode: str) -> tuple[_Layout, float]:
-    """Tube or trough for the medium, and the volume to prepare: what is asked plus the dead volume."""
-    tube, trough = builder.type_of(TUBES_50), builder.type_of(BASE_TROUGH)
-    load_name, label = TUBES_50, "Finished medium (50 mL tube)"
-    if volume + tube.dead_volume_ul > min(TUBE_LIMIT_UL, tube.working_volume_ul):
-        load_name, label = BASE_TROUGH, "Finished medium (trough)"
-    kind = builder.type_of(load_name)
-    total = round(volume + kind.dead_volume_ul, 2)
-    if total > trough.working_volume_ul:
-        most = (trough.working_volume_ul - trough.dead_volume_ul) / 1000
-        raise PlanError(
-            f"{volume / 1000:g} mL is more than the largest vessel gives ({most:g} mL)",
-            where="volume",
-            remedy="prepare several batches",
-        )
-    builder.place("medium", load_name, label, barcode=barcode)
-    return _Layout(("medium", "A1"), load_name), total
-
-
-def _chain(builder: WorklistBuilder, ingredient: Ingredient, lot: Lot, total: float, base: str) -> Chain:
-    tube = builder.type_of(StockDeck.TUBES)
-    amount = ingredient.amount.of(ingredient.component).canonical * total
-    return plan_chain(
-        ingredient.component,
-        stock_per_ul(lot, ingredient.amount),
-        [amount],
-        minimum_ul=builder.minimum_ul(),
-        tube_ul=tube.working_volume_ul,
-        dead_ul=tube.dead_volume_ul,
-        limits_ul=[total],
+def _source(vessel: MediumVessel, well: str, per_ul: Mapping[str, float], volume_ul: float) -> MediumSource:
+    return MediumSource(
+        barcode=vessel.barcode,
+        load_name=vessel.load_name,
+        well=well,
+        per_ul=dict(per_ul),
+        volume_ul=round(volume_ul, 3),
     )
 
 
-def _pour(builder: WorklistBuilder, base: Supply, spot: Spot, volume: float) -> None:
-    """Base first, into the empty vessel, so one tip or column serves all of it."""
-    trough = builder.kind(spot[0]).kind == "trough"
-    if trough and volume >= _BULK_UL and builder.deck.pipette(8) is not None:
-        builder.transfer(base, spot, volume / 8, channels=8, comment="base medium")
-    else:
-        builder.transfer(base, spot, volume, comment="base medium")
+def _refuse_uncertain(rows: Sequence[CompositionRow], limits: ErrorLimits) -> None:
+    """Refuse components whose predicted error is beyond the limits.
 
-
-def _warnings(ingredients: Sequence[Ingredient], omit: Collection[str]) -> tuple[str, ...]:
+    Raises:
+        _TooUncertainError: all of them.
+    """
     told = []
-    if omit:
-        told.append(f"left out, to be added by the arms: {', '.join(sorted(omit))}")
-    unverified = [i.component for i in ingredients if i.verified_by is None]
+    for row in rows:
+        for name, value, limit in (
+            ("CV", row.cv_percent, limits.cv_percent),
+            ("systematic error", row.bias_percent, limits.bias_percent),
+        ):
+            if value is not None and value > limit:
+                message = f"predicted {name} of {row.component} is {value:.2f} %, at most {limit:g} % is allowed"
+                remedy = "plan a larger volume, use a stock of another concentration, or raise the limit"
+                told.append(Problem(message, row.destination, remedy))
+    if told:
+        error = _TooUncertainError(told[0].message)
+        error.problems = tuple(told)
+        error.over_cv = max(0.0, max((row.cv_percent or 0.0) for row in rows) - limits.cv_percent)
+        error.over_bias = max(0.0, max((row.bias_percent or 0.0) for row in rows) - limits.bias_percent)
+        raise error
+
+
+def _together(parts: Iterable[Iterable[LotUse]]) -> tuple[LotUse, ...]:
+    """What all runs take, lot by lot."""
+    found: dict[str, LotUse] = {}
+    for use in (use for part in parts for use in part):
+        before = found.get(use.lot)
+        found[use.lot] = (
+            use
+            if before is None
+            else use.model_copy(
+                update={
+                    "volume_ul": before.volume_ul + use.volume_ul,
+                    "drawn_ul": before.drawn_ul + use.drawn_ul,
+                }
+            )
+        )
+    return tuple(found.values())
+
+
+def _warnings(
+    vessels: Sequence[MediumVessel], orders: Sequence[MediumOrder], unlimited_substances: Iterable[str]
+) -> tuple[str, ...]:
+    told = []
+    omitted = sorted({name for order in orders for name in order.omit})
+    if omitted:
+        told.append(f"left out, to be added by the arms: {', '.join(omitted)}")
+    ingredients = [i for vessel in vessels for i in (vessel.medium.base, *vessel.additives)]
+    unverified = dict.fromkeys(i.component for i in ingredients if i.verified_by is None)
     if unverified:
         told.append(f"published values nobody has verified yet: {', '.join(unverified)}")
+    for substance in dict.fromkeys(unlimited_substances):
+        told.append(f"stock buffers bring {substance} into the medium and the recipe sets no limit for it")
     return tuple(told)

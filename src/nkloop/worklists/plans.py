@@ -8,8 +8,10 @@ from typing import Literal
 from pydantic import Field
 
 from nkloop.assays.models import PlateLayout
+from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
+from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import Worklist
@@ -44,15 +46,56 @@ class MediumSource(FrozenModel):
     """What stands there, dead volume included."""
 
 
-class MediumPlan(FrozenModel):
-    """A medium batch: the robot's work and what it gives."""
+class MediumOrder(FrozenModel):
+    """One medium that is asked for."""
 
-    worklist: Worklist
+    stage_id: str
+    volume: Amount
+    """What can be drawn afterwards."""
+    omit: tuple[str, ...] = ()
+    """Components left out because the arms of a campaign add them."""
+    barcode: str
+    """Identity of the vessel; further vessels of one order get `-2`, `-3`."""
+
+
+class MediumPlan(FrozenModel):
+    """Media prepared together: the robot's work and what it gives."""
+
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Robot runs in their order; a person works between two of them."""
     composition: tuple[CompositionRow, ...]
+    """Every component of every vessel."""
     lots: tuple[LotUse, ...]
+    sources: tuple[MediumSource, ...] = Field(min_length=1)
+    """The vessels as they stand afterwards, in the order of their parts."""
+    use_until: date
+    """Last day of use."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it is made, one sentence each."""
     warnings: tuple[str, ...] = ()
-    source: MediumSource
-    """The medium as a source for dosing."""
+
+    @property
+    def worklist(self) -> Worklist:
+        """The worklist of a plan that is one run.
+
+        Raises:
+            PlanError: the plan has several parts.
+        """
+        return only_worklist(self.parts)
+
+    @property
+    def source(self) -> MediumSource:
+        """The medium as a source for dosing, when it stands in one vessel.
+
+        Raises:
+            PlanError: it stands in several.
+        """
+        if len(self.sources) != 1:
+            raise PlanError(
+                f"the medium stands in {len(self.sources)} vessels, one was asked for",
+                remedy="name the vessel, or prepare less",
+            )
+        return self.sources[0]
 
 
 class CulturePosition(FrozenModel):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nkloop.errors import PlanError
-from nkloop.worklists.builder import Spot, Supply, WorklistBuilder
-from nkloop.worklists.dilution import Chain
+from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder
+from nkloop.worklists.chains import Chain, Cocktail
 from nkloop.worklists.models import Liquid
 
 BASE_TROUGH = "nest_1_reservoir_195ml"
@@ -23,6 +22,15 @@ class _Stock:
     chain: Chain
     supply: Supply
     tubes: list[Spot] = field(default_factory=list)
+    diluent: Supply | None = None
+    """Liquid to dilute in, when it is not the base."""
+
+
+@dataclass(slots=True)
+class _Cocktail:
+    cocktail: Cocktail
+    tube: Spot
+    diluent: Supply | None
 
 
 class StockDeck:
@@ -35,13 +43,19 @@ class StockDeck:
         self.builder = builder
         self.base = base
         self._stocks: dict[str, _Stock] = {}
+        self._cocktails: list[_Cocktail] = []
         self._free: dict[str, list[str]] = {}
 
-    def add(self, liquid: Liquid, chain: Chain) -> None:
+    def add(self, liquid: Liquid, chain: Chain, diluent: Supply | None = None) -> None:
         """Put a stock on the deck and reserve the tubes of its chain.
 
+        Args:
+            liquid: the stock.
+            chain: how it is diluted and dosed.
+            diluent: what it is diluted in; what `prepare` gets when None.
+
         Raises:
-            PlanError: a rack is full.
+            DeckFullError: a rack is full.
         """
         cold = self.builder.type_of(COLD_BLOCK)
         small = chain.stock_ul + cold.dead_volume_ul <= cold.working_volume_ul
@@ -52,13 +66,31 @@ class StockDeck:
             number = 1 + int(chain.stock_ul // (kind.working_volume_ul - kind.dead_volume_ul - 1000))
             supply = self.builder.supply("bulk", tuple(self._well("bulk") for _ in range(number)), liquid)
         tubes = [("dilutions", self._well("dilutions")) for _ in chain.dilutions]
-        self._stocks[chain.component] = _Stock(chain, supply, tubes)
+        self._stocks[chain.component] = _Stock(chain, supply, tubes, diluent)
+
+    def carrier(self, liquid: Liquid, volume_ul: float) -> Supply:
+        """Put a liquid to dilute in on the deck, in one 50 mL tube.
+
+        Raises:
+            DeckFullError: the rack is full.
+        """
+        kind = self.builder.type_of(BULK_TUBES)
+        number = 1 + int(volume_ul // (kind.working_volume_ul - kind.dead_volume_ul))
+        return self.builder.supply("bulk", tuple(self._well("bulk") for _ in range(number)), liquid)
+
+    def add_cocktail(self, cocktail: Cocktail, diluent: Supply | None = None) -> None:
+        """Reserve the tube of a cocktail whose stocks were added.
+
+        Raises:
+            DeckFullError: the rack is full.
+        """
+        self._cocktails.append(_Cocktail(cocktail, ("dilutions", self._well("dilutions")), diluent))
 
     def _well(self, rack: str) -> str:
         if rack not in self._free:
             self._free[rack] = list(self._rack(rack))
         if not self._free[rack]:
-            raise PlanError(
+            raise DeckFullError(
                 f"the rack '{rack}' is full", where=self.builder.name, remedy="plan a smaller run or fewer components"
             )
         return self._free[rack].pop(0)
@@ -71,25 +103,30 @@ class StockDeck:
         elif rack == "bulk":
             kind = self.builder.place("bulk", BULK_TUBES, "Serum and additives (50 mL tubes)")
         else:
-            kind = self.builder.place("dilutions", self.TUBES, "Intermediate dilutions (empty tubes)")
+            kind = self.builder.place("dilutions", self.TUBES, "Intermediate dilutions (empty low-bind tubes)")
         return kind.wells
 
     def prepare(self, diluent: Spot | Supply) -> None:
-        """Carrier into all dilution tubes with the tip in use, then stock by stock down each chain."""
-        first = True
-        for stock in self._stocks.values():
-            for tube, dilution in zip(stock.tubes, stock.chain.dilutions, strict=True):
-                self.builder.transfer(
-                    diluent,
-                    tube,
-                    dilution.diluent_ul,
-                    fresh=first,
-                    tip_ul=_MIX_TIP_UL,
-                    comment=f"diluent for {stock.chain.component}",
-                )
-                first = False
+        """Carrier into all dilution tubes with one tip per carrier, then stock by stock down each chain."""
+        held: Spot | Supply | None = None
+        for carrier, tube, volume, name in sorted(self._carrier_needs(diluent), key=lambda need: need[0] is diluent):
+            text = f"diluent for {name}"
+            fresh = carrier is not held
+            self.builder.transfer(carrier, tube, volume, fresh=fresh, tip_ul=_MIX_TIP_UL, comment=text)
+            held = carrier
         for stock in self._stocks.values():
             self._dilute(stock)
+        for made in self._cocktails:
+            self._mix_cocktail(made)
+
+    def _carrier_needs(self, base: Spot | Supply) -> list[tuple[Spot | Supply, Spot, float, str]]:
+        needs: list[tuple[Spot | Supply, Spot, float, str]] = [
+            (stock.diluent or base, tube, dilution.diluent_ul, stock.chain.component)
+            for stock in self._stocks.values()
+            for tube, dilution in zip(stock.tubes, stock.chain.dilutions, strict=True)
+        ]
+        needs += [(made.diluent or base, made.tube, made.cocktail.diluent_ul, "cocktail") for made in self._cocktails]
+        return needs
 
     def _dilute(self, stock: _Stock) -> None:
         previous: Spot | Supply = stock.supply
@@ -98,6 +135,17 @@ class StockDeck:
             self.builder.transfer(previous, tube, dilution.take_ul, each_fresh=True, mix_after=3, comment=text)
             self.builder.mix(tube, 10, comment=f"{text}, mix")
             previous = tube
+
+    def _mix_cocktail(self, made: _Cocktail) -> None:
+        for component in made.cocktail.components:
+            source, volumes = self.give(component)
+            text = f"{component} into the cocktail"
+            self.builder.transfer(source, made.tube, volumes[0], each_fresh=True, mix_after=2, comment=text)
+        self.builder.mix(made.tube, 10, comment="mix the cocktail")
+
+    def cocktail_tube(self, cocktail: Cocktail) -> Spot:
+        """Where a cocktail stands."""
+        return next(made.tube for made in self._cocktails if made.cocktail is cocktail)
 
     def give(self, component: str) -> tuple[Spot | Supply, tuple[float, ...]]:
         """Where a component is drawn from and the volume for each destination."""

@@ -32,10 +32,17 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
 
 
 def _show_composition(console: Console, planned: Planned) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     table = Table(
-        "component", "target", "expected", "off", "CV", "bias up to", title=planned.title, title_justify="left"
+        Column("component", overflow="fold"),
+        "target",
+        "expected",
+        "off",
+        "CV",
+        "bias up to",
+        title=planned.title,
+        title_justify="left",
     )
     destinations = {row.destination for row in planned.composition}
     last = ""
@@ -62,9 +69,12 @@ def _percent(value: float | None) -> str:
 def _show_lots(console: Console, planned: Planned) -> None:
     from rich.table import Table
 
-    taken = Table("lot", "component", "put on deck", "drawn", title="Lots", title_justify="left")
+    from nkloop.cli.plan.document import expiry
+
+    taken = Table("lot", "component", "expires", "put on deck", "drawn", title="Lots", title_justify="left")
     for lot in planned.lots:
-        taken.add_row(lot.lot, lot.component, f"{lot.volume_ul:,.1f} µL", f"{lot.drawn_ul:,.1f} µL")
+        expires = expiry(planned, lot.lot) or "not known"
+        taken.add_row(lot.lot, lot.component, expires, f"{lot.volume_ul:,.1f} µL", f"{lot.drawn_ul:,.1f} µL")
     console.print(taken)
 
 

@@ -31,7 +31,7 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
             if step.action == "pause"
         ],
         "composition": [row.model_dump(mode="json") for row in planned.composition],
-        "lots": [row.model_dump(mode="json") for row in planned.lots],
+        "lots": [{**row.model_dump(mode="json"), "expires": expiry(planned, row.lot)} for row in planned.lots],
         "tips": tips(planned.parts),
         "robot_minutes": _sum(planned.robot_minutes),
         "price_eur": planned.price_eur,
@@ -52,6 +52,11 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
             for number, part in enumerate(planned.parts, 1)
         ],
     }
+
+
+def expiry(planned: Planned, lot: str) -> str | None:
+    """Last day of a lot, as its worklists know it; None when they do not."""
+    return next((str(facts.expires) for part in planned.parts for facts in part.lots if facts.id == lot), None)
 
 
 def transfers(worklist: Worklist, catalogue: Catalogue, part: int = 1) -> Iterator[Row]:

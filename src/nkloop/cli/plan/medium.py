@@ -1,7 +1,8 @@
-"""`nkloop plan medium`: a batch of complete or base medium."""
+"""`nkloop plan medium`: batches of complete or base medium, of one stage or of several at once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,17 +14,39 @@ from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nkloop.cli.plan.planned import Planned
+    from nkloop.drivers.bench_file import BenchFile
+    from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
+    from nkloop.recipes.models import Recipe
+    from nkloop.worklists.chain_cost import ErrorLimits
+    from nkloop.worklists.plans import MediumOrder, MediumPlan
     from nkloop.workspace import Workspace
 
 
 def medium(
-    recipe: Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")],
-    stage: Annotated[str, typer.Option("--stage", help="Stage of the recipe, for example expansion_i.")],
-    volume: Annotated[str, typer.Option("--volume", help='Volume that can be used, with unit: "100 mL".')],
+    recipe: Annotated[str | None, typer.Argument(help="File name in recipes/ without .yaml; or give --recipe.")] = None,
+    recipe_option: Annotated[
+        str | None, typer.Option("--recipe", help="File name in recipes/ without .yaml.", show_default=False)
+    ] = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option("--stage", help="Stage of the recipe, for example expansion_i; several are prepared together."),
+    ] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option("--volume", help='Volume that can be used, with unit: "100 mL"; one for all, or one per stage.'),
+    ] = None,
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", help="Component the arms add later; may be given several times.")
+    ] = None,
+    max_cv: Annotated[
+        float | None, typer.Option("--max-cv", help="Largest predicted CV in percent; 5 when not given.")
+    ] = None,
+    max_bias: Annotated[
+        float | None, typer.Option("--max-bias", help="Largest predicted systematic error in percent; 12 if not given.")
     ] = None,
     lots: LotsOption = None,
     csv: CsvOption = None,
@@ -33,63 +56,124 @@ def medium(
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
-    """Plan a batch of medium: transfers, expected composition, lots, and the verdict of the three checks."""
+    """Plan batches of medium: transfers, expected composition and errors, lots, and the verdict of the three checks."""
     import asyncio
 
-    from nkloop.labware import Catalogue
-
-    found = find_workspace(workspace)
-    catalogue = Catalogue.load(found.labware)
-    planned = asyncio.run(_planned(found, catalogue, recipe, stage, volume, tuple(leave_out or ()), lots, bench))
-    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
-
-
-async def _planned(
-    found: Workspace,
-    catalogue: Catalogue,
-    recipe: str,
-    stage: str,
-    volume: str,
-    leave_out: tuple[str, ...],
-    lots: Path | None,
-    bench: str,
-) -> Planned:
-    from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
     from nkloop.inventory import Inventory
-    from nkloop.quantities import Amount
+    from nkloop.labware import Catalogue
     from nkloop.recipes import find_recipe
-    from nkloop.runs.media import shelf_life
     from nkloop.runs.session import bench_path
-    from nkloop.worklists.duration import estimate_minutes
-    from nkloop.worklists.medium import plan_medium
 
+    found = find_workspace(workspace)
+    name = _one_recipe(recipe, recipe_option)
+    orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
+    limits = _limits(max_cv, max_bias)
+    catalogue = Catalogue.load(found.labware)
     path = bench_path(found, bench)
     file = load_bench_file(path)
     inventory = Inventory.load(lots or (path.parent / file.lots))
+    plan = _plan(find_recipe(found.recipes, name), orders, limits, inventory, file, catalogue)
+    planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
+
+
+def _one_recipe(argument: str | None, option: str | None) -> str:
+    from nkloop.errors import PlanError
+
+    if argument is not None and option is not None and argument != option:
+        raise PlanError(
+            f"two recipes are named, '{argument}' and '{option}'", where="--recipe", remedy="name the recipe once"
+        )
+    name = argument or option
+    if not name:
+        raise PlanError("no recipe is named", where="--recipe", remedy="name one, for example: plan medium ucb-nk")
+    return name
+
+
+def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]) -> tuple[MediumOrder, ...]:
+    """One medium per stage; one volume serves all stages, and several volumes one stage.
+
+    Raises:
+        PlanError: none is given, or their numbers do not go together.
+        QuantityError: a volume cannot be read.
+    """
+    from nkloop.errors import PlanError
+    from nkloop.quantities import Amount
+    from nkloop.worklists.plans import MediumOrder
+
+    for given, option, example in ((stages, "--stage", "expansion_i"), (volumes, "--volume", '"100 mL"')):
+        if not given:
+            raise PlanError(f"no {option[2:]} is given", where=option, remedy=f"add {option} {example}")
+    number = max(len(stages), len(volumes))
+    if len(stages) not in {1, number} or len(volumes) not in {1, number}:
+        raise PlanError(
+            f"{len(stages)} stages and {len(volumes)} volumes do not go together",
+            where="--volume",
+            remedy="give one volume for all stages, or one for each in the same order",
+        )
+    amounts = [Amount.parse(text) for text in volumes] * (number if len(volumes) == 1 else 1)
+    names = list(stages) * (number if len(stages) == 1 else 1)
+    seen: Counter[str] = Counter()
+    orders = []
+    for stage, amount in zip(names, amounts, strict=True):
+        seen[stage] += 1
+        suffix = f"-{chr(ord('a') + seen[stage] - 1)}" if names.count(stage) > 1 else ""
+        orders.append(MediumOrder(stage_id=stage, volume=amount, omit=omit, barcode=f"medium-{stage}{suffix}"))
+    return tuple(orders)
+
+
+def _limits(max_cv: float | None, max_bias: float | None) -> ErrorLimits:
+    from nkloop.errors import PlanError
+    from nkloop.worklists.chain_cost import ErrorLimits
+
+    for value, option in ((max_cv, "--max-cv"), (max_bias, "--max-bias")):
+        if value is not None and not 0 < value <= 100:
+            raise PlanError(f"{value:g} % is no limit of an error", where=option, remedy="give a number from 0 to 100")
+    usual = ErrorLimits()
+    return ErrorLimits(cv_percent=max_cv or usual.cv_percent, bias_percent=max_bias or usual.bias_percent)
+
+
+def _plan(
+    recipe: Recipe,
+    orders: Sequence[MediumOrder],
+    limits: ErrorLimits,
+    inventory: Inventory,
+    file: BenchFile,
+    catalogue: Catalogue,
+) -> MediumPlan:
+    from nkloop.runs.media import shelf_life
+    from nkloop.worklists.medium import plan_media
+
     today = date.today()
-    known = find_recipe(found.recipes, recipe)
-    plan = plan_medium(
-        known,
-        stage,
-        Amount.parse(volume),
+    return plan_media(
+        recipe,
+        orders,
         inventory,
         file.deck,
         catalogue,
-        omit=leave_out,
-        use_until=today + shelf_life(known, stage),
+        use_until=today + max(shelf_life(recipe, order.stage_id) for order in orders),
         today=today,
-        destination_barcode=f"medium-{stage}",
+        limits=limits,
     )
-    parts = (plan.worklist,)
+
+
+async def _verified(
+    plan: MediumPlan, found: Workspace, catalogue: Catalogue, file: BenchFile, inventory: Inventory
+) -> Planned:
+    from nkloop.cli.plan.planned import Planned, protocol_of, verified
+    from nkloop.worklists.duration import estimate_minutes
+
+    parts = tuple(part.worklist for part in plan.parts)
     cost = inventory.cost({lot.lot: lot.volume_ul for lot in plan.lots})
+    between = [f"Before part {n}: {part.before.instruction}" for n, part in enumerate(plan.parts, 1) if part.before]
     return Planned(
-        title=plan.worklist.name,
+        title=parts[0].name,
         parts=parts,
         composition=plan.composition,
         lots=plan.lots,
         warnings=plan.warnings,
-        notes=(),
+        notes=(*plan.notes, *between),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

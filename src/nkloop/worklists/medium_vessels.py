@@ -1,0 +1,80 @@
+"""Vessels for a medium: the smallest that takes the volume with what stays behind, several when one is too small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from nkloop.labware.models import LabwareType
+from nkloop.quantities import Kind
+from nkloop.recipes.models import Ingredient, Medium, Recipe
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.medium_request import additives_in_order
+from nkloop.worklists.plans import MediumOrder
+
+TUBES_1_5 = "opentrons_24_tuberack_nest_1.5ml_snapcap"
+TUBES_15 = "opentrons_15_tuberack_nest_15ml_conical"
+TUBES_50 = "opentrons_6_tuberack_nest_50ml_conical"
+TROUGH = "nest_1_reservoir_195ml"
+VESSELS = (
+    (TUBES_1_5, "1.5 mL tube"),
+    (TUBES_15, "15 mL tube"),
+    (TUBES_50, "50 mL tube"),
+    (TROUGH, "trough"),
+)
+"""From small to large; the last is the largest, more is prepared in several of it."""
+
+
+@dataclass(frozen=True)
+class MediumVessel:
+    """One vessel of complete medium."""
+
+    order: MediumOrder
+    medium: Medium
+    additives: tuple[Ingredient, ...]
+    """In the order they are added."""
+    load_name: str
+    label: str
+    barcode: str
+    usable_ul: float
+    total_ul: float
+    """What is prepared: what can be drawn and what stays behind."""
+
+    @property
+    def dissolved(self) -> tuple[Ingredient, ...]:
+        """Additives that are not volumes of their own, such as cytokines."""
+        return tuple(i for i in self.additives if i.amount.kind is not Kind.FRACTION)
+
+
+def vessels_for(recipe: Recipe, orders: Sequence[MediumOrder], catalogue: LabwareLookup) -> tuple[MediumVessel, ...]:
+    """The vessels of all orders, in the order they are asked for."""
+    return tuple(vessel for order in orders for vessel in _of_order(recipe, order, catalogue))
+
+
+def _of_order(recipe: Recipe, order: MediumOrder, catalogue: LabwareLookup) -> list[MediumVessel]:
+    medium = recipe.stage(order.stage_id).medium
+    volume = order.volume.canonical
+    number = max(1, ceil(volume / usable_ul(catalogue[TROUGH]) - 1e-9))
+    each = ceil(round(volume / number * 100, 3)) / 100
+    kind, label = next(
+        ((catalogue[name], label) for name, label in VESSELS if each <= usable_ul(catalogue[name]) + 1e-6)
+    )
+    return [
+        MediumVessel(
+            order=order,
+            medium=medium,
+            additives=additives_in_order(recipe, medium, order.omit),
+            load_name=kind.load_name,
+            label=label,
+            barcode=order.barcode if index == 0 else f"{order.barcode}-{index + 1}",
+            usable_ul=each,
+            total_ul=round(each + kind.dead_volume_ul, 2),
+        )
+        for index in range(number)
+    ]
+
+
+def usable_ul(kind: LabwareType) -> float:
+    """What can be drawn from a full vessel."""
+    return kind.working_volume_ul - kind.dead_volume_ul

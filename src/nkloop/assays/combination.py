@@ -3,9 +3,10 @@
 Effects are percent of the largest possible effect. Bliss expects a + b - a b / 100 at doses whose single effects are
 a and b (Bliss 1939); highest single agent expects the larger of a and b. Excess is observed less expected.
 
-Intervals are percentile bootstrap: wells are drawn with replacement within each dose pair where every cell has at
-least two replicates, otherwise the pooled residuals of the replicated cells are drawn; without any replicate there is
-no interval. The margins are drawn anew as well, so that their uncertainty is in every cell.
+Intervals are percentile bootstrap: wells are drawn with replacement within each dose pair where every pair has at
+least five, otherwise the residuals of all replicated pairs are pooled and drawn, because three wells say too little of
+their own scatter; without any replicate there is no interval. The margins are drawn anew as well, so that their
+uncertainty is in every cell.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from nkloop.assays.fitting.solver import Array
 from nkloop.errors import AssayError, Problem
 
 DRAWS = 2000
+LEAST_OWN = 5
+"""Replicates of every dose pair from which on each pair is drawn from its own wells."""
 CONFIDENCE = 0.95
 _PERCENTILES = (100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2)
 Reference = Literal["bliss", "hsa"]
@@ -110,7 +113,7 @@ def _draws(
     cells = {pair: data.cell(*pair) for pair in pairs}
     if all(len(values) == 1 for values in cells.values()):
         return {}, "none"
-    if all(len(values) > 2 for values in cells.values()):
+    if all(len(values) >= LEAST_OWN for values in cells.values()):
         # a mean of n draws scatters by (n - 1) / n too little: stretched to the unbiased variance
         made = {}
         for pair, values in cells.items():
@@ -188,8 +191,6 @@ def _warnings(data: CombinationData, resampling: str) -> tuple[str, ...]:
         told.append("no effect is above 1: were shares given instead of percent?")
     if resampling == "none":
         told.append("no dose pair has a replicate: there are no intervals")
-    if resampling == "residuals":
-        told.append("not every dose pair has three replicates: intervals draw from the pooled residuals")
     alone = [v for a, b in data.pairs if (a == 0) != (b == 0) for v in data.cell(a, b)]
     if alone and np.ptp(alone) == 0:
         told.append("all single-agent effects are equal: neither agent does anything alone")

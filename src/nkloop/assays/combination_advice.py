@@ -14,21 +14,21 @@ from nkloop.assays.fitting.solver import Array
 LEAST_DOSES = 4
 """Doses above 0 of each agent alone that its curve needs."""
 _MEANING = {
-    "loewe": "combination index: below 1 more than additive, above 1 less",
+    "loewe": "excess over Loewe additivity in percent effect: above 0 more than additive",
     "zip": "excess over zero interaction potency in percent effect: above 0 more than expected",
 }
 
 
 def loewe(data: CombinationData) -> Advisory:
-    """Combination index of every dose pair."""
-    from synergy.combination import Loewe
+    """Excess over Loewe additivity of every dose pair; over the better agent where additivity is not defined."""
+    from synergy.combination.loewe import Loewe
 
-    return _advice("loewe", Loewe(mode="CI"), data)
+    return _advice("loewe", Loewe(mode="delta_hsa"), data)
 
 
 def zip_excess(data: CombinationData) -> Advisory:
     """Excess over zero interaction potency (Yadav 2015) of every dose pair."""
-    from synergy.combination import ZIP
+    from synergy.combination.zero_interaction_potency import ZIP
 
     return _advice("zip", ZIP(), data)
 
@@ -55,7 +55,7 @@ def _advice(name: str, model: Any, data: CombinationData) -> Advisory:
 
 def _told(name: str, pairs: Array, values: Array) -> Advisory:
     together = (pairs > 0).all(axis=1)
-    shown = values if name == "loewe" else 100.0 * values
+    shown = 100.0 * values  # the library speaks of shares
     cells = tuple(
         (float(a), float(b), float(v) if np.isfinite(v) else None)
         for (a, b), v in zip(pairs[together], shown[together], strict=True)

@@ -27,7 +27,8 @@ def read_combination(path: Path, *, sheet: str | None = None) -> CombinationData
         AssayError: the file is no such table, a dose is negative, or a well stands in it twice.
     """
     table = read_table(path, COLUMNS, sheet=sheet)
-    problems, wells = [], {}
+    problems: list[Problem] = []
+    wells: dict[str, int] = {}
     for row in table.rows:
         problems += [
             Problem(f"dose {row.number(name):g} is negative", table.where(row, name), "a dose is 0 or above")

@@ -19,6 +19,7 @@ HANDLING_MINUTES: dict[OperatorTaskKind, float] = {
     "store": 2.0,
     "seed": 1.0,
     "harvest": 1.0,
+    "weld": 10.0,
     "move_to_reader": 2.0,
 }
 """Time a person needs for the handling itself."""

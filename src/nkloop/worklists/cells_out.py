@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from nkloop.errors import PlanError
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.cytotoxicity import step_seconds
+from nkloop.worklists.duration import step_durations
 from nkloop.worklists.models import Worklist
 
 
@@ -26,7 +26,8 @@ def cells_out_minutes(worklist: Worklist, deck: BenchDeck, first: int, labware: 
     touching = [s.number for s in worklist.steps if s.number > first and {s.labware, s.to_labware} & set(labware)]
     if not touching:
         return 0.0
-    return sum(step_seconds(step) for step in worklist.steps if first < step.number <= touching[-1]) / 60
+    timed = (one for one in step_durations(worklist, deck) if first < one.number <= touching[-1])
+    return sum(one.robot_s + one.waiting_s for one in timed) / 60
 
 
 def refuse_too_long(minutes: float, limit: float | None, where: str) -> None:

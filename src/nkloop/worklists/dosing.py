@@ -24,7 +24,7 @@ from nkloop.worklists.dosing_request import (
 )
 from nkloop.worklists.feeding_aims import mixtures_for
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.mixtures import Made
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.parts import fewest_parts, in_order
@@ -165,7 +165,7 @@ class _Planner:
             arms=tuple(arm for run in runs for arm in self._arms(run)),
             after=tuple(state for run in runs for state in _states(run)),
             base_left_ul=left[-1] if left else self.request.base.volume_ul,
-            lots=_summed(runs),
+            lots=summed_uses([run.lots for run in runs]),
             composition=tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else (),
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
             warnings=request_warnings(self.request),
@@ -249,13 +249,3 @@ def _states(run: _Run) -> list[WellState]:
         held = run.ledger.well(*spot)
         states.append(WellState(well=spot[1], volume_ul=held.volume_ul, per_ul=held.per_ul))
     return states
-
-
-def _summed(runs: Sequence[_Run]) -> tuple[LotUse, ...]:
-    found: dict[str, LotUse] = {}
-    for use in (use for run in runs for use in run.lots):
-        known = found.get(use.lot)
-        volume, drawn = (known.volume_ul, known.drawn_ul) if known else (0.0, 0.0)
-        more = {"volume_ul": volume + use.volume_ul, "drawn_ul": drawn + use.drawn_ul}
-        found[use.lot] = use.model_copy(update=more)
-    return tuple(found.values())

@@ -63,6 +63,17 @@ def lot_facts(lot: Lot) -> LotFacts:
     )
 
 
+def summed_uses(parts: Iterable[Iterable[LotUse]]) -> tuple[LotUse, ...]:
+    """What several worklists take together, one line per lot."""
+    found: dict[str, LotUse] = {}
+    for use in (use for part in parts for use in part):
+        known = found.get(use.lot)
+        volume, drawn = (known.volume_ul, known.drawn_ul) if known else (0.0, 0.0)
+        more = {"volume_ul": volume + use.volume_ul, "drawn_ul": drawn + use.drawn_ul}
+        found[use.lot] = use.model_copy(update=more)
+    return tuple(found.values())
+
+
 def with_lots(
     components: Iterable[str],
     stocks: Stocks,

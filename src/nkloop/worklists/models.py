@@ -14,7 +14,7 @@ from nkloop.worklists.rules import refuses
 
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
 Nickname = str
-OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "move_to_reader"]
+OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader"]
 
 
 def channels_of(pipette: str) -> Literal[1, 8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from nkloop.cli.plan.dosing import dosing
 from nkloop.cli.plan.medium import medium
 
 app = typer.Typer(no_args_is_help=True, help="Plan a worklist and see what it gives, without touching a robot.")
@@ -15,3 +16,4 @@ def _plan() -> None:
 
 
 app.command("medium")(medium)
+app.command("dosing")(dosing)

@@ -37,6 +37,7 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
         "price_eur": planned.price_eur,
         "warnings": list(planned.warnings),
         "notes": list(planned.notes),
+        **planned.more,
         "verdict": {"passed": planned.passed, "checks": _checks(planned.verdicts)},
         "protocol": {"name": planned.protocol.name, "sha256": planned.protocol.sha256},
         "parts": [

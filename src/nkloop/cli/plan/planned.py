@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +67,8 @@ class Planned:
     """Deck of the bench; gives the times on a run sheet."""
     simulated: bool = False
     """Whether the bench is simulated."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """What only this procedure tells, as plain data: positions, dose tubes."""
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,327 @@
+"""Plans doses for closed bags: the robot fills one labelled tube per bag, a technician welds it on.
+
+A bag keeps its present contents less what is drained; base medium and the dose come in. Tube and line keep their dead
+volumes, so the dose is calculated for what really reaches the bag (`dose.fresh_concentration`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nkloop.errors import LabwareError, PlanError, Problem
+from nkloop.inventory.models import Lot
+from nkloop.labware.bags import BagCatalogue, DoseTube
+from nkloop.recipes.models import Ingredient
+from nkloop.worklists.bag_plans import (
+    BagDosingPlan,
+    BagDosingRequest,
+    BagFeeding,
+    DoseLabel,
+    DoseTubeFilling,
+)
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
+from nkloop.worklists.composition import composition_rows, refuse_off_target
+from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
+from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
+from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
+from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
+from nkloop.worklists.parts import fewest_parts, in_order
+from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.uncertainty import Uncertainty, predict
+
+DOSES = "doses"
+WELD_MINUTES = 10.0
+"""Time for one weld with its checks; an estimate."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The tubes of one robot run."""
+
+    bags: tuple[BagFeeding, ...]
+    worklist: Worklist
+    made: tuple[Made, ...]
+    ledger: Ledger
+    lots: tuple[LotUse, ...]
+    errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
+
+
+def plan_bag_doses(
+    request: BagDosingRequest, inventory: Stocks, deck: BenchDeck, catalogue: LabwareLookup, bags: BagCatalogue
+) -> BagDosingPlan:
+    """Plan dose tubes for bags, in several parts when the deck holds too few tubes.
+
+    Raises:
+        PlanError: a bag would leave its range, keeps too much of a component, or volumes do not allow it.
+        ShortageError: no valid lot of a component holds enough.
+    """
+    planner = _Planner(request, deck, catalogue, bags)
+    problems = list(planner.problems())
+    if problems:
+        raise PlanError.from_problems(problems)
+
+    def plan(stocks: Stocks) -> tuple[_Run, ...]:
+        return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), DeckFullError)
+
+    return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
+
+
+class _Planner:
+    """Plans the parts of one request one after another."""
+
+    def __init__(
+        self, request: BagDosingRequest, deck: BenchDeck, catalogue: LabwareLookup, known: BagCatalogue
+    ) -> None:
+        self.request, self.deck, self.catalogue, self.known = request, deck, catalogue, known
+        stage = stage_of(request.recipe, request.stage_id, request.name)
+        self.base_name = stage.medium.base.component
+        self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name)
+        self.tube = self._tube()
+        rack = catalogue[self.tube.rack]
+        self.lost_ul = rack.dead_volume_ul + self.tube.line_dead_ul
+        self.fill_ul = round_up(request.dose_ul + self.lost_ul)
+        self.delivered_ul = self.fill_ul - self.lost_ul
+        lives = half_lives_h(request.recipe)
+        self.bags = tuple(
+            bag.model_copy(update={"present_per_ul": after_decay(bag.present_per_ul, request.hours_since_dose, lives)})
+            for bag in request.bags
+        )
+        self.arms = {arm.name: arm for arm in request.arms}
+
+    def _tube(self) -> DoseTube:
+        found = next((tube for tube in self.known.dose_tubes if tube.name == self.request.tube), None)
+        if found is None:
+            names = ", ".join(tube.name for tube in self.known.dose_tubes)
+            raise PlanError(
+                f"there is no dose tube '{self.request.tube}'", where=self.request.name, remedy=f"use one of: {names}"
+            )
+        return found
+
+    def final_ul(self, bag: BagFeeding) -> float:
+        """Volume of a bag after the dose."""
+        return bag.kept_ul + bag.medium_ul + self.delivered_ul
+
+    def targets(self, bag: BagFeeding) -> dict[str, float]:
+        """Canonical concentration per component the bag shall have."""
+        return targets_of(self.request.recipe, self.request.stage_id, self.arms[bag.arm], self.ingredients)
+
+    # -- what is wrong ------------------------------------------------------------------------------------------
+
+    def problems(self) -> Iterator[Problem]:
+        """Everything that is wrong with the request."""
+        rack = self.catalogue[self.tube.rack]
+        if self.fill_ul > rack.working_volume_ul:
+            yield Problem(
+                f"a dose of {self.request.dose_ul / 1000:g} mL needs {self.fill_ul / 1000:g} mL in the tube, "
+                f"{self.tube.title} holds {rack.working_volume_ul / 1000:g} mL",
+                self.request.name,
+                "choose a smaller dose or a larger tube",
+            )
+        names = [bag.bag for bag in self.bags]
+        for bag in self.bags:
+            where = f"{self.request.name}, bag {bag.bag}"
+            if names.count(bag.bag) > 1:
+                yield Problem("the bag is dosed twice", where, "name each bag once")
+            if bag.arm not in self.arms:
+                remedy = f"use {', '.join(sorted(self.arms))}"
+                yield Problem(f"arm '{bag.arm}' is not in the request", where, remedy)
+                continue
+            yield from self._range_problems(bag, where)
+            yield from self._dose_problems(bag, where)
+
+    def _range_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
+        try:
+            kind = self.known.bag(bag.kind)
+        except LabwareError as error:
+            yield from error.problems
+            return
+        final = self.final_ul(bag) / 1000
+        if final > kind.capacity_ml:
+            yield Problem(
+                f"the bag would hold {final:.4g} mL, {kind.title} takes {kind.capacity_ml:g} mL",
+                where,
+                "drain more, give less medium, or move to a larger bag",
+            )
+        if bag.kept_ul / 1000 < kind.lowest_ml and bag.drain_ul > 0:
+            yield Problem(
+                f"draining leaves {bag.kept_ul / 1000:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL",
+                where,
+                "drain less",
+            )
+        if bag.drain_ul == 0 and final < kind.lowest_ml:
+            yield Problem(
+                f"the bag would hold {final:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL", where, "add medium"
+            )
+
+    def _dose_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
+        for name, target in self.targets(bag).items():
+            kept = bag.present_per_ul.get(name, 0.0)
+            if self._dose(bag, name, target) < 0:
+                most = most_kept_ul(target, kept, self.final_ul(bag))
+                yield Problem(
+                    f"{name} would be {kept * bag.kept_ul / self.final_ul(bag) / target:.3g} times its target for "
+                    f"{bag.arm} without any fresh {name}",
+                    where,
+                    f"keep at most {most / 1000:.3g} mL of {self.final_ul(bag) / 1000:.4g} mL: drain more",
+                )
+
+    def _dose(self, bag: BagFeeding, name: str, target: float) -> float:
+        kept = bag.present_per_ul.get(name, 0.0)
+        return fresh_concentration(target, kept, bag.kept_ul, self.delivered_ul, bag.medium_ul)
+
+    # -- planning -----------------------------------------------------------------------------------------------
+
+    def runs(self, parts: Sequence[Sequence[BagFeeding]], stocks: Stocks) -> tuple[_Run, ...]:
+        """The runs of these parts; base medium is handed on."""
+        runs: list[_Run] = []
+        base = self.request.base
+        for bags in parts:
+            run = self._run(tuple(bags), stocks, base)
+            runs.append(run)
+            base = base.model_copy(update={"volume_ul": run.ledger.well(BASE, base.well).volume_ul})
+        return tuple(runs)
+
+    def _run(self, bags: tuple[BagFeeding, ...], stocks: Stocks, base: MediumSource) -> _Run:
+        mixtures = [
+            Mixture(
+                name=f"{bag.arm}/{bag.donor} for bag {bag.bag}",
+                arm=bag.arm,
+                per_ul={name: self._dose(bag, name, target) for name, target in self.targets(bag).items()},
+                volume_ul=self.delivered_ul + self.tube.line_dead_ul,
+            )
+            for bag in bags
+        ]
+
+        def plan(lots: dict[str, Lot]) -> tuple[Worklist, tuple[Made, ...]]:
+            builder = WorklistBuilder(self.request.name, "cytokine_dosing", self.deck, self.catalogue)
+            return self._worklist(builder, mixtures, bags, lots, base)
+
+        names = [i.component for i in self.ingredients]
+        worklist, made, lots = with_lots(names, stocks, self.request.use_until, plan)
+        spots = [one.spot for one in made]
+        return _Run(
+            bags=bags,
+            worklist=worklist,
+            made=made,
+            ledger=follow(worklist, self.catalogue),
+            lots=lot_uses(worklist, lots, self.catalogue),
+            errors=predict(worklist, self.catalogue, self.deck, spots),
+        )
+
+    def _worklist(
+        self,
+        builder: WorklistBuilder,
+        mixtures: Sequence[Mixture],
+        bags: Sequence[BagFeeding],
+        lots: Mapping[str, Lot],
+        base: MediumSource,
+    ) -> tuple[Worklist, tuple[Made, ...]]:
+        builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
+        lot = f"prepared:{base.barcode}:{base.well}"
+        builder.fill((BASE, base.well), base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
+        maker = MixtureMaker(builder, (BASE, base.well), self.base_name, self.ingredients, lots)
+        maker.place(mixtures, nickname=DOSES, label=f"{self.tube.title} (empty)", kinds=(self.tube.rack,), overage=0.0)
+        maker.make(base.volume_ul, base.barcode)
+        for one in maker.made:
+            builder.mix(one.spot, 10, comment=f"mix the dose of {one.mixture.name}")
+        for one, bag in zip(maker.made, bags, strict=True):
+            builder.pause(self._weld(one, bag))
+        targets = [
+            Target(labware=m.spot[0], well=m.spot[1], component=name, per_ul=value, tolerance_percent=TOLERANCE_PERCENT)
+            for m in maker.made
+            for name, value in m.mixture.per_ul.items()
+        ]
+        revision = self.request.recipe.revision_id
+        return builder.build(targets=targets, recipe_revision=revision, seed=self.request.seed), tuple(maker.made)
+
+    def _weld(self, made: Made, bag: BagFeeding) -> OperatorTask:
+        first = [f"drain {bag.drain_ul / 1000:g} mL"] if bag.drain_ul else []
+        first += [f"run in {bag.medium_ul / 1000:g} mL base medium"] if bag.medium_ul else []
+        before = f"{' and '.join(first).capitalize()}. " if first else ""
+        instruction = (
+            f"{before}Cap and label the tube in {made.spot[0]} {made.spot[1]}, check its label against bag {bag.bag} "
+            f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
+            "bag, seal the line."
+        )
+        return OperatorTask(kind="weld", instruction=instruction, labware=(made.spot[0],), minutes=WELD_MINUTES)
+
+    # -- the answer ---------------------------------------------------------------------------------------------
+
+    def result(self, runs: Sequence[_Run]) -> BagDosingPlan:
+        """The plan out of its runs.
+
+        Raises:
+            PlanError: a bag is off target.
+        """
+        tubes, rows = [], []
+        for number, run in enumerate(runs, start=1):
+            for bag, made in zip(run.bags, run.made, strict=True):
+                tubes.append(self._filling(bag, made, run, number))
+                rows += self._in_bag(bag, made, run)
+        last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
+        return BagDosingPlan(
+            parts=in_order([run.worklist for run in runs]),
+            tubes=tuple(tubes),
+            composition=tuple(rows),
+            base_left_ul=last,
+            lots=summed_uses([run.lots for run in runs]),
+        )
+
+    def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
+        wanted = [_at(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
+        present = [i for i in wanted if i.amount.magnitude > 0]
+        rows = composition_rows(
+            present, run.ledger.well(*made.spot).per_ul, f"tube {made.spot[1]}", run.errors.get(made.spot)
+        )
+        content = ", ".join(f"{i.component} {i.amount.display()}" for i in present) or "base medium only"
+        label = DoseLabel(
+            batch=f"{bag.bag} {bag.arm}/{bag.donor}",
+            step=f"{self.request.stage_id}, {self.request.name}",
+            content=f"{self.fill_ul / 1000:.4g} mL: {content}",
+            prepared=self.request.prepared,
+            expires=self.request.use_until,
+        )
+        return DoseTubeFilling(
+            bag=bag.bag,
+            arm=bag.arm,
+            donor=bag.donor,
+            part=part,
+            rack=made.spot[0],
+            well=made.spot[1],
+            fill_ul=made.volume_ul,
+            delivered_ul=made.volume_ul - self.lost_ul,
+            final_ul=self.final_ul(bag),
+            concentrations=rows,
+            label=label,
+        )
+
+    def _in_bag(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
+        """What the bag reaches with what the ledger says is in the tube."""
+        final, targets = self.final_ul(bag), self.targets(bag)
+        tube = run.ledger.well(*made.spot).per_ul
+        delivered = made.volume_ul - self.lost_ul
+        reached, errors = {}, {}
+        for name in targets:
+            dosed = tube.get(name, 0.0) * delivered
+            reached[name] = (bag.present_per_ul.get(name, 0.0) * bag.kept_ul + dosed) / final
+            error = run.errors.get(made.spot, {}).get(name)
+            if error is not None and reached[name] > 0:
+                share = dosed / final / reached[name]
+                errors[name] = Uncertainty(cv_percent=error.cv_percent * share, bias_percent=error.bias_percent * share)
+        wanted = [_at(i, targets[i.component]) for i in self.ingredients]
+        text = f"bag {bag.bag} ({bag.arm}/{bag.donor})"
+        rows = composition_rows(wanted, reached, text, errors)
+        refuse_off_target(text, rows, TOLERANCE_PERCENT)
+        return rows
+
+
+def _at(ingredient: Ingredient, per_ul: float) -> Ingredient:
+    """The ingredient at another concentration."""
+    scale = per_ul / ingredient.amount.of(ingredient.component).canonical
+    return ingredient.model_copy(update={"amount": ingredient.amount.scaled(scale)})

@@ -1,0 +1,122 @@
+"""What the planner of closed bags is asked and what it answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from pydantic import Field
+
+from nkloop.feedback.models import Arm
+from nkloop.frozen import FrozenModel
+from nkloop.recipes.models import Recipe
+from nkloop.worklists.lots import LotUse
+from nkloop.worklists.parts import Part
+from nkloop.worklists.plans import CompositionRow, MediumSource
+
+
+class BagFeeding(FrozenModel):
+    """One closed bag at one dose. A technician drains and gives fresh base medium; the dose tube brings the rest."""
+
+    bag: str
+    """Barcode of the bag."""
+    kind: str
+    """Name in `labware/bags.yaml`."""
+    arm: str
+    donor: str
+    present_ul: float = Field(gt=0)
+    present_per_ul: dict[str, float] = Field(default_factory=dict)
+    """What is known of the contents, canonical, per µL."""
+    drain_ul: float = Field(default=0, ge=0)
+    """Taken out first, mixed."""
+    medium_ul: float = Field(default=0, ge=0)
+    """Fresh base medium without what the arms add, welded on as a medium bag."""
+
+    @property
+    def kept_ul(self) -> float:
+        """What stays of the present contents."""
+        return self.present_ul - self.drain_ul
+
+
+class BagDosingRequest(FrozenModel):
+    """One dose for a set of closed bags."""
+
+    name: str
+    recipe: Recipe
+    stage_id: str
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    bags: tuple[BagFeeding, ...] = Field(min_length=1)
+    base: MediumSource
+    components: tuple[str, ...] = ()
+    """Components the arms add; empty means those the recipe's loop varies in this stage."""
+    tube: str = "dose-15"
+    """Name of the dose tube in `labware/bags.yaml`."""
+    dose_ul: float = Field(default=5000, gt=0)
+    """Volume a tube brings into its bag, about; the tube is filled to a volume that can be read."""
+    hours_since_dose: float = Field(default=0, ge=0)
+    """Age of the present contents; components with a half-life have decayed since."""
+    prepared: datetime
+    """Time on the labels."""
+    use_until: date
+    seed: int | None = None
+
+
+class DoseLabel(FrozenModel):
+    """What stands on a dose tube."""
+
+    batch: str
+    """Bag, arm and donor it belongs to."""
+    step: str
+    content: str
+    prepared: datetime
+    expires: date
+
+
+class DoseTubeFilling(FrozenModel):
+    """One filled dose tube and what it does to its bag."""
+
+    bag: str
+    arm: str
+    donor: str
+    part: int = Field(ge=1)
+    rack: str
+    """Nickname of the rack on the deck."""
+    well: str
+    fill_ul: float
+    """What the robot puts into the tube."""
+    delivered_ul: float
+    """What reaches the bag: the rest stays in tube and line."""
+    final_ul: float
+    """Volume of the bag afterwards."""
+    concentrations: tuple[CompositionRow, ...]
+    """What is in the tube."""
+    label: DoseLabel
+
+
+class BagDosingPlan(FrozenModel):
+    """Dose tubes for a set of bags: the robot's work and what it gives."""
+
+    parts: tuple[Part, ...] = Field(min_length=1)
+    tubes: tuple[DoseTubeFilling, ...]
+    composition: tuple[CompositionRow, ...]
+    """What the arms vary, in every bag after the dose."""
+    base_left_ul: float
+    lots: tuple[LotUse, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def tubes_csv(tubes: Sequence[DoseTubeFilling]) -> str:
+    """The tubes as a table, one line each, with what stands on their labels."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["part", "rack", "well", "bag", "arm", "donor", "fill_ul", "delivered_ul", "bag_after_ul"]
+    writer.writerow([*head, "batch", "step", "content", "prepared", "expires"])
+    for one in tubes:
+        label = one.label
+        told = [one.part, one.rack, one.well, one.bag, one.arm, one.donor, one.fill_ul, one.delivered_ul, one.final_ul]
+        writer.writerow(
+            [*told, label.batch, label.step, label.content, label.prepared.isoformat(), label.expires.isoformat()]
+        )
+    return out.getvalue()

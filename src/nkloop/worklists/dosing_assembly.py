@@ -1,0 +1,229 @@
+"""From what a person says (recipe, stage, day, arms, vessels, contents) to the request of a planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeVar
+
+from nkloop.errors import PlanError
+from nkloop.feedback.models import Arm
+from nkloop.labware.bags import Bag, BagCatalogue
+from nkloop.quantities import Kind
+from nkloop.recipes.models import Recipe, Stage
+from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding
+from nkloop.worklists.builder import round_up
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dosing_request import added_ingredients
+from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
+from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
+from nkloop.worklists.present_table import Present
+from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of
+
+PLATES = {
+    "plate-6": "corning_6_wellplate_16.8ml_flat",
+    "plate-24": "corning_24_wellplate_3.4ml_flat",
+    "plate-48": "corning_48_wellplate_1.6ml_flat",
+    "plate-96": "corning_96_wellplate_360ul_flat",
+}
+"""What people call the culture plates, and their load names."""
+FULL_SHARE = 0.75
+"""Share of the working volume a well is filled to when nobody says otherwise."""
+BASE_TUBE, BASE_TROUGH = "opentrons_6_tuberack_nest_50ml_conical", "nest_1_reservoir_195ml"
+Plan = TypeVar("Plan", DosingPlan, BagDosingPlan)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, whatever the vessel."""
+
+    recipe: Recipe
+    stage: Stage
+    arms: tuple[Arm, ...]
+    donors: tuple[str, ...]
+    use_until: date
+    seed: int
+    name: str
+    components: tuple[str, ...] = ()
+    hours_since_dose: float = 0.0
+    present: Mapping[str, Present] = field(default_factory=dict)
+    """Contents per well or bag; empty for new vessels."""
+
+
+def base_of(wanted: Wanted, volume_ul: float) -> MediumSource:
+    """The base medium of the stage without what the arms add, as it has to be prepared."""
+    added = {i.component for i in added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)}
+    per_ul = {
+        i.component: i.amount.to("v/v") if i.amount.kind is Kind.FRACTION else i.amount.of(i.component).canonical
+        for i in wanted.stage.medium.ingredients
+        if i.component not in added
+    }
+    load_name = BASE_TUBE if volume_ul <= 45_000 else BASE_TROUGH
+    return MediumSource(
+        barcode=f"base-{wanted.stage.id}", load_name=load_name, well="A1", per_ul=per_ul, volume_ul=volume_ul
+    )
+
+
+def with_enough_base(wanted: Wanted, catalogue: LabwareLookup, plan: Callable[[MediumSource], Plan]) -> Plan:
+    """Plan with as much base medium as the plan turns out to take, and no more.
+
+    Raises:
+        PlanError: more is needed than one vessel holds, or the plan is impossible.
+    """
+    most = catalogue[BASE_TROUGH].working_volume_ul
+    drawn = most - plan(base_of(wanted, most)).base_left_ul
+    small = round_up(max(drawn, 1.0) + catalogue[BASE_TUBE].dead_volume_ul)
+    if small <= catalogue[BASE_TUBE].working_volume_ul:
+        return plan(base_of(wanted, small))
+    return plan(base_of(wanted, min(most, round_up(drawn + catalogue[BASE_TROUGH].dead_volume_ul))))
+
+
+def plate_positions(
+    wanted: Wanted, vessel: str, catalogue: LabwareLookup, *, replicates: int, outer: OuterWells
+) -> tuple[CulturePosition, ...]:
+    """Where every arm of every donor stands on a plate named as people name it.
+
+    Raises:
+        PlanError: the plate is not known or too small.
+    """
+    if vessel not in PLATES:
+        raise PlanError(f"there is no plate '{vessel}'", where="vessel", remedy=f"use one of: {', '.join(PLATES)}")
+    kind = catalogue[PLATES[vessel]]
+    return assign_positions(wanted.arms, wanted.donors, kind, wanted.seed, replicates=replicates, outer=outer)
+
+
+def plate_request(
+    wanted: Wanted,
+    vessel: str,
+    positions: Sequence[CulturePosition],
+    catalogue: LabwareLookup,
+    base: MediumSource,
+    *,
+    action: Action,
+    volume_ul: float | None,
+    outer: OuterWells,
+    barcode: str,
+    cells_out_minutes: float | None,
+) -> DosingRequest:
+    """The request for one culture plate.
+
+    Raises:
+        PlanError: an action cannot be done with what stands in a well.
+    """
+    kind = catalogue[PLATES[vessel]]
+    full = FULL_SHARE * kind.working_volume_ul if volume_ul is None else volume_ul
+    wells = tuple(feeding_of(p, action, wanted.stage, full, wanted.present.get(p.well), p.well) for p in positions)
+    density = wanted.stage.seeding_density.canonical / SEED_SHARE
+    edge = outer_wells(kind) if outer == "medium" and action == "seed" else ()
+    is_moving = action == "transfer"
+    return DosingRequest(
+        name=wanted.name,
+        recipe=wanted.recipe,
+        stage_id=wanted.stage.id,
+        arms=wanted.arms,
+        plate_barcode=barcode,
+        plate_load_name=kind.load_name,
+        wells=wells,
+        base=base,
+        components=wanted.components,
+        aim="vessel",
+        hours_since_dose=wanted.hours_since_dose,
+        new_plate_barcode=f"{barcode}-new" if is_moving else "",
+        new_plate_load_name=kind.load_name if is_moving else "",
+        medium_wells=edge,
+        medium_wells_ul=full if edge else 0.0,
+        cells_out_minutes=cells_out_minutes,
+        donors=tuple(DonorTube(donor=d, cells_per_ul=density) for d in wanted.donors) if action == "seed" else (),
+        use_until=wanted.use_until,
+        seed=wanted.seed,
+    )
+
+
+def bag_names(wanted: Wanted) -> tuple[str, ...]:
+    """One bag for each arm of each donor, named after both."""
+    return tuple(f"{donor}-{arm.name}" for donor in wanted.donors for arm in wanted.arms)
+
+
+def bag_request(
+    wanted: Wanted,
+    vessel: str,
+    bags: BagCatalogue,
+    base: MediumSource,
+    *,
+    action: Action,
+    volume_ul: float | None,
+    dose_ul: float,
+    tube: str,
+    prepared: datetime,
+) -> BagDosingRequest:
+    """The request for closed bags: one for each arm of each donor.
+
+    Args:
+        vessel: name of a bag in `labware/bags.yaml`, or `bag` for the smallest that takes the volume.
+        volume_ul: volume of new bags, or what bags are topped up to.
+
+    Raises:
+        PlanError: a bag's volume is not known, or the action is not one for bags.
+    """
+    if action not in {"seed", "exchange", "top-up"}:
+        raise PlanError(
+            f"'{action}' is not done with dose tubes", where="action", remedy="use seed, exchange or top-up for bags"
+        )
+    made = []
+    for name, (donor, arm) in zip(bag_names(wanted), ((d, a) for d in wanted.donors for a in wanted.arms), strict=True):
+        volumes = _bag_volumes(wanted, name, action, volume_ul, dose_ul)
+        final = volumes["present_ul"] - volumes["drain_ul"] + volumes["medium_ul"] + dose_ul
+        held = wanted.present[name].per_ul if name in wanted.present else {}
+        kind = _bag_for(bags, final / 1000).name if vessel == "bag" else vessel
+        made.append(BagFeeding(bag=name, kind=kind, arm=arm.name, donor=donor, present_per_ul=held, **volumes))
+    return BagDosingRequest(
+        name=wanted.name,
+        recipe=wanted.recipe,
+        stage_id=wanted.stage.id,
+        arms=wanted.arms,
+        bags=tuple(made),
+        base=base,
+        components=wanted.components,
+        tube=tube,
+        dose_ul=dose_ul,
+        hours_since_dose=wanted.hours_since_dose,
+        prepared=prepared,
+        use_until=wanted.use_until,
+        seed=wanted.seed,
+    )
+
+
+def _bag_for(bags: BagCatalogue, final_ml: float) -> Bag:
+    fitting = [bag for bag in bags.bags if bag.lowest_ml <= final_ml <= bag.capacity_ml]
+    if not fitting:
+        ranges = ", ".join(f"{bag.name} {bag.lowest_ml:g} to {bag.capacity_ml:g} mL" for bag in bags.bags)
+        raise PlanError(f"no bag takes {final_ml:.4g} mL", where="vessel", remedy=f"choose a volume for {ranges}")
+    return min(fitting, key=lambda bag: bag.capacity_ml)
+
+
+def _bag_volumes(
+    wanted: Wanted, name: str, action: Action, volume_ul: float | None, dose_ul: float
+) -> dict[str, float]:
+    present = wanted.present.get(name)
+    if present is None:
+        if volume_ul is None:
+            raise PlanError(
+                f"the volume of bag {name} is not known",
+                where="volume",
+                remedy='give the volume of new bags with --volume "100 mL", or what bags hold with --present',
+            )
+        return {"present_ul": volume_ul - dose_ul, "drain_ul": 0.0, "medium_ul": 0.0}
+    if action == "exchange":
+        drained = round(wanted.stage.refresh.fraction.canonical * present.volume_ul, 0)
+        return {"present_ul": present.volume_ul, "drain_ul": drained, "medium_ul": max(0.0, drained - dose_ul)}
+    full = present.volume_ul + dose_ul if volume_ul is None else volume_ul
+    missing = full - present.volume_ul - dose_ul
+    if missing < 0:
+        raise PlanError(
+            f"bag {name} holds {present.volume_ul / 1000:g} mL, topping up to {full / 1000:g} mL leaves no room for a "
+            f"dose of {dose_ul / 1000:g} mL",
+            where="volume",
+            remedy="choose a larger volume, or exchange",
+        )
+    return {"present_ul": present.volume_ul, "drain_ul": 0.0, "medium_ul": missing}

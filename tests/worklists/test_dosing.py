@@ -86,7 +86,7 @@ def test_each_arm_gets_the_recipe_times_its_factors(plan, request_of, catalogue,
 @pytest.mark.parametrize(
     ("volume", "tubes", "total"),
     [
-        pytest.param(500, "nest_96_wellplate_2ml_deep", 2 * 500 * 1.08 + 30, id="deep wells for little"),
+        pytest.param(500, "nest_96_wellplate_2ml_deep", 2 * 500 * 1.04 + 30, id="deep wells for little"),
         pytest.param(900, "opentrons_15_tuberack_nest_15ml_conical", 2 * 900 * 1.15 + 200, id="tubes for more"),
     ],
 )

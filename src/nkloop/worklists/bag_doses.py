@@ -259,7 +259,8 @@ class _Planner:
         Raises:
             PlanError: a bag is off target.
         """
-        tubes, rows = [], []
+        tubes: list[DoseTubeFilling] = []
+        rows: list[CompositionRow] = []
         for number, run in enumerate(runs, start=1):
             for bag, made in zip(run.bags, run.made, strict=True):
                 tubes.append(self._filling(bag, made, run, number))

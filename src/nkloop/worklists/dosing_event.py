@@ -58,11 +58,12 @@ class Event:
         if mixtures:
             self._make(mixtures)
         self._fill_edge()
+        mixed = self._mix_columns()
         self._fetch_cells()
         drained = self._drain_columns()
         for number, made in enumerate(self.made):
             wells = [well for well in self.request.wells if index.get(well.well) == number]
-            self._feed(wells, made, drained)
+            self._feed(wells, made, drained, is_mixed=made.spot in mixed)
         self._feed([well for well in self.request.wells if well.well not in index], None, drained)
         self._transfer()
         self._seed()
@@ -117,6 +118,20 @@ class Event:
             self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(CULTURE,)))
         self.cells_from = len(self.builder.steps)
 
+    def _mix_columns(self) -> frozenset[Spot]:
+        """Mix whole columns of equal mixtures with eight channels; returns what is mixed."""
+        if not self.made or self.builder.kind(ARMS).rows != _CHANNELS or self.builder.deck.pipette(_CHANNELS) is None:
+            return frozenset()
+        made = {one.spot: one for one in self.made}
+        done: set[Spot] = set()
+        for names in _columns(self.builder.kind(ARMS)):
+            some = [made[ARMS, name] for name in names if (ARMS, name) in made]
+            if len(some) == len(names) and len({one.volume_ul for one in some}) == 1:
+                comment = f"mix the media of column {names[0][1:]}"
+                self.builder.mix((ARMS, names[0]), 10, channels=_CHANNELS, comment=comment)
+                done |= {one.spot for one in some}
+        return frozenset(done)
+
     # -- wells --------------------------------------------------------------------------------------------------
 
     def _drain_columns(self) -> frozenset[str]:
@@ -146,9 +161,12 @@ class Event:
             comment=f"{'split' if well.mixed else 'spent medium of'} {text}",
         )
 
-    def _feed(self, wells: Sequence[WellFeeding], made: Made | None, drained: frozenset[str]) -> None:
-        """Mix the mixture; empty wells share that tip, wells with cells get a new one each."""
-        if made is not None and wells:
+    def _feed(
+        self, wells: Sequence[WellFeeding], made: Made | None, drained: frozenset[str], *, is_mixed: bool = False
+    ) -> None:
+        """Mix the mixture; empty wells share one tip, wells with cells get a new one each."""
+        has_tip = made is not None and bool(wells) and not is_mixed
+        if made is not None and has_tip:
             self.builder.mix(made.spot, 10, comment=f"mix the medium of {made.mixture.name}")
         for well in sorted(wells, key=lambda w: w.present_ul > 0 and not w.is_transferred):
             text = f"{well.arm}/{well.donor} in {well.well}"
@@ -161,11 +179,12 @@ class Event:
                     made.spot,
                     spot,
                     well.add_ul,
-                    fresh=has_cells,
+                    fresh=has_cells or not has_tip,
                     each_fresh=has_cells,
                     flow=CELL_FLOW if has_cells else 1.0,
                     comment=f"fresh medium for {text}",
                 )
+                has_tip = True
 
     def _transfer(self) -> None:
         """Cells to the new plate, mixed before every draw, a new tip per well."""

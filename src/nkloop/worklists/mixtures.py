@@ -23,7 +23,7 @@ TUBES_15 = "opentrons_15_tuberack_nest_15ml_conical"
 TUBES_50 = "opentrons_6_tuberack_nest_50ml_conical"
 OVERAGE = 0.15
 """Share of arm medium made in addition to what the wells take."""
-SMALL_OVERAGE = 0.08
+SMALL_OVERAGE = 0.04
 """The same in deep wells, whose dead volume is small."""
 RIM_UL = 10.0
 """Smallest dose dropped from the rim: a smaller drop may hang on the tip. Unverified."""

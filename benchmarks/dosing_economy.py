@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -108,14 +108,9 @@ def _with_eight(recipe: Recipe) -> Recipe:
 class _NewTipPerDose(MixtureMaker):
     """The same tubes and dilutions; every pour and every dose is one transfer with a new tip, mixed."""
 
-    def _pour(self, chains: Mapping[str, object], available_ul: float, barcode: str) -> None:
-        first = len(self.builder.steps)
-        super()._pour(chains, available_ul, barcode)  # type: ignore[arg-type]
-        poured = self.builder.steps[first:]
-        for step in poured:
-            if not step.tip and step.to_well != self.builder.steps[step.number - 2].to_well:
-                tip = self.builder._tip(1, 1000)
-                self.builder.steps[step.number - 1] = step.model_copy(update={"tip": tip})
+    def _pour_base(self, volumes: Sequence[float]) -> None:
+        for made, volume in zip(self.made, volumes, strict=True):
+            self.builder.transfer(self.base, made.spot, volume, comment=f"base for {made.mixture.name}")
 
     def _dose(self, stocks: StockDeck, component: str) -> None:
         source, volumes = stocks.give(component)

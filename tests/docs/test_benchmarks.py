@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("check_vs_cold", "demo_time", "help_time", "ledger_speed")
+NAMES = ("check_vs_cold", "demo_time", "dosing_economy", "help_time", "ledger_speed")
 
 
 @pytest.mark.parametrize("name", NAMES)

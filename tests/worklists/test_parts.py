@@ -135,7 +135,7 @@ def test_cells_that_would_stay_out_too_long_are_fed_in_parts(request_of, stocks,
     wells = fed(arms, add_ul=500, present_ul=1000, remove_ul=500)
     whole = plan_dosing(request_of(arms, wells), stocks, deck, catalogue)
     assert len(whole.parts) == 1
-    limit = 0.6 * whole.cells_out_minutes
+    limit = 0.7 * whole.cells_out_minutes
     cut = plan_dosing(request_of(arms, wells, cells_out_minutes=limit), stocks, deck, catalogue)
     assert len(cut.parts) == 2
     assert cut.cells_out_minutes <= limit

@@ -6,6 +6,7 @@ with a tip of its own, which also feeds the first wells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ SMALLEST_MIXTURE_UL = 300.0
 """A smaller mixture leaves no room for doses that differ between arms and can still be pipetted."""
 _MOST_DOSED = 0.9
 """Share of a mixture that its doses may take together; they are dilutions in base medium."""
+_WORTH_UL = 100.0
+"""Least volume in common that is worth eight tips."""
+_CHANNELS = 8
 _LARGE_TIP_UL = 1000.0
 
 
@@ -172,10 +176,40 @@ class MixtureMaker:
                 where=self.builder.name,
                 remedy=f"prepare {needed / 1000:.1f} mL or more",
             )
-        tip_ul = min(_LARGE_TIP_UL, max(volumes))
-        for index, (one, volume) in enumerate(zip(self.made, volumes, strict=True)):
+        self._pour_base(volumes)
+
+    def _pour_base(self, volumes: Sequence[float]) -> None:
+        left = self._pour_columns(volumes)
+        tip_ul = min(_LARGE_TIP_UL, max(left))
+        for index, (one, volume) in enumerate(zip(self.made, left, strict=True)):
             comment = f"base medium for {one.mixture.name}"
             self.builder.transfer(self.base, one.spot, volume, fresh=index == 0, tip_ul=tip_ul, comment=comment)
+
+    def _pour_columns(self, volumes: Sequence[float]) -> list[float]:
+        """What whole columns have in common, with eight channels out of a trough; returns what is still missing."""
+        left = list(volumes)
+        at = {one.spot: index for index, one in enumerate(self.made)}
+        source = self.builder.kind(self.base[0])
+        is_first = True
+        for spot in at:
+            if not spot[1].startswith("A") or not self.builder.reaches(*spot, _CHANNELS) or source.kind != "trough":
+                continue
+            column = [(spot[0], well) for well in self.builder.kind(spot[0]).reached(spot[1], _CHANNELS)]
+            if any(one not in at for one in column):
+                continue
+            least = self.builder.minimum_ul()
+            common = math.floor(min(volumes[at[one]] for one in column) - least)
+            if common < _WORTH_UL:
+                continue
+            comment = f"base medium for column {spot[1][1:]}"
+            tip_ul = min(_LARGE_TIP_UL, common)
+            self.builder.transfer(
+                self.base, spot, common, channels=_CHANNELS, fresh=is_first, tip_ul=tip_ul, comment=comment
+            )
+            is_first = False
+            for one in column:
+                left[at[one]] -= common
+        return left
 
     def _dose(self, stocks: StockDeck, component: str) -> None:
         """One component into all tubes with one tip, from the rim: it touches nothing of any tube.

@@ -75,7 +75,7 @@ def test_check_passes_what_init_makes(nkloop: Nkloop) -> None:
     assert ended.json["passed"] is True
     kinds = [item["kind"] for item in ended.json["items"]]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "recipe": 1, "bench": 1, "lots": 1, "labware": 2, "protocol": 3, "worklist": 3,
+        "recipe": 3, "bench": 1, "lots": 1, "labware": 2, "protocol": 3, "worklist": 3,
     }  # fmt: skip
     three = ["ledger", "opentrons analysis", "pylabrobot tracking"]
     assert all(item["checks"] == three for item in ended.json["items"] if item["kind"] == "worklist")
@@ -85,7 +85,7 @@ def test_check_shows_a_table_with_verdict_and_time(nkloop: Nkloop) -> None:
     ended = nkloop("check", "recipes", "devices")
     assert ended.code == 0
     assert re.search(r"passed.*recipe.*ucb-nk.yaml.*\d\.\d\d s", ended.out)
-    assert "All 3 passed." in ended.out
+    assert "All 5 passed." in ended.out
 
 
 def test_check_of_an_empty_folder_has_checked_nothing(nkloop: Nkloop, workspace: Workspace) -> None:
@@ -140,13 +140,14 @@ def test_files_that_cannot_be_written_are_told(nkloop: Nkloop, workspace: Worksp
 def test_recipes_are_listed_with_their_revisions(nkloop: Nkloop, proposed: Recipe) -> None:
     rows = nkloop("recipe", "list", "--json").json
     assert [(row["status"], row["parent"]) for row in rows] == [
-        ("published", None), ("proposed", proposed.revision.parent),
+        *[("published", None)] * 3, ("proposed", proposed.revision.parent),
     ]  # fmt: skip
-    assert rows[1]["revision"] == proposed.revision_id
+    assert rows[-1]["revision"] == proposed.revision_id
+    assert {row["product"] for row in rows} == {"NK", "DC"}
     assert "published" in nkloop("recipe", "list").out
 
 
-def test_a_recipe_is_shown_as_a_procedure(nkloop: Nkloop, proposed: Recipe) -> None:
+def test_a_recipe_is_shown_whole(nkloop: Nkloop, proposed: Recipe) -> None:
     told = nkloop("recipe", "show", "ucb-nk")
     assert told.code == 0
     assert "25 ng/mL" in told.out
@@ -155,10 +156,12 @@ def test_a_recipe_is_shown_as_a_procedure(nkloop: Nkloop, proposed: Recipe) -> N
 
 
 def test_recipes_are_compared(nkloop: Nkloop, proposed: Recipe) -> None:
-    (row,) = nkloop("recipe", "diff", "ucb-nk", proposed.revision_id, "--json").json
+    found = nkloop("recipe", "diff", "ucb-nk", proposed.revision_id, "--json").json
+    (row,) = found["amounts"]
     assert (row["stage"], row["component"], row["factor"]) == ("expansion_i", "TPO", pytest.approx(1.5))
     assert "37.5 ng/mL" in nkloop("recipe", "diff", "ucb-nk", proposed.revision_id).out
-    assert nkloop("recipe", "diff", "ucb-nk", "ucb-nk", "--json").json == []
+    assert "expansion_i.medium.additives.TPO.source" in [field["field"] for field in found["fields"]]
+    assert "same content" in nkloop("recipe", "diff", "ucb-nk", "ucb-nk").out
 
 
 def test_approving_writes_the_revision_beside_the_others(
@@ -169,6 +172,9 @@ def test_approving_writes_the_revision_beside_the_others(
     written = load_recipe(workspace.recipes / "ucb-nk-r1.yaml")
     assert written.revision_id == proposed.revision_id
     assert (written.revision.status, written.revision.approved_by) == ("approved", "Ada")
+    parent, child = (workspace.recipes / name for name in ("ucb-nk.yaml", "ucb-nk-r1.yaml"))
+    comments = [re.findall("#.*", path.read_text(encoding="utf-8")) for path in (parent, child)]
+    assert comments[0] == comments[1]
     again = nkloop("recipe", "reject", proposed.revision_id, "--by", "Bob", "--reason", "no")
     assert again.code == 1
     assert "already approved by Ada" in again.err
@@ -176,8 +182,8 @@ def test_approving_writes_the_revision_beside_the_others(
 
 def test_rejecting_writes_nothing(nkloop: Nkloop, workspace: Workspace, proposed: Recipe) -> None:
     assert nkloop("recipe", "reject", proposed.revision_id, "--by", "Ada", "--reason", "too toxic").code == 0
-    assert [path.name for path in workspace.recipes.iterdir()] == ["ucb-nk.yaml"]
-    assert nkloop("recipe", "list", "--json").json[1]["status"] == "rejected"
+    assert not list(workspace.recipes.glob("*-r1.yaml"))
+    assert nkloop("recipe", "list", "--json").json[-1]["status"] == "rejected"
 
 
 @pytest.mark.parametrize("given", [("--by", " ", "--reason", "x"), ("--by", "Ada", "--reason", "")])

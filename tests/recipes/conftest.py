@@ -17,3 +17,8 @@ def shipped_text() -> str:
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
     return load_recipe(SHIPPED)
+
+
+@pytest.fixture(scope="session", params=["ucb-nk", "ucb-dc", "ucb-nk-transduced"])
+def any_recipe(request: pytest.FixtureRequest) -> Recipe:
+    return load_recipe(SHIPPED.with_stem(request.param))

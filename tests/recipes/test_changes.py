@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nkloop.errors import RecipeError
 from nkloop.quantities import Amount
-from nkloop.recipes import Recipe, apply_factors, diff, load_recipe, save_recipe, sop
+from nkloop.recipes import Recipe, apply_factors, diff, load_recipe, save_recipe
 from nkloop.recipes.changes import SIMULATED, simulated_values
 
 SCF, IL2, TPO = "SCF@expansion_i+expansion_ii", "IL-2@differentiation", "TPO@expansion_i"
@@ -101,18 +101,6 @@ def test_the_diff_tells_what_came_and_went(recipe: Recipe) -> None:
     assert all(row.after is None and row.factor is None for row in gone)
     assert len(diff(without, recipe)) == len(gone) == 9
     assert diff(recipe, recipe) == ()
-
-
-def test_the_procedure_tells_what_a_person_does(recipe: Recipe) -> None:
-    text = sop(recipe)
-    assert "## 1. Expansion I: day 0 to 9" in text
-    assert "| heparin | 25 µg/mL | 2.5 mg | spanholtz-2011 | nobody yet |" in text
-    assert "| GBGM | 90 % v/v | 90 mL |" in text
-    assert "| IL-2 | 1000 IU/mL | 1e5 IU |" in text
-    assert "On day 17.5, 21, 24.5, 28, 31.5: count" in text
-    assert "43 values are unverified" in text
-    assert recipe.revision_id in text
-    assert text.index("| human serum") < text.index("| heparin") < text.index("| GM-CSF") < text.index("| SCF")
 
 
 def test_what_a_simulation_taught_says_so(recipe: Recipe) -> None:

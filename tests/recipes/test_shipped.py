@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nkloop.errors import RecipeError
 from nkloop.quantities import Amount
 from nkloop.recipes import Recipe, check_recipe, find_recipe, list_recipes, load_recipe, recipe_files, save_recipe
-from nkloop.recipes.files import to_yaml
+from nkloop.recipes.writing import to_yaml
 
 
 def test_stages_follow_the_published_days(recipe: Recipe) -> None:

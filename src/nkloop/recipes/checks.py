@@ -6,19 +6,22 @@ is told at once; what a model already refuses is passed over here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
-
-from nkloop.errors import Problem, QuantityError
-from nkloop.quantities import Amount, Kind
+from nkloop.errors import Problem
+from nkloop.quantities import Kind
 from nkloop.quantities.display import exact
+from nkloop.recipes.arm_checks import check_arms, check_carry_over, check_process_ids
 from nkloop.recipes.models import Component, Ingredient, Recipe, Refresh, VariedComponent
-from nkloop.yamlfile.problems import Finding, did_you_mean, field_path
+from nkloop.recipes.plain import amount as amount_of
+from nkloop.recipes.plain import items, repeated, unknown, valid
+from nkloop.recipes.ranges import amount_fits
+from nkloop.recipes.stage_checks import check_stages
+from nkloop.yamlfile.problems import Finding, field_path
 from nkloop.yamlfile.reader import YamlPath
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+_NOT_IN_MEDIUM = {"vector", "coating"}
 _DENSITY_PER_ML = (1e3, 1e8)
 """Living suspension and bag cultures lie well inside; outside is a slip of the unit (cells/µL, cells/L)."""
 _SHORTEST_REFRESH_D = 0.25
@@ -41,71 +44,49 @@ def check_recipe(recipe: Recipe) -> tuple[Problem, ...]:
 
 def find_problems(data: Any) -> Iterator[Finding]:
     """Everything wrong between the parts of a recipe given as plain data, in no particular order."""
-    components = {c.name: c for c in (_valid(Component, raw) for _, raw in _items(data, ("components",))) if c}
-    names = [raw["name"] for _, raw in _items(data, ("components",)) if isinstance(raw.get("name"), str)]
+    components = {c.name: c for c in (valid(Component, raw) for _, raw in items(data, ("components",))) if c}
+    names = [raw["name"] for _, raw in items(data, ("components",)) if isinstance(raw.get("name"), str)]
     ingredients = tuple(_ingredients(data))
-    yield from _repeated(data, "components", "name")
-    yield from _repeated(data, "stages", "id")
+    yield from repeated(data, ("components",), "name", "components")
+    yield from repeated(data, ("stages",), "id", "stages")
     for placed in ingredients:
         yield from _ingredient_fits(placed, components, names)
     yield from _sources_exist(data)
     yield from _stages_follow(data)
     yield from _cultures_are_plausible(data)
+    yield from check_stages(data, components, names)
+    yield from check_process_ids(data)
+    yield from check_arms(data)
+    yield from check_carry_over(data)
+    yield from _own_parent(data)
     yield from _loop_can_vary(data, ingredients, names)
 
 
-def _items(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    for step in path:
-        data = data.get(step) if isinstance(data, Mapping) else None
-    for index, raw in enumerate(data if isinstance(data, list) else ()):
-        if isinstance(raw, Mapping):
-            yield (*path, index), raw
-
-
-def _valid(model: type[ModelT], raw: Any) -> ModelT | None:
-    try:
-        return model.model_validate(raw)
-    except ValidationError:
-        return None  # told by the model itself
+def _own_parent(data: Any) -> Iterator[Finding]:
+    if isinstance(data, Mapping) and data.get("derived_from") is not None and data["derived_from"] == data.get("id"):
+        yield Finding(("derived_from",), f"'{data['id']}' is derived from itself", "name another recipe, or null")
 
 
 def _raw_ingredients(data: Any) -> Iterator[tuple[YamlPath, str, Any]]:
-    for path, stage in _items(data, ("stages",)):
+    for path, stage in items(data, ("stages",)):
         medium = stage.get("medium")
         base = medium.get("base") if isinstance(medium, Mapping) else None
         yield (*path, "medium", "base"), str(stage.get("id", "")), base
-        for inner, raw in _items(stage, ("medium", "additives")):
+        for inner, raw in items(stage, ("medium", "additives")):
             yield (*path, *inner), str(stage.get("id", "")), raw
 
 
 def _ingredients(data: Any) -> Iterator[_Placed]:
     for path, stage, raw in _raw_ingredients(data):
-        ingredient = _valid(Ingredient, raw)
+        ingredient = valid(Ingredient, raw)
         if ingredient is not None:
             yield _Placed(path, stage, ingredient)
-
-
-def _repeated(data: Any, block: str, key: str) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for path, raw in _items(data, (block,)):
-        name = raw.get(key)
-        if not isinstance(name, str):
-            continue
-        if name in seen:
-            yield Finding((*path, key), f"'{name}' is defined twice in {block}", "give each its own name")
-        seen.add(name)
-
-
-def _unknown(path: YamlPath, what: str, name: str, known: Iterable[str]) -> Finding:
-    listed = sorted(known)
-    remedy = did_you_mean(name, listed) or "correct the name or define it"
-    return Finding(path, f"unknown {what} '{name}', known: {', '.join(listed) or 'none'}", remedy)
 
 
 def _ingredient_fits(placed: _Placed, components: Mapping[str, Component], names: list[str]) -> Iterator[Finding]:
     path, name, amount = placed.path, placed.ingredient.component, placed.ingredient.amount
     if name not in names:
-        yield _unknown((*path, "component"), "component", name, names)
+        yield unknown((*path, "component"), "component", name, names)
         return
     component = components.get(name)
     if component is None:
@@ -116,31 +97,13 @@ def _ingredient_fits(placed: _Placed, components: Mapping[str, Component], names
             f"{name} is a {component.role}, not a base medium",
             "name a component with role base here and list the others as additives",
         )
-    low, high = component.plausible
-    if amount.kind is not low.kind:
-        yield Finding((*path, "amount"), *_other_kind(name, amount, low))
-    elif not low.canonical <= amount.canonical <= high.canonical:
+    elif path[-1] != "base" and component.role in _NOT_IN_MEDIUM:
         yield Finding(
-            (*path, "amount"),
-            f"{amount} of {name} is outside its plausible range {low} to {high}",
-            _slip(amount, low, high) or "correct the amount, or widen the range of the component with a source",
+            (*path, "component"),
+            f"{name} is a {component.role}, which does not go into a medium",
+            "add it by a step under process",
         )
-
-
-def _other_kind(name: str, amount: Amount, low: Amount) -> tuple[str, str]:
-    message = f"{amount} of {name} measures {amount.kind.words}, but {name} is dosed by {low.kind.words}, like {low}"
-    activity = Kind.ACTIVITY_CONCENTRATION
-    if activity in (amount.kind, low.kind):
-        return message, f"write it in {low.unit}; mass and activity convert only through the certificate of a lot"
-    return message, f"write it in {low.unit}"
-
-
-def _slip(amount: Amount, low: Amount, high: Amount) -> str:
-    for power in (1e-3, 1e3, 1e-6, 1e6):
-        if low.canonical <= amount.canonical * power <= high.canonical:
-            wrong = f"{max(power, 1 / power):.0f}"
-            return f"check the unit: it is off by a factor of {wrong} if {amount.scaled(power).display()} was meant"
-    return ""
+    yield from amount_fits((*path, "amount"), component, amount)
 
 
 def _sources_exist(data: Any) -> Iterator[Finding]:
@@ -148,7 +111,7 @@ def _sources_exist(data: Any) -> Iterator[Finding]:
     known = sources.keys() if isinstance(sources, Mapping) else ()
     for path, name in _source_keys(data, ()):
         if name not in known:
-            yield _unknown(path, "source", name, known)
+            yield unknown(path, "source", name, known)
 
 
 def _source_keys(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
@@ -165,7 +128,7 @@ def _source_keys(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
 
 def _stages_follow(data: Any) -> Iterator[Finding]:
     before, end = "the culture", 0.0
-    for path, stage in _items(data, ("stages",)):
+    for path, stage in items(data, ("stages",)):
         start, stop = stage.get("start_day"), stage.get("end_day")
         if not (isinstance(start, int | float) and isinstance(stop, int | float)):
             return  # told by the model; later stages cannot be judged
@@ -181,12 +144,12 @@ def _stages_follow(data: Any) -> Iterator[Finding]:
 
 def _cultures_are_plausible(data: Any) -> Iterator[Finding]:
     low, high = _DENSITY_PER_ML
-    for path, stage in _items(data, ("stages",)):
-        density = _amount(stage.get("seeding_density"))
+    for path, stage in items(data, ("stages",)):
+        density = amount_of(stage.get("seeding_density"))
         if density and density.kind is Kind.CELL_DENSITY and not low <= density.to("cells/mL") <= high:
             told = f"{density} is outside {exact(low)} to {exact(high)} cells/mL"
             yield Finding((*path, "seeding_density"), told, "check the unit: densities are written in cells/mL")
-        refresh = _valid(Refresh, stage.get("refresh"))
+        refresh = valid(Refresh, stage.get("refresh"))
         start, stop = stage.get("start_day"), stage.get("end_day")
         if refresh is None or not (isinstance(start, int | float) and isinstance(stop, int | float)):
             continue
@@ -196,29 +159,22 @@ def _cultures_are_plausible(data: Any) -> Iterator[Finding]:
             yield Finding((*path, "refresh", "every"), told, "check the unit: d for days, h for hours")
 
 
-def _amount(value: Any) -> Amount | None:
-    try:
-        return Amount.parse(value)
-    except QuantityError:
-        return None  # told by the model
-
-
 def _loop_can_vary(data: Any, ingredients: tuple[_Placed, ...], names: list[str]) -> Iterator[Finding]:
-    stages = [raw["id"] for _, raw in _items(data, ("stages",)) if isinstance(raw.get("id"), str)]
+    stages = [raw["id"] for _, raw in items(data, ("stages",)) if isinstance(raw.get("id"), str)]
     given = {(p.stage, p.ingredient.component): p.ingredient.amount for p in ingredients}
     named = {(stage, str(raw.get("component"))) for _, stage, raw in _raw_ingredients(data) if isinstance(raw, Mapping)}
     varied: set[tuple[str, str]] = set()
-    for path, raw in _items(data, ("loop", "vary")):
-        entry = _valid(VariedComponent, raw)
+    for path, raw in items(data, ("loop", "vary")):
+        entry = valid(VariedComponent, raw)
         if entry is None:
             continue
         if entry.component not in names:
-            yield _unknown((*path, "component"), "component", entry.component, names)
+            yield unknown((*path, "component"), "component", entry.component, names)
             continue
         for index, stage in enumerate(entry.stages):
             place, pair = (*path, "stages", index), (stage, entry.component)
             if stage not in stages:
-                yield _unknown(place, "stage", stage, stages)
+                yield unknown(place, "stage", stage, stages)
             elif pair not in named:
                 told = f"{entry.component} is not in the medium of stage {stage}, so the loop cannot vary it there"
                 yield Finding(place, told, "add it to that medium or leave the stage out here")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from nkloop.errors import Problem, RecipeError
 from nkloop.recipes.checks import find_problems
 from nkloop.recipes.models import Recipe
+from nkloop.recipes.writing import rewritten, to_yaml
 from nkloop.yamlfile import validate_yaml
 from nkloop.yamlfile.problems import did_you_mean
-
-_ONE_LINE = frozenset({"components", "additives", "expected", "vary", "base", "refresh"})
-"""Blocks that are written on one line, or one line per entry."""
-_LAST = ("source", "verified_by")
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -67,13 +62,16 @@ def find_recipe(folder: Path, name: str) -> Recipe:
     return load_recipe(files[name])
 
 
-def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write a recipe as YAML in the order of the model; the file is complete or untouched.
+def save_recipe(recipe: Recipe, path: Path, *, like: Path | None = None) -> None:
+    """Write a recipe as YAML; the file is complete or untouched.
+
+    Comments, order and layout of `like` (a recipe file; the file itself when it is there) stay, and only what differs
+    is written anew.
 
     Raises:
         RecipeError: the file cannot be written.
     """
-    text = to_yaml(recipe)
+    text = _text_like(recipe, like or path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
@@ -90,41 +88,25 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
         ) from error
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The YAML text of a recipe."""
-    from ruamel.yaml import YAML  # needed only when a file is written
-
-    yaml = YAML()
-    yaml.width = 240
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    data = _laid_out(recipe.model_dump(mode="json"))
-    data.yaml_set_start_comment(
-        f"Culture recipe {recipe.revision_id}: revision {recipe.revision.number}, {recipe.revision.status}.\n"
-        "Values without verified_by are copies that nobody has checked against their source."
-    )
-    for block in ("sources", "components", "stages", "loop", "revision"):
-        data.yaml_set_comment_before_after_key(block, before="\n")
-    stream = io.StringIO()
-    yaml.dump(data, stream)
-    return stream.getvalue()
+def parent_file(folder: Path, recipe: Recipe) -> Path | None:
+    """The file of a folder that holds the parent revision, else the one named after the recipe, if there is one."""
+    named = None
+    for path in recipe_files(folder):
+        try:
+            found = load_recipe(path)
+        except RecipeError:
+            continue  # a broken neighbour is told by whoever reads it
+        if found.revision_id == recipe.revision.parent:
+            return path
+        if path.stem == recipe.id:
+            named = path
+    return named
 
 
-def _laid_out(value: Any) -> Any:
-    """Plain data as ruamel containers; lists of plain values and short blocks on one line, whole floats as integers."""
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-    if isinstance(value, dict):
-        ordered = sorted(value, key=lambda key: key in _LAST)  # stable: the value first, then where it is from
-        block = CommentedMap((key, _laid_out(value[key])) for key in ordered)
-        for key in _ONE_LINE & value.keys():
-            inner = block[key]
-            for entry in inner if isinstance(inner, list) else (inner,):
-                if isinstance(entry, CommentedMap):
-                    entry.fa.set_flow_style()
-        return block
-    if isinstance(value, list):
-        items = CommentedSeq(_laid_out(item) for item in value)
-        if all(not isinstance(item, dict | list) for item in value):
-            items.fa.set_flow_style()
-        return items
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _text_like(recipe: Recipe, model: Path) -> str:
+    try:
+        old = load_recipe(model)
+        text = rewritten(model.read_text(encoding="utf-8-sig"), old, recipe)
+    except (RecipeError, OSError):
+        return to_yaml(recipe)  # nothing readable to keep comments of
+    return text

@@ -73,7 +73,7 @@ QUANTITIES: dict[Quantity, Measured] = {
     "oxygen_percent": Measured("dissolved oxygen", " % of air saturation", highest=150),
     "endotoxin_eu_per_ml": Measured("endotoxin", " EU/mL", highest=1000),
     "gram_stain": Measured("Gram stain", "", is_test=True),
-    "sterility": Measured("sterility, 14 days of culture", "", is_test=True),
+    "sterility": Measured("sterility culture of 14 days", "", is_test=True),
     "mycoplasma": Measured("mycoplasma", "", is_test=True),
     "replication_competent_virus": Measured("replication-competent virus", "", is_test=True),
 }

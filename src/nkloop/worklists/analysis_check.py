@@ -302,11 +302,11 @@ def compare_ends(
 
 def _replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: BenchDeck | None) -> Ledger:
     ledger = Ledger.of(worklist, catalogue, deck)
-    pauses = {step.number for step in worklist.steps if step.action == "pause"}
+    pauses = {step.number: step for step in worklist.steps if step.action == "pause"}
     for number, operations in done.items():
         ledger.at(f"step {number}")
         if number in pauses:
-            ledger.drop_all()
+            ledger.apply(pauses[number])
         for operation in operations:
             if operation.kind == "pick_up":
                 ledger.pick_up(operation.channels, f"{operation.labware}:{operation.well}", operation.mount)

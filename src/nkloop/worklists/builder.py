@@ -12,7 +12,17 @@ from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec, TipRackSpec
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.deck_layout import arrange, overhangs, usable_slots
 from nkloop.worklists.ledger_check import check_ledger
-from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Target, Worklist
+from nkloop.worklists.models import (
+    DeckItem,
+    EndVolume,
+    Filling,
+    Liquid,
+    OperatorTask,
+    Procedure,
+    Step,
+    Target,
+    Worklist,
+)
 from nkloop.worklists.tips import TipRack, fitting, why_kept, why_new
 
 _PROVISIONAL_UL = 1e9
@@ -428,6 +438,7 @@ class WorklistBuilder:
             fillings=(*self._fillings, *self._supplied()),
             steps=tuple(self.steps),
             targets=tuple(targets),
+            ends=tuple(self._ends()),
             recipe_revision=recipe_revision,
             seed=seed,
         )
@@ -440,6 +451,13 @@ class WorklistBuilder:
                 remedy=first["remedy"],
             )
         return worklist
+
+    def _ends(self) -> Iterable[EndVolume]:
+        """Planned end volumes of what outlives the run; sources of it hold a provisional volume and are left out."""
+        drawn = {(supply.nickname, well) for supply in self._supplies for well in supply.opened}
+        for nickname, well, contents in self.ledger.wells():
+            if self._items[nickname].barcode is not None and (nickname, well) not in drawn:
+                yield EndVolume(labware=nickname, well=well, volume_ul=round(contents.volume_ul, 3))
 
     def _supplied(self) -> Iterable[Filling]:
         for supply in self._supplies:

@@ -21,17 +21,26 @@ class Miss(NamedTuple):
 
 
 def with_repeats(violations: Sequence[Problem], repeats: dict[int, list[str]]) -> list[Problem]:
-    """The first violation of each rule and subject, told with how often and where it comes again."""
-    told = []
+    """The first violation of each cause, told with how many follow from it and where."""
+    together: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, problem in enumerate(violations):
-        again = repeats.get(index)
+        together[problem.rule, problem.where].append(index)
+    told = []
+    for (rule, where), found in together.items():
+        first = violations[found[0]]
+        message = first.message
+        if len(found) > 1:
+            message += f"; {_count(len(found) - 1, 'more well or tip', 'more wells or tips')} in the same step"
+        again = [place for index in found for place in repeats.get(index, ())]
         if again:
-            message = (
-                f"{problem.message}; the same follows {len(again)} more time{'s' * (len(again) > 1)}, {some(again)}"
-            )
-            problem = Problem(message, problem.where, problem.remedy, problem.rule)
-        told.append(problem)
+            places = some(list(dict.fromkeys(again)))
+            message += f"; {_count(len(again), 'breach follows', 'breaches follow')} from it, at {places}"
+        told.append(Problem(message, where, first.remedy, rule))
     return told
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def some(places: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, so
 from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
 from nkloop.worklists.models import DeckItem, Step, Worklist, channels_of
 
-_RESTS = re.compile(r"incubat|centrifug", re.IGNORECASE)
+_RESTS = re.compile(r"incubat|centrifug|in the dark", re.IGNORECASE)
+_SPINS = re.compile(r"centrifug", re.IGNORECASE)
 
 
 class LabwareLookup(Protocol):
@@ -57,7 +58,6 @@ class Ledger:
         self._places: dict[str, Place] = {}
         self._pipettes: dict[str, PipetteState] = {}
         self._where = "deck"
-        self._said: set[tuple[str, str, str]] = set()
         self._n_steps = 0
         self._with_targets: frozenset[tuple[str, str]] = frozenset()
         self._first: dict[tuple[str, str], int] = {}
@@ -181,6 +181,13 @@ class Ledger:
             for name, state in place.wells.items():
                 yield nickname, name, _contents(state)
 
+    def marked(self) -> Iterator[tuple[str, str, int, float]]:
+        """Wells that hold cells, lysis buffer, substrate or stop solution: nickname, well, which of them, volume."""
+        for nickname, place in self._places.items():
+            for name, state in place.wells.items():
+                if state.marks:
+                    yield nickname, name, state.marks, state.volume
+
     def volume_ul(self, nickname: str, well: str) -> float:
         """What stands in a well, 0 when nothing ever did or there is no such well."""
         place = self._places.get(nickname)
@@ -268,9 +275,10 @@ class Ledger:
         pipette, place, names = ready
         for held, name in zip(pipette.held, names, strict=True):
             source = place.wells.setdefault(name, WellState())
-            self._check_draw(place, name, source, volume_ul)
+            held.upset_by = self._check_draw(place, name, source, volume_ul)
             self._check_clean(pipette, held, source, f"{labware} {name}")
             draw(source, held, min(volume_ul, source.volume))
+            held.is_spun = place.is_spun
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
 
@@ -291,7 +299,11 @@ class Ledger:
                 for breach in arrival_breaches(place, name, held, target, self._with_targets):
                     self._say_once(*breach)
             give(held, target, min(volume_ul, held.volume), touching=touching)
+            if held.upset_by >= 0 > target.upset_by:
+                target.upset_by = held.upset_by
             self._check_full(place, name, target)
+        for held in pipette.held:
+            place.note_arrival(held.marks)
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
@@ -309,22 +321,29 @@ class Ledger:
 
     # -- rules --------------------------------------------------------------------------------------------------
 
-    def say(self, rule: str, message: str, remedy: str, subject: str = "") -> None:
-        """Note that a rule is broken at the present place; a second time for the same subject only counts."""
+    def say(self, rule: str, message: str, remedy: str, subject: str = "") -> int:
+        """Note that a rule is broken at the present place; a second time for the same subject only counts.
+
+        Returns:
+            The index of the violation, that of the first one when it is a repetition.
+        """
         first = self._first.get((rule, subject)) if subject else None
         if first is not None:
-            self.repeats.setdefault(first, []).append(self._where)
-            return
+            return self._follows(first)
         if subject:
             self._first[rule, subject] = len(self.violations)
         self.violations.append(Problem(message, self._where, remedy, rule))
+        return len(self.violations) - 1
 
-    def _say_once(self, rule: str, well: str, message: str, remedy: str) -> None:
-        """Each rule once per step and well: eight channels in a trough break it together."""
-        key = (self._where, rule, well)
-        if key not in self._said:
-            self._said.add(key)
-            self.say(rule, message, remedy, well)
+    def _follows(self, cause: int) -> int:
+        """Count a breach as a consequence of an earlier one; the same step is told once."""
+        if self.violations[cause].where != self._where:
+            self.repeats.setdefault(cause, []).append(self._where)
+        return cause
+
+    def _say_once(self, rule: str, well: str, message: str, remedy: str) -> int:
+        """Each rule once per well: eight channels in a trough break it together."""
+        return self.say(rule, message, remedy, well)
 
     def _pipette(self, channels: int, mount: str) -> PipetteState | None:
         """The pipette on a mount; without a mount the first that has the channels."""
@@ -393,6 +412,7 @@ class Ledger:
                 rules.ABOVE_CAPACITY,
                 f"{volume_ul:g} µL is more than the {bound} takes ({min(pipette.capacity, pipette.maximum):g} µL)",
                 "split the volume or take a larger tip",
+                f"{self._where} {volume_ul:g}",
             )
         return pipette, place, names
 
@@ -415,6 +435,7 @@ class Ledger:
         for nickname in task.labware or tuple(self._places):
             if (place := self._places.get(nickname)) is not None:
                 place.is_rested = True
+                place.is_spun = task.kind == "centrifuge" or bool(_SPINS.search(task.instruction))
                 for well in place.wells.values():
                     well.is_uneven = False
 
@@ -433,28 +454,30 @@ class Ledger:
                 "dilute first and transfer more",
             )
 
-    def _check_draw(self, place: Place, name: str, source: WellState, volume_ul: float) -> None:
+    def _check_draw(self, place: Place, name: str, source: WellState, volume_ul: float) -> int:
+        """Index of the violation that this draw is or follows from, -1 when all is well."""
         left, dead = source.volume - volume_ul, place.type.dead_volume_ul
-        if left < dead - SLACK_UL:
-            where = f"{place.item.nickname} {name}"
-            self._say_once(
-                rules.OVERDRAW,
-                where,
-                f"{where} is overdrawn: {volume_ul:g} µL of {source.volume:g} µL leaves "
-                f"{left:g} µL, the dead volume is {dead:g} µL",
-                "fill more or draw less",
-            )
+        if left >= dead - SLACK_UL:
+            return source.upset_by
+        if source.upset_by >= 0:
+            return self._follows(source.upset_by)
+        where = f"{place.item.nickname} {name}"
+        told = (
+            f"{where} is overdrawn: {volume_ul:g} µL of {source.volume:g} µL leaves {left:g} µL, "
+            f"the dead volume is {dead:g} µL"
+        )
+        return self._say_once(rules.OVERDRAW, where, told, "fill more or draw less")
 
     def _check_full(self, place: Place, name: str, target: WellState) -> None:
         working = place.type.working_volume_ul
-        if target.volume > working + SLACK_UL:
-            where = f"{place.item.nickname} {name}"
-            self._say_once(
-                rules.OVERFILL,
-                where,
-                f"{where} is overfilled: {target.volume:g} µL, its working volume is {working:g} µL",
-                "give less or use a larger well",
-            )
+        if target.volume <= working + SLACK_UL:
+            return
+        if target.upset_by >= 0:
+            self._follows(target.upset_by)
+            return
+        where = f"{place.item.nickname} {name}"
+        told = f"{where} is overfilled: {target.volume:g} µL, its working volume is {working:g} µL"
+        target.upset_by = self._say_once(rules.OVERFILL, where, told, "give less or use a larger well")
 
     def _check_clean(self, pipette: PipetteState, held: HeldTip, source: WellState, where: str) -> None:
         if not held.touched or not source.amounts or held.touched <= source.amounts.keys():

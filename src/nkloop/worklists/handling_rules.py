@@ -68,6 +68,7 @@ def arrival_breaches(
         yield rules.STOCK_RECEIVES, where, told, "dispense into another well"
     if target.marks and held.marks and nickname != WASTE:
         yield from _order_breaches(where, held, target)
+        yield from _pause_breaches(place, where, held, target)
 
 
 def _order_breaches(where: str, held: HeldTip, target: WellState) -> Iterator[Breach]:
@@ -80,6 +81,19 @@ def _order_breaches(where: str, held: HeldTip, target: WellState) -> Iterator[Br
         yield rules.STOP_BEFORE_SUBSTRATE, where, told, "add the stop solution last"
     if comes & here & CELLS:
         yield from _owner_breaches(where, held.amounts, target.amounts)
+
+
+def _pause_breaches(place: Place, where: str, held: HeldTip, target: WellState) -> Iterator[Breach]:
+    here, comes, remedy = target.marks, held.marks, "put the pause back"
+    if comes & LYSIS and not comes & CELLS and here & CELLS and not place.is_rested:
+        told = f"lysis buffer would come into {where} without an incubation since the cells"
+        yield rules.PAUSE_MISSING, place.item.nickname, told, remedy
+    if comes & STOP and here & SUBSTRATE and not place.is_rested:
+        told = f"stop solution would come into {where} without an incubation since the substrate"
+        yield rules.PAUSE_MISSING, place.item.nickname, told, remedy
+    if comes & CELLS and here & SUBSTRATE and not held.is_spun:
+        told = f"supernatant would come into {where} without a centrifugation since the last addition"
+        yield rules.PAUSE_MISSING, place.item.nickname, told, remedy
 
 
 def _owner_breaches(where: str, held: Mapping[str, float], target: Mapping[str, float]) -> Iterator[Breach]:

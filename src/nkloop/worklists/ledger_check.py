@@ -6,16 +6,20 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
+from statistics import median
 
 from nkloop.errors import LabwareError, Problem
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, with_repeats
+from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, some, with_repeats
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.lot_rules import lot_problems
 from nkloop.worklists.models import CheckResult, Target, Worklist
 from nkloop.worklists.rules import refuses
 
+_UNEVEN = 0.02
+"""Share of the median by which the volume of a well may differ."""
+_END_UL, _END_SHARE = 1.0, 0.01
 _TRACE = 1e-6
 """Share of the lowest target of a component below which a well counts as free of it."""
 
@@ -34,11 +38,11 @@ def check_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck |
     steps = with_repeats(ledger.violations, ledger.repeats)
     misses = list(target_misses(worklist, ledger))
     problems += steps
+    unlike = [*unexpected_problems(worklist, ledger), *wrong_ends(worklist, ledger), *uneven_plates(worklist, ledger)]
     if any(refuses(problem.rule) for problem in steps):
-        problems += as_consequence([miss.problem for miss in misses], "the violations above")
+        problems += as_consequence([*(miss.problem for miss in misses), *unlike], "the violations above")
     else:
-        problems += grouped_misses(misses)
-    problems += unexpected_problems(worklist, ledger)
+        problems += [*grouped_misses(misses), *unlike]
     return CheckResult.of("ledger", time.perf_counter() - started, tuple(problems))
 
 
@@ -135,3 +139,34 @@ def unexpected_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]
             if name in lowest and name not in components and per_ul > _TRACE * lowest[name]:
                 told = f"{name} is {per_ul:.4g} per µL, only other wells shall hold it"
                 yield Problem(told, f"{labware} {well}", "find the transfer that brings it", rules.UNEXPECTED)
+
+
+def uneven_plates(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
+    """Plates of an assay whose wells of the same kind end with different volumes."""
+    if worklist.procedure != "cytotoxicity_assay":
+        return
+    read = {item.nickname for item in worklist.deck if item.barcode is not None}
+    kinds: dict[tuple[str, int], list[tuple[str, float]]] = {}
+    for nickname, well, marks, volume in ledger.marked():
+        if nickname in read:
+            kinds.setdefault((nickname, marks), []).append((well, volume))
+    for (nickname, _), wells in kinds.items():
+        usual = median(volume for _, volume in wells)
+        odd = [(well, volume) for well, volume in wells if abs(volume - usual) > _UNEVEN * usual]
+        if odd:
+            told = f"ends with {odd[0][1]:g} µL, wells of its kind with {usual:g} µL"
+            if len(odd) > 1:
+                told += f"; so do {some([well for well, _ in odd[1:]])} differ"
+            yield Problem(told, f"{nickname} {odd[0][0]}", "correct the transfer into it", rules.UNEVEN_PLATE)
+
+
+def wrong_ends(worklist: Worklist, ledger: Ledger) -> list[Problem]:
+    """Wells that end with another volume than planned, the first with how many others."""
+    off = []
+    for end in worklist.ends:
+        volume = ledger.volume_ul(end.labware, end.well)
+        if abs(volume - end.volume_ul) > max(_END_UL, _END_SHARE * end.volume_ul):
+            told = f"ends with {volume:g} µL, planned are {end.volume_ul:g} µL"
+            where, remedy = f"{end.labware} {end.well}", "correct the transfer into it"
+            off.append(Problem(told, where, remedy, rules.END_VOLUME))
+    return as_consequence(off, "the same cause, most likely")

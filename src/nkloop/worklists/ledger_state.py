@@ -23,7 +23,7 @@ _SAME = 1e-3
 class WellState:
     """One well: volume in µL, amounts in canonical units, and what the order and mixing rules ask for."""
 
-    __slots__ = ("amounts", "is_cold", "is_uneven", "lot", "lots", "marks", "mixed_at", "volume")
+    __slots__ = ("amounts", "is_cold", "is_uneven", "lot", "lots", "marks", "mixed_at", "upset_by", "volume")
 
     def __init__(self) -> None:
         self.volume = 0.0
@@ -34,6 +34,8 @@ class WellState:
         self.is_cold = False
         self.is_uneven = False
         self.mixed_at = -1000
+        self.upset_by = -1
+        """Index of the violation whose liquid, or lack of it, came here; -1 for none."""
 
 
 @dataclass(slots=True)
@@ -47,13 +49,21 @@ class Place:
     used_tips: set[str] = field(default_factory=set)
     reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     is_rested: bool = False
-    """Cells in it have settled on purpose: it was incubated or centrifuged."""
+    """Cells in it have settled on purpose: it was incubated or centrifuged since the last ones came."""
+    is_spun: bool = False
+    """It was centrifuged and nothing was added since."""
+
+    def note_arrival(self, marks: int) -> None:
+        """Liquid came: what was spun down is stirred up, and new cells or substrate need their time."""
+        self.is_spun = False
+        if marks & (CELLS | SUBSTRATE):
+            self.is_rested = False
 
 
 class HeldTip:
     """What one channel's tip holds and has touched."""
 
-    __slots__ = ("amounts", "is_cold", "lots", "marks", "source", "touched", "volume")
+    __slots__ = ("amounts", "is_cold", "is_spun", "lots", "marks", "source", "touched", "upset_by", "volume")
 
     def __init__(self) -> None:
         self.volume = 0.0
@@ -63,6 +73,8 @@ class HeldTip:
         self.source: WellState | None = None
         self.marks = 0
         self.is_cold = False
+        self.is_spun = False
+        self.upset_by = -1
 
 
 @dataclass(slots=True)

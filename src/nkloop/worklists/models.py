@@ -132,6 +132,14 @@ class Target(FrozenModel):
     tolerance_percent: float = Field(default=5.0, gt=0)
 
 
+class EndVolume(FrozenModel):
+    """What a well of a vessel that outlives the run shall hold at the end."""
+
+    labware: Nickname
+    well: str
+    volume_ul: float = Field(ge=0)
+
+
 class LotFacts(FrozenModel):
     """What a check must know of a lot on the deck, as the inventory knew it when the worklist was planned."""
 
@@ -170,6 +178,8 @@ class Worklist(FrozenModel):
     fillings: tuple[Filling, ...]
     steps: tuple[Step, ...] = Field(min_length=1)
     targets: tuple[Target, ...] = ()
+    ends: tuple[EndVolume, ...] = ()
+    """End volumes as planned, of vessels with a barcode; empty when the worklist was read from a CSV."""
     lots: tuple[LotFacts, ...] = ()
     """Lots of the inventory on the deck; empty when the worklist was read from a CSV."""
     use_until: date | None = None

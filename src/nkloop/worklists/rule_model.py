@@ -22,3 +22,17 @@ class Rule(FrozenModel):
     found: str
     """How a breach is found, with the bound and where the bound comes from."""
     remedy: str
+
+
+ENTERED: dict[str, Rule] = {}
+"""Every rule that was entered, by id."""
+
+
+def enter(
+    id_: str, name: str, title: str, protects: str, found: str, remedy: str, severity: Severity = "refuses"
+) -> str:
+    """Enter a rule and give its id, which is what problems carry."""
+    ENTERED[id_] = Rule(
+        id=id_, name=name, title=title, severity=severity, protects=protects, found=found, remedy=remedy
+    )
+    return id_

@@ -6,41 +6,31 @@ carry all come from here. Ids are never given to another rule.
 
 from __future__ import annotations
 
-from nkloop.worklists.rule_model import Rule, Severity
-
-_RULES: dict[str, Rule] = {}
-
-
-def _rule(
-    id_: str, name: str, title: str, protects: str, found: str, remedy: str, severity: Severity = "refuses"
-) -> str:
-    """Enter a rule and give its id, which is what problems carry."""
-    _RULES[id_] = Rule(id=id_, name=name, title=title, severity=severity, protects=protects, found=found, remedy=remedy)
-    return id_
-
+from nkloop.worklists import rules_of_checks as _checks
+from nkloop.worklists.rule_model import ENTERED, Rule, enter
 
 # -- volumes ---------------------------------------------------------------------------------------------------------
 
-OVERFILL = _rule(
+OVERFILL = enter(
     "V001",
     "overfill",
     "A well is filled above its working volume",
     "Liquid that stands too high spills when the plate is moved, wets the lid and crosses into the next well.",
-    "The ledger adds every filling and every dispense; the bound is the working volume of the labware file, "
-    "which is below the brim.",
+    "The ledger adds every filling and every dispense; the bound is the working volume of the labware file, which is "
+    "below the brim.",
     "Give less, split the transfer over more wells, or use a larger well.",
 )
-OVERDRAW = _rule(
+OVERDRAW = enter(
     "V002",
     "overdraw",
     "A well is drawn below its dead volume",
-    "The last transfers take air: doses come out short without any error of the robot, because its software "
-    "does not count what is in a well.",
-    "The ledger subtracts every aspirate and every mix; what is left must not fall below the dead volume of "
-    "the labware file.",
+    "The last transfers take air: doses come out short without any error of the robot, because its software does not "
+    "count what is in a well.",
+    "The ledger subtracts every aspirate and every mix; what is left must not fall below the dead volume of the "
+    "labware file.",
     "Fill more into the source, draw less, or use a tube with a smaller dead volume.",
 )
-BELOW_MINIMUM = _rule(
+BELOW_MINIMUM = enter(
     "V003",
     "pipette range",
     "A transfer is below the reliable minimum of the pipette",
@@ -48,7 +38,7 @@ BELOW_MINIMUM = _rule(
     "The volume of a transfer is compared with `min_volume_ul` of the pipette in the bench file.",
     "Dilute the stock first and transfer more, or use a smaller pipette.",
 )
-ABOVE_CAPACITY = _rule(
+ABOVE_CAPACITY = enter(
     "V004",
     "tip capacity",
     "A volume is more than the tip or the pipette takes",
@@ -56,7 +46,7 @@ ABOVE_CAPACITY = _rule(
     "Each aspirate, dispense and mix is compared with the working volume of the tip held and the range of the pipette.",
     "Split the volume into several transfers or take a larger tip.",
 )
-NOT_FINITE = _rule(
+NOT_FINITE = enter(
     "V005",
     "volume",
     "A volume, time or speed is not a finite number above 0",
@@ -64,7 +54,7 @@ NOT_FINITE = _rule(
     "Every number of every step and filling is tested for being finite, and volumes of transfers for being above 0.",
     "Correct the number in the worklist.",
 )
-NO_SUCH_WELL = _rule(
+NO_SUCH_WELL = enter(
     "V006",
     "well exists",
     "A well does not exist or cannot be reached with these channels",
@@ -74,7 +64,7 @@ NO_SUCH_WELL = _rule(
 )
 # -- tips ------------------------------------------------------------------------------------------------------------
 
-TIP_USED_TWICE = _rule(
+TIP_USED_TWICE = enter(
     "V010",
     "tip used twice",
     "A tip position is picked up a second time",
@@ -82,7 +72,7 @@ TIP_USED_TWICE = _rule(
     "The ledger remembers every tip position picked up during the run.",
     "Take a tip that is still in the rack.",
 )
-NO_TIP = _rule(
+NO_TIP = enter(
     "V011",
     "tip attached",
     "The pipette has no tip when it needs one",
@@ -90,16 +80,16 @@ NO_TIP = _rule(
     "After the start and after every pause the pipettes hold no tip; the next transfer must pick one up.",
     "Name a tip in the step.",
 )
-CARRY_OVER = _rule(
+CARRY_OVER = enter(
     "V012",
     "tip carry-over",
     "A used tip brings a component into a well that is drawn from and does not hold it",
     "What clings to the tip is given to every well the source still serves: an arm without a cytokine gets some of it.",
-    "The ledger knows every component a tip has touched. When the tip enters a well that holds liquid without "
-    "one of them, it would be contaminated.",
+    "The ledger knows every component a tip has touched. When the tip enters a well that holds liquid without one of "
+    "them, it would be contaminated.",
     "Take a new tip for this step.",
 )
-STOCK_TOUCHED = _rule(
+STOCK_TOUCHED = enter(
     "V013",
     "used tip in a stock",
     "A used tip enters a stock of the inventory",
@@ -107,7 +97,7 @@ STOCK_TOUCHED = _rule(
     "As V012, for a well that was filled from a lot of the inventory.",
     "Take a new tip before every draw from a stock.",
 )
-STOCK_RECEIVES = _rule(
+STOCK_RECEIVES = enter(
     "V014",
     "contamination of a stock",
     "A foreign liquid is dispensed into a stock of the inventory",
@@ -115,7 +105,7 @@ STOCK_RECEIVES = _rule(
     "A dispense into a well that was filled from a lot of the inventory may bring only components that lot holds.",
     "Dispense into another well; prepare dilutions in their own tubes.",
 )
-NO_SUCH_TIP = _rule(
+NO_SUCH_TIP = enter(
     "V015",
     "tip is there",
     "A tip is named that no rack on the deck holds",
@@ -125,7 +115,7 @@ NO_SUCH_TIP = _rule(
 )
 # -- deck ------------------------------------------------------------------------------------------------------------
 
-LABWARE_MISSING = _rule(
+LABWARE_MISSING = enter(
     "V020",
     "labware missing",
     "A step or filling names labware that is not on the deck",
@@ -133,7 +123,7 @@ LABWARE_MISSING = _rule(
     "Every nickname of fillings, steps and targets must be an item of the deck.",
     "Put the labware on the deck or correct the name.",
 )
-LABWARE_UNKNOWN = _rule(
+LABWARE_UNKNOWN = enter(
     "V021",
     "labware unknown",
     "A labware has no entry in the catalogue",
@@ -141,16 +131,16 @@ LABWARE_UNKNOWN = _rule(
     "The load name is looked up in `labware/catalogue.yaml`.",
     "Use a labware of the catalogue, or add it with its definition and provenance.",
 )
-LABWARE_WRONG = _rule(
+LABWARE_WRONG = enter(
     "V022",
     "labware wrong",
     "A labware cannot be what the step or filling uses it for",
     "A tip rack in the place of a plate, or a flat plate on the cold block, makes the robot crash or the stocks warm.",
-    "Liquid may stand in plates, tubes and troughs only, tips are taken from tip racks only; a tip must fit "
-    "its rack's size.",
+    "Liquid may stand in plates, tubes and troughs only, tips are taken from tip racks only; a tip must fit its rack's"
+    " size.",
     "Correct the load name or the slot of the labware.",
 )
-SLOT_TAKEN = _rule(
+SLOT_TAKEN = enter(
     "V023",
     "slot conflict",
     "Two labware stand in one slot, or one stands on the trash",
@@ -158,7 +148,7 @@ SLOT_TAKEN = _rule(
     "Slots of the deck are counted and compared with the trash of the bench file.",
     "Give each labware its own free slot.",
 )
-MODULE_MISSING = _rule(
+MODULE_MISSING = enter(
     "V024",
     "module missing",
     "A module is asked for that the bench does not have there, or a module's slot is used without it",
@@ -166,7 +156,7 @@ MODULE_MISSING = _rule(
     "Module and slot of every deck item are compared with the modules of the bench file.",
     "Use a slot that has the module, or another bench.",
 )
-NAME_TWICE = _rule(
+NAME_TWICE = enter(
     "V025",
     "names",
     "Two labware carry the same nickname",
@@ -174,7 +164,7 @@ NAME_TWICE = _rule(
     "Nicknames of the deck must be unique.",
     "Give every labware its own nickname.",
 )
-PIPETTE_MISSING = _rule(
+PIPETTE_MISSING = enter(
     "V026",
     "pipette missing",
     "A pipette is used that is not on the robot",
@@ -184,7 +174,7 @@ PIPETTE_MISSING = _rule(
 )
 # -- order -----------------------------------------------------------------------------------------------------------
 
-STEP_NUMBERS = _rule(
+STEP_NUMBERS = enter(
     "V030",
     "step numbers",
     "Steps are not numbered one after the other from 1",
@@ -192,7 +182,7 @@ STEP_NUMBERS = _rule(
     "The number of each step is compared with its place.",
     "Number the steps from 1 in the order they are played.",
 )
-PAUSE_UNNAMED = _rule(
+PAUSE_UNNAMED = enter(
     "V031",
     "unnamed pause",
     "A pause does not say what is to be done",
@@ -200,16 +190,16 @@ PAUSE_UNNAMED = _rule(
     "The instruction of a pause must hold words.",
     "Write what the person does, with what, and for how long.",
 )
-CELLS_AFTER_LYSIS = _rule(
+CELLS_AFTER_LYSIS = enter(
     "V032",
     "cells after lysis",
     "Cells are dispensed into a well that already holds lysis buffer",
     "The cells burst at once: contact time, spontaneous and maximum release lose their meaning.",
-    "Liquids whose name says `lysis` mark every well they reach; cells may not arrive there. Order in a "
-    "cytotoxicity assay: medium, effectors, targets, incubation, lysis buffer.",
+    "Liquids whose name says `lysis` mark every well they reach; cells may not arrive there. Order in a cytotoxicity "
+    "assay: medium, effectors, targets, incubation, lysis buffer.",
     "Put the lysis buffer after the cells.",
 )
-STOP_BEFORE_SUBSTRATE = _rule(
+STOP_BEFORE_SUBSTRATE = enter(
     "V033",
     "stop before substrate",
     "Stop solution stands in a well before its substrate or sample",
@@ -218,16 +208,16 @@ STOP_BEFORE_SUBSTRATE = _rule(
     "supernatant, dark incubation, stop solution.",
     "Put the stop solution last.",
 )
-ADDITIVE_FIRST = _rule(
+ADDITIVE_FIRST = enter(
     "V034",
     "additive before base",
     "A cold stock is dispensed into an empty destination",
-    "A few µL on dry plastic stick to the wall and are not found again at pg/mL; base medium goes first, then "
-    "serum and additives, then the final mix.",
+    "A few µL on dry plastic stick to the wall and are not found again at pg/mL; base medium goes first, then serum "
+    "and additives, then the final mix.",
     "A stock that stands on the cold block may arrive in a well with a target only when liquid is there.",
     "Put the base medium before the additives.",
 )
-CELLS_INTO_DRY = _rule(
+CELLS_INTO_DRY = enter(
     "V035",
     "cells into a dry well",
     "Cells are seeded into an empty culture well",
@@ -236,29 +226,39 @@ CELLS_INTO_DRY = _rule(
     "Give the warm medium first, then the cells.",
     "warns",
 )
-WRONG_PROCEDURE = _rule(
+WRONG_PROCEDURE = enter(
     "V036",
     "wrong procedure",
     "The file is named after a procedure its contents do not belong to",
     "The robot would play a killing assay with the protocol of a medium, with its checks and its pauses.",
     "Each procedure has labware of its own: `medium` for medium_preparation, `culture`, `arms` or `doses` for "
-    "cytokine_dosing, `assay` for cytotoxicity_assay. Another procedure's labware, or none of its own, refuses"
-    " the file.",
+    "cytokine_dosing, `assay` for cytotoxicity_assay. Another procedure's labware, or none of its own, refuses the "
+    "file.",
     "Rename the file after the procedure it was planned for.",
+)
+PAUSE_MISSING = enter(
+    "V037",
+    "pause missing",
+    "An incubation or centrifugation is left out",
+    "Lysis buffer on cells that never met their targets, cells in the supernatant, or a colour stopped before it came:"
+    " the plate reads, and the numbers mean nothing.",
+    "Lysis buffer may reach a plate only after a rest since its last cells, supernatant only after a centrifugation "
+    "since the last addition, stop solution only after a rest since the substrate.",
+    "Put the pause back.",
 )
 # -- mixing and cells ------------------------------------------------------------------------------------------------
 
-CELLS_NOT_MIXED = _rule(
+CELLS_NOT_MIXED = enter(
     "V040",
     "cells not mixed",
     "Cells are drawn from a well that was not mixed just before",
     "Cells settle within minutes: the first wells get too few and the last too many, or the reverse.",
-    "A well that holds cells must be mixed in the step that draws from it, or in one of the 8 steps before "
-    "(about 2 minutes of pipetting, the re-suspension interval of the assay). Removing settled supernatant "
-    "into waste, and drawing after a centrifugation or incubation, are meant and allowed.",
+    "A well that holds cells must be mixed in the step that draws from it, or in one of the 8 steps before (about 2 "
+    "minutes of pipetting, the re-suspension interval of the assay). Removing settled supernatant into waste, and "
+    "drawing after a centrifugation or incubation, are meant and allowed.",
     "Let the step mix before it draws.",
 )
-UNEVEN = _rule(
+UNEVEN = enter(
     "V041",
     "mixing missing",
     "A well is drawn from that was added to and not mixed since",
@@ -266,7 +266,7 @@ UNEVEN = _rule(
     "A well that holds liquid and receives another composition must be mixed before anything is drawn from it.",
     "Mix after the addition, or before the draw.",
 )
-CELLS_TOO_FAST = _rule(
+CELLS_TOO_FAST = enter(
     "V042",
     "flow for cells",
     "Cells are drawn at more than half the pipette's default flow",
@@ -274,16 +274,16 @@ CELLS_TOO_FAST = _rule(
     "`flow_factor` of a step that draws from a well with cells must be at most 0.5.",
     "Lower the flow factor to 0.4.",
 )
-DONORS_MIXED = _rule(
+DONORS_MIXED = enter(
     "V043",
     "donors mixed",
     "Cells of two donors or samples meet in one well",
-    "Allogeneic cells in one culture or one well belong to nobody: the batch cannot be traced and the result "
-    "not assigned.",
+    "Allogeneic cells in one culture or one well belong to nobody: the batch cannot be traced and the result not "
+    "assigned.",
     "Keys of effector cells and donor cells are followed; a well may hold one donor unit and one effector sample.",
     "Correct the source or destination well of this step.",
 )
-CELLS_COLD = _rule(
+CELLS_COLD = enter(
     "V044",
     "cells on the cold block",
     "Cells stand on labware that is held below 15 °C",
@@ -293,7 +293,7 @@ CELLS_COLD = _rule(
 )
 # -- lots ------------------------------------------------------------------------------------------------------------
 
-LOT_EXPIRED = _rule(
+LOT_EXPIRED = enter(
     "V050",
     "lot expired",
     "A lot expires before the end of use",
@@ -301,16 +301,16 @@ LOT_EXPIRED = _rule(
     "The expiry of every lot on deck, as written into the worklist, is compared with `use_until` of the worklist.",
     "Take another lot, or shorten the use.",
 )
-LOT_UNKNOWN = _rule(
+LOT_UNKNOWN = enter(
     "V051",
     "lot unknown",
     "A liquid carries a lot that the worklist does not list",
     "Expiry and amount of that lot were never looked up.",
-    "Every lot of a filling that comes from the inventory must stand among the lots of the worklist, when it "
-    "lists any.",
+    "Every lot of a filling that comes from the inventory must stand among the lots of the worklist, when it lists "
+    "any.",
     "Plan again with the present lot list.",
 )
-LOT_SHORT = _rule(
+LOT_SHORT = enter(
     "V052",
     "lot too small",
     "More of a lot is put on deck than it holds",
@@ -318,16 +318,16 @@ LOT_SHORT = _rule(
     "Fillings per lot are added and compared with what the inventory held when the worklist was planned.",
     "Plan with another lot or a smaller run.",
 )
-OFF_THE_COLD = _rule(
+OFF_THE_COLD = enter(
     "V053",
     "kept cold",
     "A liquid that must be kept cold stands on labware that is not cooled",
     "Cytokines lose activity at room temperature over the length of a run.",
-    "A lot that the worklist marks `keep_cold` must stand on labware held at 8 °C or below when the bench has "
-    "a temperature module; volumes too large for its tubes are exempt.",
+    "A lot that the worklist marks `keep_cold` must stand on labware held at 8 °C or below when the bench has a "
+    "temperature module; volumes too large for its tubes are exempt.",
     "Put the tube on the cold block.",
 )
-LIGHT = _rule(
+LIGHT = enter(
     "V054",
     "light",
     "A light-sensitive liquid stands on the open deck",
@@ -338,7 +338,7 @@ LIGHT = _rule(
 )
 # -- what comes out --------------------------------------------------------------------------------------------------
 
-OFF_TARGET = _rule(
+OFF_TARGET = enter(
     "V060",
     "off target",
     "A well does not end at its target concentration",
@@ -346,27 +346,47 @@ OFF_TARGET = _rule(
     "The ledger's end contents are compared with the targets of the worklist, each with its tolerance.",
     "Correct the transfers into this well.",
 )
-UNEXPECTED = _rule(
+UNEXPECTED = enter(
     "V061",
     "unexpected component",
     "A well with targets ends with a component that only other wells shall hold",
     "An arm that is to lack a cytokine, or to hold one donor's cells only, got some by mistake.",
-    "Components that are a target somewhere and not in this well may not be in it, above a millionth of their "
-    "lowest target.",
+    "Components that are a target somewhere and not in this well may not be in it, above a millionth of their lowest "
+    "target.",
     "Find the transfer that brings it, the message names the component.",
 )
-UNCERTAIN = _rule(
+UNEVEN_PLATE = enter(
+    "V063",
+    "volumes of a plate",
+    "Wells of one plate that hold the same kinds of liquid end with different volumes",
+    "Absorbance grows with the height of the liquid and release with its volume: one short well reads as another "
+    "result.",
+    "On plates with a barcode in a cytotoxicity assay, wells with the same kinds of liquid (cells, lysis buffer, "
+    "substrate, stop solution) must end within 2 % of their median volume.",
+    "Correct the volume or the well of the transfer that makes the difference.",
+)
+END_VOLUME = enter(
+    "V064",
+    "end volume",
+    "A well of a vessel that outlives the run ends with another volume than planned",
+    "A culture well with half its medium starves, one with double its cells overgrows, and neither shows in the "
+    "concentrations.",
+    "The planner writes what every well of a vessel with a barcode shall hold into the worklist; the ledger's end "
+    "volumes must agree within 1 µL or 1 %.",
+    "Correct the volume or the well of the transfer that makes the difference.",
+)
+UNCERTAIN = enter(
     "V062",
     "predicted error",
     "The predicted CV or bias of a component is beyond the limit",
     "The dose is right on paper and not on the plate: errors of small volumes add up along a dilution chain.",
-    "Random and systematic errors of each transfer, from the pipette table of the bench file, are propagated "
-    "to the wells with targets; CV and bias must stay below the limits of the worklist.",
+    "Random and systematic errors of each transfer, from the pipette table of the bench file, are propagated to the "
+    "wells with targets; CV and bias must stay below the limits of the worklist.",
     "Use larger volumes or fewer dilution steps.",
 )
 # -- time ------------------------------------------------------------------------------------------------------------
 
-CELLS_OUT = _rule(
+CELLS_OUT = enter(
     "V070",
     "cells out of the incubator",
     "Cells stay on the deck longer than allowed",
@@ -375,134 +395,36 @@ CELLS_OUT = _rule(
     "incubations, against the limit of the worklist.",
     "Split the run, use eight channels, or bring the cells to the deck at a pause before they are needed.",
 )
-STAGGER = _rule(
+STAGGER = enter(
     "V071",
     "contact-time stagger",
     "Targets reach the first and the last well too far apart",
     "Wells of one plate would have killed for different times.",
-    "The estimated time between the first and the last dispense of target cells onto the assay plate, against "
-    "5 % of the incubation that follows (12 min of 4 h).",
+    "The estimated time between the first and the last dispense of target cells onto the assay plate, against 5 % of "
+    "the incubation that follows (12 min of 4 h).",
     "Use eight channels or fewer wells per plate.",
 )
-# -- three ways ------------------------------------------------------------------------------------------------------
+# -- the checks themselves, and files ---------------------------------------------------------------------------------
 
-ROBOT_REFUSES = _rule(
-    "V080",
-    "robot refuses",
-    "Opentrons' analysis refuses the protocol with this worklist",
-    "The robot would stop, at best before it moves.",
-    "The vendor's own analysis ends with an error.",
-    "Follow the message; most often the deck of the worklist and of the robot differ.",
-)
-NOT_ANNOUNCED = _rule(
-    "V081",
-    "step not announced",
-    "The robot leaves a step out, or does something no step asks for",
-    "The journal would follow another work than the robot does.",
-    "Commands of the analysis are sorted under the steps the protocol announces.",
-    "Use the protocol file of this procedure and a CSV made from this worklist.",
-)
-ROBOT_DIFFERS = _rule(
-    "V082",
-    "robot differs",
-    "The robot would do something else than the step says",
-    "Protocol and plan disagree; only one of them was reviewed.",
-    "Each pipette command of the analysis is compared with the step: kind, channels, labware, well, and volume"
-    " within 0.005 µL.",
-    "Make the CSV anew from the worklist and use the protocol file of this procedure.",
-)
-ROBOT_DECK = _rule(
-    "V083",
-    "robot's deck",
-    "The robot loads other labware than the worklist puts there",
-    "Every position after it would be wrong.",
-    "Load commands of the analysis are compared with the deck of the worklist, slot by slot.",
-    "Use the protocol file of this procedure and a CSV made from this worklist.",
-)
-ENDS_DIFFER = _rule(
-    "V084",
-    "end contents differ",
-    "The robot's commands leave other contents than the worklist",
-    "The plan's composition would not be what stands on the deck.",
-    "The commands of the analysis are replayed through the ledger; volumes within 0.1 µL and amounts within "
-    "0.2 % must agree.",
-    "See the first differing step; the rest follows from it.",
-)
-TRACKING_REFUSES = _rule(
-    "V085",
-    "tracking refuses",
-    "PyLabRobot's trackers refuse a step",
-    "A missing tip, too little liquid or too little room, found without nkloop's own bookkeeping.",
-    "The worklist runs on PyLabRobot resources with tip and volume tracking on.",
-    "Correct volume, well or tip of this step.",
-)
-TRACKING_DIFFERS = _rule(
-    "V086",
-    "tracking differs",
-    "PyLabRobot and the ledger count different volumes",
-    "One of the two checks is wrong; a verdict built on it would be worthless.",
-    "After every step the wells it touched are compared, within 0.001 µL.",
-    "Report this with the worklist: the checks disagree.",
-)
-CHECKS_DISAGREE = _rule(
-    "V087",
-    "checks disagree",
-    "One check refuses a step that another, which must see the same fault, accepts",
-    "A check that is blind to a fault it should see protects nobody.",
-    "Faults that ledger and PyLabRobot both see (no tip, a tip twice, no such well, below empty, above the "
-    "working volume) must be reported at the same step by both.",
-    "Report this with the worklist: the checks disagree.",
-)
-CHECK_NOT_MADE = _rule(
-    "V088",
-    "check not made",
-    "One of the three checks could not be made",
-    "Two of three independent looks are not what was promised.",
-    "The vendor environment or PyLabRobot ended with an error instead of an answer.",
-    "Run `nkloop doctor`, then check again.",
-)
-# -- files -----------------------------------------------------------------------------------------------------------
+CHECKS_DISAGREE = _checks.CHECKS_DISAGREE
+CHECK_NOT_MADE = _checks.CHECK_NOT_MADE
+CSV_ACROSS = _checks.CSV_ACROSS
+CSV_CELL = _checks.CSV_CELL
+CSV_SHAPE = _checks.CSV_SHAPE
+ENDS_DIFFER = _checks.ENDS_DIFFER
+GEOMETRY = _checks.GEOMETRY
+NOT_ANNOUNCED = _checks.NOT_ANNOUNCED
+ROBOT_DECK = _checks.ROBOT_DECK
+ROBOT_DIFFERS = _checks.ROBOT_DIFFERS
+ROBOT_REFUSES = _checks.ROBOT_REFUSES
+TRACKING_DIFFERS = _checks.TRACKING_DIFFERS
+TRACKING_REFUSES = _checks.TRACKING_REFUSES
 
-CSV_SHAPE = _rule(
-    "V090",
-    "worklist file",
-    "The file is not a worklist CSV",
-    "A table that a spreadsheet changed (semicolons, dates, lost columns) is not what was planned.",
-    "UTF-8, the header of a worklist, and the same number of cells in every line.",
-    "Write the worklist anew with `nkloop plan ... --csv`, and edit copies as comma-separated CSV.",
-)
-CSV_CELL = _rule(
-    "V091",
-    "cell",
-    "A cell is empty, unknown or not of its kind",
-    "The robot would guess, or stop in the middle.",
-    "Every line needs the cells of its record and action, words of the format, numbers without a unit that are"
-    " finite and not negative.",
-    "Correct the cell the message names.",
-)
-CSV_ACROSS = _rule(
-    "V092",
-    "lines that contradict",
-    "Lines of the worklist contradict each other",
-    "Two labware of one name, a mount used twice or steps out of order cannot be carried out as written.",
-    "Names, mounts and step numbers are compared across the lines.",
-    "Correct the line the message names.",
-)
-GEOMETRY = _rule(
-    "V095",
-    "labware geometry",
-    "A labware definition is not physically possible or not of the schema",
-    "The robot computes every movement from it: a wrong well centre breaks tips and plates.",
-    "Wells must lie inside the footprint, not overlap, and agree with volume and depth; the Opentrons schema "
-    "is checked too.",
-    "Correct the definition from the maker's drawing.",
-)
-
-RULES: tuple[Rule, ...] = tuple(_RULES.values())
+RULES: tuple[Rule, ...] = tuple(sorted(ENTERED.values(), key=lambda rule: rule.id))
 """Every rule, by id."""
 
 
 def refuses(rule_id: str) -> bool:
     """Whether breaking the rule refuses the worklist; a problem without a rule always does."""
-    found = _RULES.get(rule_id)
+    found = ENTERED.get(rule_id)
     return found is None or found.severity == "refuses"

@@ -65,10 +65,26 @@ def validate_yaml(
         data, positions = load_yaml(path)
     except YamlSyntaxError as error:
         raise error_class.from_problems(error.problems) from error
+    return validate_plain(model_class, data, positions, error_class, check=check)
+
+
+def validate_plain(
+    model_class: type[ModelT],
+    data: Any,
+    positions: Positions,
+    error_class: type[NkloopError],
+    *,
+    check: Callable[[Any], Iterable[Finding]] | None = None,
+) -> ModelT:
+    """Read plain data of which each value has a place in a file; as `validate_yaml`.
+
+    Raises:
+        NkloopError: of `error_class`; each problem reads `file:line:column: field: value, reason, bound. Remedy: …`.
+    """
     if not isinstance(data, dict):
         raise error_class(
             f"the file holds {_shown(data)}, not fields",
-            where=f"{path}:1:1",
+            where=f"{positions.file}:1:1",
             remedy="start with `name: value` lines",
         )
     model: ModelT | None = None
@@ -183,12 +199,13 @@ def _field_names(model_class: type[BaseModel], seen: set[type] | None = None) ->
     seen.add(model_class)
     for name, field in model_class.model_fields.items():
         yield name
-        for inner in _models_in(field.annotation):
+        for inner in models_in(field.annotation):
             yield from _field_names(inner, seen)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models that an annotation mentions, those inside lists and unions too."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

@@ -31,6 +31,14 @@ class Positions:
         if key is not None:
             self._keys[path] = (key.start_mark.line + 1, key.start_mark.column + 1)
 
+    def place(self, path: YamlPath, line: int, column: int) -> None:
+        """Say where a value stands, for data that comes from another file than YAML."""
+        self._values[path] = (line, column)
+
+    def place_new(self, path: YamlPath, line: int, column: int) -> None:
+        """Say where a value stands unless that is known already."""
+        self._values.setdefault(path, (line, column))
+
     def of(self, path: YamlPath, *, key: bool = False) -> tuple[int, int]:
         """Line and column of a value (or of its key); of the nearest block around it when it is not in the file."""
         if key and path in self._keys:

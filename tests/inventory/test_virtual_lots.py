@@ -1,4 +1,4 @@
-"""The lot list of the virtual bench covers what the shipped recipe and the killing assay need."""
+"""The lot list of the virtual bench covers what the shipped recipes and the killing assay need."""
 
 from datetime import date
 from pathlib import Path
@@ -7,8 +7,10 @@ import pytest
 
 from nkloop.inventory import Inventory
 from nkloop.quantities import Kind
+from nkloop.recipes import load_recipe
 
-LOTS = Path(__file__).parents[2] / "devices" / "lots" / "virtual.yaml"
+ROOT = Path(__file__).parents[2]
+LOTS = ROOT / "devices" / "lots" / "virtual.yaml"
 ASSAY = ["assay medium", "LDH lysis buffer 10x", "LDH substrate", "LDH stop solution", "PBS"]
 LIQUIDS = ["GBGM", "human serum", *ASSAY]
 CYTOKINES = ["SCF", "Flt3L", "TPO", "IL-7", "IL-15", "IL-2", "GM-CSF", "G-CSF", "IL-6", "LIF", "MIP-1a"]
@@ -19,8 +21,11 @@ def inventory() -> Inventory:
     return Inventory.load(LOTS)
 
 
-def test_it_lists_exactly_what_is_needed(inventory: Inventory) -> None:
-    assert set(inventory.components) == {*LIQUIDS, *CYTOKINES, "heparin"}
+def test_it_lists_what_is_needed(inventory: Inventory) -> None:
+    recipes = [load_recipe(path) for path in sorted((ROOT / "recipes").glob("*.yaml"))]
+    dosed = {entry.component for recipe in recipes for stage in recipe.stages for entry in stage.medium.ingredients}
+    assert dosed <= set(inventory.components)
+    assert set(LIQUIDS) <= set(inventory.components)
 
 
 @pytest.mark.parametrize("component", LIQUIDS)

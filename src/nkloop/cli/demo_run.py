@@ -20,6 +20,7 @@ from nkloop.errors import WorkspaceError
 
 if TYPE_CHECKING:
     from nkloop.coordination.server import PrefectServer
+    from nkloop.runs.session import Session
     from nkloop.vendor import VendorClient
     from nkloop.workspace import Workspace
 
@@ -136,6 +137,7 @@ async def _run_campaign(
     )
     with progress_listener(display.show):
         async with open_session(workspace.root, request.bench) as session:
+            await _stock_up(session)
             display.phase("checking protocols and recipes while Prefect starts")
             try:
                 await asyncio.gather(asyncio.to_thread(server.wait), _checked(workspace, session.vendor))
@@ -144,6 +146,14 @@ async def _run_campaign(
                 raise
             outcome: dict[str, Any] = await module.run_campaign(request)
     return outcome
+
+
+async def _stock_up(session: Session) -> None:
+    """Import the bench's lot list, so that the demo counts what its runs take, as a lab does."""
+    at = await session.bench.clock.now()
+    session.records.stock.import_lots(
+        session.bench_file.name, session.inventory, by="demo", at=at, reason="first stock of the demo"
+    )
 
 
 async def _checked(workspace: Workspace, vendor: VendorClient) -> None:

@@ -24,6 +24,7 @@ from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
 from nkloop.runs.people import change_deck
 from nkloop.runs.session import Session
+from nkloop.runs.stock_use import stock_held
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.parts import Part
@@ -105,8 +106,8 @@ async def carry_out(
     checked = await (verdict or _verdict(session, worklist))
     await _show_plan(worklist, checked, plan_rows, session.catalogue)
     require(checked, worklist)
-    async with device_lock(session.bench_file.locks):
-        run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
+    async with device_lock(session.bench_file.locks), stock_held(session, worklist) as hold:
+        hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
         async with progress_shown(worklist.name) as meter:
             await _play(_whole(session), run_id, _whole(meter))
         record = await _finish(_whole(session), run_id)

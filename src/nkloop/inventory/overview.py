@@ -89,6 +89,6 @@ def _remarks(lot: Lot, today: date, use_by: date, soon: date) -> Iterable[str]:
         yield f"{'opened, ' if use_by < lot.expires else ''}ends in {left} d" if left else "ends today"
     faults = [one for one in lot.vessels if one.volume_ul > NOTHING_UL and container_fault(lot, one, today)]
     if faults and lot.expires >= today:
-        yield f"{len(faults)} not usable"
+        yield f"{len(faults)} unusable"
     if lot.light_sensitive:
         yield "keep dark"

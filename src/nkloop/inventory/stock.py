@@ -64,7 +64,7 @@ class Inventory(FrozenModel):
             for one in lot.vessels:
                 if one.barcode in places:
                     raise ValueError(
-                        f"container {one.barcode} of lot {lot.id} is listed in lot {places[one.barcode]} already. "
+                        f"container {one.barcode} of lot {lot.id} is listed twice, first in lot {places[one.barcode]}. "
                         f"Remedy: give every container its own barcode"
                     )
                 places[one.barcode] = lot.id

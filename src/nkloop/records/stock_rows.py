@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,7 +57,7 @@ def lots(connection: sa.Connection, bench: str) -> dict[str, Lot]:
     rows = connection.execute(
         sa.select(table.c.lot, table.c.document).where(table.c.bench == bench).order_by(table.c.id)
     )
-    return {row.lot: Lot.model_validate_json(row.document) for row in rows}
+    return {row.lot: _lot(row.document) for row in rows}
 
 
 def reservations(connection: sa.Connection, bench: str, at: datetime | None) -> tuple[Reservation, ...]:
@@ -87,7 +87,7 @@ def inventory(connection: sa.Connection, bench: str, at: datetime | None) -> Inv
     known = lots(connection, bench)
     if not known:
         return None
-    containers = _folded(postings(connection, bench))
+    containers = _containers(connection, bench)
     held = tuple(
         Held(container=container, volume_ul=volume, plan=one.name, until=one.until)
         for one in reservations(connection, bench, at)
@@ -108,23 +108,42 @@ def _lot_document(lot: Lot) -> str:
     return dump(lot.model_copy(update={"containers": (), "freeze_thaws": 0}))
 
 
-def _folded(rows: Iterable[Posting]) -> dict[str, dict[str, Container]]:
+def _containers(connection: sa.Connection, bench: str) -> dict[str, dict[str, Container]]:
     """Containers by lot and barcode, from everything that happened to them."""
+    table = schema.stock_postings
+    columns = (table.c.lot, table.c.container, table.c.kind, table.c.volume_nl, table.c.thaws, table.c.detail)
     state: dict[tuple[str, str], dict[str, Any]] = {}
-    volumes: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = (row.lot, row.container)
-        held = state.setdefault(key, {"barcode": row.container, "freeze_thaws": 0})
-        volumes[key] = volumes.get(key, 0) + nanolitres(row.volume_ul)
-        held["freeze_thaws"] += row.thaws
-        held |= row.detail.model_dump(exclude_none=True)
+    for row in connection.execute(sa.select(*columns).where(table.c.bench == bench).order_by(table.c.id)):
+        held = state.setdefault((row.lot, row.container), {"nl": 0, "thaws": 0})
+        held["nl"] += row.volume_nl
+        held["thaws"] += row.thaws
+        if row.detail != "{}":
+            held |= ContainerDetail.model_validate_json(row.detail).model_dump(exclude_none=True)
         if row.kind == "refrozen":
             held["thawed"] = None
     found: dict[str, dict[str, Container]] = {}
     for (lot, barcode), held in state.items():
-        volume = Amount(microlitres(volumes[lot, barcode]), "µL")
-        found.setdefault(lot, {})[barcode] = Container.model_validate({**held, "volume": volume})
+        found.setdefault(lot, {})[barcode] = _container(barcode, held)
     return found
+
+
+def _container(barcode: str, held: dict[str, Any]) -> Container:
+    # every part was validated when it was posted, and a stock has a thousand containers
+    dead = held.get("dead_volume")
+    return Container.model_construct(
+        barcode=barcode,
+        kind=held.get("kind") or "unspecified",
+        volume=Amount(microlitres(held["nl"]), "µL"),
+        dead_volume=None if dead is None else Amount.parse(dead),
+        opened=held.get("opened"),
+        thawed=held.get("thawed"),
+        freeze_thaws=held["thaws"],
+    )
+
+
+@lru_cache(maxsize=1000)
+def _lot(document: str) -> Lot:
+    return Lot.model_validate_json(document)
 
 
 def _as_it_stands(lot: Lot, containers: dict[str, Container]) -> Lot:

@@ -157,6 +157,7 @@ async def observe_round(
     plates = {s.name: result for result in results if result.verdict != "rejected" for s in result.layout.samples}
     potency = _potencies([result for result in results if result.verdict != "rejected"])
     observations = []
+    stocks = session.stocks()
     for position in culture.positions:
         sample = f"{position.arm}/{position.donor}"
         if sample not in potency:
@@ -177,7 +178,7 @@ async def observe_round(
                 potency=potency[sample],
                 plate=plates[sample].barcode,
                 plate_verdict=plates[sample].verdict,
-                cost_factor=cost_factor(campaign.recipe, arm, session.inventory),
+                cost_factor=cost_factor(campaign.recipe, arm, stocks),
             )
         )
     if not any(seen.arm == "reference" for seen in observations):

@@ -11,9 +11,9 @@ from typing import cast, get_args
 
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import NkloopError, Problem, WorklistError, WorkspaceError
-from nkloop.inventory import Inventory
 from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
+from nkloop.runs.lot_files import load_lots
 from nkloop.runs.session import bench_path
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
@@ -104,6 +104,8 @@ class WorkspaceCheck:
             ("recipes", ".yaml"): "recipe",
             ("devices", ".yaml"): "bench",
             ("lots", ".yaml"): "lots",
+            ("lots", ".csv"): "lots",
+            ("lots", ".xlsx"): "lots",
             ("labware", ".json"): "labware",
             ("labware", ".yaml"): "labware",
             ("protocols", ".py"): "protocol",
@@ -143,7 +145,7 @@ class WorkspaceCheck:
         return ("schema",), ()
 
     async def _lots(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        Inventory.load(path)
+        load_lots(path)
         return ("schema",), ()
 
     async def _labware(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:

@@ -36,6 +36,7 @@ async def plan_feeding(
         StepUnknownError: nobody knows what the plate or the medium holds.
     """
     held = _present(session, plate, is_new=any(well.seed_ul > 0 for well in wells))
+    now = await session.bench.clock.now()
     request = DosingRequest(
         name=name,
         recipe=recipe,
@@ -46,10 +47,10 @@ async def plan_feeding(
         wells=tuple(well.model_copy(update=held.get(well.well, {})) for well in wells),
         base=medium_in(session, base_medium),
         donors=tuple(donors),
-        use_until=(await session.bench.clock.now() + timedelta(days=1)).date(),
+        use_until=(now + timedelta(days=1)).date(),
         seed=seed,
     )
-    return plan_dosing(request, session.inventory, session.bench_file.deck, session.catalogue)
+    return plan_dosing(request, session.stocks(now), session.bench_file.deck, session.catalogue)
 
 
 def _present(session: Session, plate: str, *, is_new: bool) -> dict[str, dict[str, object]]:

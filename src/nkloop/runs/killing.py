@@ -121,15 +121,16 @@ async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]
     tubes = tuple(
         EffectorTube(sample=s.name, lot=lots.get(s.name, REFERENCE_LOT), cells_per_ul=EFFECTORS_PER_UL) for s in samples
     )
+    now = await session.bench.clock.now()
     request = CytotoxicityRequest(
         name=f"LDH release {layout.barcode} against {layout.target_line}",
         layout=layout,
         effectors=tubes,
         targets_per_ul=layout.targets_per_well / 100,
         detection_barcode=detection_barcode(layout),
-        use_until=(await session.bench.clock.now() + timedelta(days=1)).date(),
+        use_until=(now + timedelta(days=1)).date(),
     )
-    return plan_cytotoxicity(request, session.inventory, session.bench_file.deck, session.catalogue)
+    return plan_cytotoxicity(request, session.stocks(now), session.bench_file.deck, session.catalogue)
 
 
 def read_request(layout: PlateLayout) -> ReadRequest:

@@ -40,7 +40,7 @@ async def plan_batch(
         recipe,
         stage_id,
         volume,
-        session.inventory,
+        session.stocks(now),
         session.bench_file.deck,
         session.catalogue,
         omit=leave_out,

@@ -51,6 +51,7 @@ class Session:
     records: Records
     catalogue: Catalogue
     inventory: Inventory
+    """The bench's own lot list; what a plan may use is told by `stocks`."""
     lines: LineStock | None
     vendor: VendorClient
     verifier: Verifier
@@ -83,6 +84,10 @@ class Session:
         raise RecipeError(
             f"there is no recipe '{name}'", where=str(self.workspace.recipes), remedy=f"use one of: {known}"
         )
+
+    def stocks(self, at: datetime | None = None) -> Inventory:
+        """The lots as they stand: the stock in the database with what is reserved at a time, else the bench's list."""
+        return self.records.stock.inventory(self.bench_file.name, at=at) or self.inventory
 
     async def today(self) -> date:
         """Date of the bench's clock."""

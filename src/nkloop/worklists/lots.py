@@ -58,7 +58,7 @@ def lot_facts(lot: Lot) -> LotFacts:
         expires=lot.expires,
         on_hand_ul=lot.volume_ul,
         keep_cold=lot.is_frozen and lot.concentration.kind is not Kind.FRACTION,
-        light_sensitive=bool(getattr(lot, "light_sensitive", False)),
+        light_sensitive=lot.light_sensitive,
         storage=lot.storage,
     )
 

@@ -113,10 +113,11 @@ def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
     for one in filled:
         reserved = held.get(one.barcode, 0.0)
         fault = container_fault(lot, one, date.today())
+        remark = "kept too long" if valid_until(lot, one) < date.today() <= lot.expires else fault
         free = 0.0 if fault or lot.state != "released" else free_ul(one, held)
-        row = (one.barcode, one.kind, shown(one.volume_ul), shown(reserved) if reserved else "0", shown(free))
+        row = (one.barcode, one.kind, shown(one.volume_ul), *(shown(ul) if ul else "0" for ul in (reserved, free)))
         begun = str(one.opened or one.thawed or "closed")
-        table.add_row(*row, str(one.freeze_thaws), begun, str(valid_until(lot, one)), fault)
+        table.add_row(*row, str(one.freeze_thaws), begun, str(valid_until(lot, one)), remark)
     console.print(table)
     if len(filled) < len(lot.vessels):
         console.print(f"{len(lot.vessels) - len(filled)} more containers are empty.")

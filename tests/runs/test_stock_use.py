@@ -1,0 +1,125 @@
+"""A run reserves before it starts and posts what it took when it is over, however it ends."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from nkloop.errors import DeviceError, ShortageError
+from nkloop.records.models import StepEvent
+from nkloop.runs.session import Session
+from nkloop.runs.stock_use import reservation_name, stock_held
+from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
+
+from .conftest import AT, Journalled
+
+BENCH = "virtual"
+
+
+@pytest.fixture
+def dosing() -> Worklist:
+    """100 µL of an IL-7 vial on the deck, two draws of 30 µL; cells beside it."""
+
+    def draw(number: int, to: str) -> Step:
+        return Step(
+            number=number, action="transfer", labware="plate", well="A1", to_labware="plate", to_well=to,
+            volume_ul=30, tip="tips:A1" if number == 1 else "",
+        )  # fmt: skip
+
+    stock = Liquid(name="IL-7", per_ul={"IL-7": 100.0}, lot="LOT-IL7-01")
+    cells = Liquid(name="cells", per_ul={"cells": 1.0}, lot="donor:U1")
+    return Worklist(
+        name="dose",
+        procedure="cytokine_dosing",
+        pipettes={"left": "flex_1channel_1000"},
+        deck=(
+            DeckItem(nickname="plate", slot="D2", load_name="corning_96_wellplate_360ul_flat", barcode="P-1"),
+            DeckItem(nickname="tips", slot="A1", load_name="opentrons_flex_96_tiprack_1000ul"),
+        ),
+        fillings=(
+            Filling(labware="plate", well="A1", volume_ul=100, liquid=stock),
+            Filling(labware="plate", well="H1", volume_ul=50, liquid=cells),
+        ),
+        steps=(draw(1, "B1"), draw(2, "C1")),
+        use_until=date(2026, 1, 6),
+    )
+
+
+@pytest.fixture
+def stocked(session: Session) -> Session:
+    session.records.stock.import_lots(BENCH, session.inventory, by="Ada", at=AT - timedelta(days=400))
+    return session
+
+
+def history(session: Session) -> list[tuple[str, str, float]]:
+    rows = session.records.stock.history(BENCH, "LOT-IL7-01")
+    return [(row.container, row.kind, row.volume_ul) for row in rows if row.kind != "imported"]
+
+
+async def test_a_bench_without_stock_runs_as_before(session: Session, dosing: Worklist) -> None:
+    async with stock_held(session, dosing) as hold:
+        assert hold.picks == ()
+    assert session.stocks() is session.inventory
+
+
+@pytest.mark.parametrize(
+    ("event", "drawn"), [pytest.param("done", 60, id="done"), pytest.param("failed", 0, id="failed")]
+)
+async def test_what_the_steps_drew_and_what_was_left_on_the_deck(
+    stocked: Session, dosing: Worklist, journalled: Journalled, event: StepEvent, drawn: float
+) -> None:
+    async with stock_held(stocked, dosing) as hold:
+        (pick,) = hold.picks
+        assert [one.container for one in pick.portions] == ["IL7-01-01"]
+        assert [one.name for one in stocked.records.stock.reservations(BENCH)] == [reservation_name(dosing)]
+        hold.run_id = journalled(dosing, event=event)
+    told = history(stocked)
+    assert told[0] == ("IL7-01-01", "thawed", 0)
+    assert sum(ul for _, kind, ul in told if kind == "taken") == -drawn
+    assert sum(ul for _, kind, ul in told if kind == "discarded") == drawn - 100
+    assert stocked.records.stock.reservations(BENCH) == ()
+    assert stocked.stocks().container("IL7-01-01")[1].volume_ul == 150
+
+
+async def test_a_run_that_was_never_prepared_gives_everything_back(stocked: Session, dosing: Worklist) -> None:
+    with pytest.raises(DeviceError, match="door"):
+        async with stock_held(stocked, dosing):
+            raise DeviceError("the door is open")
+    assert stocked.records.stock.reservations(BENCH) == ()
+    assert history(stocked) == []
+
+
+async def test_an_interrupted_run_posts_what_it_took(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    async def interrupted() -> None:
+        async with stock_held(stocked, dosing) as hold:
+            hold.run_id = journalled(dosing, state="interrupted", event="unknown")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await interrupted()
+    assert sum(ul for _, _, ul in history(stocked)) == -100
+
+
+async def test_what_was_taken_since_the_plan_is_told_before_the_run(stocked: Session, dosing: Worklist) -> None:
+    stocked.records.stock.set_state(BENCH, "LOT-IL7-01", "blocked", by="QA", at=AT, reason="recalled")
+    with pytest.raises(ShortageError, match=r"LOT-IL7-01: 100 µL of IL-7 cannot be taken, it is blocked \(recalled\)"):
+        async with stock_held(stocked, dosing):
+            pytest.fail("the run must not start")
+
+
+async def test_the_same_worklist_reserves_again_after_a_crash(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    stock = stocked.records.stock
+    now = await stocked.bench.clock.now()
+    stock.reserve(
+        BENCH, reservation_name(dosing), {"LOT-IL7-01": 100}, use_until=now.date(), until=now + timedelta(days=1),
+        by="nkloop", at=now,
+    )  # fmt: skip
+    async with stock_held(stocked, dosing) as hold:
+        assert len(stock.reservations(BENCH)) == 1
+        hold.run_id = journalled(dosing)
+    assert stock.reservations(BENCH) == ()

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from nkloop.errors import LabwareError, Problem
+from nkloop.errors import LabwareError
 from nkloop.labware.models import LabwareType
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.breaches import Breaches
 from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, source_breaches
 from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
 from nkloop.worklists.models import DeckItem, Step, Worklist, channels_of
@@ -49,21 +50,17 @@ class WellContents:
         return {name: amount / self.volume_ul for name, amount in self.amounts.items()}
 
 
-class Ledger:
+class Ledger(Breaches):
     """Contents of a deck; starts empty, is filled, and follows steps or single pipette commands."""
 
     def __init__(self, catalogue: LabwareLookup) -> None:
         """Build an empty ledger that looks labware types up in `catalogue`."""
+        super().__init__()
         self._catalogue = catalogue
         self._places: dict[str, Place] = {}
         self._pipettes: dict[str, PipetteState] = {}
-        self._where = "deck"
         self._n_steps = 0
         self._with_targets: frozenset[tuple[str, str]] = frozenset()
-        self._first: dict[tuple[str, str], int] = {}
-        self.violations: list[Problem] = []
-        self.repeats: dict[int, list[str]] = {}
-        """Index of a violation to the places where the same rule is broken for the same subject again."""
         self.taken: dict[str, float] = {}
         """µL drawn out of fillings per lot."""
         self.tips_used = 0
@@ -85,11 +82,8 @@ class Ledger:
             ledger._where = f"filling {filling.labware} {filling.well}"
             item_ = items.get(filling.labware)
             if item_ is None:
-                ledger.say(
-                    rules.LABWARE_MISSING,
-                    f"'{filling.labware}' is not on the deck",
-                    "put it on the deck or correct the name",
-                )
+                told = f"'{filling.labware}' is not on the deck"
+                ledger.say(rules.LABWARE_MISSING, told, "put it on the deck or correct the name", filling.labware)
                 continue
             liquid = filling.liquid
             ledger.fill(item_, filling.well, filling.volume_ul, liquid.per_ul, lot=liquid.lot)
@@ -107,11 +101,9 @@ class Ledger:
         try:
             kind = self._catalogue[item.load_name]
         except (LabwareError, KeyError):
-            self.say(
-                rules.LABWARE_UNKNOWN,
-                f"labware '{item.load_name}' is not in the catalogue",
-                "use a labware of labware/catalogue.yaml",
-            )
+            told = f"labware '{item.load_name}' is not in the catalogue"
+            cause = self.say(rules.LABWARE_UNKNOWN, told, "use a labware of labware/catalogue.yaml", item.nickname)
+            self.leads_to(cause, rules.LABWARE_MISSING, item.nickname)
             return
         self._places[item.nickname] = Place(item, kind, frozenset(kind.wells))
 
@@ -127,11 +119,9 @@ class Ledger:
         spec = next((p for p in deck.pipettes if p.mount == mount and p.load_name == name), None)
         if spec is None:
             there = ", ".join(f"{p.load_name} ({p.mount})" for p in deck.pipettes)
-            self.say(
-                rules.PIPETTE_MISSING,
-                f"{name} is not on the {mount} mount of the bench",
-                f"plan with the bench's pipettes: {there}",
-            )
+            told = f"{name} is not on the {mount} mount of the bench"
+            cause = self.say(rules.PIPETTE_MISSING, told, f"plan with the bench's pipettes: {there}", name)
+            self.leads_to(cause, rules.PIPETTE_MISSING, "8" if "8channel" in name else "1")
             return
         self.mount(mount, spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
 
@@ -233,10 +223,6 @@ class Ledger:
         if step.mix_after:
             self.mix(*target, step.mix_volume_ul, step.mount)
 
-    def at(self, where: str) -> None:
-        """Name the place violations of the following commands stand at, when commands are given one by one."""
-        self._where = where
-
     def pick_up(self, channels: int, tip: str, mount: str = "") -> None:
         """Drop the tips held by a pipette and pick up as many as channels, the uppermost at `<rack>:<well>`."""
         pipette = self._pipette(channels, mount)
@@ -291,6 +277,7 @@ class Ledger:
         """
         ready = self._ready(channels, mount, labware, well, volume_ul)
         if ready is None:
+            self._leave_out(labware, well, channels)
             return
         pipette, place, names = ready
         for held, name in zip(pipette.held, names, strict=True):
@@ -304,6 +291,14 @@ class Ledger:
             self._check_full(place, name, target)
         for held in pipette.held:
             place.note_arrival(held.marks)
+
+    def _leave_out(self, labware: str, well: str, channels: int) -> None:
+        """Wells that get nothing because the step cannot be done: what is short there follows from it."""
+        place = self._places.get(labware)
+        names = place.reached.get((well, channels), ()) if place is not None else ()
+        for name in names:
+            if place is not None and (state := place.wells.setdefault(name, WellState())).upset_by < 0:
+                state.upset_by = self.last_cause
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
@@ -321,30 +316,6 @@ class Ledger:
 
     # -- rules --------------------------------------------------------------------------------------------------
 
-    def say(self, rule: str, message: str, remedy: str, subject: str = "") -> int:
-        """Note that a rule is broken at the present place; a second time for the same subject only counts.
-
-        Returns:
-            The index of the violation, that of the first one when it is a repetition.
-        """
-        first = self._first.get((rule, subject)) if subject else None
-        if first is not None:
-            return self._follows(first)
-        if subject:
-            self._first[rule, subject] = len(self.violations)
-        self.violations.append(Problem(message, self._where, remedy, rule))
-        return len(self.violations) - 1
-
-    def _follows(self, cause: int) -> int:
-        """Count a breach as a consequence of an earlier one; the same step is told once."""
-        if self.violations[cause].where != self._where:
-            self.repeats.setdefault(cause, []).append(self._where)
-        return cause
-
-    def _say_once(self, rule: str, well: str, message: str, remedy: str) -> int:
-        """Each rule once per well: eight channels in a trough break it together."""
-        return self.say(rule, message, remedy, well)
-
     def _pipette(self, channels: int, mount: str) -> PipetteState | None:
         """The pipette on a mount; without a mount the first that has the channels."""
         wanted = 1 if channels == 1 else 8
@@ -356,6 +327,7 @@ class Ledger:
                 rules.PIPETTE_MISSING,
                 f"no pipette with {channels} channels is on the robot{where}",
                 "use a pipette of the worklist",
+                f"{channels}",
             )
             return None
         return pipette
@@ -363,11 +335,8 @@ class Ledger:
     def _well(self, nickname: str, well: str) -> tuple[Place, WellState] | None:
         place = self._places.get(nickname)
         if place is None:
-            self.say(
-                rules.LABWARE_MISSING,
-                f"labware '{nickname}' is not on the deck",
-                "put it on the deck or correct the name",
-            )
+            told = f"labware '{nickname}' is not on the deck"
+            self.say(rules.LABWARE_MISSING, told, "put it on the deck or correct the name", nickname)
             return None
         if self._reach(place, well, 1) is None:
             return None
@@ -389,11 +358,11 @@ class Ledger:
         pipette = self._pipette(channels, mount)
         place = self._places.get(labware)
         if place is None:
-            self.say(
-                rules.LABWARE_MISSING,
-                f"labware '{labware}' is not on the deck",
-                "put it on the deck or correct the name",
-            )
+            told = f"labware '{labware}' is not on the deck"
+            self.say(rules.LABWARE_MISSING, told, "put it on the deck or correct the name", labware)
+        elif place.type.kind == "tip_rack":
+            self.say(rules.LABWARE_WRONG, f"'{labware}' is a tip rack and cannot hold liquid", "correct it", labware)
+            place = None
         if pipette is None or place is None:
             return None
         names = self._reach(place, well, channels)

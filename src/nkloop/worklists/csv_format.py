@@ -164,6 +164,10 @@ def _rows(text: str) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
     """Non-empty lines with their numbers, or why the table cannot be read."""
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""))
     header = [cell.strip() for cell in next(reader, [])]
+    if len(header) <= 1:
+        found = "separated by semicolons" if ";" in "".join(header) else "without columns" if header else "empty"
+        remedy = "save the file as comma-separated CSV with the columns of a worklist"
+        return [], [_problem(1, "record", f"the file is {found}", remedy, rules.CSV_SHAPE)]
     missing = [column for column in COLUMNS if column not in header]
     unknown = [column for column in header if column not in COLUMNS]
     remedy = "save the file as comma-separated CSV with the columns " + ",".join(COLUMNS)
@@ -291,9 +295,17 @@ def _problem(line: int, column: str, message: str, remedy: str, rule: str = rule
     return Problem(message, f"worklist line {line}, column {column}", remedy, rule)
 
 
+_FORMATS = {
+    "slot": "is not a slot: A1 to D4 on a Flex, 1 to 11 on an OT-2",
+    "nickname": "is not a name: small letters, digits and underscores, a letter first",
+}
+"""What a pattern of a model means in words."""
+
+
 def _of_model(line: int, row: dict[str, str], item: Any) -> Problem:
     """A refusal of the model, told with the column it is about."""
     field = str(item["loc"][0]) if item["loc"] else ""
     column = {"nickname": "name", "number": "step", "label": "comment"}.get(field, field) or row["record"]
     given = f"'{row[column]}': " if column in row else ""
-    return _problem(line, column, f"{given}{item['msg']}", "correct the cell")
+    said = _FORMATS.get(field) or str(item["msg"]).replace("Input should be", "must be")
+    return _problem(line, column, f"{given}{said}", "correct the cell")

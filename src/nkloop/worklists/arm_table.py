@@ -17,7 +17,7 @@ from nkloop.errors import AssayError, PlanError, Problem, QuantityError
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Ingredient, Recipe
-from nkloop.worklists.arms import FACTOR, complete_arms, varied_in
+from nkloop.worklists.arms import FACTOR, REFERENCE, complete_arms, varied_in
 
 _HEADER = re.compile(r"^(.+?)\s*(?:[\[(]\s*(.+?)\s*[\])])?$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]*$")
@@ -52,13 +52,17 @@ def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | No
     reader.read_long() if is_long else reader.read_wide()
     if not grid.rows:
         reader.problems.append(Problem("has a header but no arm", grid.source, "write one arm on each line"))
-    _refuse(reader.problems)
     found = reader.found
+    arms: tuple[Arm, ...] = ()
     try:
-        return complete_arms(recipe, stage_id, [(n, f, found.where[n]) for n, f in found.factors.items()])
+        arms = complete_arms(recipe, stage_id, [(n, f, found.where[n]) for n, f in found.factors.items() if f])
     except PlanError as error:
-        _refuse(list(error.problems))
-        raise
+        reader.problems += error.problems
+    idle = [name for name, factors in found.factors.items() if not factors and name != REFERENCE]
+    if not reader.problems:
+        reader.problems += [Problem(f"arm '{n}' changes nothing", found.where[n], "fill a cell") for n in idle]
+    _refuse(reader.problems)
+    return arms
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -243,7 +243,8 @@ class _Planner:
     def _weld(self, made: Made, bag: BagFeeding) -> OperatorTask:
         first = [f"drain {bag.drain_ul / 1000:g} mL"] if bag.drain_ul else []
         first += [f"run in {bag.medium_ul / 1000:g} mL base medium"] if bag.medium_ul else []
-        before = f"{' and '.join(first).capitalize()}. " if first else ""
+        joined = " and ".join(first)
+        before = f"{joined[0].upper()}{joined[1:]}. " if joined else ""
         instruction = (
             f"{before}Cap and label the tube in {made.spot[0]} {made.spot[1]}, check its label against bag {bag.bag} "
             f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "

@@ -23,6 +23,7 @@ from nkloop.runs.killing import (
     plan_plate,
     plate_label,
     read_request,
+    reference_history,
     refuse_used_labels,
 )
 from nkloop.runs.session import Session, open_session
@@ -127,7 +128,7 @@ async def _one_plate(
     record = await carry_out(session, plan.worklist, phase=phase, plan_rows=rows, verdict=verdict)
     context = Context(campaign=session.campaign, round=session.round)
     reading = await read_plate(session.bench, read_request(layout), session.records, run_id=record.id, context=context)
-    result = analyse_reading(layout, reading)
+    result = analyse_reading(layout, reading, reference_history(session.records, layout))
     session.records.results.add_result(result, context=context)
     await show_markdown("assay-result", assay_markdown(result), f"{layout.barcode}: {result.verdict}")
     return result

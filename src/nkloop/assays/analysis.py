@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from nkloop.assays.checks import UNREAD, check_layout, normal_well, signals_of
 from nkloop.assays.curves import fit_curve
 from nkloop.assays.effects import effects_of, matrix_of
-from nkloop.assays.lysis import ControlSignals, control_signals, lysis_of_wells
+from nkloop.assays.lysis import ControlSignals, control_signals, lysis_of_wells, window_error
 from nkloop.assays.methods import Method, method_named
 from nkloop.assays.models import (
     AssayResult,
     CurveFit,
+    Effect,
     EffectorSample,
     Exclusion,
     KillingOverTime,
@@ -150,7 +151,9 @@ def _analysed(
             quality += position_measures(layout, signals, method)
             quality += reference_measures(lysis, layout, history, method)
             curves = _curves(layout, lysis, method)
-    return _result(whole, method, shown, quality, lysis, curves, seen)
+    errors = {line: window_error(layout, signals, method, line) for line in controls or {}} if lysis else {}
+    effects = effects_of(layout, lysis, errors)
+    return _result(whole, method, shown, quality, lysis, curves, effects, seen)
 
 
 def _controls(layout: PlateLayout, signals: Mapping[str, float], method: Method) -> dict[str, ControlSignals] | None:
@@ -194,6 +197,7 @@ def _result(
     quality: Sequence[QualityMeasure],
     lysis: tuple[WellLysis, ...],
     curves: tuple[CurveFit, ...],
+    effects: tuple[Effect, ...],
     seen: ReadAs,
 ) -> AssayResult:
     verdict, reasons = verdict_of(quality)
@@ -210,7 +214,7 @@ def _result(
             "curves": curves,
             "layout": layout,
             "signals": signals,
-            "effects": effects_of(layout, lysis),
+            "effects": effects,
             "matrix": matrix_of(layout, lysis),
             "kinetics": seen.kinetics if lysis else (),
             "reading": seen.origin,

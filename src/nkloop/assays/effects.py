@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,16 @@ class _Series:
         return mean, (1 - share) ** 2 / self.counts[k - 1] + share**2 / self.counts[k]
 
 
-def effects_of(layout: PlateLayout, lysis: Sequence[WellLysis]) -> tuple[Effect, ...]:
-    """Differences a plate was made for; empty on a plate of another kind or without lysis."""
-    if layout.kind == "adcc":
-        return tuple(_antibody_effects(layout, lysis))
-    return tuple(_car_effects(layout, lysis)) if layout.kind == "car" else ()
+def effects_of(
+    layout: PlateLayout, lysis: Sequence[WellLysis], window_errors: Mapping[str, float] | None = None
+) -> tuple[Effect, ...]:
+    """Differences a plate was made for; empty on a plate of another kind or without lysis.
+
+    `window_errors` maps lines to the relative standard error of their signal window: every lysis of a line is a share
+    of that window, so a difference is as uncertain as the window, in proportion to its size.
+    """
+    made = {"adcc": _antibody_effects, "car": _car_effects}.get(layout.kind)
+    return () if made is None else tuple(made(layout, lysis, window_errors or {}))
 
 
 def matrix_of(layout: PlateLayout, lysis: Sequence[WellLysis]) -> tuple[MatrixPoint, ...]:
@@ -95,7 +100,9 @@ def _matrix(lysis: Sequence[WellLysis], line: str, sample: str, treatment: str) 
     ]
 
 
-def _antibody_effects(layout: PlateLayout, lysis: Sequence[WellLysis]) -> Iterable[Effect]:
+def _antibody_effects(
+    layout: PlateLayout, lysis: Sequence[WellLysis], window_errors: Mapping[str, float]
+) -> Iterable[Effect]:
     antibodies = [t.name for t in layout.treatments if t.kind == "antibody"]
     isotypes = [t.name for t in layout.treatments if t.kind == "isotype"]
     for sample in layout.samples:
@@ -115,10 +122,13 @@ def _antibody_effects(layout: PlateLayout, lysis: Sequence[WellLysis]) -> Iterab
                         "treatment": antibody,
                         "is_expected": expected,
                     }
-                    yield from _differences(treated, plain, about, f"{sample.name} ({cd16}), {antibody} on {line}")
+                    name = f"{sample.name} ({cd16}), {antibody} on {line}"
+                    yield from _differences(treated, plain, about, name, window_errors.get(line, 0.0))
 
 
-def _car_effects(layout: PlateLayout, lysis: Sequence[WellLysis]) -> Iterable[Effect]:
+def _car_effects(
+    layout: PlateLayout, lysis: Sequence[WellLysis], window_errors: Mapping[str, float]
+) -> Iterable[Effect]:
     cars = [s for s in layout.samples if s.is_car]
     for car in cars:
         plain = next((s for s in layout.samples if s.is_car is False and s.donor == car.donor), None)
@@ -135,18 +145,23 @@ def _car_effects(layout: PlateLayout, lysis: Sequence[WellLysis]) -> Iterable[Ef
             }
             own = [w for w in lysis if w.target_line == line and not w.treatment]
             name = f"{car.name} on {line}{', antigen-negative' if negative else ''}"
-            yield from _differences(
-                [w for w in own if w.sample == car.name], [w for w in own if w.sample == plain.name], about, name
-            )
+            treated = [w for w in own if w.sample == car.name]
+            control = [w for w in own if w.sample == plain.name]
+            yield from _differences(treated, control, about, name, window_errors.get(line, 0.0))
 
 
 def _differences(
-    treated: Sequence[WellLysis], plain: Sequence[WellLysis], about: dict[str, object], name: str
+    treated: Sequence[WellLysis],
+    plain: Sequence[WellLysis],
+    about: dict[str, object],
+    name: str,
+    window_error: float,
 ) -> Iterable[Effect]:
     """Differences at every true E:T both cover, and their mean.
 
-    Both stand on one plate and share its controls, whose error takes no part in the difference. The scatter of the
-    replicates is pooled over the E:T of both (equal variances), which gives the interval its degrees of freedom.
+    Both stand on one plate, so the error of the spontaneous wells and of the effector-only wells they share cancels;
+    that of the window does not. The scatter of the replicates is pooled over the E:T of both (equal variances), which
+    gives the interval its degrees of freedom.
     """
     if not treated or not plain:
         return
@@ -159,11 +174,13 @@ def _differences(
         if other is not None:
             rows.append((ratio, mean - other[0], 1 / count + other[1]))
     for ratio, difference, factor in rows:
-        yield _effect(about, name, ratio, difference, variance, factor, freedom)
+        error = None if variance is None else (variance * factor + (window_error * difference) ** 2) ** 0.5
+        yield _effect(about, name, ratio, difference, error, freedom)
     if len(rows) > 1:
         # a mean of the other series may serve two E:T when purities differ; the interval is then a little short
         mean, factor = float(np.mean([r[1] for r in rows])), sum(r[2] for r in rows) / len(rows) ** 2
-        yield _effect(about, name, None, mean, variance, factor, freedom)
+        error = None if variance is None else (variance * factor + (window_error * mean) ** 2) ** 0.5
+        yield _effect(about, name, None, mean, error, freedom)
 
 
 def _effect(
@@ -171,18 +188,17 @@ def _effect(
     name: str,
     ratio: float | None,
     difference: float,
-    variance: float | None,
-    factor: float,
+    error: float | None,
     freedom: int,
 ) -> Effect:
     place = "over all E:T" if ratio is None else f"at true E:T {ratio:.3g}"
     update: dict[str, object] = {"true_ratio": ratio, "difference": difference}
-    if variance is None:
+    if error is None:
         words = f"{name} {place}: {difference:+.1f} points against {about['against']}; no replicates, no interval"
         return Effect.model_validate({**about, **update, "reason": words})
     from scipy.stats import t as student
 
-    half = float(student.ppf(0.975, freedom)) * (variance * factor) ** 0.5
+    half = float(student.ppf(0.975, freedom)) * error
     low, high = difference - half, difference + half
     is_different = low > 0 or high < 0
     verdict = "more" if low > 0 else "less" if high < 0 else "no difference"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 from nkloop.assays.methods import Method
 from nkloop.assays.models import EffectorSample, LayoutWell, PlateLayout, WellLysis, WellRole
@@ -79,6 +79,20 @@ def control_signals(
         volume_correction=base if corrected is None else corrected,
         direction=method.direction,
     )
+
+
+def window_error(layout: PlateLayout, signals: Mapping[str, float], method: Method, line: str) -> float:
+    """Relative standard error of the signal window of a line, from the scatter of its control wells; 0 without any."""
+    roles: tuple[WellRole, ...] = ("spontaneous", "maximum")
+    roles += ("background",) if method.terms.volume_correction else ()
+    roles += ("volume_correction",) if method.terms.volume_correction else ()
+    variance = 0.0
+    for role in roles:
+        wells = layout.with_role(role, line=line) or layout.with_role(role)
+        values = [signals[w.well] for w in wells if w.well in signals]
+        variance += stdev(values) ** 2 / len(values) if len(values) > 1 else 0.0
+    window = control_signals(layout, signals, method, line).window
+    return float(variance**0.5 / window) if window > 0 else 0.0
 
 
 def lysis_percent(experimental: float, alone: float, controls: ControlSignals) -> float:

@@ -11,6 +11,7 @@ from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.methods import method_named
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.assays.panel import check_lines, line_named
+from nkloop.assays.quality import reference_lysis
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
@@ -145,8 +146,22 @@ def read_request(layout: PlateLayout) -> ReadRequest:
     )
 
 
-def analyse_reading(layout: PlateLayout, reading: Reading) -> AssayResult:
-    """Lysis, quality, curves and verdict of one plate.
+def reference_history(records: Records, layout: PlateLayout) -> tuple[float, ...]:
+    """Mean lysis (%) of the reference effector on earlier plates of this method and line, oldest first.
+
+    Rejected plates are left out: a plate that failed says nothing of the reference.
+    """
+    found = []
+    for result in records.results.results():
+        same = (result.method, result.target_line) == (layout.method, layout.target_line)
+        if same and result.verdict != "rejected" and result.barcode != layout.barcode:
+            mean = reference_lysis(result.lysis, result.layout)
+            found += [mean] if mean is not None else []
+    return tuple(found)
+
+
+def analyse_reading(layout: PlateLayout, reading: Reading, history: Sequence[float] = ()) -> AssayResult:
+    """Lysis, quality, curves and verdict of one plate; `history` is the reference effector's own.
 
     Raises:
         ReadingError: the reading does not belong to the layout.
@@ -156,4 +171,4 @@ def analyse_reading(layout: PlateLayout, reading: Reading) -> AssayResult:
             f"the reading is of plate {reading.barcode}, the layout belongs to {detection_barcode(layout)}",
             remedy="read the right plate",
         )
-    return analyse(layout, reading.values, saturated=reading.saturated)
+    return analyse(layout, reading.values, saturated=reading.saturated, reference_history=history)

@@ -15,6 +15,8 @@ from nkloop.yamlfile import Finding, validate_yaml
 from nkloop.yamlfile.problems import did_you_mean
 
 _PACKAGE = Path(__file__).parent
+FOLDER = _PACKAGE / "data"
+"""The methods of the package, one file each."""
 _NEEDS = {
     "effector_only": "effector_only",
     "medium_background": "background",
@@ -53,37 +55,34 @@ def load_method(path: Path) -> Method:
     return method.model_copy(update={"limits": (*method.limits, *inherited)})
 
 
-@cache
 def methods(folder: Path | None = None) -> Mapping[str, Method]:
     """Methods by name: the package's, then those of a lab's folder, which may replace one of the package.
 
     Raises:
         AssayError: a file of either folder is wrong.
     """
-    folders = [_PACKAGE / "data", *([folder] if folder is not None and folder.is_dir() else [])]
-    loaded = [load_method(path) for place in folders for path in sorted(place.glob("*.yaml"))]
-    return MappingProxyType({method.name: method for method in loaded})
+    loaded = {path.stem: _shipped(path.stem) for path in sorted(FOLDER.glob("*.yaml"))}
+    own = sorted(folder.glob("*.yaml")) if folder is not None and folder.is_dir() else []
+    return MappingProxyType({**loaded, **{path.stem: load_method(path) for path in own}})
 
 
 def method_named(name: str, folder: Path | None = None) -> Method:
     """Look a method up; `folder` holds a lab's own methods.
 
     Raises:
-        AssayError: there is no such method, or a file is wrong.
+        AssayError: there is no such method, or its file is wrong.
     """
-    path = _PACKAGE / "data" / f"{name}.yaml"
-    if folder is None and path.is_file() and path.parent.name == "data":
-        return _shipped(name)
+    for place in (folder, FOLDER):
+        if place is not None and name in {path.stem for path in place.glob("*.yaml")}:
+            return _shipped(name) if place is FOLDER else load_method(place / f"{name}.yaml")
     known = methods(folder)
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise AssayError(f"there is no assay method '{name}'", remedy=hint or f"use one of: {', '.join(known)}")
-    return known[name]
+    hint = did_you_mean(name, known)
+    raise AssayError(f"there is no assay method '{name}'", remedy=hint or f"use one of: {', '.join(known)}")
 
 
 @cache
 def _shipped(name: str) -> Method:
-    return load_method(_PACKAGE / "data" / f"{name}.yaml")
+    return load_method(FOLDER / f"{name}.yaml")
 
 
 def _findings(data: Any) -> Iterator[Finding]:

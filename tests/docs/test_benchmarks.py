@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("check_vs_cold", "demo_time", "dosing_economy", "help_time", "ledger_speed")
+NAMES = ("check_vs_cold", "demo_time", "dosing_economy", "help_time", "ledger_speed", "plate_to_report")
 
 
 @pytest.mark.parametrize("name", NAMES)

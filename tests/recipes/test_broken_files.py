@@ -40,7 +40,8 @@ def test_the_command_line_tells_them_all_without_a_traceback(tmp_path: Path) -> 
         "    for command in (['recipe', 'show', path], ['recipe', 'import', path, '--workspace', 'lab'],\n"
         "                    ['recipe', 'export', path, '--out', 'out.csv']):\n"
         "        sys.argv = ['nkloop', *command]\n"
-        "        try:\n            main()\n        except SystemExit as ended:\n            assert ended.code == 1, path\n"
+        "        try:\n            main()\n"
+        "        except SystemExit as ended:\n            assert ended.code == 1, path\n"
         "        else:\n            raise AssertionError(path)\n"
     )
     done = subprocess.run(

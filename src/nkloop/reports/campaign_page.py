@@ -15,7 +15,7 @@ from nkloop.reports.models import CampaignStory
 from nkloop.reports.numbers import count, length
 from nkloop.reports.page import picture, render
 from nkloop.reports.plate_map import ROLE_CODES, plate_svg
-from nkloop.reports.recipe_diff import change_rows, unverified_count, value_rows, varied_title
+from nkloop.reports.recipe_diff import change_rows, stage_rows, unverified_count, value_rows, varied_title
 from nkloop.reports.run_view import load_rows, procedure_title, run_row
 
 _FULL_PLATES = 2
@@ -39,6 +39,7 @@ def campaign_html(story: CampaignStory, *, catalogue: LabwareTitles | None = Non
         rounds=[_round(story, r.number) for r in story.rounds],
         proposal=_proposal(story),
         values=value_rows(story.recipe, story.proposed),
+        stages=stage_rows(story.recipe, story.proposed),
         unverified=unverified_count(story.recipe),
         plates=_plates(story),
         loose_curves=[picture(svg) for svg in pictures.curves_svg(story, None)],

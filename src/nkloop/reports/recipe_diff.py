@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nkloop.feedback.models import ComponentChange, Proposal
 from nkloop.frozen import FrozenModel
-from nkloop.recipes.models import Ingredient, Recipe
+from nkloop.recipes.description import limit_words
+from nkloop.recipes.models import Ingredient, Recipe, Stage
 from nkloop.reports.numbers import factor, plain
 
 UNVERIFIED = "not verified"
@@ -37,6 +38,21 @@ class ValueRow(FrozenModel):
     is_verified: bool
 
 
+class StageRow(FrozenModel):
+    """How one stage is run, beside its medium."""
+
+    stage: str
+    vessel: str
+    seeding: str
+    refresh: str
+    medium_keeps: str
+    steps: str
+    """Process steps; empty when the stage is only fed."""
+    go_on_when: str
+    is_changed: bool
+    """True when the proposed recipe runs the stage differently."""
+
+
 def change_rows(proposal: Proposal, recipe: Recipe) -> tuple[ChangeRow, ...]:
     """The changes of a proposal with titles instead of identifiers."""
     return tuple(_change_row(change, recipe) for change in proposal.changes)
@@ -60,6 +76,30 @@ def value_rows(recipe: Recipe, proposed: Recipe | None) -> tuple[ValueRow, ...]:
                 )
             )
     return tuple(rows)
+
+
+def stage_rows(recipe: Recipe, proposed: Recipe | None) -> tuple[StageRow, ...]:
+    """Vessel, seeding, refresh, steps and criteria of every stage, and whether the proposed recipe changes them."""
+    return tuple(
+        StageRow(
+            stage=f"{stage.title}, day {plain(stage.start_day)} to {plain(stage.end_day)}",
+            vessel=stage.vessel.words,
+            seeding=stage.seeding_density.display(),
+            refresh=f"{stage.refresh.fraction.display()} every {stage.refresh.every}",
+            medium_keeps=str(stage.medium.shelf_life),
+            steps="; ".join(f"day {plain(step.day)} {step.title}" for step in stage.process),
+            go_on_when="; ".join(limit_words(criterion) for criterion in stage.exit),
+            is_changed=_is_run_differently(stage, proposed),
+        )
+        for stage in recipe.stages
+    )
+
+
+def _is_run_differently(stage: Stage, proposed: Recipe | None) -> bool:
+    if proposed is None:
+        return False
+    other = next((one for one in proposed.stages if one.id == stage.id), None)
+    return other is None or other.model_dump(exclude={"medium"}) != stage.model_dump(exclude={"medium"})
 
 
 def stage_title(recipe: Recipe, stage: str) -> str:

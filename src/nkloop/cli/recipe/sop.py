@@ -50,18 +50,17 @@ def _media(
 ) -> dict[str, StageMedium]:
     """The planned medium of each stage, with the lots it takes."""
     from nkloop.drivers.bench import load_bench_file
-    from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.quantities import Amount
     from nkloop.reports.sop import StageMedium
     from nkloop.runs.media import shelf_life
     from nkloop.runs.session import bench_path
+    from nkloop.runs.stock import lots_for
     from nkloop.worklists.medium import plan_medium
 
     found = find_workspace(workspace)
-    path = bench_path(found, bench)
-    file = load_bench_file(path)
-    inventory = Inventory.load(lots or (path.parent / file.lots))
+    file = load_bench_file(bench_path(found, bench))
+    inventory = lots_for(found, bench, lots=lots)
     catalogue, today, amount = Catalogue.load(found.labware), datetime.now(UTC).date(), Amount.parse(volume)
     made = {}
     for stage in stages:

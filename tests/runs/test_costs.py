@@ -1,4 +1,4 @@
-"""Cost of the cytokines of an arm against the reference."""
+"""What media, arms, batches and plans cost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.inventory import Inventory
+from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
-from nkloop.runs.costs import cost_factor
+from nkloop.runs.costs import arm_cost, batch_cost, cost_factor, medium_cost, plan_cost
 from nkloop.runs.session import Session
+from nkloop.worklists.lots import LotUse
 
 IL15 = "IL-15@expansion_ii+differentiation"
 TPO = "TPO@expansion_i"
@@ -50,6 +52,39 @@ def test_an_activity_without_a_certificate_has_no_price(recipe: Recipe, session:
     without = equal_prices(("IL-2", "TPO"))
     assert cost_factor(recipe, arm(recipe, **{il2: 4.0}), without) == pytest.approx(1.0)
     assert cost_factor(recipe, arm(recipe, **{il2: 4.0}), session.inventory) > 1.0
+
+
+def test_a_medium_costs_what_its_components_do(recipe: Recipe) -> None:
+    """100 mL with 25 ng/mL of TPO hold 2.5 µg; 100 µg of the lot cost 1000 EUR."""
+    cost = medium_cost(recipe, "expansion_i", Amount(100, "mL"), equal_prices(("TPO",)))
+    assert cost.eur_per_component == {"TPO": pytest.approx(25.0)}
+    assert {"GBGM", "SCF", "IL-7"} <= set(cost.without_price)
+    assert "TPO" not in cost.without_price
+    assert cost.cost_eur == pytest.approx(25.0)
+
+
+def test_a_shipped_medium_has_all_its_prices(recipe: Recipe, session: Session) -> None:
+    cost = medium_cost(recipe, "expansion_i", Amount(1, "L"), session.inventory)
+    assert cost.without_price == ()
+    assert cost.eur_per_component["SCF"] == pytest.approx(250)
+
+
+def test_an_arm_costs_more_only_where_it_is_varied(recipe: Recipe) -> None:
+    prices = equal_prices(("TPO", "IL-15"))
+    volumes = {"expansion_i": Amount(10, "mL"), "expansion_ii": Amount(10, "mL")}
+    plain, varied = (arm_cost(recipe, arm(recipe, **{TPO: factor}), volumes, prices) for factor in (1.0, 3.0))
+    assert plain == batch_cost(recipe, volumes, prices)
+    assert varied.eur_per_component["TPO"] == pytest.approx(3 * plain.eur_per_component["TPO"])
+    assert varied.eur_per_component["IL-15"] == pytest.approx(plain.eur_per_component["IL-15"])
+    assert varied.volume_ul == 20_000
+
+
+def test_a_plan_costs_what_leaves_its_lots() -> None:
+    uses = [
+        LotUse(component="TPO", lot="LOT-TPO", volume_ul=60, drawn_ul=25),
+        LotUse(component="TPO", lot="LOT-TPO", volume_ul=40, drawn_ul=5),
+    ]
+    assert plan_cost(equal_prices(("TPO",)), uses).eur == pytest.approx(100)
 
 
 def equal_prices(components: tuple[str, ...]) -> Inventory:

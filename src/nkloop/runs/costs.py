@@ -1,12 +1,103 @@
-"""What the cytokines of an arm cost against the reference."""
+"""What media, arms, batches and plans cost, from the prices of the lots at hand."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
+
 from nkloop.errors import InventoryError
 from nkloop.feedback.models import Arm
-from nkloop.inventory import Inventory
-from nkloop.quantities import Kind
+from nkloop.frozen import FrozenModel
+from nkloop.inventory import Cost, Inventory
+from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Recipe
+from nkloop.worklists.lots import LotUse
+
+
+class MediumCost(FrozenModel):
+    """What the components of a volume of medium cost, without dead volumes."""
+
+    volume_ul: float
+    eur_per_component: dict[str, float]
+    without_price: tuple[str, ...] = ()
+    """Components no lot of which has a price in the unit of the recipe; they are not in the sum."""
+
+    @property
+    def cost_eur(self) -> float:
+        """Sum over the components that have a price."""
+        return math.fsum(self.eur_per_component.values())
+
+    def plus(self, other: MediumCost) -> MediumCost:
+        """Both media together."""
+        names = dict.fromkeys((*self.eur_per_component, *other.eur_per_component))
+        mine, theirs = self.eur_per_component, other.eur_per_component
+        return MediumCost(
+            volume_ul=self.volume_ul + other.volume_ul,
+            eur_per_component={name: mine.get(name, 0.0) + theirs.get(name, 0.0) for name in names},
+            without_price=tuple(dict.fromkeys((*self.without_price, *other.without_price))),
+        )
+
+
+def plan_cost(inventory: Inventory, lots: Iterable[LotUse]) -> Cost:
+    """What a plan takes out of its lots, dead volumes on the deck included; lots without a price are named."""
+    volumes: dict[str, float] = {}
+    for use in lots:
+        volumes[use.lot] = volumes.get(use.lot, 0.0) + use.volume_ul
+    return inventory.cost(volumes)
+
+
+def medium_cost(recipe: Recipe, stage_id: str, volume: Amount, inventory: Inventory) -> MediumCost:
+    """What a volume of a stage's complete medium costs.
+
+    Raises:
+        RecipeError: the recipe has no such stage.
+        QuantityError: `volume` is no volume.
+    """
+    return _cost(recipe, stage_id, volume.to("µL"), inventory, {})
+
+
+def arm_cost(recipe: Recipe, arm: Arm, volumes: Mapping[str, Amount], inventory: Inventory) -> MediumCost:
+    """What an arm costs in a whole culture.
+
+    Args:
+        volumes: Complete medium of every stage (stage id to volume) the arm gets, feedings included.
+
+    Raises:
+        RecipeError: the recipe has no such stage.
+    """
+    total = MediumCost(volume_ul=0, eur_per_component={})
+    for stage_id, volume in volumes.items():
+        varied = (entry for entry in recipe.loop.vary if stage_id in entry.stages)
+        factors = {entry.component: arm.factors.get(entry.key, 1.0) for entry in varied}
+        total = total.plus(_cost(recipe, stage_id, volume.to("µL"), inventory, factors))
+    return total
+
+
+def batch_cost(recipe: Recipe, volumes: Mapping[str, Amount], inventory: Inventory) -> MediumCost:
+    """What the media of one batch of the recipe as written cost (stage id to volume).
+
+    Raises:
+        RecipeError: the recipe has no such stage.
+    """
+    total = MediumCost(volume_ul=0, eur_per_component={})
+    for stage_id, volume in volumes.items():
+        total = total.plus(medium_cost(recipe, stage_id, volume, inventory))
+    return total
+
+
+def _cost(
+    recipe: Recipe, stage_id: str, volume_ul: float, inventory: Inventory, factors: Mapping[str, float]
+) -> MediumCost:
+    eur: dict[str, float] = {}
+    unknown: list[str] = []
+    for entry in recipe.stage(stage_id).medium.ingredients:
+        amount = entry.amount.of(entry.component)
+        price = _price(entry.component, amount.kind, inventory)
+        if price is None:
+            unknown.append(entry.component)
+        else:
+            eur[entry.component] = amount.canonical * factors.get(entry.component, 1.0) * price * volume_ul
+    return MediumCost(volume_ul=volume_ul, eur_per_component=eur, without_price=tuple(unknown))
 
 
 def cost_factor(recipe: Recipe, arm: Arm, inventory: Inventory) -> float:

@@ -43,8 +43,11 @@ def test_every_command_and_option_explains_itself(nkloop: Callable[..., Any], co
     ended = nkloop(command, "--help")
     assert (ended.code, ended.err) == (0, "")
     found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    for one in (found, *getattr(found, "commands", {}).values()):
+    for name, one in (("", found), *getattr(found, "commands", {}).items()):
         assert one.help
+        if name:
+            ended = nkloop(command, name, "--help")
+            assert (ended.code, ended.err) == (0, "")
         for parameter in one.params:
             assert getattr(parameter, "help", "") or parameter.name == "help", f"{one.name} {parameter.name}"
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nkloop.assays.methods import method_named
 from nkloop.assays.models import AssayResult
 from nkloop.assays.summary import sample_rows
 from nkloop.errors import AssayError
+from nkloop.reports import theme
 from nkloop.reports.numbers import moment
 from nkloop.reports.page import picture, render
-from nkloop.reports.plate_map import ROLE_CODES, plate_svg
+from nkloop.reports.plate_map import ROLE_CODES
+from nkloop.reports.plate_pictures import plate_pictures
 
 
-def plate_html(result: AssayResult) -> str:
-    """One self-contained HTML page: no script, no request, equal text for an equal result."""
+def plate_html(result: AssayResult, history: Sequence[float] = ()) -> str:
+    """One self-contained HTML page: no script, no request, equal text for an equal result.
+
+    Args:
+        result: the analysed plate.
+        history: mean lysis of the reference effector on earlier plates, oldest first, for its control chart.
+    """
+    pictures = plate_pictures(result, history)
+    plate = pictures.pop("Plate")
     used = {well.role for well in result.layout.wells}
     return render(
         "plate.html",
@@ -22,7 +33,11 @@ def plate_html(result: AssayResult) -> str:
         result=result,
         samples=sample_rows(result),
         all_samples=() if result.all_wells is None else sample_rows(result.all_wells),
-        map=picture(plate_svg(result)),
+        map=picture(str(plate)),
+        charts=[
+            (heading, picture(theme.svg(chart, name=f"chart-{number}", description=heading)))
+            for number, (heading, chart) in enumerate(pictures.items(), start=1)
+        ],
         roles=[said for role, said in ROLE_CODES.items() if role in used and said[0]],
         names=[(number, s.name) for number, s in enumerate(result.layout.samples, start=1)],
         facts=_facts(result),

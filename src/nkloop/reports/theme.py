@@ -25,7 +25,8 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 WIDTH = 760
 """Width in pixels a full-width picture is designed for; near the text width of an A4 page, so print keeps the size."""
-_VEGALITE = "6.4"
+VEGALITE = "6.4"
+"""Version of the chart language that pictures are drawn with."""
 
 
 def configuration() -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _rendered(chart: alt.TopLevelMixin) -> str:
 
     # Validation by schema costs more than rendering; the chart tests validate every chart once.
     spec = chart.to_dict(validate=False)
-    return str(vl_convert.vegalite_to_svg({**spec, "config": configuration()}, vl_version=_VEGALITE))
+    return str(vl_convert.vegalite_to_svg({**spec, "config": configuration()}, vl_version=VEGALITE))
 
 
 def _plain_svg(text: str, description: str) -> str:

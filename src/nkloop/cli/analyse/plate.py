@@ -32,19 +32,20 @@ def plate(
         typer.Option("--history", help="Table of earlier plates, oldest first, with lysis_percent of the reference."),
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write the result as one HTML page.")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="Write the pictures: .html, interactive; or .svg and .png, one file each."),
+    ] = None,
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
     """Analyse one plate; a file that does not fit the layout or the method is refused with what differs."""
-    result = _analysed(layout, reading, method, barcode, tuple(exclude or ()), by, history, workspace)
-    if report is not None:
-        from nkloop.reports.plate_page import plate_html
-
-        write_file(report, plate_html(result))
+    result, earlier = _analysed(layout, reading, method, barcode, tuple(exclude or ()), by, history, workspace)
+    written = _written(result, earlier, report, picture)
     if json_output:
         print_json(_plain(result))
     else:
-        _show(result, report)
+        _show(result, written)
     if result.verdict == "rejected":
         raise typer.Exit(1)
 
@@ -52,7 +53,8 @@ def plate(
 def _analysed(
     layout_file: Path, reading_file: Path, method_name: str, barcode: str, exclude: tuple[str, ...], by: str,
     history_file: Path | None, workspace: Path,
-) -> AssayResult:  # fmt: skip
+) -> tuple[AssayResult, Sequence[float]]:  # fmt: skip
+    """The result, and the earlier plates it was judged by."""
     from nkloop.assays.layouts import read_layouts
     from nkloop.assays.plate_file import analyse_reading_file, read_history
     from nkloop.assays.readings import read_plate_file
@@ -63,7 +65,26 @@ def _analysed(
     layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
     method = find_method(method_name or layout.method, workspace)
     history = read_history(history_file, layout.target_line) if history_file is not None else ()
-    return analyse_reading_file(layout, read, method, reference_history=history, exclusions=exclusions)
+    result = analyse_reading_file(layout, read, method, reference_history=history, exclusions=exclusions)
+    return result, history
+
+
+def _written(
+    result: AssayResult, history: Sequence[float], report: Path | None, pictures: Path | None
+) -> tuple[Path, ...]:
+    files: dict[Path, str | bytes] = {}
+    if report is not None:
+        from nkloop.reports.plate_page import plate_html
+
+        files[report] = plate_html(result, history)
+    if pictures is not None:
+        from nkloop.reports.picture_files import picture_files
+        from nkloop.reports.plate_pictures import plate_pictures
+
+        files |= picture_files(plate_pictures(result, history), pictures, title=f"Plate {result.barcode}")
+    for path, content in files.items():
+        write_file(path, content)
+    return tuple(files)
 
 
 def _chosen(layouts: Sequence[PlateLayout], barcode: str, file: Path) -> PlateLayout:
@@ -131,7 +152,7 @@ def _plain(result: AssayResult) -> dict[str, Any]:
     return plain
 
 
-def _show(result: AssayResult, report: Path | None) -> None:
+def _show(result: AssayResult, written: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -171,5 +192,5 @@ def _show(result: AssayResult, report: Path | None) -> None:
         console.print(f"{well.well}: {well.lysis_percent:.1f} % lysis, {escape('; '.join(well.flags))}")
     if len(flagged) > 12:
         console.print(f"and {len(flagged) - 12} more flagged wells; all with --json")
-    if report is not None:
-        console.print(f"Report: {report}")
+    for path in written:
+        console.print(f"Written: {path}", soft_wrap=True)

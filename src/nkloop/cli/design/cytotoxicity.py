@@ -17,7 +17,10 @@ Kind = Literal["killing", "adcc", "car", "drug-matrix"]
 
 def cytotoxicity(
     arms: Annotated[
-        str, typer.Option("--arms", help="Arms between commas: ARM[/DONOR][:PURITY[:VIABILITY[:CD16]]], in percent.")
+        str,
+        typer.Option(
+            "--arms", help="Arms between commas: ARM, ARM/DONOR, or ARM/DONOR:PURITY:VIABILITY:CD16 in percent."
+        ),
     ],
     lines: Annotated[str, typer.Option("--lines", help="Target lines of the panel, between commas.")] = "K-562",
     ratios: Annotated[

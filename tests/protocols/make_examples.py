@@ -36,18 +36,22 @@ CULTURE_PLATE = "corning_24_wellplate_3.4ml_flat"
 SEED = 1
 
 
+BENCHES = {"": "virtual", "ot2": "ot2_spectramax"}
+"""Bench the examples of a folder below `protocols/` are planned for."""
+
+
 @cache
-def shipped() -> tuple[Recipe, Inventory, Catalogue, BenchDeck]:
-    """Recipe, lots, labware and bench of the repository."""
-    bench = ROOT / "devices" / "virtual.yaml"
+def shipped(robot: str = "") -> tuple[Recipe, Inventory, Catalogue, BenchDeck]:
+    """Recipe, lots, labware and a bench of the repository."""
+    bench = ROOT / "devices" / f"{BENCHES[robot]}.yaml"
     file = load_bench_file(bench)
     inventory = Inventory.load(bench.parent / file.lots)
     return load_recipe(ROOT / "recipes" / "ucb-nk.yaml"), inventory, Catalogue.load(ROOT / "labware"), file.deck
 
 
-def medium(volume: str, omit: tuple[str, ...] = ()) -> MediumPlan:
+def medium(volume: str, omit: tuple[str, ...] = (), robot: str = "") -> MediumPlan:
     """A batch of the first expansion medium of cord-blood CD34+ cells."""
-    recipe, inventory, catalogue, deck = shipped()
+    recipe, inventory, catalogue, deck = shipped(robot)
     return plan_medium(
         recipe,
         STAGE,
@@ -62,14 +66,14 @@ def medium(volume: str, omit: tuple[str, ...] = ()) -> MediumPlan:
     )
 
 
-def medium_preparation() -> Worklist:
+def medium_preparation(robot: str = "") -> Worklist:
     """100 mL of complete medium."""
-    return medium("100 mL").worklist
+    return medium("100 mL", robot=robot).worklist
 
 
-def cytokine_dosing() -> Worklist:
+def cytokine_dosing(robot: str = "") -> Worklist:
     """Day 0 of three arms with two cord units each: arm media, seeded with CD34+ cells."""
-    recipe, inventory, catalogue, deck = shipped()
+    recipe, inventory, catalogue, deck = shipped(robot)
     factors: tuple[dict[str, float], ...] = ({}, {"SCF": 0.5, "IL-7": 2.0}, {"Flt3L": 2.0, "TPO": 0.5})
     varied = [one for one in recipe.loop.vary if STAGE in one.stages]
     arms = tuple(
@@ -87,7 +91,7 @@ def cytokine_dosing() -> Worklist:
         arms=arms,
         plate_barcode="P-1",
         wells=feedings(assign_positions(arms, DONORS, catalogue[CULTURE_PLATE], SEED), add_ul=900, seed_ul=100),
-        base=medium("20 mL", tuple(one.component for one in varied)).source,
+        base=medium("20 mL", tuple(one.component for one in varied), robot).source,
         donors=tuple(DonorTube(donor=donor, cells_per_ul=1000) for donor in DONORS),
         use_until=USE_UNTIL,
         seed=SEED,
@@ -95,9 +99,9 @@ def cytokine_dosing() -> Worklist:
     return plan_dosing(request, inventory, deck, catalogue).worklist
 
 
-def cytotoxicity_assay() -> Worklist:
+def cytotoxicity_assay(robot: str = "") -> Worklist:
     """Two effector samples at six E:T in duplicate against K-562, with a reference effector and all controls."""
-    _, inventory, catalogue, deck = shipped()
+    _, inventory, catalogue, deck = shipped(robot)
     samples = [_effector("reference/U1"), _effector("arm-1-1/U1")]
     reference = _effector("reference effector/PB-NK")
     (layout,) = lay_out(
@@ -131,9 +135,11 @@ EXAMPLES = {make.__name__: make for make in (medium_preparation, cytokine_dosing
 
 
 def main(folder: Path) -> None:
-    """Write every example."""
-    for name, make in EXAMPLES.items():
-        (folder / f"{name}.example.csv").write_text(to_csv(make()), encoding="utf-8")
+    """Write every example, those of the OT-2 into `ot2/`."""
+    for robot in BENCHES:
+        (folder / robot).mkdir(exist_ok=True)
+        for name, make in EXAMPLES.items():
+            (folder / robot / f"{name}.example.csv").write_text(to_csv(make(robot)), encoding="utf-8")
 
 
 if __name__ == "__main__":

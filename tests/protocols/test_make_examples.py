@@ -30,18 +30,21 @@ def maker() -> ModuleType:
 
 def test_the_files_on_disk_are_what_the_planners_make(maker: Any, tmp_path: Path) -> None:
     maker.main(tmp_path)
-    made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    there = {path.name: path.read_text(encoding="utf-8") for path in PROTOCOLS.glob("*.example.csv")}
+    made = {str(path.relative_to(tmp_path)): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.csv")}
+    there = {
+        str(path.relative_to(PROTOCOLS)): path.read_text(encoding="utf-8") for path in PROTOCOLS.rglob("*.example.csv")
+    }
     assert made.keys() == there.keys()
     stale = [name for name in made if made[name] != there[name]]
     assert not stale, "run: python tests/protocols/make_examples.py protocols"
 
 
 def test_every_example_reaches_its_targets_on_the_bench(maker: Any) -> None:
-    _, _, catalogue, deck = maker.shipped()
-    for make in maker.EXAMPLES.values():
-        result = check_ledger(make(), catalogue, deck)
-        assert result.passed, result.problems
+    for robot in maker.BENCHES:
+        _, _, catalogue, deck = maker.shipped(robot)
+        for make in maker.EXAMPLES.values():
+            result = check_ledger(make(robot), catalogue, deck)
+            assert result.passed, result.problems
 
 
 @pytest.mark.vendor

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROTOCOLS = ROOT / "protocols"
 CATALOGUE = Catalogue.load(ROOT / "labware")
 PROCEDURES = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
+FILES = (*PROCEDURES, *(f"ot2/{procedure}" for procedure in PROCEDURES))
 Row = dict[str, str]
 Json = dict[str, Any]
 
@@ -32,7 +33,7 @@ def example(procedure: Any) -> str:
 
 
 def worklist(procedure: Any) -> Worklist:
-    return from_csv(example(procedure), name=procedure, procedure=procedure)
+    return from_csv(example(procedure), name=procedure, procedure=procedure.removeprefix("ot2/"))
 
 
 async def analysed(vendor: VendorClient, procedure: str, text: str) -> Analysis:
@@ -75,22 +76,23 @@ def of_type(analysis: Analysis, *kinds: str) -> list[Json]:
 
 
 def test_the_interpreter_is_the_same_in_every_protocol() -> None:
-    assert {path.stem for path in PROTOCOLS.glob("*.py")} == set(PROCEDURES)
+    there = {path.relative_to(PROTOCOLS).with_suffix("").as_posix() for path in PROTOCOLS.rglob("*.py")}
+    assert there == set(FILES)
     assert check_protocols_in_sync(PROTOCOLS) == ()
 
 
-@pytest.mark.parametrize("procedure", PROCEDURES)
+@pytest.mark.parametrize("procedure", FILES)
 def test_a_protocol_explains_itself_and_uses_listed_labware_only(procedure: str) -> None:
     text = (PROTOCOLS / f"{procedure}.py").read_text()
     explained = text.split('"""')[1]
-    for told in ("What it does", "On the deck before the start", "The worklist", f"{procedure}.example.csv"):
+    for told in ("What it does", "On the deck before the start", "The worklist", f"{Path(procedure).name}.example.csv"):
         assert told in explained
     listed = re.findall(r'^    "(\w[\w.]+)": "', text.split("LABWARE = {")[1].split("\n}")[0], re.MULTILINE)
     assert len(listed) > 6
     assert [name for name in listed if name not in CATALOGUE] == []
 
 
-@pytest.mark.parametrize("procedure", PROCEDURES)
+@pytest.mark.parametrize("procedure", FILES)
 def test_an_example_neither_overdraws_nor_overfills_nor_reuses_a_tip(procedure: str) -> None:
     plan = worklist(procedure)
     kinds = {item.nickname: CATALOGUE[item.load_name] for item in plan.deck}
@@ -120,7 +122,7 @@ def test_an_example_neither_overdraws_nor_overfills_nor_reuses_a_tip(procedure: 
 class TestAnalysed:
     """What the robot would do."""
 
-    @pytest.mark.parametrize("procedure", PROCEDURES)
+    @pytest.mark.parametrize("procedure", [*PROCEDURES, "ot2/cytokine_dosing"])
     async def test_each_step_is_announced_and_moves_what_it_says(self, vendor: VendorClient, procedure: str) -> None:
         plan = worklist(procedure)
         analysis = await analysed(vendor, procedure, example(procedure))

@@ -62,7 +62,7 @@ def test_idle_nozzles_keep_off_the_back_row_and_tall_neighbours(deck: BenchDeck)
 
 
 def test_a_deck_that_cannot_keep_the_rules_is_told(deck: BenchDeck) -> None:
-    assert slots(bench(deck), ("i1",), *[TALL, PLATE, *[RACK] * 9]) is None
+    assert slots(bench(deck), ("i2", "i3", "i4"), *[TALL, PLATE, *[RACK] * 9]) is None
 
 
 def test_nothing_tall_stands_beside_a_shaker_in_use_on_an_ot2(deck: BenchDeck) -> None:

@@ -22,6 +22,7 @@ from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.interpreter_block import check_protocols_in_sync
 from nkloop.worklists.models import Procedure, Worklist
 from nkloop.worklists.procedure_check import procedure_problems
+from nkloop.worklists.protocol_files import review_of
 from nkloop.workspace import Workspace
 
 PROCEDURES: tuple[str, ...] = get_args(Procedure)
@@ -62,6 +63,7 @@ class WorkspaceCheck:
         self._catalogue = Catalogue.load(workspace.labware)
         self._deck = load_bench_file(bench_path(workspace, bench)).deck
         self._verifier = Verifier(workspace, self._catalogue, self._deck, vendor)
+        self._others: dict[str, Verifier] = {}
 
     def files(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Files to check: all of the workspace, or those named (folders are searched).
@@ -109,10 +111,11 @@ class WorkspaceCheck:
             ("labware", ".json"): "labware",
             ("labware", ".yaml"): "labware",
             ("protocols", ".py"): "protocol",
+            ("ot2", ".py"): "protocol",
         }
         if path.suffix == ".csv" and _procedure_of(path):
             return "worklist"
-        if path.suffix == ".yaml" and parent not in {"recipes", "devices", "lots", "labware"}:
+        if path.suffix == ".yaml" and parent not in {"protocols", "recipes", "devices", "lots", "labware"}:
             return "recipe"
         return kinds.get((parent, path.suffix), "")
 
@@ -161,14 +164,12 @@ class WorkspaceCheck:
         return ("geometry", "Opentrons schema", "catalogue"), placed
 
     async def _protocol(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        out_of_sync = _out_of_sync(path)
+        problems = list(_out_of_sync(path))
         example = path.with_suffix(".example.csv")
         if not example.is_file():
-            return ("interpreter block",), (
-                *out_of_sync,
-                Problem("no example worklist lies beside it", str(path), f"add {example.name}"),
-            )
-        return ("interpreter block", "example present"), out_of_sync
+            problems.append(Problem("no example worklist lies beside it", str(path), f"add {example.name}"))
+        review, found = _reviewed(path)
+        return ("interpreter block", "example present", review), (*problems, *found)
 
     async def _worklist(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         try:
@@ -181,13 +182,36 @@ class WorkspaceCheck:
         return await self._verified(worklist, path)
 
     async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        verdict = await self._verifier.verify(worklist)
+        verifier = self._verifier_for(worklist)
+        if verifier is None:
+            told = f"it is made for the {worklist.robot}, and no bench of the workspace has one"
+            return ("bench",), (Problem(told, str(path), "add a bench file to devices/"),)
+        verdict = await verifier.verify(worklist)
         problems = tuple(
             _in_file(Problem(f"{check.check}: {p['message']}", p["where"], p["remedy"], p["rule"]), path)
             for check in verdict.checks
             for p in check.problems
         )
         return tuple(check.check for check in verdict.checks), problems
+
+    def _verifier_for(self, worklist: Worklist) -> Verifier | None:
+        """Against the bench asked for, or the first of the workspace that has the worklist's robot."""
+        if worklist.robot == self._deck.model:
+            return self._verifier
+        if worklist.robot not in self._others:
+            for path in sorted(self._workspace.devices.glob("*.yaml")):
+                deck = load_bench_file(path).deck
+                if deck.model == worklist.robot:
+                    verifier = Verifier(self._workspace, self._catalogue, deck, self._vendor)
+                    self._others[worklist.robot] = verifier
+                    break
+        return self._others.get(worklist.robot)
+
+
+def _reviewed(path: Path) -> tuple[str, tuple[Problem, ...]]:
+    """What the register of the folder says of a protocol file."""
+    folder = path.parent.parent if path.parent.name == "ot2" else path.parent
+    return review_of(folder, path)
 
 
 def _in_file(problem: Problem, path: Path) -> Problem:

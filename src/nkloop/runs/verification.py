@@ -9,6 +9,7 @@ from nkloop.vendor.client import VendorClient
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
+from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of
 from nkloop.worklists.verification import verify
 from nkloop.workspace import Workspace
 
@@ -26,7 +27,14 @@ class Verifier:
 
     async def verify(self, worklist: Worklist) -> Verdict:
         """Check a worklist in all three ways; a check that could not be made counts as failed."""
-        return await verify(worklist, self._catalogue, self._deck, analyse=self.analyse, track=self._track)
+        protocols = self._workspace.protocols
+        verdict = await verify(worklist, self._catalogue, self._deck, analyse=self.analyse, track=self._track)
+        try:
+            path = protocol_path(protocols, worklist)
+            told = {"protocol": protocol_name(protocols, path), "protocol_sha256": sha256_of(path)}
+        except WorkspaceError:  # the analysis has failed for the same reason and says so
+            return verdict
+        return verdict.model_copy(update=told)
 
     async def analyse(self, worklist: Worklist) -> Analysis:
         """Opentrons' analysis of the procedure's protocol with this worklist.
@@ -35,11 +43,7 @@ class Verifier:
             WorkspaceError: the workspace has no protocol for the procedure.
             VendorError: the vendor environment could not do it.
         """
-        protocol = self._workspace.protocols / f"{worklist.procedure}.py"
-        if not protocol.is_file():
-            raise WorkspaceError(
-                f"there is no protocol for {worklist.procedure}", where=str(protocol), remedy="add the file"
-            )
+        protocol = protocol_path(self._workspace.protocols, worklist)
         ours = dict.fromkeys(item.load_name for item in worklist.deck if item.namespace != "opentrons")
         definitions = [found for name in ours if (found := self._catalogue.definition(name)) is not None]
         return await self._vendor.analyse(protocol, csv=to_csv(worklist), labware=definitions, values={})

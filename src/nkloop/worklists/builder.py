@@ -230,7 +230,7 @@ class WorklistBuilder:
 
         Args:
             fresh: take a new tip for the first step; else keep the one held.
-            each_fresh: take a new tip for every further step too (the tip would carry the target back).
+            each_fresh: take a new tip for every further step too; one that would carry the target back is always new.
             tip_ul: smallest tip to take, for mixing more than is moved.
             mix_before: repetitions at the source with 70 % of what stands there, as far as the tip takes it.
             mix_after: the same at the target.
@@ -240,6 +240,8 @@ class WorklistBuilder:
         spec = self._spec(channels, volume_ul, fresh)
         largest = min(spec.max_volume_ul, self._largest_tip(spec) if fresh else self._tip_of[spec.mount])
         number = max(1, math.ceil(round(volume_ul, 2) / largest - 1e-9))
+        # what stands in the target gets on a tip that dips into it, and from there into the source
+        soils = self.ledger.volume_ul(*target) > 0 and not at_rim and target != source
         for part in split(volume_ul, number):
             spot = self.source(source, part * channels) if isinstance(source, Supply) else source
             tip, policy = self._tip_for(spec, channels, max(part, tip_ul), spot, fresh=fresh, gentle=flow < 1)
@@ -264,7 +266,7 @@ class WorklistBuilder:
                 dispense_at="rim" if at_rim else "level",
                 comment=comment,
             )
-            fresh = each_fresh
+            fresh = each_fresh or soils
 
     def mix(
         self,

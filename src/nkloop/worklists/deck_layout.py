@@ -8,8 +8,9 @@ of 24 tubes, 80 mm, are passed; tip racks, 99 mm, and racks of 15 and 50 mL tube
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import permutations
 
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.bench_deck import BenchDeck
@@ -60,37 +61,6 @@ def overhangs(kind: LabwareType, lowest: str, channels: int) -> bool:
     return (ord(lowest[0]) - ord("A")) // (kind.rows // 8) < 7
 
 
-@dataclass(slots=True)
-class _Search:
-    """Tries slots in order, one labware after the other, and goes back where a rule is broken."""
-
-    deck: BenchDeck
-    kinds: Mapping[str, LabwareType]
-    hanging: Collection[str]
-    found: dict[str, str] = field(default_factory=dict)
-
-    def run(self, free: Sequence[str], waiting: Sequence[DeckItem]) -> bool:
-        """Give every waiting labware a slot; False when there is no way."""
-        if not waiting:
-            return True
-        for slot in free:
-            self.found[waiting[0].nickname] = slot
-            if self._keeps_rules() and self.run([one for one in free if one != slot], waiting[1:]):
-                return True
-            del self.found[waiting[0].nickname]
-        return False
-
-    def _keeps_rules(self) -> bool:
-        height = {slot: self.kinds[nickname].height_mm for nickname, slot in self.found.items()}
-        for nickname in self.hanging:
-            back = behind(self.found[nickname]) if nickname in self.found else ""
-            if back is None or height.get(back, 0.0) > CLEARED_MM[self.deck.model]:
-                return False
-        shaker = self.deck.module_slot(_SHAKER) if self.deck.model == "ot2" else None
-        in_use = shaker is not None and shaker in self.found.values()
-        return not in_use or all(height.get(slot, 0.0) <= BESIDE_SHAKER_MM for slot in beside(shaker or ""))
-
-
 def arrange(
     items: Sequence[DeckItem], kinds: Mapping[str, LabwareType], deck: BenchDeck, hanging: Collection[str] = ()
 ) -> dict[str, str] | None:
@@ -105,9 +75,52 @@ def arrange(
     Returns:
         None when no arrangement keeps the rules.
     """
+    heights = {nickname: kind.height_mm for nickname, kind in kinds.items()}
     fixed = {item.nickname: item.slot for item in items if item.module is not None}
-    search = _Search(deck, kinds, hanging, dict(fixed))
-    waiting = [item for item in items if item.nickname not in fixed]
-    # what is bound by a rule looks for its place first; the rest fills up in the order it was asked for
-    waiting.sort(key=lambda item: item.nickname not in hanging)
-    return search.found if search.run(usable_slots(deck), waiting) else None
+    loose = [item.nickname for item in items if item.module is None]
+    free = usable_slots(deck)
+    bound = [nickname for nickname in loose if nickname in hanging]
+    for chosen in permutations(free, len(bound)):
+        placed = {**fixed, **dict(zip(bound, chosen, strict=True))}
+        limits = _limits(deck, placed, hanging)
+        if limits is None or any(heights[nickname] > limits.get(slot, math.inf) for nickname, slot in placed.items()):
+            continue
+        rest = [nickname for nickname in loose if nickname not in placed]
+        found = _filled([slot for slot in free if slot not in chosen], rest, heights, limits)
+        if found is not None:
+            return {**placed, **found}
+    return None
+
+
+def _limits(deck: BenchDeck, placed: Mapping[str, str], hanging: Collection[str]) -> dict[str, float] | None:
+    """Greatest height by slot, where one is limited; None when idle nozzles would leave the deck."""
+    limits: dict[str, float] = {}
+    for nickname in hanging:
+        back = behind(placed[nickname])
+        if back is None:
+            return None
+        limits[back] = CLEARED_MM[deck.model]
+    shaker = deck.module_slot(_SHAKER) if deck.model == "ot2" else None
+    if shaker is not None and shaker in placed.values():
+        for slot in beside(shaker):
+            limits[slot] = min(limits.get(slot, math.inf), BESIDE_SHAKER_MM)
+    return limits
+
+
+def _filled(
+    free: Sequence[str], waiting: Sequence[str], heights: Mapping[str, float], limits: Mapping[str, float]
+) -> dict[str, str] | None:
+    """Each in the first slot that takes it and leaves room for those after it, or None."""
+    left, found = list(free), dict[str, str]()
+    for number, nickname in enumerate(waiting):
+        rest = sorted((heights[other] for other in waiting[number + 1 :]), reverse=True)
+        for slot in left:
+            others = sorted((limits.get(one, math.inf) for one in left if one != slot), reverse=True)
+            fits = heights[nickname] <= limits.get(slot, math.inf) and len(rest) <= len(others)
+            if fits and all(height <= limit for height, limit in zip(rest, others, strict=False)):
+                found[nickname] = slot
+                left.remove(slot)
+                break
+        else:
+            return None
+    return found

@@ -18,7 +18,7 @@ def interpreter_block() -> str:
 
 
 def sync_protocols(folder: Path) -> tuple[Path, ...]:
-    """Write the block into every protocol of a folder that has the markers; return the files that changed.
+    """Write the block into every protocol of a folder and below that has the markers; return the files that changed.
 
     Raises:
         WorklistError: a file has one marker without the other.
@@ -43,7 +43,7 @@ def check_protocols_in_sync(folder: Path) -> tuple[Problem, ...]:
     marked = dict(_marked(folder))
     problems = [
         Problem("has no worklist interpreter", str(path), f"add the lines '{START}' and '{END}', then synchronise")
-        for path in sorted(folder.glob("*.py"))
+        for path in sorted(folder.rglob("*.py"))
         if path not in marked
     ]
     for path, text in marked.items():
@@ -55,7 +55,7 @@ def check_protocols_in_sync(folder: Path) -> tuple[Problem, ...]:
 
 
 def _marked(folder: Path) -> list[tuple[Path, str]]:
-    texts = [(path, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))]
+    texts = [(path, path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.py"))]
     return [(path, text) for path, text in texts if START in text or END in text]
 
 

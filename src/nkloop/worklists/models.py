@@ -13,6 +13,7 @@ from nkloop.frozen import FrozenModel, content_hash
 from nkloop.worklists.rules import refuses
 
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
+Robot = Literal["flex", "ot2"]
 Nickname = str
 OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader"]
 
@@ -189,6 +190,11 @@ class Worklist(FrozenModel):
     seed: int | None = None
 
     @property
+    def robot(self) -> Robot:
+        """The robot it is made for, told by its slots: letters on a Flex, numbers on an OT-2."""
+        return "ot2" if any(item.slot[0].isdigit() for item in self.deck) else "flex"
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of the whole worklist."""
         return content_hash(self)
@@ -240,6 +246,10 @@ class Verdict(FrozenModel):
     worklist: str
     worklist_hash: str
     checks: tuple[CheckResult, ...]
+    protocol: str = ""
+    """Protocol file it was verified with, below `protocols/`."""
+    protocol_sha256: str = ""
+    """Hash of that file's content."""
 
     @property
     def passed(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,21 +26,15 @@ class ProtocolFile:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> ProtocolFile:
-        """Read and hash a protocol file.
+    def of(cls, protocols: Path, path: Path) -> ProtocolFile:
+        """Read and hash a protocol file below `protocols`.
 
         Raises:
             WorkspaceError: it cannot be read.
         """
-        from nkloop.errors import WorkspaceError
+        from nkloop.worklists.protocol_files import protocol_name, sha256_of
 
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise WorkspaceError(
-                f"cannot be read: {error.strerror or error}", where=str(path), remedy="restore the protocol file"
-            ) from error
-        return cls(path.name, hashlib.sha256(content).hexdigest())
+        return cls(protocol_name(protocols, path), sha256_of(path))
 
 
 @dataclass(frozen=True)
@@ -94,5 +87,6 @@ def protocol_of(parts: Iterable[Worklist], workspace: Workspace) -> ProtocolFile
     Raises:
         WorkspaceError: the workspace has none that can be read.
     """
-    procedure = next(iter(parts)).procedure
-    return ProtocolFile.of(workspace.protocols / f"{procedure}.py")
+    from nkloop.worklists.protocol_files import protocol_path
+
+    return ProtocolFile.of(workspace.protocols, protocol_path(workspace.protocols, next(iter(parts))))

@@ -18,6 +18,7 @@ from nkloop.drivers.opentrons.client import ConnectionLostError, Json, RobotClie
 from nkloop.errors import BenchError, DeviceError
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.protocol_files import protocol_path
 
 POLL_BOUNDS_S = (0.02, 10.0)
 """Robots have stalled in mid-run when asked too often; the low end is for robots that are simulated."""
@@ -83,7 +84,7 @@ class OpentronsRobot:
 
         Raises:
             DeviceUnreachableError: the robot does not answer.
-            BenchError: there is no protocol file for the procedure.
+            WorkspaceError: there is no protocol file for the procedure on this robot.
         """
         protocol = self._protocol(worklist).read_text(encoding="utf-8")
         fixtures = (await self._client.get("/deck_configuration"))["data"]["cutoutFixtures"]
@@ -180,10 +181,7 @@ class OpentronsRobot:
         await self._client.close()
 
     def _protocol(self, worklist: Worklist) -> Path:
-        path = self._protocols / f"{worklist.procedure}.py"
-        if not path.is_file():
-            raise BenchError(f"there is no protocol {path.name}", where=str(self._protocols), remedy="add the file")
-        return path
+        return protocol_path(self._protocols, worklist)
 
     async def _upload_csv(self, worklist: Worklist) -> str:
         content = to_csv(worklist).encode()

@@ -52,7 +52,7 @@ def test_a_missing_protocol_is_told(tmp_path: Path) -> None:
 def test_a_changed_protocol_is_refused_until_it_is_listed_again(protocols: Path) -> None:
     path = protocols / "ot2" / "cytokine_dosing.py"
     register = protocols / REGISTER
-    text = register.read_text().replace("reviewed_by: null", "reviewed_by: A. Person", 1)
+    text = register.read_text().replace('"reviewed_by": null', '"reviewed_by": "A. Person"', 1)
     register.write_text(text)
     assert review_of(protocols, protocols / "cytokine_dosing.py") == ("listed hash, reviewed by A. Person", ())
     path.write_text(path.read_text() + "# changed\n")

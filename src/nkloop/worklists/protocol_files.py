@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import Field
 
 from nkloop.errors import Problem, WorklistError, WorkspaceError
@@ -120,7 +120,7 @@ def list_protocols(protocols: Path) -> tuple[str, ...]:
             changed.append(name)
             old = ReviewedProtocol(file=name, sha256=sha256)
         listed.append(old)
-    rows = [one.model_dump(mode="json") for one in listed]
-    text = _HEAD + yaml.safe_dump({"protocols": rows}, sort_keys=False, allow_unicode=True)
+    rows = (json.dumps(one.model_dump(mode="json"), ensure_ascii=False) for one in listed)
+    text = _HEAD + "protocols:\n" + "".join(f"  - {row}\n" for row in rows)
     (protocols / REGISTER).write_text(text, encoding="utf-8")
     return tuple(changed)

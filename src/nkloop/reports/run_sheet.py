@@ -179,6 +179,9 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
     if worklist.use_until is not None:
         told.append(f"What is made may be used until {worklist.use_until}.")
+    dark = [lot.component for lot in worklist.lots if lot.light_sensitive]
+    if dark:
+        told.append(f"Keep in the dark: {listing(dark)}.")
     cooled = [item for item in worklist.deck if item.temperature_c is not None]
     told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
              for item in cooled]  # fmt: skip

@@ -259,10 +259,13 @@ class Ledger(Breaches):
         if ready is None:
             return
         pipette, place, names = ready
+        wells, enough = place.wells, place.type.dead_volume_ul - SLACK_UL
         for held, name in zip(pipette.held, names, strict=True):
-            source = place.wells.setdefault(name, WellState())
-            held.upset_by = self._check_draw(place, name, source, volume_ul)
-            self._check_clean(pipette, held, source, f"{labware} {name}")
+            source = wells.get(name) or place.state(name)
+            is_short = source.volume - volume_ul < enough
+            held.upset_by = self._check_draw(place, name, source, volume_ul) if is_short else source.upset_by
+            if held.touched and not held.touched <= source.amounts.keys():
+                self._check_clean(pipette, held, source, f"{labware} {name}")
             draw(source, held, min(volume_ul, source.volume))
             held.is_spun = place.is_spun
             if source.lot is not None:
@@ -280,24 +283,26 @@ class Ledger(Breaches):
             self._leave_out(labware, well, channels)
             return
         pipette, place, names = ready
+        wells, most, arrived = place.wells, place.type.working_volume_ul + SLACK_UL, 0
         for held, name in zip(pipette.held, names, strict=True):
-            target = place.wells.setdefault(name, WellState())
+            target = wells.get(name) or place.state(name)
             if held.source is not target and (target.marks or held.marks or held.is_cold or target.lot):
                 for breach in arrival_breaches(place, name, held, target, self._with_targets):
                     self._say_once(*breach)
             give(held, target, min(volume_ul, held.volume), touching=touching)
             if held.upset_by >= 0 > target.upset_by:
                 target.upset_by = held.upset_by
-            self._check_full(place, name, target)
-        for held in pipette.held:
-            place.note_arrival(held.marks)
+            if target.volume > most:
+                self._check_full(place, name, target)
+            arrived |= held.marks
+        place.note_arrival(arrived)
 
     def _leave_out(self, labware: str, well: str, channels: int) -> None:
         """Wells that get nothing because the step cannot be done: what is short there follows from it."""
         place = self._places.get(labware)
         names = place.reached.get((well, channels), ()) if place is not None else ()
         for name in names:
-            if place is not None and (state := place.wells.setdefault(name, WellState())).upset_by < 0:
+            if place is not None and (state := place.state(name)).upset_by < 0:
                 state.upset_by = self.last_cause
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
@@ -307,10 +312,13 @@ class Ledger(Breaches):
             return
         pipette, place, names = ready
         total = volume_ul * (channels if len(set(names)) == 1 else 1)
+        wells, enough = place.wells, place.type.dead_volume_ul - SLACK_UL
         for held, name in zip(pipette.held, names, strict=True):
-            state = place.wells.setdefault(name, WellState())
-            self._check_draw(place, name, state, total)
-            self._check_clean(pipette, held, state, f"{labware} {name}")
+            state = wells.get(name) or place.state(name)
+            if state.volume - total < enough:
+                self._check_draw(place, name, state, total)
+            if held.touched and not held.touched <= state.amounts.keys():
+                self._check_clean(pipette, held, state, f"{labware} {name}")
             held.touched.update(state.amounts)
             state.is_uneven, state.mixed_at = False, self._n_steps
 
@@ -340,7 +348,7 @@ class Ledger(Breaches):
             return None
         if self._reach(place, well, 1) is None:
             return None
-        return place, place.wells.setdefault(well, WellState())
+        return place, place.state(well)
 
     def _reach(self, place: Place, well: str, channels: int) -> tuple[str, ...] | None:
         key = (well, channels)
@@ -426,8 +434,6 @@ class Ledger(Breaches):
     def _check_draw(self, place: Place, name: str, source: WellState, volume_ul: float) -> int:
         """Index of the violation that this draw is or follows from, -1 when all is well."""
         left, dead = source.volume - volume_ul, place.type.dead_volume_ul
-        if left >= dead - SLACK_UL:
-            return source.upset_by
         if source.upset_by >= 0:
             return self._follows(source.upset_by)
         where = f"{place.item.nickname} {name}"
@@ -449,7 +455,7 @@ class Ledger(Breaches):
         target.upset_by = self._say_once(rules.OVERFILL, where, told, "give less or use a larger well")
 
     def _check_clean(self, pipette: PipetteState, held: HeldTip, source: WellState, where: str) -> None:
-        if not held.touched or not source.amounts or held.touched <= source.amounts.keys():
+        if not source.amounts:
             return
         foreign = ", ".join(sorted(held.touched - source.amounts.keys()))
         stock = f"stock {source.lot}" if source.lot is not None else "a well that is drawn from"

@@ -48,10 +48,18 @@ class Place:
     wells: dict[str, WellState] = field(default_factory=dict)
     used_tips: set[str] = field(default_factory=set)
     reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+
     is_rested: bool = False
     """Cells in it have settled on purpose: it was incubated or centrifuged since the last ones came."""
     is_spun: bool = False
     """It was centrifuged and nothing was added since."""
+
+    def state(self, name: str) -> WellState:
+        """The state of a well; made when it is first asked for, which is cheaper than making one every time."""
+        found = self.wells.get(name)
+        if found is None:
+            found = self.wells[name] = WellState()
+        return found
 
     def note_arrival(self, marks: int) -> None:
         """Liquid came: what was spun down is stirred up, and new cells or substrate need their time."""
@@ -145,10 +153,15 @@ def _are_alike(held: HeldTip, target: WellState) -> bool:
 
 def move(source: dict[str, float], target: dict[str, float], share: float) -> None:
     """Move a share of every amount."""
-    whole = share >= 1.0
-    for name, amount in source.items():
-        moved = amount if whole else amount * share
-        target[name] = target.get(name, 0.0) + moved
-        source[name] = amount - moved
-    if whole:
-        source.clear()
+    if share < 1.0:
+        for name, amount in source.items():
+            moved = amount * share
+            target[name] = target.get(name, 0.0) + moved
+            source[name] = amount - moved
+        return
+    if target:
+        for name, amount in source.items():
+            target[name] = target.get(name, 0.0) + amount
+    else:
+        target.update(source)
+    source.clear()

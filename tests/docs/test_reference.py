@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from nkloop.drivers.bench_file import BenchFile
+from nkloop.inventory import Inventory
 from nkloop.inventory.containers import Container
 from nkloop.inventory.models import Certificate, Lot
 from nkloop.labware.models import LabwareType
@@ -40,6 +41,7 @@ from nkloop.recipes.models import (
 )
 from nkloop.records import Records
 from nkloop.runs import campaign
+from nkloop.runs.lot_table import COLUMNS as COLUMNS_OF_LOTS
 from nkloop.virtual.routes import world_router
 from nkloop.virtual.world import World
 from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec, PipetteAccuracy, PipetteSpec
@@ -124,6 +126,20 @@ def test_cytokine_of_the_how_to_is_valid(root: Path) -> None:
     assert {component.name, ingredient.component, lot.component, factor.component} == {"IL-21"}
     low, high = component.plausible
     assert low.canonical <= ingredient.amount.canonical <= high.canonical
+
+
+def test_lot_list_of_the_page_is_valid(root: Path) -> None:
+    (written,) = yaml_examples(page(root, "reference/lot-list"))
+    (lot,) = Inventory.model_validate(written).lots
+    assert len(lot.containers) == 20
+    assert lot.volume_ul == pytest.approx(180 + 19 * 250)
+
+
+def test_lot_page_names_every_column(root: Path) -> None:
+    text = page(root, "reference/lot-list")
+    table = text[text.index("| column |") :]
+    for column in COLUMNS_OF_LOTS:
+        assert column.name in table
 
 
 def test_labware_of_the_how_to_is_valid(root: Path) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from nkloop.errors import DeviceError, ShortageError
 from nkloop.records.models import StepEvent
+from nkloop.reports import run_html
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import reservation_name, stock_held
+from nkloop.runs.stock_use import reservation_name, stock_held, take_out
+from nkloop.runs.story import run_story
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
 from .conftest import AT, Journalled
@@ -80,6 +82,23 @@ async def test_what_the_steps_drew_and_what_was_left_on_the_deck(
     assert sum(ul for _, kind, ul in told if kind == "discarded") == drawn - 100
     assert stocked.records.stock.reservations(BENCH) == ()
     assert stocked.stocks().container("IL7-01-01")[1].volume_ul == 150
+    (used,) = stocked.records.stock.used_by(hold.run_id)
+    assert (used.lot, used.expires, used.left_ul, used.thaws) == ("LOT-IL7-01", date(2027, 12, 31), 150, 1)
+    assert (used.taken_ul, used.discarded_ul) == (drawn, 100 - drawn)
+    page = run_html(run_story(stocked.records, hold.run_id))
+    assert "IL7-01-01" in page
+    assert "2027-12-31" in page
+
+
+def test_a_person_is_told_which_containers_to_take_out(stocked: Session, dosing: Worklist) -> None:
+    many = dosing.model_copy(
+        update={"fillings": (dosing.fillings[0].model_copy(update={"volume_ul": 300}), *dosing.fillings[1:])}
+    )
+    (told,) = take_out(stocked.stocks(), (many,))
+    assert told == (
+        "LOT-IL7-01: 2 containers pooled: IL7-01-01 220 µL (thaw), IL7-01-02 80 µL (thaw); "
+        "30 µL dead volume is discarded"
+    )
 
 
 async def test_a_run_that_was_never_prepared_gives_everything_back(stocked: Session, dosing: Worklist) -> None:

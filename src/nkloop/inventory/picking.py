@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from itertools import groupby
 
 from nkloop.frozen import FrozenModel
 from nkloop.inventory.containers import Container
@@ -14,6 +15,7 @@ from nkloop.quantities import Amount, Kind
 NOTHING_UL = 1e-3
 """A volume below this (1 nL, the unit stock is counted in) is rounding, not liquid."""
 _MOST_NAMED = 4
+_MANY_ALIKE = 4
 
 
 class Held(FrozenModel):
@@ -46,13 +48,20 @@ class Pick(FrozenModel):
     @property
     def sentence(self) -> str:
         """What a person takes out: `LOT-1: 2 containers pooled (V-01 40 µL, thaw; V-02 60 µL)`."""
-        told = ", ".join(
-            f"{one.container} {shown(one.volume_ul)}{' (thaw)' if one.thaws else ''}" for one in self.portions
-        )
+        alike = groupby(self.portions, key=lambda one: (shown(one.volume_ul), one.thaws))
+        told = ", ".join(_alike([one.container for one in group], *key) for key, group in alike)
         pooled = f"{len(self.portions)} containers pooled: " if len(self.portions) > 1 else ""
         lost = math.fsum(one.discarded_ul for one in self.portions)
         rest = f"; {shown(lost)} dead volume is discarded" if lost > 0 else ""
         return f"{self.lot.id}: {pooled}{told}{rest}"
+
+
+def _alike(barcodes: list[str], volume: str, thaws: bool) -> str:
+    """Containers that give the same: a few by name, many as the first to the last."""
+    each = f"{volume}{' (thaw)' if thaws else ''}"
+    if len(barcodes) < _MANY_ALIKE:
+        return ", ".join(f"{barcode} {each}" for barcode in barcodes)
+    return f"{barcodes[0]} to {barcodes[-1]}, {len(barcodes)} with {each} each"
 
 
 def portions(lot: Lot, volume_ul: float, use_until: date, held: Mapping[str, float]) -> tuple[Portion, ...]:

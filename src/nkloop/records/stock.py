@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from nkloop.errors import InventoryError, NkloopError, Problem
 from nkloop.inventory import Container, Inventory, Lot, Pick
-from nkloop.records import schema, stock_rows
+from nkloop.records import schema, stock_rows, stock_uses
 from nkloop.records.audit import write
 from nkloop.records.database import Database
 from nkloop.records.stock_import import compare, conflict_problems, merged
 from nkloop.records.stock_models import (
     ContainerDetail,
+    ContainerUse,
     ImportReport,
     LotChange,
     Outcome,
@@ -196,6 +197,11 @@ class Stock:
         """Everything that happened to the containers of a lot, oldest first."""
         with self._database.reading() as connection:
             return stock_rows.postings(connection, bench, lot_id)
+
+    def used_by(self, run_id: str) -> tuple[ContainerUse, ...]:
+        """What a run took of each container, in the order it was posted; nothing when it was not posted."""
+        with self._database.reading() as connection:
+            return stock_uses.used_by(connection, run_id)
 
     def versions(self, bench: str, lot_id: str) -> tuple[LotChange, ...]:
         """Who changed what is known of a lot, when and why, oldest first."""

@@ -69,6 +69,22 @@ class Taken(FrozenModel):
     """Drawn by the steps that were done; the rest was discarded with the deck."""
 
 
+class ContainerUse(FrozenModel):
+    """What a run took of one container, and what was left in it then."""
+
+    lot: str
+    component: str
+    container: str
+    expires: date
+    taken_ul: float
+    """Drawn by the steps."""
+    discarded_ul: float
+    """Left over on the deck, and the dead volume of an emptied container."""
+    left_ul: float
+    thaws: int
+    """Thaws it cost."""
+
+
 class LotImport(FrozenModel):
     """What an import does, or would do, with one lot."""
 

@@ -10,6 +10,7 @@ from nkloop.feedback.models import ArmSummary, Observation, Proposal, Round
 from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import Recipe
 from nkloop.records.models import RunRecord
+from nkloop.records.stock_models import ContainerUse
 from nkloop.worklists.models import Verdict, Worklist
 
 
@@ -31,6 +32,8 @@ class RunStory(FrozenModel):
     verdict: Verdict
     simulated: bool | None = None
     """Whether the bench is simulated; None when the teller does not know."""
+    containers: tuple[ContainerUse, ...] = ()
+    """What it took of the stock; empty on a bench whose stock is not counted."""
 
 
 class CampaignStory(FrozenModel):

@@ -34,6 +34,7 @@ def run_html(story: RunStory, *, catalogue: LabwareTitles | None = None) -> str:
         steps=steps,
         open_steps=[step for step in steps if step.is_unknown or step.is_failed],
         lots=lots_used((story,)),
+        containers=story.containers,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from nkloop.inventory import Inventory, Pick
 from nkloop.records.models import RunRecord
@@ -68,6 +68,21 @@ def on_deck(worklist: Worklist, stock: Inventory) -> dict[str, float]:
         if lot in known:
             volumes[lot] = volumes.get(lot, 0.0) + filling.volume_ul
     return volumes
+
+
+def take_out(stock: Inventory, parts: Iterable[Worklist]) -> tuple[str, ...]:
+    """Which containers a person takes out for a plan of several worklists, one sentence per lot.
+
+    Raises:
+        ShortageError: the worklists together need more of a lot than it can give.
+    """
+    volumes: dict[str, float] = {}
+    use_until = date.min
+    for part in parts:
+        use_until = max(use_until, part.use_until or date.min)
+        for lot, volume in on_deck(part, stock).items():
+            volumes[lot] = volumes.get(lot, 0.0) + volume
+    return tuple(stock.pick_from(lot, volume, use_until).sentence for lot, volume in volumes.items())
 
 
 def taken_by(

@@ -51,10 +51,8 @@ class Plate:
         *,
         wide_effectors: bool,
         wide_targets: bool,
-        parts: bool = False,
     ) -> None:
-        """Prepare; `wide_effectors` and `wide_targets` allow block columns, `parts` parts of plate columns."""
-        self.parts = parts
+        """Prepare; `wide_effectors` and `wide_targets` allow block columns for eight channels."""
         self.request, self.layout, self.lots, self.builder = request, request.layout, lots, builder
         self.effectors = effector_round(self.layout.wells, wide=wide_effectors)
         self.targets = target_round(self.layout.wells, wide=wide_targets)
@@ -89,7 +87,7 @@ class Plate:
             self._give_effector_columns(column)
         self._give_targets(block)
         incubate_and_lyse(builder, request, self.lysis)
-        detect(builder, request, self.substrate, self.stop, parts=self.parts)
+        detect(builder, request, self.substrate, self.stop)
         return builder.build(targets=list(self._expected()), seed=self.layout.seed)
 
     # -- deck ---------------------------------------------------------------------------------------------------

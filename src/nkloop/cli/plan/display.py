@@ -23,6 +23,8 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
     console = Console()
     _show_composition(console, planned)
     _show_lots(console, planned)
+    for told in planned.take_out:
+        console.print(f"Take out {told}", soft_wrap=True, highlight=False)
     _show_work(console, planned)
     for note in planned.notes:
         console.print(f"- {note}", soft_wrap=True, highlight=False)
@@ -90,6 +92,8 @@ def _show_work(console: Console, planned: Planned) -> None:
     console.print(f"Tips: {used}.")
     if planned.price_eur is not None:
         console.print(f"What leaves the lots costs {planned.price_eur:,.2f} EUR.")
+    elif planned.unpriced:
+        console.print(f"What leaves the lots has no known cost: no price of {', '.join(planned.unpriced)}.")
 
 
 def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -> None:

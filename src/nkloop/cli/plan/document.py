@@ -35,6 +35,8 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
         "tips": tips(planned.parts),
         "robot_minutes": _sum(planned.robot_minutes),
         "price_eur": planned.price_eur,
+        "without_price": list(planned.unpriced),
+        "take_out": list(planned.take_out),
         "warnings": list(planned.warnings),
         "notes": list(planned.notes),
         **planned.more,

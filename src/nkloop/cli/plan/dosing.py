@@ -123,13 +123,12 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     from datetime import UTC, datetime
 
     from nkloop.drivers.bench import load_bench_file
-    from nkloop.inventory import Inventory
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
+    from nkloop.runs.stock import lots_for
 
-    path = bench_path(found, asked.bench)
-    file = load_bench_file(path)
-    inventory = Inventory.load(asked.lots or (path.parent / file.lots))
+    file = load_bench_file(bench_path(found, asked.bench))
+    inventory = lots_for(found, asked.bench, lots=asked.lots)
     recipe = find_recipe(found.recipes, asked.recipe)
     wanted, notes = _wanted(found, recipe, asked, (datetime.now(UTC) + timedelta(days=1)).date())
     make = _plan_plate if asked.vessel.startswith("plate") else _plan_bags
@@ -306,11 +305,13 @@ def _answer_of(
     found: Workspace, file: BenchFile, inventory: Inventory, plan: Any, notes: tuple[str, ...], more: dict[str, Any]
 ) -> Planned:
     from nkloop.cli.plan.planned import Planned, protocol_of
+    from nkloop.runs.costs import plan_cost
+    from nkloop.runs.stock_use import take_out
     from nkloop.worklists.duration import estimate_minutes
 
     parts = tuple(part.worklist for part in plan.parts)
     between = tuple(part.before.instruction for part in plan.parts if part.before is not None)
-    cost = inventory.cost({lot.lot: lot.volume_ul for lot in plan.lots})
+    cost = plan_cost(inventory, plan.lots)
     return Planned(
         title=parts[0].name if len(parts) == 1 else parts[0].name.rpartition(", part")[0],
         parts=parts,
@@ -322,6 +323,8 @@ def _answer_of(
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
         price_eur=None if cost.without_price else round(cost.eur, 2),
+        unpriced=cost.without_price,
+        take_out=take_out(inventory, parts),
         deck=file.deck,
         simulated=file.simulated,
         more=more,

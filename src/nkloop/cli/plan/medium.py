@@ -162,10 +162,12 @@ async def _verified(
     plan: MediumPlan, found: Workspace, catalogue: Catalogue, file: BenchFile, inventory: Inventory
 ) -> Planned:
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
+    from nkloop.runs.costs import plan_cost
+    from nkloop.runs.stock_use import take_out
     from nkloop.worklists.duration import estimate_minutes
 
     parts = tuple(part.worklist for part in plan.parts)
-    cost = inventory.cost({lot.lot: lot.volume_ul for lot in plan.lots})
+    cost = plan_cost(inventory, plan.lots)
     between = [f"Before part {n}: {part.before.instruction}" for n, part in enumerate(plan.parts, 1) if part.before]
     return Planned(
         title=parts[0].name,
@@ -178,6 +180,8 @@ async def _verified(
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
         price_eur=None if cost.without_price else round(cost.eur, 2),
+        unpriced=cost.without_price,
+        take_out=take_out(inventory, parts),
         deck=file.deck,
         simulated=file.simulated,
     )

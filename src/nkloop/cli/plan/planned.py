@@ -56,6 +56,10 @@ class Planned:
     """Estimate per part; None when the bench does not say its speeds."""
     price_eur: float | None = None
     """Price of what leaves the lots; None when a lot has no price."""
+    unpriced: tuple[str, ...] = ()
+    """Lots without a price."""
+    take_out: tuple[str, ...] = ()
+    """Which containers a person takes out, one sentence per lot."""
     deck: BenchDeck | None = None
     """Deck of the bench; gives the times on a run sheet."""
     simulated: bool = False

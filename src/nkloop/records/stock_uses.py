@@ -1,0 +1,47 @@
+"""What a run took, read back from its postings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from nkloop.records import schema
+from nkloop.records.stock_models import ContainerUse
+from nkloop.records.stock_rows import lots, microlitres
+
+
+def used_by(connection: sa.Connection, run_id: str) -> tuple[ContainerUse, ...]:
+    """Containers a run took from, with what was left in them right after it."""
+    table = schema.stock_postings
+    rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings().all()
+    return tuple(_uses(connection, rows)) if rows else ()
+
+
+def _uses(connection: sa.Connection, rows: Any) -> Iterator[ContainerUse]:
+    table = schema.stock_postings
+    bench = rows[0]["bench"]
+    known = lots(connection, bench)
+    for barcode, group in groupby(rows, key=lambda row: row["container"]):
+        mine = list(group)
+        until_then = sa.select(sa.func.sum(table.c.volume_nl)).where(
+            table.c.bench == bench, table.c.container == barcode, table.c.id <= mine[-1]["id"]
+        )
+        left = connection.execute(until_then).scalar_one()
+        lot = known[mine[0]["lot"]]
+        yield ContainerUse(
+            lot=lot.id,
+            component=lot.component,
+            container=barcode,
+            expires=lot.expires,
+            taken_ul=_gone(mine, "taken"),
+            discarded_ul=_gone(mine, "discarded"),
+            left_ul=microlitres(int(left)),
+            thaws=sum(row["thaws"] for row in mine),
+        )
+
+
+def _gone(rows: list[Any], kind: str) -> float:
+    return -microlitres(sum(row["volume_nl"] for row in rows if row["kind"] == kind))

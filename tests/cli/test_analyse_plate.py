@@ -147,3 +147,39 @@ def test_a_design_that_makes_no_sense_is_refused(nkloop: Any, arguments: tuple[s
     assert message in ended.err
     wrong = nkloop("design", "cytotoxicity", "--arms", "arm-1/U1:182")
     assert "'arm-1/U1:182' is not an arm with percentages" in wrong.err
+
+
+def test_a_matrix_goes_from_design_to_the_combination_analysis(nkloop: Any, workspace: Workspace) -> None:
+    layout, table = workspace.root / "layout.csv", workspace.root / "combination.csv"
+    made = nkloop(
+        *("design", "cytotoxicity", "--kind", "drug-matrix", "--arms", "nk/U1:90:95", "--drug", "drug:1,3,10:nM"),
+        *("--ratios", "4,2,1", "--plate", "384", "--seed", "1", "--csv", layout),
+    )
+    assert made.code == 0, made.err
+    reading = read_file(layout, workspace.root / "read.csv")
+    ended = nkloop("analyse", "plate", "--layout", layout, "--reading", reading, "--combination", table, "--json")
+    assert ended.code == 0, ended.err
+    assert len(ended.json["matrix"]) == 4 * 4
+    combined = nkloop("analyse", "combination", table, "--no-advice", "--json")
+    assert combined.code == 0, combined.err
+    plain = nkloop("design", "cytotoxicity", "--arms", ARMS, "--seed", "1", "--csv", layout, "--edge", "all")
+    assert plain.code == 0
+    read_file(layout, reading)
+    for_none = nkloop(
+        *("analyse", "plate", "--layout", layout, "--reading", reading, "--plate", "plate-1", "--combination", table)
+    )
+    assert "the plate holds no matrix of doses and E:T" in for_none.err
+
+
+def test_a_result_is_kept_once_and_the_contact_is_checked(
+    nkloop: Any, files: tuple[Path, Path], workspace: Workspace
+) -> None:
+    plate = ("analyse", "plate", "--layout", files[0], "--reading", files[1])
+    assert nkloop(*plate, "--record").code == 0
+    again = nkloop(*plate, "--record")
+    assert (again.code, "is kept already" in again.err) == (1, True)
+    text = files[1].read_text(encoding="utf-8")
+    files[1].write_text("read at: 2026-03-01T18:00:00+00:00\n" + text, encoding="utf-8")
+    late = nkloop(*plate, "--started", "2026-03-01T08:00:00+00:00")
+    assert "the plate was read 600 min after effectors met targets, ldh allows 245 to 340" in late.err
+    assert "'noon' is not a time" in nkloop(*plate, "--started", "noon").err

@@ -125,3 +125,18 @@ def test_the_pattern_of_a_kind_fits_its_own_amounts_only(case: tuple[Kind, Amoun
     assert re.search(pattern(kind), str(amount))
     others = [other for other in Kind if other is not kind]
     assert not any(re.search(pattern(other), str(amount)) for other in others)
+
+
+def test_prefect_checks_the_form_before_a_run_starts() -> None:
+    from prefect.utilities.callables import parameter_schema
+    from prefect.utilities.schema_tools import validate
+
+    def flow(form: Form) -> None:
+        """A flow with one form."""
+
+    schema = parameter_schema(flow).model_dump()
+    good = {"dose": "1000 IU/mL", "volume": "100 mL", "every": "3 d"}
+    assert validate({"form": good}, schema, raise_on_error=False) == []
+    for field, text in (("dose", "1000 U/mL"), ("volume", "100"), ("every", "3 mL")):
+        found = validate({"form": {**good, field: text}}, schema, raise_on_error=False)
+        assert [list(error.absolute_path) for error in found] == [["form", field]]

@@ -26,7 +26,7 @@ def test_a_table_reads_back_exactly(any_recipe: Recipe, tmp_path: Path, ending: 
     assert again.content_hash == any_recipe.content_hash
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     title=st.text(alphabet=st.characters(categories=("L", "N", "P", "Zs")), min_size=1, max_size=40).filter(str.strip),
     day=st.floats(min_value=0.5, max_value=8.75),

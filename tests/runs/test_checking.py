@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nkloop.assays.methods.files import FOLDER
 from nkloop.errors import NkloopError, Problem, WorkspaceError
 from nkloop.runs.checking import CheckedItem, WorkspaceCheck
 from nkloop.vendor.analysis import Analysis
@@ -76,6 +77,7 @@ def test_a_file_named_twice_is_checked_once(workspace: Workspace, vendor: Vendor
         ("recipes/ucb-nk.yaml", "recipe"),
         ("devices/virtual.yaml", "bench"),
         ("devices/lots/virtual.yaml", "lots"),
+        ("devices/lines/virtual.yaml", "lines"),
         ("labware/catalogue.yaml", "labware"),
         ("labware/nkloop_costar3799_96_wellplate_330ul_round.json", "labware"),
         ("protocols/medium_preparation.py", "protocol"),
@@ -95,6 +97,7 @@ async def test_what_ships_passes(workspace: Workspace, check: Callable[..., Any]
             "recipes/ucb-nk.yaml", "TPO, amount: 25 ng/mL", "TPO, amount: 25 ng", r"nk.yaml:\d+:\d+.*mass", id="recipe"
         ),
         pytest.param("devices/mine.yaml", "mount: left", "mount: middle", r"mine.yaml:\d+.*'middle'", id="bench"),
+        pytest.param("devices/lines/virtual.yaml", "passage: 8", "passage: -8", r"virtual.yaml:\d+.*-8", id="lines"),
         pytest.param("devices/lots/virtual.yaml", "volume: 20 L", "volume: -1 L", r"virtual.yaml:\d+.*-1", id="lots"),
         pytest.param(
             "protocols/medium_preparation.py", END, f"x = 1\n{END}", r"preparation.py:\d+: .*differs from its source",
@@ -206,3 +209,17 @@ async def test_a_check_given_up_leaves_nothing_under_way(workspace: Workspace, v
     assert (await anext(items)).passed
     await items.aclose()  # type: ignore[attr-defined]
     assert asyncio.all_tasks() == before
+
+
+async def test_a_method_of_the_lab_is_checked_with_the_workspace(
+    workspace: Workspace, vendor: Vendor, check: Callable[..., Any]
+) -> None:
+    workspace.methods.mkdir(parents=True)
+    path = workspace.methods / "ldh.yaml"
+    path.write_text((FOLDER / "ldh.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert path in WorkspaceCheck(workspace, vendor).files()  # type: ignore[arg-type]
+    (item,) = await check(path)
+    assert (item.kind, item.passed) == ("method", True)
+    edited(path, "formula: release", "formula: guess")
+    (broken,) = await check(path)
+    assert "'guess' is not allowed here" in str(broken.problems[0])

@@ -125,7 +125,10 @@ def _flat(value: Any, common: set[str], path: str = "") -> Iterator[tuple[str, s
 
 
 def _in_one_line(item: Mapping[str, Any]) -> str:
-    told = {key: dict(_flat(inner, set(), key)) for key, inner in item.items() if inner not in (None, False, "", [])}
+    label = next((key for key in _NAMES if item.get(key) is not None), "")
+    hidden = {label, "title", *_PROVENANCE} if len(item) > len(_PROVENANCE) + 1 else {label}
+    kept = {key: inner for key, inner in item.items() if key not in hidden and inner not in (None, False, "", [])}
+    told = {key: dict(_flat(inner, set(), key)) for key, inner in kept.items()}
     return ", ".join(f"{path} {text}" for flat in told.values() for path, text in flat.items())
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
+from nkloop.assays.methods import load_method
+from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.labware import Catalogue, check_geometry
@@ -33,7 +35,7 @@ class CheckedItem:
     """One file of the workspace and what the checks say of it."""
 
     kind: str
-    """`recipe`, `bench`, `lots`, `labware`, `protocol` or `worklist`."""
+    """`recipe`, `bench`, `lots`, `lines`, `method`, `labware`, `protocol` or `worklist`."""
     path: Path
     checks: tuple[str, ...]
     """Names of the checks that were made."""
@@ -71,7 +73,9 @@ class WorkspaceCheck:
         Raises:
             WorkspaceError: a path does not exist or is no file of a kind that can be checked.
         """
-        folders = [self._workspace.recipes, self._workspace.devices, self._workspace.labware, self._workspace.protocols]
+        space = self._workspace
+        folders = [space.recipes, space.devices, space.labware, space.protocols]
+        folders += [space.methods] if space.methods.is_dir() else []
         wanted: list[Path] = []
         for path in paths or folders:
             if not path.exists():
@@ -80,7 +84,7 @@ class WorkspaceCheck:
             known = [p for p in found if self._kind(p)]
             if path.is_file() and not known:
                 raise WorkspaceError(
-                    f"{path.name} is not a recipe, bench, lot list, labware, protocol or worklist",
+                    f"{path.name} is not a recipe, bench, lot list, cell lines, method, labware, protocol or worklist",
                     where=str(path),
                     remedy="worklists are named <procedure>.<anything>.csv, for example cytokine_dosing.monday.csv",
                 )
@@ -108,6 +112,8 @@ class WorkspaceCheck:
             ("lots", ".yaml"): "lots",
             ("lots", ".csv"): "lots",
             ("lots", ".xlsx"): "lots",
+            ("lines", ".yaml"): "lines",
+            ("methods", ".yaml"): "method",
             ("labware", ".json"): "labware",
             ("labware", ".yaml"): "labware",
             ("protocols", ".py"): "protocol",
@@ -115,7 +121,7 @@ class WorkspaceCheck:
         }
         if path.suffix == ".csv" and _procedure_of(path):
             return "worklist"
-        if path.suffix == ".yaml" and parent not in {"protocols", "recipes", "devices", "lots", "labware"}:
+        if path.suffix == ".yaml" and (parent, ".yaml") not in kinds and parent != "protocols":
             return "recipe"
         return kinds.get((parent, path.suffix), "")
 
@@ -125,6 +131,8 @@ class WorkspaceCheck:
             "recipe": self._recipe,
             "bench": self._bench,
             "lots": self._lots,
+            "lines": self._lines,
+            "method": self._method,
             "labware": self._labware,
             "protocol": self._protocol,
             "worklist": self._worklist,
@@ -150,6 +158,14 @@ class WorkspaceCheck:
     async def _lots(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         load_lots(path)
         return ("schema",), ()
+
+    async def _lines(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        load_line_stock(path)
+        return ("schema", "lines of the panel"), ()
+
+    async def _method(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        load_method(path)
+        return ("schema", "controls of the formula"), ()
 
     async def _labware(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         if path.suffix == ".yaml":

@@ -196,18 +196,21 @@ class WorklistBuilder:
         """
         return min(self.pipette(channels).min_volume_ul, self.deck.smallest_volume_ul(channels) or math.inf)
 
-    def reaches(self, nickname: str, well: str, channels: int) -> bool:
-        """True when the bench has channels for it and the deck can be laid out so that they get there."""
+    def reaches(self, spots: Sequence[Spot], channels: int) -> bool:
+        """True when the bench has so many channels and the deck can be laid out so that they get to all the wells.
+
+        Idle nozzles must not hang over the back of the deck or over something tall, at the wells and at the tips.
+        """
         if self.deck.pipette(channels) is None:
             return False
-        try:
-            lowest = self._types[nickname].reached(well, channels)[-1]
-        except LabwareError:
-            return False
-        if not overhangs(self._types[nickname], lowest, channels):
-            return True
-        # a tip rack will hang over too: both need a slot that is not at the back and nothing tall behind
-        hanging = {*self._hanging, nickname}
+        hanging = set(self._hanging)
+        for nickname, well in spots:
+            try:
+                lowest = self._types[nickname].reached(well, channels)[-1]
+            except LabwareError:
+                return False
+            if overhangs(self._types[nickname], lowest, channels):
+                hanging.add(nickname)
         return self._arranged(hanging) is not None
 
     def transfer(
@@ -413,7 +416,7 @@ class WorklistBuilder:
     def _deck(self) -> tuple[DeckItem, ...]:
         slots = self._arranged(self._hanging)
         if slots is None:
-            raise PlanError(
+            raise DeckFullError(
                 f"no order on the deck lets part of the eight channels reach {', '.join(sorted(self._hanging))}",
                 where=self.name,
                 remedy="plan with one channel, or take tall labware off the deck",

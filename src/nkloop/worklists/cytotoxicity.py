@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 
 from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
@@ -66,16 +67,16 @@ def _widest(
 ) -> tuple[Worklist, Plate]:
     """The plan that uses eight channels most; block columns take more tips and cells than single wells do."""
 
-    def attempt(*, effectors: bool, targets: bool) -> tuple[Worklist, Plate]:
+    def attempt(*, effectors: bool, targets: bool, parts: bool) -> tuple[Worklist, Plate]:
         builder = WorklistBuilder(request.name, "cytotoxicity_assay", deck, catalogue)
-        plate = Plate(request, lots, builder, wide_effectors=effectors, wide_targets=targets)
+        plate = Plate(request, lots, builder, wide_effectors=effectors, wide_targets=targets, parts=parts)
         return plate.plan(), plate
 
     # Targets keep their eight channels longest: adding them starts the contact, well after well.
-    for effectors in (True, False) if deck.pipette(8) is not None else ():
+    for effectors, parts in product((True, False), repeat=2) if deck.pipette(8) is not None else ():
         with suppress(DeckFullError):
-            return attempt(effectors=effectors, targets=True)
-    return attempt(effectors=False, targets=False)
+            return attempt(effectors=effectors, targets=True, parts=parts)
+    return attempt(effectors=False, targets=False, parts=False)
 
 
 def tips_by_rack(worklist: Worklist) -> dict[str, int]:

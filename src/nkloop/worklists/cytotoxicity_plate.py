@@ -51,8 +51,10 @@ class Plate:
         *,
         wide_effectors: bool,
         wide_targets: bool,
+        parts: bool = False,
     ) -> None:
-        """Prepare; `wide_effectors` and `wide_targets` allow block columns for eight channels."""
+        """Prepare; `wide_effectors` and `wide_targets` allow block columns, `parts` parts of plate columns."""
+        self.parts = parts
         self.request, self.layout, self.lots, self.builder = request, request.layout, lots, builder
         self.effectors = effector_round(self.layout.wells, wide=wide_effectors)
         self.targets = target_round(self.layout.wells, wide=wide_targets)
@@ -87,7 +89,7 @@ class Plate:
             self._give_effector_columns(column)
         self._give_targets(block)
         incubate_and_lyse(builder, request, self.lysis)
-        detect(builder, request, self.substrate, self.stop)
+        detect(builder, request, self.substrate, self.stop, parts=self.parts)
         return builder.build(targets=list(self._expected()), seed=self.layout.seed)
 
     # -- deck ---------------------------------------------------------------------------------------------------

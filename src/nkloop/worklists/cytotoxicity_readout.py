@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from nkloop.worklists.builder import Supply, WorklistBuilder
+from nkloop.worklists.column_parts import Part, column_parts
 from nkloop.worklists.models import OperatorTask, OperatorTaskKind
 from nkloop.worklists.plans import CytotoxicityRequest
 
@@ -46,20 +47,24 @@ def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, ly
     )
 
 
-def detect(builder: WorklistBuilder, request: CytotoxicityRequest, substrate: Supply, stop: Supply) -> None:
+def detect(
+    builder: WorklistBuilder, request: CytotoxicityRequest, substrate: Supply, stop: Supply, *, parts: bool
+) -> None:
     """Substrate into the empty plate with one set of tips, then supernatant, dark, stop solution."""
     wells = [well.well for well in request.layout.wells if well.role not in _SILENT_ROLES]
-    full, single = _full_columns(builder, wells, request.supernatant_ul)
-    for index, (spot, channels) in enumerate([*full, *single]):
+    found = _columns(builder, wells, request.supernatant_ul, substrate.nickname if parts else None)
+    before = 0
+    for spot, channels in found:
         builder.transfer(
             substrate,
             (DETECTION, spot),
             request.substrate_ul,
             channels=channels,
-            fresh=index in {0, len(full)},
+            fresh=channels != before,
             comment="substrate",
         )
-    for spot, channels in [*full, *single]:
+        before = channels
+    for spot, channels in found:
         builder.transfer(
             (ASSAY, spot),
             (DETECTION, spot),
@@ -67,31 +72,43 @@ def detect(builder: WorklistBuilder, request: CytotoxicityRequest, substrate: Su
             channels=channels,
             mix_after=2,
             flow=SUPERNATANT_FLOW,
-            comment=f"supernatant of {'column ' + spot[1:] if channels == 8 else spot}",
+            comment=f"supernatant of {_words(spot, channels)}",
         )
     text = f"Keep the detection plate in the dark for {DARK_MINUTES} min at 22 °C"
     _wait(builder, text, DETECTION, DARK_MINUTES, BENCH_C)
-    for spot, channels in [*full, *single]:
+    for spot, channels in found:
         builder.transfer(
             stop, (DETECTION, spot), request.stop_ul, channels=channels, mix_after=1, comment="stop solution"
         )
 
 
-def _full_columns(
-    builder: WorklistBuilder, wells: Sequence[str], volume_ul: float
-) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Columns where every row holds enough for eight channels, and single wells of the others."""
+def _columns(builder: WorklistBuilder, wells: Collection[str], volume_ul: float, trough: str | None) -> list[Part]:
+    """Columns where every row holds enough for eight channels, then parts of the other columns or their single wells.
+
+    `trough` holds what is given besides; without it no parts of columns are used.
+    """
     kind = builder.kind(ASSAY)
-    full: list[tuple[str, int]] = []
-    single: list[tuple[str, int]] = []
+    full, rest = list[Part](), list[str]()
     for column in sorted({int(name[1:]) for name in wells}):
         names = kind.reached(f"A{column}", 8)
         enough = all(builder.ledger.available(ASSAY, name) >= volume_ul for name in names)
         if enough and builder.deck.pipette(8) is not None:
             full.append((f"A{column}", 8))
         else:
-            single += [(name, 1) for name in names if name in wells]
-    return full, single
+            rest += [name for name in names if name in wells]
+    found = list[Part]()
+    for spot, channels in column_parts(kind, rest):
+        if channels > 1 and trough and builder.reaches([(ASSAY, spot), (DETECTION, spot), (trough, "A1")], channels):
+            found.append((spot, channels))
+        else:
+            found += [(name, 1) for name in kind.reached(spot, channels)]
+    return [*full, *sorted(found, key=lambda part: -part[1])]
+
+
+def _words(spot: str, channels: int) -> str:
+    if channels == 8:
+        return f"column {spot[1:]}"
+    return spot if channels == 1 else f"{spot} and {channels - 1} below it"
 
 
 def _wait(builder: WorklistBuilder, text: str, labware: str, minutes: float, temperature_c: float) -> None:

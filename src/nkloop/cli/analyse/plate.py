@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, print_json, write_file
+from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, find_workspace, print_json, write_file
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nkloop.assays.models import AssayResult, Exclusion, PlateLayout
+    from nkloop.assays.readings import PlateReading
 
 
 def plate(
@@ -31,6 +34,15 @@ def plate(
         Path | None,
         typer.Option("--history", help="Table of earlier plates, oldest first, with lysis_percent of the reference."),
     ] = None,
+    started: Annotated[
+        str,
+        typer.Option("--started", help="When effectors met targets, like 2026-11-25T08:30:00+00:00."),
+    ] = "",
+    combination: Annotated[
+        Path | None,
+        typer.Option("--combination", help="Write each matrix of doses and E:T as a table for: analyse combination."),
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep the result in the workspace's database.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the result as one HTML page.")] = None,
     picture: Annotated[
         Path | None,
@@ -40,7 +52,14 @@ def plate(
     json_output: JsonFlag = False,
 ) -> None:
     """Analyse one plate; a file that does not fit the layout or the method is refused with what differs."""
-    result, earlier = _analysed(layout, reading, method, barcode, tuple(exclude or ()), by, history, workspace)
+    exclusions = _exclusions(tuple(exclude or ()), by)
+    read, chosen = _read(layout, reading, method, barcode, started)
+    result, earlier = _analysed(chosen, read, method, exclusions, history, workspace)
+    if record:
+        _keep(result, workspace)
+    if combination is not None:
+        for path, text in _combinations(result, combination):
+            write_file(path, text)
     written = _written(result, earlier, report, picture)
     if json_output:
         print_json(_plain(result))
@@ -50,22 +69,42 @@ def plate(
         raise typer.Exit(1)
 
 
+def _read(
+    layout_file: Path, reading_file: Path, method: str, barcode: str, started: str
+) -> tuple[PlateReading, PlateLayout]:
+    """The reading, and the layout of its plate."""
+    from nkloop.assays.layouts import read_layouts
+    from nkloop.assays.readings import read_plate_file
+
+    layouts = read_layouts(layout_file, {"method": method or None})
+    read = read_plate_file(reading_file, plate=barcode)
+    layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
+    return read, layout.model_copy(update={"started_at": _moment(started)}) if started else layout
+
+
+def _moment(text: str) -> datetime:
+    from datetime import UTC, datetime
+
+    from nkloop.errors import AssayError
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        remedy = "write it like 2026-11-25T08:30:00+00:00"
+        raise AssayError(f"'{text}' is not a time", where="--started", remedy=remedy) from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def _analysed(
-    layout_file: Path, reading_file: Path, method_name: str, barcode: str, exclude: tuple[str, ...], by: str,
+    layout: PlateLayout, reading: PlateReading, method_name: str, exclusions: Sequence[Exclusion],
     history_file: Path | None, workspace: Path,
 ) -> tuple[AssayResult, Sequence[float]]:  # fmt: skip
     """The result, and the earlier plates it was judged by."""
-    from nkloop.assays.layouts import read_layouts
     from nkloop.assays.plate_file import analyse_reading_file, read_history
-    from nkloop.assays.readings import read_plate_file
 
-    exclusions = _exclusions(exclude, by)
-    layouts = read_layouts(layout_file, {"method": method_name or None})
-    read = read_plate_file(reading_file, plate=barcode)
-    layout = _chosen(layouts, barcode or read.barcode or "", layout_file)
     method = find_method(method_name or layout.method, workspace)
     history = read_history(history_file, layout.target_line) if history_file is not None else ()
-    result = analyse_reading_file(layout, read, method, reference_history=history, exclusions=exclusions)
+    result = analyse_reading_file(layout, reading, method, reference_history=history, exclusions=exclusions)
     return result, history
 
 
@@ -85,6 +124,51 @@ def _written(
     for path, content in files.items():
         write_file(path, content)
     return tuple(files)
+
+
+def _keep(result: AssayResult, workspace: Path) -> None:
+    from nkloop.errors import RecordError
+    from nkloop.records import Records
+
+    records = Records.open(find_workspace(workspace).state)
+    try:
+        if any(known == result for known in records.results.results()):
+            raise RecordError(
+                f"this result of plate {result.barcode} is kept already", where="--record", remedy="leave --record out"
+            )
+        records.results.add_result(result)
+    finally:
+        records.close()
+
+
+def _combinations(result: AssayResult, path: Path) -> list[tuple[Path, str]]:
+    """A file per treatment, sample and line with the columns `analyse combination` reads.
+
+    Raises:
+        AssayError: the plate holds no matrix.
+    """
+    from nkloop.errors import AssayError
+
+    keys = list(dict.fromkeys((p.treatment, p.sample, p.target_line) for p in result.matrix))
+    if not keys:
+        raise AssayError(
+            "the plate holds no matrix of doses and E:T",
+            where="--combination",
+            remedy="use it for a plate designed with --kind drug-matrix",
+        )
+    files = []
+    for number, key in enumerate(keys, start=1):
+        treatment, sample, line = key
+        wells = [
+            w
+            for w in result.lysis
+            if w.target_line == line and w.sample in {sample, ""} and w.treatment in {treatment, ""}
+        ]
+        # neither drug nor NK cells: no lysis, by definition of lysis
+        rows = ["0,0,0", *(f"{w.dose or 0.0!r},{w.true_ratio!r},{w.lysis_percent!r}" for w in wells)]
+        target = path.with_stem(f"{path.stem}-{number}") if len(keys) > 1 else path
+        files.append((target, "\n".join(["dose_a,dose_b,response", *rows]) + "\n"))
+    return files
 
 
 def _chosen(layouts: Sequence[PlateLayout], barcode: str, file: Path) -> PlateLayout:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from nkloop.recipes.models import Recipe
 
 
+_MANY = 3
+"""From so many common items on, a list is told by what differs."""
+
+
 def list_(workspace: WorkspaceOption = Path(), json_output: JsonFlag = False) -> None:
     """List recipes in the workspace and revisions in its database."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from nkloop.recipes import list_recipes
     from nkloop.records import Records
@@ -34,7 +38,8 @@ def list_(workspace: WorkspaceOption = Path(), json_output: JsonFlag = False) ->
     if json_output:
         print_json(rows)
         return
-    table = Table("revision", "product", "days", "stages", "arms", "unverified", "status", "parent")
+    names = [name for name in ("product", "days", "unverified", "status", "parent") if any(row[name] for row in rows)]
+    table = Table(Column("revision", no_wrap=True), *names)
     for row in rows:
         table.add_row(*(str(row[str(column.header)] or "") for column in table.columns))
     Console().print(table)
@@ -81,7 +86,7 @@ def diff(before: Name, after: Name, workspace: WorkspaceOption = Path(), json_ou
 
 def _show(found: RecipeDiff, before: str, after: str) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
     if found.is_empty:
@@ -97,10 +102,23 @@ def _show(found: RecipeDiff, before: str, after: str) -> None:
             table.add_row(row.stage, row.component, *amounts, _factor(row.factor))
         console.print(table)
     if found.fields:
-        table = Table("field", before, after, "factor", title="Everything else", title_justify="left")
+        columns = [Column(name, overflow="fold") for name in ("field", before, after)]
+        table = Table(*columns, "factor", title="Everything else", title_justify="left")
         for field in found.fields:
-            table.add_row(field.field, field.before or "-", field.after or "-", _factor(field.factor))
+            table.add_row(field.field, *_sides(field.before, field.after), _factor(field.factor))
         console.print(table)
+
+
+def _sides(before: str | None, after: str | None) -> tuple[str, str]:
+    """Both sides of a field; of two long lists only what the other does not have."""
+    if before is None or after is None:
+        return before or "-", after or "-"
+    old, new = before.split(", "), after.split(", ")
+    common = set(old) & set(new)
+    if len(common) < _MANY:
+        return before, after
+    told = [", ".join(item for item in side if item not in common) or "-" for side in (old, new)]
+    return f"… {told[0]}", f"… {told[1]}"
 
 
 def _factor(factor: float | None) -> str:

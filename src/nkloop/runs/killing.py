@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 
 from nkloop.assays import analyse, lay_out
 from nkloop.assays.layout import capacity
@@ -109,6 +109,36 @@ def detection_barcode(layout: PlateLayout) -> str:
     return f"{layout.barcode}-read"
 
 
+def plate_request(
+    layout: PlateLayout, lots: Mapping[str, str], use_until: date, densities: Mapping[str, float] | None = None
+) -> CytotoxicityRequest:
+    """The request for one plate.
+
+    Args:
+        layout: the plate.
+        lots: sample name to the identity of its effector tube; the reference effector has its own.
+        use_until: end of use of the bench liquids.
+        densities: cells per µL of effector tubes that differ from `EFFECTORS_PER_UL`, by sample name.
+    """
+    samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
+    known = densities or {}
+    return CytotoxicityRequest(
+        name=f"LDH release {layout.barcode} against {layout.target_line}",
+        layout=layout,
+        effectors=tuple(
+            EffectorTube(
+                sample=s.name,
+                lot=lots.get(s.name, REFERENCE_LOT),
+                cells_per_ul=known.get(s.name, EFFECTORS_PER_UL),
+            )
+            for s in samples
+        ),
+        targets_per_ul=layout.targets_per_well / 100,
+        detection_barcode=detection_barcode(layout),
+        use_until=use_until,
+    )
+
+
 async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]) -> CytotoxicityPlan:
     """Plan one plate; `lots` maps sample names to the identity of their effector tubes.
 
@@ -118,19 +148,8 @@ async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]
         ShortageError: no valid lot of a bench liquid holds enough.
     """
     check_lines(layout.lines, session.lines, await session.today())
-    samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
-    tubes = tuple(
-        EffectorTube(sample=s.name, lot=lots.get(s.name, REFERENCE_LOT), cells_per_ul=EFFECTORS_PER_UL) for s in samples
-    )
     now = await session.bench.clock.now()
-    request = CytotoxicityRequest(
-        name=f"LDH release {layout.barcode} against {layout.target_line}",
-        layout=layout,
-        effectors=tubes,
-        targets_per_ul=layout.targets_per_well / 100,
-        detection_barcode=detection_barcode(layout),
-        use_until=(now + timedelta(days=1)).date(),
-    )
+    request = plate_request(layout, lots, (now + timedelta(days=1)).date())
     return plan_cytotoxicity(request, session.stocks(now), session.bench_file.deck, session.catalogue)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from nkloop.cli.plan.cytotoxicity import cytotoxicity
 from nkloop.cli.plan.dosing import dosing
 from nkloop.cli.plan.medium import medium
 
@@ -17,3 +18,4 @@ def _plan() -> None:
 
 app.command("medium")(medium)
 app.command("dosing")(dosing)
+app.command("cytotoxicity")(cytotoxicity)

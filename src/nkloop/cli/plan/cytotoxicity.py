@@ -1,0 +1,187 @@
+"""`nkloop plan cytotoxicity`: killing-assay plates out of a layout or a table of effector samples."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
+from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
+from nkloop.cli.plan.papers import LabelsOption, SheetOption
+
+if TYPE_CHECKING:
+    from nkloop.assays.models import PlateLayout
+    from nkloop.cli.plan.planned import Planned
+    from nkloop.labware import Catalogue
+    from nkloop.workspace import Workspace
+
+
+def cytotoxicity(
+    layout: Annotated[Path | None, typer.Option("--layout", help="Plate layout as JSON.")] = None,
+    arms: Annotated[
+        Path | None,
+        typer.Option("--arms", help="Table of effector samples: arm, donor, viability, purity; cells as cells/µL."),
+    ] = None,
+    target_line: Annotated[str, typer.Option("--target-line", help="Tumour line of the panel.")] = "K-562",
+    replicates: Annotated[int, typer.Option("--replicates", min=1, help="Wells per sample and E:T.")] = 2,
+    plate: Annotated[str, typer.Option("--plate", help="Label of the plates; they are numbered -1, -2.")] = "killing",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the columns.")] = 1,
+    lots: LotsOption = None,
+    csv: CsvOption = None,
+    sheet: SheetOption = None,
+    labels: LabelsOption = None,
+    bench: BenchOption = "virtual",
+    workspace: WorkspaceOption = Path(),
+    json_output: JsonFlag = False,
+) -> None:
+    """Plan killing-assay plates: cells per well when the contact begins, what each sample needs, and the verdict."""
+    import asyncio
+
+    from nkloop.errors import PlanError
+    from nkloop.labware import Catalogue
+
+    if (layout is None) == (arms is None):
+        raise PlanError("name either a layout or a table of samples", where="layout", remedy="use --layout or --arms")
+    found = find_workspace(workspace)
+    catalogue = Catalogue.load(found.labware)
+    layouts, densities = (
+        ((_read_layout(layout),), {})
+        if layout is not None
+        else _laid_out(arms or Path(), target_line, replicates, plate, seed)
+    )
+    planned = asyncio.run(_planned(found, catalogue, layouts, densities, lots, bench))
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
+
+
+def _read_layout(path: Path) -> PlateLayout:
+    from pydantic import ValidationError
+
+    from nkloop.assays.models import PlateLayout
+    from nkloop.errors import PlanError, Problem
+
+    try:
+        return PlateLayout.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"cannot be read: {error}", where=str(path), remedy="give a layout as JSON") from error
+    except ValidationError as error:
+        raise PlanError.from_problems(
+            Problem(one["msg"], f"{path.name}: {'.'.join(map(str, one['loc']))}", "correct the layout")
+            for one in error.errors()
+        ) from error
+
+
+def _laid_out(
+    arms: Path, target_line: str, replicates: int, plate: str, seed: int
+) -> tuple[tuple[PlateLayout, ...], dict[str, float]]:
+    from nkloop.assays.models import EffectorSample
+    from nkloop.assays.tables import Column, raise_all, read_table
+    from nkloop.errors import Problem
+    from nkloop.runs.killing import AssayDesign, lay_out_plates
+
+    columns = [
+        Column("arm", "text"),
+        Column("donor", "text"),
+        Column("viability", synonyms=("viability_percent",)),
+        Column("purity", synonyms=("purity_percent",)),
+        Column("cells", required=False, filled=False),
+    ]
+    table = read_table(arms, columns)
+    problems: list[Problem] = []
+    samples: dict[str, EffectorSample] = {}
+    densities: dict[str, float] = {}
+    for row in table.rows:
+        name = f"{row.text('arm')}/{row.text('donor')}"
+        for column in ("viability", "purity"):
+            if not 0 < row.number(column) <= 100:
+                told = f"{row.number(column):g} is outside 0 to 100 %"
+                problems.append(Problem(told, table.where(row, column), "write a percentage above 0"))
+        if row.cells.get("cells") is not None and row.number("cells") <= 0:
+            problems.append(
+                Problem(f"{row.number('cells'):g} cells/µL is not above 0", table.where(row, "cells"), "count again")
+            )
+        if name in samples:
+            problems.append(Problem(f"sample {name} stands twice", table.where(row, "arm"), "name each once"))
+        if problems:
+            continue
+        samples[name] = EffectorSample(
+            name=name,
+            arm=row.text("arm"),
+            donor=row.text("donor"),
+            viability_percent=row.number("viability"),
+            purity_percent=row.number("purity"),
+        )
+        if row.cells.get("cells") is not None:
+            densities[name] = row.number("cells")
+    raise_all(problems)
+    design = AssayDesign(target_line=target_line, replicates=replicates, seed=seed)
+    return lay_out_plates(tuple(samples.values()), design, plate), densities
+
+
+async def _planned(
+    found: Workspace,
+    catalogue: Catalogue,
+    layouts: tuple[PlateLayout, ...],
+    densities: dict[str, float],
+    lots: Path | None,
+    bench: str,
+) -> Planned:
+    from datetime import UTC, datetime
+
+    from nkloop.cli.plan.planned import Planned, protocol_of, verified
+    from nkloop.drivers.bench import load_bench_file
+    from nkloop.inventory import Inventory
+    from nkloop.runs.killing import REFERENCE_LOT, plate_request
+    from nkloop.runs.session import bench_path
+    from nkloop.worklists.contact_rows import contact_rows
+    from nkloop.worklists.cytotoxicity import plan_cytotoxicity
+    from nkloop.worklists.duration import estimate_minutes
+    from nkloop.worklists.lots import summed_uses
+
+    path = bench_path(found, bench)
+    file = load_bench_file(path)
+    inventory = Inventory.load(lots or (path.parent / file.lots))
+    until = (datetime.now(UTC) + timedelta(days=1)).date()
+    plans = []
+    for layout in layouts:
+        names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
+        if layout.reference is not None:
+            names[layout.reference.name] = REFERENCE_LOT
+        plans.append(plan_cytotoxicity(plate_request(layout, names, until, densities), inventory, file.deck, catalogue))
+    parts = tuple(plan.worklist for plan in plans)
+    uses = summed_uses([plan.lots for plan in plans])
+    cost = inventory.cost({lot.lot: lot.volume_ul for lot in uses})
+    needs = [
+        {"plate": layout.barcode, **need.model_dump(mode="json")}
+        for layout, plan in zip(layouts, plans, strict=True)
+        for need in plan.effectors
+    ]
+    return Planned(
+        title=parts[0].name if len(parts) == 1 else f"{len(parts)} killing-assay plates",
+        parts=parts,
+        composition=tuple(
+            row
+            for layout, plan in zip(layouts, plans, strict=True)
+            for row in contact_rows(plan.worklist, layout, catalogue)
+        ),
+        lots=uses,
+        warnings=tuple(told for plan in plans for told in plan.warnings),
+        notes=tuple(
+            f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
+            for need in needs
+        ),
+        verdicts=await verified(parts, found, catalogue, file),
+        protocol=protocol_of(parts, found),
+        robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
+        price_eur=None if cost.without_price else round(cost.eur, 2),
+        deck=file.deck,
+        simulated=file.simulated,
+        more={
+            "effectors": needs,
+            "layouts": [layout.model_dump(mode="json") for layout in layouts],
+            "targets_ul": [plan.targets_ul for plan in plans],
+            "dispense_order": [list(plan.dispense_order) for plan in plans],
+        },
+    )

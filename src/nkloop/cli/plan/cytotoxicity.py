@@ -132,9 +132,9 @@ async def _planned(
 
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
-    from nkloop.inventory import Inventory
     from nkloop.runs.killing import REFERENCE_LOT, plate_request
     from nkloop.runs.session import bench_path
+    from nkloop.runs.stock import lots_for
     from nkloop.worklists.contact_rows import contact_rows
     from nkloop.worklists.cytotoxicity import plan_cytotoxicity
     from nkloop.worklists.duration import estimate_minutes
@@ -142,7 +142,7 @@ async def _planned(
 
     path = bench_path(found, bench)
     file = load_bench_file(path)
-    inventory = Inventory.load(lots or (path.parent / file.lots))
+    inventory = lots_for(found, bench, lots=lots)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
     plans = []
     for layout in layouts:

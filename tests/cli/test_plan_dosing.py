@@ -1,0 +1,193 @@
+"""`nkloop plan dosing` and `nkloop plan cytotoxicity` as they are typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nkloop.cli.plan import planned as planned_module
+from nkloop.worklists.csv_format import from_csv
+from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.models import Verdict, Worklist
+from nkloop.workspace import Workspace
+
+Nkloop = Callable[..., Any]
+BROKEN = Path(__file__).parents[1] / "worklists" / "broken_arms"
+DOSING = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--donors", "U1,U2")
+ARMS = "arm,SCF [ng/mL],IL-7\narm-a,40,x0.5\n"
+
+
+@pytest.fixture
+def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts of the ledger alone: the three ways are tested where the vendor environment is."""
+
+    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
+        def verdict(part: Worklist) -> Verdict:
+            checks = (check_ledger(part, catalogue, file.deck),)
+            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
+
+        return tuple(verdict(part) for part in parts)
+
+    monkeypatch.setattr(planned_module, "verified", verified)
+
+
+@pytest.fixture
+def arms(workspace: Workspace) -> Path:
+    path = workspace.root / "arms.csv"
+    path.write_text(ARMS, encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+def test_a_plate_passes_the_three_checks(nkloop: Nkloop, workspace: Workspace, arms: Path) -> None:
+    ended = nkloop(
+        *DOSING, "--vessel", "plate-96", "--arms", arms, "--csv", "out/dose.csv", "--map", "map.csv", "--json"
+    )
+    assert ended.code == 0, ended.err
+    plan = ended.json
+    assert [check["check"] for check in plan["verdict"]["checks"]] == [
+        "ledger", "opentrons analysis", "pylabrobot tracking",
+    ]  # fmt: skip
+    text = (workspace.root / "out" / "dose.csv").read_text(encoding="utf-8")
+    assert from_csv(text, name="dose", procedure="cytokine_dosing").n_transfers == len(plan["transfers"])
+    mapped = list(csv.DictReader((workspace.root / "map.csv").open()))
+    assert [row["well"] for row in mapped] == [row["well"] for row in plan["positions"]] == ["A1", "B1", "C1", "D1"]
+
+
+@pytest.mark.parametrize("vessel", ["plate-6", "plate-48"])
+def test_every_plate_ends_on_target(nkloop: Nkloop, arms: Path, by_ledger: None, vessel: str) -> None:
+    plan = nkloop(*DOSING, "--vessel", vessel, "--arms", arms, "--seed", "7", "--json").json
+    assert {row["component"] for row in plan["composition"]} == {"SCF", "Flt3L", "TPO", "IL-7"}
+    assert all(abs(row["deviation_percent"]) < 2 and row["cv_percent"] is not None for row in plan["composition"])
+    assert {(row["arm"], row["donor"]) for row in plan["positions"]} == {
+        (arm, donor) for arm in ("reference", "arm-a") for donor in ("U1", "U2")
+    }
+    assert all(row["seed"] == 7 for row in plan["positions"])
+
+
+def test_a_factorial_says_what_it_can_tell(nkloop: Nkloop, by_ledger: None) -> None:
+    levels = "SCF=x0.5,x2;Flt3L=x0.5,x2;TPO=x0.5,x2"
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--factorial", levels, "--generator", "TPO=SCF*Flt3L")
+    assert ended.code == 0
+    assert "resolution III" in ended.out
+    assert "defining relation I = SCF·Flt3L·TPO" in ended.out
+
+
+def test_bags_get_labelled_tubes_for_what_they_hold(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, by_ledger: None
+) -> None:
+    (workspace.root / "bags.csv").write_text(
+        "bag,volume [mL],SCF [ng/mL],Flt3L [ng/mL],TPO [ng/mL],IL-7 [ng/mL]\n"
+        "U1-reference,40,10,10,12,5\nU1-arm-a,40,12,10,12,5\n"
+    )
+    asked = [*DOSING[:-1], "U1", "--vessel", "bag", "--day", "3", "--arms", arms, "--present", "bags.csv"]
+    plan = nkloop(*asked, "--json", "--map", "tubes.csv").json
+    assert [tube["bag"] for tube in plan["tubes"]] == ["U1-reference", "U1-arm-a"]
+    assert all(tube["delivered_ul"] == 5000 and tube["final_ul"] == 40_000 for tube in plan["tubes"])
+    assert [step["instruction"].split(".")[0] for step in plan["operator_steps"]] == [
+        "Drain 20 mL and run in 15 mL base medium"
+    ] * 2
+    assert (workspace.root / "tubes.csv").read_text().count("\n") == 3
+    told = nkloop(*asked)
+    assert "Label: U1-reference reference/U1; expansion_i" in " ".join(told.out.split())
+
+
+def test_what_remains_is_counted_and_dense_cultures_are_split(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, by_ledger: None
+) -> None:
+    lines = [f"{well},1.5 mL,4e5 cells/mL,5,5,5,5" for well in ("A1", "B1", "C1", "D1")]
+    head = "well,volume,cells,SCF [ng/mL],Flt3L [ng/mL],TPO [ng/mL],IL-7 [ng/mL]"
+    (workspace.root / "present.csv").write_text("\n".join([head, *lines]))
+    asked = [*DOSING, "--vessel", "plate-24", "--day", "6", "--arms", arms, "--present", "present.csv"]
+    for action, found in (("exchange", "spent medium"), ("split", "split"), ("transfer", "of the new plate")):
+        plan = nkloop(*asked, "--action", action, "--json").json
+        assert any(found in row["purpose"] for row in plan["transfers"]), action
+        assert all(abs(row["deviation_percent"]) < 2 for row in plan["composition"])
+        assert any("out of the incubator" in step["instruction"] for step in plan["operator_steps"])
+
+
+@pytest.mark.parametrize(
+    "name", ["unit-slip.csv", "many-problems.csv", "arm-twice.csv", "empty.csv", "decimal-comma.csv"]
+)
+def test_a_broken_arm_table_writes_nothing(nkloop: Nkloop, workspace: Workspace, name: str) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    asked = ("--vessel", "plate-24", "--arms", BROKEN / "arms" / name, "--csv", "out.csv", "--map", "map.csv")
+    ended = nkloop(*DOSING, *asked)
+    assert (ended.code, ended.out) == (1, "")
+    assert name in ended.err
+    assert "Traceback" not in ended.err
+    assert [path for path in sorted(workspace.root.rglob("*")) if path not in before] == []
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        pytest.param(("--vessel", "plate-7"), "there is no plate 'plate-7'", id="plate"),
+        pytest.param(("--vessel", "bag-7", "--volume", "100 mL"), "there is no bag 'bag-7'", id="bag"),
+        pytest.param(("--vessel", "bag"), "the volume of bag U1-reference is not known", id="bag volume"),
+        pytest.param(("--vessel", "plate-24", "--day", "40"), "day 40 is outside stage expansion_i", id="day"),
+        pytest.param(("--vessel", "plate-24", "--action", "shake"), "there is no action 'shake'", id="action"),
+        pytest.param(
+            ("--vessel", "plate-24", "--action", "exchange"), "exchange needs to know what stands", id="blind"
+        ),
+        pytest.param(("--vessel", "plate-24", "--outer", "some"), "'some' is no policy for outer wells", id="outer"),
+        pytest.param(("--vessel", "plate-6", "--outer", "avoid"), "0 of them away from the edge", id="no inner wells"),
+        pytest.param(("--vessel", "plate-24", "--volume", "5 mL"), "its working volume is 2000 µL", id="volume"),
+        pytest.param(("--vessel", "plate-24", "--volume", "5 ng/mL"), "is not a volume above 0", id="volume unit"),
+        pytest.param(("--vessel", "plate-24", "--campaign", "c-9"), "c-9", id="campaign"),
+        pytest.param(
+            ("--vessel", "plate-24", "--campaign", "c", "--factorial", "SCF=x1,x2"),
+            "arms are given in two ways",
+            id="two ways",
+        ),
+        pytest.param(("--vessel", "plate-6", "--replicates", "9"), "need 18 wells", id="replicates"),
+        pytest.param(("--vessel", "plate-24", "--stage", "nowhere"), "has no stage 'nowhere'", id="stage"),
+    ],
+)
+def test_a_request_that_cannot_be_planned_is_told(nkloop: Nkloop, more: tuple[str, ...], message: str) -> None:
+    ended = nkloop(*DOSING, *more)
+    assert ended.code == 1
+    assert message in " ".join(ended.err.split())
+    assert "Remedy" in ended.err
+
+
+def test_a_killing_plate_tells_the_cells_of_every_well(nkloop: Nkloop, workspace: Workspace, by_ledger: None) -> None:
+    (workspace.root / "samples.csv").write_text("arm,donor,viability,purity\nreference,U1,91,82\narm-1,U1,88,75\n")
+    plan = nkloop("plan", "cytotoxicity", "--arms", "samples.csv", "--json").json
+    wanted = {row["component"] for row in plan["composition"]}
+    assert wanted == {"effector reference/U1", "effector arm-1/U1", "effector reference effector/PB-NK", "target K-562"}
+    assert all(abs(row["deviation_percent"]) < 5 for row in plan["composition"])
+    targets = [row for row in plan["composition"] if row["component"] == "target K-562"]
+    assert {row["target"] for row in targets} == {10_000}
+    (workspace.root / "layout.json").write_text(json.dumps(plan["layouts"][0]))
+    again = nkloop("plan", "cytotoxicity", "--layout", "layout.json", "--json").json
+    assert again["transfers"] == plan["transfers"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("arm,donor,viability\na,U1,90\n", "has no column purity", id="column"),
+        pytest.param("arm,donor,viability,purity\na,U1,190,80\n", "190 is outside 0 to 100 %", id="percent"),
+        pytest.param("arm,donor,viability,purity\na,U1,90,80\na,U1,90,80\n", "sample a/U1 stands twice", id="twice"),
+        pytest.param("arm,donor,viability,purity\na,U1,90,\n", "the cell is empty", id="empty"),
+    ],
+)
+def test_a_broken_sample_table_is_refused(nkloop: Nkloop, workspace: Workspace, text: str, message: str) -> None:
+    (workspace.root / "samples.csv").write_text(text)
+    ended = nkloop("plan", "cytotoxicity", "--arms", "samples.csv")
+    assert ended.code == 1
+    assert message in ended.err
+
+
+def test_a_layout_that_is_none_is_refused(nkloop: Nkloop, workspace: Workspace) -> None:
+    (workspace.root / "layout.json").write_text('{"barcode": "P"}')
+    ended = nkloop("plan", "cytotoxicity", "--layout", "layout.json")
+    assert ended.code == 1
+    assert "layout.json: method" in ended.err
+    assert "name either a layout or a table of samples" in nkloop("plan", "cytotoxicity").err

@@ -167,8 +167,8 @@ class _State:
     """One row per error in `index`, one column per component: change of the concentration."""
     index: dict[int, int] = field(default_factory=dict)
     """Identity of an error to its row."""
-    of_volume: dict[int, float] = field(default_factory=dict)
-    """Identity of an error to the change of the volume."""
+    of_volume: Floats = field(default_factory=lambda: np.zeros(4))
+    """Change of the volume, by the same rows."""
 
     @classmethod
     def empty(cls, n_components: int) -> _State:
@@ -179,15 +179,16 @@ class _State:
         before, moved = self.volume, move.volume
         total = before + moved
         mixed = (before * self.per_ul + moved * source.per_ul) / total
-        self.answers[: len(self.index)] *= before / total
+        known = len(self.index)
+        self.answers[:known] *= before / total
+        self.answers[:known] += np.outer(self.of_volume[:known] / total, self.per_ul - mixed)
         if source.index:
             rows = [self._row(one) for one in source.index]
             self.answers[rows] += moved / total * source.answers[: len(source.index)]
-        for one, change in self.of_volume.items():
-            self._answer(one, change / total * (self.per_ul - mixed))
         for one, size in move.errors:
-            self._answer(one, moved * size / total * (source.per_ul - mixed))
-            self.of_volume[one] = self.of_volume.get(one, 0.0) + moved * size
+            row = self._row(one)
+            self.answers[row] += moved * size / total * (source.per_ul - mixed)
+            self.of_volume[row] += moved * size
         self.volume, self.per_ul = total, mixed
 
     def give(self, move: _Move, *, will_receive: bool) -> None:
@@ -195,16 +196,14 @@ class _State:
         self.volume -= move.volume
         if will_receive:
             for one, size in move.errors:
-                self.of_volume[one] = self.of_volume.get(one, 0.0) - move.volume * size
-
-    def _answer(self, error: int, change: Floats) -> None:
-        row = self._row(error)
-        self.answers[row] += change
+                row = self._row(one)
+                self.of_volume[row] -= move.volume * size
 
     def _row(self, error: int) -> int:
         row = self.index.setdefault(error, len(self.index))
         if row == len(self.answers):
             self.answers = np.vstack((self.answers, np.zeros_like(self.answers)))
+            self.of_volume = np.concatenate((self.of_volume, np.zeros_like(self.of_volume)))
         return row
 
     def result(self, components: Sequence[str]) -> dict[str, Uncertainty]:

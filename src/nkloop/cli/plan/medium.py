@@ -60,19 +60,18 @@ def medium(
     import asyncio
 
     from nkloop.drivers.bench import load_bench_file
-    from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
+    from nkloop.runs.stock import lots_for
 
     found = find_workspace(workspace)
     name = _one_recipe(recipe, recipe_option)
     orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
     limits = _limits(max_cv, max_bias)
     catalogue = Catalogue.load(found.labware)
-    path = bench_path(found, bench)
-    file = load_bench_file(path)
-    inventory = Inventory.load(lots or (path.parent / file.lots))
+    file = load_bench_file(bench_path(found, bench))
+    inventory = lots_for(found, bench, lots=lots)
     plan = _plan(find_recipe(found.recipes, name), orders, limits, inventory, file, catalogue)
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)

@@ -15,6 +15,13 @@ def seconds(job: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def processor_seconds(job: Callable[[], object]) -> float:
+    """Processor time of one call in s, which other work on the machine changes little."""
+    started = time.process_time()
+    job()
+    return time.process_time() - started
+
+
 async def seconds_async(job: Awaitable[object]) -> float:
     """Wall time of one awaited job in s."""
     started = time.perf_counter()

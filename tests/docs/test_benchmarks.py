@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("check_vs_cold", "demo_time", "dosing_economy", "help_time", "ledger_speed", "plate_to_report")
+NAMES = (
+    "check_vs_cold",
+    "demo_time",
+    "dosing_economy",
+    "help_time",
+    "ledger_speed",
+    "planning_speed",
+    "plate_to_report",
+    "stock_use",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

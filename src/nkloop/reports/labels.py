@@ -49,6 +49,12 @@ def run_labels(
             spot = (step.to_labware, step.to_well)
             into.setdefault(spot, []).append(names.get((step.labware, step.well), step.comment))
             last[spot] = step.number
+    # planners close a preparation with a step such as "mix the medium of reference", which is its name
+    named = {
+        (s.labware, s.well): s.comment.removeprefix("mix the ")
+        for s in worklist.steps
+        if s.action == "mix" and s.comment.startswith("mix the ")
+    }
     items = {item.nickname: item for item in worklist.deck}
     hashed, labels = worklist.content_hash[:12], []
     for item in worklist.deck:
@@ -63,7 +69,7 @@ def run_labels(
         labels.append(
             Label(
                 batch=batch,
-                content=_content(parts),
+                content=named.get(spot) or _content(parts),
                 place=f"{item_title(found, catalogue)} {spot[1]}",
                 step=f"{last[spot]}",
                 prepared=f"{prepared_on}",

@@ -79,8 +79,9 @@ def _moved(steps: Sequence[Step], titles: Mapping[str, str]) -> str:
         return f"Mix {titles.get(steps[0].labware, steps[0].labware)}"
     total = sum(step.volume_ul * step.channels for step in moves)
     source, target = (titles.get(name, name) for name in (moves[0].labware, moves[0].to_labware))
-    number = count(len(moves), "transfer")
-    return f"{source} → {target}: {number}{' with 8 channels' * (moves[0].channels == 8)}, {volume(total)} in all"
+    number, most = count(len(moves), "transfer"), max(step.channels for step in moves)
+    channels = f" with {'up to ' * (most != 8)}{most} channels" if most > 1 else ""
+    return f"{source} → {target}: {number}{channels}, {volume(total)} in all"
 
 
 def _details(steps: Iterable[Step]) -> str:

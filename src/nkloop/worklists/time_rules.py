@@ -71,5 +71,5 @@ def _target_steps(worklist: Worklist) -> list[Step]:
 
 
 def _same_column(step: Step, wells: set[tuple[str, str]]) -> bool:
-    """Whether eight channels reach a well of the set."""
-    return step.channels == 8 and any(labware == step.labware and well[1:] == step.well[1:] for labware, well in wells)
+    """Whether several channels reach a well of the set."""
+    return step.channels > 1 and any(labware == step.labware and well[1:] == step.well[1:] for labware, well in wells)

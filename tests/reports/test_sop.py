@@ -45,7 +45,8 @@ def test_the_volumes_are_those_of_the_worklist(expansion: tuple[Recipe, StageMed
     _, medium, text = expansion
     told = re.findall(r"^\d+\. ([\d.e]+ [nµm]?L) of (.+) into (.+?)(?:, mix gently)?\. ☐", text, re.MULTILINE)
     by_hand = sum(microlitres(volume) for volume, _, _ in told)
-    robot = sum(s.volume_ul * s.channels for s in medium.plan.worklist.steps if s.action == "transfer")
+    steps = [step for part in medium.plan.parts for step in part.worklist.steps]
+    robot = sum(step.volume_ul * step.channels for step in steps if step.action == "transfer")
     assert by_hand == pytest.approx(robot, rel=1e-3)
     drawn = {use.lot: use.drawn_ul for use in medium.plan.lots}
     for lot, volume_ul in drawn.items():
@@ -55,8 +56,11 @@ def test_the_volumes_are_those_of_the_worklist(expansion: tuple[Recipe, StageMed
 
 def test_pre_dilutions_are_named_by_what_they_hold(expansion: tuple[Recipe, StageMedium, str]) -> None:
     _, _, text = expansion
-    assert re.search(r"tube 1 \(GM-CSF 1 µg/mL\).*tube 2 \(GM-CSF 10 ng/mL\)", text)
-    assert text.index("into the medium vessel") < text.index("of tube 2 (GM-CSF 10 ng/mL) into the medium vessel")
+    tubes = dict(re.findall(r"^- (tube \d+ \(.+?\)): (.+)$", text, re.MULTILINE))
+    assert any("GM-CSF" in content for content in tubes.values())
+    for tube in tubes:
+        assert f"into {tube}" in text
+        assert f"of {tube} into" in text
 
 
 def test_it_has_lots_order_mixing_storage_controls_and_places_to_sign(
@@ -87,3 +91,10 @@ def test_light_sensitive_components_are_kept_dark() -> None:
     _, _, text = procedure("ucb-dc", "maturation", "40 mL")
     assert "Keep dark: PGE2." in text
     assert "use before ________ (2 d after making)" in text
+
+
+def test_a_large_batch_is_told_vessel_by_vessel() -> None:
+    _, medium, text = procedure("ucb-nk", "differentiation", "500 mL")
+    vessels = set(re.findall(r"into (medium vessel \d+)", text))
+    assert len(vessels) == len(medium.plan.sources) > 1
+    assert f"because the {len(vessels)} vessels keep their dead volume" in text

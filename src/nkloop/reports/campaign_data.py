@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nkloop.assays.models import AssayResult, CurveFit, EffectorSample
+from nkloop.feedback.arm_effects import ArmEffect, arm_effects
 from nkloop.feedback.models import Arm, ArmSummary, Proposal
 from nkloop.reports.models import CampaignStory
 
@@ -38,6 +39,13 @@ def summaries_of(story: CampaignStory, number: int) -> tuple[ArmSummary, ...]:
     """Arms of a round in reading order: the reference, then from the largest gain to the smallest."""
     mine = [s for s in story.summaries if s.round == number]
     return tuple(sorted(mine, key=lambda s: (s.arm != REFERENCE_ARM, -s.delta, s.arm)))
+
+
+def effects_of(story: CampaignStory, number: int) -> tuple[ArmEffect, ...]:
+    """Arms of a round against the reference with donor and plate as blocks, in reading order."""
+    found = arm_effects([o for o in story.observations if o.round == number])
+    order = {name: at for at, name in enumerate(arm_order(story, number))}
+    return tuple(sorted(found, key=lambda effect: order.get(effect.arm, len(order))))
 
 
 def arm_order(story: CampaignStory, number: int) -> tuple[str, ...]:

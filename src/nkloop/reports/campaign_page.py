@@ -80,6 +80,7 @@ def _round(story: CampaignStory, number: int) -> dict[str, Any]:
         "arms": [_arm(story, number, name, design) for name, design in designs.items()],
         "varied": [(key, varied_title(story.recipe, key)) for key in [*varied, *sorted(used - set(varied))]],
         "score": picture(pictures.score_svg(story, number)),
+        "effects": data.effects_of(story, number),
         "culture": picture(pictures.culture_svg(story, number)),
         "curves": [picture(svg) for svg in pictures.curves_svg(story, number)],
         "has_predictions": any(arm is not None and arm.predicted_score is not None for arm in designs.values()),

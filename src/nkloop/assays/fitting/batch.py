@@ -51,6 +51,20 @@ class BatchFit:
             result: Array = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
         return result
 
+    def take(self, which: Index) -> BatchFit:
+        """Some of the fits, in the order given; one may be taken several times."""
+        parts = (
+            self.parameters,
+            self.rss,
+            self.freedom,
+            self.covariance,
+            self.free,
+            self.converged,
+            self.low,
+            self.high,
+        )
+        return BatchFit(self.data.take(which), self.request, *(part[which] for part in parts))
+
     def quantiles(self, confidence: float = 0.95) -> Array:
         """t quantile of two-sided intervals, shape (n,)."""
         result: Array = np.asarray(student.ppf(0.5 + confidence / 2, np.maximum(self.freedom, 1)))

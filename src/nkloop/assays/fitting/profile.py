@@ -13,7 +13,9 @@ from nkloop.assays.fitting.logistic import ANCHOR, HALF, Level
 from nkloop.assays.fitting.solver import Array, Index, solve
 
 _TRIALS = 60
-_CLOSE = 1e-7
+_OFFSET = 1e-5
+"""Relative offset of the fits along a profile: their sums of squares are right to its square."""
+_CLOSE = 1e-6
 """Relative accuracy of the profile t at an end."""
 
 
@@ -29,11 +31,13 @@ def profile_interval(
         reach: Decades beyond the tested doses to which an anchor is followed.
         confidence: Coverage.
     """
-    ends = [_ends(fit, parameter, level, side, reach, confidence) for side in (-1.0, 1.0)]
-    return ends[0], ends[1]
+    n = len(fit.parameters)
+    both = fit.take(np.tile(np.arange(n), 2))
+    ends = _ends(both, parameter, level, np.repeat([-1.0, 1.0], n), reach, confidence)
+    return ends[:n], ends[n:]
 
 
-def _ends(fit: BatchFit, parameter: int, level: Level, side: float, reach: float | None, confidence: float) -> Array:
+def _ends(fit: BatchFit, parameter: int, level: Level, side: Array, reach: float | None, confidence: float) -> Array:
     base = anchored(fit, level)
     best = base[:, parameter]
     low, high = fit.low.copy(), fit.high.copy()
@@ -47,7 +51,8 @@ def _ends(fit: BatchFit, parameter: int, level: Level, side: float, reach: float
     exact = fit.rss <= 1e-24 * np.einsum("nm,nm->n", fit.data.weights, fit.data.response**2)
     result = np.where(exact, best, np.nan)
     todo = np.flatnonzero(~exact & np.isfinite(best) & (side * (edge - best) > 0))
-    result[~exact & np.isfinite(best) & (side * (edge - best) <= 0)] = side * np.inf
+    at_edge = ~exact & np.isfinite(best) & (side * (edge - best) <= 0)
+    result[at_edge] = side[at_edge] * np.inf
     error = fit.standard_errors[:, parameter] if level is HALF else np.full(len(best), np.nan)
     guess = np.where(np.isfinite(error) & (error > 0), target * error, 0.1 * np.abs(edge - best))
     _solve_ends(search, todo, best, side, edge, guess, target, result)
@@ -68,7 +73,9 @@ class _Search:
         if self._level.is_response:
             first = self._reaching(first, low, high)
         data = self._fit.data.take(which)
-        solution = solve(residuals_of(data, self._level), first, low=low, high=high, most_iterations=100)
+        solution = solve(
+            residuals_of(data, self._level), first, low=low, high=high, most_iterations=100, offset=_OFFSET
+        )
         good = np.isfinite(solution.rss)
         self._base[which[good]] = solution.parameters[good]
         excess = solution.rss + data.within - self._fit.rss[which]
@@ -88,7 +95,7 @@ def _solve_ends(
     search: _Search,
     todo: Index,
     best: Array,
-    side: float,
+    side: Array,
     edge: Array,
     guess: Array,
     target: Array,
@@ -99,7 +106,7 @@ def _solve_ends(
     inner, inner_tau = best.copy(), np.zeros(n)
     outer, outer_tau = np.full(n, np.nan), np.full(n, np.nan)
     trial = np.full(n, np.nan)
-    trial[todo] = best[todo] + side * np.minimum(guess[todo], np.abs(edge[todo] - best[todo]))
+    trial[todo] = best[todo] + side[todo] * np.minimum(guess[todo], np.abs(edge[todo] - best[todo]))
     for count in range(_TRIALS):
         if todo.size == 0:
             return
@@ -108,7 +115,7 @@ def _solve_ends(
         result[todo[close]] = trial[todo[close]]
         below = tau < target[todo]
         beyond = below & (np.abs(trial[todo] - edge[todo]) <= 1e-12 * (1 + np.abs(edge[todo]))) & ~close
-        result[todo[beyond]] = side * np.inf
+        result[todo[beyond]] = side[todo[beyond]] * np.inf
         inner[todo[below]], inner_tau[todo[below]] = trial[todo[below]], tau[below]
         outer[todo[~below]], outer_tau[todo[~below]] = trial[todo[~below]], tau[~below]
         tight = np.isfinite(outer[todo]) & (np.abs(outer[todo] - inner[todo]) <= 1e-10 * (1 + np.abs(best[todo])))
@@ -121,7 +128,7 @@ def _solve_ends(
             outer_tau[todo],
             target[todo],
             best[todo],
-            side,
+            side[todo],
             edge[todo],
             count,
         )
@@ -135,7 +142,7 @@ def _next(
     outer_tau: Array,
     target: Array,
     best: Array,
-    side: float,
+    side: Array,
     edge: Array,
     count: int,
 ) -> Array:

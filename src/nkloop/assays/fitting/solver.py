@@ -78,6 +78,7 @@ class _State:
     converged: Flags
     stopped: Flags
     memory: float = 0.5
+    offset: float = OFFSET
 
 
 def solve(
@@ -89,6 +90,7 @@ def solve(
     most_iterations: int = 300,
     first_damping: float = 1e-3,
     memory: float = 0.5,
+    offset: float = OFFSET,
 ) -> Solution:
     """Minimise the sum of squared residuals of n problems from one start each.
 
@@ -101,6 +103,7 @@ def solve(
         first_damping: Damping of the first step, relative to the scale of each parameter.
         memory: Share of the largest column norms seen that the scale keeps at each step: 0 follows the local
             curvature, 1 never forgets a steep place.
+        offset: Relative offset at which a problem has converged.
     """
     n, p = starts.shape
     lowest = np.broadcast_to(np.full(p, -np.inf) if low is None else low, (n, p))
@@ -108,9 +111,10 @@ def solve(
     first = np.clip(starts, lowest, highest)
     live = np.flatnonzero(~(lowest >= highest).all(axis=0))
     if live.size < p:
-        return _without_fixed(residuals, first, live, lowest, highest, most_iterations, first_damping, memory)
+        settings = {"first_damping": first_damping, "memory": memory, "offset": offset}
+        return _without_fixed(residuals, first, live, lowest, highest, most_iterations, settings)
     state = _first(residuals, first, lowest, highest)
-    state.damping[:], state.memory = first_damping, memory
+    state.damping[:], state.memory, state.offset = first_damping, memory, offset
     used = 0
     while used < most_iterations:
         active = np.flatnonzero(~state.stopped)
@@ -128,8 +132,7 @@ def _without_fixed(
     low: Array,
     high: Array,
     most_iterations: int,
-    first_damping: float,
-    memory: float,
+    settings: dict[str, float],
 ) -> Solution:
     """Solve for the parameters that are not fixed in every problem; what is fixed costs nothing then."""
     n, p = first.shape
@@ -152,8 +155,7 @@ def _without_fixed(
         low=low[:, live],
         high=high[:, live],
         most_iterations=most_iterations,
-        first_damping=first_damping,
-        memory=memory,
+        **settings,
     )
     full[:, live] = inner.parameters
     triangle, free = np.zeros((n, p, p)), np.zeros((n, p), dtype=bool)
@@ -267,7 +269,7 @@ def _judge(state: _State, which: Index, m: int) -> None:
     # rows of frozen columns belong to the rest of the residual space
     inside = np.einsum("ki,ki->k", np.where(state.free[which], tangent, 0.0), np.where(state.free[which], tangent, 0.0))
     outside = np.maximum(state.rss[which] - inside, 0.0)
-    limit = OFFSET**2 * outside * np.maximum(n_free, 1) / np.maximum(m - n_free, 1)
+    limit = state.offset**2 * outside * np.maximum(n_free, 1) / np.maximum(m - n_free, 1)
     done = which[inside <= limit]
     state.converged[done] = True
     state.stopped[done] = True

@@ -9,6 +9,9 @@ import pytest
 
 NAMES = (
     "check_vs_cold",
+NAMES = (
+    "coverage",
+    "curve_fits",
     "demo_time",
     "dosing_economy",
     "help_time",

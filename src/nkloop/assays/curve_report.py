@@ -79,7 +79,7 @@ def analyse_curve(
         determined=determined,
         reasons=reasons,
         direction="rising" if fit.parameters[0, SLOPE] > 0 else "falling",
-        parameters=parameters_of(fit, points.group, flat),
+        parameters=parameters_of(fit, points.group, flat, half),
         ec50=half.estimate,
         ec50_low=half.ci_low,
         ec50_high=half.ci_high,
@@ -181,16 +181,33 @@ def _bound_text(fit: BatchFit) -> str:
     return f"{' and '.join(stuck)} ended at the bound of the search" if stuck else ""
 
 
-def parameters_of(fit: BatchFit, group: str, withheld: str) -> tuple[CurveParameter, ...]:
-    """Parameters of the first curve with profile-likelihood intervals; one without a bounded end has no estimate."""
+def parameters_of(fit: BatchFit, group: str, withheld: str, half: EffectDose) -> tuple[CurveParameter, ...]:
+    """Parameters of the first curve with profile-likelihood intervals; one without a bounded end has no estimate.
+
+    The EC50 is told as in `half`: no number outside the tested doses.
+    """
     fixed, rows = fit.request.fixed(), []
     for j, name in enumerate(NAMES):
         if name == "asymmetry" and fit.request.model != "5pl":
             continue
         rows.append(_parameter(fit, j, name, group, withheld, name in fixed))
-    anchor = next(row for row in rows if row.name == "log10_ec50")
-    rows.insert(rows.index(anchor), _antilogged(anchor))
+    at = next(i for i, row in enumerate(rows) if row.name == "log10_ec50")
+    if not rows[at].fixed:
+        rows[at] = _tested(rows[at], half)
+    rows.insert(at, _antilogged(rows[at]))
     return tuple(rows)
+
+
+def _tested(row: CurveParameter, half: EffectDose) -> CurveParameter:
+    """The log10 EC50 with its estimate and ends only where they lie within the tested doses."""
+    if not half.determined:
+        told = {"estimate": None, "standard_error": None, "ci_low": None, "ci_high": None}
+        return row.model_copy(update={**told, "note": half.reason})
+    ends = {
+        k: None if v is None else float(np.log10(v)) for k, v in (("ci_low", half.ci_low), ("ci_high", half.ci_high))
+    }
+    note = "" if None not in ends.values() else "an end of the interval lies outside the tested doses"
+    return row.model_copy(update={**ends, "note": note})
 
 
 def _parameter(fit: BatchFit, j: int, name: str, group: str, withheld: str, is_fixed: bool) -> CurveParameter:

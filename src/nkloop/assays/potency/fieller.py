@@ -11,6 +11,7 @@ class Ratio:
     """A ratio with its limits; None where the denominator is too uncertain (g at 1 or above)."""
 
     estimate: float
+    """Not a number where the denominator is 0."""
     low: float | None
     high: float | None
     g: float
@@ -21,6 +22,8 @@ def ratio(top: float, bottom: float, variance_top: float, variance_bottom: float
 
     g = t² Var(bottom) / bottom²; in Ph. Eur. 5.3 the same stands as C = 1 / (1 - g).
     """
+    if bottom == 0:
+        return Ratio(math.nan, None, None, math.inf)
     value = top / bottom
     g = t * t * variance_bottom / (bottom * bottom)
     if g >= 1:

@@ -25,7 +25,7 @@ class Similarity(FrozenModel):
 
     name: str
     """`slope ratio`, or `top difference / span`, `bottom difference / span` for curves."""
-    estimate: float
+    estimate: float | None
     ci_low: float | None
     """90 % interval: inside the margins it is the two one-sided tests at 5 %."""
     ci_high: float | None
@@ -48,7 +48,7 @@ class PreparationPotency(FrozenModel):
     log10_ratio: float | None = None
     assumed: float = 1.0
     g: float | None = None
-    """Fieller's g; at 1 or above the slope is too uncertain for any interval."""
+    """Fieller's g; at 1 or above the slope is too uncertain for any interval. None when the slope is 0."""
     valid: bool
     reasons: tuple[str, ...] = ()
     nonparallelism_p: float | None = None

@@ -249,7 +249,7 @@ def _preparation(lines: _Lines, name: str, question: Question, assay: tuple[str,
         percent_of_assumed=100 * 10**found.estimate if determined else None,
         log10_ratio=found.estimate if determined else None,
         assumed=assumed,
-        g=found.g,
+        g=found.g if np.isfinite(found.g) else None,
         valid=not reasons,
         reasons=tuple(reasons),
         nonparallelism_p=p,
@@ -265,7 +265,7 @@ def _similarity(lines: _Lines, name: str, question: Question) -> Similarity:
         equivalent = found.low is not None and found.high is not None and found.low >= low and found.high <= high
     return Similarity(
         name="slope ratio",
-        estimate=found.estimate,
+        estimate=found.estimate if np.isfinite(found.estimate) else None,
         ci_low=found.low,
         ci_high=found.high,
         margins=question.margins,

@@ -11,7 +11,7 @@ from nkloop.assays.fitting.batch import fit_batch
 from nkloop.assays.fitting.data import CurveData, Request
 from nkloop.assays.fitting.logistic import ANCHOR, NAMES, SLOPE, TOP, Level, logistic, move_anchor
 from nkloop.assays.fitting.profile import profile_interval
-from nkloop.assays.fitting.solver import Array
+from nkloop.assays.fitting.solver import Flags
 from nkloop.assays.potency.data import PotencyData
 from nkloop.assays.potency.parallel_line import Question, analyse_lines
 from stopwatch import show_machine
@@ -29,7 +29,7 @@ def main() -> None:
     _combination(max(n // 20, 20), chance)
 
 
-def _share(hits: Array) -> str:
+def _share(hits: Flags) -> str:
     share = 100 * float(np.mean(hits))
     return f"{share:.1f} % ({'met' if 93 <= share <= 97 else 'NOT MET'})"
 

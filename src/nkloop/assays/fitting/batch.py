@@ -53,17 +53,18 @@ class BatchFit:
 
     def take(self, which: Index) -> BatchFit:
         """Some of the fits, in the order given; one may be taken several times."""
-        parts = (
-            self.parameters,
-            self.rss,
-            self.freedom,
-            self.covariance,
-            self.free,
-            self.converged,
-            self.low,
-            self.high,
+        return BatchFit(
+            self.data.take(which),
+            self.request,
+            self.parameters[which],
+            self.rss[which],
+            self.freedom[which],
+            self.covariance[which],
+            self.free[which],
+            self.converged[which],
+            self.low[which],
+            self.high[which],
         )
-        return BatchFit(self.data.take(which), self.request, *(part[which] for part in parts))
 
     def quantiles(self, confidence: float = 0.95) -> Array:
         """t quantile of two-sided intervals, shape (n,)."""

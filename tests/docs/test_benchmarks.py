@@ -9,7 +9,6 @@ import pytest
 
 NAMES = (
     "check_vs_cold",
-NAMES = (
     "coverage",
     "curve_fits",
     "demo_time",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nkloop.drivers.bench import load_bench_file
@@ -42,6 +42,9 @@ def stock_of(workspace: Workspace, bench: str, *, at: datetime | None = None) ->
 def lots_for(workspace: Workspace, bench: str, *, lots: Path | None = None, at: datetime | None = None) -> Inventory:
     """The lots a plan may use: of the file when one is named, else the bench's stock, else its own list.
 
+    Args:
+        at: Reservations that have ended by then no longer count; now when not given.
+
     Raises:
         InventoryError: the list is wrong.
         BenchError: there is no such bench.
@@ -50,7 +53,7 @@ def lots_for(workspace: Workspace, bench: str, *, lots: Path | None = None, at: 
     seed = seed_path(workspace, bench)
     if lots is not None:
         return load_lots(lots)
-    return stock_of(workspace, bench, at=at) or load_lots(seed)
+    return stock_of(workspace, bench, at=at or datetime.now(UTC)) or load_lots(seed)
 
 
 @contextmanager

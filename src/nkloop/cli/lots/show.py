@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from nkloop.inventory import Inventory, Lot
     from nkloop.records.stock_models import LotChange, Posting
 
+MANY_ALIKE = 4
+"""So many postings of one act and amount are told in one line."""
+
 
 def show(
     lot: Annotated[str, typer.Argument(help="Barcode of the lot, or of one of its containers.")],
@@ -129,15 +132,22 @@ def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
 
 
 def _history(console: Console, history: tuple[Posting, ...], versions: tuple[LotChange, ...]) -> None:
+    from itertools import groupby
+
     from rich.table import Table
 
     if not history:
         console.print("No history: this lot is read from the bench's own list and not imported yet.")
         return
     table = Table("when (UTC)", "container", "what", "change", "who", "why", title="History", title_justify="left")
-    for one in history:
-        change = f"{one.volume_ul:+,.1f} µL" if one.volume_ul else ""
-        table.add_row(f"{one.at:%Y-%m-%d %H:%M}", one.container, one.kind, change, one.by, one.why)
+    for _, group in groupby(history, key=lambda one: (one.kind, one.at, one.by, one.why, one.volume_ul)):
+        rows = list(group)
+        for told in rows if len(rows) < MANY_ALIKE else rows[:1]:
+            change = f"{told.volume_ul:+,.1f} µL" if told.volume_ul else ""
+            many = len(rows) >= MANY_ALIKE
+            where = f"{told.container} to {rows[-1].container}" if many else told.container
+            change = f"{len(rows)} times {change}" if many else change
+            table.add_row(f"{told.at:%Y-%m-%d %H:%M}", where, told.kind, change, told.by, told.why)
     console.print(table)
     for version in versions[1:]:
         console.print(f"{version.at:%Y-%m-%d %H:%M}  changed by {version.by}: {version.reason}", soft_wrap=True)

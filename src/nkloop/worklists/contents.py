@@ -286,7 +286,8 @@ class Ledger(Breaches):
         wells, most, arrived = place.wells, place.type.working_volume_ul + SLACK_UL, 0
         for held, name in zip(pipette.held, names, strict=True):
             target = wells.get(name) or place.state(name)
-            if held.source is not target and (target.marks or held.marks or held.is_cold or target.lot):
+            is_mixing = held.source is target
+            if not is_mixing and (target.marks or held.marks or held.is_cold or target.lot):
                 for breach in arrival_breaches(place, name, held, target, self._with_targets):
                     self._say_once(*breach)
             give(held, target, min(volume_ul, held.volume), touching=touching)
@@ -294,7 +295,8 @@ class Ledger(Breaches):
                 target.upset_by = held.upset_by
             if target.volume > most:
                 self._check_full(place, name, target)
-            arrived |= held.marks
+            # what a mix gives back into its own well is no new arrival
+            arrived |= 0 if is_mixing else held.marks
         place.note_arrival(arrived)
 
     def _leave_out(self, labware: str, well: str, channels: int) -> None:

@@ -67,6 +67,21 @@ def test_a_nozzle_layout_of_one_uses_one_channel(kit: Any, world: World) -> None
     assert list(world.containers["P1"].wells) == ["A3"]
 
 
+def test_four_front_nozzles_reach_four_rows_and_leave_the_other_tips(kit: Any, world: World) -> None:
+    script = three(kit, world)
+    layout = {"style": "QUADRANT", "primaryNozzle": "H1", "frontRightNozzle": "H1", "backLeftNozzle": "E1"}
+    script.do("configureNozzleLayout", pipetteId="right", configurationParams=layout)
+    script.do("pickUpTip", pipetteId="right", labwareId="tips", wellName="D1")
+    script.draw("trough", "A1", 50, "right").give("plate", "F3", 50, "right").drop("right")
+    assert sorted(world.containers["P1"].wells) == ["C3", "D3", "E3", "F3"]
+    assert world.nicknames["tips"].used_tips == {"A1", "B1", "C1", "D1"}
+    script.do("configureNozzleLayout", pipetteId="right", configurationParams={"style": "ALL"})
+    script.do("pickUpTip", pipetteId="right", labwareId="tips", wellName="A2")
+    script.draw("trough", "A1", 50, "right").give("plate", "A4", 50, "right").drop("right")
+    assert len(world.containers["P1"].wells) == 12
+    assert world.incidents == []
+
+
 def test_a_kept_tip_carries_a_thousandth_over(kit: Any, world: World) -> None:
     script = three(kit, world)
     script.tip().draw("tubes", "A1", 500).give("plate", "A1", 250).give("plate", "A2", 250)

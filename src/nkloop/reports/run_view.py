@@ -157,7 +157,7 @@ def step_sentence(step: Step, worklist: Worklist, catalogue: LabwareTitles | Non
     def place(nickname: str, well: str) -> str:
         return _place(nickname, well, worklist, catalogue)
 
-    each = "8 × " if step.channels == 8 else ""
+    each = f"{step.channels} × " if step.channels > 1 else ""
     if step.action == "transfer":
         mixes = ((step.mix_before, "before"), (step.mix_after, "after"))
         mixing = [f"mix {count(n, 'time')} {when}" for n, when in mixes if n]

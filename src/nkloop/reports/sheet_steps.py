@@ -85,7 +85,15 @@ def _moved(steps: Sequence[Step], titles: Mapping[str, str]) -> str:
 
 
 def _details(steps: Iterable[Step]) -> str:
-    told = list(dict.fromkeys(step.comment for step in steps if step.comment))
+    """What the steps are for, and why tips are new or kept."""
+    seen = tuple(steps)
+    told = _shortened([step.comment for step in seen])
+    policies = _shortened([step.tip_policy for step in seen])
+    return f"{told}{'. ' * bool(told)}Tips {policies}" if policies else told
+
+
+def _shortened(texts: Iterable[str]) -> str:
+    told = list(dict.fromkeys(text for text in texts if text))
     if len(told) <= _MOST:
         return "; ".join(told)
     return f"{'; '.join(told[: _MOST - 1])}; … {told[-1]}"

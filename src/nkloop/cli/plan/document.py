@@ -90,6 +90,7 @@ def _of_step(step: Step, tip: str, worklist: Worklist, catalogue: Catalogue, par
             "new_tip": bool(step.tip),
             "channel_group": f"{part}.{step.number}",
             "channels": step.channels,
+            "tip_policy": step.tip_policy,
             "purpose": step.comment,
         }
 

@@ -18,6 +18,7 @@ NAMES = (
     "planning_speed",
     "plate_to_report",
     "stock_use",
+    "robot_time",
 )
 
 

@@ -287,7 +287,12 @@ def test_campaigns_and_runs_are_listed_and_reported(nkloop: Nkloop, workspace: W
 def test_a_run_of_a_bench_that_is_gone_does_not_pretend_to_know(nkloop: Nkloop, workspace: Workspace) -> None:
     run_id = campaign(workspace)
     (workspace.devices / "virtual.yaml").rename(workspace.devices / "other.yaml")
-    page = Path(nkloop("report", run_id).out.strip()).read_text(encoding="utf-8")
+    sheet, labels = workspace.root / "sheet.html", workspace.root / "labels.html"
+    told = nkloop("report", run_id, "--sheet", sheet, "--labels", labels).out.split()
+    assert told[:2] == [str(sheet), str(labels)]
+    assert f"nkloop:run:{run_id}" in sheet.read_text(encoding="utf-8")
+    assert "Use until" in labels.read_text(encoding="utf-8")
+    page = Path(told[2]).read_text(encoding="utf-8")
     assert "whether it is simulated is not recorded" in page
 
 

@@ -155,7 +155,7 @@ def test_a_bad_worklist(refused: dict[str, Any], name: str) -> None:
             (*MEDIUM, "--volume", "50 mL", "--lots", "gone.yaml"),
             r"gone.yaml: cannot be read", id="lots",
         ),
-        pytest.param(("recipe", "show", "nope"), r"no recipe 'nope'. Remedy: use one of: ucb-nk", id="show"),
+        pytest.param(("recipe", "show", "nope"), r"no recipe 'nope'. Remedy: use one of: ucb-dc, ucb-nk", id="show"),
         pytest.param(("recipe", "show", "ucb-nk@0"), r"revision ucb-nk@0 is not recorded", id="revision"),
         pytest.param(("recipe", "approve", "ucb-nk@0", "--by", "A", "--reason", "x"), r"is not recorded", id="approve"),
         pytest.param(("report", "nope"), r"no campaign or run 'nope'. Remedy: nkloop report lists", id="report"),

@@ -183,3 +183,14 @@ def test_a_result_is_kept_once_and_the_contact_is_checked(
     late = nkloop(*plate, "--started", "2026-03-01T08:00:00+00:00")
     assert "the plate was read 600 min after effectors met targets, ldh allows 245 to 340" in late.err
     assert "'noon' is not a time" in nkloop(*plate, "--started", "noon").err
+
+
+def test_a_design_goes_to_the_planner_only_with_its_line_in_order(
+    nkloop: Any, files: tuple[Path, Path], workspace: Workspace
+) -> None:
+    lines = workspace.devices / "lines" / "virtual.yaml"
+    text = lines.read_text(encoding="utf-8")
+    lines.write_text(text.replace("{line: K-562, passage: 8", "{line: K-562, passage: 80"), encoding="utf-8")
+    ended = nkloop("plan", "cytotoxicity", "--layout", files[0])
+    assert ended.code == 1
+    assert "cell line K-562: it is at passage 80, at most 30 is allowed" in ended.err

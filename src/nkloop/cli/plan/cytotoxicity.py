@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def cytotoxicity(
-    layout: Annotated[Path | None, typer.Option("--layout", help="Plate layout as JSON.")] = None,
+    layout: Annotated[
+        Path | None, typer.Option("--layout", help="Layout: CSV or XLSX of nkloop design, or JSON.")
+    ] = None,
     arms: Annotated[
         Path | None,
         typer.Option("--arms", help="Table of effector samples: arm, donor, viability, purity; cells as cells/µL."),
@@ -48,7 +50,7 @@ def cytotoxicity(
     found = find_workspace(workspace)
     catalogue = Catalogue.load(found.labware)
     layouts, densities = (
-        ((_read_layout(layout),), {})
+        (_read_layouts(layout), {})
         if layout is not None
         else _laid_out(arms or Path(), target_line, replicates, plate, seed)
     )
@@ -56,14 +58,17 @@ def cytotoxicity(
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
 
 
-def _read_layout(path: Path) -> PlateLayout:
+def _read_layouts(path: Path) -> tuple[PlateLayout, ...]:
     from pydantic import ValidationError
 
+    from nkloop.assays.layouts import read_layouts
     from nkloop.assays.models import PlateLayout
     from nkloop.errors import PlanError, Problem
 
+    if path.suffix.lower() != ".json":
+        return read_layouts(path)
     try:
-        return PlateLayout.model_validate_json(path.read_text(encoding="utf-8"))
+        return (PlateLayout.model_validate_json(path.read_text(encoding="utf-8")),)
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot be read: {error}", where=str(path), remedy="give a layout as JSON") from error
     except ValidationError as error:
@@ -130,6 +135,7 @@ async def _planned(
 ) -> Planned:
     from datetime import UTC, datetime
 
+    from nkloop.assays.panel import check_lines, load_line_stock
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
     from nkloop.runs.killing import REFERENCE_LOT, plate_request
@@ -142,6 +148,8 @@ async def _planned(
 
     path = bench_path(found, bench)
     file = load_bench_file(path)
+    lines = None if file.lines is None else load_line_stock((path.parent / file.lines).resolve())
+    check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
     inventory = lots_for(found, bench, lots=lots)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
     plans = []

@@ -61,4 +61,14 @@ class BaseSupplies:
 
     def _transfer(self, supply: Supply, spot: Spot, volume_ul: float) -> None:
         channels = self._channels(spot, volume_ul)
-        self.builder.transfer(supply, spot, volume_ul / channels, channels=channels, comment="base medium")
+        # the largest tips even for a remainder, so that it needs no rack of its own
+        tip = self.builder.pipette(channels).max_volume_ul
+        self.builder.transfer(
+            supply,
+            spot,
+            volume_ul / channels,
+            channels=channels,
+            tip_ul=tip,
+            at_rim=self.builder.ledger.volume_ul(*spot) > 0,  # the rest of a base that two troughs give
+            comment="base medium",
+        )

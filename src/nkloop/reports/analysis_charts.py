@@ -15,7 +15,9 @@ _HEIGHT = 320
 
 def dose_axis(title: str = "Dose or E:T (log scale)") -> alt.X:
     """Logarithmic dose axis."""
-    return alt.X("x:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title=title, format="~g", tickCount=6))
+    return alt.X(
+        "x:Q", scale=alt.Scale(type="log", nice=False, padding=14), axis=alt.Axis(title=title, format="~g", tickCount=6)
+    )
 
 
 def curves_chart(study: CurveStudy) -> alt.LayerChart | alt.FacetChart:
@@ -35,9 +37,8 @@ def curves_chart(study: CurveStudy) -> alt.LayerChart | alt.FacetChart:
             rows.append({"layer": "ec50", "x": curve.ec50, "y": y, "group": name})
     y_axis = alt.Y("y:Q", axis=alt.Axis(title="Response"))
     several = len(study.curves) > 1
-    colour = alt.Color(
-        "group:N", legend=alt.Legend(title=None) if several else None, scale=alt.Scale(range=list(COLOURS))
-    )
+    # the legend shows shapes, which say the same in a grey print
+    colour = alt.Color("group:N", legend=None, scale=alt.Scale(range=list(COLOURS)))
     shape = alt.Shape(
         "group:N", legend=alt.Legend(title=None) if several else None, scale=alt.Scale(range=list(theme.SHAPES))
     )

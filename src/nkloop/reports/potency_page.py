@@ -120,7 +120,7 @@ def _chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | alt.Fac
             at = mine & (data.log_dose == dose)
             means.append({"x": float(10**dose), "y": float(data.response[at].mean()), "preparation": name})
     y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=f"Response ({result.transform})"))
-    colour = alt.Color("preparation:N", legend=alt.Legend(title=None), scale=alt.Scale(range=list(COLOURS)))
+    colour = alt.Color("preparation:N", legend=None, scale=alt.Scale(range=list(COLOURS)))
     shape = alt.Shape("preparation:N", legend=alt.Legend(title=None), scale=alt.Scale(range=list(theme.SHAPES)))
     dash = alt.StrokeDash("preparation:N", legend=None)
     points = alt.Chart(alt.InlineData(values=rows)).mark_point(filled=True, size=34)
@@ -133,7 +133,11 @@ def _chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | alt.Fac
 
 
 def _forest(rows: list[dict[str, object]]) -> alt.LayerChart | alt.FacetChart:
-    x = alt.X("x:Q", scale=alt.Scale(type="log", nice=True), axis=alt.Axis(title="Potency (log scale)", format="~g"))
+    x = alt.X(
+        "x:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        axis=alt.Axis(title="Potency (log scale)", format="~g"),
+    )
     y = alt.Y("assay:N", sort=None, axis=alt.Axis(title=None))
     base = alt.Chart(alt.InlineData(values=rows))
     shape = alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=["assay", "all"], range=["circle", "diamond"]))

@@ -61,7 +61,7 @@ class _Curves:
             while found is None and abs(inner - best) < _REACH:
                 outer = inner + np.sign(edge - best) * step
                 if excess(outer) > 0:
-                    found = float(brentq(excess, inner, outer, xtol=1e-8))
+                    found = float(brentq(excess, inner, outer, xtol=1e-6))
                 inner, step = outer, step * 2
             ends.append(found)
         return ends[0], ends[1]
@@ -88,7 +88,10 @@ def _solve(data: PotencyData, names: tuple[str, ...], starts: Array, held: Array
 
     low = np.where(np.isfinite(held), held, -np.inf)
     high = np.where(np.isfinite(held), held, np.inf)
-    return solve(residuals, starts, low=low, high=high)
+    # along a profile the sums of squares are right to the square of the offset
+    profiled = bool(np.isfinite(held).any())
+    settings = {"offset": 1e-5} if profiled else {}
+    return solve(residuals, starts, low=low, high=high, most_iterations=80 if profiled else 300, **settings)
 
 
 def _fitted(data: PotencyData, standard: str) -> _Curves:

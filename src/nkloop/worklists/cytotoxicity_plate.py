@@ -254,8 +254,11 @@ class Plate:
         for number, one in wide.items():
             if not met.intersection(_column(number)):
                 self._give_target_column(one, number)
-        for index, well in enumerate(controls):
-            self._give_target_well(source, well, fresh=index == 0)
+        fresh = True
+        for well in controls:
+            self._give_target_well(source, well, fresh=fresh)
+            # a well that held medium has wetted the tip with what the suspension may not hold
+            fresh = self.builder.ledger.well(ASSAY, well).volume_ul > self.request.target_ul + 1e-6
         for number in sorted({*wide, *(int(name[1:]) for name in self.targets.singles)}):
             wells = [name for name in _column(number) if name in met]
             if wells and number in wide:

@@ -24,9 +24,10 @@ _OF_ONE_MACHINE = re.compile(r"/work\b|/root\b|/home/|/tmp/|pypi\.org|pythonhost
 
 def nkloop_commands(text: str) -> list[list[str]]:
     """Arguments of every `nkloop ...` line of the shell blocks."""
-    lines = [line.strip() for block in _SH.findall(text) for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in _SH.findall(text)]
+    lines = [line.strip() for block in whole for line in block.splitlines()]
     called = [re.split(r"\bnkloop\s+", line, maxsplit=1) for line in lines if re.search(r"(^|&& |run )nkloop\s", line)]
-    return [shlex.split(parts[1]) for parts in called]
+    return [shlex.split(parts[1], comments=True) for parts in called]
 
 
 def parse(arguments: list[str]) -> None:

@@ -9,6 +9,8 @@ import httpx
 from nkloop.errors import DeviceError, DeviceUnreachableError
 
 TIMEOUT_SECONDS = 60.0
+IDLE_SECONDS = 2.0
+"""An idle connection is given up before the server does so after 5 s: a request sent just then would be lost."""
 
 
 class WorldClient:
@@ -42,12 +44,17 @@ class WorldClient:
 
     async def _ask(self, method: str, path: str, body: Any) -> Any:
         if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_SECONDS, transport=self._transport)
+            self._client = httpx.AsyncClient(
+                base_url=self._url,
+                timeout=TIMEOUT_SECONDS,
+                limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
+                transport=self._transport,
+            )
         try:
             response = await self._client.request(method, f"/virtual{path}", json=body)
         except httpx.HTTPError as error:
             raise DeviceUnreachableError(
-                f"the virtual bench at {self._url} does not answer: {error or type(error).__name__}",
+                f"the virtual bench at {self._url} does not answer: {str(error) or type(error).__name__}",
                 where=self._name,
                 remedy="start it with `nkloop serve` or `nkloop virtual-robot`",
             ) from error

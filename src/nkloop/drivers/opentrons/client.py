@@ -14,6 +14,8 @@ FormFile = tuple[str, tuple[str, bytes, str]]
 """Form field, then file name, content and media type."""
 API_VERSION = "4"
 """Value of the `Opentrons-Version` header, without which a robot answers nothing. Newer robots still speak it."""
+IDLE_SECONDS = 2.0
+"""An idle connection is given up before the robot's server does so after 5 s: a request sent just then would be lost."""
 _REMEDIES = {
     "RunAlreadyActive": "let the run on the robot end or cancel it on the touch screen",
     "RunNotIdle": "let the run on the robot end or cancel it on the touch screen",
@@ -44,6 +46,7 @@ class RobotClient:
             base_url=self.url,
             headers={"Opentrons-Version": API_VERSION},
             timeout=httpx.Timeout(seconds, connect=10.0),
+            limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
             transport=transport,
             trust_env=False,
         )

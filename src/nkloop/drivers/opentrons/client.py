@@ -15,7 +15,7 @@ FormFile = tuple[str, tuple[str, bytes, str]]
 API_VERSION = "4"
 """Value of the `Opentrons-Version` header, without which a robot answers nothing. Newer robots still speak it."""
 IDLE_SECONDS = 2.0
-"""An idle connection is given up before the robot's server does so after 5 s: a request sent just then would be lost."""
+"""An idle connection is given up before the server does so after 5 s: a request sent just then would be lost."""
 _REMEDIES = {
     "RunAlreadyActive": "let the run on the robot end or cancel it on the touch screen",
     "RunNotIdle": "let the run on the robot end or cancel it on the touch screen",

@@ -83,7 +83,7 @@ WORKLISTS = {
     "overfills": (r"(step,1,.*?,)681,", r"\g<1>20000,", r"step 1", r"20000|20,000"),
     "overdraws": (r"(base,A1,,,)20500,", r"\g<1>1500,", r"step \d", r"overdrawn|air|dead volume"),
     "overfull_well": (
-        r"(liquid,.*?stocks,A1,,,)35,", r"\g<1>3500,", r"stocks", r"overfull|overfilled|holds|3500",
+        r"(liquid,.*?stocks,A1,,,)40,", r"\g<1>4000,", r"stocks", r"overfull|overfilled|holds|4000",
     ),
     "absent_tip": ("tips_1000:A12", "tips_1000:A13", r"step 1", r"A13"),
     "absent_rack": ("tips_1000:A12", "tips_5000:A12", r"line 19, column tip", r"tips_5000"),
@@ -139,7 +139,7 @@ def test_a_bad_worklist(refused: dict[str, Any], name: str) -> None:
     ("arguments", "told"),
     [
         pytest.param(("check", "gone.csv"), r"there is no gone.csv. Remedy", id="check nothing"),
-        pytest.param(("check", "prefect.yaml", "--bench", "star"), r"no bench 'star'.*use one of: virtual", id="bench"),
+        pytest.param(("check", "prefect.yaml", "--bench", "star"), r"no bench 'star'.*use one of: ot2_spectramax, virtual", id="bench"),
         pytest.param(
             ("plan", "medium", "--recipe", "nope", "--stage", "s", "--volume", "1 mL"), r"no recipe 'nope'", id="recipe"
         ),

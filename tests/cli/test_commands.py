@@ -75,7 +75,7 @@ def test_check_passes_what_init_makes(nkloop: Nkloop) -> None:
     assert ended.json["passed"] is True
     kinds = [item["kind"] for item in ended.json["items"]]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "recipe": 3, "bench": 1, "lots": 1, "labware": 2, "protocol": 3, "worklist": 3,
+        "recipe": 3, "bench": 2, "lots": 1, "lines": 2, "labware": 3, "protocol": 6, "worklist": 6,
     }  # fmt: skip
     three = ["ledger", "opentrons analysis", "pylabrobot tracking"]
     assert all(item["checks"] == three for item in ended.json["items"] if item["kind"] == "worklist")
@@ -85,7 +85,7 @@ def test_check_shows_a_table_with_verdict_and_time(nkloop: Nkloop) -> None:
     ended = nkloop("check", "recipes", "devices")
     assert ended.code == 0
     assert re.search(r"passed.*recipe.*ucb-nk.yaml.*\d\.\d\d s", ended.out)
-    assert "All 5 passed." in ended.out
+    assert "All 8 passed." in ended.out
 
 
 def test_check_of_an_empty_folder_has_checked_nothing(nkloop: Nkloop, workspace: Workspace) -> None:
@@ -144,7 +144,7 @@ def test_recipes_are_listed_with_their_revisions(nkloop: Nkloop, proposed: Recip
     ]  # fmt: skip
     assert rows[-1]["revision"] == proposed.revision_id
     assert {row["product"] for row in rows} == {"NK", "DC"}
-    assert "published" in nkloop("recipe", "list").out
+    assert "ucb-nk-transduced" in nkloop("recipe", "list").out
 
 
 def test_a_recipe_is_shown_whole(nkloop: Nkloop, proposed: Recipe) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.client import ConnectionLostError
-from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, WorkspaceError
 from nkloop.worklists.models import Worklist
 
 
@@ -244,7 +244,7 @@ async def test_a_forgotten_run_is_told(robot: OpentronsRobot) -> None:
 
 async def test_a_missing_protocol_is_told(robot: OpentronsRobot, worklist: Worklist) -> None:
     other = worklist.model_copy(update={"procedure": "medium_preparation"})
-    with pytest.raises(BenchError, match=r"no protocol medium_preparation\.py"):
+    with pytest.raises(WorkspaceError, match="no protocol for medium_preparation on this robot. Remedy: add the file"):
         await robot.preflight(other)
 
 

@@ -68,7 +68,7 @@ def test_everything_of_the_workspace_is_found(workspace: Workspace, vendor: Vend
 def test_a_file_named_twice_is_checked_once(workspace: Workspace, vendor: Vendor) -> None:
     checking = WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
     recipe = workspace.recipes / "ucb-nk.yaml"
-    assert checking.files([recipe, workspace.recipes, recipe]) == [recipe]
+    assert checking.files([recipe, workspace.recipes, recipe]).count(recipe) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_what_ships_passes(workspace: Workspace, check: Callable[..., Any]
         ),
         pytest.param("devices/mine.yaml", "mount: left", "mount: middle", r"mine.yaml:\d+.*'middle'", id="bench"),
         pytest.param("devices/lines/virtual.yaml", "passage: 8", "passage: -8", r"virtual.yaml:\d+.*-8", id="lines"),
-        pytest.param("devices/lots/virtual.yaml", "volume: 20 L", "volume: -1 L", r"virtual.yaml:\d+.*-1", id="lots"),
+        pytest.param("devices/lots/virtual.yaml", "volume: 1 L", "volume: -1 L", r"virtual.yaml:\d+.*-1", id="lots"),
         pytest.param(
             "protocols/medium_preparation.py", END, f"x = 1\n{END}", r"preparation.py:\d+: .*differs from its source",
             id="protocol",

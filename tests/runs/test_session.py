@@ -32,12 +32,12 @@ def test_a_recipe_is_found_by_its_revision(session: Session, recipe: Recipe) -> 
 
 
 def test_an_unknown_recipe_names_those_there_are(session: Session) -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'ucb'.*use one of: ucb-nk"):
+    with pytest.raises(RecipeError, match=r"no recipe 'ucb'.*use one of: ucb-dc, ucb-nk, ucb-nk-transduced"):
         session.recipe("ucb")
 
 
 def test_an_unknown_bench_names_those_there_are(session: Session) -> None:
-    with pytest.raises(BenchError, match=r"no bench 'star'.*use one of: virtual"):
+    with pytest.raises(BenchError, match=r"no bench 'star'.*use one of: ot2_spectramax, virtual"):
         bench_path(session.workspace, "star")
 
 

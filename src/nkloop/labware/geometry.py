@@ -13,6 +13,8 @@ from nkloop.labware.models import LabwareType
 
 SCHEMA_VERSION = 2
 TOLERANCE_MM = 0.02
+PROUD_TIPS_MM = 0.5
+"""Tips of the maker's own racks stand up to 0.2 mm above the height stated for the rack."""
 """Rounding in definitions: coordinates are written with two decimals."""
 
 
@@ -71,7 +73,8 @@ def check_geometry(definition: dict[str, Any], entry: LabwareType | None = None)
                 )
         problems += _ordering(definition, wells)
         size = {axis: float(definition["dimensions"][f"{axis}Dimension"]) for axis in "xyz"}
-        problems += [problem for well in wells.values() for problem in _within(well, size)]
+        above = PROUD_TIPS_MM if definition.get("parameters", {}).get("isTiprack") else TOLERANCE_MM
+        problems += [problem for well in wells.values() for problem in _within(well, size, above)]
         problems += _overlaps(wells)
         if entry is not None:
             problems += _agreement(definition, wells, entry)
@@ -112,8 +115,8 @@ def _ordering(definition: dict[str, Any], wells: dict[str, _Well]) -> Iterator[P
                 )
 
 
-def _within(well: _Well, size: dict[str, float]) -> Iterator[Problem]:
-    """The well lies inside the labware."""
+def _within(well: _Well, size: dict[str, float], above: float) -> Iterator[Problem]:
+    """The well lies inside the labware, or stands above it by no more than is allowed."""
     for axis, middle, half in (("x", well.x, well.half_x), ("y", well.y, well.half_y)):
         low, high = middle - half, middle + half
         if half <= 0 or low < -TOLERANCE_MM or high > size[axis] + TOLERANCE_MM:
@@ -123,7 +126,7 @@ def _within(well: _Well, size: dict[str, float]) -> Iterator[Problem]:
                 "correct its place or outline",
             )
     top = well.z + well.depth
-    if well.z < 0 or well.depth <= 0 or top > size["z"] + TOLERANCE_MM:
+    if well.z < 0 or well.depth <= 0 or top > size["z"] + above:
         yield Problem(
             f"well {well.name} reaches from {well.z:.2f} to {top:.2f} mm in height, outside 0 to {size['z']:g} mm",
             well.name,

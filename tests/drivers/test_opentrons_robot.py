@@ -244,7 +244,7 @@ async def test_a_forgotten_run_is_told(robot: OpentronsRobot) -> None:
 
 async def test_a_missing_protocol_is_told(robot: OpentronsRobot, worklist: Worklist) -> None:
     other = worklist.model_copy(update={"procedure": "medium_preparation"})
-    with pytest.raises(WorkspaceError, match="no protocol for medium_preparation on this robot. Remedy: add the file"):
+    with pytest.raises(WorkspaceError, match=r"no protocol for medium_preparation on this robot\. Remedy: add"):
         await robot.preflight(other)
 
 

@@ -7,7 +7,9 @@ that a colour carries is carried by a shape, a dash or a text as well, so that a
 from __future__ import annotations
 
 import base64
+import json
 import re
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +86,16 @@ def png_data_uri(picture: alt.TopLevelMixin | str, *, scale: float = 2.0) -> str
 
 
 def _rendered(chart: alt.TopLevelMixin) -> str:
+    # Validation by schema costs more than rendering; the chart tests validate every chart once.
+    return _drawn(json.dumps({**chart.to_dict(validate=False), "config": configuration()}))
+
+
+@lru_cache(maxsize=64)
+def _drawn(spec: str) -> str:
+    """The same chart stands on the page of a run and in the report of its campaign; drawing it takes the most time."""
     import vl_convert  # loads a JavaScript engine: only rendering needs it
 
-    # Validation by schema costs more than rendering; the chart tests validate every chart once.
-    spec = chart.to_dict(validate=False)
-    return str(vl_convert.vegalite_to_svg({**spec, "config": configuration()}, vl_version=VEGALITE))
+    return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGALITE))
 
 
 def _plain_svg(text: str, description: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,14 +17,15 @@ from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Step, Worklist
 
 Json = dict[str, Any]
-RECORDED = Path(__file__).parents[2].parent / "shared" / "opentrons" / "robot_server_exchanges_8.2.jsonl"
+_BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "opentrons"
+RECORDED = Path(os.environ.get("NKLOOP_RECORDINGS", _BESIDE)) / "robot_server_exchanges_8.2.jsonl"
 
 
 @pytest.fixture(scope="session")
 def exchanges() -> list[Json]:
     """Request and answer pairs of a real robot server; skipped where they are not at hand."""
     if not RECORDED.is_file():
-        pytest.skip("recorded exchanges are not at hand")
+        pytest.skip("no recorded exchanges beside the repository; NKLOOP_RECORDINGS names their folder")
     return [json.loads(line) for line in RECORDED.read_text().splitlines()]
 
 

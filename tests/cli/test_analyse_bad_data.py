@@ -177,8 +177,11 @@ def test_a_potency_that_is_not_there_is_not_valid(
     assert ended.code == 0
     assert ended.json["valid"] is False
     assert reason in " ".join(ended.json["reasons"])
-    if "margins" not in " ".join(options) and reason != "the lines are not parallel":
-        assert (ended.json["potency"], ended.json["ci_low"]) == (None, None)
+    assert {ended.json[key] for key in ("potency", "ci_low", "ci_high")} == {None}
+    shown = nkloop("analyse", "potency", file, *options).out
+    assert shown.startswith("NOT VALID: no potency can be reported")
+    number = ended.json["potency_if_valid"]
+    assert ("for the investigation only, T if it were valid" in shown) == (number is not None)
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_parallel_curves_agree_with_lines_on_an_assay_that_has_both(nkloop: Call
     lines = {"T": (40.5, 46.5), "U": (32.9, 37.6), "V": (36.8, 42.2)}
     for one in found["preparations"]:
         low, high = lines[one["preparation"]]
-        assert one["ci_low"] < high
-        assert one["ci_high"] > low
+        assert one["ci_low_if_valid"] < high
+        assert one["ci_high_if_valid"] > low
         assert {s["name"] for s in one["similarity"]} >= {"slope ratio", "top difference / span"}
 
 
@@ -105,5 +105,39 @@ def test_combination_as_json_and_page(nkloop: Callable[..., Any], tmp_path: Path
     found = nkloop("analyse", "combination", file, "--json", "--report", page).json
     assert [c["excess"] for c in found["bliss"]["cells"]] == pytest.approx([0.0] * 4, abs=1e-9)
     assert found["loewe"]["available"] is False
-    assert "advisory" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for said in ("advisory", "Response (mean of the wells)", "Excess over Bliss", "Excess over highest single agent"):
+        assert said in text
     assert "Bliss: mean excess" in nkloop("analyse", "combination", file).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "written"),
+    [
+        pytest.param(("curve",), CURVE, {"picture.svg"}, id="curves"),
+        pytest.param(("potency", "--transform", "ln"), "", {"picture.svg"}, id="potency"),
+        pytest.param(
+            ("combination", "--no-advice"),
+            "dose_a,dose_b,response\n0,1,10\n1,0,20\n1,1,30\n",
+            {
+                "picture-response.svg",
+                "picture-excess-over-bliss.svg",
+                "picture-excess-over-highest-single-agent.svg",
+            },
+            id="combination",
+        ),
+    ],
+)
+def test_pictures_are_written(
+    nkloop: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...], content: str, written: set[str]
+) -> None:
+    file = tmp_path / "data.csv"
+    file.write_text(content or (PUBLISHED / "hepatitis_b.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    ended = nkloop("analyse", *arguments, file, "--picture", folder / "picture.svg")
+    assert ended.code == 0
+    assert {path.name for path in folder.iterdir()} == written
+    assert all(path.read_text(encoding="utf-8").startswith("<svg") for path in folder.iterdir())
+    refused = nkloop("analyse", *arguments, file, "--picture", folder / "picture.pdf")
+    assert (refused.code, "a picture cannot be written as '.pdf'" in refused.err) == (1, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import dunnett
@@ -60,3 +62,30 @@ def test_what_cannot_be_estimated_is_left_out() -> None:
     assert compare_to_reference([Value("reference", "U1", "P", 1.0), Value("arm-1", "U1", "P", 2.0)]) == ()
     assert compare_to_reference([Value("arm-1", "U1", "P", 2.0)]) == ()
     assert compare_to_reference([Value("reference", "U1", "P", 1.0), Value("arm-1", "U2", "P", 2.0)]) == ()
+
+
+@pytest.mark.parametrize("n_donors", [2, 5])
+def test_arms_on_plates_of_their_own_are_compared_within_donors_and_it_is_told(n_donors: int) -> None:
+    """Plates as blocks would split each difference between arm and plate at will, with intervals around nothing."""
+    rows = [replace(v, plate=f"plate of {v.arm}") for v in values(n_donors, 1.0)]
+    for found in compare_to_reference(rows):
+        own = {v.donor: v.value for v in rows if v.arm == found.arm}
+        base = {v.donor: v.value for v in rows if v.arm == "reference"}
+        assert found.effect == pytest.approx(np.mean([own[k] - base[k] for k in own]), abs=1e-6)
+        assert "arms stand on plates of their own" in found.note
+
+
+def test_an_arm_on_the_plate_of_the_reference_keeps_plates_as_blocks() -> None:
+    """Ordinary least squares by statsmodels, for plates that carry some of the arms each."""
+    import pandas as pd
+    from statsmodels.formula.api import ols
+
+    rows = [v for v in values(2, 1.0, plates=3) if not (v.arm == "arm-3" and v.plate.endswith("-0"))]
+    frame = pd.DataFrame([{"arm": v.arm, "donor": v.donor, "plate": v.plate, "y": v.value} for v in rows])
+    expected = ols("y ~ C(arm, Treatment('reference')) + C(plate)", frame).fit()
+    for found in compare_to_reference(rows):
+        name = f"C(arm, Treatment('reference'))[T.{found.arm}]"
+        assert found.effect == pytest.approx(expected.params[name])
+        assert found.standard_error == pytest.approx(expected.bse[name])
+        assert found.freedom == expected.df_resid
+        assert "plates of their own" not in found.note

@@ -5,13 +5,16 @@ donor has several plates. When a variance component ends at its bound or the fit
 blocks instead; for complete rounds both give the same differences. Intervals and p are simultaneous over the arms of
 a round (Dunnett 1955): the two-sided quantile of the multivariate t of all differences to the reference, with the
 degrees of freedom of the fixed-block model.
+
+Where an arm shares no plate with the others, its effect and that of its plate are one: plates are no blocks then, and
+the note says so.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +30,7 @@ from nkloop.frozen import FrozenModel
 Array = NDArray[np.float64]
 _AT_BOUND = 1e-6
 """Share of the residual variance below which a variance component counts as at its bound."""
+_CONFOUNDED = "arms stand on plates of their own: what a plate does counts as its arm's"
 _SEED = 20240101
 """The multivariate t is integrated by quasi-random points: a fixed seed makes equal data give equal figures."""
 
@@ -51,7 +55,7 @@ class ArmEffect(FrozenModel):
     freedom: int
     model: Literal["mixed", "fixed blocks"]
     note: str = ""
-    """Why fixed blocks were used."""
+    """Why blocks are fixed, and why plates are no blocks, where that is so."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,16 @@ def compare_to_reference(
     arms = [a for a in dict.fromkeys(v.arm for v in used) if a != reference]
     if not arms or not donors:
         return ()
+    told = []
+    if not _separable(used, arms):
+        used = [replace(v, plate="") for v in used]
+        told.append(_CONFOUNDED)
     fixed, freedom, spread = _fixed(used, arms)
     if freedom < 1 or spread <= 0:
         return ()
     estimate, covariance, reason = _mixed(used, arms)
     if reason:
+        told.insert(0, f"blocks are fixed: {reason}")
         estimate, covariance = fixed
     errors = np.sqrt(np.diagonal(covariance))
     quantile, adjusted = _dunnett(estimate / errors, covariance / np.outer(errors, errors), freedom)
@@ -105,7 +114,7 @@ def compare_to_reference(
             p=adjusted[i],
             freedom=freedom,
             model="fixed blocks" if reason else "mixed",
-            note=reason,
+            note="; ".join(told),
         )
         for i, arm in enumerate(arms)
     )
@@ -115,12 +124,22 @@ def _indicators(labels: Sequence[str], levels: Sequence[str]) -> Array:
     return np.array([[float(label == level) for level in levels] for label in labels])
 
 
+def _separable(values: Sequence[Value], arms: Sequence[str]) -> bool:
+    """Whether every arm can be told from donors and plates."""
+    blocks = _blocks(values)
+    both = np.hstack([blocks, _indicators([v.arm for v in values], arms)])
+    return int(np.linalg.matrix_rank(both)) == int(np.linalg.matrix_rank(blocks)) + len(arms)
+
+
+def _blocks(values: Sequence[Value]) -> Array:
+    donors = _indicators([v.donor for v in values], sorted({v.donor for v in values}))
+    return np.hstack([donors, _indicators([v.plate for v in values], sorted({v.plate for v in values}))])
+
+
 def _fixed(values: Sequence[Value], arms: Sequence[str]) -> tuple[tuple[Array, Array], int, float]:
     """Least squares with donors and plates as blocks: differences, their covariance, freedom, residual variance."""
     treated = _indicators([v.arm for v in values], arms)
-    donors = _indicators([v.donor for v in values], sorted({v.donor for v in values}))
-    plates = _indicators([v.plate for v in values], sorted({v.plate for v in values}))
-    design = np.hstack([treated, donors, plates])
+    design = np.hstack([treated, _blocks(values)])
     y = np.array([v.value for v in values])
     solution, _, rank, _ = np.linalg.lstsq(design, y, rcond=1e-10)
     freedom = len(y) - int(rank)

@@ -8,7 +8,7 @@ from typing import Any
 from nkloop.assays.curve_study import CurveStudy
 from nkloop.reports import theme
 from nkloop.reports.analysis_charts import curves_chart
-from nkloop.reports.numbers import figure
+from nkloop.reports.numbers import figure, p_value
 from nkloop.reports.page import picture, render
 
 
@@ -33,7 +33,7 @@ def curves_html(study: CurveStudy, source: str) -> str:
         for d in c.levels
     ]
     compared = [
-        (m.simple, m.full, figure(m.f), figure(m.p), figure(m.aicc_simple), figure(m.aicc_full), m.preferred)
+        (m.simple, m.full, figure(m.f), p_value(m.p), figure(m.aicc_simple), figure(m.aicc_full), m.preferred)
         for m in (*study.models, *study.arms)
     ]
     return analysis_html(

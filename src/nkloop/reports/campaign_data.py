@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
 from nkloop.assays.models import AssayResult, CurveFit, EffectorSample
+from nkloop.assays.quality.history import LEAST_HISTORY, reference_lysis
 from nkloop.feedback.arm_effects import ArmEffect, arm_effects
 from nkloop.feedback.models import Arm, ArmSummary, Proposal
 from nkloop.reports.models import CampaignStory
 
 REFERENCE_ARM = "reference"
+
+
+@dataclass(frozen=True)
+class ControlHistory:
+    """The reference effector on one target line over the plates of a campaign, oldest first."""
+
+    plates: tuple[str, ...]
+    values: tuple[float, ...]
+    """Mean lysis (%) on each plate."""
+    mean: float
+    """Of all plates but the latest, which must not widen its own limits."""
+    spread: float
+    """Their standard deviation."""
 
 
 def round_of(story: CampaignStory, plate: AssayResult) -> int | None:
@@ -84,3 +101,20 @@ def latest_proposal(story: CampaignStory) -> Proposal | None:
         if fitting:
             return fitting[-1]
     return story.proposals[-1] if story.proposals else None
+
+
+def controls_of(story: CampaignStory) -> dict[str, ControlHistory]:
+    """Target line to the history of its reference effector, where enough plates came before the latest."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for plate in story.plates:
+        value = reference_lysis(plate.lysis, plate.layout)
+        if value is not None:
+            found.setdefault(plate.target_line, []).append((plate.barcode, value))
+    made = {}
+    for line, measured in found.items():
+        values = tuple(value for _, value in measured)
+        earlier = values[:-1]
+        if len(earlier) >= LEAST_HISTORY and stdev(earlier) > 0:
+            plates = tuple(barcode for barcode, _ in measured)
+            made[line] = ControlHistory(plates, values, fmean(earlier), stdev(earlier))
+    return made

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import altair as alt
 
-from nkloop.assays.combination_models import Advisory, CombinationResult
+from nkloop.assays.combination_models import Advisory, CombinationResult, Reading
 from nkloop.reports import theme
 from nkloop.reports.analysis_page import analysis_html
 from nkloop.reports.numbers import figure
+from nkloop.reports.surface_chart import SurfaceCell, surface_chart
 
-_RAMP = ["#0072b2", "#ffffff", "#d55e00"]
+_AXES = {"axis_a": "Dose a", "axis_b": "Dose b"}
+_DOSES_BESIDE = 5
+"""Doses of agent a up to which two surfaces fit beside each other."""
 
 
 def combination_html(result: CombinationResult, source: str) -> str:
-    """Excess per dose pair as two matrices, tables of all figures, advice marked as such."""
+    """Response and excess per dose pair as surfaces, tables of all figures, advice marked as such."""
     cells = [
         (
             f"{b.dose_a:g}",
@@ -42,9 +45,11 @@ def combination_html(result: CombinationResult, source: str) -> str:
         f"Combination in {source}",
         verdicts=[(row[0], f"{row[3]} than expected", f"mean excess {row[1]}") for row in summary]
         + [("Remark", "", text) for text in result.warnings],
-        chart=theme.svg(_chart(result), name="combination", description="Excess over Bliss and HSA per dose pair"),
-        caption="Excess over the expectation in percentage points; the sign is written in every cell, * where the 95 % "
-        "interval leaves out 0.",
+        chart=theme.svg(
+            _chart(result), name="combination", description="Response, and excess over Bliss and HSA, per dose pair"
+        ),
+        caption="Response in percent effect with each agent alone at dose 0 of the other; excess over the expectation "
+        "in percentage points, * where its 95 % interval leaves out 0.",
         tables=[
             ("Summary", ("Expectation", "Mean excess (95 % interval)", "Largest excess", "Reading"), summary),
             ("Dose pairs", ("Dose a", "Dose b", "Effect %", "Bliss excess", "", "HSA excess", ""), cells),
@@ -61,36 +66,24 @@ def _advised(name: str, found: Advisory) -> tuple[str, str, str, str]:
     return (f"{name} (advisory)", found.meaning, figure(found.mean), found.reason)
 
 
-def _chart(result: CombinationResult) -> alt.HConcatChart:
-    rows = [
-        {
-            "model": name,
-            "a": f"{c.dose_a:g}",
-            "b": f"{c.dose_b:g}",
-            "excess": c.excess,
-            "text": f"{c.excess:+.0f}{'*' if c.reading in ('more', 'less') else ''}",
-        }
-        for name, found in (("Bliss", result.bliss), ("Highest single agent", result.hsa))
-        for c in found.cells
-    ]
-    reach = max(abs(float(str(row["excess"]))) for row in rows) or 1.0
-    panels = [
-        _panel(result, [r for r in rows if r["model"] == name], name, reach)
-        for name in ("Bliss", "Highest single agent")
-    ]
-    beside: alt.HConcatChart = alt.hconcat(*panels, spacing=24)
-    return beside
+def combination_charts(result: CombinationResult) -> dict[str, alt.LayerChart | alt.FacetChart]:
+    """Heading to picture: the response surface with its single-agent margins, and the excess over each expectation."""
+    response = [SurfaceCell(a=a, b=b, value=mean) for a, b, mean, _ in result.means]
+    pictures = {"Response": surface_chart(response, title="Response (mean of the wells)", unit="% effect", **_AXES)}
+    for name, found in (("Bliss", result.bliss), ("highest single agent", result.hsa)):
+        cells = [SurfaceCell(a=c.dose_a, b=c.dose_b, value=c.excess, mark=_mark(c.reading)) for c in found.cells]
+        heading = f"Excess over {name}"
+        pictures[heading] = surface_chart(cells, title=heading, unit="points", diverging=True, **_AXES)
+    return pictures
 
 
-def _panel(
-    result: CombinationResult, rows: list[dict[str, object]], title: str, reach: float
-) -> alt.LayerChart | alt.FacetChart:
-    x = alt.X("a:O", sort=[f"{d:g}" for d in result.doses_a], axis=alt.Axis(title="Dose a", labelAngle=0))
-    y = alt.Y("b:O", sort=[f"{d:g}" for d in reversed(result.doses_b)], axis=alt.Axis(title="Dose b"))
-    scale = alt.Scale(domain=[-reach, 0, reach], range=_RAMP)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y)
-    drawn: alt.LayerChart | alt.FacetChart = alt.layer(
-        base.mark_rect(stroke=theme.GRID).encode(color=alt.Color("excess:Q", scale=scale, legend=None)),
-        base.mark_text(color=theme.INK).encode(text="text:N"),
-    ).properties(width=290, height=240, title=title)
-    return drawn
+def _mark(reading: Reading) -> str:
+    return "*" if reading in ("more", "less") else ""
+
+
+def _chart(result: CombinationResult) -> alt.ConcatChart:
+    pictures = list(combination_charts(result).values())
+    beside = 2 if len(result.doses_a) <= _DOSES_BESIDE else 1
+    # each surface has its own scale: the response is no difference, and a small excess must stay visible
+    together: alt.ConcatChart = alt.concat(*pictures, columns=beside, spacing=28).resolve_scale(color="independent")
+    return together

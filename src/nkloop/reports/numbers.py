@@ -114,3 +114,8 @@ def chance(probability: float) -> str:
     if probability < 0.01:
         return "below 1 %"
     return percent(probability * 100)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value to three decimals, `< 0.001` below that."""
+    return MISSING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

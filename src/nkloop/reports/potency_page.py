@@ -12,7 +12,7 @@ from nkloop.assays.potency.models import CombinedPotency, PotencyResult
 from nkloop.reports import theme
 from nkloop.reports.analysis_charts import COLOURS, dose_axis
 from nkloop.reports.analysis_page import analysis_html
-from nkloop.reports.numbers import figure
+from nkloop.reports.numbers import figure, p_value
 
 
 def potency_html(result: PotencyResult, data: PotencyData, source: str) -> str:
@@ -20,14 +20,20 @@ def potency_html(result: PotencyResult, data: PotencyData, source: str) -> str:
     potencies = [
         (
             p.preparation,
-            figure(p.potency, 5),
-            f"{figure(p.ci_low, 5)} to {figure(p.ci_high, 5)}",
+            "yes" if p.valid else "NOT VALID",
+            "not determined" if p.potency is None else figure(p.potency, 5),
+            _interval(p.ci_low, p.ci_high),
             figure(p.percent_of_assumed, 4),
         )
         for p in result.preparations
     ]
+    investigated = [
+        (p.preparation, figure(p.potency_if_valid, 5), _interval(p.ci_low_if_valid, p.ci_high_if_valid))
+        for p in result.preparations
+        if not p.valid and p.potency_if_valid is not None
+    ]
     rows = [
-        (r.source, r.freedom, figure(r.sum_of_squares, 5), figure(r.mean_square, 5), figure(r.f), figure(r.p))
+        (r.source, r.freedom, figure(r.sum_of_squares, 5), figure(r.mean_square, 5), figure(r.f), p_value(r.p))
         for r in result.analysis_of_variance
     ]
     similar = [
@@ -35,17 +41,22 @@ def potency_html(result: PotencyResult, data: PotencyData, source: str) -> str:
         for p in result.preparations
         for s in p.similarity
     ]
-    verdict = [("Assay", "valid" if result.valid else "not valid", "; ".join((*result.reasons, *result.notes)))]
-    verdict += [(p.preparation, "valid" if p.valid else "not valid", "; ".join(p.reasons)) for p in result.preparations]
+    verdict = [("Assay", _validity(result.valid), "; ".join((*result.reasons, *result.notes)))]
+    verdict += [(p.preparation, _validity(p.valid), "; ".join(p.reasons)) for p in result.preparations]
     return analysis_html(
         f"Relative potency against {result.standard} in {source}",
         verdicts=verdict,
         chart=theme.svg(
-            _chart(result, data), name="potency", description="Responses of every preparation over log dose"
+            potency_chart(result, data), name="potency", description="Responses of every preparation over log dose"
         ),
         caption=f"Responses ({result.transform}) over dose; lines join the means of each preparation.",
         tables=[
-            ("Potency", ("Preparation", "Potency", "95 % interval", "% of assumed"), potencies),
+            ("Potency", ("Preparation", "Valid", "Potency", "95 % interval", "% of assumed"), potencies),
+            (
+                "For the investigation only: what an assay that is not valid would have given",
+                ("Preparation", "If it were valid", "95 % interval"),
+                investigated,
+            ),
             ("Analysis of variance", ("Source", "df", "Sum of squares", "Mean square", "F", "p"), rows),
             ("Similarity to the standard", ("Preparation", "What", "Estimate", "90 % interval", "Margins"), similar),
         ],
@@ -54,36 +65,15 @@ def potency_html(result: PotencyResult, data: PotencyData, source: str) -> str:
 
 def combined_html(combined: Sequence[CombinedPotency]) -> str:
     """Every assay with its interval and the combined potency below them."""
-    rows = [
-        {
-            "assay": a.source,
-            "x": a.potency,
-            "low": a.ci_low,
-            "high": a.ci_high,
-            "preparation": c.preparation,
-            "kind": "assay",
-        }
-        for c in combined
-        for a in c.assays
-    ]
-    rows += [
-        {
-            "assay": "combined",
-            "x": c.potency,
-            "low": c.ci_low,
-            "high": c.ci_high,
-            "preparation": c.preparation,
-            "kind": "all",
-        }
-        for c in combined
-    ]
     return analysis_html(
         "Combination of independent assays",
         verdicts=[
             (c.preparation, c.method, f"heterogeneity chi-square {c.chi_square:.3g} on {c.freedom}, p {c.p:.3f}")
             for c in combined
         ],
-        chart=theme.svg(_forest(rows), name="combined", description="Potency of every assay and of all together"),
+        chart=theme.svg(
+            combined_chart(combined), name="combined", description="Potency of every assay and of all together"
+        ),
         caption="Potency with 95 % interval per assay (circles) and combined (diamond).",
         tables=[
             (
@@ -108,7 +98,16 @@ def _margins(margins: tuple[float, float] | None) -> str:
     return "–" if margins is None else f"{margins[0]:g} to {margins[1]:g}"
 
 
-def _chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | alt.FacetChart:
+def _validity(valid: bool) -> str:
+    return "valid" if valid else "NOT VALID: no potency can be reported"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{figure(low, 5)} to {figure(high, 5)}"
+
+
+def potency_chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | alt.FacetChart:
+    """Transformed responses over dose, the means of each preparation joined."""
     rows = [
         {"x": float(10**x), "y": float(y), "preparation": p}
         for p, x, y in zip(data.preparation, data.log_dose, data.response, strict=True)
@@ -132,7 +131,31 @@ def _chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | alt.Fac
     return drawn
 
 
-def _forest(rows: list[dict[str, object]]) -> alt.LayerChart | alt.FacetChart:
+def combined_chart(combined: Sequence[CombinedPotency]) -> alt.LayerChart | alt.FacetChart:
+    """Potency with its interval per assay, and of all together below."""
+    rows = [
+        {
+            "assay": a.source,
+            "x": a.potency,
+            "low": a.ci_low,
+            "high": a.ci_high,
+            "preparation": c.preparation,
+            "kind": "assay",
+        }
+        for c in combined
+        for a in c.assays
+    ]
+    rows += [
+        {
+            "assay": "combined",
+            "x": c.potency,
+            "low": c.ci_low,
+            "high": c.ci_high,
+            "preparation": c.preparation,
+            "kind": "all",
+        }
+        for c in combined
+    ]
     x = alt.X(
         "x:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),

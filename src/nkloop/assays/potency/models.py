@@ -9,6 +9,9 @@ from nkloop.frozen import FrozenModel
 Design = Literal["crd", "rbd", "latin", "4pl"]
 
 
+Limits = tuple[float | None, float | None]
+
+
 class AnovaRow(FrozenModel):
     """One line of an analysis of variance."""
 
@@ -40,12 +43,18 @@ class PreparationPotency(FrozenModel):
     preparation: str
     determined: bool
     potency: float | None = None
-    """Ratio times the assumed potency."""
+    """Ratio times the assumed potency; None unless the assay and the preparation are valid."""
     ci_low: float | None = None
     ci_high: float | None = None
     """95 % interval, by Fieller's theorem for lines and by profile likelihood for curves."""
+    potency_if_valid: float | None = None
+    """What the calculation gives whether or not it is valid: to look into an assay that failed, never to report."""
+    ci_low_if_valid: float | None = None
+    ci_high_if_valid: float | None = None
     percent_of_assumed: float | None = None
+    """None unless valid, like `potency`."""
     log10_ratio: float | None = None
+    """None unless valid, like `potency`."""
     assumed: float = 1.0
     g: float | None = None
     """Fieller's g; at 1 or above the slope is too uncertain for any interval. None when the slope is 0."""
@@ -54,6 +63,23 @@ class PreparationPotency(FrozenModel):
     nonparallelism_p: float | None = None
     """Own slope against the standard's."""
     similarity: tuple[Similarity, ...] = ()
+
+
+def potency_fields(log_ratio: float, limits: Limits, *, assumed: float, valid: bool) -> dict[str, float]:
+    """The number fields of a `PreparationPotency` from log10 ratio and limits; not valid, only the `_if_valid` ones."""
+    ends = {"potency": log_ratio, "ci_low": limits[0], "ci_high": limits[1]}
+    found = {name: assumed * 10**value for name, value in ends.items() if value is not None}
+    said = {f"{name}_if_valid": value for name, value in found.items()}
+    if valid:
+        said |= {**found, "percent_of_assumed": 100 * 10**log_ratio, "log10_ratio": log_ratio}
+    return said
+
+
+def only_fields(preparations: tuple[PreparationPotency, ...]) -> dict[str, float | None]:
+    """Potency and limits of the only preparation, for the result as a whole; all None when there are several."""
+    only = preparations[0] if len(preparations) == 1 else None
+    names = ("potency", "ci_low", "ci_high", "potency_if_valid", "ci_low_if_valid", "ci_high_if_valid")
+    return {name: None if only is None else getattr(only, name) for name in names}
 
 
 class PotencyResult(FrozenModel):
@@ -67,9 +93,13 @@ class PotencyResult(FrozenModel):
     """Rows without a response."""
     determined: bool
     potency: float | None
-    """Of the only preparation; None when there are several, which stand in `preparations`."""
+    """Of the only preparation, when it is valid; with several preparations they stand in `preparations`."""
     ci_low: float | None
     ci_high: float | None
+    potency_if_valid: float | None = None
+    """Of the only preparation whether or not it is valid: to look into an assay that failed, never to report."""
+    ci_low_if_valid: float | None = None
+    ci_high_if_valid: float | None = None
     preparations: tuple[PreparationPotency, ...]
     analysis_of_variance: tuple[AnovaRow, ...]
     valid: bool

@@ -15,7 +15,14 @@ from nkloop.assays.fitting.logistic import ANCHOR, BOTTOM, SLOPE, TOP, logistic
 from nkloop.assays.fitting.solver import Array, Index, Solution, solve
 from nkloop.assays.potency.anova import indicator, residual
 from nkloop.assays.potency.data import PotencyData
-from nkloop.assays.potency.models import AnovaRow, PotencyResult, PreparationPotency, Similarity
+from nkloop.assays.potency.models import (
+    AnovaRow,
+    PotencyResult,
+    PreparationPotency,
+    Similarity,
+    only_fields,
+    potency_fields,
+)
 from nkloop.assays.potency.parallel_line import SIGNIFICANT, Question
 
 _LEAST_DOSES = 5
@@ -155,14 +162,11 @@ def analyse_curves(data: PotencyData, question: Question) -> PotencyResult:
     reasons = _reasons(rows, question)
     preparations = tuple(_preparation(curves, at, name, question, reasons) for at, name in enumerate(curves.names[1:]))
     own = [f"{p.preparation}: {r}" for p in preparations for r in p.reasons if r not in reasons]
-    only = preparations[0] if len(preparations) == 1 else None
     return PotencyResult.model_validate(
         {
             **common,
             "determined": all(p.determined for p in preparations),
-            "potency": only.potency if only else None,
-            "ci_low": only.ci_low if only else None,
-            "ci_high": only.ci_high if only else None,
+            **only_fields(preparations),
             "preparations": preparations,
             "analysis_of_variance": rows,
             "valid": not reasons and all(p.valid for p in preparations),
@@ -244,14 +248,11 @@ def _preparation(curves: _Curves, at: int, name: str, question: Question, assay:
         if s.equivalent is False and s.margins is not None and s.ci_low is not None and s.ci_high is not None
     ]
     determined = low is not None and high is not None and not apart
+    numbers = potency_fields(best, (low, high), assumed=assumed, valid=not reasons) if determined else {}
     return PreparationPotency(
+        **numbers,
         preparation=name,
         determined=determined,
-        potency=assumed * 10**best if determined else None,
-        ci_low=assumed * 10**low if determined and low is not None else None,
-        ci_high=assumed * 10**high if determined and high is not None else None,
-        percent_of_assumed=100 * 10**best if determined else None,
-        log10_ratio=best if determined else None,
         assumed=assumed,
         valid=not reasons,
         reasons=tuple(reasons),

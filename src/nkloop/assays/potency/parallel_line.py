@@ -17,7 +17,15 @@ from nkloop.assays.fitting.solver import Array
 from nkloop.assays.potency import anova
 from nkloop.assays.potency.data import PotencyData
 from nkloop.assays.potency.fieller import Ratio, ratio
-from nkloop.assays.potency.models import AnovaRow, Design, PotencyResult, PreparationPotency, Similarity
+from nkloop.assays.potency.models import (
+    AnovaRow,
+    Design,
+    PotencyResult,
+    PreparationPotency,
+    Similarity,
+    only_fields,
+    potency_fields,
+)
 
 SIGNIFICANT = 0.05
 
@@ -130,7 +138,6 @@ def analyse_lines(data: PotencyData, question: Question) -> PotencyResult:
     reasons = _assay_reasons(rows, question, several=len(lines.others()) > 1)
     preparations = tuple(_preparation(lines, name, question, reasons) for name in lines.others())
     own = [f"{p.preparation}: {r}" for p in preparations for r in p.reasons if r not in reasons]
-    only = preparations[0] if len(preparations) == 1 else None
     return PotencyResult(
         standard=question.standard,
         design=question.design,
@@ -138,9 +145,7 @@ def analyse_lines(data: PotencyData, question: Question) -> PotencyResult:
         n=len(data.response),
         missing=data.missing,
         determined=all(p.determined for p in preparations),
-        potency=only.potency if only else None,
-        ci_low=only.ci_low if only else None,
-        ci_high=only.ci_high if only else None,
+        **only_fields(preparations),
         preparations=preparations,
         analysis_of_variance=rows,
         valid=not reasons and all(p.valid for p in preparations),
@@ -239,15 +244,12 @@ def _preparation(lines: _Lines, name: str, question: Question, assay: tuple[str,
     elif question.margins is None and p < SIGNIFICANT:
         reasons.append(f"its slope differs from that of the standard (p {p:.3f})")
     determined = found.low is not None and not _apart(lines, name, found.estimate)
-    raised = [None if end is None or not determined else assumed * 10**end for end in (found.low, found.high)]
+    limits = (found.low, found.high)
+    numbers = potency_fields(found.estimate, limits, assumed=assumed, valid=not reasons) if determined else {}
     return PreparationPotency(
+        **numbers,
         preparation=name,
         determined=determined,
-        potency=assumed * 10**found.estimate if determined else None,
-        ci_low=raised[0],
-        ci_high=raised[1],
-        percent_of_assumed=100 * 10**found.estimate if determined else None,
-        log10_ratio=found.estimate if determined else None,
         assumed=assumed,
         g=found.g if np.isfinite(found.g) else None,
         valid=not reasons,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.analyse.curve import ReportOption, SheetOption
+from nkloop.cli.analyse.files import PictureOption, ReportOption, SheetOption, write_pictures
 from nkloop.cli.common import JsonFlag, print_json, write_file
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def combination(
     advice: Annotated[bool, typer.Option("--advice/--no-advice", help="Also Loewe and ZIP, which advise only.")] = True,
     sheet: SheetOption = None,
     report: ReportOption = None,
+    picture: PictureOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Excess over Bliss independence and over the highest single agent, with bootstrap intervals."""
@@ -32,6 +33,10 @@ def combination(
         from nkloop.reports.combination_page import combination_html
 
         write_file(report, combination_html(result, file.name))
+    if picture is not None:
+        from nkloop.reports.combination_page import combination_charts
+
+        write_pictures(combination_charts(result), picture, file.name)
     if json_output:
         print_json(result.model_dump(mode="json"))
     else:

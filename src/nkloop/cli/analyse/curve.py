@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nkloop.cli.analyse.files import PictureOption, ReportOption, SheetOption, write_pictures
 from nkloop.cli.common import JsonFlag, print_json, write_file
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ class Weights(StrEnum):
     column = "column"
 
 
-SheetOption = Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook; the first when not given.")]
-ReportOption = Annotated[Path | None, typer.Option("--report", help="Write an HTML page with a chart to this file.")]
-
-
 def curve(
     file: Annotated[
         Path,
@@ -59,6 +56,7 @@ def curve(
     ] = None,
     sheet: SheetOption = None,
     report: ReportOption = None,
+    picture: PictureOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Fit y over log10 x per group: parameters with intervals, EC50 and other levels, or why there are none."""
@@ -78,6 +76,10 @@ def curve(
         from nkloop.reports.analysis_page import curves_html
 
         write_file(report, curves_html(study, file.name))
+    if picture is not None:
+        from nkloop.reports.analysis_charts import curves_chart
+
+        write_pictures({"Dose-response curves": curves_chart(study)}, picture, file.name)
     if json_output:
         print_json(_plain(study))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.analyse.curve import ReportOption, SheetOption
+from nkloop.cli.analyse.files import PictureOption, ReportOption, SheetOption, write_pictures
 from nkloop.cli.common import JsonFlag, print_json, write_file
 
 if TYPE_CHECKING:
@@ -62,13 +62,14 @@ def potency(
     ] = False,
     sheet: SheetOption = None,
     report: ReportOption = None,
+    picture: PictureOption = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Relative potency with its interval, the analysis of variance, and whether the assay is valid."""
     if combine:
-        _combined(files, report, json_output)
+        _combined(files, report, picture, json_output)
         return
-    result = _analysed(files, standard, design, transform, assumed, margins, leave_out or [], sheet, report)
+    result = _analysed(files, standard, design, transform, assumed, margins, leave_out or [], sheet, report, picture)
     if json_output:
         print_json(result.model_dump(mode="json"))
     else:
@@ -85,6 +86,7 @@ def _analysed(
     leave_out: list[str],
     sheet: str | None,
     report: Path | None,
+    picture: Path | None,
 ) -> PotencyResult:
     from nkloop.assays.potency.assay import analyse_potency
     from nkloop.assays.potency.data import read_potency
@@ -101,14 +103,19 @@ def _analysed(
     question = Question(standard, design.value, transform.value, parse_assumed(assumed), parse_margins(margins))
     data = read_potency(files[0], design.value, transform.value, sheet=sheet)
     result = analyse_potency(data, question, leave_out=leave_out)
+    kept = data.without(leave_out)
     if report is not None:
         from nkloop.reports.potency_page import potency_html
 
-        write_file(report, potency_html(result, data.without(leave_out), files[0].name))
+        write_file(report, potency_html(result, kept, files[0].name))
+    if picture is not None:
+        from nkloop.reports.potency_page import potency_chart
+
+        write_pictures({"Responses of every preparation": potency_chart(result, kept)}, picture, files[0].name)
     return result
 
 
-def _combined(files: list[Path], report: Path | None, json_output: bool) -> None:
+def _combined(files: list[Path], report: Path | None, picture: Path | None, json_output: bool) -> None:
     from nkloop.assays.potency.combine import combine_files
 
     combined = combine_files(files)
@@ -116,6 +123,10 @@ def _combined(files: list[Path], report: Path | None, json_output: bool) -> None
         from nkloop.reports.potency_page import combined_html
 
         write_file(report, combined_html(combined))
+    if picture is not None:
+        from nkloop.reports.potency_page import combined_chart
+
+        write_pictures({"Assays and their combination": combined_chart(combined)}, picture, "Combined potency")
     if json_output:
         first = combined[0].model_dump(mode="json")
         only = first if len(combined) == 1 else {}
@@ -134,29 +145,40 @@ def _show_combined(one: CombinedPotency) -> None:
 
 def _show(result: PotencyResult) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from nkloop.reports.numbers import p_value
+
     console = Console()
-    title = f"Against {result.standard}, {result.design}, response {result.transform}, {result.n} responses"
-    table = Table("preparation", "potency", "95 % interval", "% of assumed", "valid", title=title, title_justify="left")
+    console.print("[green]valid[/]" if result.valid else "[red]NOT VALID[/]: no potency can be reported")
+    for reason in result.reasons:
+        console.print(f"  {escape(reason)}", soft_wrap=True, highlight=False)
+    title = f"Against {escape(result.standard)}, {result.design}, response {result.transform}, {result.n} responses"
+    table = Table("preparation", "valid", "potency", "95 % interval", "% of assumed", title=title, title_justify="left")
     for one in result.preparations:
-        interval = "–" if one.ci_low is None or one.ci_high is None else f"{one.ci_low:.5g} to {one.ci_high:.5g}"
         shown = "not determined" if one.potency is None else f"{one.potency:.5g}"
-        table.add_row(
-            one.preparation, shown, interval, _figure(one.percent_of_assumed, ".4g"), "yes" if one.valid else "NO"
-        )
+        valid = "yes" if one.valid else "[red]NO[/]"
+        percent = _figure(one.percent_of_assumed, ".4g")
+        table.add_row(escape(one.preparation), valid, shown, _interval(one.ci_low, one.ci_high), percent)
     console.print(table)
+    for one in result.preparations:
+        if not one.valid and one.potency_if_valid is not None:
+            interval = _interval(one.ci_low_if_valid, one.ci_high_if_valid)
+            told = f"for the investigation only, {one.preparation} if it were valid: {one.potency_if_valid:.5g}"
+            console.print(escape(f"{told} ({interval})"), soft_wrap=True, highlight=False)
     variance = Table("source", "df", "sum of squares", "mean square", "F", "p", title="Analysis of variance")
     variance.title_justify = "left"
     for row in result.analysis_of_variance:
-        numbers: tuple[Any, ...] = (_figure(row.mean_square, ".5g"), _figure(row.f, ".4g"), _figure(row.p, ".3f"))
+        numbers: tuple[Any, ...] = (_figure(row.mean_square, ".5g"), _figure(row.f, ".4g"), p_value(row.p))
         variance.add_row(row.source, str(row.freedom), f"{row.sum_of_squares:.6g}", *numbers)
     console.print(variance)
-    console.print("[green]valid[/]" if result.valid else "[red]NOT VALID[/]")
-    for reason in result.reasons:
-        console.print(f"  {reason}", soft_wrap=True, highlight=False)
     for note in result.notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+        console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:.5g} to {high:.5g}"
 
 
 def _figure(value: float | None, spec: str) -> str:

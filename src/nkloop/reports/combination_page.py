@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import altair as alt
 
 from nkloop.assays.combination_models import Advisory, CombinationResult, Reading
@@ -10,7 +12,6 @@ from nkloop.reports.analysis_page import analysis_html
 from nkloop.reports.numbers import figure
 from nkloop.reports.surface_chart import SurfaceCell, surface_chart
 
-_AXES = {"axis_a": "Dose a", "axis_b": "Dose b"}
 _DOSES_BESIDE = 5
 """Doses of agent a up to which two surfaces fit beside each other."""
 
@@ -68,12 +69,13 @@ def _advised(name: str, found: Advisory) -> tuple[str, str, str, str]:
 
 def combination_charts(result: CombinationResult) -> dict[str, alt.LayerChart | alt.FacetChart]:
     """Heading to picture: the response surface with its single-agent margins, and the excess over each expectation."""
+    surface = partial(surface_chart, axis_a="Dose a", axis_b="Dose b")
     response = [SurfaceCell(a=a, b=b, value=mean) for a, b, mean, _ in result.means]
-    pictures = {"Response": surface_chart(response, title="Response (mean of the wells)", unit="% effect", **_AXES)}
+    pictures = {"Response": surface(response, title="Response (mean of the wells)", unit="% effect")}
     for name, found in (("Bliss", result.bliss), ("highest single agent", result.hsa)):
         cells = [SurfaceCell(a=c.dose_a, b=c.dose_b, value=c.excess, mark=_mark(c.reading)) for c in found.cells]
         heading = f"Excess over {name}"
-        pictures[heading] = surface_chart(cells, title=heading, unit="points", diverging=True, **_AXES)
+        pictures[heading] = surface(cells, title=heading, unit="points", diverging=True)
     return pictures
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nkloop.errors import LabwareError, PlanError
 from nkloop.labware.bags import BagCatalogue
+from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.bag_plans import BagDosingRequest, BagFeeding, tubes_csv
 from nkloop.worklists.ledger_check import check_ledger, follow
@@ -170,3 +171,10 @@ def test_a_wrong_bag_file_is_told_with_its_line(tmp_path, text, message):
     with pytest.raises(LabwareError, match=message) as told:
         BagCatalogue.load(tmp_path)
     assert all("bags.yaml:" in problem.where for problem in told.value.problems)
+
+
+def test_a_dose_tube_beyond_the_predicted_error_asked_for_is_refused(plan, request_of):
+    with pytest.raises(PlanError, match=r"predicted systematic error of .* is [0-9.]+ %, at most 0\.5 % is allowed"):
+        plan(request_of(bag(), error_limits=ErrorLimits(bias_percent=0.5)))
+    (part,) = plan(request_of(bag())).parts
+    assert (part.worklist.limits.cv_percent, part.worklist.limits.bias_percent) == (5, 12)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
-from nkloop.worklists.chain_cost import ChainErrors, CostModel, CostWeights, ErrorLimits, Prices
+from nkloop.recipes.error_limits import ErrorLimits
+from nkloop.worklists.chain_cost import ChainErrors, CostModel, CostWeights, Prices
 from nkloop.worklists.chains import Chain, Dilution
 from nkloop.worklists.dilution import SPARE, TAKES_UL, plan_chain
 

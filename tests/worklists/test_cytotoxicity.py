@@ -250,3 +250,8 @@ def test_a_missing_bench_liquid_is_a_shortage(request_of, stocks_of, lots, deck,
     short = stocks_of([lot for lot in lots if lot.component != "LDH substrate"])
     with pytest.raises(ShortageError, match="no lot of LDH substrate"):
         plan_cytotoxicity(request_of(), short, deck, catalogue)
+
+
+def test_the_worklist_of_a_plate_carries_limits_of_predicted_error(request_of, stocks, deck, catalogue):
+    limits = plan_cytotoxicity(request_of(), stocks, deck, catalogue).worklist.limits
+    assert (limits.cv_percent, limits.bias_percent) == (5, 12)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
+from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_request import arm_ingredients, factor_of
+from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.medium import plan_medium
 from nkloop.worklists.plans import DonorTube, DosingRequest
@@ -255,3 +257,18 @@ def test_any_factors_come_out_within_tolerance(plan, request_of, factors, add):
     planned = plan(request_of(round(add, 1), present_ul=1000, remove_ul=500, arms=arms))
     for arm in planned.arms:
         assert all(abs(row.deviation_percent) < 2 for row in arm.rows)
+
+
+def test_a_dose_beyond_the_predicted_error_asked_for_is_refused(request_of, stocks, deck, catalogue):
+    with pytest.raises(PlanError, match=r"predicted CV of .* is [0-9.]+ %, at most 0\.3 % is allowed"):
+        plan_dosing(request_of(error_limits=ErrorLimits(cv_percent=0.3)), stocks, deck, catalogue)
+
+
+def test_worklists_of_doses_carry_the_limits_of_the_recipe(request_of, recipe, stocks, deck, catalogue):
+    strict = recipe.model_copy(update={"error_limits": ErrorLimits(cv_percent=4, bias_percent=9)})
+    worklist = plan_dosing(request_of(recipe=strict), stocks, deck, catalogue).worklist
+    assert (worklist.limits.cv_percent, worklist.limits.bias_percent) == (4, 9)
+    tighter = worklist.limits.model_copy(update={"cv_percent": 0.3})
+    problems = error_problems(worklist.model_copy(update={"limits": tighter}), catalogue, deck)
+    assert {problem.rule for problem in problems} == {"V062"}
+    assert all("at most 0.3 %" in problem.message for problem in problems)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nkloop.errors import PlanError, ShortageError
 from nkloop.quantities import Amount
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import CarryOverLimit
-from nkloop.worklists.chain_cost import ErrorLimits
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.medium import plan_media, plan_medium
 from nkloop.worklists.plans import MediumOrder
@@ -302,7 +302,9 @@ def test_every_component_has_a_predicted_error_within_the_limits(plan):
 
 
 def test_errors_beyond_the_limits_asked_for_are_refused(plan):
-    with pytest.raises(PlanError, match=r"no dilution of GM-CSF is accurate enough: every one has more than 1 % CV"):
+    with pytest.raises(
+        PlanError, match=r"no dilution of GM-CSF is accurate.*; at most 1 % CV and 2 % systematic error are allowed"
+    ):
         plan(limits=ErrorLimits(cv_percent=1, bias_percent=2))
 
 

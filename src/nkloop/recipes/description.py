@@ -28,7 +28,13 @@ def described(recipe: Recipe) -> str:
     for index, stage in enumerate(recipe.stages, start=1):
         lines += [f"## {index}. {stage.title}: day {stage.start_day:g} to {stage.end_day:g}", ""]
         lines += [*_medium(recipe, stage), "", *_culture(stage), ""]
-    lines += [*arms(recipe), *_limits_of_carry_over(recipe), *_loop(recipe), *sources(recipe)]
+    lines += [
+        *arms(recipe),
+        *_limits_of_carry_over(recipe),
+        *_limits_of_error(recipe),
+        *_loop(recipe),
+        *sources(recipe),
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -181,6 +187,11 @@ def _limits_of_carry_over(recipe: Recipe) -> list[str]:
         *table(("substance", "limit", "source", "verified by"), rows),
         "",
     ]
+
+
+def _limits_of_error(recipe: Recipe) -> list[str]:
+    told = recipe.error_limits
+    return [f"Predicted pipetting error, at most: CV {told.cv_percent:g} %, bias {told.bias_percent:g} %.", ""]
 
 
 def _loop(recipe: Recipe) -> list[str]:

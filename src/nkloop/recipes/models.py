@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from nkloop.frozen import FrozenModel, content_hash
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.loop import LoopLimits, Objective, VariedComponent
 from nkloop.recipes.measured import Quantity
 from nkloop.recipes.media import CarryOverLimit, Component, Ingredient, Medium, Mixing
@@ -29,6 +30,7 @@ __all__ = [
     "ComponentName",
     "Control",
     "Criterion",
+    "ErrorLimits",
     "ExpectedRange",
     "Identifier",
     "Ingredient",
@@ -90,6 +92,8 @@ class Recipe(FrozenModel):
     components: tuple[Component, ...]
     carry_over: tuple[CarryOverLimit, ...] = ()
     """Limits on what the buffers of stocks bring into a complete medium."""
+    error_limits: ErrorLimits = ErrorLimits()
+    """How far off a plan may be predicted to be, of media and of doses."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     arms: tuple[RecipeArm, ...] = ()
     """Ways through the recipe that are run side by side; none means one way."""

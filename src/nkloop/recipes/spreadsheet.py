@@ -46,6 +46,7 @@ BLOCKS = {
     "source": _Block(("sources",), "*"),
     "component": _Block(("components",), "name", lists=("plausible",)),
     "carry_over": _Block(("carry_over",), "substance"),
+    "error_limits": _Block(("error_limits",)),
     "stage": _Block((), in_stage=True),
     "vessel": _Block(("vessel",), in_stage=True, lists=("volume",)),
     "refresh": _Block(("refresh",), in_stage=True),

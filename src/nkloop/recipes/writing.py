@@ -12,7 +12,7 @@ SCHEMA_LINE = "yaml-language-server: $schema=recipe.schema.json"
 """First comment of a recipe file; an editor then completes and checks with the schema beside it."""
 _ONE_LINE = frozenset(
     {"components", "carry_over", "additives", "expected", "vary", "base", "refresh", "mixing", "sampling", "controls"}
-    | {"entry", "exit"}
+    | {"entry", "exit", "error_limits"}
 )
 """Blocks that are written on one line, or one line per entry."""
 _LAST = ("source", "verified_by")

@@ -22,7 +22,7 @@ from nkloop.worklists.bag_plans import (
 )
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
-from nkloop.worklists.composition import composition_rows, refuse_off_target
+from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, refuse_uncertain
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
@@ -203,7 +203,8 @@ class _Planner:
             return self._worklist(builder, mixtures, bags, lots, base)
 
         names = [i.component for i in self.ingredients]
-        worklist, made, lots = with_lots(names, stocks, self.request.use_until, plan)
+        planned, made, lots = with_lots(names, stocks, self.request.use_until, plan)
+        worklist = held_to(planned, self.request.errors_allowed)
         spots = [one.spot for one in made]
         return _Run(
             bags=bags,
@@ -258,7 +259,7 @@ class _Planner:
         """The plan out of its runs.
 
         Raises:
-            PlanError: a bag is off target.
+            PlanError: a bag is off target, or its predicted error beyond the limits.
         """
         tubes: list[DoseTubeFilling] = []
         rows: list[CompositionRow] = []
@@ -266,6 +267,7 @@ class _Planner:
             for bag, made in zip(run.bags, run.made, strict=True):
                 tubes.append(self._filling(bag, made, run, number))
                 rows += self._in_bag(bag, made, run)
+        refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
         last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
         return BagDosingPlan(
             parts=in_order([run.worklist for run in runs]),

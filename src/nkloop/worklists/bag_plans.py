@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.parts import Part
@@ -61,6 +62,13 @@ class BagDosingRequest(FrozenModel):
     """Time on the labels."""
     use_until: date
     seed: int | None = None
+    error_limits: ErrorLimits | None = None
+    """Largest predicted errors; those of the recipe when None."""
+
+    @property
+    def errors_allowed(self) -> ErrorLimits:
+        """The limits of predicted error that hold for this request."""
+        return self.error_limits or self.recipe.error_limits
 
 
 class DoseLabel(FrozenModel):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from nkloop.frozen import FrozenModel
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.accuracy import VolumeError, volume_error
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.chains import Chain, Dilution
@@ -48,15 +49,6 @@ class Prices(FrozenModel):
     stock: float = Field(default=1.0, ge=0)
     """100 µg/mL at 10,000 EUR per mg, the order of magnitude of a recombinant cytokine (published: 1,000 to 50,000)."""
     carrier: float = Field(default=0.0006, ge=0)
-
-
-class ErrorLimits(FrozenModel):
-    """Largest predicted error of a concentration; a plan beyond it is refused or made another way."""
-
-    cv_percent: float = Field(default=5.0, gt=0)
-    """Each step of a dilution has 2 to 5 % CV by hand; the whole chain is held to that."""
-    bias_percent: float = Field(default=12.0, gt=0)
-    """Two smallest volumes of a Flex pipette (5 % each), their diluents and the base."""
 
 
 class ChainErrors(NamedTuple):

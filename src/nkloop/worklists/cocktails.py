@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nkloop.errors import PlanError
-from nkloop.worklists.chain_cost import CostModel, ErrorLimits
+from nkloop.recipes.error_limits import ErrorLimits
+from nkloop.worklists.chain_cost import CostModel
 from nkloop.worklists.chains import Chain, Cocktail, Dilution
-from nkloop.worklists.dilution import DECIMALS, SPARE, plan_chain
+from nkloop.worklists.dilution import DECIMALS, SPARE, TooInaccurateError, plan_chain
 
 TOTALS_UL = (250.0, 400.0, 600.0, 1000.0, 1400.0)
 """Volumes of a cocktail that are tried."""
@@ -75,7 +76,8 @@ class DosePlanner:
             except PlanError as error:
                 problems.append(error)
         if problems:
-            raise PlanError.from_problems(problem for error in problems for problem in error.problems)
+            kind = TooInaccurateError if all(isinstance(e, TooInaccurateError) for e in problems) else PlanError
+            raise kind.from_problems(problem for error in problems for problem in error.problems)
         cocktails = []
         for group in self._groups(doses, chains):
             cocktail = self._cheaper(group, chains)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nkloop.errors import PlanError, Problem
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
 from nkloop.worklists.dilution import concentration_problems
+from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
 from nkloop.worklists.uncertainty import Uncertainty
@@ -45,6 +47,38 @@ def _row(ingredient: Ingredient, reached: float, destination: str, error: Uncert
         cv_percent=None if error is None else _percent(error.cv_percent),
         bias_percent=None if error is None else _percent(error.bias_percent),
     )
+
+
+def held_to(worklist: Worklist, limits: ErrorLimits) -> Worklist:
+    """The worklist with its limits of predicted error, which every later check keeps it to."""
+    more = {"cv_percent": limits.cv_percent, "bias_percent": limits.bias_percent}
+    return worklist.model_copy(update={"limits": worklist.limits.model_copy(update=more)})
+
+
+def uncertain_rows(rows: Sequence[CompositionRow], limits: ErrorLimits) -> list[Problem]:
+    """Components whose predicted error is beyond the limits asked for."""
+    told = []
+    for row in rows:
+        for name, value, limit in (
+            ("CV", row.cv_percent, limits.cv_percent),
+            ("systematic error", row.bias_percent, limits.bias_percent),
+        ):
+            if value is not None and value > limit:
+                message = f"predicted {name} of {row.component} is {value:.2f} %, at most {limit:g} % is allowed"
+                remedy = "plan a larger volume, use a stock of another concentration, or raise the limit"
+                told.append(Problem(message, row.destination, remedy))
+    return told
+
+
+def refuse_uncertain(rows: Sequence[CompositionRow], limits: ErrorLimits) -> None:
+    """Refuse a plan whose predicted errors are beyond the limits asked for.
+
+    Raises:
+        PlanError: with every component that is beyond one.
+    """
+    problems = uncertain_rows(rows, limits)
+    if problems:
+        raise PlanError.from_problems(problems)
 
 
 def _percent(deviation: float) -> float:

@@ -18,6 +18,7 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
+from nkloop.worklists.composition import held_to
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.cytotoxicity_plate import Plate
 from nkloop.worklists.cytotoxicity_readout import LYSIS_MINUTES
@@ -50,7 +51,8 @@ def plan_cytotoxicity(
         return _widest(request, lots, deck, catalogue)
 
     names = (request.assay_medium, request.lysis_buffer, request.substrate, request.stop_solution)
-    worklist, plate, lots = with_lots(names, inventory, request.use_until, plan)
+    planned, plate, lots = with_lots(names, inventory, request.use_until, plan)
+    worklist = held_to(planned, request.error_limits)
     return CytotoxicityPlan(
         worklist=worklist,
         effectors=tuple(plate.needs),

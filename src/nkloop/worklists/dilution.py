@@ -11,7 +11,8 @@ from itertools import product
 from math import ceil, inf, prod
 
 from nkloop.errors import PlanError
-from nkloop.worklists.chain_cost import HABITUAL_FACTOR, ChainErrors, CostModel, ErrorLimits
+from nkloop.recipes.error_limits import ErrorLimits
+from nkloop.worklists.chain_cost import HABITUAL_FACTOR, ChainErrors, CostModel
 from nkloop.worklists.chains import Chain, Dilution
 
 __all__ = ["Chain", "Dilution", "concentration_problems", "plan_chain"]
@@ -27,6 +28,10 @@ SPARE = 1.02
 DECIMALS = 2
 """Volumes are asked for in hundredths of a µL: at 5 µL that rounds by at most 0.1 %."""
 _SLACK = 1e-9
+
+
+class TooInaccurateError(PlanError):
+    """No dilution is within the error limits."""
 
 
 def plan_chain(
@@ -212,12 +217,12 @@ class _Search:
         """Why there is no chain."""
         if self._nearest is not None and self.error_limits is not None:
             limits, nearest = self.error_limits, self._nearest
-            return PlanError(
+            return TooInaccurateError(
                 f"no dilution of {self.component} is accurate enough: every one has more than "
                 f"{limits.cv_percent:.3g} % CV or {limits.bias_percent:.3g} % systematic error, for example "
                 f"{100 * nearest.variance**0.5:.1f} % and {100 * nearest.bias:.1f} %",
                 where=self.component,
-                remedy="plan a larger volume, use a stock of another concentration, or raise the bench's error limits",
+                remedy="plan a larger volume, use a stock of another concentration, or raise the error limits",
             )
         return PlanError(
             f"no dilution of {self.component} ({self.stock:g} per µL) gives volumes between {self.minimum:g} µL and "

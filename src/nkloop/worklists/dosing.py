@@ -11,7 +11,7 @@ from nkloop.recipes.models import Ingredient, Stage
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder
 from nkloop.worklists.cells_out import CellsOutError, cells_out_minutes, refuse_too_long
-from nkloop.worklists.composition import composition_rows, refuse_off_target
+from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, refuse_uncertain
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, half_lives_h
 from nkloop.worklists.dosing_event import BASE, CULTURE, NEW, TOLERANCE_PERCENT, Event
@@ -134,7 +134,8 @@ class _Planner:
 
         try:
             names = [i.component for i in self.ingredients] if mixtures else []
-            worklist, event, lots = with_lots(names, stocks, request.use_until, plan)
+            planned, event, lots = with_lots(names, stocks, request.use_until, plan)
+            worklist = held_to(planned, request.errors_allowed)
             minutes = cells_out_minutes(worklist, self.deck, event.cells_from, (CULTURE, NEW, "donors"))
             refuse_too_long(minutes, request.cells_out_minutes, request.name)
         except (DeckFullError, CellsOutError) as error:
@@ -157,16 +158,19 @@ class _Planner:
         """The plan out of its runs.
 
         Raises:
-            PlanError: a medium or a well is off target.
+            PlanError: a medium or a well is off target, or its predicted error beyond the limits.
         """
+        arms = tuple(arm for run in runs for arm in self._arms(run))
+        wells = tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else ()
+        refuse_uncertain([*(row for arm in arms for row in arm.rows), *wells], self.request.errors_allowed)
         left = [volume for run in runs if (volume := _base_left(run)) is not None]
         return DosingPlan(
             parts=in_order([run.worklist for run in runs]),
-            arms=tuple(arm for run in runs for arm in self._arms(run)),
+            arms=arms,
             after=tuple(state for run in runs for state in _states(run)),
             base_left_ul=left[-1] if left else self.request.base.volume_ul,
             lots=summed_uses([run.lots for run in runs]),
-            composition=tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else (),
+            composition=wells,
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
             warnings=request_warnings(self.request),
         )

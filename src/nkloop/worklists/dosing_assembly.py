@@ -11,7 +11,7 @@ from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.labware.bags import Bag, BagCatalogue
 from nkloop.quantities import Kind
-from nkloop.recipes.models import Recipe, Stage
+from nkloop.recipes.models import ErrorLimits, Recipe, Stage
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
@@ -47,6 +47,8 @@ class Wanted:
     name: str
     components: tuple[str, ...] = ()
     hours_since_dose: float = 0.0
+    error_limits: ErrorLimits | None = None
+    """Largest predicted errors; those of the recipe when None."""
     present: Mapping[str, Present] = field(default_factory=dict)
     """Contents per well or bag; empty for new vessels."""
 
@@ -137,6 +139,7 @@ def plate_request(
         donors=tuple(DonorTube(donor=d, cells_per_ul=density) for d in wanted.donors) if action == "seed" else (),
         use_until=wanted.use_until,
         seed=wanted.seed,
+        error_limits=wanted.error_limits,
     )
 
 
@@ -191,6 +194,7 @@ def bag_request(
         prepared=prepared,
         use_until=wanted.use_until,
         seed=wanted.seed,
+        error_limits=wanted.error_limits,
     )
 
 

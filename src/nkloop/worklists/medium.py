@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
 from nkloop.worklists.carry_over import brought_along, carry_over_problems, unlimited
-from nkloop.worklists.chain_cost import CostWeights, ErrorLimits
+from nkloop.worklists.chain_cost import CostWeights
 from nkloop.worklists.cocktails import DosePlanner
-from nkloop.worklists.composition import composition_rows, refuse_off_target
+from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, uncertain_rows
 from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dilution import TooInaccurateError
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, with_lots
 from nkloop.worklists.medium_notes import notes
 from nkloop.worklists.medium_request import check_orders
 from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
 from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
-from nkloop.worklists.models import Limits, Worklist
+from nkloop.worklists.models import Worklist
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumOrder, MediumPlan, MediumSource
 from nkloop.worklists.uncertainty import predict
@@ -75,7 +77,7 @@ def plan_media(
     Args:
         orders: what is asked for; a volume larger than the largest vessel is prepared in several.
         use_until: last day the media are used; lots must be valid until then.
-        limits: largest predicted errors; the defaults of `ErrorLimits` when None.
+        limits: largest predicted errors; those of the recipe when None.
         weights: what error, time and tips are worth; the defaults of `CostWeights` when None.
 
     Raises:
@@ -85,15 +87,26 @@ def plan_media(
     """
     check_orders(recipe, orders, today=today, use_until=use_until)
     vessels = vessels_for(recipe, orders, catalogue)
-    asked = limits or ErrorLimits()
-    left = asked
-    for _ in range(_ATTEMPTS):
+    asked = limits or recipe.error_limits
+    left, attempts = asked, 0
+    refusal: PlanError | None = None
+    while True:
         planning = _Planning(recipe, deck, catalogue, use_until, today, asked, left, weights or CostWeights())
         try:
             return _attempt(planning, vessels, orders, inventory)
+        except TooInaccurateError as error:
+            raise refusal or _naming(asked, error) from error
         except _TooUncertainError as error:
+            attempts += 1
+            if attempts == _ATTEMPTS:
+                raise
             refusal, left = error, error.less(left)
-    raise refusal
+
+
+def _naming(asked: ErrorLimits, error: PlanError) -> NkloopError:
+    """The refusal of a dilution, which knows only what base and cocktails leave of the limits, with what was asked."""
+    told = f"at most {asked.cv_percent:g} % CV and {asked.bias_percent:g} % systematic error are allowed in the medium"
+    return PlanError.from_problems(replace(one, message=f"{one.message}; {told}") for one in error.problems)
 
 
 _ATTEMPTS = 4
@@ -175,9 +188,7 @@ class _Planning:
 
         asked = [*names, *sorted(carriers - {"base"} - set(names))]
         made, run, lots = with_lots(asked, stocks, self.use_until, plan)
-        limits = Limits(cv_percent=self.limits.cv_percent, bias_percent=self.limits.bias_percent)
-        worklist = made.model_copy(update={"limits": limits})
-        return _Done(MediumRun(worklist, run.vessels, run.doses), lots)
+        return _Done(MediumRun(held_to(made, self.limits), run.vessels, run.doses), lots)
 
     def _name(self, vessels: Sequence[MediumVessel]) -> str:
         asked = dict.fromkeys(f"{vessel.order.stage_id} {vessel.order.volume}" for vessel in vessels)
@@ -237,16 +248,7 @@ def _refuse_uncertain(rows: Sequence[CompositionRow], limits: ErrorLimits) -> No
     Raises:
         _TooUncertainError: all of them.
     """
-    told = []
-    for row in rows:
-        for name, value, limit in (
-            ("CV", row.cv_percent, limits.cv_percent),
-            ("systematic error", row.bias_percent, limits.bias_percent),
-        ):
-            if value is not None and value > limit:
-                message = f"predicted {name} of {row.component} is {value:.2f} %, at most {limit:g} % is allowed"
-                remedy = "plan a larger volume, use a stock of another concentration, or raise the limit"
-                told.append(Problem(message, row.destination, remedy))
+    told = uncertain_rows(rows, limits)
     if told:
         error = _TooUncertainError(told[0].message)
         error.problems = tuple(told)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
 from nkloop.worklists.accuracy import volume_error
 from nkloop.worklists.base_supplies import BaseSupplies
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder
-from nkloop.worklists.chain_cost import CostModel, CostWeights, ErrorLimits, Prices
+from nkloop.worklists.chain_cost import CostModel, CostWeights, Prices
 from nkloop.worklists.chains import Cocktail
 from nkloop.worklists.cocktails import Dose, DosePlanner, Doses
 from nkloop.worklists.contents import LabwareLookup

@@ -12,6 +12,7 @@ from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import Worklist
@@ -180,6 +181,13 @@ class DosingRequest(FrozenModel):
     use_until: date
     seed: int | None = None
     """Seed of the positions, kept with the worklist."""
+    error_limits: ErrorLimits | None = None
+    """Largest predicted errors; those of the recipe when None."""
+
+    @property
+    def errors_allowed(self) -> ErrorLimits:
+        """The limits of predicted error that hold for this request."""
+        return self.error_limits or self.recipe.error_limits
 
 
 class ArmComposition(FrozenModel):
@@ -264,6 +272,8 @@ class CytotoxicityRequest(FrozenModel):
     supernatant_ul: float = Field(default=50, gt=0)
     substrate_ul: float = Field(default=50, gt=0)
     stop_ul: float = Field(default=50, gt=0)
+    error_limits: ErrorLimits = ErrorLimits()
+    """Largest predicted errors of the cells of a well."""
 
 
 class EffectorNeed(FrozenModel):

@@ -15,10 +15,18 @@ from nkloop.cli.plan.papers import write_papers
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
     from nkloop.labware import Catalogue
+    from nkloop.recipes.models import ErrorLimits, Recipe
 
 CsvOption = Annotated[
     Path | None,
     typer.Option("--csv", help="Write the worklist for the robot to this file; parts get -1, -2 before the ending."),
+]
+MaxCvOption = Annotated[
+    float | None, typer.Option("--max-cv", help="Largest predicted CV in percent; the recipe's limit when not given.")
+]
+MaxBiasOption = Annotated[
+    float | None,
+    typer.Option("--max-bias", help="Largest predicted systematic error in percent; the recipe's when not given."),
 ]
 LotsOption = Annotated[Path | None, typer.Option("--lots", help="Lot list; the bench's own when not given.")]
 
@@ -58,6 +66,22 @@ def answer(
             typer.echo(f"For the bench: {path}")
     if not planned.passed:
         raise typer.Exit(1)
+
+
+def error_limits(recipe: Recipe, max_cv: float | None, max_bias: float | None) -> ErrorLimits:
+    """The limits of predicted error of a recipe, or those a person asks for instead.
+
+    Raises:
+        PlanError: a limit is not a percentage above 0.
+    """
+    from nkloop.errors import PlanError
+
+    given = {"cv_percent": ("--max-cv", max_cv), "bias_percent": ("--max-bias", max_bias)}
+    for option, value in given.values():
+        if value is not None and not 0 < value <= 100:
+            raise PlanError(f"{value:g} % is no limit of an error", where=option, remedy="give a number from 0 to 100")
+    asked = {name: value for name, (_, value) in given.items() if value is not None}
+    return recipe.error_limits.model_copy(update=asked)
 
 
 def _write(planned: Planned, csv: Path) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
-from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
+from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class _Asked:
     dose: str
     tube: str
     seed: int
+    max_cv: float | None
+    max_bias: float | None
     lots: Path | None
     bench: str
 
@@ -93,6 +95,8 @@ def dosing(
     tube: Annotated[str, typer.Option("--tube", help="Dose tube of labware/bags.yaml.")] = "dose-15",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the positions; the same gives the same.")] = 1,
     position_map: Annotated[Path | None, typer.Option("--map", help="Write which well holds what to this CSV.")] = None,
+    max_cv: MaxCvOption = None,
+    max_bias: MaxBiasOption = None,
     lots: LotsOption = None,
     csv: CsvOption = None,
     sheet: SheetOption = None,
@@ -111,7 +115,8 @@ def dosing(
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = _Asked(
         recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, volume, present,
-        hours, replicates, outer, cells_out, plate, dose, tube, seed, lots, bench,
+        hours, replicates, outer, cells_out, plate, dose, tube, seed, max_cv,
+        max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
     if position_map is not None and planned.passed:
@@ -157,6 +162,7 @@ def _wanted(found: Workspace, recipe: Recipe, asked: _Asked, use_until: Any) -> 
         seed=asked.seed,
         name=f"dose {stage.id}, day {stage.start_day if asked.day is None else asked.day:g}",
         hours_since_dose=asked.hours,
+        error_limits=error_limits(recipe, asked.max_cv, asked.max_bias),
     )
     return wanted, notes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
-from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
+from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
-    from nkloop.recipes.models import Recipe
-    from nkloop.worklists.chain_cost import ErrorLimits
+    from nkloop.recipes.models import ErrorLimits, Recipe
     from nkloop.worklists.plans import MediumOrder, MediumPlan
     from nkloop.workspace import Workspace
 
@@ -42,12 +41,8 @@ def medium(
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", help="Component the arms add later; may be given several times.")
     ] = None,
-    max_cv: Annotated[
-        float | None, typer.Option("--max-cv", help="Largest predicted CV in percent; 5 when not given.")
-    ] = None,
-    max_bias: Annotated[
-        float | None, typer.Option("--max-bias", help="Largest predicted systematic error in percent; 12 if not given.")
-    ] = None,
+    max_cv: MaxCvOption = None,
+    max_bias: MaxBiasOption = None,
     lots: LotsOption = None,
     csv: CsvOption = None,
     sheet: SheetOption = None,
@@ -68,11 +63,12 @@ def medium(
     found = find_workspace(workspace)
     name = _one_recipe(recipe, recipe_option)
     orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
-    limits = _limits(max_cv, max_bias)
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
     inventory = lots_for(found, bench, lots=lots)
-    plan = _plan(find_recipe(found.recipes, name), orders, limits, inventory, file, catalogue)
+    asked = find_recipe(found.recipes, name)
+    limits = error_limits(asked, max_cv, max_bias)
+    plan = _plan(asked, orders, limits, inventory, file, catalogue)
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
 
@@ -120,17 +116,6 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
         suffix = f"-{chr(ord('a') + seen[stage] - 1)}" if names.count(stage) > 1 else ""
         orders.append(MediumOrder(stage_id=stage, volume=amount, omit=omit, barcode=f"medium-{stage}{suffix}"))
     return tuple(orders)
-
-
-def _limits(max_cv: float | None, max_bias: float | None) -> ErrorLimits:
-    from nkloop.errors import PlanError
-    from nkloop.worklists.chain_cost import ErrorLimits
-
-    for value, option in ((max_cv, "--max-cv"), (max_bias, "--max-bias")):
-        if value is not None and not 0 < value <= 100:
-            raise PlanError(f"{value:g} % is no limit of an error", where=option, remedy="give a number from 0 to 100")
-    usual = ErrorLimits()
-    return ErrorLimits(cv_percent=max_cv or usual.cv_percent, bias_percent=max_bias or usual.bias_percent)
 
 
 def _plan(

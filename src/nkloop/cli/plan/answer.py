@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
     from nkloop.labware import Catalogue
     from nkloop.recipes.models import ErrorLimits, Recipe
+    from nkloop.runs.reservations import PlanReservation
 
 CsvOption = Annotated[
     Path | None,
@@ -39,13 +42,17 @@ def answer(
     json_output: bool,
     sheet: Path | None = None,
     labels: Path | None = None,
+    reserve: PlanReservation | None = None,
 ) -> None:
-    """Write and show a plan; nothing is written of a refused one.
+    """Write and show a plan; nothing is written or reserved of a refused one.
 
     Raises:
         WorkspaceError: the file cannot be written.
+        ShortageError: what shall be reserved was taken or reserved by somebody else since it was planned.
         typer.Exit: with code 1 when a check refused the plan.
     """
+    if reserve is not None and planned.passed:
+        planned = replace(planned, reserved=reserve.make(planned.parts, at=datetime.now(UTC)))
     files = _write(planned, csv) if csv is not None and planned.passed else ()
     papers: tuple[Path, ...] = ()
     if planned.passed:

@@ -11,6 +11,7 @@ import typer
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
+from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
     from nkloop.assays.models import PlateLayout
@@ -35,6 +36,9 @@ def cytotoxicity(
     csv: CsvOption = None,
     sheet: SheetOption = None,
     labels: LabelsOption = None,
+    reserve: ReserveOption = None,
+    by: ReserveByOption = "",
+    hold: HoldOption = HOLD,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
@@ -48,6 +52,7 @@ def cytotoxicity(
     if (layout is None) == (arms is None):
         raise PlanError("name either a layout or a table of samples", where="layout", remedy="use --layout or --arms")
     found = find_workspace(workspace)
+    wish = reservation(found, bench, reserve, by, hold, lots)
     catalogue = Catalogue.load(found.labware)
     layouts, densities = (
         (_read_layouts(layout), {})
@@ -55,7 +60,7 @@ def cytotoxicity(
         else _laid_out(arms or Path(), target_line, replicates, plate, seed)
     )
     planned = asyncio.run(_planned(found, catalogue, layouts, densities, lots, bench))
-    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 
 def _read_layouts(path: Path) -> tuple[PlateLayout, ...]:

@@ -30,6 +30,7 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
         console.print(f"- {note}", soft_wrap=True, highlight=False)
     for warning in planned.warnings:
         console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
+    _show_reserved(console, planned)
     _show_verdict(console, planned, files)
 
 
@@ -94,6 +95,15 @@ def _show_work(console: Console, planned: Planned) -> None:
         console.print(f"What leaves the lots costs {planned.price_eur:,.2f} EUR.")
     elif planned.unpriced:
         console.print(f"What leaves the lots has no known cost: no price of {', '.join(planned.unpriced)}.")
+
+
+def _show_reserved(console: Console, planned: Planned) -> None:
+    held = planned.reserved
+    if held is None:
+        return
+    lots = ", ".join(pick.lot.id for pick in held.picks)
+    told = f"Reserved for {held.name} until {held.until:%Y-%m-%d %H:%M} UTC: {lots}."
+    console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -> None:

@@ -37,6 +37,7 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
         "price_eur": planned.price_eur,
         "without_price": list(planned.unpriced),
         "take_out": list(planned.take_out),
+        "reserved": _reserved(planned),
         "warnings": list(planned.warnings),
         "notes": list(planned.notes),
         **planned.more,
@@ -55,6 +56,19 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
             for number, part in enumerate(planned.parts, 1)
         ],
     }
+
+
+def _reserved(planned: Planned) -> Row | None:
+    """What the plan holds of the stock, container by container; None when nothing was reserved."""
+    held = planned.reserved
+    if held is None:
+        return None
+    containers = [
+        {"lot": pick.lot.id, "container": one.container, "volume_ul": one.volume_ul}
+        for pick in held.picks
+        for one in pick.portions
+    ]
+    return {"name": held.name, "until": held.until.isoformat(), "containers": containers}
 
 
 def expiry(planned: Planned, lot: str) -> str | None:

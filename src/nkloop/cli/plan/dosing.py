@@ -12,6 +12,7 @@ import typer
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
+from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
@@ -101,6 +102,9 @@ def dosing(
     csv: CsvOption = None,
     sheet: SheetOption = None,
     labels: LabelsOption = None,
+    reserve: ReserveOption = None,
+    by: ReserveByOption = "",
+    hold: HoldOption = HOLD,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
@@ -111,6 +115,7 @@ def dosing(
     from nkloop.labware import Catalogue
 
     found = find_workspace(workspace)
+    wish = reservation(found, bench, reserve, by, hold, lots)
     catalogue = Catalogue.load(found.labware)
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = _Asked(
@@ -119,9 +124,9 @@ def dosing(
         max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
-    if position_map is not None and planned.passed:
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
+    if position_map is not None:
         write_file(position_map, map_text)
-    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
 
 
 async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tuple[Planned, str]:

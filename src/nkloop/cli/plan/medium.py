@@ -12,6 +12,7 @@ import typer
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
+from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,9 @@ def medium(
     csv: CsvOption = None,
     sheet: SheetOption = None,
     labels: LabelsOption = None,
+    reserve: ReserveOption = None,
+    by: ReserveByOption = "",
+    hold: HoldOption = HOLD,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
@@ -61,6 +65,7 @@ def medium(
     from nkloop.runs.stock import lots_for
 
     found = find_workspace(workspace)
+    wish = reservation(found, bench, reserve, by, hold, lots)
     name = _one_recipe(recipe, recipe_option)
     orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
     catalogue = Catalogue.load(found.labware)
@@ -70,7 +75,7 @@ def medium(
     limits = error_limits(asked, max_cv, max_bias)
     plan = _plan(asked, orders, limits, inventory, file, catalogue)
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
-    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels)
+    answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 
 def _one_recipe(argument: str | None, option: str | None) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.labware import Catalogue
+    from nkloop.runs.reservations import Reserved
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.lots import LotUse
     from nkloop.worklists.models import Verdict, Worklist
@@ -60,6 +61,8 @@ class Planned:
     """Lots without a price."""
     take_out: tuple[str, ...] = ()
     """Which containers a person takes out, one sentence per lot."""
+    reserved: Reserved | None = None
+    """What the plan holds of the stock; None when nothing was reserved."""
     deck: BenchDeck | None = None
     """Deck of the bench; gives the times on a run sheet."""
     simulated: bool = False

@@ -1,0 +1,113 @@
+"""Reserving what a plan will take, under a name, before anybody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from nkloop.errors import InventoryError, Problem
+from nkloop.inventory import Pick
+from nkloop.quantities import Amount, Kind
+from nkloop.runs.stock import opened, stock_of
+from nkloop.runs.stock_use import on_deck
+from nkloop.worklists.models import Worklist
+from nkloop.workspace import Workspace
+
+LONGEST = timedelta(days=31)
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What a plan holds now."""
+
+    name: str
+    until: datetime
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True)
+class PlanReservation:
+    """A person's wish to reserve what a plan takes of the stock of a bench."""
+
+    workspace: Workspace
+    bench: str
+    name: str
+    by: str
+    until: datetime
+
+    @classmethod
+    def asked(
+        cls,
+        workspace: Workspace,
+        bench: str,
+        name: str,
+        *,
+        by: str,
+        hold: str,
+        lots: Path | None = None,
+        at: datetime,
+    ) -> PlanReservation:
+        """Check the wish before anything is planned.
+
+        Args:
+            hold: how long it is kept, with unit: `3 d`.
+            lots: lot list of the plan; only the counted stock of a bench can be reserved, not a file.
+
+        Raises:
+            InventoryError: no name, nobody who asks, no such time, no counted stock, or the name is taken; all at once.
+            QuantityError: `hold` cannot be read.
+        """
+        problems = [
+            Problem(f"{option} is empty", option, remedy)
+            for option, value, remedy in (
+                ("--reserve", name, "write a name for the reservation, for example the batch"),
+                ("--by", by, "write who reserves; it stands in the audit trail"),
+            )
+            if not value.strip()
+        ]
+        if lots is not None:
+            told = f"a plan from {lots} cannot reserve: a file is not the counted stock of bench {bench}"
+            remedy = f"import it with `nkloop lots import {lots}`, then plan without --lots"
+            problems.append(Problem(told, "--reserve", remedy))
+        elif (stock := stock_of(workspace, bench, at=at)) is None:
+            told = f"nothing is counted in bench {bench}, so nothing can be reserved"
+            problems.append(Problem(told, "--reserve", "run `nkloop lots import FILE --by NAME` once"))
+        elif any(one.plan == name.strip() for one in stock.held):
+            told = f"'{name.strip()}' holds a reservation already"
+            problems.append(Problem(told, "--reserve", "choose another name, or `nkloop lots release` it first"))
+        span = _span(hold)
+        if span is None:
+            told = f"{hold} is not a time above 0 and up to {LONGEST.days} d"
+            problems.append(Problem(told, "--hold", "write for example 3 d"))
+        if problems or span is None:
+            raise InventoryError.from_problems(problems)
+        return cls(workspace, bench, name.strip(), by.strip(), at + span)
+
+    def make(self, parts: Iterable[Worklist], *, at: datetime) -> Reserved:
+        """Reserve what the worklists of a plan put on the deck; all of it or nothing.
+
+        Raises:
+            ShortageError: somebody else has taken or reserved it since it was planned; every lot is named.
+            InventoryError: the name was taken meanwhile.
+        """
+        with opened(self.workspace) as records:
+            stock = records.stock.inventory(self.bench, at=at)
+            volumes: dict[str, float] = {}
+            use_until = date.min
+            for part in parts:
+                use_until = max(use_until, part.use_until or at.date())
+                for lot, volume in (on_deck(part, stock) if stock else {}).items():
+                    volumes[lot] = volumes.get(lot, 0.0) + volume
+            picks = records.stock.reserve(
+                self.bench, self.name, volumes, use_until=use_until, until=self.until, by=self.by, at=at
+            )
+        return Reserved(self.name, self.until, picks)
+
+
+def _span(text: str) -> timedelta | None:
+    amount = Amount.parse(text)
+    if amount.kind is not Kind.TIME or not 0 < amount.to("d") <= LONGEST.days:
+        return None
+    return timedelta(days=amount.to("d"))

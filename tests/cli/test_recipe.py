@@ -91,3 +91,34 @@ def test_a_diff_shows_both_products_side_by_side(nkloop: Nkloop) -> None:
     assert ended.code == 0
     assert "Stages added: expansion, maturation" in ended.out
     assert "1e+04" in ended.out
+
+
+def test_the_cost_of_a_batch_and_its_arms_is_told(nkloop: Nkloop, tmp_path: Path) -> None:
+    """Only TPO differs: twice 25 ng/mL in 100 mL of the first stage are 2.5 µg more, at 15000 EUR for 15 mL."""
+    arms = tmp_path / "arms.csv"
+    arms.write_text("arm,TPO\narm-a,x2\n", encoding="utf-8")
+    given = ("ucb-nk", "--volume", "expansion_i=100 mL", "--volume", "differentiation=0.5 L")
+    told = nkloop("recipe", "cost", *given, "--arms", arms, "--json").json
+    assert told["batch"]["cost_eur"] == pytest.approx(sum(one["cost_eur"] for one in told["stages"].values()), abs=0.02)
+    more = told["arms"]["arm-a"]["cost_eur"] - told["arms"]["reference"]["cost_eur"]
+    assert more == pytest.approx(2.5 / 100 * 1000, abs=0.02)
+    assert told["arms"]["reference"]["factor"] == 1
+    shown = nkloop("recipe", "cost", *given, "--arms", arms)
+    assert (shown.code, "arm-a" in shown.out, "sum" in shown.out) == (0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "told"),
+    [
+        pytest.param(("100 mL",), "--volume: '100 mL' names no stage. Remedy: write expansion_i=", id="no stage"),
+        pytest.param(("growth=1 L",), "ucb-nk has no stage 'growth'. Remedy: use expansion_i", id="unknown stage"),
+        pytest.param(("expansion_i=1 L", "expansion_i=2 L"), "stage expansion_i is given twice", id="twice"),
+        pytest.param(("expansion_i=1 mg",), "1 mg is not a volume above 0", id="a mass"),
+        pytest.param(("expansion_i=",), "Remedy", id="nothing"),
+    ],
+)
+def test_volumes_that_have_no_cost_are_refused(nkloop: Nkloop, volumes: tuple[str, ...], told: str) -> None:
+    ended = nkloop("recipe", "cost", "ucb-nk", *(text for one in volumes for text in ("--volume", one)))
+    assert (ended.code, ended.out) == (1, "")
+    assert told in ended.err
+    assert ended.err.startswith("error: ")

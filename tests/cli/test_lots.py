@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
-BROKEN = Path(__file__).parents[1] / "inventory" / "broken"
 HEAD = "lot,component,lot number,supplier,concentration,container,kind,volume,expires,opened life,storage,price\n"
 LINES = (
     "SCF-1,SCF,A1,maker,100 µg/mL,SCF-1-a,cryovial,200 µL,2040-12-31,7 d,-80 °C,200\n"
@@ -150,14 +147,3 @@ def test_a_lot_held_back_is_not_planned_with(stocked: Nkloop) -> None:
 def test_releasing_nothing_is_told(stocked: Nkloop) -> None:
     ended = stocked("lots", "release", "monday", "--by", "Bo", "--reason", "x")
     assert "'monday' has reserved nothing. Remedy: reserved by: nobody" in ended.err
-
-
-def test_every_broken_list_is_refused_before_anything_is_written(nkloop: Nkloop, workspace: Workspace) -> None:
-    messages: dict[str, list[str]] = json.loads((BROKEN / "messages.json").read_text(encoding="utf-8"))
-    for name, told in messages.items():
-        shutil.copy(BROKEN / name, workspace.root / name)
-        ended = nkloop("lots", "import", name, "--by", "Ada")
-        assert ended.code == 1, name
-        assert ended.err.splitlines() == [f"error: {message}" for message in told], name
-        assert ended.out == ""
-    assert not (workspace.state / "records.db").exists()

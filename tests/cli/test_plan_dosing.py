@@ -17,7 +17,6 @@ from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
-BROKEN = Path(__file__).parents[1] / "worklists" / "broken_arms"
 DOSING = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--donors", "U1,U2")
 ARMS = "arm,SCF [ng/mL],IL-7\narm-a,40,x0.5\n"
 
@@ -109,19 +108,6 @@ def test_what_remains_is_counted_and_dense_cultures_are_split(
         assert any(found in row["purpose"] for row in plan["transfers"]), action
         assert all(abs(row["deviation_percent"]) < 2 for row in plan["composition"])
         assert any("out of the incubator" in step["instruction"] for step in plan["operator_steps"])
-
-
-@pytest.mark.parametrize(
-    "name", ["unit-slip.csv", "many-problems.csv", "arm-twice.csv", "empty.csv", "decimal-comma.csv"]
-)
-def test_a_broken_arm_table_writes_nothing(nkloop: Nkloop, workspace: Workspace, name: str) -> None:
-    before = sorted(workspace.root.rglob("*"))
-    asked = ("--vessel", "plate-24", "--arms", BROKEN / "arms" / name, "--csv", "out.csv", "--map", "map.csv")
-    ended = nkloop(*DOSING, *asked)
-    assert (ended.code, ended.out) == (1, "")
-    assert name in ended.err
-    assert "Traceback" not in ended.err
-    assert [path for path in sorted(workspace.root.rglob("*")) if path not in before] == []
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_an_amount_may_not_leave_its_plausible_range(recipe: Recipe) -> None:
         _apply(child, {SCF: 4.0})
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(factors=st.dictionaries(st.sampled_from([SCF, IL2, TPO]), st.floats(0.25, 4.0)))
 def test_the_diff_shows_the_factors(recipe: Recipe, factors: dict[str, float]) -> None:
     rows = diff(recipe, _apply(recipe, factors))
@@ -84,7 +84,7 @@ def test_the_diff_shows_the_factors(recipe: Recipe, factors: dict[str, float]) -
     assert {row.component for row in rows} <= {key.split("@")[0] for key in factors}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(factors=st.dictionaries(st.sampled_from([SCF, IL2, TPO]), st.floats(0.25, 4.0)))
 def test_a_revision_reads_back_from_its_file(recipe: Recipe, tmp_path: Path, factors: dict[str, float]) -> None:
     child = _apply(recipe, factors)

@@ -92,10 +92,10 @@ def test_a_changed_amount_changes_the_hash(recipe: Recipe, shipped_text: str, tm
     assert load_recipe(path).content_hash != recipe.content_hash
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(title=st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=80))
-def test_any_title_survives_the_file(recipe: Recipe, tmp_path: Path, title: str) -> None:
-    changed = recipe.model_copy(update={"title": title})
+def test_any_title_survives_the_file(tmp_path: Path, title: str) -> None:
+    changed = load_recipe(Path(__file__).with_name("small.yaml")).model_copy(update={"title": title})
     save_recipe(changed, tmp_path / "r.yaml")
     assert load_recipe(tmp_path / "r.yaml") == changed
 

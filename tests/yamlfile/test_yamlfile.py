@@ -1,5 +1,6 @@
 """YAML files: plain data with positions; every problem at once, in words."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -126,3 +127,11 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(write) -> None:  # t
 def test_a_finding_alone_refuses_the_file(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(BenchError, match=r":1:1: file: is odd"):
         validate_yaml(Whole, write("title: t\n"), BenchError, check=lambda data: [Finding((), "is odd")])
+
+
+def test_a_file_that_changed_is_read_anew(write: Callable[[str], Path]) -> None:
+    first = validate_yaml(Whole, write("title: t\n"), BenchError)
+    assert validate_yaml(Whole, write("title: t\n"), BenchError) is first
+    assert validate_yaml(Whole, write("title: u\n"), BenchError).title == "u"
+    with pytest.raises(BenchError, match="cannot be read"):
+        validate_yaml(Whole, write("title: t\n").with_name("gone.yaml"), BenchError)

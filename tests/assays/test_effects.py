@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from nkloop.assays import analyse
 from nkloop.assays.designs import DesignRequest, DoseSeries, design
@@ -80,6 +81,23 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say() -> None:
             if effect.true_ratio is None and effect.against == "IgG1":
                 inside.append((effect.ci_low or 0) <= truth <= (effect.ci_high or 0))
     assert np.mean(inside) == pytest.approx(0.95, abs=0.05)
+
+
+def test_the_interval_of_a_car_carries_the_effector_only_wells_of_both_samples() -> None:
+    """By hand: two samples, each corrected by its own effector-only mean, variance s² (2/n + 2/c) plus the window's."""
+    layout = made(kind="car", samples=(arm("car", is_car=True), arm("ut", is_car=False)), effector_replicates=2,
+                  lines=("Raji", "K-562"), antigen_negative=("K-562",))  # fmt: skip
+    result = analyse(layout, simulated.end_point(layout, lambda w, r: 15.0 * r, noise=0.01))
+    groups: dict[tuple[str, float], list[float]] = {}
+    for well in (w for w in result.lysis if w.target_line == "K-562" and not w.treatment and w.sample != "reference"):
+        groups.setdefault((well.sample, well.true_ratio), []).append(well.lysis_percent)
+    sides = [values for (sample, _), values in groups.items() if sample in {"car/U1", "ut/U1"}]
+    freedom = sum(len(v) - 1 for v in sides)
+    variance = sum(float(np.var(v)) * len(v) for v in sides) / freedom
+    at = next(e for e in result.effects if e.target_line == "K-562" and e.true_ratio is not None)
+    half = float(student.ppf(0.975, freedom)) * np.sqrt(variance * (2 / 3 + 2 / 2))
+    # the window adds to a difference in proportion to its size, which is near 0 here
+    assert ((at.ci_high or 0) - (at.ci_low or 0)) / 2 == pytest.approx(half, rel=0.01)
 
 
 def test_a_car_is_compared_at_the_same_true_ratio_whatever_the_purities() -> None:

@@ -54,8 +54,28 @@ def test_a_plate_from_design_to_json(nkloop: Any, files: tuple[Path, Path]) -> N
         assert row["et50"] == pytest.approx(1.5, rel=0.05)
         assert 0 < row["auc"] < 1
         assert row["lytic_units"] == pytest.approx(1e7 / (1e4 * row["et50"]))
+        assert row["lytic_units_low"] == pytest.approx(1e7 / (1e4 * row["ci_high"]))
+        assert row["lytic_units_high"] == pytest.approx(1e7 / (1e4 * row["ci_low"]))
+        assert row["auc_low"] <= row["auc"] <= row["auc_high"]
     assert told["reading"]["file"] == "read.csv"
     assert len(told["reading"]["file_sha256"]) == 64
+
+
+def test_lytic_units_at_a_stated_lysis_and_number_of_targets(nkloop: Any, files: tuple[Path, Path]) -> None:
+    """30 % lysis on the curve the file was made from lies at 1.5 (0.3 / 0.7)^(1 / 1.2)."""
+    command = ("analyse", "plate", "--layout", files[0], "--reading", files[1], "--lytic-percent", "30")
+    told = nkloop(*command, "--lytic-targets", "5000", "--json").json
+    thirty = 1.5 * (0.3 / 0.7) ** (1 / 1.2)
+    for row in told["samples"]:
+        assert row["lytic_units"] == pytest.approx(1e7 / (5000 * thirty), rel=0.05)
+        assert row["lytic_units_low"] < row["lytic_units"] < row["lytic_units_high"]
+        assert row["lytic_units_text"] == "per 10^7 effectors at 30 % lysis of 5000 targets"
+    shown = nkloop(*command)
+    assert "Lytic units per 10^7 effectors at 30 % lysis of 10000 targets" in shown.out
+    refused = nkloop(*command[:-1], "100")
+    assert (refused.code, refused.out) == (1, "")
+    assert "lytic units at 100 % lysis: the percentage must lie between 0 and 100" in refused.err
+    assert "0 targets: a lytic unit needs more than 0" in nkloop(*command, "--lytic-targets", "0").err
 
 
 def test_report_exclusion_and_history(nkloop: Any, files: tuple[Path, Path], workspace: Workspace) -> None:

@@ -9,6 +9,7 @@ from nkloop.assays.checks import UNREAD, check_layout, normal_well, signals_of
 from nkloop.assays.curves import fit_curve
 from nkloop.assays.effects import effects_of, matrix_of
 from nkloop.assays.lysis import ControlSignals, control_signals, lysis_of_wells, window_error
+from nkloop.assays.lytic import LyticQuestion
 from nkloop.assays.methods import Method, method_named
 from nkloop.assays.models import (
     AssayResult,
@@ -57,6 +58,7 @@ def analyse(
     reference_history: Sequence[float] = (),
     exclusions: Sequence[Exclusion] = (),
     read_as: ReadAs | None = None,
+    lytic: LyticQuestion | None = None,
 ) -> AssayResult:
     """Analyse one plate.
 
@@ -71,6 +73,7 @@ def analyse(
         reference_history: mean reference lysis (%) of earlier plates with the same target line, oldest first.
         exclusions: wells a person left out, each with reason and name.
         read_as: what a reading says beside its signals.
+        lytic: how lytic units are counted; at 50 % lysis of the targets of a well when not given.
 
     Raises:
         AssayError: the layout lacks controls, uses a well twice or cannot give lysis values.
@@ -80,14 +83,14 @@ def analyse(
     pairs = tuple(values.items() if isinstance(values, Mapping) else values)
     seen = read_as or ReadAs(saturated=frozenset(normal_well(well) for well in saturated))
     if not exclusions:
-        return _analysed(layout, layout, pairs, method, reference_history, seen)
+        return _analysed(layout, layout, pairs, method, reference_history, seen, lytic)
     _check_exclusions(layout, exclusions)
     out = {e.well for e in exclusions}
     kept = layout.model_copy(update={"wells": tuple(w for w in layout.wells if w.well not in out)})
-    result = _analysed(kept, layout, pairs, method, reference_history, seen)
+    result = _analysed(kept, layout, pairs, method, reference_history, seen, lytic)
     update: dict[str, object] = {"exclusions": tuple(exclusions)}
     try:
-        update["all_wells"] = _analysed(layout, layout, pairs, method, reference_history, seen)
+        update["all_wells"] = _analysed(layout, layout, pairs, method, reference_history, seen, lytic)
     except NkloopError as error:
         update["all_wells_reason"] = error.problems[0].message
     return result.model_copy(update=update)
@@ -117,6 +120,7 @@ def _analysed(
     method: Method,
     history: Sequence[float],
     seen: ReadAs,
+    lytic: LyticQuestion | None,
 ) -> AssayResult:
     """The result of the wells of `layout`; it shows the `whole` plate."""
     check_layout(layout, method)
@@ -150,7 +154,7 @@ def _analysed(
             quality += [replicate_measure(groups, method), *lysis_measures(layout, lysis, method)]
             quality += position_measures(layout, signals, method)
             quality += reference_measures(lysis, layout, history, method)
-            curves = _curves(layout, lysis, method)
+            curves = _curves(layout, lysis, method, lytic)
     errors = {line: window_error(layout, signals, method, line) for line in controls or {}} if lysis else {}
     effects = effects_of(layout, lysis, errors)
     return _result(whole, method, shown, quality, lysis, curves, effects, seen)
@@ -166,7 +170,9 @@ def _controls(layout: PlateLayout, signals: Mapping[str, float], method: Method)
     return {line: control_signals(layout, signals, method, line) for line in layout.lines}
 
 
-def _curves(layout: PlateLayout, lysis: Sequence[WellLysis], method: Method) -> tuple[CurveFit, ...]:
+def _curves(
+    layout: PlateLayout, lysis: Sequence[WellLysis], method: Method, lytic: LyticQuestion | None
+) -> tuple[CurveFit, ...]:
     """A curve for every sample, line and treatment that stands at three E:T or more."""
     found = []
     for sample in layout.samples:
@@ -174,19 +180,27 @@ def _curves(layout: PlateLayout, lysis: Sequence[WellLysis], method: Method) -> 
         for line, treatment, dose in dict.fromkeys((w.target_line, w.treatment, w.dose) for w in own):
             wells = [w for w in own if (w.target_line, w.treatment, w.dose) == (line, treatment, dose)]
             if len({w.true_ratio for w in wells}) >= 3:
-                curve = _curve(layout, sample, wells, method)
+                curve = _curve(layout, sample, wells, method, lytic)
                 named = treatment if dose is None else f"{treatment} {dose:g}"
                 found.append(curve.model_copy(update={"target_line": line, "treatment": named}))
     return tuple(found)
 
 
-def _curve(layout: PlateLayout, sample: EffectorSample, wells: Sequence[WellLysis], method: Method) -> CurveFit:
+def _curve(
+    layout: PlateLayout,
+    sample: EffectorSample,
+    wells: Sequence[WellLysis],
+    method: Method,
+    lytic: LyticQuestion | None,
+) -> CurveFit:
     alone = len(layout.with_role("effector_only", sample.name)) / len({w.nominal_ratio for w in wells})
     return fit_curve(
         sample.name,
         [w.true_ratio for w in wells],
         [w.lysis_percent for w in wells],
         effector_replicates=max(round(alone), 1) if method.terms.effector_only else None,
+        lytic=lytic,
+        targets_per_well=layout.targets_per_well,
     )
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from nkloop.assays.fitting.batch import BatchFit, fit_batch
 from nkloop.assays.fitting.data import CurveData, Request
-from nkloop.assays.fitting.effect_dose import effect_dose, figure
+from nkloop.assays.fitting.effect_dose import LyticUnits, effect_dose, figure
 from nkloop.assays.fitting.logistic import ANCHOR, SLOPE, TOP, Level, logistic
+from nkloop.assays.lytic import LyticQuestion
 from nkloop.assays.models import CurveFit
 from nkloop.assays.series import Series, area
 
@@ -30,27 +31,39 @@ NO_EFFECT = 10.0
 
 
 def fit_curve(
-    sample: str, ratios: Sequence[float], lysis: Sequence[float], *, effector_replicates: int | None = None
+    sample: str,
+    ratios: Sequence[float],
+    lysis: Sequence[float],
+    *,
+    effector_replicates: int | None = None,
+    lytic: LyticQuestion | None = None,
+    targets_per_well: float | None = None,
 ) -> CurveFit:
     """Fit one sample; `ratios` are true E:T and `lysis` the % of each well, in the same order.
 
     `effector_replicates` is the number of effector-only wells subtracted at each E:T, None when there were none.
+    Lytic units are counted as `lytic` says where it or `targets_per_well` tells the number of targets.
 
     Raises:
         AssayError: the numbers do not form a series (see `Series.of`).
     """
     series = Series.of(ratios, lysis, effector_replicates=effector_replicates)
-    auc, error = area(series)
+    area_fields = _area(series)
     refused = _refusal(series)
     if refused is not None:
         text, reason = refused
         return CurveFit(
-            sample=sample, determined=False, reason=reason, et50_text=text, auc=auc, auc_standard_error=error
+            **area_fields,
+            sample=sample,
+            determined=False,
+            reason=reason,
+            et50_text=text,
         )
     fit = _fit(series)
     parameters, errors = fit.parameters[0], fit.standard_errors[0]
     said = {"top": TOP, "log10_midpoint": ANCHOR, "slope": SLOPE}
     curve = CurveFit(
+        **area_fields,
         sample=sample,
         determined=False,
         bottom=0.0,
@@ -60,11 +73,25 @@ def fit_curve(
         standard_errors={
             name: float(errors[j]) for name, j in said.items() if fit.free[0, j] and np.isfinite(errors[j])
         },
-        auc=auc,
-        auc_standard_error=error,
         grid=_band(series, fit),
     )
-    return curve.model_copy(update=_half_lysis(series, fit))
+    update = _half_lysis(series, fit)
+    asked = lytic or LyticQuestion()
+    targets = asked.targets or targets_per_well
+    if targets is not None:
+        update |= {"lytic": effect_dose(fit, asked.level, lytic=LyticUnits(targets)), "lytic_targets": targets}
+    return curve.model_copy(update=update)
+
+
+def _area(series: Series) -> dict[str, float | None]:
+    """The area fields of a curve, with the t interval that the scatter of the replicates gives."""
+    auc, error = area(series)
+    if error is None:
+        return {"auc": auc}
+    from scipy.stats import t as student
+
+    half = float(student.ppf(0.975, series.n_wells - series.ratios.size)) * error
+    return {"auc": auc, "auc_standard_error": error, "auc_low": auc - half, "auc_high": auc + half}
 
 
 def _refusal(series: Series) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nkloop.assays.models import Effect, MatrixPoint, PlateLayout, WellLysis
+from nkloop.assays.models import Effect, EffectorSample, MatrixPoint, PlateLayout, WellLysis
 
 LOW_CD16 = 20.0
 """CD16+ share of NK cells (%) below which an antibody is expected to add nothing."""
@@ -22,20 +22,26 @@ class _Series:
     counts: tuple[int, ...]
     within: float
     """Sum of squares of the replicates about their means."""
+    own_control: float = 0.0
+    """Variance of the effector-only mean that only this series was corrected by, in variances of one well."""
 
     @property
     def freedom(self) -> int:
         return sum(self.counts) - len(self.counts)
 
     @classmethod
-    def of(cls, wells: Iterable[WellLysis]) -> _Series:
+    def of(cls, wells: Iterable[WellLysis], own_control: float = 0.0) -> _Series:
         grouped: dict[float, list[float]] = {}
         for well in wells:
             grouped.setdefault(well.true_ratio, []).append(well.lysis_percent)
         ratios = tuple(sorted(grouped))
         means = tuple(float(np.mean(grouped[r])) for r in ratios)
         within = sum(float(np.sum((np.array(grouped[r]) - np.mean(grouped[r])) ** 2)) for r in ratios)
-        return cls(ratios, means, tuple(len(grouped[r]) for r in ratios), within)
+        return cls(ratios, means, tuple(len(grouped[r]) for r in ratios), within, own_control)
+
+    def factor(self, k: int) -> float:
+        """Variance of a mean in variances of one well."""
+        return 1 / self.counts[k] + self.own_control
 
     def at(self, ratio: float) -> tuple[float, float] | None:
         """Mean at a true E:T and the variance factor of it; linear over log10 E:T, None outside the tested range."""
@@ -45,10 +51,10 @@ class _Series:
             return None
         k = int(np.clip(np.searchsorted(x, want), 1, len(x) - 1)) if len(x) > 1 else 0
         if k == 0:
-            return self.means[0], 1 / self.counts[0]
+            return self.means[0], self.factor(0)
         share = float(np.clip((want - x[k - 1]) / (x[k] - x[k - 1]), 0, 1))
         mean = (1 - share) * self.means[k - 1] + share * self.means[k]
-        return mean, (1 - share) ** 2 / self.counts[k - 1] + share**2 / self.counts[k]
+        return mean, (1 - share) ** 2 * self.factor(k - 1) + share**2 * self.factor(k)
 
 
 def effects_of(
@@ -123,7 +129,8 @@ def _antibody_effects(
                         "is_expected": expected,
                     }
                     name = f"{sample.name} ({cd16}), {antibody} on {line}"
-                    yield from _differences(treated, plain, about, name, window_errors.get(line, 0.0))
+                    series = _Series.of(treated), _Series.of(plain)
+                    yield from _differences(*series, about, name, window_errors.get(line, 0.0))
 
 
 def _car_effects(
@@ -147,32 +154,41 @@ def _car_effects(
             name = f"{car.name} on {line}{', antigen-negative' if negative else ''}"
             treated = [w for w in own if w.sample == car.name]
             control = [w for w in own if w.sample == plain.name]
-            yield from _differences(treated, control, about, name, window_errors.get(line, 0.0))
+            series = _Series.of(treated, _own_control(layout, car)), _Series.of(control, _own_control(layout, plain))
+            yield from _differences(*series, about, name, window_errors.get(line, 0.0))
+
+
+def _own_control(layout: PlateLayout, sample: EffectorSample) -> float:
+    """Two samples are corrected by effector-only wells of their own, whose errors do not cancel."""
+    wells = layout.with_role("effector_only", sample.name)
+    ratios = {well.nominal_ratio for well in wells}
+    return len(ratios) / len(wells) if wells else 0.0
 
 
 def _differences(
-    treated: Sequence[WellLysis],
-    plain: Sequence[WellLysis],
+    treated: _Series,
+    plain: _Series,
     about: dict[str, object],
     name: str,
     window_error: float,
 ) -> Iterable[Effect]:
     """Differences at every true E:T both cover, and their mean.
 
-    Both stand on one plate, so the error of the spontaneous wells and of the effector-only wells they share cancels;
-    that of the window does not. The scatter of the replicates is pooled over the E:T of both (equal variances), which
+    Both stand on one plate, so the error of the spontaneous wells and of effector-only wells they share cancels; that
+    of the window and of effector-only wells of their own (`own_control`) does not. The scatter of the replicates is
+    pooled over the E:T of both (equal variances, effector-only wells as well), which
     gives the interval its degrees of freedom.
     """
-    if not treated or not plain:
+    if not treated.ratios or not plain.ratios:
         return
-    a, b = _Series.of(treated), _Series.of(plain)
+    a, b = treated, plain
     freedom = a.freedom + b.freedom
     variance = (a.within + b.within) / freedom if freedom > 0 else None
     rows = []
-    for ratio, mean, count in zip(a.ratios, a.means, a.counts, strict=True):
+    for k, (ratio, mean) in enumerate(zip(a.ratios, a.means, strict=True)):
         other = b.at(ratio)
         if other is not None:
-            rows.append((ratio, mean - other[0], 1 / count + other[1]))
+            rows.append((ratio, mean - other[0], a.factor(k) + other[1]))
     for ratio, difference, factor in rows:
         error = None if variance is None else (variance * factor + (window_error * difference) ** 2) ** 0.5
         yield _effect(about, name, ratio, difference, error, freedom)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from nkloop.assays.curve_models import EffectDose
 from nkloop.frozen import FrozenModel
 
 WellRole = Literal[
@@ -245,6 +246,13 @@ class CurveFit(FrozenModel):
     auc: float
     """Area under lysis over log10 true E:T, divided by its width and by 100: 0 to 1; no fit needed."""
     auc_standard_error: float | None = None
+    auc_low: float | None = None
+    """95 % t interval from the scatter of the replicates; None without replicates."""
+    auc_high: float | None = None
+    lytic: EffectDose | None = None
+    """True E:T at the lysis that lytic units are counted at, and the units per 10^7 effectors; None without a curve."""
+    lytic_targets: float | None = None
+    """Targets a lytic unit lyses the stated share of."""
     grid: tuple[tuple[float, float, float, float], ...] = ()
     """(true E:T, fitted lysis %, band low, band high) for plotting."""
 

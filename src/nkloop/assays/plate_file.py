@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nkloop.assays.analysis import analyse
+from nkloop.assays.lytic import LyticQuestion
 from nkloop.assays.methods import Method
 from nkloop.assays.models import AssayResult, Exclusion, PlateLayout
 from nkloop.assays.readings import PlateReading
@@ -21,6 +22,7 @@ def analyse_reading_file(
     *,
     reference_history: Sequence[float] = (),
     exclusions: Sequence[Exclusion] = (),
+    lytic: LyticQuestion | None = None,
 ) -> AssayResult:
     """Analyse one plate from its file; the result keeps where the signals come from.
 
@@ -36,6 +38,7 @@ def analyse_reading_file(
         reference_history=reference_history,
         exclusions=exclusions,
         read_as=read_as,
+        lytic=lytic,
     )
 
 

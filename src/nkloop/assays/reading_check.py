@@ -59,9 +59,15 @@ def _settings(reading: PlateReading, method: Method) -> Iterator[Problem]:
     if reading.mode is not None and reading.mode != wanted.mode:
         text = f"the plate was read in {reading.mode}, {method.name} needs {wanted.mode}"
         yield Problem(text, where, "read the plate again or name the right method")
+    foreign = _foreign(reading, method)
+    if foreign:
+        text = f"the file holds {' and '.join(f'{w} nm' for w in foreign)}"
+        need = f"{method.name} needs {wanted.wavelength_nm} ± {wanted.tolerance_nm} nm"
+        yield Problem(f"{text}, {need}", where, "read the plate again or name the right method")
+    reference = None if foreign else _reference(reading, method)
     compared = (
-        ("wavelength", wanted.wavelength_nm, reading.wavelength_nm),
-        ("reference wavelength", wanted.reference_wavelength_nm, _reference(reading, method)),
+        ("wavelength", wanted.wavelength_nm, None if foreign else reading.wavelength_nm),
+        ("reference wavelength", wanted.reference_wavelength_nm, reference),
         ("excitation", wanted.excitation_nm, reading.excitation_nm),
         ("emission", wanted.emission_nm, reading.emission_nm),
     )
@@ -100,6 +106,16 @@ def _time(layout: PlateLayout, reading: PlateReading, method: Method) -> Iterato
             f"the plate was read {passed:.0f} min after effectors met targets, {method.name} allows {low:g} to {high:g}"
         )
         yield Problem(text, reading.file, f"repeat the assay: {method.contact.reason}")
+
+
+def _foreign(reading: PlateReading, method: Method) -> tuple[int, ...]:
+    """Wavelengths of the blocks of a file when none of several is the one the method reads."""
+    wanted = method.read
+    own = tuple(dict.fromkeys(f.wavelength_nm for f in reading.frames if f.wavelength_nm is not None))
+    if wanted.wavelength_nm is None or len(own) < 2:
+        return ()
+    near = [w for w in own if abs(w - wanted.wavelength_nm) <= wanted.tolerance_nm]
+    return () if near else own
 
 
 def _reference(reading: PlateReading, method: Method) -> int | None:

@@ -5,11 +5,6 @@ from __future__ import annotations
 from nkloop.assays.models import AssayResult, CurveFit
 from nkloop.frozen import FrozenModel
 
-LYTIC_SHARE = 50.0
-"""Lysis (%) at which lytic units are counted: that of ET50, so that both stand or fall with one interval."""
-LYTIC_CELLS = 1e7
-"""Effectors whose lytic units are given."""
-
 
 class SampleRow(FrozenModel):
     """One sample on one line, with one treatment or none."""
@@ -28,11 +23,15 @@ class SampleRow(FrozenModel):
     reason: str
     """Why there is no ET50, when there is none."""
     auc: float
+    auc_low: float | None
+    auc_high: float | None
     auc_standard_error: float | None
     lytic_units: float | None
-    """Lytic units per 10^7 effectors: 10^7 / (targets per well × ET50)."""
+    """Per 10^7 effectors: 10^7 / (targets × true E:T at the stated lysis); None where that E:T is not determined."""
+    lytic_units_low: float | None
+    lytic_units_high: float | None
     lytic_units_text: str
-    """Percentage and target number the lytic units are counted with."""
+    """Percentage and target number the lytic units are counted with, or why there are none."""
 
 
 def sample_rows(result: AssayResult) -> tuple[SampleRow, ...]:
@@ -42,8 +41,7 @@ def sample_rows(result: AssayResult) -> tuple[SampleRow, ...]:
 
 def _row(result: AssayResult, curve: CurveFit) -> SampleRow:
     sample = next(s for s in result.layout.samples if s.name == curve.sample)
-    targets = result.layout.targets_per_well
-    units = None if curve.et50 is None else LYTIC_CELLS / (targets * curve.et50)
+    lytic = curve.lytic
     return SampleRow(
         sample=curve.sample,
         arm=sample.arm,
@@ -56,7 +54,18 @@ def _row(result: AssayResult, curve: CurveFit) -> SampleRow:
         et50_text=curve.et50_text,
         reason=curve.reason,
         auc=curve.auc,
+        auc_low=curve.auc_low,
+        auc_high=curve.auc_high,
         auc_standard_error=curve.auc_standard_error,
-        lytic_units=units,
-        lytic_units_text=f"per 10^7 effectors at {LYTIC_SHARE:g} % lysis of {targets:g} targets per well",
+        lytic_units=None if lytic is None else lytic.lytic_units,
+        lytic_units_low=None if lytic is None else lytic.lytic_units_low,
+        lytic_units_high=None if lytic is None else lytic.lytic_units_high,
+        lytic_units_text=_lytic_text(curve),
     )
+
+
+def _lytic_text(curve: CurveFit) -> str:
+    if curve.lytic is None:
+        return f"none: {curve.reason or 'the number of targets is not known'}"
+    text = f"per 10^7 effectors at {curve.lytic.level:g} % lysis of {curve.lytic_targets:g} targets"
+    return text if curve.lytic.determined else f"{text}: none, {curve.lytic.reason}"

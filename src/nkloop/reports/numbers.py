@@ -119,3 +119,10 @@ def chance(probability: float) -> str:
 def p_value(p: float | None) -> str:
     """A p-value to three decimals, `< 0.001` below that."""
     return MISSING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """`0.42 (0.39 to 0.45)`; an end that is not known is a question mark, without either there is the value alone."""
+    if value is None or (low is None and high is None):
+        return figure(value)
+    return f"{figure(value)} ({'?' if low is None else figure(low)} to {'?' if high is None else figure(high)})"

@@ -55,4 +55,5 @@ def _environment() -> jinja2.Environment:
     environment.filters["origin"] = origin_title
     environment.globals["count"] = numbers.count
     environment.globals["interval"] = numbers.interval
+    environment.globals["with_interval"] = numbers.with_interval
     return environment

@@ -13,6 +13,7 @@ from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, find_works
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from nkloop.assays.lytic import LyticQuestion
     from nkloop.assays.models import AssayResult, Exclusion, PlateLayout
     from nkloop.assays.readings import PlateReading
 
@@ -38,6 +39,12 @@ def plate(
         str,
         typer.Option("--started", help="When effectors met targets, like 2026-11-25T08:30:00+00:00."),
     ] = "",
+    lytic_percent: Annotated[
+        float, typer.Option("--lytic-percent", help="Lysis (%) at which lytic units are counted.")
+    ] = 50.0,
+    lytic_targets: Annotated[
+        float | None, typer.Option("--lytic-targets", help="Targets a lytic unit is counted by; those of a well else.")
+    ] = None,
     combination: Annotated[
         Path | None,
         typer.Option("--combination", help="Write each matrix of doses and E:T as a table for: analyse combination."),
@@ -52,9 +59,11 @@ def plate(
     json_output: JsonFlag = False,
 ) -> None:
     """Analyse one plate; a file that does not fit the layout or the method is refused with what differs."""
-    exclusions = _exclusions(tuple(exclude or ()), by)
+    from nkloop.assays.lytic import LyticQuestion
+
+    exclusions, lytic = _exclusions(tuple(exclude or ()), by), LyticQuestion(lytic_percent, lytic_targets)
     read, chosen = _read(layout, reading, method, barcode, started)
-    result, earlier = _analysed(chosen, read, method, exclusions, history, workspace)
+    result, earlier = _analysed(chosen, read, method, exclusions, lytic, history, workspace)
     if record:
         _keep(result, workspace)
     if combination is not None:
@@ -97,14 +106,16 @@ def _moment(text: str) -> datetime:
 
 def _analysed(
     layout: PlateLayout, reading: PlateReading, method_name: str, exclusions: Sequence[Exclusion],
-    history_file: Path | None, workspace: Path,
+    lytic: LyticQuestion, history_file: Path | None, workspace: Path,
 ) -> tuple[AssayResult, Sequence[float]]:  # fmt: skip
     """The result, and the earlier plates it was judged by."""
     from nkloop.assays.plate_file import analyse_reading_file, read_history
 
     method = find_method(method_name or layout.method, workspace)
     history = read_history(history_file, layout.target_line) if history_file is not None else ()
-    result = analyse_reading_file(layout, reading, method, reference_history=history, exclusions=exclusions)
+    result = analyse_reading_file(
+        layout, reading, method, reference_history=history, exclusions=exclusions, lytic=lytic
+    )
     return result, history
 
 
@@ -242,6 +253,7 @@ def _show(result: AssayResult, written: Sequence[Path]) -> None:
     from rich.table import Table
 
     from nkloop.assays.summary import sample_rows
+    from nkloop.reports.numbers import with_interval
 
     console = Console()
     colour = {"accepted": "green", "flagged": "yellow", "rejected": "red"}[result.verdict]
@@ -253,10 +265,12 @@ def _show(result: AssayResult, written: Sequence[Path]) -> None:
         table = Table("sample", "line", "ET50 (true E:T)", "AUC (0 to 1)", "lytic units", title_justify="left")
         for row in rows:
             name = f"{row.sample} + {row.treatment}" if row.treatment else row.sample
-            units = "" if row.lytic_units is None else f"{row.lytic_units:.3g}"
-            table.add_row(escape(name), escape(row.target_line), row.et50_text, f"{row.auc:.2f}", units)
+            units = with_interval(row.lytic_units, row.lytic_units_low, row.lytic_units_high)
+            area = with_interval(row.auc, row.auc_low, row.auc_high)
+            table.add_row(escape(name), escape(row.target_line), row.et50_text, area, units)
         console.print(table)
-        console.print(f"Lytic units: {rows[0].lytic_units_text}", soft_wrap=True)
+        for text in dict.fromkeys(row.lytic_units_text for row in rows):
+            console.print(f"Lytic units {text}", soft_wrap=True, highlight=False)
     for effect in result.effects:
         console.print(escape(effect.reason), soft_wrap=True)
     quality = Table("figure", "value", "outcome", "limit", title="Plate quality", title_justify="left")

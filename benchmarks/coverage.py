@@ -103,7 +103,9 @@ def _effects(kind: Literal["adcc", "car"], n: int, chance: np.random.Generator) 
     layout = _effect_layout(kind)
     truth = {"rituximab": 20.0, "car": 20.0}
     exact, noise = _signals(layout, truth), 0.03
-    each, mean, bias = [], [], []
+    each: list[bool] = []
+    mean: list[bool] = []
+    bias: list[float] = []
     for _ in range(n):
         signals = {well: value + noise * chance.standard_normal() for well, value in exact.items()}
         for effect in analyse(layout, signals).effects:

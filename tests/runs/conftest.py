@@ -52,7 +52,12 @@ class FakeHandler:
     calls: list[str] = field(default_factory=list)
     done: list[DeviceCommand] = field(default_factory=list)
     worklist: Worklist | None = None
+    protocol: str = "a" * 64
+    """Hash of its protocol file."""
     _queue: list[Step] = field(default_factory=list)
+
+    def protocol_sha256(self, worklist: Worklist) -> str:
+        return self.protocol
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         self.calls.append("preflight")

@@ -93,6 +93,37 @@ async def test_without_a_passed_verdict_of_its_own_nothing_is_touched(
     assert records.journal.runs() == ()
 
 
+async def test_a_protocol_that_changed_after_the_verdict_is_not_run(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    with_file = {"protocol": "cytotoxicity_assay.py", "protocol_sha256": handler.protocol}
+    same = verdict.model_copy(update=with_file)
+    handler.protocol = "b" * 64
+    with pytest.raises(VerificationError, match=r"cytotoxicity_assay\.py has changed since the verdict: it was aaaaaa"):
+        await execute(worklist, same, bench, records)
+    assert (handler.calls, records.journal.runs()) == ([], ())
+    handler.protocol = "a" * 64
+    assert (await execute(worklist, same, bench, records)).state == "succeeded"
+
+
+async def test_a_protocol_that_changes_while_the_deck_is_loaded_is_not_run(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    perform = operator.perform
+
+    async def edits_meanwhile(request: Any) -> Any:
+        handler.protocol = "b" * 64
+        return await perform(request)
+
+    monkeypatch.setattr(operator, "perform", edits_meanwhile)
+    same = verdict.model_copy(update={"protocol": "cytotoxicity_assay.py", "protocol_sha256": handler.protocol})
+    with pytest.raises(VerificationError, match="has changed since the verdict"):
+        await execute(worklist, same, bench, records)
+    assert handler.calls == ["preflight"]
+    assert [run.state for run in records.journal.runs()] == ["failed"]
+
+
 async def test_a_bench_that_is_not_ready_is_told_whole(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
 ) -> None:

@@ -75,6 +75,13 @@ class LiquidHandler(Protocol):
     poll_seconds: float
     """Shortest pause between two looks at a run."""
 
+    def protocol_sha256(self, worklist: Worklist) -> str:
+        """Hash of the protocol file a run would be made with now; empty for a device that takes none.
+
+        Raises:
+            WorkspaceError: there is no such file, or it cannot be read.
+        """
+
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Read-only look at the device: pipettes, modules, deck, door, emergency stop, other runs."""
 

@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceCommand, DeviceState, LiquidHandler, announced_step
-from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, NkloopError, Problem, RecordError
+from nkloop.errors import (
+    BenchError,
+    DeviceError,
+    DeviceUnreachableError,
+    NkloopError,
+    Problem,
+    RecordError,
+    VerificationError,
+)
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import Context, RunRecord, RunState
@@ -57,7 +65,7 @@ async def execute(
         The record, also of a run that the device ended as failed or stopped: look at its `state`.
 
     Raises:
-        VerificationError: the verdict did not pass or belongs to another worklist; nothing was touched.
+        VerificationError: the verdict did not pass or belongs to another worklist or protocol; nothing was touched.
         BenchError: the bench is not ready; nothing was touched.
         OperatorRefusedError: a person declined; the device was stopped.
         DeviceError: the device refused, or its connection was lost.
@@ -76,13 +84,15 @@ async def prepare_run(
         Our id of the run.
 
     Raises:
-        VerificationError: the verdict did not pass or belongs to another worklist.
+        VerificationError: the verdict did not pass, belongs to another worklist, or its protocol file has changed.
+        WorkspaceError: the protocol file cannot be read.
         BenchError: a preflight finding stands in the way; every one is named.
         OperatorRefusedError: the deck was not loaded.
         DeviceError: the device refused.
     """
     require(verdict, worklist)
     handler = bench.liquid_handler
+    _require_same_protocol(verdict, worklist, handler)
     await _preflight(worklist, bench)
     at = await bench.clock.now()
     run_id = records.journal.create_run(
@@ -91,6 +101,7 @@ async def prepare_run(
     try:
         await people.load_deck(worklist, bench, records, run_id)
         records.journal.append_event(run_id, [s.number for s in worklist.steps], "intended", at=at, device=handler.name)
+        _require_same_protocol(verdict, worklist, handler)  # loading the deck takes a while
         device_run_id = await handler.prepare(worklist)
     except BaseException as error:
         state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
@@ -286,6 +297,18 @@ async def _preflight(worklist: Worklist, bench: Bench) -> None:
     problems = [Problem(f"{f.subject}: {f.found}", device, f.remedy) for f in findings if not f.ok]
     if problems:
         raise BenchError.from_problems(problems)
+
+
+def _require_same_protocol(verdict: Verdict, worklist: Worklist, handler: LiquidHandler) -> None:
+    """Refuse a protocol file that is not the one the checks were made with."""
+    now = handler.protocol_sha256(worklist) if verdict.protocol_sha256 else ""
+    if now != verdict.protocol_sha256:
+        raise VerificationError(
+            f"protocol {verdict.protocol} has changed since the verdict: it was {verdict.protocol_sha256[:12]}, "
+            f"now it is {now[:12] or 'none'}",
+            where=worklist.name,
+            remedy="verify the worklist again, with the protocol that is to run it",
+        )
 
 
 def _words(error: BaseException) -> str:

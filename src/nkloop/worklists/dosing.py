@@ -135,8 +135,10 @@ class _Planner:
         try:
             names = [i.component for i in self.ingredients] if mixtures else []
             planned, event, lots = with_lots(names, stocks, request.use_until, plan)
-            worklist = held_to(planned, request.errors_allowed)
-            minutes = cells_out_minutes(worklist, self.deck, event.cells_from, (CULTURE, NEW, "donors"))
+            held = held_to(planned, request.errors_allowed)
+            cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": event.cells_in}
+            worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+            minutes = cells_out_minutes(worklist, self.deck)
             refuse_too_long(minutes, request.cells_out_minutes, request.name)
         except (DeckFullError, CellsOutError) as error:
             raise _PartTooLargeError(error) from error

@@ -106,7 +106,7 @@ def plate_request(
     volume_ul: float | None,
     outer: OuterWells,
     barcode: str,
-    cells_out_minutes: float | None,
+    cells_out_minutes: float,
 ) -> DosingRequest:
     """The request for one culture plate.
 

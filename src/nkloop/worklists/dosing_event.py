@@ -42,8 +42,8 @@ class Event:
         self.base: Spot = (BASE, request.base.well)
         self.base_name = stage.medium.base.component
         self.made: list[Made] = []
-        self.cells_from = 0
-        """Steps before this one handle no cells."""
+        self.cells_in = (CULTURE,) if any(well.present_ul > 0 for well in request.wells) else ()
+        """What holds cells when the run starts, besides what its fillings tell by their names."""
 
     def plan(self, mixtures: Sequence[Mixture], index: Mapping[str, int]) -> Worklist:
         """Place everything and write all steps.
@@ -116,7 +116,6 @@ class Event:
             plate = self.request.plate_barcode
             told = f"Take culture plate {plate} out of the incubator, without tilting it, and set it on the deck."
             self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(CULTURE,)))
-        self.cells_from = len(self.builder.steps)
 
     def _mix_columns(self) -> frozenset[Spot]:
         """Mix whole columns of equal mixtures with eight channels; returns what is mixed."""
@@ -220,6 +219,10 @@ class Event:
             self.builder.fill(
                 (DONORS, name), volume, Liquid(name=f"CD34+ cells {tube.donor}", per_ul=per_ul, lot=cells)
             )
+        if self.builder.steps and not self.cells_in:
+            told = "Set the donor tubes with CD34+ cells on the deck, each in its place; mix them gently first."
+            self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(DONORS,)))
+        for tube, name in zip(self.request.donors, kind.wells, strict=False):
             for well in (well for well in seeded if well.donor == tube.donor):
                 self.builder.transfer(
                     (DONORS, name),

@@ -156,11 +156,17 @@ class LotFacts(FrozenModel):
     """Where it is taken from, as the lot list says it: `-80 °C`."""
 
 
+CELLS_OUT_MINUTES = 60.0
+"""Longest time of cells outside the incubator when nobody says otherwise; a working value nobody has verified."""
+
+
 class Limits(FrozenModel):
     """Bounds a run must keep that are not volumes."""
 
-    cells_out_minutes: float = Field(default=120.0, gt=0)
-    """Longest time cells stay on the deck between incubations; a working value nobody has verified."""
+    cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
+    """Longest time cells stay on the deck between incubations."""
+    cells_in: tuple[Nickname, ...] = ()
+    """Labware that holds cells, besides what the fillings tell by their names (`donor:`, `effector:`, `target:`)."""
     stagger_percent: float = Field(default=5.0, gt=0)
     """Largest share of the contact time between the first and the last well that gets targets."""
     cv_percent: float | None = Field(default=None, gt=0)

@@ -15,7 +15,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import CELLS_OUT_MINUTES, Worklist
 from nkloop.worklists.parts import Part, only_worklist
 
 
@@ -174,7 +174,7 @@ class DosingRequest(FrozenModel):
     medium_wells: tuple[str, ...] = ()
     """Wells at the edge that get base medium against evaporation."""
     medium_wells_ul: float = Field(default=0, ge=0)
-    cells_out_minutes: float | None = Field(default=None, gt=0)
+    cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
     """Longest time of cells outside the incubator; a longer run is cut into parts."""
     donors: tuple[DonorTube, ...] = ()
     """Needed when a well is seeded."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from nkloop.errors import Problem
 from nkloop.worklists import rules
-from nkloop.worklists.ledger_state import CELL_PREFIXES
+from nkloop.worklists.cells_out import times_out
 from nkloop.worklists.models import Step, Worklist
 
 
@@ -15,25 +15,18 @@ def time_problems(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[
 
     Args:
         worklist: its limits say how long is too long.
-        minutes: estimated robot time of each step, by its number; time a person takes in a pause is not counted.
+        minutes: estimated time of each step by its number, as `cells_out.busy_minutes` gives it.
     """
     yield from _cells_out(worklist, minutes)
     yield from _stagger(worklist, minutes)
 
 
 def _cells_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
-    if not any(name.startswith(CELL_PREFIXES) for f in worklist.fillings for name in f.liquid.per_ul):
-        return
-    limit, since = worklist.limits.cells_out_minutes, 0.0
-    for step in worklist.steps:
-        if step.operator is not None and step.operator.kind == "incubate":
-            since = 0.0
-            continue
-        before, since = since, since + minutes.get(step.number, 0.0)
-        if before <= limit < since:
-            told = f"cells are on the deck for more than {limit:g} min by then, of robot time alone"
-            yield Problem(told, f"step {step.number}", "split the run or use eight channels", rules.CELLS_OUT)
-            return
+    limit = worklist.limits.cells_out_minutes
+    late = next(((number, since) for number, since in times_out(worklist, minutes) if since > limit), None)
+    if late is not None:
+        told = f"cells are on the deck for {late[1]:.0f} min by then, of robot time alone; at most {limit:g} min"
+        yield Problem(told, f"step {late[0]}", "split the run or use eight channels", rules.CELLS_OUT)
 
 
 def _stagger(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:

@@ -11,8 +11,8 @@ from nkloop.errors import NkloopError, Problem, VerificationError
 from nkloop.worklists import rules
 from nkloop.worklists.analysis_check import AnalysisLike, check_analysis
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.duration import step_durations
 from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
@@ -56,8 +56,7 @@ def _with_errors(
     try:
         problems = tuple(error_problems(worklist, catalogue, deck))
         if deck is not None:
-            minutes = {one.number: one.robot_s / 60 for one in step_durations(worklist, deck)}
-            problems += tuple(time_problems(worklist, minutes))
+            problems += tuple(time_problems(worklist, busy_minutes(worklist, deck)))
     except NkloopError as error:
         problems = _not_made(error)
     seconds = ledger.seconds + time.perf_counter() - started

@@ -47,7 +47,7 @@ class _Asked:
     hours: float
     replicates: int
     outer: str
-    cells_out: float
+    cells_out: float | None
     plate: str
     dose: str
     tube: str
@@ -89,8 +89,9 @@ def dosing(
     replicates: Annotated[int, typer.Option("--replicates", min=1, help="Wells of each arm and donor.")] = 1,
     outer: Annotated[str, typer.Option("--outer", help="Wells at the edge: use, medium or avoid.")] = "use",
     cells_out: Annotated[
-        float, typer.Option("--cells-out", min=1, help="Longest time of cells outside the incubator, in minutes.")
-    ] = 60.0,
+        float | None,
+        typer.Option("--cells-out", min=1, help="Longest time of cells outside the incubator, in minutes; else 60."),
+    ] = None,
     plate: Annotated[str, typer.Option("--plate", help="Barcode of the culture plate.")] = "culture-1",
     dose: Annotated[str, typer.Option("--dose", help="Volume a dose tube brings into a bag.")] = "5 mL",
     tube: Annotated[str, typer.Option("--tube", help="Dose tube of labware/bags.yaml.")] = "dose-15",
@@ -220,6 +221,7 @@ def _plan_plate(
 ) -> tuple[Planned, str]:
     from nkloop.worklists.dosing import plan_dosing
     from nkloop.worklists.dosing_assembly import plate_positions, plate_request, with_enough_base
+    from nkloop.worklists.models import CELLS_OUT_MINUTES
     from nkloop.worklists.positions import map_csv
 
     outer = _outer(asked.outer)
@@ -240,7 +242,7 @@ def _plan_plate(
                 volume_ul=_volume(asked.volume),
                 outer=outer,
                 barcode=asked.plate,
-                cells_out_minutes=asked.cells_out,
+                cells_out_minutes=CELLS_OUT_MINUTES if asked.cells_out is None else asked.cells_out,
             ),
             inventory,
             file.deck,
@@ -250,7 +252,7 @@ def _plan_plate(
     notes = (
         f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
         f"Cells are outside the incubator for about {plan.cells_out_minutes:.0f} min at a time "
-        f"(limit {asked.cells_out:g} min).",
+        f"(limit {plan.parts[0].worklist.limits.cells_out_minutes:g} min).",
     )
     rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
     made = _answer_of(found, file, inventory, plan, notes, {"positions": rows})

@@ -18,7 +18,7 @@ from nkloop.drivers.opentrons.client import ConnectionLostError, Json, RobotClie
 from nkloop.errors import BenchError, DeviceError
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
-from nkloop.worklists.protocol_files import protocol_path
+from nkloop.worklists.protocol_files import protocol_path, sha256_of
 
 POLL_BOUNDS_S = (0.02, 10.0)
 """Robots have stalled in mid-run when asked too often; the low end is for robots that are simulated."""
@@ -78,6 +78,14 @@ class OpentronsRobot:
         self._analysis_seconds = analysis_seconds
         self._trash_slot = trash_slot
         self._preparing = asyncio.Lock()
+
+    def protocol_sha256(self, worklist: Worklist) -> str:
+        """Hash of the protocol file as it lies in the workspace now.
+
+        Raises:
+            WorkspaceError: there is no protocol file for the procedure on this robot, or it cannot be read.
+        """
+        return sha256_of(self._protocol(worklist))
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Look at robot, pipettes, modules, deck, door, emergency stop and other runs; changes nothing.

@@ -19,7 +19,7 @@ from nkloop.worklists.dosing_request import added_ingredients
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
 from nkloop.worklists.present_table import Present
-from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of
+from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of, times_denser
 
 PLATES = {
     "plate-6": "corning_6_wellplate_16.8ml_flat",
@@ -169,9 +169,11 @@ def bag_request(
     Raises:
         PlanError: a bag's volume is not known, or the action is not one for bags.
     """
-    if action not in {"seed", "exchange", "top-up"}:
+    if action == "transfer":
         raise PlanError(
-            f"'{action}' is not done with dose tubes", where="action", remedy="use seed, exchange or top-up for bags"
+            "cells do not go from bag to bag through dose tubes",
+            where="action",
+            remedy="move the culture to the larger bag by its line, then dilute or top up there",
         )
     made = []
     for name, (donor, arm) in zip(bag_names(wanted), ((d, a) for d in wanted.donors for a in wanted.arms), strict=True):
@@ -221,6 +223,8 @@ def _bag_volumes(
     if action == "exchange":
         drained = round(wanted.stage.refresh.fraction.canonical * present.volume_ul, 0)
         return {"present_ul": present.volume_ul, "drain_ul": drained, "medium_ul": max(0.0, drained - dose_ul)}
+    if action in {"dilute", "split"}:
+        return _thinned_bag(wanted, name, action, present, present.volume_ul if volume_ul is None else volume_ul, dose_ul)
     full = present.volume_ul + dose_ul if volume_ul is None else volume_ul
     missing = full - present.volume_ul - dose_ul
     if missing < 0:
@@ -231,3 +235,31 @@ def _bag_volumes(
             remedy="choose a larger volume, or exchange",
         )
     return {"present_ul": present.volume_ul, "drain_ul": 0.0, "medium_ul": missing}
+
+
+def _thinned_bag(
+    wanted: Wanted, name: str, action: Action, present: Present, full_ul: float, dose_ul: float
+) -> dict[str, float]:
+    """Back to the stage's seeding density: with medium alone, or after part of the mixed culture was drained."""
+    times = times_denser(present, action, wanted.stage, f"bag {name}")
+    kept = present.volume_ul if action == "dilute" else round(full_ul / times, 0)
+    final = round(present.volume_ul * times, 0) if action == "dilute" else full_ul
+    if kept > present.volume_ul:
+        raise PlanError(
+            f"{kept / 1000:.4g} mL of the culture are needed for {full_ul / 1000:.4g} mL, bag {name} holds "
+            f"{present.volume_ul / 1000:.4g} mL",
+            where="volume",
+            remedy="choose a smaller volume",
+        )
+    if final - kept < dose_ul:
+        raise PlanError(
+            f"bag {name} takes {(final - kept) / 1000:.3g} mL to come back to the seeding density, the dose brings "
+            f"{dose_ul / 1000:g} mL",
+            where="dose",
+            remedy="choose a smaller dose, or exchange",
+        )
+    return {
+        "present_ul": present.volume_ul,
+        "drain_ul": present.volume_ul - kept,
+        "medium_ul": final - kept - dose_ul,
+    }

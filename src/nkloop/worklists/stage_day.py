@@ -77,17 +77,7 @@ def _thinned(
     where: str,
 ) -> WellFeeding:
     """Back to the seeding density: with medium alone where it fits, else by a split or into a new vessel."""
-    if present.cells_per_ul is None:
-        raise PlanError(f"{action} needs a cell count", where=where, remedy="add a column cells to the table")
-    target = stage.seeding_density.canonical
-    ratio = present.cells_per_ul / target
-    if ratio <= 1:
-        raise PlanError(
-            f"{1000 * present.cells_per_ul:.3g} cells/mL are not denser than the {stage.seeding_density} of stage "
-            f"{stage.id}",
-            where=where,
-            remedy="exchange or top up instead",
-        )
+    ratio = times_denser(present, action, stage, where)
     if action == "dilute":
         volume = present.volume_ul * ratio
         if volume > full_ul + 1e-6:
@@ -111,3 +101,22 @@ def _thinned(
     return WellFeeding.model_validate(
         {**told, "remove_ul": round(present.volume_ul - kept, 1), "mixed": True, "add_ul": add}
     )
+
+
+def times_denser(present: Present, action: Action, stage: Stage, where: str) -> float:
+    """How many times denser than the stage's seeding density a culture is.
+
+    Raises:
+        PlanError: its cell count is not known, or it is not denser.
+    """
+    if present.cells_per_ul is None:
+        raise PlanError(f"{action} needs a cell count", where=where, remedy="add a column cells to the table")
+    ratio = present.cells_per_ul / stage.seeding_density.canonical
+    if ratio <= 1:
+        raise PlanError(
+            f"{1000 * present.cells_per_ul:.3g} cells/mL are not denser than the {stage.seeding_density} of stage "
+            f"{stage.id}",
+            where=where,
+            remedy="exchange or top up instead",
+        )
+    return ratio

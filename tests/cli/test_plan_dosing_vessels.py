@@ -1,0 +1,123 @@
+"""Every vessel in every mode, planned as a person types it, judged by the ledger and by PyLabRobot's trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nkloop.cli.plan import planned as planned_module
+from nkloop.drivers.pylabrobot_tracking import check_tracking
+from nkloop.worklists.cells_out import busy_minutes
+from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.models import CELLS_OUT_MINUTES, CheckResult, Verdict, Worklist
+from nkloop.worklists.time_rules import time_problems
+from nkloop.workspace import Workspace
+
+Nkloop = Callable[..., Any]
+DOSING = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--seed", "7")
+HELD = "SCF [ng/mL],Flt3L [ng/mL],TPO [ng/mL],IL-7 [ng/mL]"
+MODES = ("seed", "exchange", "top-up", "dilute", "split", "transfer")
+# mL of a well that is full, and of one that has room
+PLATES = {"plate-96": (0.2, 0.1), "plate-48": (0.7, 0.4), "plate-24": (1.5, 0.8), "plate-6": (2.8, 1.5)}
+IS_ROOMY = {"top-up", "dilute"}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Worklist]:
+    """The worklists that were verified; verdicts come from the two checks that need no vendor environment."""
+    parts_seen: list[Worklist] = []
+
+    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
+        def verdict(part: Worklist) -> Verdict:
+            parts_seen.append(part)
+            late = tuple(time_problems(part, busy_minutes(part, file.deck)))
+            checks = (
+                check_ledger(part, catalogue, file.deck),
+                CheckResult.of("ledger", 0.0, late),
+                check_tracking(part, catalogue),
+            )
+            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
+
+        return tuple(verdict(part) for part in parts)
+
+    monkeypatch.setattr(planned_module, "verified", verified)
+    return parts_seen
+
+
+@pytest.fixture
+def arms(workspace: Workspace) -> Path:
+    path = workspace.root / "arms.csv"
+    path.write_text("arm,SCF [ng/mL],IL-7\narm-a,40,x0.5\n", encoding="utf-8")
+    return path
+
+
+def present(workspace: Workspace, kind: str, names: tuple[str, ...], volume: str, cells: str) -> Path:
+    path = workspace.root / "present.csv"
+    lines = [f"{name},{volume},{cells},5,5,5,5" for name in names]
+    path.write_text("\n".join([f"{kind},volume,cells,{HELD}", *lines]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("vessel", PLATES)
+def test_a_plate_ends_on_target_in_every_mode(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist], vessel: str, mode: str
+) -> None:
+    wells = ("A1", "B1", "C1", "D1") if vessel != "plate-6" else ("A1", "B1", "A2", "B2")
+    asked = [*DOSING, "--vessel", vessel, "--donors", "U1,U2", "--arms", arms, "--action", mode]
+    if mode != "seed":
+        full, roomy = PLATES[vessel]
+        volume, cells = (roomy, "1.6e5") if mode in IS_ROOMY else (full, "4e5")
+        asked += ["--day", "3", "--present", present(workspace, "well", wells, f"{volume} mL", f"{cells} cells/mL")]
+    plan = nkloop(*asked, "--json")
+    assert plan.code == 0, (plan.err, plan.json["verdict"])
+    rows = plan.json["composition"]
+    assert len(rows) == 4 * 4
+    assert max(abs(row["deviation_percent"]) for row in rows) < 2
+    for worklist in seen:
+        assert worklist.limits.cells_out_minutes == CELLS_OUT_MINUTES
+        assert worklist.limits.cells_in == (() if mode == "seed" else ("culture",))
+        told = [s.operator.instruction for s in worklist.steps if s.operator is not None]
+        assert any(("donor tubes" if mode == "seed" else "out of the incubator") in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("mode", "final_ml", "told"),
+    [
+        pytest.param("exchange", 40, "Drain 20 mL and run in 15 mL base medium", id="exchange"),
+        pytest.param("top-up", 45, "Cap and label the tube", id="top up with the dose alone"),
+        pytest.param("dilute", 64, "Run in 19 mL base medium", id="dilute to the seeding density"),
+        pytest.param("split", 40, "Drain 15 mL and run in 10 mL base medium", id="split to the seeding density"),
+    ],
+)
+def test_a_bag_ends_on_target_in_every_mode(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist], mode: str, final_ml: float, told: str
+) -> None:
+    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", "1.6e5 cells/mL")
+    asked = ["--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table, "--action", mode]
+    plan = nkloop(*DOSING, *asked, "--json")
+    assert plan.code == 0, plan.err
+    assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
+    assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
+    assert [step["instruction"].startswith(told) for step in plan.json["operator_steps"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("mode", "cells", "message"),
+    [
+        pytest.param("dilute", "1e5", "not denser than", id="not dense"),
+        pytest.param("dilute", "1.05e5", "the dose brings 5 mL", id="less room than the dose"),
+        pytest.param("transfer", "4e5", "do not go from bag to bag", id="transfer"),
+    ],
+)
+def test_a_bag_that_cannot_be_thinned_is_told(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist], mode: str, cells: str, message: str
+) -> None:
+    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", f"{cells} cells/mL")
+    asked = ["--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table, "--action", mode]
+    ended = nkloop(*DOSING, *asked)
+    assert (ended.code, seen) == (1, [])
+    assert message in " ".join(ended.err.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,11 @@ from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
 from nkloop.reports.tables import arm_composition_rows, well_rows
-from nkloop.runs.culture import donor_tubes, medium_needed_ml, stage_named
+from nkloop.runs.culture import CULTURE_VOLUME_UL, donor_tubes, medium_needed_ml, stage_named
 from nkloop.runs.feeding import plan_feeding
 from nkloop.runs.session import Session, open_session
+from nkloop.worklists.dosing_assembly import PLATES
+from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import WellFeeding
 from prepare_medium import PrepareMedium, prepare_medium
 
@@ -58,12 +61,14 @@ class Well(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    well: str = Field("A1", title="Well", description="A1 to D6", pattern=r"^[A-D][1-6]$")
+    well: str = Field(
+        "A1", title="Well", description="A well of the plate, A1 to H12", pattern=r"^[A-H](1[0-2]|[1-9])$"
+    )
     arm: str = Field("reference", title="Arm", description="Must be one of the arms", min_length=1)
     donor: str = Field("U1", title="Donor unit", description="Cord unit of the cells in the well", min_length=1)
-    remove_ul: float = Field(0.0, title="Remove [µL]", description="Taken out first, 0 to 1500 µL", ge=0, le=1500)
+    remove_ul: float = Field(0.0, title="Remove [µL]", description="Taken out first, 0 to 3000 µL", ge=0, le=3000)
     is_split: bool = Field(False, title="Split", description="Remove mixed suspension instead of settled supernatant")
-    add_ul: float = Field(1350.0, title="Add [µL]", description="Fresh medium of the arm, 0 to 1900 µL", ge=0, le=1900)
+    add_ul: float = Field(1350.0, title="Add [µL]", description="Fresh medium of the arm, 0 to 4000 µL", ge=0, le=4000)
     seed_ul: float = Field(
         150.0, title="Seed [µL]", description="Cell suspension of the donor, 0 to 500 µL", ge=0, le=500
     )
@@ -77,6 +82,9 @@ class DoseCytokines(BaseModel):
     recipe: str = Field("ucb-nk", title="Recipe", description="File name in recipes/, or a revision id", min_length=1)
     stage: str = Field("expansion_i", title="Stage", description="Stage of the recipe", min_length=1)
     plate: str = Field("culture-1", title="Culture plate", description="Barcode of the plate", min_length=1)
+    plate_kind: Literal["plate-6", "plate-24", "plate-48", "plate-96"] = Field(
+        "plate-24", title="Kind of plate", description="Number of its wells"
+    )
     arms: list[ArmDose] = Field([ArmDose()], title="Arms", description="Recipe variants on the plate")
     wells: list[Well] = Field([Well()], title="Wells", description="Wells to feed, in any order")
     seeding_cells_per_ul: float = Field(
@@ -85,6 +93,13 @@ class DoseCytokines(BaseModel):
         description="CD34+ cells per µL in the donor tubes; used where wells are seeded",
         gt=0,
         le=100_000,
+    )
+    cells_out_minutes: float = Field(
+        CELLS_OUT_MINUTES,
+        title="Cells outside [min]",
+        description="Longest time of cells outside the incubator, 1 to 240 min; a longer feeding is cut into parts",
+        ge=1,
+        le=240,
     )
     base_medium: str = Field(
         "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
@@ -113,6 +128,8 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
             wells=[_feeding(well) for well in request.wells],
             donors=donor_tubes(seeded, request.seeding_cells_per_ul),
             seed=request.seed,
+            plate_load_name=PLATES[request.plate_kind],
+            cells_out_minutes=request.cells_out_minutes,
         )
         rows = arm_composition_rows(plan.arms)
         records = await carry_out_parts(session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows)
@@ -143,7 +160,8 @@ def _feeding(well: Well) -> WellFeeding:
 async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recipe) -> str:
     stage = stage_named(recipe, request.stage)
     varied = [entry.component for entry in recipe.loop.vary if stage.id in entry.stages]
-    volume = medium_needed_ml(recipe, stage, len(request.wells), 1, is_seeding=True)
+    n_full = math.ceil(sum(well.add_ul for well in request.wells) / CULTURE_VOLUME_UL)
+    volume = medium_needed_ml(recipe, stage, max(1, n_full), 1, is_seeding=True)
     now = await session.bench.clock.now()
     made = await prepare_medium(
         PrepareMedium(

@@ -43,6 +43,7 @@ pytestmark = [
 ]
 FLOWS = Path(__file__).resolve().parents[2] / "flows"
 VARIED = ["SCF", "Flt3L", "TPO", "IL-7"]
+SCF = "SCF@expansion_i+expansion_ii"
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,44 @@ def test_a_culture_plate_is_seeded_and_fed_from_a_medium_made_before(lab: Lab) -
     planned = lab.session(lambda session: planned_wells(session, "C-1"))
     real = lab.ask("/virtual/contents")["C-1"]["A1"]
     assert real["volume_ul"] == pytest.approx(planned["A1"], rel=0.03)
+
+
+def test_a_feeding_in_parts_leaves_what_was_planned(lab: Lab) -> None:
+    """Cells of six wells would be out for longer than asked: two runs, the plate in the incubator between them."""
+    lab.flow("prepare_medium", stage="expansion_i", volume_ml=40, leave_out=VARIED, barcode="M-2")
+    incidents = lab.ask("/virtual/incidents")
+    arms = [{"name": "reference"}, {"name": "arm-1", "factors": [{"component": SCF, "factor": 2}]}]
+    wells = [{"well": well, "arm": arms[n % 2]["name"]} for n, well in enumerate(("A1", "B1", "C1", "D1", "A2", "B2"))]
+    asked: dict[str, Any] = {"stage": "expansion_i", "plate": "C-2", "base_medium": "M-2"}
+    lab.flow("dose_cytokines", **asked, arms=arms, wells=wells)
+    exchange = [{**well, "remove_ul": 750, "add_ul": 750, "seed_ul": 0} for well in wells]
+    last = lab.flow("dose_cytokines", **asked, arms=arms, wells=exchange, cells_out_minutes=4)
+    with lab.records() as records:
+        seeded, first, second = (run for run in records.journal.runs() if run.name.startswith("feed C-2"))
+        assert (seeded.state, "part" in seeded.name) == ("succeeded", False)
+        assert [run.name.rpartition(", ")[2] for run in (first, second)] == ["part 1 of 2", "part 2 of 2"]
+        assert (second.id, first.state, second.state) == (last, "succeeded", "succeeded")
+        assert first.unknown_steps == second.unknown_steps == ()
+        changed = [action for action in records.journal.actions(first.id) if action.title.startswith("Change the deck")]
+        assert [
+            "Back into the incubator until the run asks for it: Culture plate C-2" in one.instruction for one in changed
+        ] == [True]
+        assert records.audit.verify_chain() == ()
+    known = lab.session(lambda session: contents_of(session, "C-2"))
+    real = lab.ask("/virtual/contents")["C-2"]
+    assert sorted(known) == sorted(well["well"] for well in wells)
+    for well, planned in known.items():
+        assert real[well]["volume_ul"] == pytest.approx(planned.volume_ul, rel=0.03), well
+        for name in VARIED:
+            assert real[well]["amounts"][name] == pytest.approx(planned.amounts[name], rel=0.12), (well, name)
+    scf = {well: planned.amounts["SCF"] / planned.volume_ul for well, planned in known.items()}
+    assert scf["B1"] == pytest.approx(2 * scf["A1"], rel=0.02)
+    assert lab.ask("/virtual/incidents") == incidents
+
+
+async def contents_of(session: Session, barcode: str) -> dict[str, Any]:
+    known = known_contents(session.records, session.catalogue, session.bench_file.deck, barcode)
+    return {name: well for name, well in known.wells.items() if well.volume_ul > 0}
 
 
 async def planned_wells(session: Session, barcode: str) -> dict[str, float]:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
-from nkloop.worklists.cells_out import CellsOutError
+from nkloop.worklists.cells_out import CellsOutError, busy_minutes
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.ledger_check import check_ledger, follow
+from nkloop.worklists.models import Limits
 from nkloop.worklists.parts import cuts, fewest_parts
 from nkloop.worklists.plans import DonorTube, DosingRequest, MediumSource, WellFeeding
+from nkloop.worklists.time_rules import time_problems
 
 PLATE, TROUGH = "corning_24_wellplate_3.4ml_flat", "nest_1_reservoir_195ml"
 BASE = {"base": 0.9, "serum": 0.1, "heparin": 25.0, "IL-7": 0.025, "GM-CSF": 1e-5, "IL-6": 5e-5}
@@ -100,7 +102,8 @@ def test_a_small_deck_gets_parts_that_hand_on_plate_and_base_medium(request_of, 
     told = second.before.instruction
     assert "Take off: " in told
     assert "Put on: " in told
-    assert "Leave where it is: Culture plate P-1 (A1)" in told
+    assert "Back into the incubator until the run asks for it: Culture plate P-1 (A1)" in told
+    assert "Leave where it is: Base medium" in told
     for part in planned.parts:
         assert check_ledger(part.worklist, catalogue, bench).passed
     # the second part begins with what the first one left, and ends with the whole plate
@@ -151,3 +154,22 @@ def test_cultures_leave_the_incubator_when_their_media_are_ready(request_of, sto
     (pause,) = [s.number for s in steps if s.action == "pause"]
     assert all("culture" not in {s.labware, s.to_labware} for s in steps if s.number < pause)
     assert "out of the incubator" in steps[pause - 1].comment
+
+
+def test_a_plate_with_cells_waits_in_the_incubator_for_its_part(request_of, stocks, deck, catalogue):
+    arms = many(12)
+    wells = fed(arms, add_ul=500, present_ul=1000, remove_ul=500)
+    limit = 0.7 * plan_dosing(request_of(arms, wells), stocks, deck, catalogue).cells_out_minutes
+    cut = plan_dosing(request_of(arms, wells, cells_out_minutes=limit), stocks, deck, catalogue)
+    told = cut.parts[1].before.instruction
+    assert "Back into the incubator until the run asks for it: Culture plate P-1" in told
+    assert "Leave where it is: Culture plate" not in told
+    for part in cut.parts:
+        assert part.worklist.limits.cells_in == ("culture",)
+        assert part.worklist.limits.cells_out_minutes == limit
+        fetched = next(s.number for s in part.worklist.steps if s.action == "pause" and "culture" in s.operator.labware)
+        touched = min(s.number for s in part.worklist.steps if "culture" in (s.labware, s.to_labware))
+        assert fetched < touched
+        assert not list(time_problems(part.worklist, busy_minutes(part.worklist, deck)))
+        strict = part.worklist.model_copy(update={"limits": Limits(cells_out_minutes=0.5, cells_in=("culture",))})
+        assert [p.rule for p in time_problems(strict, busy_minutes(strict, deck))] == ["V070"]

@@ -13,6 +13,7 @@ from nkloop.runs.culture import PLATE
 from nkloop.runs.media import medium_in
 from nkloop.runs.session import Session
 from nkloop.worklists.dosing import plan_dosing
+from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import DonorTube, DosingPlan, DosingRequest, WellFeeding
 
 
@@ -28,14 +29,20 @@ async def plan_feeding(
     wells: Sequence[WellFeeding],
     donors: Sequence[DonorTube] = (),
     seed: int | None = None,
+    plate_load_name: str = PLATE,
+    cells_out_minutes: float = CELLS_OUT_MINUTES,
 ) -> DosingPlan:
     """Plan a feeding; what the wells hold now is told from the worklists run on the plate.
+
+    Args:
+        plate_load_name: kind of the plate; a plate that was used before must be of it.
+        cells_out_minutes: longest time of cells outside the incubator; a longer feeding is cut into parts.
 
     Raises:
         PlanError: a well is fed without having been seeded, or the plan does not fit the bench.
         StepUnknownError: nobody knows what the plate or the medium holds.
     """
-    held = _present(session, plate, is_new=any(well.seed_ul > 0 for well in wells))
+    held = _present(session, plate, plate_load_name, is_new=any(well.seed_ul > 0 for well in wells))
     now = await session.bench.clock.now()
     request = DosingRequest(
         name=name,
@@ -43,17 +50,18 @@ async def plan_feeding(
         stage_id=stage_id,
         arms=tuple(arms),
         plate_barcode=plate,
-        plate_load_name=PLATE,
+        plate_load_name=plate_load_name,
         wells=tuple(well.model_copy(update=held.get(well.well, {})) for well in wells),
         base=medium_in(session, base_medium),
         donors=tuple(donors),
+        cells_out_minutes=cells_out_minutes,
         use_until=(now + timedelta(days=1)).date(),
         seed=seed,
     )
     return plan_dosing(request, session.stocks(now), session.bench_file.deck, session.catalogue)
 
 
-def _present(session: Session, plate: str, *, is_new: bool) -> dict[str, dict[str, object]]:
+def _present(session: Session, plate: str, load_name: str, *, is_new: bool) -> dict[str, dict[str, object]]:
     try:
         known = known_contents(session.records, session.catalogue, session.bench_file.deck, plate)
     except StepUnknownError:
@@ -69,6 +77,12 @@ def _present(session: Session, plate: str, *, is_new: bool) -> dict[str, dict[st
             f"plate {plate} was used before, seeding it again would put cells on cells",
             where="plate",
             remedy="take a new plate with its own barcode",
+        )
+    if known.load_name != load_name:
+        raise PlanError(
+            f"plate {plate} is a {known.load_name}, not a {load_name}",
+            where="plate",
+            remedy="choose its kind, or check the barcode",
         )
     return {
         well: {"present_ul": contents.volume_ul, "present_per_ul": contents.per_ul}

@@ -119,24 +119,36 @@ class _Planner:
                 some |= {"medium_wells": (), "medium_wells_ul": 0.0}
             standing = {**_after(runs[-1] if runs else None), **_before(later)}
             standing = {spot: held for spot, held in standing.items() if not _is_fed(spot, wells)}
-            runs.append(self._run(self.request.model_copy(update=some), stocks, standing))
+            part = self.request.model_copy(update=some)
+            runs.append(self._run(part, stocks, standing, self._cells_in(is_first=number == 0)))
         return tuple(runs)
 
+    def _cells_in(self, *, is_first: bool) -> tuple[str, ...]:
+        """Culture plates with cells when a part starts: those that came with them, and what a part before gave them."""
+        wells = self.request.wells
+        culture = any(w.present_ul > 0 or (w.seed_ul > 0 and not is_first) for w in wells)
+        new = not is_first and any(w.is_transferred for w in wells)
+        return (*((CULTURE,) if culture else ()), *((NEW,) if new else ()))
+
     def _run(
-        self, request: DosingRequest, stocks: Stocks, standing: Mapping[Spot, tuple[float, Mapping[str, float]]]
+        self,
+        request: DosingRequest,
+        stocks: Stocks,
+        standing: Mapping[Spot, tuple[float, Mapping[str, float]]],
+        cells_in: tuple[str, ...],
     ) -> _Run:
         mixtures, index = mixtures_for(request, self.ingredients)
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, Event]:
             builder = WorklistBuilder(request.name, "cytokine_dosing", self.deck, self.catalogue)
-            event = Event(request, self.stage, self.ingredients, lots, builder, standing)
+            event = Event(request, self.stage, self.ingredients, lots, builder, standing, cells_in)
             return event.plan(mixtures, index), event
 
         try:
             names = [i.component for i in self.ingredients] if mixtures else []
             planned, event, lots = with_lots(names, stocks, request.use_until, plan)
             held = held_to(planned, request.errors_allowed)
-            cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": event.cells_in}
+            cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
             worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
             minutes = cells_out_minutes(worklist, self.deck)
             refuse_too_long(minutes, request.cells_out_minutes, request.name)

@@ -224,7 +224,9 @@ def _bag_volumes(
         drained = round(wanted.stage.refresh.fraction.canonical * present.volume_ul, 0)
         return {"present_ul": present.volume_ul, "drain_ul": drained, "medium_ul": max(0.0, drained - dose_ul)}
     if action in {"dilute", "split"}:
-        return _thinned_bag(wanted, name, action, present, present.volume_ul if volume_ul is None else volume_ul, dose_ul)
+        return _thinned_bag(
+            wanted, name, action, present, present.volume_ul if volume_ul is None else volume_ul, dose_ul
+        )
     full = present.volume_ul + dose_ul if volume_ul is None else volume_ul
     missing = full - present.volume_ul - dose_ul
     if missing < 0:

@@ -35,15 +35,20 @@ class Event:
         lots: Mapping[str, Lot],
         builder: WorklistBuilder,
         standing: Mapping[Spot, tuple[float, Mapping[str, float]]],
+        cells_in: tuple[str, ...],
     ) -> None:
-        """`standing` is what other wells of the culture plates hold: volume and contents per µL."""
+        """Lay nothing out yet.
+
+        Args:
+            standing: what other wells of the culture plates hold: volume and contents per µL.
+            cells_in: culture plates that hold cells when the run starts.
+        """
         self.request, self.builder, self.standing = request, builder, standing
         self.ingredients, self.lots = tuple(ingredients), lots
         self.base: Spot = (BASE, request.base.well)
         self.base_name = stage.medium.base.component
         self.made: list[Made] = []
-        self.cells_in = (CULTURE,) if any(well.present_ul > 0 for well in request.wells) else ()
-        """What holds cells when the run starts, besides what its fillings tell by their names."""
+        self.cells_in = cells_in
 
     def plan(self, mixtures: Sequence[Mixture], index: Mapping[str, int]) -> Worklist:
         """Place everything and write all steps.
@@ -111,11 +116,12 @@ class Event:
 
     def _fetch_cells(self) -> None:
         """Cultures leave the incubator when their media are ready, not before."""
-        has_cells = any(well.present_ul > 0 for well in self.request.wells)
-        if has_cells and self.builder.steps:
-            plate = self.request.plate_barcode
-            told = f"Take culture plate {plate} out of the incubator, without tilting it, and set it on the deck."
-            self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(CULTURE,)))
+        if not self.cells_in or not self.builder.steps:
+            return
+        barcodes = {CULTURE: self.request.plate_barcode, NEW: self.request.new_plate_barcode}
+        plates = " and ".join(f"culture plate {barcodes[one]}" for one in self.cells_in)
+        told = f"Take {plates} out of the incubator, without tilting, and set on the deck."
+        self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=self.cells_in))
 
     def _mix_columns(self) -> frozenset[Spot]:
         """Mix whole columns of equal mixtures with eight channels; returns what is mixed."""
@@ -219,7 +225,7 @@ class Event:
             self.builder.fill(
                 (DONORS, name), volume, Liquid(name=f"CD34+ cells {tube.donor}", per_ul=per_ul, lot=cells)
             )
-        if self.builder.steps and not self.cells_in:
+        if self.builder.steps:
             told = "Set the donor tubes with CD34+ cells on the deck, each in its place; mix them gently first."
             self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(DONORS,)))
         for tube, name in zip(self.request.donors, kind.wells, strict=False):

@@ -65,6 +65,10 @@ def _between(last: Worklist, following: Worklist) -> OperatorTask:
     sentences = [f"Take off: {_listed(gone)}."]
     sentences += [f"Move {_told(one)} from {before.slot} to {one.slot}." for before, one in moves]
     sentences.append(f"Put on: {_listed(new)}.")
+    with_cells = [item for item in stays if item.nickname in following.limits.cells_in]
+    stays = [item for item in stays if item not in with_cells]
+    if with_cells:
+        sentences.append(f"Back into the incubator until the run asks for it: {_listed(with_cells)}.")
     if stays:
         sentences.append(f"Leave where it is: {_listed(stays)}.")
     return OperatorTask(kind="confirm", instruction=f"{following.name}. {' '.join(sentences)}")

@@ -50,3 +50,10 @@ def test_every_lot_has_a_price_and_says_that_it_is_an_estimate(inventory: Invent
     assert all(lot.price_eur and "estimate" in lot.note for lot in inventory.lots)
     assert all("unverified" in lot.catalogue_number for lot in inventory.lots)
     assert all(date(2027, 1, 1) <= lot.expires <= date(2028, 12, 31) for lot in inventory.lots)
+
+
+@pytest.mark.parametrize("component", ["IL-4", "IL-1b", "TNFa"])
+def test_a_carrier_is_at_hand_for_what_is_diluted_in_one(inventory: Inventory, component: str) -> None:
+    carrier = inventory.choose(component, 1.0, date(2027, 6, 30)).diluent
+    assert carrier == "HSA buffer"
+    assert inventory.choose(carrier, 1000.0, date(2027, 6, 30)).strength(Kind.FRACTION) == 1.0

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nkloop.assays.curve_models import EffectDose
 from nkloop.assays.fitting.batch import BatchFit, fit_batch
 from nkloop.assays.fitting.data import CurveData, Request
+from nkloop.assays.fitting.distributions import rank_correlation, t_quantile
 from nkloop.assays.fitting.effect_dose import LyticUnits, effect_dose, figure
 from nkloop.assays.fitting.logistic import ANCHOR, SLOPE, TOP, Level, logistic
 from nkloop.assays.lytic import LyticQuestion
@@ -75,11 +77,14 @@ def fit_curve(
         },
         grid=_band(series, fit),
     )
-    update = _half_lysis(series, fit)
     asked = lytic or LyticQuestion()
     targets = asked.targets or targets_per_well
-    if targets is not None:
-        update |= {"lytic": effect_dose(fit, asked.level, lytic=LyticUnits(targets)), "lytic_targets": targets}
+    units = None if targets is None else LyticUnits(targets)
+    half = effect_dose(fit, HALF_LYSIS, lytic=units)
+    update = _half_lysis(series, fit, half)
+    if units is not None:
+        at = half if asked.level == HALF_LYSIS else effect_dose(fit, asked.level, lytic=units)
+        update |= {"lytic": at, "lytic_targets": targets}
     return curve.model_copy(update=update)
 
 
@@ -88,9 +93,7 @@ def _area(series: Series) -> dict[str, float | None]:
     auc, error = area(series)
     if error is None:
         return {"auc": auc}
-    from scipy.stats import t as student
-
-    half = float(student.ppf(0.975, series.n_wells - series.ratios.size)) * error
+    half = float(t_quantile(0.975, series.n_wells - series.ratios.size)) * error
     return {"auc": auc, "auc_standard_error": error, "auc_low": auc - half, "auc_high": auc + half}
 
 
@@ -98,9 +101,7 @@ def _refusal(series: Series) -> tuple[str, str] | None:
     k = series.ratios.size
     if k < LEAST_RATIOS:
         return "not determined", f"{k} E:T, a curve needs at least {LEAST_RATIOS}"
-    from scipy.stats import spearmanr
-
-    rho = 0.0 if np.ptp(series.means) == 0 else float(spearmanr(series.ratios, series.means).statistic)
+    rho = 0.0 if np.ptp(series.means) == 0 else rank_correlation(series.ratios, series.means)
     if rho > 0:
         return None
     highest = float(series.means.max())
@@ -130,9 +131,8 @@ def _band(series: Series, fit: BatchFit) -> tuple[tuple[float, float, float, flo
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in columns)
 
 
-def _half_lysis(series: Series, fit: BatchFit) -> dict[str, object]:
+def _half_lysis(series: Series, fit: BatchFit, found: EffectDose) -> dict[str, object]:
     """ET50 with its profile-likelihood interval, or how it lies to the tested range."""
-    found = effect_dose(fit, HALF_LYSIS)
     reached = logistic(fit.parameters, series.log_ratios[None])[0][0]
     reason = found.reason
     if found.text.startswith(">"):

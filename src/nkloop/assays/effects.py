@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nkloop.assays.fitting.distributions import t_quantile
 from nkloop.assays.models import Effect, EffectorSample, MatrixPoint, PlateLayout, WellLysis
 
 LOW_CD16 = 20.0
@@ -212,9 +213,7 @@ def _effect(
     if error is None:
         words = f"{name} {place}: {difference:+.1f} points against {about['against']}; no replicates, no interval"
         return Effect.model_validate({**about, **update, "reason": words})
-    from scipy.stats import t as student
-
-    half = float(student.ppf(0.975, freedom)) * error
+    half = float(t_quantile(0.975, freedom)) * error
     low, high = difference - half, difference + half
     is_different = low > 0 or high < 0
     verdict = "more" if low > 0 else "less" if high < 0 else "no difference"

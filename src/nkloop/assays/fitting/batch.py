@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from nkloop.assays.fitting.data import CurveData, Request
+from nkloop.assays.fitting.distributions import t_quantile
 from nkloop.assays.fitting.logistic import ANCHOR, ASYMMETRY, HALF, SLOPE, Level, logistic, move_anchor
 from nkloop.assays.fitting.solver import Array, Flags, Index, Residuals, Solution, solve
 from nkloop.assays.fitting.starts import starts
@@ -68,7 +68,7 @@ class BatchFit:
 
     def quantiles(self, confidence: float = 0.95) -> Array:
         """t quantile of two-sided intervals, shape (n,)."""
-        result: Array = np.asarray(student.ppf(0.5 + confidence / 2, np.maximum(self.freedom, 1)))
+        result: Array = np.asarray(t_quantile(0.5 + confidence / 2, np.maximum(self.freedom, 1)))
         return result
 
     def intervals(self, confidence: float = 0.95) -> tuple[Array, Array]:

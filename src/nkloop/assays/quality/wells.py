@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+import numpy as np
+
+from nkloop.assays.fitting.distributions import rank_correlation
 from nkloop.assays.lysis import ControlSignals
 from nkloop.assays.methods import Limit, Method
 from nkloop.assays.models import LayoutWell, PlateLayout, QualityMeasure, WellLysis
@@ -119,12 +122,10 @@ def _monotonicity(rho: Mapping[str, float], limit: Limit) -> QualityMeasure:
 
 def spearman(wells: Sequence[WellLysis]) -> float:
     """Rank correlation of lysis with true E:T; 0 when lysis is constant."""
-    from scipy.stats import spearmanr
-
     values = [w.lysis_percent for w in wells]
     if len(set(values)) < 2:
         return 0.0
-    return float(spearmanr([w.true_ratio for w in wells], values).statistic)
+    return rank_correlation(np.array([w.true_ratio for w in wells]), np.array(values))
 
 
 def label_of(well: LayoutWell, line: str = "") -> str:

@@ -98,8 +98,15 @@ def test_a_bag_ends_on_target_in_every_mode(
 ) -> None:
     table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", "1.6e5 cells/mL")
     asked = ["--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table, "--action", mode]
-    plan = nkloop(*DOSING, *asked, "--json")
+    plan = nkloop(*DOSING, *asked, "--json", "--labels", "labels.html", "--sheet", "sheet.html")
     assert plan.code == 0, plan.err
+    labels = (workspace.root / "labels.html").read_text(encoding="utf-8")
+    for tube in plan.json["tubes"]:
+        assert tube["label"]["batch"] in labels
+        assert tube["label"]["content"] in labels
+        assert tube["label"]["prepared"][:16].replace("T", " ") in labels
+        assert tube["label"]["expires"] in labels
+    assert "<!DOCTYPE html>" in (workspace.root / "sheet.html").read_text(encoding="utf-8")[:50]
     assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
     assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
     assert [step["instruction"].startswith(told) for step in plan.json["operator_steps"]] == [True, True]

@@ -8,9 +8,9 @@ import pytest
 
 from nkloop.assays.layout import lay_out
 from nkloop.assays.models import EffectorSample
-from nkloop.worklists.cytotoxicity import plan_cytotoxicity, stagger_minutes, step_seconds
+from nkloop.worklists.cells_out import busy_minutes
+from nkloop.worklists.cytotoxicity import plan_cytotoxicity, stagger_minutes
 from nkloop.worklists.ledger_check import check_ledger, follow
-from nkloop.worklists.models import Step
 from nkloop.worklists.plans import CytotoxicityRequest, EffectorTube
 
 RING = {f"{row}{column}" for row in "AH" for column in range(1, 13)}
@@ -76,24 +76,20 @@ def test_one_tip_set_per_effector_column_and_new_ones_for_every_column_of_target
     assert len({step.well for step in effectors}) == 3
 
 
-def test_a_plate_is_a_hundred_steps_and_its_contacts_start_within_minutes(plan):
+def test_a_plate_is_a_hundred_steps_and_its_contacts_start_within_minutes(plan, deck):
     layout, planned = plan()
     assert len(planned.worklist.steps) <= 100
     assert planned.warnings == ()
     met = {w.well for w in layout.wells if w.role in {"experimental", "reference_effector"}}
     assert set(planned.dispense_order) == met
     numbers = [step.number for step in cell_steps(planned, "targets")][2:]
-    assert 1 < stagger_minutes(planned.worklist.steps, numbers) < 4
+    assert 1 < stagger_minutes(busy_minutes(planned.worklist, deck), numbers) < 4
 
 
-def test_the_time_of_a_step_counts_tips_moves_and_pumping():
-    fields = {"number": 1, "action": "transfer", "labware": "a", "well": "A1", "to_labware": "b", "to_well": "A1"}
-    plain = Step(**fields, volume_ul=358)
-    assert step_seconds(plain) == pytest.approx(6 + 1)
-    slow = plain.model_copy(update={"mix_before": 3, "mix_volume_ul": 716.0, "flow_factor": 0.5, "tip": "tips:A1"})
-    assert step_seconds(slow) == pytest.approx(15 + 6 + 2 + 12)
-    assert stagger_minutes([plain], []) == 0
-    assert stagger_minutes([plain, plain.model_copy(update={"number": 2})], [1, 2]) == pytest.approx(7 / 60)
+def test_the_stagger_is_what_lies_between_the_first_and_the_last_contact():
+    minutes = {1: 5.0, 2: 1.0, 3: 0.5, 4: 2.0, 5: 9.0}
+    assert stagger_minutes(minutes, []) == stagger_minutes(minutes, [2]) == 0
+    assert stagger_minutes(minutes, [2, 4]) == pytest.approx(2.5)
 
 
 def test_scarce_cells_are_given_well_by_well(plan):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.deck_map import LabwareTitles, item_title
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
+from nkloop.worklists.bag_plans import DoseLabel
 from nkloop.worklists.models import DeckItem, Worklist
 
 PER_SHEET = 24
@@ -24,7 +25,7 @@ class Label(FrozenModel):
     place: str
     """Labware and well on the deck, or the barcode of a plate."""
     step: str
-    """Step after which it is finished."""
+    """Step after which it is finished, or the step of the batch a dose tube belongs to."""
     prepared: str
     expires: str
     code: str
@@ -32,12 +33,25 @@ class Label(FrozenModel):
 
 
 def run_labels(
-    worklist: Worklist, catalogue: LabwareTitles | None, *, prepared_on: date, batch: str = ""
+    worklist: Worklist,
+    catalogue: LabwareTitles | None,
+    *,
+    prepared_on: date,
+    batch: str = "",
+    doses: Mapping[tuple[str, str], DoseLabel] | None = None,
 ) -> tuple[Label, ...]:
     """A label for every plate with a barcode, every vessel the run fills for use, and every intermediate tube.
 
     Intermediates that are drawn from in the run are used the same day; what stays, until the worklist's last day.
+
+    Args:
+        worklist: the run.
+        catalogue: titles of labware.
+        prepared_on: day of the work.
+        batch: stands on every label; the worklist's name when empty.
+        doses: what the plan says of dose tubes, by nickname and well: they leave the deck and carry its words.
     """
+    told = doses or {}
     batch = batch or worklist.name
     drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
     filled = {(f.labware, f.well) for f in worklist.fillings}
@@ -66,15 +80,19 @@ def run_labels(
         found = items.get(spot[0])
         if found is None or found.barcode is not None or spot in filled or not _is_tube(found):
             continue
+        place, code = f"{item_title(found, catalogue)} {spot[1]}", f"nkloop:{hashed}:{spot[0]}:{spot[1]}"
+        if spot in told:
+            labels.append(_of_dose(told[spot], place, code))
+            continue
         labels.append(
             Label(
                 batch=batch,
                 content=named.get(spot) or _content(parts),
-                place=f"{item_title(found, catalogue)} {spot[1]}",
+                place=place,
                 step=f"{last[spot]}",
                 prepared=f"{prepared_on}",
                 expires="same day" if spot in drawn else _until(worklist),
-                code=f"nkloop:{hashed}:{spot[0]}:{spot[1]}",
+                code=code,
             )
         )
     return tuple(labels)
@@ -85,6 +103,18 @@ def labels_html(labels: Iterable[Label], title: str) -> str:
     made = [(label, picture(qr_svg(label.code, _QR_MM))) for label in labels]
     sheets = [made[start : start + PER_SHEET] for start in range(0, len(made), PER_SHEET)]
     return render("labels.html", running_head="", title=title, sheets=sheets)
+
+
+def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:
+    return Label(
+        batch=dose.batch,
+        content=dose.content,
+        place=place,
+        step=dose.step,
+        prepared=f"{dose.prepared:%Y-%m-%d %H:%M}",
+        expires=f"{dose.expires}",
+        code=code,
+    )
 
 
 def _of_item(

@@ -10,7 +10,7 @@ because they settle within minutes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 
@@ -18,20 +18,17 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
+from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.composition import held_to
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.cytotoxicity_plate import Plate
 from nkloop.worklists.cytotoxicity_readout import LYSIS_MINUTES
 from nkloop.worklists.lots import Stocks, lot_uses, with_lots
-from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest
 from nkloop.worklists.plate_columns import has_effectors
 
 STAGGER_LIMIT_PERCENT = 5.0
-TIP_CHANGE_SECONDS, MOVE_SECONDS = 15.0, 3.0
-"""Estimates, to be measured on a real bench: dropping tips and picking up new ones, going from well to well."""
-FLOW_UL_PER_SECOND = 716.0
-"""Default flow rate of the 1000 µL Flex pipettes at flow factor 1, as the Opentrons analysis states it."""
 
 
 def plan_cytotoxicity(
@@ -60,7 +57,9 @@ def plan_cytotoxicity(
         dispense_order=tuple(plate.order),
         tips=tips_by_rack(worklist),
         lots=lot_uses(worklist, lots, catalogue),
-        warnings=_warnings(request.layout.contact_minutes, stagger_minutes(worklist.steps, plate.contacts)),
+        warnings=_warnings(
+            request.layout.contact_minutes, stagger_minutes(busy_minutes(worklist, deck), plate.contacts)
+        ),
     )
 
 
@@ -91,23 +90,16 @@ def tips_by_rack(worklist: Worklist) -> dict[str, int]:
     return dict(used)
 
 
-def stagger_minutes(steps: Sequence[Step], contacts: Sequence[int]) -> float:
+def stagger_minutes(minutes: Mapping[int, float], contacts: Sequence[int]) -> float:
     """Estimated time from the first to the last contact of effectors with targets.
 
     Args:
-        steps: the worklist's steps.
+        minutes: of each step of the worklist, by its number.
         contacts: numbers of the steps that bring targets to effectors, in order.
     """
     if not contacts:
         return 0.0
-    return sum(step_seconds(step) for step in steps if contacts[0] < step.number <= contacts[-1]) / 60
-
-
-def step_seconds(step: Step) -> float:
-    """Estimated time of a transfer: tip change, moves, pumping at the step's flow."""
-    pumped = 2 * ((step.mix_before + step.mix_after) * step.mix_volume_ul + step.volume_ul)
-    tips = TIP_CHANGE_SECONDS if step.tip else 0.0
-    return tips + 2 * MOVE_SECONDS + pumped / (FLOW_UL_PER_SECOND * step.flow_factor)
+    return sum(time for number, time in minutes.items() if contacts[0] < number <= contacts[-1])
 
 
 def _request_problems(request: CytotoxicityRequest) -> Iterator[Problem]:

@@ -64,6 +64,7 @@ def answer(
             simulated=planned.simulated,
             sheet=sheet,
             labels=labels,
+            tubes=planned.tubes,
         )
     if json_output:
         print_json(document(planned, catalogue))

@@ -301,7 +301,8 @@ def _plan_bags(
     )
     notes = tuple(_tube_note(one, len(plan.parts)) for one in plan.tubes)
     tubes = [one.model_dump(mode="json") for one in plan.tubes]
-    return _answer_of(found, file, inventory, plan, notes, {"tubes": tubes}), tubes_csv(plan.tubes)
+    made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes})
+    return replace(made, tubes=plan.tubes), tubes_csv(plan.tubes)
 
 
 def _tube_note(tube: DoseTubeFilling, n_parts: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nkloop.labware import Catalogue
+    from nkloop.worklists.bag_plans import DoseTubeFilling
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.models import Verdict, Worklist
 
@@ -37,6 +38,7 @@ def write_papers(
     day: date | None = None,
     sheet: Path | None = None,
     labels: Path | None = None,
+    tubes: Sequence[DoseTubeFilling] = (),
 ) -> tuple[Path, ...]:
     """Write what was asked for and tell which files these are.
 
@@ -47,6 +49,7 @@ def write_papers(
         simulated: whether the bench is simulated, which the sheet says.
         run: id of the recorded run; empty for a plan.
         day: day of the work; today when not given.
+        tubes: dose tubes of a plan for bags; their labels say what the plan says.
 
     Raises:
         WorkspaceError: a file cannot be written.
@@ -59,7 +62,15 @@ def write_papers(
     if labels is not None:
         from nkloop.reports import labels_html, run_labels
 
-        made = [label for part in parts for label in run_labels(part, catalogue, prepared_on=day)]
+        doses = [
+            {(tube.rack, tube.well): tube.label for tube in tubes if tube.part == number}
+            for number in range(1, len(parts) + 1)
+        ]
+        made = [
+            label
+            for part, told in zip(parts, doses, strict=True)
+            for label in run_labels(part, catalogue, prepared_on=day, doses=told)
+        ]
         write_file(labels, labels_html(made, f"Labels {parts[0].name}"))
         written.append(labels)
     return tuple(written)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.labware import Catalogue
     from nkloop.runs.reservations import Reserved
+    from nkloop.worklists.bag_plans import DoseTubeFilling
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.lots import LotUse
     from nkloop.worklists.models import Verdict, Worklist
@@ -67,6 +68,8 @@ class Planned:
     """Deck of the bench; gives the times on a run sheet."""
     simulated: bool = False
     """Whether the bench is simulated."""
+    tubes: tuple[DoseTubeFilling, ...] = ()
+    """Dose tubes of a plan for bags."""
     more: dict[str, Any] = field(default_factory=dict)
     """What only this procedure tells, as plain data: positions, dose tubes."""
 

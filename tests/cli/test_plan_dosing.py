@@ -93,7 +93,7 @@ def test_bags_get_labelled_tubes_for_what_they_hold(
     ] * 2
     assert (workspace.root / "tubes.csv").read_text().count("\n") == 3
     told = nkloop(*asked)
-    assert "Label: U1-reference reference/U1; expansion_i" in " ".join(told.out.split())
+    assert "Label: U1-reference reference/U1; dose expansion_i" in " ".join(told.out.split())
 
 
 def test_what_remains_is_counted_and_dense_cultures_are_split(

@@ -82,7 +82,7 @@ def run_labels(
             continue
         place, code = f"{item_title(found, catalogue)} {spot[1]}", f"nkloop:{hashed}:{spot[0]}:{spot[1]}"
         if spot in told:
-            labels.append(_of_dose(told[spot], place, code))
+            labels.append(_of_dose(told[spot], f"tube {spot[1]}", code))
             continue
         labels.append(
             Label(

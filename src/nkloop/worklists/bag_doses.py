@@ -286,7 +286,7 @@ class _Planner:
         content = ", ".join(f"{i.component} {i.amount.display()}" for i in present) or "base medium only"
         label = DoseLabel(
             batch=f"{bag.bag} {bag.arm}/{bag.donor}",
-            step=f"{self.request.stage_id}, {self.request.name}",
+            step=self.request.name,
             content=f"{self.fill_ul / 1000:.4g} mL: {content}",
             prepared=self.request.prepared,
             expires=self.request.use_until,

@@ -45,15 +45,20 @@ async def _compare(workspace: Workspace) -> None:
 
 def _show(name: str, estimate: float, commands: Iterable[Command], deck: BenchDeck) -> None:
     seen = list(commands)
-    counted = _counted_minutes(seen, deck)
-    virtual = sum(duration(dict(command)) for command in seen) / 60
+    counted = counted_minutes(seen, deck)
+    virtual = virtual_minutes(seen)
     print(
         f"{name}: estimate {estimate:.1f} min; commands {counted:.1f} min, ratio {estimate / counted:.2f}; "
         f"virtual robot {virtual:.1f} min, ratio {estimate / virtual:.2f}"
     )
 
 
-def _counted_minutes(commands: Iterable[Command], deck: BenchDeck) -> float:
+def virtual_minutes(commands: Iterable[Command]) -> float:
+    """What the virtual robot takes for analysed commands."""
+    return sum(duration(dict(command)) for command in commands) / 60
+
+
+def counted_minutes(commands: Iterable[Command], deck: BenchDeck) -> float:
     """Motions of the analysed commands at the bench's speeds; a draw where the tip already stands needs no way."""
     speeds, total, at = deck.speeds, deck.speeds.start_s, dict[str, tuple[str, str]]()
     for command in commands:

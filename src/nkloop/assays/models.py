@@ -155,6 +155,11 @@ class QualityMeasure(FrozenModel):
     outcome: Literal["pass", "flag", "reject"]
     reason: str
 
+    @property
+    def judged(self) -> str:
+        """The outcome as people read it: a figure without a value was not judged, it did not pass."""
+        return "not judged" if self.value is None and self.outcome == "pass" else self.outcome
+
 
 class Effect(FrozenModel):
     """Difference in lysis that an antibody or a CAR makes; "no difference" is a result too, with its interval."""

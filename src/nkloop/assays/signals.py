@@ -156,7 +156,7 @@ def _read_settings(reading: PlateReading, method: Method) -> QualityMeasure:
     return QualityMeasure(
         name="read_settings",
         value=float(len(missing)),
-        limit="everything the method asks for is told by the file and fits",
+        limit="what the file tells fits; the value counts what it does not tell",
         source=method.read.origin,
         outcome="pass",
         reason="the file tells everything and it fits"

@@ -111,6 +111,12 @@ def _well(
         thickness=(3 if cell > 20 else 2) if is_flagged else 0.8,
         radius=cell * 0.12,
     )
+    if any(out.well == well for out in result.exclusions):
+        (x, y), far = corner, cell - 2 * gap
+        square += (
+            f'<path d="M{x + gap} {y + gap}l{far} {far}m0 {-far}l{-far} {far}" stroke="{theme.WARNING}" '
+            f'stroke-width="{2 if cell > 20 else 1}" fill="none"/>'
+        )
     inside = _texts(result, plan, well, corner, ink) if cell > 20 else _letter(result, plan, corner, cell, ink)
     return f"<g><title>{_hint(result, plan, well)}</title>{square}{inside}</g>"
 
@@ -151,6 +157,7 @@ def _hint(result: AssayResult, plan: LayoutWell | None, well: str) -> str:
         said += [plan.sample] if plan.sample else []
         said += [f"E:T {plain(plan.nominal_ratio)}:1"] if plan.nominal_ratio is not None else []
     said.append(f"signal {figure(result.signals.get(well))}")
+    said += [f"excluded: {out.reason}" for out in result.exclusions if out.well == well]
     for entry in result.lysis:
         if entry.well == well:
             said += [f"lysis {percent(entry.lysis_percent, 1)}", *entry.flags]
@@ -171,6 +178,6 @@ def _key(scale: tuple[float, float], left: int, top: int) -> str:
             *shades,
             text(end + 6, top + 10, fixed(scale[1], decimals)),
             box(end + 60, top - 1, 14, 14, fill="none", stroke=theme.WARNING, thickness=3, radius=2),
-            text(end + 80, top + 10, "flagged well"),
+            text(end + 80, top + 10, "flagged well; crossed out: excluded"),
         ]
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from nkloop.errors import PlanError
+from nkloop.errors import PlanError, Problem, ShortageError
 from nkloop.frozen import FrozenModel
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
@@ -74,6 +75,35 @@ def summed_uses(parts: Iterable[Iterable[LotUse]]) -> tuple[LotUse, ...]:
     return tuple(found.values())
 
 
+def first_lots(
+    names: Iterable[str], stocks: Stocks, use_until: date, amounts: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Lot]:
+    """A usable lot of every component, before it is known how much of each is taken.
+
+    Args:
+        names: components.
+        stocks: where lots come from.
+        use_until: end of use.
+        amounts: how much of a component is needed, in words, where that is known without its stock.
+
+    Raises:
+        ShortageError: every component without a usable lot, each with the lots that were passed over and why.
+    """
+    lots: dict[str, Lot] = {}
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            lots[name] = stocks.choose(name, Amount(1, "µL"), use_until)
+        except ShortageError as error:
+            first, *passed_over = error.problems
+            need = f"; {amounts[name]} are needed" if name in amounts else ""
+            told = f"no lot of {name} can be used until {use_until}{need}"
+            problems += [Problem(told, name, first.remedy), *passed_over]
+    if problems:
+        raise ShortageError.from_problems(problems)
+    return lots
+
+
 def with_lots(
     components: Iterable[str],
     stocks: Stocks,
@@ -87,7 +117,7 @@ def with_lots(
         PlanError: no choice of lots settles.
     """
     names = tuple(dict.fromkeys(components))
-    lots = {name: stocks.choose(name, Amount(1, "µL"), use_until) for name in names}
+    lots = first_lots(names, stocks, use_until)
     for _ in range(8):
         worklist, planned = plan(lots)
         needs = {

@@ -8,7 +8,7 @@ from datetime import date
 
 from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount
+from nkloop.quantities import Amount, Kind
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.bench_deck import BenchDeck
@@ -20,7 +20,7 @@ from nkloop.worklists.composition import composition_rows, held_to, refuse_off_t
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dilution import TooInaccurateError
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, lots_over, with_lots
 from nkloop.worklists.medium_notes import notes
 from nkloop.worklists.medium_request import check_orders
 from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
@@ -178,7 +178,8 @@ class _Planning:
 
     def _run(self, vessels: Sequence[MediumVessel], stocks: Stocks) -> _Done:
         names = list(dict.fromkeys(i.component for v in vessels for i in (v.medium.base, *v.additives)))
-        carriers = {lot.diluent for name in names if (lot := stocks.choose(name, Amount(1, "µL"), self.use_until))}
+        usable = first_lots(names, stocks, self.use_until, _amounts(vessels))
+        carriers = {lot.diluent for lot in usable.values()}
         name = self._name(vessels)
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, MediumRun]:
@@ -289,3 +290,20 @@ def _warnings(
     for substance in dict.fromkeys(unlimited_substances):
         told.append(f"stock buffers bring {substance} into the medium and the recipe sets no limit for it")
     return tuple(told)
+
+
+def _amounts(vessels: Sequence[MediumVessel]) -> dict[str, str]:
+    """How much of every component the vessels take together, as amount and not as volume of a stock."""
+    wholes = {
+        Kind.MASS_CONCENTRATION: Kind.MASS,
+        Kind.ACTIVITY_CONCENTRATION: Kind.ACTIVITY,
+        Kind.FRACTION: Kind.VOLUME,
+    }
+    totals: dict[tuple[str, Kind], float] = {}
+    for vessel in vessels:
+        for one in (vessel.medium.base, *vessel.additives):
+            whole = wholes.get(one.amount.kind)
+            if whole is not None:
+                key = (one.component, whole)
+                totals[key] = totals.get(key, 0.0) + one.amount.of(one.component).canonical * vessel.total_ul
+    return {name: Amount(value, kind.value, substance=name).display() for (name, kind), value in totals.items()}

@@ -51,7 +51,8 @@ def _of_volume(volume: Amount) -> Iterator[Problem]:
         yield Problem(f"{volume} is not a volume above 0", "volume", "write for example 100 mL")
     elif not LEAST_ML - 1e-9 <= volume.to("mL") <= MOST_ML + 1e-9:
         told = f"{volume} is outside what is planned, {LEAST_ML:g} mL to {MOST_ML / 1000:g} L"
-        yield Problem(told, "volume", "prepare a larger batch, or several batches")
+        advice = "prepare a larger batch" if volume.to("mL") < LEAST_ML else "prepare several batches"
+        yield Problem(told, "volume", advice)
 
 
 def additives_in_order(recipe: Recipe, medium: Medium, omit: Sequence[str]) -> tuple[Ingredient, ...]:

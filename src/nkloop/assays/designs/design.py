@@ -168,9 +168,12 @@ def _warnings(request: DesignRequest) -> list[str]:
     found = []
     if request.seed is None:
         found.append("wells are in fixed order; give --seed to randomise them")
-    whole = [s.name for s in request.samples if s.purity_percent == 100 and s.viability_percent == 100]
-    if whole:
-        found.append(f"purity and viability of {', '.join(whole)} are 100 %: true E:T equals nominal E:T, fill them in")
+    for what, whole in (
+        ("purity", [s.name for s in request.samples if s.purity_percent == 100]),
+        ("viability", [s.name for s in request.samples if s.viability_percent == 100]),
+    ):
+        if whole:
+            found.append(f"the {what} of {', '.join(whole)} is taken as 100 %: the true E:T counts on it, fill it in")
     if request.reference is None:
         found.append("no reference effector: the assay itself is not watched over time")
     return found

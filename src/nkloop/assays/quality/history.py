@@ -82,13 +82,15 @@ def reference_measures(
     if mean is None:
         return []
     limit = method.limit("reference_effector")
+    borrowed = _borrowed(layout, method)
     if len(history) < LEAST_HISTORY:
         lacking = f"{len(history)} earlier plates, {LEAST_HISTORY} are needed"
-        reason = f"reference effector lyses {mean:.0f} %; not judged, {lacking}"
+        reason = f"reference effector lyses {mean:.0f} %{borrowed}; not judged, {lacking}"
         return [measure("reference_effector", None, limit, "pass", reason)]
     control = westgard(history, mean)
     distance = abs(control.z[-1])
-    reason = f"reference effector lyses {mean:.0f} %, {distance:.1f} SD from the {control.mean:.0f} % of earlier plates"
+    away = f"{distance:.1f} SD from the {control.mean:.0f} % of earlier plates"
+    reason = f"reference effector lyses {mean:.0f} %, {away}{borrowed}"
     found = [measure("reference_effector", distance, limit, limit.judge(distance), reason)]
     alarms = [rule for rule in control.broken if rule != "1-2s"]
     said = "; ".join(f"{rule}: {RULES[rule]}" for rule in alarms)
@@ -105,6 +107,14 @@ def reference_measures(
         )
     )
     return found
+
+
+def _borrowed(layout: PlateLayout, method: Method) -> str:
+    """A remark when the signal of effectors alone comes from the arms: other arms, other reference lysis."""
+    reference = layout.reference.name if layout.reference is not None else ""
+    if not method.terms.effector_only or layout.with_role("effector_only", reference):
+        return ""
+    return " (it has no effector-only wells and borrows those of the arms)"
 
 
 def reference_lysis(lysis: Sequence[WellLysis], layout: PlateLayout) -> float | None:

@@ -275,7 +275,7 @@ def _show(result: AssayResult, written: Sequence[Path]) -> None:
         console.print(escape(effect.reason), soft_wrap=True)
     quality = Table("figure", "value", "outcome", "limit", title="Plate quality", title_justify="left")
     for q in result.quality:
-        quality.add_row(escape(q.name), "" if q.value is None else f"{q.value:.3g}", q.outcome, escape(q.limit))
+        quality.add_row(escape(q.name), "" if q.value is None else f"{q.value:.3g}", q.judged, escape(q.limit))
     console.print(quality)
     for out in result.exclusions:
         console.print(f"{out.well} excluded by {escape(out.by)}: {escape(out.reason)}", soft_wrap=True)

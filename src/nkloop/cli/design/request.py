@@ -51,8 +51,8 @@ def samples(arms: Iterable[str], untransduced: Sequence[str], kind: str) -> tupl
         arm, _, donor = name.strip().partition("/")
         try:
             given = [float(figure) for figure in figures]
-            if len(given) > 3:
-                raise ValueError("too many figures")
+            if len(given) > 3 or not any(letter.isalpha() for letter in arm):
+                raise ValueError("too many figures, or a name that is the rest of a number with a comma")
             found.append(
                 EffectorSample(
                     name=f"{arm}/{donor}" if donor else arm,
@@ -65,7 +65,7 @@ def samples(arms: Iterable[str], untransduced: Sequence[str], kind: str) -> tupl
                 )
             )
         except (ValidationError, ValueError):
-            advice = "write ARM/DONOR:PURITY:VIABILITY:CD16, each from 0 to 100, for example arm-1/U1:82:91:7"
+            advice = "write ARM/DONOR:PURITY:VIABILITY:CD16 in percent with decimal points, like arm-1/U1:82.5:91:7"
             problems.append(Problem(f"'{entry}' is not an arm with percentages", "--arms", advice))
     if problems:
         raise AssayError.from_problems(problems)

@@ -44,8 +44,29 @@ def import_list(
         print_json({"bench": bench, "dry_run": dry_run, "changes": report.n_changes, **report.model_dump(mode="json")})
     else:
         _show(report, bench, dry_run=dry_run)
+        _warn_of_unseen(found, bench, {one.lot for one in report.lots})
     if report.conflicts:
         raise InventoryError.from_problems(conflict_problems(report))
+
+
+def _warn_of_unseen(found: Workspace, bench: str, imported: set[str]) -> None:
+    """Lots of the bench's own list that no plan sees any more, because a stock takes the place of the list."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from nkloop.runs.lot_files import load_lots
+    from nkloop.runs.stock import seed_path, stock_of
+
+    stock = stock_of(found, bench)
+    seen = imported | ({lot.id for lot in stock.lots} if stock is not None else set())
+    seed = seed_path(found, bench)
+    unseen = sorted({lot.component for lot in load_lots(seed).lots if lot.id not in seen})
+    if unseen:
+        Console(stderr=True).print(
+            f"[yellow]warning:[/] plans on bench {bench} use its stock, not its list any more; the list also has "
+            f"{escape(', '.join(unseen))}. Import it too: `{command_name()} lots import {escape(str(seed))}`",
+            soft_wrap=True,
+        )
 
 
 def _report(

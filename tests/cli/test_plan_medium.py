@@ -62,7 +62,7 @@ SLIPS = {
     ),
     "a volume below the range": (
         ("ucb-nk", *STAGE, "--volume", "200 µL"),
-        "volume: 200 µL is outside what is planned, 1 mL to 2 L. Remedy: prepare a larger batch, or several batches",
+        "volume: 200 µL is outside what is planned, 1 mL to 2 L. Remedy: prepare a larger batch",
     ),
     "a volume above the range": (
         ("ucb-nk", *STAGE, "--volume", "20 L"),
@@ -126,8 +126,8 @@ BROKEN = {
     "carrier that is not in the list": (
         "devices/lots/virtual.yaml",
         r"(    component: GM-CSF\n)",
-        r"\1    diluent: HSA buffer\n",
-        "no lot of HSA buffer in the list",
+        r"\1    diluent: albumin solution\n",
+        "no lot of albumin solution can be used until",
     ),
     "too much DMSO": (
         "devices/lots/virtual.yaml",

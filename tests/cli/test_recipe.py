@@ -61,7 +61,7 @@ def test_a_broken_table_is_refused_before_anything_is_written(
     [
         pytest.param(("sop", "ucb-nk", "--stage", "expansion"), "has no stage 'expansion'", id="stage"),
         pytest.param(("sop", "ucb-nk", "--volume", "100"), "'100' is not a number with a unit", id="volume_unit"),
-        pytest.param(("sop", "ucb-nk", "--volume", "5 L"), "or several batches", id="volume_too_large"),
+        pytest.param(("sop", "ucb-nk", "--volume", "5 L"), "prepare several batches", id="volume_too_large"),
         pytest.param(("sop", "ucb-nk", "--lots", "nope.yaml"), "nope.yaml", id="lots"),
         pytest.param(("export", "ucb-nk", "--out", "r.pdf"), "'pdf' is no format", id="format"),
         pytest.param(("export", "ucb-nk", "--format", "xlsx"), "cannot be shown on the screen", id="workbook"),

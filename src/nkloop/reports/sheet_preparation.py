@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import number as scientific
 from nkloop.reports.deck_map import LabwareTitles, item_title
 from nkloop.reports.numbers import count, listing, plain, volume
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
+_CELLS = ("donor:", "effector:", "target:")
+"""What the names of cells in a liquid begin with."""
 
 
 class TakeOut(FrozenModel):
@@ -55,7 +58,12 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
 def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None) -> TakeOut:
     amount = sum(filling.volume_ul for filling in fillings)
     storage = facts.storage if facts is not None else _place_of(lot)
-    minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
+    per_ml = 1000 * sum(n for key, n in fillings[0].liquid.per_ul.items() if key.startswith(_CELLS))
+    if per_ml:
+        storage = storage or "incubator"
+        minutes, how = 0.0, f"count, bring to {scientific(per_ml, 3)} cells/mL, and bring last of all"
+    else:
+        minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
     return TakeOut(
         lead_minutes=minutes,
         when=_when(minutes),
@@ -77,7 +85,7 @@ def _place_of(lot: str) -> str:
 def _lead(storage: str, amount_ul: float, *, is_cold: bool) -> tuple[float, str]:
     """Minutes before the start, and what is done, from where a liquid is stored and how much of it there is."""
     if storage in {"incubator", "cell bench"}:
-        return 0, "count, and bring last of all"
+        return 0, "bring last of all"
     if storage.startswith(("-", "−")):
         if is_cold or amount_ul <= _SMALL_UL:
             return 45, "thaw on ice, mix gently and spin down"

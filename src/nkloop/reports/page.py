@@ -10,9 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from nkloop.reports import numbers
-from nkloop.reports.deck_map import pipette_title
 from nkloop.reports.quality_titles import quality_title
-from nkloop.reports.tables import origin_title
 
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A report loads nothing and runs nothing, whatever text ended up in it."""
@@ -51,9 +49,21 @@ def _environment() -> jinja2.Environment:
     shown = (numbers.figure, numbers.fixed, numbers.signed, numbers.percent, numbers.fold, numbers.factor)
     for function in (*shown, numbers.volume, numbers.moment, numbers.plain, numbers.chance, quality_title):
         environment.filters[function.__name__] = function
-    environment.filters["pipette"] = pipette_title
-    environment.filters["origin"] = origin_title
+    environment.filters["pipette"] = _pipette
+    environment.filters["origin"] = _origin
     environment.globals["count"] = numbers.count
     environment.globals["interval"] = numbers.interval
     environment.globals["with_interval"] = numbers.with_interval
     return environment
+
+
+def _pipette(load_name: str) -> str:
+    from nkloop.reports.deck_map import pipette_title  # with the worklists: not for the page of a plate
+
+    return pipette_title(load_name)
+
+
+def _origin(origin: str) -> str:
+    from nkloop.reports.tables import origin_title  # with recipes and plans: not for the page of a plate
+
+    return origin_title(origin)

@@ -54,7 +54,7 @@ def test_a_plate_passes_the_three_checks(nkloop: Nkloop, workspace: Workspace, a
     ]  # fmt: skip
     text = (workspace.root / "out" / "dose.csv").read_text(encoding="utf-8")
     assert from_csv(text, name="dose", procedure="cytokine_dosing").n_transfers == len(plan["transfers"])
-    mapped = list(csv.DictReader((workspace.root / "map.csv").open()))
+    mapped = list(csv.DictReader((workspace.root / "map.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["well"] for row in mapped] == [row["well"] for row in plan["positions"]] == ["A1", "B1", "C1", "D1"]
 
 

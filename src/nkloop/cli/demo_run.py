@@ -157,12 +157,13 @@ async def _stock_up(session: Session) -> None:
 
 
 async def _checked(workspace: Workspace, vendor: VendorClient) -> None:
-    """Check the shipped protocols with their example worklists; it also warms the analysis up."""
+    """Check the protocols the bench's robot runs, with their example worklists; it also warms the analysis up."""
     from nkloop.errors import VerificationError
     from nkloop.runs.checking import WorkspaceCheck
 
     checking = WorkspaceCheck(workspace, vendor)
-    files = checking.files([workspace.protocols])
+    # the folders below hold what other robots run
+    files = [path for path in checking.files([workspace.protocols]) if path.parent == workspace.protocols]
     problems = [p async for item in checking.run(files) for p in item.problems]
     if problems:
         raise VerificationError.from_problems(problems)

@@ -147,7 +147,10 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     from nkloop.cli.plan.planned import verified
 
     verdicts = await verified(planned.parts, found, catalogue, file)
-    return replace(planned, verdicts=verdicts, notes=(*notes, *planned.notes)), text
+    unverified = [i.component for i in recipe.stage(asked.stage).medium.ingredients if i.verified_by is None]
+    told = (f"published values nobody has verified yet: {', '.join(unverified)}",) if unverified else ()
+    warnings = (*planned.warnings, *told)
+    return replace(planned, verdicts=verdicts, notes=(*notes, *planned.notes), warnings=warnings), text
 
 
 def _wanted(found: Workspace, recipe: Recipe, asked: _Asked, use_until: Any) -> tuple[Wanted, tuple[str, ...]]:

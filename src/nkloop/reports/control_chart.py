@@ -11,8 +11,6 @@ from nkloop.assays.quality.history import RULES, broken_rules
 from nkloop.reports import theme
 
 _HEIGHT = 240
-_LEAST_NAMED = 40
-"""Up to so many plates each carries its name below; more are numbered by the axis alone."""
 
 
 def control_chart(

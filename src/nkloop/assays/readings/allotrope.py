@@ -158,8 +158,8 @@ def _reading(
             "wavelength_nm": wavelengths[0] if len(wavelengths) == 1 and not is_fluorescent else None,
             "excitation_nm": single.excitation if single else None,
             "emission_nm": single.emission if single and len(wavelengths) == 1 else None,
-            "instrument": _told(device, "model number") or _told(device, "device identifier"),
-            "serial_number": _told(device, "equipment serial number"),
+            "instrument": device_text(device, "model number") or device_text(device, "device identifier"),
+            "serial_number": device_text(device, "equipment serial number"),
             "read_at": read_at,
             "settings": _settings(about, name),
             "notes": notes,
@@ -184,7 +184,8 @@ def _time(text: object) -> tuple[datetime | None, tuple[str, ...]]:
     return moment.astimezone(UTC), (f"the time {moment:%Y-%m-%d %H:%M:%S} has no zone in the file and is taken as UTC",)
 
 
-def _told(device: Json, key: str) -> str | None:
+def device_text(device: Json, key: str) -> str | None:
+    """What a document says of the instrument; None where it says that it does not know."""
     value = str(device.get(key, "N/A"))
     return None if value in {"N/A", "Unknown", ""} else value
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
+from nkloop.assays.readings.allotrope import device_text
 from nkloop.assays.readings.cells import read_rows
 from nkloop.assays.readings.files import InstrumentFiles, parsed
 from nkloop.assays.readings.programs import PROGRAMS, program_of
@@ -67,8 +68,8 @@ async def read_counts(path: Path, vendor: InstrumentFiles) -> tuple[SampleCount,
         "format": program.name,
         "file": path.name,
         "file_sha256": hashlib.sha256(data).hexdigest(),
-        "instrument": _told(device, "model number"),
-        "serial_number": _told(device, "equipment serial number"),
+        "instrument": device_text(device, "model number"),
+        "serial_number": device_text(device, "equipment serial number"),
     }
     measured = [
         one
@@ -142,8 +143,3 @@ def _count(one: Mapping[str, Any], origin: Mapping[str, Any]) -> SampleCount:
 
 def _name(one: Mapping[str, Any]) -> str:
     return str(one["sample document"]["sample identifier"])
-
-
-def _told(device: Mapping[str, Any], key: str) -> str | None:
-    value = str(device.get(key, "N/A"))
-    return None if value in {"N/A", "Unknown", ""} else value

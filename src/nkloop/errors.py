@@ -118,6 +118,10 @@ class DeviceUnreachableError(DeviceError):
     """A device did not answer."""
 
 
+class StaleHolderError(DeviceError):
+    """A process that no longer holds a device wanted to change it; another one has taken it over."""
+
+
 class OperatorRefusedError(DeviceError):
     """A person declined a step or confirmed something else than what was asked."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from nkloop.assays.measurements import CellCount, Reading, ReadRequest
 from nkloop.frozen import FrozenModel
+from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import OperatorTask, Worklist
 
 RunStatus = Literal[
@@ -68,12 +70,49 @@ class DeviceCommand(FrozenModel):
     error: str | None = None
 
 
+class DeviceFile(FrozenModel):
+    """A file a device made during a run; devices delete theirs without a word, so it is copied out at once."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+Fence = Callable[[], None]
+"""Called right before everything that may change a device; raises `StaleHolderError` when the device has been taken
+over by another process."""
+
+
+class StepListener(Protocol):
+    """Is told what becomes of each step while a device that is driven step by step works; durable when it returns."""
+
+    def __call__(
+        self,
+        number: int,
+        event: Literal["sent", "seen", "done", "failed", "unknown"],
+        *,
+        detail: str = "",
+        moved_ul: tuple[float, ...] = (),
+    ) -> None:
+        """Take one event of the step with this worklist number; `moved_ul` is what each channel really moved."""
+
+
+def unguarded() -> None:
+    """The fence of a device nobody has claimed."""
+
+
 class LiquidHandler(Protocol):
     """Executes worklists. `prepare` moves nothing; only `play` moves liquid, and neither repeats itself."""
 
     name: str
     poll_seconds: float
     """Shortest pause between two looks at a run."""
+    stepwise: bool
+    """Whether this process sends every step itself; otherwise the device holds the whole run and goes on alone."""
+    fence: Fence
+    """Set by whoever holds the device; the driver calls it right before everything that changes the device."""
+    on_step: StepListener | None
+    """Set before `play`; a stepwise driver tells it `sent` before and `done` or `failed` after each step."""
 
     def protocol_sha256(self, worklist: Worklist) -> str:
         """Hash of the protocol file a run would be made with now; empty for a device that takes none.
@@ -82,8 +121,14 @@ class LiquidHandler(Protocol):
             WorkspaceError: there is no such file, or it cannot be read.
         """
 
+    async def inspect(self, deck: BenchDeck) -> tuple[Finding, ...]:
+        """Compare the device with the bench file, whatever it is to run; read-only."""
+
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Read-only look at the device: pipettes, modules, deck, door, emergency stop, other runs."""
+
+    async def find_run(self, worklist: Worklist) -> str | None:
+        """The device's newest run made for this worklist, whatever its state; None when it knows none. Read-only."""
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload what the run needs, have the device analyse it, create the run; return the device's run id.
@@ -104,6 +149,9 @@ class LiquidHandler(Protocol):
     async def commands(self, run_id: str) -> tuple[DeviceCommand, ...]:
         """All commands, paged; to be called once, after the run ended."""
 
+    async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
+        """Files the run made on the device, for example of its plate reader; to be called once, after it ended."""
+
     async def close(self) -> None:
         """Release the connection."""
 
@@ -112,6 +160,9 @@ class PlateReader(Protocol):
     """Reads plates."""
 
     name: str
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """Read-only look at the reader: does it answer, is it the instrument named, which modes has it."""
 
     async def read(self, request: ReadRequest) -> Reading:
         """Measure the plate that lies in the reader.

@@ -20,6 +20,7 @@ from pylabrobot.resources.utils import create_ordered_items_2d
 
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import import_class
+from nkloop.drivers.interfaces import Finding
 from nkloop.errors import DeviceError
 from nkloop.worklists.contents import LabwareLookup
 
@@ -65,6 +66,16 @@ class PyLabRobotReader:
         self._frontend = Frontend(name=name, size_x=length, size_y=width, size_z=height, backend=driver)
         self._lock = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """Open the reader; tells whether it answers.
+
+        Raises:
+            DeviceError: it does not.
+        """
+        async with self._lock:
+            await self._open()
+        return (Finding(subject=self.name, found="answers", ok=True),)
 
     async def read(self, request: ReadRequest) -> Reading:
         """Measure the plate that lies in the reader; a reference wavelength is read too and subtracted.

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nkloop.frozen import FrozenModel
 
-StepEvent = Literal["intended", "sent", "done", "failed", "unknown"]
+StepEvent = Literal["intended", "sent", "seen", "done", "failed", "unknown"]
 RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "stopped", "interrupted"]
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
@@ -84,7 +84,7 @@ class RunRecord(FrozenModel):
     @property
     def unknown_steps(self) -> tuple[int, ...]:
         """Numbers of the steps whose physical outcome nobody saw."""
-        return tuple(step.number for step in self.steps if step.event in {"unknown", "sent"})
+        return tuple(step.number for step in self.steps if step.event in {"unknown", "sent", "seen"})
 
 
 class ApprovalEntry(FrozenModel):

@@ -26,6 +26,7 @@ CHECKS = {
 EVENT_WORDS = {
     "intended": "not started",
     "sent": "sent, outcome not seen",
+    "seen": "seen to begin, outcome not seen",
     "done": "done",
     "failed": "failed",
     "unknown": "unknown",

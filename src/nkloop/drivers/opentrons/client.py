@@ -71,6 +71,18 @@ class RobotClient:
         answer = await self._read(path, {})
         return None if answer.status_code in {403, 404} else self._content(answer, "GET", path)
 
+    async def download(self, path: str) -> bytes:
+        """Read a file as it is.
+
+        Raises:
+            DeviceUnreachableError: no answer.
+            DeviceError: the robot refused.
+        """
+        answer = await self._read(path, {})
+        if not answer.is_success:
+            self._content(answer, "GET", path)
+        return answer.content
+
     async def post(self, path: str, data: Json) -> Json:
         """Send once.
 

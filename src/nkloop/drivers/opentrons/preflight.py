@@ -100,8 +100,12 @@ def check_estop(estop: Json | None) -> Finding:
 
 def is_prepared(run: Json, csv: str) -> bool:
     """True for a run with this worklist file that was created and never played: it may be played in our place."""
-    files = [str((parameter.get("file") or {}).get("name")) for parameter in run.get("runTimeParameters") or ()]
-    return run.get("status") == "idle" and not run.get("actions") and csv in files
+    return run.get("status") == "idle" and not run.get("actions") and csv in csv_files(run)
+
+
+def csv_files(run: Json) -> tuple[str, ...]:
+    """Names of the data files a run was made with."""
+    return tuple(str((parameter.get("file") or {}).get("name")) for parameter in run.get("runTimeParameters") or ())
 
 
 def check_current_run(run: Json | None, csv: str) -> Finding:

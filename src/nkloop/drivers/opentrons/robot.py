@@ -11,11 +11,21 @@ from typing import Any, Protocol
 
 import httpx
 
-from nkloop.drivers.interfaces import ENDED, DeviceCommand, DeviceState, Finding
+from nkloop.drivers.interfaces import (
+    ENDED,
+    DeviceCommand,
+    DeviceFile,
+    DeviceState,
+    Fence,
+    Finding,
+    StepListener,
+    unguarded,
+)
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import CSV_PARAMETER, carries_file, leaf_errors, require_usable
 from nkloop.drivers.opentrons.client import ConnectionLostError, Json, RobotClient
 from nkloop.errors import BenchError, DeviceError
+from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.protocol_files import protocol_path, sha256_of
@@ -35,6 +45,8 @@ class Definitions(Protocol):
 
 class OpentronsRobot:
     """One robot. All requests go through one connection pool; at most one run is prepared at a time."""
+
+    stepwise = False
 
     def __init__(
         self,
@@ -78,6 +90,8 @@ class OpentronsRobot:
         self._analysis_seconds = analysis_seconds
         self._trash_slot = trash_slot
         self._preparing = asyncio.Lock()
+        self.fence: Fence = unguarded
+        self.on_step: StepListener | None = None
 
     def protocol_sha256(self, worklist: Worklist) -> str:
         """Hash of the protocol file as it lies in the workspace now.
@@ -106,6 +120,45 @@ class OpentronsRobot:
             look.check_current_run(await self._current_run(), csv_name(worklist)),
             look.check_maintenance(_data(await self._client.find("/maintenance_runs/current_run"))),
         )
+
+    async def inspect(self, deck: BenchDeck) -> tuple[Finding, ...]:
+        """Look at door, emergency stop and other runs; changes nothing.
+
+        Raises:
+            DeviceUnreachableError: the robot does not answer.
+        """
+        fixtures = (await self._client.get("/deck_configuration"))["data"]["cutoutFixtures"]
+        return (
+            look.check_trash(fixtures, deck.trash_slot),
+            look.check_door(_data(await self._client.find("/robot/door/status"))),
+            look.check_estop(_data(await self._client.find("/robot/control/estopStatus"))),
+            look.check_maintenance(_data(await self._client.find("/maintenance_runs/current_run"))),
+        )
+
+    async def find_run(self, worklist: Worklist) -> str | None:
+        """The newest run on the robot made with this worklist's CSV; None when it has none.
+
+        Raises:
+            DeviceUnreachableError: the robot does not answer.
+        """
+        for run in reversed((await self._client.get("/runs"))["data"]):
+            if csv_name(worklist) in look.csv_files(run):
+                return str(run["id"])
+        return None
+
+    async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
+        """Files the run made, for example of the plate reader.
+
+        Raises:
+            DeviceError: the robot no longer knows the run.
+        """
+        wanted = (await self._client.get(f"/runs/{run_id}"))["data"].get("outputFileIds") or ()
+        found = []
+        for file_id in wanted:
+            about = (await self._client.get(f"/dataFiles/{file_id}"))["data"]
+            content = await self._client.download(f"/dataFiles/{file_id}/download")
+            found.append(DeviceFile(name=about["name"], media_type="text/csv", content=content))
+        return tuple(found)
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload CSV, protocol and custom labware, wait for the robot's analysis with them, create the run.

@@ -118,6 +118,10 @@ class DeviceUnreachableError(DeviceError):
     """A device did not answer."""
 
 
+class DeviceHeldError(DeviceError):
+    """Another process holds the device; it is waited for or come back to later, never shared."""
+
+
 class StaleHolderError(DeviceError):
     """A process that no longer holds a device wanted to change it; another one has taken it over."""
 

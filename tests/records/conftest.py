@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from nkloop.assays.measurements import Reading
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
@@ -14,6 +16,7 @@ from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, Step, Verdict, Worklist
 
+SERVER = "postgresql+psycopg://root@127.0.0.1:5432/test"
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
@@ -33,6 +36,20 @@ def records(url: str) -> Iterator[Records]:
     opened.migrate()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def postgres() -> Iterator[Records]:
+    name = f"nkloop_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
+    records = Records(f"{SERVER}?options=-csearch_path%3D{name}")
+    yield records
+    records.close()
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
+    admin.dispose()
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -21,8 +19,6 @@ from nkloop.records import Records, schema
 from nkloop.records.database import Database, database_url
 from nkloop.records.models import Context
 from nkloop.worklists.models import Verdict, Worklist
-
-SERVER = "postgresql+psycopg://root@127.0.0.1:5432/test"
 
 
 def differences(database: Database) -> list[object]:
@@ -95,20 +91,6 @@ def test_two_processes_append_to_one_chain(url: str, records: Records, reading: 
 def test_models_do_not_pull_the_database_in() -> None:
     code = "import sys, nkloop.records.models; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
-
-
-@pytest.fixture
-def postgres() -> Iterator[Records]:
-    name = f"nkloop_{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
-    records = Records(f"{SERVER}?options=-csearch_path%3D{name}")
-    yield records
-    records.close()
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
-    admin.dispose()
 
 
 @pytest.mark.postgres

@@ -15,7 +15,18 @@ from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import Bench, load_bench_file
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec
-from nkloop.drivers.interfaces import DeviceCommand, DeviceState, Finding, OperatorAnswer, OperatorRequest, RunStatus
+from nkloop.drivers.interfaces import (
+    DeviceCommand,
+    DeviceFile,
+    DeviceState,
+    Fence,
+    Finding,
+    OperatorAnswer,
+    OperatorRequest,
+    RunStatus,
+    StepListener,
+    unguarded,
+)
 from nkloop.errors import DeviceUnreachableError, OperatorRefusedError
 from nkloop.inventory import Inventory
 from nkloop.labware import Catalogue
@@ -54,6 +65,9 @@ class FakeHandler:
     worklist: Worklist | None = None
     protocol: str = "a" * 64
     """Hash of its protocol file."""
+    stepwise: bool = False
+    fence: Fence = unguarded
+    on_step: StepListener | None = None
     _queue: list[Step] = field(default_factory=list)
 
     def protocol_sha256(self, worklist: Worklist) -> str:
@@ -64,6 +78,7 @@ class FakeHandler:
         return self.findings
 
     async def prepare(self, worklist: Worklist) -> str:
+        self.fence()
         self.calls.append("prepare")
         self.worklist, self._queue = worklist, list(worklist.steps)
         return "device-run"
@@ -84,12 +99,14 @@ class FakeHandler:
         if self.play_is_lost == "before":
             self.play_is_lost = ""
             raise DeviceUnreachableError("no answer")
+        self.fence()
         self.calls.append("play")
         if self.status in {"idle", "paused"}:
             self.plays += 1
             self.status = "running"
 
     async def stop(self, run_id: str) -> None:
+        self.fence()
         self.calls.append("stop")
         if self.status in {"succeeded", "failed", "stopped"}:
             return
@@ -103,6 +120,15 @@ class FakeHandler:
             self.commands_wait = False
             await asyncio.sleep(3600)
         return tuple(self.done)
+
+    async def inspect(self, deck: BenchDeck) -> tuple[Finding, ...]:
+        return self.findings
+
+    async def find_run(self, worklist: Worklist) -> str | None:
+        return "device-run" if self.worklist is not None and worklist == self.worklist else None
+
+    async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
+        return ()
 
     async def close(self) -> None: ...
 
@@ -172,6 +198,9 @@ class FakeReader:
 
     name = "reader"
     barcode: str | None = None
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        return ()
 
     async def read(self, request: ReadRequest) -> Reading:
         return Reading(

@@ -21,6 +21,7 @@ from nkloop.errors import (
 from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.execution import RunProgress, execute, finish_run, play_run, prepare_run
+from nkloop.runs.holding import device_held
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 
 
@@ -276,8 +277,10 @@ async def test_a_crashed_process_follows_the_run_and_starts_nothing_again(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any
 ) -> None:
     run_id = await prepare_run(worklist, verdict, bench, records)
-    records.journal.append_event(run_id, [1, 2, 3], "sent", at=await bench.clock.now(), device="flex")
-    await handler.play("device-run")  # the process died here
+    async with device_held(bench, records, "crashing") as hold:
+        at = await bench.clock.now()
+        records.journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex", claim=hold.claim)
+        await handler.play("device-run")  # the process died here
     assert records.journal.run(run_id).unknown_steps == (1, 2, 3)
     await play_run(run_id, bench, records)
     run = await finish_run(run_id, bench, records)

@@ -18,8 +18,8 @@ GENESIS = "0" * 64
 """Previous hash of the first entry."""
 SOFTWARE = "nkloop"
 """Who acted when no person did."""
-_UNAUDITED = {"audit_entries", "step_events"}
-"""The chain itself; and the journal, whose entries are hashed in batches."""
+_UNAUDITED = {"audit_entries", "step_events", "device_holders"}
+"""The chain itself; the journal, whose entries are hashed in batches; and leases, whose history is audited instead."""
 
 
 def write(
@@ -45,7 +45,7 @@ def link(connection: sa.Connection, table: sa.Table, key: tuple[Any, ...], *, wh
     columns = list(table.primary_key.columns)
     where = sa.and_(*(column == value for column, value in zip(columns, key, strict=True)))
     row = connection.execute(sa.select(table).where(where)).mappings().one()
-    _append(connection, who, action, _subject(table.name, key), row_hash(row))
+    _append(connection, who, action, _subject(table.name, key), row_hash(as_hashed(table.name, row)))
 
 
 def link_events(connection: sa.Connection, run_id: str, entry: int, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -89,7 +89,7 @@ class Audit:
                     continue
                 keys = [column.name for column in table.primary_key.columns]
                 for row in connection.execute(sa.select(table)).mappings():
-                    found[_subject(table.name, tuple(row[key] for key in keys))] = row_hash(row)
+                    found[_subject(table.name, tuple(row[key] for key in keys))] = row_hash(as_hashed(table.name, row))
             found.update(_journal_hashes(connection))
         return found
 
@@ -97,6 +97,12 @@ class Audit:
 def row_hash(row: Mapping[Any, Any]) -> str:
     """SHA-256 of a row; times as UTC ISO text."""
     return content_hash({str(key): _plain(value) for key, value in row.items()})
+
+
+def as_hashed(table: str, row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row without the later columns that are empty."""
+    later = schema.LATER_COLUMNS.get(table, frozenset())
+    return {str(key): value for key, value in row.items() if value is not None or key not in later}
 
 
 def _plain(value: Any) -> Any:
@@ -108,7 +114,8 @@ def _subject(table: str, key: tuple[Any, ...]) -> str:
 
 
 def _batch_hash(rows: Iterable[Mapping[str, Any]]) -> str:
-    return content_hash([{key: _plain(value) for key, value in row.items() if key != "id"} for row in rows])
+    hashed = (as_hashed("step_events", row) for row in rows)
+    return content_hash([{key: _plain(value) for key, value in row.items() if key != "id"} for row in hashed])
 
 
 def _journal_hashes(connection: sa.Connection) -> dict[str, str]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from nkloop.errors import RecordError
+from nkloop.errors import RecordError, StaleHolderError
 from nkloop.records import schema
 from nkloop.records.audit import SOFTWARE, change, link_events, write
+from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
 from nkloop.records.documents import dump
-from nkloop.records.models import Context, JournalEvent, OperatorAction, RunRecord, RunState, StepEvent, StepRecord
+from nkloop.records.journal_rows import actions_of, event_of, event_row, run_record, run_row
+from nkloop.records.models import Claim, Context, JournalEvent, OperatorAction, RunRecord, RunState, StepEvent
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
 
 
 class Journal:
-    """Runs and their steps. Events are inserted in batches, one durable transaction each; nothing is overwritten."""
+    """Runs and their steps. Events are inserted in batches, one durable transaction each; nothing is overwritten.
+
+    A run that was opened under a claim of its devices can be written to only under the newest claim of them: whatever
+    a stale holder wants to write is refused with `StaleHolderError`, in the transaction that would have written it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,14 +35,25 @@ class Journal:
         self._worklists: dict[str, Worklist] = {}
 
     def create_run(
-        self, worklist: Worklist, verdict: Verdict, *, bench: str, device: str, at: datetime, context: Context
+        self,
+        worklist: Worklist,
+        verdict: Verdict,
+        *,
+        bench: str,
+        device: str,
+        at: datetime,
+        context: Context,
+        claim: Claim | None = None,
     ) -> str:
         """Save worklist and verdict and open a run in state `planned`; return its id (`run-0001`, counted up).
 
         Raises:
+            StaleHolderError: the claim is not the newest of its devices.
             RecordError: the database refused, for example because the campaign is not saved.
         """
         with self._database.writing() as connection:
+            if claim is not None:
+                require_newest(connection, claim)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             _save_worklist(connection, worklist, at)
             verdict_id = write(
@@ -64,52 +82,52 @@ class Journal:
                 "created_at": at,
                 "n_transfers": worklist.n_transfers,
                 "error": "",
+                "locks": None if claim is None else json.dumps(claim.devices),
+                "token": None if claim is None else claim.token,
+                "parent": context.parent,
+                "occurrence": context.occurrence,
             }
             write(connection, schema.runs, row)
         return run_id
 
-    def append_events(self, run_id: str, events: Sequence[JournalEvent]) -> None:
+    def append_events(self, run_id: str, events: Sequence[JournalEvent], *, claim: Claim | None = None) -> None:
         """Insert events of one run; durable when this returns. One audit entry covers the batch.
 
         Raises:
+            StaleHolderError: the run's devices are claimed by somebody else.
             RecordError: the run does not exist.
         """
         if not events:
             return
         table = schema.step_events
         with self._database.writing() as connection:
+            _require_right(run_row(connection, run_id), connection, claim)
             of_run = sa.select(sa.func.coalesce(sa.func.max(table.c.entry), 0)).where(table.c.run_id == run_id)
             entry = connection.execute(of_run).scalar_one() + 1
-            rows: list[dict[str, Any]] = [
-                {
-                    "run_id": run_id,
-                    "entry": entry,
-                    "step": event.number,
-                    "event": event.event,
-                    "at": event.at,
-                    "device": event.device,
-                    "detail": event.detail,
-                }
-                for event in events
-            ]
+            rows = [event_row(run_id, entry, event, claim) for event in events]
             connection.execute(sa.insert(table), rows)
             link_events(connection, run_id, entry, rows)
 
-    def append_event(self, run_id: str, numbers: Sequence[int], event: StepEvent, *, at: datetime, device: str) -> None:
+    def append_event(
+        self,
+        run_id: str,
+        numbers: Sequence[int],
+        event: StepEvent,
+        *,
+        at: datetime,
+        device: str,
+        claim: Claim | None = None,
+    ) -> None:
         """Insert the same event for many steps, in one transaction."""
-        self.append_events(
-            run_id, [JournalEvent(number=number, event=event, at=at, device=device) for number in numbers]
-        )
+        events = [JournalEvent(number=number, event=event, at=at, device=device) for number in numbers]
+        self.append_events(run_id, events, claim=claim)
 
     def events(self, run_id: str) -> tuple[JournalEvent, ...]:
         """Every event of a run, oldest first."""
         table = schema.step_events
-        columns = (table.c.step.label("number"), table.c.event, table.c.at, table.c.device, table.c.detail)
         with self._database.reading() as connection:
-            rows = connection.execute(
-                sa.select(*columns).where(table.c.run_id == run_id).order_by(table.c.id)
-            ).mappings()
-            return tuple(JournalEvent.model_validate(dict(row)) for row in rows)
+            rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
+            return tuple(event_of(row) for row in rows)
 
     def set_run_state(
         self,
@@ -120,16 +138,20 @@ class Journal:
         started_at: datetime | None = None,
         ended_at: datetime | None = None,
         error: str | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """Change where a run stands; what is None stays as it is.
 
         Raises:
+            StaleHolderError: the run's devices are claimed by somebody else.
             RecordError: the run does not exist.
         """
         given = {"device_run_id": device_run_id, "started_at": started_at, "ended_at": ended_at, "error": error}
-        values = {"state": state} | {key: value for key, value in given.items() if value is not None}
+        values: dict[str, Any] = {"state": state} | {key: value for key, value in given.items() if value is not None}
         with self._database.writing() as connection:
-            _run_row(connection, run_id)
+            _require_right(run_row(connection, run_id), connection, claim)
+            if claim is not None:
+                values["token"] = claim.token
             change(connection, schema.runs, run_id, values, action=f"run {state}")
 
     def add_action(self, action: OperatorAction) -> None:
@@ -140,7 +162,7 @@ class Journal:
     def actions(self, run_id: str) -> tuple[OperatorAction, ...]:
         """What people confirmed in a run, oldest first."""
         with self._database.reading() as connection:
-            return _actions(connection, run_id)
+            return actions_of(connection, run_id)
 
     def run(self, run_id: str) -> RunRecord:
         """A run with the last event of each of its steps.
@@ -149,7 +171,7 @@ class Journal:
             RecordError: the run does not exist.
         """
         with self._database.reading() as connection:
-            return _record(connection, _run_row(connection, run_id))
+            return run_record(connection, run_row(connection, run_id))
 
     def runs(self, campaign: str | None = None, *, round: int | None = None) -> tuple[RunRecord, ...]:
         """Runs in the order they were opened; of one campaign (and round) when named."""
@@ -160,7 +182,7 @@ class Journal:
         if round is not None:
             query = query.where(table.c.round == round)
         with self._database.reading() as connection:
-            return tuple(_record(connection, row) for row in connection.execute(query).mappings().all())
+            return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
 
     def worklist(self, worklist_hash: str) -> Worklist:
         """The worklist with this content hash.
@@ -183,7 +205,7 @@ class Journal:
             RecordError: the run does not exist.
         """
         with self._database.reading() as connection:
-            verdict_id = _run_row(connection, run_id)["verdict_id"]
+            verdict_id = run_row(connection, run_id)["verdict_id"]
             return Verdict.model_validate_json(_document(connection, schema.verdicts, verdict_id))
 
 
@@ -198,11 +220,19 @@ def _save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) 
         write(connection, table, {**row, "document": dump(worklist)}, who=SOFTWARE)
 
 
-def _run_row(connection: sa.Connection, run_id: str) -> Any:
-    row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
-    if row is None:
-        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop report`")
-    return row
+def _require_right(row: Any, connection: sa.Connection, claim: Claim | None) -> None:
+    """Refuse to write to a run without the newest claim of all its devices; a run without devices needs none."""
+    devices = json.loads(row["locks"]) if row["locks"] else []
+    if not devices and claim is None:
+        return
+    if claim is None or not set(devices) <= set(claim.devices):
+        held = f"claim {claim.token} covers {', '.join(claim.devices)}" if claim else "nobody claimed them for it"
+        raise StaleHolderError(
+            f"run {row['id']} is on {', '.join(devices)}, but {held}",
+            where=f"run {row['id']}",
+            remedy="claim the bench of the run first",
+        )
+    require_newest(connection, claim)
 
 
 def _document(connection: sa.Connection, table: sa.Table, key: Any) -> str:
@@ -211,25 +241,3 @@ def _document(connection: sa.Connection, table: sa.Table, key: Any) -> str:
     if document is None:
         raise RecordError(f"{table.name} holds nothing under {key}")
     return str(document)
-
-
-def _record(connection: sa.Connection, row: Any) -> RunRecord:
-    fields = {name: row[name] for name in RunRecord.model_fields if name in row}
-    return RunRecord(
-        **fields,
-        steps=_last_events(connection, row["id"]),
-        operator_actions=tuple(action.sentence for action in _actions(connection, row["id"])),
-    )
-
-
-def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
-    table = schema.step_events
-    last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
-    rows = connection.execute(sa.select(table).where(table.c.id.in_(last)).order_by(table.c.step)).mappings()
-    return tuple(StepRecord(number=row["step"], event=row["event"], at=row["at"], detail=row["detail"]) for row in rows)
-
-
-def _actions(connection: sa.Connection, run_id: str) -> tuple[OperatorAction, ...]:
-    table = schema.operator_actions
-    rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
-    return tuple(OperatorAction.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)

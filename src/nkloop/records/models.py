@@ -11,6 +11,7 @@ from nkloop.frozen import FrozenModel
 
 StepEvent = Literal["intended", "sent", "seen", "done", "failed", "unknown"]
 RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "stopped", "interrupted"]
+RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
 
@@ -20,6 +21,34 @@ class Context(FrozenModel):
     campaign: str | None = None
     round: int | None = None
     batch: str | None = None
+    parent: str | None = None
+    """Run that this one continues or repairs."""
+    occurrence: str | None = None
+    """Launch of a flow or command it belongs to, with its place there; a launch that is resumed has the same."""
+
+
+class Claim(FrozenModel):
+    """The right to change devices, until another process takes them over."""
+
+    devices: tuple[str, ...] = Field(min_length=1)
+    token: int = Field(ge=1)
+    """Larger than every token these devices had before."""
+    holder: str
+    """What for, and which process on which machine."""
+
+
+class DeviceHolder(FrozenModel):
+    """Who holds, or last held, a device."""
+
+    device: str
+    token: int
+    holder: str
+    process: str
+    """The process in the form `records.processes` reads."""
+    claimed_at: datetime
+    expires_at: datetime
+    """When it may be taken over unless the lease is renewed."""
+    released_at: datetime | None
 
 
 class StepRecord(FrozenModel):
@@ -40,6 +69,10 @@ class JournalEvent(FrozenModel):
     at: datetime
     device: str = ""
     detail: str = ""
+    token: int | None = None
+    """Token of the claim under which it was written; None where the device was not claimed."""
+    moved_ul: tuple[float, ...] = ()
+    """Volume in µL that each channel really moved, as far as the device told; empty where nothing moved."""
 
 
 class OperatorAction(FrozenModel):
@@ -61,6 +94,55 @@ class OperatorAction(FrozenModel):
         return f"{self.confirmed_by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.title}{remark}"
 
 
+DecisionKind = Literal["continue", "repair", "discard"]
+
+
+class StepRuling(FrozenModel):
+    """What a person says of a step whose outcome nobody saw."""
+
+    number: int = Field(ge=1)
+    happened: bool | None = None
+    """None when the person does not know either."""
+
+
+class RunDecision(FrozenModel):
+    """What a person decided about a run with steps of unknown outcome."""
+
+    run_id: str
+    decision: DecisionKind
+    by: str = Field(min_length=2)
+    reason: str = Field(min_length=3)
+    at: datetime
+    rulings: tuple[StepRuling, ...] = ()
+    wells: tuple[tuple[str, str], ...] = ()
+    """Nickname and name of the wells that were discarded."""
+    follow_up: str | None = None
+    """Hash of the worklist that continues or repairs it."""
+
+
+class DiscardedWell(FrozenModel):
+    """A well whose contents must not be used any more."""
+
+    barcode: str
+    well: str
+    run_id: str | None
+    by: str
+    reason: str
+    at: datetime
+
+
+class SavedFile(FrozenModel):
+    """A file that was copied out of a device after a run."""
+
+    name: str
+    sha256: str
+    path: str
+    """Where it lies, below the state folder."""
+    media_type: str
+    n_bytes: int = Field(ge=0)
+    saved_at: datetime
+
+
 class RunRecord(FrozenModel):
     """One worklist on one bench: what was intended, what happened."""
 
@@ -80,6 +162,24 @@ class RunRecord(FrozenModel):
     operator_actions: tuple[str, ...] = ()
     """What people confirmed, one sentence each: who, when, what."""
     error: str = ""
+    created_at: datetime | None = None
+    parent: str | None = None
+    """Run that this one continues or repairs."""
+    occurrence: str | None = None
+    decision: RunDecision | None = None
+    """What a person last decided about it."""
+    files: tuple[SavedFile, ...] = ()
+    """What was copied out of the device."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens in it."""
+        return self.state in RUN_OVER
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether a person must say what is to become of its wells before anything else happens to them."""
+        return bool(self.unknown_steps) and self.decision is None
 
     @property
     def unknown_steps(self) -> tuple[int, ...]:

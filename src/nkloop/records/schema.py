@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -19,8 +19,21 @@ APPEND_ONLY = (
     "stock_reservations",
     "stock_reserved",
     "stock_reservation_ends",
+    "device_claims",
+    "run_decisions",
+    "discarded_wells",
+    "device_files",
+    "kept_plans",
 )
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
+
+
+LATER_COLUMNS = {
+    "runs": frozenset({"locks", "token", "parent", "occurrence"}),
+    "step_events": frozenset({"token", "moved_ul"}),
+}
+"""Columns that came after the rows of older databases were hashed; while they are empty they are left out of the hash,
+so that those rows keep theirs."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -159,7 +172,12 @@ runs = _table(
     _time("ended_at", nullable=True),
     _number("n_transfers"),
     _text("error"),
+    _text("locks", nullable=True),
+    _number("token", nullable=True),
+    _text("parent", nullable=True),
+    _text("occurrence", nullable=True),
 )
+sa.Index("ix_runs_occurrence", runs.c.occurrence)
 step_events = _table(
     "step_events",
     _serial(),
@@ -170,6 +188,8 @@ step_events = _table(
     _time("at"),
     _text("device"),
     _text("detail"),
+    _number("token", nullable=True),
+    _text("moved_ul", nullable=True),
 )
 operator_actions = _table(
     "operator_actions",
@@ -281,6 +301,70 @@ stock_reservation_ends = _table(
     _text("by"),
     _text("why"),
 )
+device_holders = _table(
+    "device_holders",
+    sa.Column("device", sa.Text, primary_key=True),
+    _number("token"),
+    _text("holder"),
+    _text("process"),
+    _time("claimed_at"),
+    _time("expires_at"),
+    _time("released_at", nullable=True),
+)
+"""Who holds each device now. Changed at every renewal of a lease, so only `device_claims` is audited."""
+device_claims = _table(
+    "device_claims",
+    _serial(),
+    _text("device"),
+    _number("token"),
+    _text("event"),
+    _text("holder"),
+    _time("at"),
+    _text("detail"),
+)
+"""Every claim, takeover and release of a device."""
+run_decisions = _table(
+    "run_decisions",
+    _serial(),
+    _key("run_id", "runs.id"),
+    _text("decision"),
+    _text("by"),
+    _text("reason"),
+    _time("at"),
+    _key("follow_up", "worklists.hash", nullable=True),
+    _text("document"),
+)
+"""What a person decided about a run with steps of unknown outcome."""
+discarded_wells = _table(
+    "discarded_wells",
+    _serial(),
+    _text("barcode"),
+    _text("well"),
+    _key("run_id", "runs.id", nullable=True),
+    _text("by"),
+    _text("reason"),
+    _time("at"),
+)
+device_files = _table(
+    "device_files",
+    _serial(),
+    _key("run_id", "runs.id"),
+    _text("name"),
+    _text("sha256"),
+    _text("path"),
+    _text("media_type"),
+    sa.Column("n_bytes", sa.BigInteger, nullable=False),
+    _time("saved_at"),
+)
+"""Files copied out of a device after a run, where they lie below the state folder."""
+kept_plans = _table(
+    "kept_plans",
+    sa.Column("occurrence", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _text("document"),
+    _time("saved_at"),
+)
+"""Plans as they were made first, so that a flow that is resumed does not plan anew with what is left."""
 audit_entries = _table(
     "audit_entries",
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -293,6 +377,8 @@ audit_entries = _table(
     _text("entry_hash"),
 )
 sa.Index("ix_audit_entries_subject", audit_entries.c.subject)
+sa.Index("ix_device_claims_device", device_claims.c.device)
+sa.Index("ix_discarded_wells_barcode", discarded_wells.c.barcode)
 sa.Index("ix_stock_lots_bench", stock_lots.c.bench, stock_lots.c.lot)
 sa.Index("ix_stock_postings_bench", stock_postings.c.bench, stock_postings.c.lot)
 sa.Index("ix_stock_reservations_bench", stock_reservations.c.bench)

@@ -7,6 +7,7 @@ from typing import Self
 
 from nkloop.records.audit import Audit
 from nkloop.records.campaigns import Campaigns
+from nkloop.records.claims import Claims
 from nkloop.records.database import Database, database_url
 from nkloop.records.journal import Journal
 from nkloop.records.results import Results
@@ -14,7 +15,8 @@ from nkloop.records.stock import Stock
 
 
 class Records:
-    """Everything the package remembers, behind five doors: `journal`, `results`, `campaigns`, `stock`, `audit`.
+    """Everything the package remembers, behind six doors: `journal`, `claims`, `results`, `campaigns`,
+    `stock`, `audit`.
 
     Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
     and come out as UTC. Every row written is linked into the audit chain in the same transaction.
@@ -29,6 +31,8 @@ class Records:
         self._database = Database(url)
         self.journal = Journal(self._database)
         """Runs, step events, confirmations, worklists and verdicts."""
+        self.claims = Claims(self._database)
+        """Who holds which device."""
         self.results = Results(self._database)
         """Readings, cell counts, assay results."""
         self.campaigns = Campaigns(self._database)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -20,12 +21,14 @@ from nkloop.errors import (
     NkloopError,
     Problem,
     RecordError,
+    StaleHolderError,
     VerificationError,
 )
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import Context, RunRecord, RunState
 from nkloop.runs import people
+from nkloop.runs.holding import Hold, device_held
 from nkloop.runs.outcomes import all_unknown, step_outcomes
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.verification import require
@@ -34,7 +37,6 @@ PATIENCE = 5
 """Looks at a device in a row that may fail before its connection counts as lost."""
 SAFE_SECONDS = 20.0
 """Longest time spent on making a device safe after an interruption."""
-_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 
 
 class RunProgress(FrozenModel):
@@ -68,11 +70,14 @@ async def execute(
         VerificationError: the verdict did not pass or belongs to another worklist or protocol; nothing was touched.
         BenchError: the bench is not ready; nothing was touched.
         OperatorRefusedError: a person declined; the device was stopped.
+        DeviceHeldError: somebody else holds the device; nothing was touched.
+        StaleHolderError: somebody else took the device over meanwhile; it was left to him.
         DeviceError: the device refused, or its connection was lost.
     """
-    run_id = await prepare_run(worklist, verdict, bench, records, context=context)
-    await play_run(run_id, bench, records, on_progress=on_progress)
-    return await finish_run(run_id, bench, records)
+    async with device_held(bench, records, worklist.name):
+        run_id = await prepare_run(worklist, verdict, bench, records, context=context)
+        await play_run(run_id, bench, records, on_progress=on_progress)
+        return await finish_run(run_id, bench, records)
 
 
 async def prepare_run(
@@ -88,26 +93,37 @@ async def prepare_run(
         WorkspaceError: the protocol file cannot be read.
         BenchError: a preflight finding stands in the way; every one is named.
         OperatorRefusedError: the deck was not loaded.
+        DeviceHeldError: somebody else holds the device.
         DeviceError: the device refused.
     """
     require(verdict, worklist)
-    handler = bench.liquid_handler
-    _require_same_protocol(verdict, worklist, handler)
-    await _preflight(worklist, bench)
+    _require_same_protocol(verdict, worklist, bench.liquid_handler)
+    async with device_held(bench, records, worklist.name) as hold:
+        await _preflight(worklist, bench)
+        return await _prepared(worklist, verdict, bench, records, context or Context(), hold)
+
+
+async def _prepared(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, context: Context, hold: Hold
+) -> str:
+    handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
-    run_id = records.journal.create_run(
-        worklist, verdict, bench=bench.name, device=handler.name, at=at, context=context or Context()
+    run_id = journal.create_run(
+        worklist, verdict, bench=bench.name, device=handler.name, at=at, context=context, claim=claim
     )
     try:
         await people.load_deck(worklist, bench, records, run_id)
-        records.journal.append_event(run_id, [s.number for s in worklist.steps], "intended", at=at, device=handler.name)
+        numbers = [step.number for step in worklist.steps]
+        journal.append_event(run_id, numbers, "intended", at=at, device=handler.name, claim=claim)
         _require_same_protocol(verdict, worklist, handler)  # loading the deck takes a while
         device_run_id = await handler.prepare(worklist)
+    except StaleHolderError:  # the run belongs to whoever holds the device now
+        raise
     except BaseException as error:
         state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
-        records.journal.set_run_state(run_id, state, error=_words(error), ended_at=at)
+        journal.set_run_state(run_id, state, error=_words(error), ended_at=at, claim=claim)
         raise
-    records.journal.set_run_state(run_id, "prepared", device_run_id=device_run_id)
+    journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
     return run_id
 
 
@@ -120,26 +136,28 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
     Raises:
         RecordError: the run was never prepared.
         OperatorRefusedError: a person declined.
+        DeviceHeldError: somebody else holds the device.
+        StaleHolderError: somebody else took the device over meanwhile; it was not stopped, he runs it.
         DeviceError: the device refused, or its connection was lost.
     """
     run = records.journal.run(run_id)
-    if run.state in _OVER:
+    if run.is_over:
         return
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
-    watch = _Watch(
-        run, records.journal.worklist(run.worklist_hash), bench, records, on_progress or (lambda progress: None)
-    )
-    try:
-        await watch.start()
-        await watch.follow()
-        # here too, not in the next task only: an interruption between the two would leave the run open for ever
-        await finish_run(run_id, bench, records)
-    except GeneratorExit:  # nothing can be awaited any more
-        raise
-    except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
-        await watch.make_safe(_words(error))
-        raise
+    async with device_held(bench, records, run.name) as hold:
+        worklist = records.journal.worklist(run.worklist_hash)
+        watch = _Watch(run, worklist, bench, records, hold, on_progress or (lambda progress: None))
+        try:
+            await watch.start()
+            await watch.follow()
+            # here too, not in the next task only: an interruption between the two would leave the run open for ever
+            await finish_run(run_id, bench, records)
+        except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
+            raise
+        except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
+            await watch.make_safe(_words(error))
+            raise
 
 
 async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
@@ -150,22 +168,23 @@ async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
         DeviceError: the device no longer knows the run or does not answer; its steps stay unknown.
     """
     run = records.journal.run(run_id)
-    if run.state in _OVER:
+    if run.is_over:
         return run
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
-    state = await bench.liquid_handler.state(run.device_run_id)
-    if state.status not in ENDED:
-        raise RecordError(f"run {run_id} is {state.status} on {run.device}", remedy="play it to its end first")
-    commands = await bench.liquid_handler.commands(run.device_run_id)
-    at = await bench.clock.now()
-    worklist = records.journal.worklist(run.worklist_hash)
-    succeeded = state.status == "succeeded"
-    records.journal.append_events(
-        run_id, step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
-    )
-    ended: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
-    records.journal.set_run_state(run_id, ended.get(state.status, "failed"), ended_at=at, error="; ".join(state.errors))
+    async with device_held(bench, records, run.name) as hold:
+        state = await bench.liquid_handler.state(run.device_run_id)
+        if state.status not in ENDED:
+            raise RecordError(f"run {run_id} is {state.status} on {run.device}", remedy="play it to its end first")
+        commands = await bench.liquid_handler.commands(run.device_run_id)
+        at = await bench.clock.now()
+        worklist = records.journal.worklist(run.worklist_hash)
+        succeeded = state.status == "succeeded"
+        events = step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
+        records.journal.append_events(run_id, events, claim=hold.claim)
+        ended: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
+        outcome, told = ended.get(state.status, "failed"), "; ".join(state.errors)
+        records.journal.set_run_state(run_id, outcome, ended_at=at, error=told, claim=hold.claim)
     return records.journal.run(run_id)
 
 
@@ -180,9 +199,9 @@ class _Watch:
     """One run being played: what is known of it and who is asked."""
 
     def __init__(
-        self, run: RunRecord, worklist: Worklist, bench: Bench, records: Records, on_progress: OnProgress
+        self, run: RunRecord, worklist: Worklist, bench: Bench, records: Records, hold: Hold, on_progress: OnProgress
     ) -> None:
-        self.run, self.worklist, self.bench, self.records = run, worklist, bench, records
+        self.run, self.worklist, self.bench, self.records, self.hold = run, worklist, bench, records, hold
         self.handler: LiquidHandler = bench.liquid_handler
         self.device_run_id = run.device_run_id or ""
         self._on_progress = on_progress
@@ -196,8 +215,9 @@ class _Watch:
             return
         at = await self.bench.clock.now()
         unsent = [step.number for step in self.run.steps if step.event == "intended"]
-        self.records.journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device)
-        self.records.journal.set_run_state(self.run.id, "running", started_at=at)
+        journal, claim = self.records.journal, self.hold.claim
+        journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device, claim=claim)
+        journal.set_run_state(self.run.id, "running", started_at=at, claim=claim)
         await self._play()
 
     async def follow(self) -> None:
@@ -226,7 +246,8 @@ class _Watch:
         except (NkloopError, TimeoutError) as error:
             why = f"{why}; {self.run.device} could not be stopped and may still be running: {_words(error)}"
         finally:
-            self._record_interruption(ended, why, at)
+            with suppress(StaleHolderError):  # the run is another's; what ended this one matters more
+                self._record_interruption(ended, why, at)
 
     async def _stopped(self) -> _Ended:
         await self.handler.stop(self.device_run_id)
@@ -238,7 +259,7 @@ class _Watch:
 
     def _record_interruption(self, ended: _Ended | None, why: str, at: datetime) -> None:
         run = self.records.journal.run(self.run.id)
-        if run.state in _OVER:
+        if run.is_over:
             return
         open_steps = [step.number for step in run.steps if step.event == "sent"]
         succeeded = ended is not None and ended.succeeded
@@ -247,9 +268,10 @@ class _Watch:
         else:
             told = step_outcomes(self.worklist, ended.commands, succeeded=succeeded, at=at, device=self.run.device)
             events = tuple(event for event in told if event.number in open_steps)
-        self.records.journal.append_events(self.run.id, events)
+        journal, claim = self.records.journal, self.hold.claim
+        journal.append_events(self.run.id, events, claim=claim)
         state: RunState = "succeeded" if succeeded else "interrupted"
-        self.records.journal.set_run_state(self.run.id, state, ended_at=at, error="" if succeeded else why)
+        journal.set_run_state(self.run.id, state, ended_at=at, error="" if succeeded else why, claim=claim)
 
     async def _attend(self, state: DeviceState) -> None:
         self._tell(state.pause_message or state.status)
@@ -269,6 +291,7 @@ class _Watch:
 
     async def _look(self) -> DeviceState:
         """State of the run; a connection lost for a short time is waited for, because the device goes on anyway."""
+        self.hold.watch()
         for _ in range(PATIENCE - 1):
             try:
                 return await self.handler.state(self.device_run_id)

@@ -1,0 +1,102 @@
+"""Rows of the journal as models and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from nkloop.errors import RecordError
+from nkloop.records import schema
+from nkloop.records.models import (
+    Claim,
+    JournalEvent,
+    OperatorAction,
+    RunDecision,
+    RunRecord,
+    SavedFile,
+    StepRecord,
+)
+
+_GATHERED = frozenset({"steps", "operator_actions", "decision", "files"})
+"""Fields of a run that come from other tables."""
+
+
+def run_row(connection: sa.Connection, run_id: str) -> Any:
+    """The row of a run.
+
+    Raises:
+        RecordError: there is none.
+    """
+    row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
+    if row is None:
+        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
+    return row
+
+
+def run_record(connection: sa.Connection, row: Any) -> RunRecord:
+    """A run with the last event of each step, what people confirmed and decided, and its files."""
+    fields = {name: row[name] for name in RunRecord.model_fields if name in row and name not in _GATHERED}
+    return RunRecord(
+        **fields,
+        steps=_last_events(connection, row["id"]),
+        operator_actions=tuple(action.sentence for action in actions_of(connection, row["id"])),
+        decision=_last_decision(connection, row["id"]),
+        files=_files(connection, row["id"]),
+    )
+
+
+def event_row(run_id: str, entry: int, event: JournalEvent, claim: Claim | None) -> dict[str, Any]:
+    """One journal line as it is stored and hashed."""
+    return {
+        "run_id": run_id,
+        "entry": entry,
+        "step": event.number,
+        "event": event.event,
+        "at": event.at,
+        "device": event.device,
+        "detail": event.detail,
+        "token": event.token if claim is None else claim.token,
+        "moved_ul": json.dumps(event.moved_ul) if event.moved_ul else None,
+    }
+
+
+def event_of(row: Any) -> JournalEvent:
+    """One journal line as it was written."""
+    return JournalEvent(
+        number=row["step"],
+        event=row["event"],
+        at=row["at"],
+        device=row["device"],
+        detail=row["detail"],
+        token=row["token"],
+        moved_ul=tuple(json.loads(row["moved_ul"])) if row["moved_ul"] else (),
+    )
+
+
+def actions_of(connection: sa.Connection, run_id: str) -> tuple[OperatorAction, ...]:
+    """What people confirmed in a run, oldest first."""
+    table = schema.operator_actions
+    rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
+    return tuple(OperatorAction.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)
+
+
+def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
+    table = schema.step_events
+    last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
+    rows = connection.execute(sa.select(table).where(table.c.id.in_(last)).order_by(table.c.step)).mappings()
+    return tuple(StepRecord(number=row["step"], event=row["event"], at=row["at"], detail=row["detail"]) for row in rows)
+
+
+def _last_decision(connection: sa.Connection, run_id: str) -> RunDecision | None:
+    table = schema.run_decisions
+    query = sa.select(table.c.document).where(table.c.run_id == run_id).order_by(table.c.id.desc()).limit(1)
+    document = connection.execute(query).scalar()
+    return None if document is None else RunDecision.model_validate_json(document)
+
+
+def _files(connection: sa.Connection, run_id: str) -> tuple[SavedFile, ...]:
+    table = schema.device_files
+    rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
+    return tuple(SavedFile.model_validate({k: v for k, v in row.items() if k not in {"id", "run_id"}}) for row in rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.work import carry_out, verified_ahead
+from nkloop.coordination.work import carry_out_parts, verified_ahead
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
 from nkloop.reports.tables import effector_rows
@@ -103,9 +103,10 @@ async def run_cytotoxicity_assay(
         refuse_used_labels(session.records, layouts)
         plans = [await plan_plate(session, layout, lots) for layout in layouts]
         results = []
-        async with verified_ahead(session, [plan.worklist for plan in plans]) as verdicts:
-            for layout, plan, verdict in zip(layouts, plans, verdicts, strict=True):
-                results.append(await _one_plate(session, layout, plan, verdict))
+        async with verified_ahead(session, [part.worklist for plan in plans for part in plan.parts]) as ahead:
+            verdicts = iter(ahead)
+            for layout, plan in zip(layouts, plans, strict=True):
+                results.append(await _one_plate(session, layout, plan, [next(verdicts) for _ in plan.parts]))
         await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
         return results
 
@@ -121,13 +122,14 @@ def _effectors(sample: Sample) -> EffectorSample:
 
 
 async def _one_plate(
-    session: Session, layout: PlateLayout, plan: CytotoxicityPlan, verdict: Awaitable[Verdict]
+    session: Session, layout: PlateLayout, plan: CytotoxicityPlan, verdicts: Sequence[Awaitable[Verdict]]
 ) -> AssayResult:
     rows = effector_rows(plan.effectors)
     phase = f"killing assay {layout.barcode}"
-    record = await carry_out(session, plan.worklist, phase=phase, plan_rows=rows, verdict=verdict)
+    records = await carry_out_parts(session, plan.parts, phase=phase, plan_rows=rows, verdicts=verdicts)
     context = Context(campaign=session.campaign, round=session.round)
-    reading = await read_plate(session.bench, read_request(layout), session.records, run_id=record.id, context=context)
+    asked, run_id = read_request(layout), records[-1].id
+    reading = await read_plate(session.bench, asked, session.records, run_id=run_id, context=context)
     result = analyse_reading(layout, reading, reference_history(session.records, layout))
     session.records.results.add_result(result, context=context)
     await show_markdown("assay-result", assay_markdown(result), f"{layout.barcode}: {result.verdict}")

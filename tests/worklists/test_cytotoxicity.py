@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from nkloop.assays.layout import lay_out
 from nkloop.assays.models import EffectorSample
 from nkloop.errors import PlanError, ShortageError
+from nkloop.worklists.bench_deck import ModuleSpec
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.plans import CytotoxicityRequest, EffectorTube
@@ -54,7 +56,7 @@ def plan(stocks, deck, catalogue):
 
 def before_lysis(worklist, catalogue):
     """The assay plate when the first incubation starts."""
-    pause = next(step.number for step in worklist.steps if step.action == "pause")
+    pause = next(step.number for step in worklist.steps if step.operator and step.operator.kind == "incubate")
     return follow(worklist.model_copy(update={"steps": worklist.steps[: pause - 1]}), catalogue)
 
 
@@ -100,6 +102,7 @@ def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
     tasks = [step.operator for step in plan(request_of()).worklist.steps if step.action == "pause"]
     told = [(task.kind, task.minutes, task.temperature_c, task.force_g, task.labware) for task in tasks]
     assert told == [
+        ("confirm", 0, None, None, ("tubes", "cells")),
         ("incubate", 195, 37, None, ("assay",)),
         ("incubate", 45, 37, None, ("assay",)),
         ("centrifuge", 4, None, 250, ("assay",)),
@@ -107,12 +110,19 @@ def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
     ]
 
 
-def test_cells_are_mixed_before_every_draw(plan, request_of, stands_in, catalogue):
+def test_cells_are_mixed_before_every_draw_of_eight_and_every_fourth_of_one(plan, request_of, stands_in, catalogue):
     worklist = plan(request_of()).worklist
     draws = [s for s in worklist.steps if s.to_labware == "assay" and s.labware in {"dilutions", "cells"}]
     assert {step.comment.split(" into ")[0].split(" at ")[0] for step in draws} == {"effectors", "reference", "targets"}
+    assert all(step.flow_factor == 0.4 for step in draws)
+    assert all(step.mix_before == 3 for step in draws if step.channels == 8)
+    since = {}
     for step in draws:
-        assert (step.mix_before, step.flow_factor) == (3, 0.4)
+        since[step.labware, step.well] = 0 if step.mix_before else since[step.labware, step.well] + 1
+        assert since[step.labware, step.well] < 4
+    for step in draws:
+        if not step.mix_before:
+            continue
         # 70 % of what stands in the well, as far as tip and dead volume allow
         least, dead = min(stands_in(worklist, step)), catalogue[worklist.item(step.labware).load_name].dead_volume_ul
         assert step.mix_volume_ul == pytest.approx(min(0.7 * least, least - dead, 900), abs=1)
@@ -127,14 +137,17 @@ def test_effectors_go_from_low_to_high_with_one_tip_per_sample(plan, request_of,
         assert not any(step.tip for step in mine)
 
 
-def test_targets_take_new_tips_for_every_column_or_well_with_effectors(plan, request_of, layout_of):
+def test_targets_take_new_tips_for_every_column_and_one_for_all_wells_they_drop_into(plan, request_of, layout_of):
     layout = layout_of()
     planned = plan(request_of(layout))
     met = [w.well for w in layout.wells if w.role in {"experimental", "reference_effector"}]
     steps = [s for s in planned.worklist.steps if s.comment.startswith("targets into")]
     reached = [(s, [f"{r}{s.to_well[1:]}" for r in "ABCDEFGH"] if s.channels == 8 else [s.to_well]) for s in steps]
     with_effectors = [step for step, wells in reached if set(wells) & set(met)]
-    assert all(step.tip for step in with_effectors)
+    assert all(step.tip for step in with_effectors if step.channels == 8)
+    singles = [step for step, wells in reached if len(wells) == 1]
+    assert [bool(step.tip) for step in singles] == [True, *[False] * (len(singles) - 1)]
+    assert {step.dispense_at for step in singles} == {"rim"}
     assert [step.channels for step in with_effectors] == [8, 8, 8, 1, 1, 1]
     given = [well for _, wells in reached for well in wells if well in met]
     assert given == list(planned.dispense_order)
@@ -216,12 +229,35 @@ def test_any_layout_of_the_assays_room_can_be_planned(
         assert len(slots) == len(set(slots)) <= 9
 
 
-def test_a_long_dispense_is_warned_of(plan, request_of, layout_of, deck):
-    narrow = deck.model_copy(update={"pipettes": tuple(one for one in deck.pipettes if one.channels == 1)})
-    assert plan(request_of()).warnings == ()
-    short = request_of(layout_of().model_copy(update={"contact_minutes": 120.0}))
-    assert plan(short).warnings == ()
-    assert "of the contact time (limit 5 %)" in plan(short, narrow).warnings[0]
+def test_a_long_dispense_is_refused_with_the_wells_that_fit(plan, request_of, layout_of, deck):
+    slow = deck.speeds.model_copy(update={"travel_s": 30.0})
+    narrow = deck.model_copy(update={"pipettes": tuple(p for p in deck.pipettes if p.channels == 1), "speeds": slow})
+    with pytest.raises(PlanError, match=r"targets reach the last well .* min after the first") as caught:
+        plan(request_of(), narrow)
+    (problem,) = [one for one in caught.value.problems if one.rule == "V071"]
+    fitting = int(re.search(r"at most (\d+) wells with targets per plate", problem.remedy)[1])
+    assert 5 <= fitting <= 12
+
+
+def test_a_plate_that_does_not_fit_the_deck_is_cut_after_the_lysis(plan, request_of, layout_of, deck, catalogue):
+    whole = plan(request_of())
+    # the whole plate takes nine slots here, the cells eight
+    taken = len(whole.worklist.deck)
+    free = ["A1", "A2", "B1", "B2", "B3", "C1", "C2", "C3", "D2", "D3"]
+    blocked = tuple(ModuleSpec(slot=slot, load_name="magneticBlockV1") for slot in free[: len(free) - taken + 1])
+    small = deck.model_copy(update={"modules": (*deck.modules, *blocked)})
+    cut = plan(request_of(), small)
+    first, second = [part.worklist for part in cut.parts]
+    assert "assay plate ASSAY-1" in cut.parts[1].before.instruction.replace("Assay", "assay")
+    assert "detection" not in {item.nickname for item in first.deck}
+    assert second.steps[0].operator.kind == "centrifuge"
+    assert check_ledger(first, catalogue, small).passed
+    assert check_ledger(second, catalogue, small).passed
+    ends = {
+        p: follow(w, catalogue).well("detection", "B2").per_ul for p, w in (("one", whole.worklist), ("two", second))
+    }
+    assert ends["two"] == pytest.approx(ends["one"], rel=0.01)
+    assert sum(cut.tips.values()) == sum(s.channels for part in cut.parts for s in part.worklist.steps if s.tip)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from nkloop.assays.layout import lay_out
 from nkloop.assays.models import EffectorSample
 from nkloop.worklists.cells_out import busy_minutes
-from nkloop.worklists.cytotoxicity import plan_cytotoxicity, stagger_minutes
+from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.plans import CytotoxicityRequest, EffectorTube
 
@@ -55,7 +55,8 @@ def test_cells_come_by_the_column_and_the_ring_gets_medium_in_the_same_stroke(pl
     assert {step.channels for step in [*effectors, *targets]} == {8}
     assert (len(effectors), len(targets)) == (7, 7)
     assert all(step.mix_before == 3 and step.flow_factor == 0.4 for step in [*effectors, *targets])
-    pause = next(step.number for step in planned.worklist.steps if step.action == "pause")
+    pauses = [step for step in planned.worklist.steps if step.operator and step.operator.kind == "incubate"]
+    pause = pauses[0].number
     ledger = follow(planned.worklist.model_copy(update={"steps": planned.worklist.steps[: pause - 1]}), catalogue)
     total = sum(volumes.get(name, 100) for name in ("effector_ul", "target_ul"))
     for well in layout.wells:
@@ -83,13 +84,8 @@ def test_a_plate_is_a_hundred_steps_and_its_contacts_start_within_minutes(plan, 
     met = {w.well for w in layout.wells if w.role in {"experimental", "reference_effector"}}
     assert set(planned.dispense_order) == met
     numbers = [step.number for step in cell_steps(planned, "targets")][2:]
-    assert 1 < stagger_minutes(busy_minutes(planned.worklist, deck), numbers) < 4
-
-
-def test_the_stagger_is_what_lies_between_the_first_and_the_last_contact():
-    minutes = {1: 5.0, 2: 1.0, 3: 0.5, 4: 2.0, 5: 9.0}
-    assert stagger_minutes(minutes, []) == stagger_minutes(minutes, [2]) == 0
-    assert stagger_minutes(minutes, [2, 4]) == pytest.approx(2.5)
+    minutes = busy_minutes(planned.worklist, deck)
+    assert 1 < sum(minutes[number] for number in range(numbers[0] + 1, numbers[-1] + 1)) < 4
 
 
 def test_scarce_cells_are_given_well_by_well(plan):

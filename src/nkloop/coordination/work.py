@@ -126,22 +126,29 @@ async def carry_out(
 
 
 async def carry_out_parts(
-    session: Session, parts: Sequence[Part], *, phase: str, plan_rows: Sequence[Mapping[str, Any]] = ()
+    session: Session,
+    parts: Sequence[Part],
+    *,
+    phase: str,
+    plan_rows: Sequence[Mapping[str, Any]] = (),
+    verdicts: Sequence[Awaitable[Verdict]] = (),
 ) -> tuple[RunRecord, ...]:
     """Run the parts of a plan in their order; a person changes the deck between two of them.
 
-    Every part is verified before the first one moves: half a feeding is worse than none.
+    Every part is verified before the first one moves: half a feeding is worse than none. `verdicts` are verifications
+    of the parts already under way, from `verified_ahead`.
 
     Raises:
         VerificationError: a check refused a part; nothing was sent.
         OperatorRefusedError: a person declined to change the deck; the parts before were run.
         DeviceError: the bench is not ready or failed.
     """
-    async with verified_ahead(session, [part.worklist for part in parts]) as verdicts:
-        for part, verdict in zip(parts, verdicts, strict=True):
+    async with verified_ahead(session, [] if verdicts else [part.worklist for part in parts]) as own:
+        known = verdicts or own
+        for part, verdict in zip(parts, known, strict=True):
             require(await verdict, part.worklist)
         records: list[RunRecord] = []
-        for part, verdict in zip(parts, verdicts, strict=True):
+        for part, verdict in zip(parts, known, strict=True):
             if part.before is not None and records:
                 await change_deck(part.before, part.worklist, session.bench, session.records, records[-1].id)
             named = f"{phase}, part {len(records) + 1} of {len(parts)}" if len(parts) > 1 else phase

@@ -16,7 +16,7 @@ def contact_rows(worklist: Worklist, layout: PlateLayout, catalogue: LabwareLook
     """Cells wanted by the layout against cells the ledger finds before the first incubation, per well."""
     ledger = Ledger.of(worklist, catalogue)
     for step in worklist.steps:
-        if step.action == "pause":
+        if step.operator is not None and step.operator.kind == "incubate":
             break
         ledger.apply(step)
     held = {well: contents.amounts for nickname, well, contents in ledger.wells() if nickname == PLATE}

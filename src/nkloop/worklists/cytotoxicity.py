@@ -1,17 +1,18 @@
 """Plans one killing-assay plate (LDH release): effector dilutions, targets, controls, lysis, detection.
 
 Order on the plate: medium into empty wells, effectors with a new set of tips for each column of the block (or well by
-well from the lowest E:T to the highest with one tip per sample), then targets, with new tips for every column or well
-that already holds effectors, so that no tip brings one cell type into the source of the other. Eight channels work
-wherever a block column can hold what a plate column receives (`plate_columns`). Cells are mixed before every draw,
-because they settle within minutes.
+well from the lowest E:T to the highest with one tip per sample), then targets, with new tips for every column, or
+dropped from the rim where they go well by well, so that no tip brings one cell type into the source of the other.
+Eight channels work wherever a block column can hold what a plate column receives (`plate_columns`). Cells are mixed
+before every draw of eight channels and every fourth draw of one, because they settle within minutes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 
 from nkloop.errors import PlanError, Problem
@@ -22,13 +23,24 @@ from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.composition import held_to
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.cytotoxicity_plate import Plate
-from nkloop.worklists.cytotoxicity_readout import LYSIS_MINUTES
-from nkloop.worklists.lots import Stocks, lot_uses, with_lots
+from nkloop.worklists.cytotoxicity_readout import ASSAY, LYSIS_MINUTES, plan_detection
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.parts import in_order
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest
 from nkloop.worklists.plate_columns import has_effectors
+from nkloop.worklists.time_rules import time_problems
 
-STAGGER_LIMIT_PERCENT = 5.0
+
+@dataclass(frozen=True)
+class _Run:
+    """One robot run of the plate."""
+
+    worklist: Worklist
+    lots: tuple[LotUse, ...]
+    plate: Plate | None
+    """The plate with its cells; None for a read-out of its own."""
 
 
 def plan_cytotoxicity(
@@ -36,70 +48,100 @@ def plan_cytotoxicity(
 ) -> CytotoxicityPlan:
     """Plan one plate of any layout, with eight channels as far as tips, block and cells suffice.
 
+    A plate that needs more tips or slots than the deck holds is cut between lysis and centrifugation: nothing is
+    waited for there, and a person holds the plate anyway.
+
     Raises:
-        PlanError: a sample has no tube or too few cells, volumes do not fit, or the deck is too small.
+        PlanError: a sample has no tube or too few cells, volumes do not fit, the deck is too small, cells would stand
+            outside too long, or the wells would begin their contact too far apart.
         ShortageError: no valid lot of a bench liquid holds enough.
     """
     problems = list(_request_problems(request))
     if problems:
         raise PlanError.from_problems(problems)
-
-    def plan(lots: dict[str, Lot]) -> tuple[Worklist, Plate]:
-        return _widest(request, lots, deck, catalogue)
-
-    names = (request.assay_medium, request.lysis_buffer, request.substrate, request.stop_solution)
-    planned, plate, lots = with_lots(names, inventory, request.use_until, plan)
-    worklist = held_to(planned, request.error_limits)
+    planner = _Planner(request, deck, catalogue)
+    runs = lots_over(planner.runs, inventory, request.use_until, lambda made: [run.lots for run in made])
+    if late := [one for run in runs for one in time_problems(run.worklist, busy_minutes(run.worklist, deck))]:
+        raise PlanError.from_problems(late)
+    plate = next(run.plate for run in runs if run.plate is not None)
+    tips = sum((tips_by_rack(run.worklist) for run in runs), Counter[str]())
     return CytotoxicityPlan(
-        worklist=worklist,
+        parts=in_order([run.worklist for run in runs]),
         effectors=tuple(plate.needs),
         targets_ul=plate.targets_ul,
         dispense_order=tuple(plate.order),
-        tips=tips_by_rack(worklist),
-        lots=lot_uses(worklist, lots, catalogue),
-        warnings=_warnings(
-            request.layout.contact_minutes, stagger_minutes(busy_minutes(worklist, deck), plate.contacts)
-        ),
+        tips=dict(tips),
+        lots=summed_uses([run.lots for run in runs]),
     )
 
 
-def _widest(
-    request: CytotoxicityRequest, lots: dict[str, Lot], deck: BenchDeck, catalogue: LabwareLookup
-) -> tuple[Worklist, Plate]:
-    """The plan that uses eight channels most; block columns take more tips and cells than single wells do."""
+class _Planner:
+    """Plans the runs of one plate."""
 
-    def attempt(*, effectors: bool, targets: bool, parts: bool) -> tuple[Worklist, Plate]:
-        builder = WorklistBuilder(request.name, "cytotoxicity_assay", deck, catalogue)
-        plate = Plate(request, lots, builder, wide_effectors=effectors, wide_targets=targets, parts=parts)
-        return plate.plan(), plate
+    def __init__(self, request: CytotoxicityRequest, deck: BenchDeck, catalogue: LabwareLookup) -> None:
+        self.request, self.deck, self.catalogue = request, deck, catalogue
 
-    # Targets keep their eight channels longest: adding them starts the contact, well after well.
-    for effectors, parts in product((True, False), repeat=2) if deck.pipette(8) is not None else ():
+    def runs(self, stocks: Stocks) -> tuple[_Run, ...]:
+        """One run, or two where the deck does not hold everything at once."""
+        request = self.request
+        cells, colour = (request.assay_medium, request.lysis_buffer), (request.substrate, request.stop_solution)
         with suppress(DeckFullError):
-            return attempt(effectors=effectors, targets=True, parts=parts)
-    return attempt(effectors=False, targets=False, parts=False)
+            return (self._run((*cells, *colour), stocks, lambda lots: self._widest(lots, is_cut=False)),)
+        first = self._run(cells, stocks, lambda lots: self._widest(lots, is_cut=True))
+        return first, self._run(colour, stocks, lambda lots: self._read_out(lots, first.worklist))
+
+    def _run(
+        self, liquids: tuple[str, ...], stocks: Stocks, plan: Callable[[dict[str, Lot]], tuple[Worklist, Plate | None]]
+    ) -> _Run:
+        planned, plate, lots = with_lots(liquids, stocks, self.request.use_until, plan)
+        worklist = held_to(planned, self.request.error_limits)
+        return _Run(worklist, lot_uses(worklist, lots, self.catalogue), plate)
+
+    def _builder(self) -> WorklistBuilder:
+        return WorklistBuilder(self.request.name, "cytotoxicity_assay", self.deck, self.catalogue)
+
+    def _widest(self, lots: dict[str, Lot], *, is_cut: bool) -> tuple[Worklist, Plate]:
+        """The plan that uses eight channels most; block columns take more tips and cells than single wells do."""
+
+        def attempt(*, effectors: bool, targets: bool, parts: bool) -> tuple[Worklist, Plate]:
+            plate = Plate(
+                self.request,
+                lots,
+                self._builder(),
+                wide_effectors=effectors,
+                wide_targets=targets,
+                parts=parts,
+                is_cut=is_cut,
+            )
+            return plate.plan(), plate
+
+        # Targets keep their eight channels longest: adding them starts the contact, well after well.
+        for effectors, parts in product((True, False), repeat=2) if self.deck.pipette(8) is not None else ():
+            with suppress(DeckFullError):
+                return attempt(effectors=effectors, targets=True, parts=parts)
+        return attempt(effectors=False, targets=False, parts=False)
+
+    def _read_out(self, lots: dict[str, Lot], before: Worklist) -> tuple[Worklist, None]:
+        ledger = follow(before, self.catalogue)
+        standing = [(well, held) for nickname, well, held in ledger.wells() if nickname == ASSAY]
+        for parts in (True, False) if self.deck.pipette(8) is not None else (False,):
+            with suppress(DeckFullError):
+                return plan_detection(self._builder(), self.request, lots, standing, parts=parts), None
+        raise DeckFullError(
+            "the read-out alone needs more tips or slots than the deck holds",
+            where=self.request.name,
+            remedy="lay out fewer wells per plate, or take modules off the deck",
+        )
 
 
-def tips_by_rack(worklist: Worklist) -> dict[str, int]:
+def tips_by_rack(worklist: Worklist) -> Counter[str]:
     """Tips a worklist uses, per rack type."""
     racks = {item.nickname: item.load_name for item in worklist.deck}
     used: Counter[str] = Counter()
     for step in worklist.steps:
         if step.tip:
             used[racks[step.tip.partition(":")[0]]] += step.channels
-    return dict(used)
-
-
-def stagger_minutes(minutes: Mapping[int, float], contacts: Sequence[int]) -> float:
-    """Estimated time from the first to the last contact of effectors with targets.
-
-    Args:
-        minutes: of each step of the worklist, by its number.
-        contacts: numbers of the steps that bring targets to effectors, in order.
-    """
-    if not contacts:
-        return 0.0
-    return sum(time for number, time in minutes.items() if contacts[0] < number <= contacts[-1])
+    return used
 
 
 def _request_problems(request: CytotoxicityRequest) -> Iterator[Problem]:
@@ -120,13 +162,3 @@ def _request_problems(request: CytotoxicityRequest) -> Iterator[Problem]:
             request.name,
             "concentrate the target cells",
         )
-
-
-def _warnings(contact_minutes: float, stagger: float) -> tuple[str, ...]:
-    share = 100 * stagger / contact_minutes
-    if share <= STAGGER_LIMIT_PERCENT:
-        return ()
-    return (
-        f"adding targets takes about {stagger:.0f} min, {share:.0f} % of the contact time "
-        f"(limit {STAGGER_LIMIT_PERCENT:g} %): compare wells column by column",
-    )

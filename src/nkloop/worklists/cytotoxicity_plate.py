@@ -7,12 +7,22 @@ from collections.abc import Iterable, Iterator
 from nkloop.assays.models import LayoutWell
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount
 from nkloop.worklists.builder import Spot, WorklistBuilder
-from nkloop.worklists.cytotoxicity_readout import ASSAY, DETECTION, detect, incubate_and_lyse
+from nkloop.worklists.cytotoxicity_readout import (
+    ASSAY,
+    DETECTION,
+    DETECTION_PLATE,
+    REAGENT_TROUGHS,
+    REAGENTS,
+    bench_liquid,
+    detect,
+    detection_supplies,
+    incubate_and_lyse,
+    spin,
+)
 from nkloop.worklists.effector_block import EffectorBlock, PlacedColumn, arrange
 from nkloop.worklists.effectors import PlateTooLargeError, Series, plan_series
-from nkloop.worklists.models import Liquid, Target, Worklist
+from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.plans import CytotoxicityRequest, EffectorNeed, EffectorTube
 from nkloop.worklists.plate_columns import (
     MEDIUM,
@@ -24,19 +34,18 @@ from nkloop.worklists.plate_columns import (
     has_targets,
     target_round,
 )
-from nkloop.worklists.strength import stock_liquid
 
 DEEP_BLOCK = "nest_96_wellplate_2ml_deep"
-DETECTION_PLATE = "corning_96_wellplate_360ul_flat"
-REAGENTS = "nest_12_reservoir_15ml"
 SMALL_TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
 LARGE_TUBES = "opentrons_15_tuberack_nest_15ml_conical"
 CELL_FLOW = 0.4
 STROKES = 3
 """Mixing strokes before cells are drawn and after they are diluted."""
+WELLS_PER_MIX = 4
+"""Wells that are given one by one after one mixing of a suspension: about a minute, cells settle in two."""
 DRAW_EXCESS = 0.02
 """Share more cells in a tube than the steps draw, for the error of pipetting."""
-_DEEP, _REAGENTS, _TUBES, _CELLS = "dilutions", "reagents", "tubes", "cells"
+_DEEP, _TUBES, _CELLS = "dilutions", "tubes", "cells"
 _TIP_UL = 1000.0
 
 
@@ -52,17 +61,19 @@ class Plate:
         wide_effectors: bool,
         wide_targets: bool,
         parts: bool = False,
+        is_cut: bool = False,
     ) -> None:
-        """Prepare; `wide_effectors` and `wide_targets` allow block columns, `parts` parts of plate columns."""
-        self.parts = parts
+        """Prepare; `wide_effectors` and `wide_targets` allow block columns, `parts` parts of plate columns.
+
+        `is_cut` ends the run with the lysis; the read-out is a run of its own.
+        """
+        self.parts, self.is_cut = parts, is_cut
         self.request, self.layout, self.lots, self.builder = request, request.layout, lots, builder
         self.effectors = effector_round(self.layout.wells, wide=wide_effectors)
         self.targets = target_round(self.layout.wells, wide=wide_targets)
         self.needs: list[EffectorNeed] = []
         self.order: list[str] = []
         """Wells with effectors in the order they get targets."""
-        self.contacts: list[int] = []
-        """Numbers of the steps that bring targets to them."""
         self.targets_ul = 0.0
         self.target_key = f"target:{self.layout.target_line}"
 
@@ -83,13 +94,16 @@ class Plate:
         )
         series = self._series(block)
         self._give_medium(block, series)
+        self._fetch_cells()
         for one in series:
             self._dilute_and_give(one)
         for column in block.effectors:
             self._give_effector_columns(column)
         self._give_targets(block)
         incubate_and_lyse(builder, request, self.lysis)
-        detect(builder, request, self.substrate, self.stop, parts=self.parts)
+        if not self.is_cut:
+            spin(builder)
+            detect(builder, request, *detection_supplies(builder, request, self.lots), parts=self.parts)
         return builder.build(targets=list(self._expected()), seed=self.layout.seed)
 
     # -- deck ---------------------------------------------------------------------------------------------------
@@ -97,18 +111,16 @@ class Plate:
     def _place(self) -> None:
         builder, request = self.builder, self.request
         builder.place(ASSAY, request.plate_load_name, "Assay plate", barcode=self.layout.barcode)
-        builder.place(DETECTION, DETECTION_PLATE, "Detection plate", barcode=request.detection_barcode)
+        if not self.is_cut:
+            builder.place(DETECTION, DETECTION_PLATE, "Detection plate", barcode=request.detection_barcode)
         builder.place(_DEEP, DEEP_BLOCK, "Effector and target suspensions (empty)")
-        builder.place(_REAGENTS, REAGENTS, "Assay medium, substrate, stop solution")
+        liquids = "Assay medium" if self.is_cut else "Assay medium, substrate, stop solution"
+        builder.place(REAGENTS, REAGENT_TROUGHS, liquids)
         self.small = list(builder.place(_TUBES, SMALL_TUBES, "Effectors and lysis buffer").wells)
         self.large = list(builder.place(_CELLS, LARGE_TUBES, "Target cells").wells)
-        self.medium = builder.supply(_REAGENTS, [f"A{n}" for n in range(1, 7)], self._liquid(request.assay_medium))
-        self.substrate = builder.supply(_REAGENTS, ("A8", "A9"), self._liquid(request.substrate))
-        self.stop = builder.supply(_REAGENTS, ("A11", "A12"), self._liquid(request.stop_solution))
-        self.lysis = builder.supply(_TUBES, (self.small.pop(0),), self._liquid(request.lysis_buffer))
-
-    def _liquid(self, component: str) -> Liquid:
-        return stock_liquid(self.lots[component], Amount(100, "% v/v"), component)
+        medium = bench_liquid(self.lots, request.assay_medium)
+        self.medium = builder.supply(REAGENTS, [f"A{n}" for n in range(1, 7)], medium)
+        self.lysis = builder.supply(_TUBES, (self.small.pop(0),), bench_liquid(self.lots, request.lysis_buffer))
 
     def _series(self, block: EffectorBlock) -> list[Series]:
         """One dilution series per sample, and its tube on the deck."""
@@ -191,6 +203,11 @@ class Plate:
         wanted.update({(_DEEP, step.well): step.medium_ul for one in series for step in one.steps if step.medium_ul})
         return wanted
 
+    def _fetch_cells(self) -> None:
+        """Cells leave the incubator when all medium is on the plate, not before."""
+        told = "Take the effector and target tubes out of the incubator, mix them gently, and set each in its place."
+        self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(_TUBES, _CELLS)))
+
     # -- effectors ----------------------------------------------------------------------------------------------
 
     def _dilute_and_give(self, series: Series) -> None:
@@ -210,14 +227,15 @@ class Plate:
             )
             previous = (_DEEP, step.well)
         for step in reversed(series.steps):
-            for well, volume in step.level.copies:
-                self._with_held_tip(step.well, (_DEEP, well), volume, f"{series.sample}: E:T {step.ratio:g} again")
-            for well in step.level.serves:
-                text = f"{series.sample} at E:T {step.ratio:g} into {well}"
-                self._with_held_tip(step.well, (ASSAY, well), self.request.effector_ul, text)
+            to = [((_DEEP, well), volume, "again") for well, volume in step.level.copies]
+            to += [((ASSAY, well), self.request.effector_ul, f"into {well}") for well in step.level.serves]
+            for number, (spot, volume, words) in enumerate(to):
+                text = f"{series.sample} at E:T {step.ratio:g} {words}"
+                self._with_held_tip(step.well, spot, volume, text, mixes=number % WELLS_PER_MIX == 0)
 
-    def _with_held_tip(self, well: str, to: Spot, volume: float, text: str) -> None:
-        self.builder.transfer((_DEEP, well), to, volume, fresh=False, mix_before=STROKES, flow=CELL_FLOW, comment=text)
+    def _with_held_tip(self, well: str, to: Spot, volume: float, text: str, *, mixes: bool) -> None:
+        strokes = STROKES if mixes else 0
+        self.builder.transfer((_DEEP, well), to, volume, fresh=False, mix_before=strokes, flow=CELL_FLOW, comment=text)
 
     def _give_effector_columns(self, source: PlacedColumn) -> None:
         """One set of tips for all plate columns of a block column: they hold nothing but medium yet."""
@@ -254,11 +272,9 @@ class Plate:
         for number, one in wide.items():
             if not met.intersection(_column(number)):
                 self._give_target_column(one, number)
-        fresh = True
+        rim = _RimRound(self, source)
         for well in controls:
-            self._give_target_well(source, well, fresh=fresh)
-            # a well that held medium has wetted the tip with what the suspension may not hold
-            fresh = self.builder.ledger.well(ASSAY, well).volume_ul > self.request.target_ul + 1e-6
+            rim.give(well)
         for number in sorted({*wide, *(int(name[1:]) for name in self.targets.singles)}):
             wells = [name for name in _column(number) if name in met]
             if wells and number in wide:
@@ -267,23 +283,32 @@ class Plate:
             elif number not in wide:
                 for well in wells:
                     if well in self.targets.singles:
-                        self._give_target_well(source, well, fresh=True)
+                        rim.give(well)
                         self._contact([well])
 
     def _give_target_column(self, source: PlacedColumn, number: int) -> None:
         """With new tips every time: its wells hold effectors, or medium that the suspension may not hold."""
         self._give_column(source, number, self.request.target_ul, "targets", fresh=True)
 
-    def _give_target_well(self, source: Spot, well: str, *, fresh: bool) -> None:
-        self._give_one(source, (ASSAY, well), self.request.target_ul, f"targets into {well}", fresh=fresh)
+    def give_target_well(self, source: Spot, well: str, *, fresh: bool, strokes: int) -> None:
+        """Drop one well's targets from its rim: effectors stay off the tip, so that it may go back to the source."""
+        self.builder.transfer(
+            source,
+            (ASSAY, well),
+            self.request.target_ul,
+            fresh=fresh,
+            tip_ul=_TIP_UL,
+            mix_before=strokes,
+            flow=CELL_FLOW,
+            at_rim=True,
+            comment=f"targets into {well}",
+        )
 
     def _contact(self, wells: Iterable[str]) -> None:
         """Note where effectors have just met targets; effector-only wells of the column got medium."""
         both = {well.well for well in self.layout.wells if has_effectors(well) and has_targets(well)}
         met = [name for name in wells if name in both]
-        if met:
-            self.order += met
-            self.contacts.append(len(self.builder.steps))
+        self.order += met
 
     def _give_one(self, source: Spot, to: Spot, volume: float, text: str, *, fresh: bool) -> None:
         self.builder.transfer(
@@ -337,6 +362,25 @@ class Plate:
                 yield Target(labware=ASSAY, well=well.well, component=self.target_key, per_ul=cells)
             if has_effectors(well) and well.nominal_ratio is not None:
                 yield Target(labware=ASSAY, well=well.well, component=_key(well), per_ul=cells * well.nominal_ratio)
+
+
+class _RimRound:
+    """Targets given one by one with one tip.
+
+    Mixing before every draw would take most of the time between the first and the last contact.
+    """
+
+    def __init__(self, plate: Plate, source: Spot) -> None:
+        self.plate, self.source, self.given = plate, source, 0
+        self.last_step = 0
+
+    def give(self, well: str) -> None:
+        """The next well."""
+        steps = self.plate.builder.steps
+        is_first = not self.given or len(steps) != self.last_step
+        mixes = is_first or self.given % WELLS_PER_MIX == 0
+        self.plate.give_target_well(self.source, well, fresh=not self.given, strokes=STROKES if mixes else 0)
+        self.given, self.last_step = self.given + 1, len(steps)
 
 
 def _key(well: LayoutWell) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
+from nkloop.inventory.models import Lot
+from nkloop.quantities import Amount
 from nkloop.worklists.builder import Supply, WorklistBuilder
 from nkloop.worklists.column_parts import Part, column_parts
-from nkloop.worklists.models import OperatorTask, OperatorTaskKind
+from nkloop.worklists.contents import WellContents
+from nkloop.worklists.models import Liquid, OperatorTask, OperatorTaskKind, Worklist
 from nkloop.worklists.plans import CytotoxicityRequest
+from nkloop.worklists.strength import stock_liquid
 
-ASSAY, DETECTION = "assay", "detection"
+ASSAY, DETECTION, REAGENTS = "assay", "detection", "reagents"
+DETECTION_PLATE = "corning_96_wellplate_360ul_flat"
+REAGENT_TROUGHS = "nest_12_reservoir_15ml"
 LYSIS_MINUTES = 45
 """Lysis buffer acts this long before harvest (Promega FAQ fq0006); the effectors' contact includes it."""
 CENTRIFUGE_G, CENTRIFUGE_MINUTES = 250, 4
@@ -19,7 +25,7 @@ _SILENT_ROLES = {"medium_ring", "empty"}
 
 
 def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, lysis: Supply) -> None:
-    """Incubate, bring lysis buffer into maximum and volume-correction wells, incubate on, centrifuge.
+    """Incubate, bring lysis buffer into maximum and volume-correction wells, incubate on.
 
     Lysis goes well by well: eight channels would bring it into the outer ring too.
     """
@@ -36,6 +42,10 @@ def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, ly
                 comment=f"lysis buffer into {well.well}",
             )
     _wait(builder, f"Incubate the assay plate for {LYSIS_MINUTES} min at 37 °C", ASSAY, LYSIS_MINUTES, BODY_C)
+
+
+def spin(builder: WorklistBuilder) -> None:
+    """Cells down, so that only supernatant is drawn."""
     builder.pause(
         OperatorTask(
             kind="centrifuge",
@@ -45,6 +55,48 @@ def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, ly
             force_g=CENTRIFUGE_G,
         )
     )
+
+
+def detection_supplies(
+    builder: WorklistBuilder, request: CytotoxicityRequest, lots: Mapping[str, Lot]
+) -> tuple[Supply, Supply]:
+    """Substrate and stop solution, in the troughs placed as `REAGENTS`."""
+    substrate = builder.supply(REAGENTS, ("A8", "A9"), bench_liquid(lots, request.substrate))
+    return substrate, builder.supply(REAGENTS, ("A11", "A12"), bench_liquid(lots, request.stop_solution))
+
+
+def bench_liquid(lots: Mapping[str, Lot], component: str) -> Liquid:
+    """A liquid that is used as it comes from its lot."""
+    return stock_liquid(lots[component], Amount(100, "% v/v"), component)
+
+
+def plan_detection(
+    builder: WorklistBuilder,
+    request: CytotoxicityRequest,
+    lots: Mapping[str, Lot],
+    standing: Iterable[tuple[str, WellContents]],
+    *,
+    parts: bool,
+) -> Worklist:
+    """The read-out as a robot run of its own: centrifugation first, then supernatants and colour.
+
+    Args:
+        standing: wells of the assay plate with what the run before left in them.
+        parts: allow parts of plate columns.
+
+    Raises:
+        PlanError: something does not fit; `DeckFullError` when narrower pipetting may fit.
+    """
+    builder.place(ASSAY, request.plate_load_name, "Assay plate", barcode=request.layout.barcode)
+    builder.place(DETECTION, DETECTION_PLATE, "Detection plate", barcode=request.detection_barcode)
+    builder.place(REAGENTS, REAGENT_TROUGHS, "Substrate, stop solution")
+    for well, held in standing:
+        if held.volume_ul > 0:
+            builder.fill((ASSAY, well), held.volume_ul, Liquid(name=f"assay plate {well}", per_ul=held.per_ul))
+    substrate, stop = detection_supplies(builder, request, lots)
+    spin(builder)
+    detect(builder, request, substrate, stop, parts=parts)
+    return builder.build(seed=request.layout.seed)
 
 
 def detect(

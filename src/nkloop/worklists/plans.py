@@ -289,7 +289,8 @@ class EffectorNeed(FrozenModel):
 class CytotoxicityPlan(FrozenModel):
     """One killing-assay plate: the robot's work and what it needs."""
 
-    worklist: Worklist
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Robot runs in their order; a person works between two of them."""
     effectors: tuple[EffectorNeed, ...]
     targets_ul: float
     """Target suspension to put on the deck."""
@@ -299,3 +300,12 @@ class CytotoxicityPlan(FrozenModel):
     """Tips used per rack type."""
     lots: tuple[LotUse, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def worklist(self) -> Worklist:
+        """The worklist of a plan that is one run.
+
+        Raises:
+            PlanError: the plan has several parts.
+        """
+        return only_worklist(self.parts)

@@ -43,8 +43,20 @@ def _stagger(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Probl
             f"targets reach the last well {between:.1f} min after the first, at most {bound:.1f} min "
             f"({worklist.limits.stagger_percent:g} % of {contact:g} min)"
         )
-        where = f"step {given[-1].number}"
-        yield Problem(told, where, "use eight channels or fewer wells per plate", rules.STAGGER)
+        fit = _in_time(given, minutes, bound)
+        remedy = f"use eight channels, or at most {fit} wells with targets per plate"
+        yield Problem(told, f"step {given[-1].number}", remedy, rules.STAGGER)
+
+
+def _in_time(given: list[Step], minutes: Mapping[int, float], bound: float) -> int:
+    """Wells that get their targets within the bound, at the pace of these steps."""
+    passed, wells = 0.0, given[0].channels
+    for step in given[1:]:
+        passed += minutes.get(step.number, 0.0)
+        if passed > bound:
+            break
+        wells += step.channels
+    return wells
 
 
 def _target_steps(worklist: Worklist) -> list[Step]:

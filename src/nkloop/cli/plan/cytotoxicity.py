@@ -163,7 +163,8 @@ async def _planned(
         if layout.reference is not None:
             names[layout.reference.name] = REFERENCE_LOT
         plans.append(plan_cytotoxicity(plate_request(layout, names, until, densities), inventory, file.deck, catalogue))
-    parts = tuple(plan.worklist for plan in plans)
+    parts = tuple(part.worklist for plan in plans for part in plan.parts)
+    between = tuple(part.before.instruction for plan in plans for part in plan.parts if part.before is not None)
     uses = summed_uses([plan.lots for plan in plans])
     cost = inventory.cost({lot.lot: lot.volume_ul for lot in uses})
     needs = [
@@ -172,19 +173,20 @@ async def _planned(
         for need in plan.effectors
     ]
     return Planned(
-        title=parts[0].name if len(parts) == 1 else f"{len(parts)} killing-assay plates",
+        title=parts[0].name.partition(", part ")[0] if len(plans) == 1 else f"{len(plans)} killing-assay plates",
         parts=parts,
         composition=tuple(
             row
             for layout, plan in zip(layouts, plans, strict=True)
-            for row in contact_rows(plan.worklist, layout, catalogue)
+            for row in contact_rows(plan.parts[0].worklist, layout, catalogue)
         ),
         lots=uses,
         warnings=tuple(told for plan in plans for told in plan.warnings),
         notes=tuple(
             f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
             for need in needs
-        ),
+        )
+        + tuple(f"Between parts: {told}" for told in between),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

@@ -105,6 +105,12 @@ class DoseCytokines(BaseModel):
         "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
     )
     seed: int = Field(1, title="Seed", description="Seed the positions were drawn with; kept with the worklist", ge=0)
+    reservation: str = Field(
+        "",
+        title="Reservation",
+        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
+        max_length=120,
+    )
     bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
@@ -130,9 +136,12 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
             seed=request.seed,
             plate_load_name=PLATES[request.plate_kind],
             cells_out_minutes=request.cells_out_minutes,
+            reservation=request.reservation,
         )
         rows = arm_composition_rows(plan.arms)
-        records = await carry_out_parts(session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows)
+        records = await carry_out_parts(
+            session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows, reservation=request.reservation
+        )
         await show_table("culture-plate", well_rows(plan.after, recipe), "Wells after feeding, as planned")
         return records[-1].id
 

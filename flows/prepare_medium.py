@@ -39,6 +39,12 @@ class PrepareMedium(BaseModel):
         description="Scanned label; made from stage and date when empty",
         max_length=60,
     )
+    reservation: str = Field(
+        "",
+        title="Reservation",
+        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
+        max_length=120,
+    )
     bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
@@ -54,7 +60,14 @@ async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSour
             Amount(request.volume_ml, "mL"),
             leave_out=tuple(request.leave_out),
             barcode=request.barcode,
+            reservation=request.reservation,
         )
         rows = composition_rows(plan.composition)
-        await carry_out(session, plan.worklist, phase=f"preparing medium for {request.stage}", plan_rows=rows)
+        await carry_out(
+            session,
+            plan.worklist,
+            phase=f"preparing medium for {request.stage}",
+            plan_rows=rows,
+            reservation=request.reservation,
+        )
         return plan.source

@@ -80,6 +80,12 @@ class RunCytotoxicityAssay(BaseModel):
         max_length=60,
     )
     seed: int = Field(1, title="Seed", description="Order of the columns on the plates; saved with the layout", ge=0)
+    reservation: str = Field(
+        "",
+        title="Reservation",
+        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
+        max_length=120,
+    )
     bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
@@ -101,12 +107,13 @@ async def run_cytotoxicity_assay(
         label = await plate_label(session, request.plate_prefix)
         layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, label)
         refuse_used_labels(session.records, layouts)
-        plans = [await plan_plate(session, layout, lots) for layout in layouts]
+        plans = [await plan_plate(session, layout, lots, reservation=request.reservation) for layout in layouts]
         results = []
         async with verified_ahead(session, [part.worklist for plan in plans for part in plan.parts]) as ahead:
             verdicts = iter(ahead)
             for layout, plan in zip(layouts, plans, strict=True):
-                results.append(await _one_plate(session, layout, plan, [next(verdicts) for _ in plan.parts]))
+                own = [next(verdicts) for _ in plan.parts]
+                results.append(await _one_plate(session, layout, plan, own, request.reservation))
         await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
         return results
 
@@ -122,11 +129,17 @@ def _effectors(sample: Sample) -> EffectorSample:
 
 
 async def _one_plate(
-    session: Session, layout: PlateLayout, plan: CytotoxicityPlan, verdicts: Sequence[Awaitable[Verdict]]
+    session: Session,
+    layout: PlateLayout,
+    plan: CytotoxicityPlan,
+    verdicts: Sequence[Awaitable[Verdict]],
+    reservation: str,
 ) -> AssayResult:
     rows = effector_rows(plan.effectors)
     phase = f"killing assay {layout.barcode}"
-    records = await carry_out_parts(session, plan.parts, phase=phase, plan_rows=rows, verdicts=verdicts)
+    records = await carry_out_parts(
+        session, plan.parts, phase=phase, plan_rows=rows, verdicts=verdicts, reservation=reservation
+    )
     context = Context(campaign=session.campaign, round=session.round)
     asked, run_id = read_request(layout), records[-1].id
     reading = await read_plate(session.bench, asked, session.records, run_id=run_id, context=context)

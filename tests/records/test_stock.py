@@ -19,7 +19,7 @@ from nkloop.errors import InventoryError, NkloopError, RecordError, ShortageErro
 from nkloop.inventory import Inventory, Lot
 from nkloop.records import Records
 from nkloop.records.models import Context
-from nkloop.records.stock_models import Taken
+from nkloop.records.stock_models import ReservedPart, Taken
 from nkloop.worklists.models import Verdict, Worklist
 
 AT = datetime(2027, 1, 10, 9, 0, tzinfo=UTC)
@@ -366,6 +366,59 @@ def race(open_records: Callable[[], Records]) -> list[str]:
 
 def test_two_plans_cannot_both_get_the_last_vial(url: str, records: Records, tmp_path: Path) -> None:
     assert len(race(lambda: Records(url))) == 1
+
+
+def takeover_race(open_records: Callable[[], Records], worklist: Worklist) -> list[float]:
+    """Eight runs want to take over one reservation of the last vials; what each was given, 0 for none."""
+    first = open_records()
+    load(first, lot("SCF-1", "100 µL"))
+    part = ReservedPart(part=1, worklist_hash=worklist.content_hash, csv_sha256="0" * 64, volumes={"SCF-1": 60})
+    first.stock.reserve(
+        "lab", "batch", {"SCF-1": 60}, use_until=DAY, until=LATER, by="Bo", at=AT, parts=[(worklist, part)]
+    )
+    (held,) = first.stock.reservations("lab")
+    gate = threading.Barrier(8)
+
+    def want(number: int) -> float:
+        records = open_records()
+        gate.wait(timeout=30)
+        try:
+            picks = records.stock.take_over(
+                "lab", held.number, f"run {number}", {"SCF-1": 60}, part=1, use_until=DAY, until=LATER, by="nkloop",
+                at=AT,
+            )  # fmt: skip
+            return 0.0 if picks is None else sum(one.volume_ul for pick in picks for one in pick.portions)
+        finally:
+            records.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        given_to = list(pool.map(want, range(8)))
+    assert len(first.stock.reservations("lab")) == 1
+    assert first.audit.verify_chain() == ()
+    first.close()
+    return given_to
+
+
+def test_one_run_takes_a_reservation_over(url: str, records: Records, worklist: Worklist) -> None:
+    assert sorted(takeover_race(lambda: Records(url), worklist)) == [0.0] * 7 + [60.0]
+
+
+@pytest.mark.postgres
+def test_one_run_takes_a_reservation_over_on_postgresql(worklist: Worklist) -> None:
+    name = f"nkloop_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
+    url = f"{SERVER}?options=-csearch_path%3D{name}"
+    try:
+        migrated = Records(url)
+        migrated.migrate()
+        migrated.close()
+        assert sorted(takeover_race(lambda: Records(url), worklist)) == [0.0] * 7 + [60.0]
+    finally:
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
+        admin.dispose()
 
 
 @pytest.mark.postgres

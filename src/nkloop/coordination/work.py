@@ -24,7 +24,7 @@ from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
 from nkloop.runs.people import change_deck
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import stock_held
+from nkloop.runs.stock_use import StockHold, stock_held
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.parts import Part
@@ -92,13 +92,20 @@ async def carry_out(
     phase: str,
     plan_rows: Sequence[Mapping[str, Any]] = (),
     verdict: Awaitable[Verdict] | None = None,
+    reservation: str = "",
 ) -> RunRecord:
     """Verify a worklist, show its plan, hold the bench's locks, run it, show what happened.
 
-    `plan_rows` is what the plan gives (composition, layout); it becomes the plan table in the user interface.
-    `verdict` is a verification already under way, from `verified_ahead`.
+    Args:
+        session: bench and records.
+        worklist: what is run.
+        phase: what the person at the screen reads.
+        plan_rows: what the plan gives (composition, layout); it becomes the plan table in the user interface.
+        verdict: a verification already under way, from `verified_ahead`.
+        reservation: name the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
+        InventoryError: the named reservation holds nothing.
         VerificationError: a check refused the worklist; nothing was sent.
         DeviceError: the bench is not ready or failed.
     """
@@ -106,7 +113,7 @@ async def carry_out(
     checked = await (verdict or _verdict(session, worklist))
     await _show_plan(worklist, checked, plan_rows, session.catalogue)
     require(checked, worklist)
-    async with device_lock(session.bench_file.locks), stock_held(session, worklist) as hold:
+    async with device_lock(session.bench_file.locks), _stock(session, worklist, reservation) as hold:
         hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
         async with progress_shown(worklist.name) as meter:
             await _play(_whole(session), run_id, _whole(meter))
@@ -125,6 +132,16 @@ async def carry_out(
     return record
 
 
+@asynccontextmanager
+async def _stock(session: Session, worklist: Worklist, reservation: str) -> AsyncIterator[StockHold]:
+    """The stock of a run, with what is to be told of its reservation shown before anything moves."""
+    async with stock_held(session, worklist, reservation=reservation) as hold:
+        if hold.notes:
+            text = "".join(f"- {told}\n" for told in hold.notes)
+            await show_markdown("stock", text, f"Stock reserved for {worklist.name}")
+        yield hold
+
+
 async def carry_out_parts(
     session: Session,
     parts: Sequence[Part],
@@ -132,6 +149,7 @@ async def carry_out_parts(
     phase: str,
     plan_rows: Sequence[Mapping[str, Any]] = (),
     verdicts: Sequence[Awaitable[Verdict]] = (),
+    reservation: str = "",
 ) -> tuple[RunRecord, ...]:
     """Run the parts of a plan in their order; a person changes the deck between two of them.
 
@@ -152,7 +170,16 @@ async def carry_out_parts(
             if part.before is not None and records:
                 await change_deck(part.before, part.worklist, session.bench, session.records, records[-1].id)
             named = f"{phase}, part {len(records) + 1} of {len(parts)}" if len(parts) > 1 else phase
-            records.append(await carry_out(session, part.worklist, phase=named, plan_rows=plan_rows, verdict=verdict))
+            records.append(
+                await carry_out(
+                    session,
+                    part.worklist,
+                    phase=named,
+                    plan_rows=plan_rows,
+                    verdict=verdict,
+                    reservation=reservation,
+                )
+            )
     return tuple(records)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0004"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -24,6 +24,8 @@ APPEND_ONLY = (
     "discarded_wells",
     "device_files",
     "kept_plans",
+    "stock_reserved_parts",
+    "stock_reservation_origins",
 )
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
 
@@ -365,6 +367,22 @@ kept_plans = _table(
     _time("saved_at"),
 )
 """Plans as they were made first, so that a flow that is resumed does not plan anew with what is left."""
+stock_reserved_parts = _table(
+    "stock_reserved_parts",
+    _serial(),
+    sa.Column("number", sa.Integer, sa.ForeignKey("stock_reservations.number"), nullable=False, index=True),
+    _number("part"),
+    _key("worklist_hash", "worklists.hash"),
+    _text("csv_sha256"),
+    _text("volumes"),
+)
+"""The robot runs a reservation was made for; `volumes` is nL per lot as JSON."""
+stock_reservation_origins = _table(
+    "stock_reservation_origins",
+    sa.Column("number", sa.Integer, sa.ForeignKey("stock_reservations.number"), primary_key=True, autoincrement=False),
+    sa.Column("origin", sa.Integer, sa.ForeignKey("stock_reservations.number"), nullable=False, index=True),
+)
+"""Which reservation one was split off from, when a run took its share over."""
 audit_entries = _table(
     "audit_entries",
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),

@@ -6,28 +6,31 @@ one transaction that reads first and stands in line with all others, so that two
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from nkloop.errors import InventoryError, NkloopError, Problem
+from nkloop.errors import InventoryError
 from nkloop.inventory import Container, Inventory, Lot, Pick
-from nkloop.records import schema, stock_rows, stock_uses
-from nkloop.records.audit import write
+from nkloop.records import schema, stock_rows, stock_takeover, stock_uses
 from nkloop.records.database import Database
+from nkloop.records.stock_holds import Signed, end, picked, portions_of, required, save, save_worklist
 from nkloop.records.stock_import import compare, conflict_problems, merged
 from nkloop.records.stock_models import (
     ContainerDetail,
     ContainerUse,
+    HoldEvent,
     ImportReport,
     LotChange,
-    Outcome,
     Posting,
     Reservation,
+    ReservedPart,
     Taken,
 )
+from nkloop.records.stock_story import story
 from nkloop.records.stock_takings import adjustment, takings
+from nkloop.worklists.models import Worklist
 
 
 class Stock:
@@ -87,8 +90,12 @@ class Stock:
         until: datetime,
         by: str,
         at: datetime,
+        parts: Sequence[tuple[Worklist, ReservedPart]] = (),
     ) -> tuple[Pick, ...]:
         """Reserve volumes (lot id to µL) for a plan or run; nobody else can plan with them until the time given.
+
+        Args:
+            parts: runs of the plan; each finds its share again and takes it over.
 
         Returns:
             The containers to take, lot by lot.
@@ -98,19 +105,16 @@ class Stock:
             ShortageError: a lot cannot give that much any more; every one is named and nothing is reserved.
         """
         with self._database.writing() as connection:
-            stock = _required(stock_rows.inventory(connection, bench, at), bench)
+            stock = required(stock_rows.inventory(connection, bench, at), bench)
             if any(one.name == name for one in stock_rows.reservations(connection, bench, at)):
                 raise InventoryError(
                     f"'{name}' holds a reservation already", where=f"bench {bench}", remedy="release it first"
                 )
-            picks = _picked(stock, volumes_ul, use_until)
-            row = {"bench": bench, "name": name, "until": until, "at": at, "by": by}
-            number = write(connection, schema.stock_reservations, row, who=by, action="stock reserved")
-            for pick in picks:
-                for one in pick.portions:
-                    part = {"number": number, "lot": pick.lot.id, "container": one.container}
-                    part["volume_nl"] = stock_rows.nanolitres(one.volume_ul)
-                    write(connection, schema.stock_reserved, part, who=by, action="stock reserved")
+            picks = picked(stock, volumes_ul, use_until)
+            for worklist, _ in parts:
+                save_worklist(connection, worklist, at)
+            told = [part for _, part in parts]
+            save(connection, bench, name, portions_of(picks), until, Signed(by, at), parts=told)
         return picks
 
     def reservations(self, bench: str, *, at: datetime | None = None) -> tuple[Reservation, ...]:
@@ -121,7 +125,53 @@ class Stock:
     def release(self, bench: str, name: str, *, by: str, at: datetime, why: str) -> bool:
         """Give back what a plan or run has reserved; False when it holds nothing."""
         with self._database.writing() as connection:
-            return _end(connection, bench, name, "released", by=by, at=at, why=why) is not None
+            return end(connection, bench, name, "released", Signed(by, at), why) is not None
+
+    def take_over(
+        self,
+        bench: str,
+        number: int,
+        name: str,
+        volumes_ul: Mapping[str, float],
+        *,
+        part: int | None,
+        use_until: date,
+        until: datetime,
+        by: str,
+        at: datetime,
+    ) -> tuple[Pick, ...] | None:
+        """Turn a share of a plan's reservation into one of a run; see `stock_takeover.take_over`.
+
+        Raises:
+            InventoryError: the bench has no stock.
+            ShortageError: a lot cannot give that much, not even with what the plan holds.
+        """
+        with self._database.writing() as connection:
+            return stock_takeover.take_over(
+                connection, bench, number, name, volumes_ul, part=part, use_until=use_until, until=until,
+                signed=Signed(by, at),
+            )  # fmt: skip
+
+    def give_back(self, bench: str, name: str, *, by: str, at: datetime, why: str) -> bool:
+        """End the reservation of a run that took nothing; what it took over is its plan's again.
+
+        Returns:
+            False when the run holds nothing.
+        """
+        with self._database.writing() as connection:
+            return stock_takeover.give_back(connection, bench, name, Signed(by, at), why)
+
+    def reserved_worklist(self, part: ReservedPart) -> Worklist:
+        """The worklist a reservation was made for, with everything its CSV does not carry."""
+        table = schema.worklists
+        query = sa.select(table.c.document).where(table.c.hash == part.worklist_hash)
+        with self._database.reading() as connection:
+            return Worklist.model_validate_json(connection.execute(query).scalar_one())
+
+    def holds(self, bench: str, lot_id: str) -> tuple[HoldEvent, ...]:
+        """Who reserved of a lot, took over, gave back or took it, oldest first."""
+        with self._database.reading() as connection:
+            return story(connection, bench, lot_id)
 
     def post_run(
         self, bench: str, name: str, run_id: str, taken: Mapping[str, Taken], *, by: str, at: datetime
@@ -139,8 +189,8 @@ class Stock:
             done = sa.select(sa.func.count()).select_from(table).where(table.c.run_id == run_id, table.c.bench == bench)
             if connection.execute(done).scalar_one():
                 return ()
-            stock = _required(stock_rows.inventory(connection, bench, at), bench)
-            reserved = _end(connection, bench, name, "posted", by=by, at=at, why=f"run {run_id}")
+            stock = required(stock_rows.inventory(connection, bench, at), bench)
+            reserved = end(connection, bench, name, "posted", Signed(by, at), f"run {run_id}")
             made = takings(stock, taken, reserved.volumes if reserved else {}, run_id=run_id, by=by, at=at)
             for posting in made:
                 stock_rows.save_posting(connection, bench, posting)
@@ -169,7 +219,7 @@ class Stock:
             InventoryError: there is no such container, or the change contradicts what is known of it.
         """
         with self._database.writing() as connection:
-            stock = _required(stock_rows.inventory(connection, bench, at), bench)
+            stock = required(stock_rows.inventory(connection, bench, at), bench)
             lot, container = stock.container(barcode)
             changes = adjustment(
                 lot, container, volume_ul=volume_ul, opened=opened, thawed=thawed, refrozen=refrozen, discard=discard,
@@ -177,7 +227,7 @@ class Stock:
             )  # fmt: skip
             for posting in changes:
                 stock_rows.save_posting(connection, bench, posting)
-            after = _required(stock_rows.inventory(connection, bench, at), bench).container(barcode)[1]
+            after = required(stock_rows.inventory(connection, bench, at), bench).container(barcode)[1]
         return container, after
 
     def set_state(self, bench: str, lot_id: str, state: str, *, by: str, at: datetime, reason: str) -> None:
@@ -187,7 +237,7 @@ class Stock:
             InventoryError: there is no such lot.
         """
         with self._database.writing() as connection:
-            _required(stock_rows.inventory(connection, bench, at), bench).lot(lot_id)
+            required(stock_rows.inventory(connection, bench, at), bench).lot(lot_id)
             lot = stock_rows.lots(connection, bench)[lot_id]
             told = "" if state == "released" else reason
             changed = lot.model_copy(update={"state": state, "state_reason": told})
@@ -210,42 +260,6 @@ class Stock:
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(LotChange(at=row["at"], by=row["by"], reason=row["reason"]) for row in rows)
-
-
-def _required(stock: Inventory | None, bench: str) -> Inventory:
-    if stock is None:
-        raise InventoryError(
-            "no lot list was imported yet, so nothing can be reserved, posted or corrected",
-            where=f"bench {bench}",
-            remedy="run `nkloop lots import FILE --by NAME` once",
-        )
-    return stock
-
-
-def _picked(stock: Inventory, volumes_ul: Mapping[str, float], use_until: date) -> tuple[Pick, ...]:
-    picks: list[Pick] = []
-    problems: list[Problem] = []
-    failure: NkloopError | None = None
-    for lot_id, volume in volumes_ul.items():
-        try:
-            picks.append(stock.pick_from(lot_id, volume, use_until))
-        except InventoryError as error:
-            failure = failure or error
-            problems += error.problems
-    if failure is not None:
-        raise type(failure).from_problems(problems)
-    return tuple(picks)
-
-
-def _end(
-    connection: sa.Connection, bench: str, name: str, outcome: Outcome, *, by: str, at: datetime, why: str
-) -> Reservation | None:
-    """End the open reservation of a name, also one whose time is over."""
-    open_ones = [one for one in stock_rows.reservations(connection, bench, None) if one.name == name]
-    for one in open_ones:
-        row = {"number": one.number, "outcome": outcome, "at": at, "by": by, "why": why}
-        write(connection, schema.stock_reservation_ends, row, who=by, action=f"reservation {outcome}")
-    return open_ones[-1] if open_ones else None
 
 
 def _import_one(

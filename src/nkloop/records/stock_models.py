@@ -12,7 +12,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.inventory.containers import ContainerKind
 
 PostingKind = Literal["imported", "taken", "discarded", "corrected", "opened", "thawed", "refrozen"]
-Outcome = Literal["released", "posted"]
+Outcome = Literal["released", "posted", "taken over"]
 
 
 class ContainerDetail(FrozenModel):
@@ -48,6 +48,19 @@ class LotChange(FrozenModel):
     reason: str
 
 
+class ReservedPart(FrozenModel):
+    """One robot run that a reservation was made for."""
+
+    part: int = Field(ge=1)
+    """Its place among the runs of the plan."""
+    worklist_hash: str
+    """Content hash of the worklist, which is kept with the records."""
+    csv_sha256: str
+    """SHA-256 of the table the robot gets: the same work has the same, whatever it is called and on whatever day."""
+    volumes: Mapping[str, float]
+    """µL it puts on the deck, per lot."""
+
+
 class Reservation(FrozenModel):
     """What a plan or run has reserved and not yet given back."""
 
@@ -58,6 +71,23 @@ class Reservation(FrozenModel):
     by: str
     volumes: Mapping[str, float]
     """µL per container."""
+    parts: tuple[ReservedPart, ...] = ()
+    """Runs it was made for that have not taken their share; none when it was not made for a plan."""
+    origin: int | None = None
+    """Number of the reservation it was split off from, when a run took its share over."""
+
+
+class HoldEvent(FrozenModel):
+    """One thing that happened to a reservation of a lot."""
+
+    at: datetime
+    by: str
+    name: str
+    """Plan or run that holds it."""
+    what: Literal["reserved", "released", "posted", "taken over"]
+    volume_ul: float
+    """Of this lot, over all its containers."""
+    why: str = ""
 
 
 class Taken(FrozenModel):

@@ -14,7 +14,7 @@ from nkloop.quantities import Amount
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.documents import dump
-from nkloop.records.stock_models import ContainerDetail, Posting, Reservation
+from nkloop.records.stock_models import ContainerDetail, Posting, Reservation, ReservedPart
 
 NL_PER_UL = 1000
 
@@ -78,8 +78,28 @@ def reservations(connection: sa.Connection, bench: str, at: datetime | None) -> 
         for part in connection.execute(of_one).mappings():
             volumes[part["container"]] = volumes.get(part["container"], 0.0) + microlitres(part["volume_nl"])
         fields = {name: row[name] for name in ("number", "name", "until", "at", "by")}
-        found.append(Reservation(**fields, volumes=volumes))
+        more = {"parts": _parts(connection, row["number"]), "origin": _origin(connection, row["number"])}
+        found.append(Reservation(**fields, volumes=volumes, **more))
     return tuple(found)
+
+
+def _parts(connection: sa.Connection, number: int) -> tuple[ReservedPart, ...]:
+    table = schema.stock_reserved_parts
+    rows = connection.execute(sa.select(table).where(table.c.number == number).order_by(table.c.part)).mappings()
+    return tuple(
+        ReservedPart(
+            part=row["part"],
+            worklist_hash=row["worklist_hash"],
+            csv_sha256=row["csv_sha256"],
+            volumes={lot: microlitres(volume) for lot, volume in json.loads(row["volumes"]).items()},
+        )
+        for row in rows
+    )
+
+
+def _origin(connection: sa.Connection, number: int) -> int | None:
+    table = schema.stock_reservation_origins
+    return connection.execute(sa.select(table.c.origin).where(table.c.number == number)).scalar()
 
 
 def inventory(connection: sa.Connection, bench: str, at: datetime | None) -> Inventory | None:

@@ -11,9 +11,11 @@ from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
 from nkloop.runs.culture import PLATE
 from nkloop.runs.media import medium_in
+from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.models import CELLS_OUT_MINUTES
+from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import DonorTube, DosingPlan, DosingRequest, WellFeeding
 
 
@@ -31,12 +33,14 @@ async def plan_feeding(
     seed: int | None = None,
     plate_load_name: str = PLATE,
     cells_out_minutes: float = CELLS_OUT_MINUTES,
+    reservation: str = "",
 ) -> DosingPlan:
     """Plan a feeding; what the wells hold now is told from the worklists run on the plate.
 
     Args:
         plate_load_name: kind of the plate; a plate that was used before must be of it.
         cells_out_minutes: longest time of cells outside the incubator; a longer feeding is cut into parts.
+        reservation: name a plan was reserved under; found by itself when the plan is the same.
 
     Raises:
         PlanError: a well is fed without having been seeded, or the plan does not fit the bench.
@@ -58,7 +62,13 @@ async def plan_feeding(
         use_until=(now + timedelta(days=1)).date(),
         seed=seed,
     )
-    return plan_dosing(request, session.stocks(now), session.bench_file.deck, session.catalogue)
+    return plan_on_stock(
+        session,
+        now,
+        lambda stocks: plan_dosing(request, stocks, session.bench_file.deck, session.catalogue),
+        lambda made: worklists_of(made.parts),
+        reservation=reservation,
+    )
 
 
 def _present(session: Session, plate: str, load_name: str, *, is_new: bool) -> dict[str, dict[str, object]]:

@@ -15,8 +15,10 @@ from nkloop.assays.quality import reference_lysis
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
+from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
+from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
 
 EFFECTORS_PER_UL = 2000.0
@@ -139,8 +141,16 @@ def plate_request(
     )
 
 
-async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]) -> CytotoxicityPlan:
-    """Plan one plate; `lots` maps sample names to the identity of their effector tubes.
+async def plan_plate(
+    session: Session, layout: PlateLayout, lots: dict[str, str], *, reservation: str = ""
+) -> CytotoxicityPlan:
+    """Plan one plate.
+
+    Args:
+        session: bench and lots.
+        layout: the plate.
+        lots: sample name to the identity of its effector tube.
+        reservation: name the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
         AssayError: a target line may not be used today, with the reason.
@@ -150,7 +160,13 @@ async def plan_plate(session: Session, layout: PlateLayout, lots: dict[str, str]
     check_lines(layout.lines, session.lines, await session.today())
     now = await session.bench.clock.now()
     request = plate_request(layout, lots, (now + timedelta(days=1)).date())
-    return plan_cytotoxicity(request, session.stocks(now), session.bench_file.deck, session.catalogue)
+    return plan_on_stock(
+        session,
+        now,
+        lambda stocks: plan_cytotoxicity(request, stocks, session.bench_file.deck, session.catalogue),
+        lambda made: worklists_of(made.parts),
+        reservation=reservation,
+    )
 
 
 def read_request(layout: PlateLayout) -> ReadRequest:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from nkloop.inventory import Inventory
 from nkloop.quantities import Amount
 from nkloop.recipes.media import SHELF_LIFE
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
+from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.medium import plan_medium
+from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import MediumPlan, MediumSource
 
 
@@ -28,26 +31,36 @@ async def plan_batch(
     *,
     leave_out: Collection[str] = (),
     barcode: str = "",
+    reservation: str = "",
 ) -> MediumPlan:
     """Plan a batch that keeps for the shelf life of its medium from the bench's today.
 
+    Args:
+        barcode: of the vessel; made from stage and time when empty.
+        reservation: name the plan was reserved under; found by itself when the plan is the same.
+
     Raises:
+        InventoryError: the named reservation holds nothing.
         PlanError: stage, volume or left-out components do not fit the recipe or the bench.
         ShortageError: no valid lot holds enough.
     """
     now = await session.bench.clock.now()
-    return plan_medium(
-        recipe,
-        stage_id,
-        volume,
-        session.stocks(now),
-        session.bench_file.deck,
-        session.catalogue,
-        omit=leave_out,
-        use_until=(now + shelf_life(recipe, stage_id)).date(),
-        today=now.date(),
-        destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
-    )
+
+    def plan(stocks: Inventory) -> MediumPlan:
+        return plan_medium(
+            recipe,
+            stage_id,
+            volume,
+            stocks,
+            session.bench_file.deck,
+            session.catalogue,
+            omit=leave_out,
+            use_until=(now + shelf_life(recipe, stage_id)).date(),
+            today=now.date(),
+            destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
+        )
+
+    return plan_on_stock(session, now, plan, lambda made: worklists_of(made.parts), reservation=reservation)
 
 
 def medium_in(session: Session, barcode: str) -> MediumSource:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from nkloop.errors import InventoryError, Problem
 from nkloop.inventory import Pick
 from nkloop.quantities import Amount, Kind
+from nkloop.runs.reserved_plans import reserved_parts
 from nkloop.runs.stock import opened, stock_of
-from nkloop.runs.stock_use import on_deck
 from nkloop.worklists.models import Worklist
 from nkloop.workspace import Workspace
 
@@ -92,16 +92,17 @@ class PlanReservation:
             ShortageError: somebody else has taken or reserved it since it was planned; every lot is named.
             InventoryError: the name was taken meanwhile.
         """
+        worklists = tuple(parts)
         with opened(self.workspace) as records:
             stock = records.stock.inventory(self.bench, at=at)
+            told = reserved_parts(worklists, stock) if stock else ()
             volumes: dict[str, float] = {}
-            use_until = date.min
-            for part in parts:
-                use_until = max(use_until, part.use_until or at.date())
-                for lot, volume in (on_deck(part, stock) if stock else {}).items():
+            for _, part in told:
+                for lot, volume in part.volumes.items():
                     volumes[lot] = volumes.get(lot, 0.0) + volume
+            use_until = max((one.use_until or at.date() for one in worklists), default=at.date())
             picks = records.stock.reserve(
-                self.bench, self.name, volumes, use_until=use_until, until=self.until, by=self.by, at=at
+                self.bench, self.name, volumes, use_until=use_until, until=self.until, by=self.by, at=at, parts=told
             )
         return Reserved(self.name, self.until, picks)
 

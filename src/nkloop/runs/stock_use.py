@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from nkloop.errors import Problem, ShortageError
 from nkloop.inventory import Inventory, Pick
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
+from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share
 from nkloop.runs.session import Session
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import Worklist
+
+__all__ = ["HOLD", "StockHold", "on_deck", "reservation_name", "stock_held", "take_out", "taken_by"]
 
 HOLD = timedelta(days=1)
 """How long a run that never ended keeps what it reserved."""
@@ -26,28 +30,33 @@ class StockHold:
 
     picks: tuple[Pick, ...] = ()
     run_id: str = ""
+    notes: tuple[str, ...] = ()
+    """What a person should know: whose reservation was taken over, or why one that looks like this plan's was not."""
 
 
 @asynccontextmanager
-async def stock_held(session: Session, worklist: Worklist) -> AsyncIterator[StockHold]:
+async def stock_held(session: Session, worklist: Worklist, *, reservation: str = "") -> AsyncIterator[StockHold]:
     """Reserve what a worklist takes; at the end post what its run took, or give it back when no run was prepared.
 
-    A bench without a stock in the database reserves and posts nothing.
+    What the plan of this very worklist has reserved is taken over: nothing is reserved twice. A bench without a stock
+    in the database reserves and posts nothing.
+
+    Args:
+        reservation: name a person says the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
+        InventoryError: the named reservation holds nothing.
         ShortageError: somebody else has taken or reserved it since it was planned.
     """
     at = await session.bench.clock.now()
-    stock = session.records.stock.inventory(session.bench_file.name, at=at)
+    records, bench = session.records, session.bench_file.name
+    stock = records.stock.inventory(bench, at=at)
+    worklist = as_planned(records, bench, worklist, at)
     volumes = on_deck(worklist, stock) if stock else {}
     if not volumes:
         yield StockHold()
         return
-    name, bench = reservation_name(worklist), session.bench_file.name
-    session.records.stock.release(bench, name, by=SOFTWARE, at=at, why="planned again")
-    until = worklist.use_until or at.date()
-    picks = session.records.stock.reserve(bench, name, volumes, use_until=until, until=at + HOLD, by=SOFTWARE, at=at)
-    hold = StockHold(picks)
+    hold = _reserved(session, worklist, volumes, at, reservation)
     try:
         yield hold
     finally:
@@ -57,17 +66,6 @@ async def stock_held(session: Session, worklist: Worklist) -> AsyncIterator[Stoc
 def reservation_name(worklist: Worklist) -> str:
     """Name under which a worklist reserves; the same worklist always has the same."""
     return f"{worklist.name} ({worklist.content_hash[:8]})"
-
-
-def on_deck(worklist: Worklist, stock: Inventory) -> dict[str, float]:
-    """µL a worklist puts on the deck of every lot of the stock; cells and earlier preparations are no lots."""
-    known = {lot.id for lot in stock.lots}
-    volumes: dict[str, float] = {}
-    for filling in worklist.fillings:
-        lot = filling.liquid.lot
-        if lot in known:
-            volumes[lot] = volumes.get(lot, 0.0) + filling.volume_ul
-    return volumes
 
 
 def take_out(stock: Inventory, parts: Iterable[Worklist]) -> tuple[str, ...]:
@@ -100,10 +98,81 @@ def taken_by(
     }
 
 
+def _reserved(
+    session: Session, worklist: Worklist, volumes: Mapping[str, float], at: datetime, reservation: str
+) -> StockHold:
+    records, bench, name = session.records.stock, session.bench_file.name, reservation_name(worklist)
+    share = own_share(records.reservations(bench, at=at), worklist)
+    if share is None and reservation:
+        share = OwnShare(named(session.records, bench, reservation, at), None)
+    if share is not None:
+        number, part = share.reservation.number, share.part.part if share.part else None
+        picks = records.take_over(
+            bench, number, name, volumes, part=part, use_until=worklist.use_until or at.date(), until=at + HOLD,
+            by=SOFTWARE, at=at,
+        )  # fmt: skip
+        if picks is not None:
+            return StockHold(picks, notes=_told(share, worklist))
+    strangers = _look_alikes(session, worklist, at)
+    records.release(bench, name, by=SOFTWARE, at=at, why="planned again")
+    try:
+        picks = records.reserve(
+            bench, name, volumes, use_until=worklist.use_until or at.date(), until=at + HOLD, by=SOFTWARE, at=at
+        )
+    except ShortageError as error:
+        problems = (*error.problems, *(Problem(told, name, remedy) for told, remedy in strangers))
+        raise ShortageError.from_problems(problems) from error
+    return StockHold(picks, notes=tuple(f"{told}: {remedy}" for told, remedy in strangers))
+
+
+def _told(share: OwnShare, worklist: Worklist) -> tuple[str, ...]:
+    held = share.reservation
+    if held.name == reservation_name(worklist):
+        return ()
+    if share.part is not None:
+        return (f"takes over what '{held.name}' ({held.by}) has reserved for part {share.part.part} of this plan",)
+    planned = ", ".join(part.worklist_hash[:8] for part in held.parts) or "no plan"
+    told = (
+        f"'{held.name}' ({held.by}) was reserved for another plan ({planned}), this run is {worklist.content_hash[:8]}"
+    )
+    return (f"{told}: it takes what it needs of it; what it does not need stays reserved until it is released",)
+
+
+def _look_alikes(session: Session, worklist: Worklist, at: datetime) -> list[tuple[str, str]]:
+    """Reservations that look meant for this run and are not its own: run out, or made for another version of the plan.
+
+    Each as what it is and what to do.
+    """
+    found = []
+    records, bench = session.records.stock, session.bench_file.name
+    barcodes = {item.barcode for item in worklist.deck if item.barcode}
+    for held in records.reservations(bench):
+        for part in held.parts:
+            planned = records.reserved_worklist(part)
+            if held.until < at and own_share((held,), worklist) is not None:
+                told = f"'{held.name}' had reserved for this plan until {held.until:%Y-%m-%d %H:%M} UTC, which is over"
+                found.append((told, "what is still free was reserved anew; reserve for longer with --hold"))
+            elif planned.procedure == worklist.procedure and (
+                planned.name == worklist.name or barcodes & {item.barcode for item in planned.deck if item.barcode}
+            ):
+                told = (
+                    f"'{held.name}' ({held.by}) holds stock for another version of this plan: "
+                    f"{part.worklist_hash[:8]} was reserved, {worklist.content_hash[:8]} is run"
+                )
+                remedy = (
+                    f"give it back with `nkloop lots release '{held.name}' --by NAME --reason ...` if this replaces it"
+                )
+                found.append((told, remedy))
+            else:
+                continue
+            break
+    return found
+
+
 def _settle(session: Session, worklist: Worklist, hold: StockHold, at: datetime) -> None:
     stock, bench, name = session.records.stock, session.bench_file.name, reservation_name(worklist)
     if not hold.run_id:
-        stock.release(bench, name, by=SOFTWARE, at=at, why="no run was prepared")
+        stock.give_back(bench, name, by=SOFTWARE, at=at, why="no run was prepared")
         return
     run = session.records.journal.run(hold.run_id)
     inventory = stock.inventory(bench) or session.inventory

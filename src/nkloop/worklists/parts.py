@@ -20,6 +20,11 @@ class Part(FrozenModel):
     """What a person does before this run; None before the first."""
 
 
+def worklists_of(parts: Sequence[Part]) -> tuple[Worklist, ...]:
+    """The worklists of a plan in their order."""
+    return tuple(part.worklist for part in parts)
+
+
 def only_worklist(parts: Sequence[Part]) -> Worklist:
     """The worklist of a plan that is one run.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nkloop.inventory import Inventory, Lot
-    from nkloop.records.stock_models import LotChange, Posting
+    from nkloop.records.stock_models import HoldEvent, LotChange, Posting
 
 MANY_ALIKE = 4
 """So many postings of one act and amount are told in one line."""
@@ -37,14 +37,20 @@ def show(
     chosen = _find(inventory, lot)
     history: tuple[Posting, ...] = ()
     versions: tuple[LotChange, ...] = ()
+    holds: tuple[HoldEvent, ...] = ()
     if stock_of(found, bench, at=now) is not None:
         with opened(found) as records:
             history = records.stock.history(bench, chosen.id)
             versions = records.stock.versions(bench, chosen.id)
+            holds = records.stock.holds(bench, chosen.id)
     if json_output:
-        print_json(_document(inventory, chosen, history, versions))
+        print_json({**_document(inventory, chosen, history, versions), "reservations": _plain(holds)})
         return
-    _show(inventory, chosen, history, versions)
+    _show(inventory, chosen, history, versions, holds)
+
+
+def _plain(holds: tuple[HoldEvent, ...]) -> list[dict[str, object]]:
+    return [one.model_dump(mode="json") for one in holds]
 
 
 def _find(inventory: Inventory, barcode: str) -> Lot:
@@ -71,7 +77,13 @@ def _document(
     }
 
 
-def _show(inventory: Inventory, lot: Lot, history: tuple[Posting, ...], versions: tuple[LotChange, ...]) -> None:
+def _show(
+    inventory: Inventory,
+    lot: Lot,
+    history: tuple[Posting, ...],
+    versions: tuple[LotChange, ...],
+    holds: tuple[HoldEvent, ...],
+) -> None:
     from rich.console import Console
 
     console = Console(width=None if Console().is_terminal else 100, highlight=False)
@@ -79,6 +91,7 @@ def _show(inventory: Inventory, lot: Lot, history: tuple[Posting, ...], versions
         console.print(f"{name:16} {value}", soft_wrap=True, markup=False)
     _containers(console, inventory, lot)
     _history(console, history, versions)
+    _reservations(console, holds)
 
 
 def _facts(lot: Lot) -> list[tuple[str, str]]:
@@ -151,3 +164,16 @@ def _history(console: Console, history: tuple[Posting, ...], versions: tuple[Lot
     console.print(table)
     for version in versions[1:]:
         console.print(f"{version.at:%Y-%m-%d %H:%M}  changed by {version.by}: {version.reason}", soft_wrap=True)
+
+
+def _reservations(console: Console, holds: tuple[HoldEvent, ...]) -> None:
+    from rich.table import Table
+
+    from nkloop.inventory.picking import shown
+
+    if not holds:
+        return
+    table = Table("when (UTC)", "for", "what", "volume", "who", "why", title="Reservations", title_justify="left")
+    for one in holds:
+        table.add_row(f"{one.at:%Y-%m-%d %H:%M}", one.name, one.what, shown(one.volume_ul), one.by, one.why)
+    console.print(table)

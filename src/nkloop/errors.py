@@ -118,6 +118,10 @@ class DeviceUnreachableError(DeviceError):
     """A device did not answer."""
 
 
+class RunForgottenError(DeviceError):
+    """A device no longer knows a run, or no longer what it did in it."""
+
+
 class DeviceHeldError(DeviceError):
     """Another process holds the device; it is waited for or come back to later, never shared."""
 

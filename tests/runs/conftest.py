@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -224,10 +225,20 @@ class FakeClock:
     async def sleep_until(self, when: datetime) -> None: ...
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, to be copied: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "records.db"
+    made = Records(f"sqlite:///{path}")
+    made.migrate()
+    made.close()
+    return path
+
+
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
+def records(tmp_path: Path, migrated: Path) -> Iterator[Records]:
+    shutil.copy(migrated, tmp_path / "records.db")
     opened = Records(f"sqlite:///{tmp_path / 'records.db'}")
-    opened.migrate()
     yield opened
     opened.close()
 

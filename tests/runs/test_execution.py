@@ -304,7 +304,7 @@ async def test_a_pause_that_was_confirmed_before_a_crash_is_not_asked_again(
 
     async def nothing(self: object, why: str) -> None: ...
 
-    monkeypatch.setattr("nkloop.runs.execution._Watch.make_safe", nothing)
+    monkeypatch.setattr("nkloop.runs.following.Watch.make_safe", nothing)
     monkeypatch.setattr(handler, "play", crashes_once)
     with pytest.raises(DeviceError, match="crash"):
         await play_run(run_id, bench, records)

@@ -11,12 +11,29 @@ import sqlalchemy as sa
 
 from nkloop.errors import RecordError, StaleHolderError
 from nkloop.records import schema
-from nkloop.records.audit import SOFTWARE, change, link_events, write
+from nkloop.records.audit import change, link_events, write
 from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
 from nkloop.records.documents import dump
-from nkloop.records.journal_rows import actions_of, event_of, event_row, run_record, run_row
-from nkloop.records.models import Claim, Context, JournalEvent, OperatorAction, RunRecord, RunState, StepEvent
+from nkloop.records.journal_rows import (
+    actions_of,
+    devices_of_row,
+    event_of,
+    event_row,
+    run_record,
+    run_row,
+    save_worklist,
+)
+from nkloop.records.models import (
+    RUN_OVER,
+    Claim,
+    Context,
+    JournalEvent,
+    OperatorAction,
+    RunRecord,
+    RunState,
+    StepEvent,
+)
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
@@ -55,7 +72,7 @@ class Journal:
             if claim is not None:
                 require_newest(connection, claim)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
-            _save_worklist(connection, worklist, at)
+            save_worklist(connection, worklist, at)
             verdict_id = write(
                 connection,
                 schema.verdicts,
@@ -99,14 +116,9 @@ class Journal:
         """
         if not events:
             return
-        table = schema.step_events
         with self._database.writing() as connection:
             _require_right(run_row(connection, run_id), connection, claim)
-            of_run = sa.select(sa.func.coalesce(sa.func.max(table.c.entry), 0)).where(table.c.run_id == run_id)
-            entry = connection.execute(of_run).scalar_one() + 1
-            rows = [event_row(run_id, entry, event, claim) for event in events]
-            connection.execute(sa.insert(table), rows)
-            link_events(connection, run_id, entry, rows)
+            _insert_events(connection, run_id, events, claim)
 
     def append_event(
         self,
@@ -150,9 +162,34 @@ class Journal:
         values: dict[str, Any] = {"state": state} | {key: value for key, value in given.items() if value is not None}
         with self._database.writing() as connection:
             _require_right(run_row(connection, run_id), connection, claim)
-            if claim is not None:
-                values["token"] = claim.token
-            change(connection, schema.runs, run_id, values, action=f"run {state}")
+            _set_state(connection, run_id, values, claim)
+
+    def close_run(
+        self,
+        run_id: str,
+        events: Sequence[JournalEvent],
+        state: RunState,
+        *,
+        ended_at: datetime,
+        error: str = "",
+        claim: Claim | None = None,
+    ) -> None:
+        """Write the outcome of the steps and the end of the run in one transaction, so that no crash parts them.
+
+        A run that is over already stays as it is.
+
+        Raises:
+            StaleHolderError: the run's devices are claimed by somebody else.
+            RecordError: the run does not exist.
+        """
+        with self._database.writing() as connection:
+            row = run_row(connection, run_id)
+            _require_right(row, connection, claim)
+            if row["state"] in RUN_OVER:
+                return
+            if events:
+                _insert_events(connection, run_id, events, claim)
+            _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error}, claim)
 
     def add_action(self, action: OperatorAction) -> None:
         """Save what a person confirmed."""
@@ -184,6 +221,21 @@ class Journal:
         with self._database.reading() as connection:
             return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
 
+    def open_runs(self, devices: Sequence[str], bench: str) -> tuple[RunRecord, ...]:
+        """Runs that are not over, on these devices or of this bench, in the order they were opened."""
+        table = schema.runs
+        query = sa.select(table).where(table.c.state.not_in(RUN_OVER)).order_by(table.c.created_at, table.c.id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            mine = (row for row in rows if row["bench"] == bench or devices_of_row(row) & set(devices))
+            return tuple(run_record(connection, row) for row in mine)
+
+    def device_runs(self) -> frozenset[str]:
+        """Every id of a device's run that belongs to a recorded run."""
+        column = schema.runs.c.device_run_id
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(sa.select(column).where(column.is_not(None))).scalars())
+
     def worklist(self, worklist_hash: str) -> Worklist:
         """The worklist with this content hash.
 
@@ -213,22 +265,30 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
 
-def _save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:
-    table, digest = schema.worklists, worklist.content_hash
-    if connection.execute(sa.select(table.c.hash).where(table.c.hash == digest)).first() is None:
-        row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
-        write(connection, table, {**row, "document": dump(worklist)}, who=SOFTWARE)
+def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], claim: Claim | None) -> None:
+    if claim is not None:
+        values = {**values, "token": claim.token}
+    change(connection, schema.runs, run_id, values, action=f"run {values['state']}")
+
+
+def _insert_events(connection: sa.Connection, run_id: str, events: Sequence[JournalEvent], claim: Claim | None) -> None:
+    table = schema.step_events
+    of_run = sa.select(sa.func.coalesce(sa.func.max(table.c.entry), 0)).where(table.c.run_id == run_id)
+    entry = connection.execute(of_run).scalar_one() + 1
+    rows = [event_row(run_id, entry, event, claim) for event in events]
+    connection.execute(sa.insert(table), rows)
+    link_events(connection, run_id, entry, rows)
 
 
 def _require_right(row: Any, connection: sa.Connection, claim: Claim | None) -> None:
     """Refuse to write to a run without the newest claim of all its devices; a run without devices needs none."""
-    devices = json.loads(row["locks"]) if row["locks"] else []
+    devices = devices_of_row(row)
     if not devices and claim is None:
         return
-    if claim is None or not set(devices) <= set(claim.devices):
+    if claim is None or not devices <= set(claim.devices):
         held = f"claim {claim.token} covers {', '.join(claim.devices)}" if claim else "nobody claimed them for it"
         raise StaleHolderError(
-            f"run {row['id']} is on {', '.join(devices)}, but {held}",
+            f"run {row['id']} is on {', '.join(sorted(devices))}, but {held}",
             where=f"run {row['id']}",
             remedy="claim the bench of the run first",
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
 from nkloop.records import schema
+from nkloop.records.audit import write
+from nkloop.records.documents import dump
 from nkloop.records.models import (
     Claim,
     JournalEvent,
@@ -18,6 +21,7 @@ from nkloop.records.models import (
     SavedFile,
     StepRecord,
 )
+from nkloop.worklists.models import Worklist
 
 _GATHERED = frozenset({"steps", "operator_actions", "decision", "files"})
 """Fields of a run that come from other tables."""
@@ -45,6 +49,19 @@ def run_record(connection: sa.Connection, row: Any) -> RunRecord:
         decision=_last_decision(connection, row["id"]),
         files=_files(connection, row["id"]),
     )
+
+
+def devices_of_row(row: Any) -> set[str]:
+    """Devices a run was claimed for; empty for a run of a bench that nobody claims."""
+    return set(json.loads(row["locks"])) if row["locks"] else set()
+
+
+def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:
+    """Save a worklist under its hash unless it is there."""
+    table, digest = schema.worklists, worklist.content_hash
+    if connection.execute(sa.select(table.c.hash).where(table.c.hash == digest)).first() is None:
+        row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
+        write(connection, table, {**row, "document": dump(worklist)})
 
 
 def event_row(run_id: str, entry: int, event: JournalEvent, claim: Claim | None) -> dict[str, Any]:

@@ -5,25 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+import sqlalchemy as sa
+
 from nkloop.records.audit import Audit
 from nkloop.records.campaigns import Campaigns
 from nkloop.records.claims import Claims
 from nkloop.records.database import Database, database_url
+from nkloop.records.decisions import Decisions
+from nkloop.records.device_files import DeviceFiles
 from nkloop.records.journal import Journal
 from nkloop.records.results import Results
 from nkloop.records.stock import Stock
 
 
 class Records:
-    """Everything the package remembers, behind six doors: `journal`, `claims`, `results`, `campaigns`,
-    `stock`, `audit`.
+    """Everything the package remembers, behind eight doors: `journal`, `claims`, `decisions`,
+    `files`, `results`, `campaigns`, `stock`, `audit`.
 
     Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
     and come out as UTC. Every row written is linked into the audit chain in the same transaction.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, folder: Path | None = None) -> None:
         """Connect to `sqlite:///FILE` or `postgresql+psycopg://...`; call `migrate` before the first use.
+
+        Files of devices are kept below `folder`; beside the database file, or here, when it is not given.
 
         Raises:
             RecordError: the URL cannot be used.
@@ -33,6 +39,10 @@ class Records:
         """Runs, step events, confirmations, worklists and verdicts."""
         self.claims = Claims(self._database)
         """Who holds which device."""
+        self.decisions = Decisions(self._database)
+        """What people decided about interrupted runs, and discarded wells."""
+        self.files = DeviceFiles(self._database, folder or _beside(self._database.url))
+        """Files copied out of devices."""
         self.results = Results(self._database)
         """Readings, cell counts, assay results."""
         self.campaigns = Campaigns(self._database)
@@ -49,7 +59,7 @@ class Records:
         Raises:
             RecordError: the database cannot be reached.
         """
-        records = cls(database_url(state))
+        records = cls(database_url(state), folder=state)
         records.migrate()
         return records
 
@@ -69,3 +79,8 @@ class Records:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+
+def _beside(url: sa.URL) -> Path:
+    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+    return Path(url.database or "").parent if is_file else Path()

@@ -1,0 +1,110 @@
+"""What people decided about runs that ended with steps of unknown outcome, and which wells they discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import sqlalchemy as sa
+
+from nkloop.errors import RecordError
+from nkloop.records import schema
+from nkloop.records.audit import write
+from nkloop.records.database import Database
+from nkloop.records.documents import dump
+from nkloop.records.journal_rows import devices_of_row, run_record, run_row, save_worklist
+from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
+from nkloop.worklists.models import Worklist
+
+_UNCLEAR = ("failed", "stopped", "interrupted")
+"""States in which a run that is over may have steps of unknown outcome."""
+
+
+class Decisions:
+    """Decisions are only added; the last one of a run counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, decision: RunDecision, *, follow_up: Worklist | None = None) -> None:
+        """Save a decision, the wells it discards and the worklist that follows from it; durable when this returns.
+
+        Args:
+            decision: what was decided, by whom and why; its `follow_up` is filled in from the worklist.
+            follow_up: worklist that continues or repairs the run.
+
+        Raises:
+            RecordError: the run does not exist, or is not over.
+        """
+        if follow_up is not None:
+            decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
+        with self._database.writing() as connection:
+            run = run_record(connection, run_row(connection, decision.run_id))
+            if not run.is_over:
+                raise RecordError(
+                    f"run {run.id} is still {run.state}, so nothing can be decided about it",
+                    remedy=f"nkloop reconcile {run.id}",
+                )
+            if follow_up is not None:
+                save_worklist(connection, follow_up, decision.at)
+            row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
+            action = f"decided {decision.decision}"
+            write(connection, schema.run_decisions, {**row, "document": dump(decision)}, who=decision.by, action=action)
+            for barcode, well in _with_barcode(connection, run.worklist_hash, decision.wells):
+                values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
+                told = {"by": decision.by, "reason": decision.reason}
+                write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
+
+    def of_run(self, run_id: str) -> tuple[RunDecision, ...]:
+        """Every decision about a run, oldest first."""
+        table = schema.run_decisions
+        query = sa.select(table.c.document).where(table.c.run_id == run_id).order_by(table.c.id)
+        with self._database.reading() as connection:
+            return tuple(RunDecision.model_validate_json(text) for text in connection.execute(query).scalars())
+
+    def discarded(self, barcode: str) -> tuple[DiscardedWell, ...]:
+        """Wells of a labware whose contents must not be used any more."""
+        table = schema.discarded_wells
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(table).where(table.c.barcode == barcode).order_by(table.c.id))
+            return tuple(
+                DiscardedWell.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows.mappings()
+            )
+
+    def undecided(self, devices: Collection[str], barcodes: Collection[str] = ()) -> tuple[RunRecord, ...]:
+        """Runs on these devices, or with this labware, that wait for a decision, oldest first."""
+        runs, events, decided = schema.runs, schema.step_events, schema.run_decisions
+        unknown = sa.exists().where(events.c.run_id == runs.c.id, events.c.event == "unknown")
+        settled = sa.exists().where(decided.c.run_id == runs.c.id)
+        query = sa.select(runs).where(runs.c.state.in_(_UNCLEAR), ~settled, unknown).order_by(runs.c.created_at)
+        with self._database.reading() as connection:
+            found = []
+            for row in connection.execute(query).mappings().all():
+                concerned = devices_of_row(row) & set(devices) or _barcodes(connection, row["worklist_hash"]) & set(
+                    barcodes
+                )
+                record = run_record(connection, row) if concerned else None
+                if record is not None and record.needs_decision:
+                    found.append(record)
+            return tuple(found)
+
+
+def _worklist(connection: sa.Connection, worklist_hash: str) -> Worklist:
+    table = schema.worklists
+    document = connection.execute(sa.select(table.c.document).where(table.c.hash == worklist_hash)).scalar_one()
+    return Worklist.model_validate_json(document)
+
+
+def _barcodes(connection: sa.Connection, worklist_hash: str) -> set[str]:
+    return {item.barcode for item in _worklist(connection, worklist_hash).deck if item.barcode}
+
+
+def _with_barcode(
+    connection: sa.Connection, worklist_hash: str, wells: tuple[tuple[str, str], ...]
+) -> Iterator[tuple[str, str]]:
+    """Barcode and well of those wells whose labware outlives the run."""
+    if not wells:
+        return
+    barcodes = {item.nickname: item.barcode for item in _worklist(connection, worklist_hash).deck if item.barcode}
+    for nickname, well in wells:
+        if nickname in barcodes:
+            yield barcodes[nickname], well

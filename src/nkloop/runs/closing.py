@@ -1,0 +1,149 @@
+"""How a run is closed: with what its device tells of it, or with what nobody can tell any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import DeviceState
+from nkloop.errors import DeviceError, NkloopError, RecordError, RunForgottenError
+from nkloop.records import Records
+from nkloop.records.models import JournalEvent, RunRecord, RunState, StepEvent
+from nkloop.runs.holding import Hold
+from nkloop.runs.outcomes import all_unknown, step_outcomes
+
+NOT_SENT = "not started: it was never sent to the device"
+UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
+"""Last events of a step that may have happened without anybody having seen its end."""
+_ENDED: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
+logger = logging.getLogger(__name__)
+
+
+async def close_ended(
+    run: RunRecord, state: DeviceState, bench: Bench, records: Records, hold: Hold, *, why: str = ""
+) -> RunRecord:
+    """Close a run whose device says that it has ended: copy its files out, fetch its commands, settle each step.
+
+    Args:
+        run: the run, not over yet.
+        state: what the device says of it now, an end.
+        bench: the bench it is on.
+        records: where it is journalled.
+        hold: the hold under which it is closed.
+        why: what interrupted it, when it did not end by itself.
+
+    Raises:
+        DeviceUnreachableError: the device does not answer; the run stays open.
+        StaleHolderError: somebody else has taken the device over.
+    """
+    handler, device_run_id = bench.liquid_handler, run.device_run_id or ""
+    if handler.stepwise:
+        return close_told(run.id, state, records, hold, at=await bench.clock.now(), why=why)
+    try:
+        commands = await handler.commands(device_run_id)
+    except RunForgottenError as error:
+        told = f"{bench.liquid_handler.name} no longer knows what it did: {words(error)}"
+        return close_unseen(run.id, told, records, hold, at=await bench.clock.now())
+    remark = await copy_files(run, bench, records)
+    at = await bench.clock.now()
+    worklist = records.journal.worklist(run.worklist_hash)
+    succeeded = state.status == "succeeded"
+    events = step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
+    unreported = [str(event.number) for event in events if event.event == "unknown"] if succeeded else []
+    outcome = _ENDED.get(state.status, "failed")
+    if unreported:
+        outcome, remark = "failed", f"the device reports success but nothing of step {', '.join(unreported)}; {remark}"
+    elif why and not succeeded:
+        outcome = "interrupted"
+    told = "; ".join(part for part in (*state.errors, "" if succeeded else why, remark.strip("; ")) if part)
+    records.journal.close_run(run.id, events, outcome, ended_at=at, error=told, claim=hold.claim)
+    await _released(bench, device_run_id)
+    return records.journal.run(run.id)
+
+
+def close_told(
+    run_id: str, state: DeviceState, records: Records, hold: Hold, *, at: datetime, why: str = ""
+) -> RunRecord:
+    """Close a run that was driven step by step: what was journalled of each step is all there is to know."""
+    run = records.journal.run(run_id)
+    events = _settled(run, "the run ended during this step", at)
+    unclear = any(event.event == "unknown" for event in events)
+    outcome = _ENDED.get(state.status, "failed")
+    if why and outcome != "succeeded":
+        outcome = "interrupted"
+    if outcome == "succeeded" and (unclear or any(step.event not in {"done", "seen", "sent"} for step in run.steps)):
+        outcome = "failed"
+    told = "; ".join(part for part in (*state.errors, why) if part)
+    records.journal.close_run(run_id, events, outcome, ended_at=at, error=told, claim=hold.claim)
+    return records.journal.run(run_id)
+
+
+def close_unseen(run_id: str, why: str, records: Records, hold: Hold, *, at: datetime) -> RunRecord:
+    """Close a run of which the device tells nothing: what was sent is unknown, what was not sent did not happen.
+
+    A run that is over already is left as it is.
+
+    Raises:
+        StaleHolderError: somebody else has taken the device over.
+    """
+    run = records.journal.run(run_id)
+    events = _settled(run, why, at)
+    records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
+    return records.journal.run(run_id)
+
+
+def close_unmoved(run_id: str, why: str, records: Records, hold: Hold, *, at: datetime) -> RunRecord:
+    """Close a run of which it is certain that no step began.
+
+    Raises:
+        StaleHolderError: somebody else has taken the device over.
+    """
+    run = records.journal.run(run_id)
+    numbers = [step.number for step in records.journal.worklist(run.worklist_hash).steps]
+    events = [_event(number, "failed", f"not started: {why}", at, run.device) for number in numbers]
+    records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
+    return records.journal.run(run_id)
+
+
+async def copy_files(run: RunRecord, bench: Bench, records: Records) -> str:
+    """Copy out what the run left on the device; returns a remark when that failed, which never loses an outcome."""
+    try:
+        files = await bench.liquid_handler.files(run.device_run_id or "")
+        records.files.save(run.id, [(file.name, file.media_type, file.content) for file in files])
+    except (DeviceError, RecordError) as error:
+        logger.warning("files of %s were not copied: %s", run.id, error)
+        return f"its files were not copied out of the device: {words(error)}"
+    return ""
+
+
+def words(error: BaseException) -> str:
+    """What to write down of an error; of what is no error of the program, that somebody interrupted it."""
+    if not isinstance(error, Exception):  # cancellation, Ctrl+C, a signal
+        return "interrupted by a person or by the program"
+    if isinstance(error, NkloopError):
+        return "; ".join(problem.message for problem in error.problems)
+    return str(error) or type(error).__name__
+
+
+def _settled(run: RunRecord, why: str, at: datetime) -> list[JournalEvent]:
+    unseen = [step.number for step in run.steps if step.event in UNSEEN]
+    unsent = [step.number for step in run.steps if step.event == "intended"]
+    unknown: Sequence[JournalEvent] = all_unknown(unseen, why, at=at, device=run.device)
+    return [*unknown, *(_event(number, "failed", NOT_SENT, at, run.device) for number in unsent)]
+
+
+def _event(number: int, event: StepEvent, detail: str, at: datetime, device: str) -> JournalEvent:
+    return JournalEvent(number=number, event=event, at=at, device=device, detail=detail)
+
+
+async def _released(bench: Bench, device_run_id: str) -> None:
+    """Let the device file the run away, where it can; the outcome is journalled already, so a failure is only noted."""
+    release = getattr(bench.liquid_handler, "release", None)
+    if release is None:
+        return
+    try:
+        await release(device_run_id)
+    except DeviceError as error:
+        logger.warning("%s did not file run %s away: %s", bench.liquid_handler.name, device_run_id, error)

@@ -1,0 +1,206 @@
+"""One run being followed on its device: pauses answered, progress told, made safe when it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
+from nkloop.errors import DeviceError, DeviceUnreachableError, NkloopError, StaleHolderError
+from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.models import JournalEvent, RunRecord, StepEvent
+from nkloop.runs import people
+from nkloop.runs.closing import close_ended, close_unseen, words
+from nkloop.runs.holding import Hold
+from nkloop.worklists.models import Worklist
+
+PATIENCE = 5
+"""Looks at a device in a row that may fail before its connection counts as lost."""
+SAFE_SECONDS = 20.0
+"""Longest time spent on making a device safe after an interruption."""
+STOPPED = "the device was stopped"
+"""What the record of a run says when an interruption has made its device safe."""
+
+
+class RunProgress(FrozenModel):
+    """How far a run has come."""
+
+    run_id: str
+    current: int
+    """Number of the last step known to have begun; 0 before the first."""
+    total: int
+    phrase: str
+
+
+OnProgress = Callable[[RunProgress], None]
+
+
+async def follow_run(
+    run: RunRecord, bench: Bench, records: Records, hold: Hold, on_progress: OnProgress | None = None
+) -> RunRecord:
+    """Start a prepared run unless it is under way, follow it to its end, close it.
+
+    Whatever interrupts this stops the device, except that somebody else has taken it over.
+
+    Raises:
+        OperatorRefusedError: a person declined.
+        StaleHolderError: somebody else has taken the device over.
+        DeviceError: the device refused, or its connection was lost.
+    """
+    worklist = records.journal.worklist(run.worklist_hash)
+    watch = Watch(run, worklist, bench, records, hold, on_progress or (lambda progress: None))
+    try:
+        await watch.start()
+        state = await watch.follow()
+        # here too, not in the next task only: an interruption between the two would leave the run open for ever
+        return await close_ended(run, state, bench, records, hold)
+    except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
+        raise
+    except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
+        await watch.make_safe(words(error))
+        raise
+
+
+async def stopped(handler: LiquidHandler, device_run_id: str) -> DeviceState:
+    """Stop a run and wait until its device says how it ended.
+
+    Raises:
+        DeviceError: the device refused or does not answer.
+    """
+    await handler.stop(device_run_id)
+    while True:
+        state = await handler.state(device_run_id)
+        if state.status in ENDED:
+            return state
+        await asyncio.sleep(handler.poll_seconds)
+
+
+class Watch:
+    """One run being played: what is known of it and who is asked."""
+
+    def __init__(
+        self, run: RunRecord, worklist: Worklist, bench: Bench, records: Records, hold: Hold, on_progress: OnProgress
+    ) -> None:
+        self.run, self.worklist, self.bench, self.records, self.hold = run, worklist, bench, records, hold
+        self.handler: LiquidHandler = bench.liquid_handler
+        self.device_run_id = run.device_run_id or ""
+        self._on_progress = on_progress
+        self._step = 0
+        self._seen: int | None = None
+        self._door_was_open = False
+
+    async def start(self) -> None:
+        """Play an idle run, after `sent` is durable; leave one that is under way alone.
+
+        A device that is driven step by step tells each step itself, durably, before and after it.
+        """
+        self.handler.on_step = self._note_step if self.handler.stepwise else None
+        state = await self._look()
+        if state.status != "idle":
+            return
+        at = await self.bench.clock.now()
+        journal, claim = self.records.journal, self.hold.claim
+        if not self.handler.stepwise:
+            unsent = [step.number for step in self.run.steps if step.event == "intended"]
+            journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device, claim=claim)
+        journal.set_run_state(self.run.id, "running", started_at=at, claim=claim)
+        await self._play()
+
+    async def follow(self) -> DeviceState:
+        """Return how the run ended."""
+        while (state := await self._look()).status not in ENDED:
+            self._note_seen(state)
+            if state.status in {"running", "finishing", "stop-requested"}:
+                self._tell("running")
+                await asyncio.sleep(self.handler.poll_seconds)
+            elif state.status == "idle":
+                raise DeviceError(
+                    "the run is idle although it was started", where=self.run.device, remedy="look at the robot"
+                )
+            else:
+                await self._attend(state)
+        self._step = len(self.worklist.steps) if state.status == "succeeded" else self._step
+        self._tell(state.status)
+        return state
+
+    async def make_safe(self, why: str) -> None:
+        """Stop the device and record what can be known. Records in any case, also when interrupted once more."""
+        state: DeviceState | None = None
+        at = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(SAFE_SECONDS):
+                at = await self.bench.clock.now()
+                state = await stopped(self.handler, self.device_run_id)
+                await close_ended(self.run, state, self.bench, self.records, self.hold, why=f"{why}; {STOPPED}")
+        except (NkloopError, TimeoutError) as error:
+            if state is None:
+                why = f"{why}; {self.run.device} could not be stopped and may still be running: {words(error)}"
+        finally:
+            with suppress(StaleHolderError):  # the run is another's; what ended this one matters more
+                close_unseen(self.run.id, why, self.records, self.hold, at=at)
+
+    async def _attend(self, state: DeviceState) -> None:
+        self._tell(state.pause_message or state.status)
+        place = (self.worklist, self.bench, self.records, self.run.id)
+        if state.status == "paused" and state.pause_message is not None:
+            await people.answer_pause(state.pause_message, *place)
+            await self._play()
+        elif state.status == "paused":
+            # Closing the door leaves a run paused; whoever closed it has already said that it may go on.
+            if not self._door_was_open:
+                await people.clear_obstacle(state, *place)
+            self._door_was_open = False
+            await self._play()
+        else:
+            self._door_was_open = state.status == "blocked-by-open-door"
+            await people.clear_obstacle(state, *place)
+
+    async def _look(self) -> DeviceState:
+        """State of the run; a connection lost for a short time is waited for, because the device goes on anyway."""
+        self.hold.watch()
+        for _ in range(PATIENCE - 1):
+            try:
+                return await self.handler.state(self.device_run_id)
+            except DeviceUnreachableError:
+                await asyncio.sleep(self.handler.poll_seconds)
+        return await self.handler.state(self.device_run_id)
+
+    async def _play(self) -> None:
+        """Play; asked again after a lost connection, because `play` itself asks the device first."""
+        try:
+            await self.handler.play(self.device_run_id)
+        except DeviceUnreachableError:
+            await self._look()
+            await self.handler.play(self.device_run_id)
+
+    def _note_seen(self, state: DeviceState) -> None:
+        """Write down that the device has told of a step; only pauses announce theirs while a run lasts."""
+        number = announced_step(state.pause_message)
+        if number is None or number == self._seen or self.handler.stepwise:
+            return
+        self._seen = number
+        seen = JournalEvent(number=number, event="seen", at=datetime.now(UTC), device=self.run.device)
+        self.records.journal.append_events(self.run.id, [seen], claim=self.hold.claim)
+
+    def _note_step(self, number: int, event: StepEvent, *, detail: str = "", moved_ul: tuple[float, ...] = ()) -> None:
+        """Write down what a device driven step by step tells; a stale holder is refused before the step is sent."""
+        self._step = max(self._step, number)
+        told = JournalEvent(
+            number=number,
+            event=event,
+            at=datetime.now(UTC),
+            device=self.run.device,
+            detail=detail,
+            moved_ul=moved_ul,
+        )
+        self.records.journal.append_events(self.run.id, [told], claim=self.hold.claim)
+
+    def _tell(self, phrase: str) -> None:
+        number = announced_step(phrase)
+        self._step = number if number is not None else self._step
+        progress = RunProgress(run_id=self.run.id, current=self._step, total=len(self.worklist.steps), phrase=phrase)
+        self._on_progress(progress)

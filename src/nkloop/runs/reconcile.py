@@ -1,0 +1,180 @@
+"""After an interruption: ask the device what it did, close what can be known, name what nobody knows.
+
+Everything here may itself be interrupted at any point and done again: a run is closed in one transaction, and what a
+device is asked for twice (stop, file away) it does once.
+"""
+
+from __future__ import annotations
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import ENDED, DeviceState
+from nkloop.errors import RunForgottenError, StepUnknownError
+from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.models import RunRecord
+from nkloop.runs.closing import UNSEEN, close_ended, close_unmoved, close_unseen
+from nkloop.runs.following import OnProgress, follow_run, stopped
+from nkloop.runs.holding import Hold, device_held, devices_of
+from nkloop.worklists.models import Worklist
+
+
+class Reconciled(FrozenModel):
+    """What became of a run that was not over."""
+
+    run: RunRecord
+    told: str
+    """What the device said and what follows from it, in one sentence."""
+
+
+async def clear_the_way(worklist: Worklist, bench: Bench, records: Records) -> None:
+    """Reconcile what is open on the bench, then refuse to go on while somebody has to decide about an earlier run.
+
+    Raises:
+        StepUnknownError: a run on the same devices, or with labware of this worklist, waits for a decision.
+        DeviceUnreachableError: a device does not answer, so that an open run cannot be closed.
+    """
+    await reconcile_bench(bench, records)
+    barcodes = [item.barcode for item in worklist.deck if item.barcode]
+    waiting = records.decisions.undecided(devices_of(bench), barcodes)
+    if waiting:
+        raise decision_needed(waiting[0], records)
+
+
+def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
+    """The refusal of whatever would follow a run with steps of unknown outcome: run, wells and what to do."""
+    worklist = records.journal.worklist(run.worklist_hash)
+    unknown = set(run.unknown_steps)
+    wells = dict.fromkeys(
+        f"{name} {well}"
+        for step in worklist.steps
+        if step.number in unknown
+        for name, well in ((step.labware, step.well), (step.to_labware, step.to_well))
+        if well
+    )
+    shown = ", ".join(list(wells)[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
+    n = len(unknown)
+    return StepUnknownError(
+        f"run {run.id} ({run.name}) left {n} step{'s' if n > 1 else ''} of unknown outcome and nobody has decided "
+        f"what becomes of its wells ({shown or 'none named'})",
+        where=f"run {run.id}",
+        remedy=f"look at the deck, then `nkloop reconcile {run.id}`",
+    )
+
+
+async def reconcile_bench(
+    bench: Bench, records: Records, *, on_progress: OnProgress | None = None
+) -> tuple[Reconciled, ...]:
+    """Reconcile every run of a bench that is not over, oldest first; a run under way is followed to its end.
+
+    Raises:
+        DeviceHeldError: somebody else holds a device, so his run is not ours to close.
+        DeviceUnreachableError: a device does not answer; the runs stay open.
+        OperatorRefusedError: a person declined a pause of a run that was followed; it was stopped.
+    """
+    if not records.journal.open_runs(devices_of(bench), bench.name):
+        return ()
+    async with device_held(bench, records, f"reconcile {bench.name}"):
+        open_runs = records.journal.open_runs(devices_of(bench), bench.name)
+        return tuple([await reconcile_run(run.id, bench, records, on_progress=on_progress) for run in open_runs])
+
+
+async def reconcile_run(
+    run_id: str,
+    bench: Bench,
+    records: Records,
+    *,
+    stop: bool = False,
+    is_lost: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Reconciled:
+    """Close a run with what its device tells; nothing is started, and nothing is done twice.
+
+    Args:
+        run_id: the run; one that is over is only told.
+        bench: the bench it is on.
+        records: where it is journalled.
+        stop: stop a run that is under way instead of following it.
+        is_lost: the device will never answer again, so what was sent is unknown.
+        on_progress: told while a run under way is followed.
+
+    Raises:
+        RecordError: the run is not recorded.
+        DeviceHeldError: somebody else holds the device, most likely because the run goes on there.
+        DeviceUnreachableError: the device does not answer; the run stays open.
+        OperatorRefusedError: a person declined a pause; the run was stopped.
+    """
+    run = records.journal.run(run_id)
+    if run.is_over:
+        return Reconciled(run=run, told=f"the run is over: {run.state}")
+    async with device_held(bench, records, f"reconcile {run_id}") as hold:
+        run = records.journal.run(run_id)
+        if run.is_over:
+            return Reconciled(run=run, told=f"the run is over: {run.state}")
+        if is_lost or bench.liquid_handler.stepwise:
+            return await _closed_alone(run, bench, records, hold, is_lost=is_lost)
+        return await _closed_by_device(run, bench, records, hold, stop, on_progress)
+
+
+async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Hold, *, is_lost: bool) -> Reconciled:
+    """Close with the journal alone: the device has no memory of its own, or none that can be asked."""
+    at = await bench.clock.now()
+    name = bench.liquid_handler.name
+    why = f"{name} is lost and cannot be asked" if is_lost else f"{name} keeps no record of what it was sent"
+    if not any(step.event in UNSEEN for step in run.steps):
+        if any(step.event in {"done", "failed", "unknown"} for step in run.steps):
+            told = "the program ended between two steps; every step that was sent is known"
+            return Reconciled(run=close_unseen(run.id, told, records, hold, at=at), told=told)
+        told = "nothing was sent, so nothing was moved"
+        return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
+    closed = close_unseen(run.id, f"the program ended before this step was seen to end; {why}", records, hold, at=at)
+    return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
+
+
+async def _closed_by_device(
+    run: RunRecord, bench: Bench, records: Records, hold: Hold, stop: bool, on_progress: OnProgress | None
+) -> Reconciled:
+    handler = bench.liquid_handler
+    run = await _with_device_run(run, bench, records, hold)
+    state = await _state(run, bench)
+    at = await bench.clock.now()
+    if state is None:
+        if any(step.event in UNSEEN for step in run.steps):
+            why = f"{handler.name} no longer knows the run"
+            closed = close_unseen(run.id, why, records, hold, at=at)
+            return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
+        told = f"{handler.name} knows no such run and it was never started, so nothing was moved"
+        return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
+    if state.status == "idle":
+        await handler.stop(run.device_run_id or "")  # an idle run would stand in the way of the next one
+        told = f"the run was waiting on {handler.name} and was never started, so nothing was moved"
+        return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
+    if state.status not in ENDED and stop:
+        state = await stopped(handler, run.device_run_id or "")
+        closed = await close_ended(run, state, bench, records, hold, why="stopped by a person after an interruption")
+        return Reconciled(run=closed, told=f"the run was under way and was stopped on {handler.name}")
+    if state.status not in ENDED:
+        closed = await follow_run(run, bench, records, hold, on_progress)
+        return Reconciled(run=closed, told=f"the run was under way on {handler.name} and was followed to its end")
+    closed = await close_ended(run, state, bench, records, hold)
+    return Reconciled(run=closed, told=f"the run had ended on {handler.name} as {state.status}")
+
+
+async def _with_device_run(run: RunRecord, bench: Bench, records: Records, hold: Hold) -> RunRecord:
+    """The run with the device's id of it, looked for where a crash came before it was written down."""
+    if run.device_run_id is not None:
+        return run
+    worklist = records.journal.worklist(run.worklist_hash)
+    found = await bench.liquid_handler.find_run(worklist)
+    if found is None or found in records.journal.device_runs():  # an earlier run of the same worklist
+        return run
+    records.journal.set_run_state(run.id, "prepared", device_run_id=found, claim=hold.claim)
+    return records.journal.run(run.id)
+
+
+async def _state(run: RunRecord, bench: Bench) -> DeviceState | None:
+    if run.device_run_id is None:
+        return None
+    try:
+        return await bench.liquid_handler.state(run.device_run_id)
+    except RunForgottenError:
+        return None

@@ -1,0 +1,297 @@
+"""After a crash at any place: the device is asked, what can be known is closed, the rest is named and waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import DeviceFile, DeviceState
+from nkloop.errors import DeviceHeldError, DeviceUnreachableError, RunForgottenError, StepUnknownError
+from nkloop.records import Records
+from nkloop.records.models import Context, RunDecision
+from nkloop.runs.execution import execute, play_run, prepare_run
+from nkloop.runs.holding import device_held, devices_of
+from nkloop.runs.reconcile import reconcile_bench, reconcile_run
+from nkloop.worklists.models import Verdict, Worklist
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of the program runs any more."""
+
+
+def events(records: Records, run_id: str = "run-0001") -> dict[int, str]:
+    return {step.number: step.event for step in records.journal.run(run_id).steps}
+
+
+async def killed_at(place: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records) -> None:
+    """Leave the journal and the device as a process leaves them that is killed at this place."""
+    handler: Any = bench.liquid_handler
+    async with device_held(bench, records, "killed") as hold:
+        journal, claim, at = records.journal, hold.claim, await bench.clock.now()
+        run_id = journal.create_run(
+            worklist, verdict, bench=bench.name, device=handler.name, at=at, context=Context(), claim=claim
+        )
+        if place == "planned":
+            return
+        journal.append_event(run_id, [1, 2, 3], "intended", at=at, device="flex", claim=claim)
+        if place == "intended":
+            return
+        device_run = await handler.prepare(worklist)
+        if place == "created":
+            return
+        journal.set_run_state(run_id, "prepared", device_run_id=device_run, claim=claim)
+        if place == "prepared":
+            return
+        journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex", claim=claim)
+        if place == "sent":
+            return
+        await handler.play(device_run)
+        if place == "played":
+            return
+        journal.set_run_state(run_id, "running", started_at=at, claim=claim)
+        while handler.status != "paused":
+            await handler.state(device_run)
+        if place == "paused":
+            return
+        await handler.play(device_run)
+        while handler.status != "succeeded":
+            await handler.state(device_run)
+
+
+@pytest.mark.parametrize("place", ["planned", "intended", "created", "prepared", "sent"])
+async def test_what_was_never_played_is_closed_as_not_moved(
+    place: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at(place, worklist, verdict, bench, records)
+    (found,) = await reconcile_bench(bench, records)
+    assert "nothing was moved" in found.told
+    assert (found.run.state, found.run.unknown_steps, handler.plays) == ("interrupted", (), 0)
+    assert set(events(records).values()) == {"failed"}
+    handler.status = "idle"  # a new run may be made on it
+    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+    assert records.audit.verify_chain() == ()
+
+
+@pytest.mark.parametrize("place", ["played", "paused", "ended"])
+async def test_a_run_that_went_on_without_us_is_followed_to_its_end(
+    place: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at(place, worklist, verdict, bench, records)
+    (found,) = await reconcile_bench(bench, records)
+    assert found.run.state == "succeeded"
+    assert events(records) == {1: "done", 2: "done", 3: "done"}
+    assert handler.plays == 2, "once at the start and once after the pause, whoever asked for it"
+    assert await reconcile_bench(bench, records) == ()
+
+
+async def test_a_person_may_stop_what_is_under_way(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("paused", worklist, verdict, bench, records)
+    found = await reconcile_run("run-0001", bench, records, stop=True)
+    assert (found.run.state, handler.status) == ("interrupted", "stopped")
+    assert events(records) == {1: "done", 2: "failed", 3: "failed"}
+    assert found.run.unknown_steps == ()
+
+
+@pytest.mark.parametrize("forgets", ["state", "commands"])
+async def test_what_the_device_forgot_is_unknown_and_nothing_follows_before_a_decision(
+    forgets: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await killed_at("ended", worklist, verdict, bench, records)
+
+    async def forgot(run_id: str) -> Any:
+        raise RunForgottenError("flex lost power and no longer knows the run")
+
+    monkeypatch.setattr(handler, forgets, forgot)
+    (found,) = await reconcile_bench(bench, records)
+    assert found.run.unknown_steps == (1, 2, 3)
+    monkeypatch.undo()
+    with pytest.raises(StepUnknownError) as refused:
+        await execute(worklist, verdict, bench, records)
+    told = str(refused.value)
+    assert "run run-0001 (assay) left 3 steps of unknown outcome" in told
+    assert "plate A1, plate B1, plate C1" in told
+    assert "`nkloop reconcile run-0001`" in told
+    assert handler.calls.count("prepare") == 1
+
+    at = await bench.clock.now()
+    records.decisions.add(
+        RunDecision(run_id="run-0001", decision="discard", by="Ada", reason="lost", at=at, wells=(("plate", "B1"),))
+    )
+    handler.status, handler.done = "idle", []
+    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+    assert [well.well for well in records.decisions.discarded("P-1")] == ["B1"]
+    assert records.audit.verify_chain() == ()
+
+
+async def test_labware_with_unknown_wells_is_refused_on_another_bench_too(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("sent", worklist, verdict, bench, records)
+    await reconcile_run("run-0001", bench, records, is_lost=True)
+    elsewhere = bench.file.model_copy(update={"name": "other", "locks": ("other-flex",)})
+    other = Bench(elsewhere, handler, bench.plate_reader, bench.cell_counter, bench.operator, bench.clock)
+    with pytest.raises(StepUnknownError, match="run-0001"):
+        await prepare_run(worklist, verdict, other, records)
+    deck = (worklist.deck[0].model_copy(update={"barcode": "P-2"}),)
+    fresh = worklist.model_copy(update={"deck": deck})
+    passed = verdict.model_copy(update={"worklist_hash": fresh.content_hash})
+    assert await prepare_run(fresh, passed, other, records) == "run-0002"
+
+
+async def test_a_device_that_does_not_answer_leaves_the_run_open(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("paused", worklist, verdict, bench, records)
+    handler.unreachable_looks = 100
+    with pytest.raises(DeviceUnreachableError):
+        await execute(worklist, verdict, bench, records)
+    assert records.journal.run("run-0001").state == "running"
+    assert len(records.journal.runs()) == 1
+
+
+async def test_a_live_run_of_somebody_else_is_left_to_him(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("paused", worklist, verdict, bench, records)
+    records.claims.claim(devices_of(bench), "feed culture-1")
+    with pytest.raises(DeviceHeldError, match="feed culture-1"):
+        await reconcile_run("run-0001", bench, records)
+    assert handler.status == "paused"
+
+
+async def test_an_earlier_run_of_the_same_worklist_is_not_taken_for_the_lost_one(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await execute(worklist, verdict, bench, records)
+    await killed_at("intended", worklist, verdict, bench, records)
+    (found,) = await reconcile_bench(bench, records)
+    assert "never started" in found.told
+    assert set(events(records, "run-0002").values()) == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "wanted"),
+    [
+        pytest.param(["sent"], "interrupted", {1: "unknown", 2: "failed", 3: "failed"}, id="in_a_step"),
+        pytest.param(["sent", "done"], "interrupted", {1: "done", 2: "failed", 3: "failed"}, id="between_steps"),
+        pytest.param([], "interrupted", {1: "failed", 2: "failed", 3: "failed"}, id="before_the_first"),
+    ],
+)
+async def test_a_device_without_memory_is_judged_by_the_journal(
+    told: list[Any], state: str, wanted: dict[int, str],
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+) -> None:  # fmt: skip
+    handler.stepwise = True
+    await killed_at("prepared", worklist, verdict, bench, records)
+    async with device_held(bench, records, "killed") as hold:
+        for event in told:
+            records.journal.append_event(
+                "run-0001", [1], event, at=await bench.clock.now(), device="star", claim=hold.claim
+            )
+    (found,) = await reconcile_bench(bench, records)
+    assert (found.run.state, events(records)) == (state, wanted)
+    assert found.run.needs_decision == ("unknown" in wanted.values())
+
+
+async def test_each_step_of_a_stepwise_device_is_durable_before_it_is_sent(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler.stepwise = True
+    run_id = await prepare_run(worklist, verdict, bench, records)
+
+    async def plays(device_run: str) -> None:
+        for step in worklist.steps:
+            handler.on_step(step.number, "sent")
+            assert events(records)[step.number] == "sent"
+            handler.on_step(step.number, "done", moved_ul=(50.0,))
+        handler.status = "succeeded"
+
+    monkeypatch.setattr(handler, "play", plays)
+    await play_run(run_id, bench, records)
+    run = records.journal.run(run_id)
+    assert (run.state, set(events(records).values())) == ("succeeded", {"done"})
+    assert [event.moved_ul for event in records.journal.events(run_id) if event.event == "done"] == [(50.0,)] * 3
+
+
+async def test_files_are_copied_out_with_their_hash_and_only_once(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = DeviceFile(name="../plate reading.csv", media_type="text/csv", content=b"A1,0.5\n")
+
+    async def files(run_id: str) -> tuple[DeviceFile, ...]:
+        return (file,)
+
+    monkeypatch.setattr(handler, "files", files)
+    run = await execute(worklist, verdict, bench, records)
+    (saved,) = run.files
+    assert records.files.content(saved) == file.content
+    assert saved.path.startswith("device-files/run-0001/")
+    assert records.files.save(run.id, [(file.name, file.media_type, file.content)]) == run.files
+    assert records.audit.verify_chain() == ()
+
+
+async def test_files_that_cannot_be_copied_lose_no_outcome(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(run_id: str) -> tuple[DeviceFile, ...]:
+        raise DeviceUnreachableError("no answer")
+
+    monkeypatch.setattr(handler, "files", fails)
+    run = await execute(worklist, verdict, bench, records)
+    assert (run.state, run.unknown_steps) == ("succeeded", ())
+    assert "not copied out of the device: no answer" in run.error
+
+
+@pytest.mark.parametrize("call", range(1, 11))
+async def test_reconciling_may_be_killed_anywhere_and_done_again(
+    call: int, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await killed_at("paused", worklist, verdict, bench, records)
+    counted = 0
+
+    def dies(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            nonlocal counted
+            counted += 1
+            if counted >= call:
+                raise Killed
+            return real(*args, **kwargs)
+
+        return called
+
+    for name in ("state", "play", "commands", "files"):
+        monkeypatch.setattr(handler, name, dies(getattr(handler, name)))
+    for name in ("append_events", "close_run", "set_run_state", "add_action"):
+        monkeypatch.setattr(records.journal, name, dies(getattr(records.journal, name)))
+    # a killed process makes nothing safe
+    monkeypatch.setattr("nkloop.runs.following.Watch.make_safe", _nothing)
+    with pytest.raises(Killed):
+        await reconcile_bench(bench, records)
+    monkeypatch.undo()
+    await reconcile_bench(bench, records)
+    assert events(records) == {1: "done", 2: "done", 3: "done"}
+    assert handler.plays == 2
+    assert [str(command.params.get("message")) for command in handler.done].count("step 3: transfer") == 1
+
+
+async def _nothing(self: Any, why: str) -> None:
+    await asyncio.sleep(0)
+
+
+async def test_a_run_open_on_another_device_is_not_touched(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    elsewhere = bench.file.model_copy(update={"name": "other", "locks": ("other-flex",)})
+    other = Bench(elsewhere, handler, bench.plate_reader, bench.cell_counter, bench.operator, bench.clock)
+    await killed_at("intended", worklist, verdict, other, records)
+    assert await reconcile_bench(bench, records) == ()
+    assert records.journal.run("run-0001").state == "planned"
+    assert isinstance(await handler.state("x"), DeviceState)

@@ -14,6 +14,7 @@ NAMES = (
     "demo_time",
     "dosing_economy",
     "help_time",
+    "journal_cost",
     "ledger_speed",
     "planning_speed",
     "plate_to_report",

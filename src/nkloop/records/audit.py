@@ -21,6 +21,14 @@ SOFTWARE = "nkloop"
 _UNAUDITED = {"audit_entries", "step_events", "device_holders"}
 """The chain itself; the journal, whose entries are hashed in batches; and leases, whose history is audited instead."""
 
+# Made once: building a statement costs more than executing it, and the journal writes before every step.
+_LAST_ENTRY = (
+    sa.select(schema.audit_entries.c.number, schema.audit_entries.c.entry_hash)
+    .order_by(schema.audit_entries.c.number.desc())
+    .limit(1)
+)
+_ADD_ENTRY = sa.insert(schema.audit_entries)
+
 
 def write(
     connection: sa.Connection, table: sa.Table, values: Mapping[str, Any], *, who: str = SOFTWARE, action: str = "added"
@@ -127,10 +135,7 @@ def _journal_hashes(connection: sa.Connection) -> dict[str, str]:
 
 
 def _append(connection: sa.Connection, who: str, action: str, subject: str, digest: str) -> None:
-    table = schema.audit_entries
-    last = connection.execute(
-        sa.select(table.c.number, table.c.entry_hash).order_by(table.c.number.desc()).limit(1)
-    ).first()
+    last = connection.execute(_LAST_ENTRY).first()
     number, previous = (last.number + 1, last.entry_hash) if last else (1, GENESIS)
     fields: dict[str, Any] = {
         "number": number,
@@ -141,7 +146,7 @@ def _append(connection: sa.Connection, who: str, action: str, subject: str, dige
         "content_hash": digest,
         "previous_hash": previous,
     }
-    connection.execute(sa.insert(table).values(**fields, entry_hash=row_hash(fields)))
+    connection.execute(_ADD_ENTRY, {**fields, "entry_hash": row_hash(fields)})
 
 
 def _broken_links(entries: tuple[AuditEntry, ...]) -> Iterable[Problem]:

@@ -17,6 +17,10 @@ from nkloop.records.processes import has_ended, this_process
 
 LEASE_SECONDS = 60.0
 """Time after which a holder that has fallen silent may be replaced."""
+# Made once: building a statement costs more than executing it, and this is asked before every step.
+_HOLDERS = sa.select(schema.device_holders).where(
+    schema.device_holders.c.device.in_(sa.bindparam("devices", expanding=True))
+)
 
 
 class Claims:
@@ -141,8 +145,7 @@ def require_newest(connection: sa.Connection, claim: Claim) -> None:
     Raises:
         StaleHolderError: another process holds a device meanwhile, or the claim was released.
     """
-    table = schema.device_holders
-    rows = connection.execute(sa.select(table).where(table.c.device.in_(claim.devices))).mappings()
+    rows = connection.execute(_HOLDERS, {"devices": claim.devices}).mappings()
     found = {row["device"]: row for row in rows}
     for device in claim.devices:
         row = found.get(device)

@@ -37,6 +37,11 @@ from nkloop.records.models import (
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
+# Made once: building a statement costs more than executing it, and this happens before and after every step.
+_LAST_BATCH = sa.select(sa.func.coalesce(sa.func.max(schema.step_events.c.entry), 0)).where(
+    schema.step_events.c.run_id == sa.bindparam("wanted")
+)
+_ADD_EVENTS = sa.insert(schema.step_events)
 
 
 class Journal:
@@ -272,11 +277,9 @@ def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], c
 
 
 def _insert_events(connection: sa.Connection, run_id: str, events: Sequence[JournalEvent], claim: Claim | None) -> None:
-    table = schema.step_events
-    of_run = sa.select(sa.func.coalesce(sa.func.max(table.c.entry), 0)).where(table.c.run_id == run_id)
-    entry = connection.execute(of_run).scalar_one() + 1
+    entry = connection.execute(_LAST_BATCH, {"wanted": run_id}).scalar_one() + 1
     rows = [event_row(run_id, entry, event, claim) for event in events]
-    connection.execute(sa.insert(table), rows)
+    connection.execute(_ADD_EVENTS, rows)
     link_events(connection, run_id, entry, rows)
 
 

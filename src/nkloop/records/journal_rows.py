@@ -25,6 +25,8 @@ from nkloop.worklists.models import Worklist
 
 _GATHERED = frozenset({"steps", "operator_actions", "decision", "files"})
 """Fields of a run that come from other tables."""
+# Made once: building a statement costs more than executing it, and the journal asks before every step.
+_RUN = sa.select(schema.runs).where(schema.runs.c.id == sa.bindparam("wanted"))
 
 
 def run_row(connection: sa.Connection, run_id: str) -> Any:
@@ -33,7 +35,7 @@ def run_row(connection: sa.Connection, run_id: str) -> Any:
     Raises:
         RecordError: there is none.
     """
-    row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
+    row = connection.execute(_RUN, {"wanted": run_id}).mappings().first()
     if row is None:
         raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
     return row

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from nkloop.drivers.bench_file import BenchFile
+from nkloop.drivers.bench_page import fields_page
 from nkloop.inventory import Inventory
 from nkloop.inventory.containers import Container
 from nkloop.inventory.models import Certificate, Lot
@@ -77,7 +78,11 @@ def test_recipe_page_names_every_field(root: Path, model: type[BaseModel]) -> No
 
 @pytest.mark.parametrize("model", BENCH_MODELS)
 def test_bench_page_names_every_field(root: Path, model: type[BaseModel]) -> None:
-    assert set(model.model_fields) <= named(page(root, "reference/bench-file"))
+    assert set(model.model_fields) <= named(page(root, "reference/bench-fields"))
+
+
+def test_the_page_of_bench_fields_is_the_one_of_the_schema(root: Path) -> None:
+    assert page(root, "reference/bench-fields") == fields_page()
 
 
 @pytest.mark.parametrize("model", LOT_MODELS)

@@ -39,6 +39,7 @@ cell_counter: {driver: "nkloop.drivers.manual_counter:ManualCounter"}
 operator: {driver: "nkloop.drivers.operators:PrefectOperator"}
 clock: {driver: "nkloop.drivers.clock:SystemClock"}
 lots: lots.yaml
+locks: [flex-1]
 """
 
 

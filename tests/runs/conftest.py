@@ -15,7 +15,7 @@ import pytest
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import Bench, load_bench_file
-from nkloop.drivers.bench_file import BenchFile, DeviceSpec
+from nkloop.drivers.bench_file import BenchFile, DeviceSpec, ReaderSpec
 from nkloop.drivers.interfaces import (
     DeviceCommand,
     DeviceFile,
@@ -268,7 +268,8 @@ def bench(handler: FakeHandler, operator: FakeOperator, reader: FakeReader) -> B
     spec = DeviceSpec(driver="a.b:C")
     file = BenchFile(
         name="fake", title="Fake", simulated=True, deck=BenchDeck(model="flex", pipettes=(pipette,)),
-        liquid_handler=spec, plate_reader=spec, cell_counter=spec, operator=spec, clock=spec, lots="lots.yaml",
+        liquid_handler=spec, plate_reader=ReaderSpec(driver="a.b:C"), cell_counter=spec, operator=spec, clock=spec,
+        lots="lots.yaml",
     )  # fmt: skip
     return Bench(file, handler, reader, cast(Any, None), operator, FakeClock())
 

@@ -37,7 +37,7 @@ def test_an_unknown_recipe_names_those_there_are(session: Session) -> None:
 
 
 def test_an_unknown_bench_names_those_there_are(session: Session) -> None:
-    with pytest.raises(BenchError, match=r"no bench 'star'.*use one of: ot2_spectramax, virtual"):
+    with pytest.raises(BenchError, match=r"no bench 'star'.*use one of: .*ot2_spectramax.*virtual"):
         bench_path(session.workspace, "star")
 
 

@@ -68,6 +68,7 @@ def lines(
 ) -> list[Line]:
     shipped = (workspace.devices / "virtual.yaml").read_text(encoding="utf-8")
     deck = shipped.partition("liquid_handler:\n")[0].replace("simulated: true", "simulated: false")
+    deck += "locks: [lab-flex]\n"
     (workspace.devices / "lab.yaml").write_text(deck + DEVICES.format(url=url, reader=reader), encoding="utf-8")
     return _bench_lines(workspace.root, "lab")
 

@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from nkloop.cli import analyse, check, demo, design, doctor, init, lots, plan, recipe, report, serve, virtual_robot
+from nkloop.cli import (
+    analyse,
+    bench,
+    check,
+    demo,
+    design,
+    doctor,
+    init,
+    lots,
+    plan,
+    recipe,
+    report,
+    serve,
+    virtual_robot,
+)
 from nkloop.errors import NkloopError
 
 app = typer.Typer(
@@ -28,6 +42,7 @@ app.add_typer(lots.app, name="lots")
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(design.app, name="design")
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

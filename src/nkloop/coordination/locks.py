@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from nkloop.errors import BenchError
+
 LEASE_SECONDS = 60
 WAIT_SECONDS = 15 * 60
 
@@ -52,3 +54,31 @@ async def device_lock(names: Sequence[str]) -> AsyncIterator[None]:
         raise_on_lease_renewal_failure=False,
     ):
         yield
+
+
+async def limits_held(names: Sequence[str]) -> dict[str, tuple[int, int] | None]:
+    """Lock to its slots and how many of them are held; None for one that Prefect does not have yet.
+
+    Raises:
+        BenchError: the Prefect server does not answer.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    found: dict[str, tuple[int, int] | None] = {}
+    try:
+        async with get_client() as client:
+            for name in names:
+                try:
+                    limit = await client.read_global_concurrency_limit_by_name(name)
+                    found[name] = (limit.limit, limit.active_slots)
+                except ObjectNotFound:
+                    found[name] = None
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise BenchError(
+            f"the Prefect server does not answer: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where="PREFECT_API_URL",
+            remedy="start it with `nkloop serve`, or correct the address",
+        ) from error
+    return found

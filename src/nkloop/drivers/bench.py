@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec
 from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader
+from nkloop.drivers.secrets import fill_variables, literal_secrets
 from nkloop.errors import BenchError, NkloopError
 from nkloop.labware.catalogue import Catalogue
 from nkloop.workspace import Workspace
-from nkloop.yamlfile import validate_yaml
+from nkloop.yamlfile import Finding, validate_yaml
+
+__all__ = ["DEVICES", "Bench", "build_device", "fill_variables", "import_class", "load_bench_file", "open_bench"]
 
 DEVICES = ("liquid_handler", "plate_reader", "cell_counter", "operator", "clock")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WITH_SETTINGS = (*DEVICES, "incubator")
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,29 @@ def load_bench_file(path: Path) -> BenchFile:
     Raises:
         BenchError: every problem of the file with line and column.
     """
-    return validate_yaml(BenchFile, path, BenchError)
+    return validate_yaml(BenchFile, path, BenchError, check=_secrets)
 
 
-def open_bench(file: BenchFile, workspace: Workspace) -> Bench:
+def _secrets(data: Any) -> Iterator[Finding]:
+    for device in _WITH_SETTINGS:
+        block = data.get(device) if isinstance(data, dict) else None
+        for key in ("settings", "address"):
+            if isinstance(block, dict) and key in block:
+                yield from literal_secrets(block[key], (device, key))
+
+
+def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any] | None = None) -> Bench:
     """Build the devices; none is contacted yet.
 
-    A device class is called with `name`, its settings, and those of `protocols` (folder), `catalogue` (labware) and
-    `trash_slot` that it has parameters for and that the settings do not give.
+    A device class is called with `name`, its settings, and those of `protocols` (folder), `catalogue` (labware),
+    `trash_slot` and what else is `offered` that it has parameters for and that the settings do not give.
 
     Raises:
         BenchError: a variable is not set, a class does not exist, or its settings do not fit.
         LabwareError: the labware catalogue is wrong.
     """
-    offered = {
-        "protocols": workspace.protocols,
-        "catalogue": Catalogue.load(workspace.labware),
-        "trash_slot": file.deck.trash_slot,
-    }
-    built = {device: _build(device, getattr(file, device), file.name, offered) for device in DEVICES}
+    things = parts_offered(file, workspace) | dict(offered or {})
+    built = {device: build_device(device, getattr(file, device), file.name, things) for device in DEVICES}
     return Bench(
         file=file,
         liquid_handler=cast(LiquidHandler, built["liquid_handler"]),
@@ -91,27 +96,17 @@ def open_bench(file: BenchFile, workspace: Workspace) -> Bench:
     )
 
 
-def fill_variables(value: Any, where: str, environment: Mapping[str, str] | None = None) -> Any:
-    """Replace `${NAME}` in every text of a settings tree.
+def parts_offered(file: BenchFile, workspace: Workspace) -> dict[str, Any]:
+    """What every device class of a bench may ask for by the name of a parameter.
 
     Raises:
-        BenchError: a variable is not set; all of one text are named.
+        LabwareError: the labware catalogue is wrong.
     """
-    known = os.environ if environment is None else environment
-    if isinstance(value, Mapping):
-        return {key: fill_variables(inner, f"{where}.{key}", known) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [fill_variables(inner, where, known) for inner in value]
-    if not isinstance(value, str):
-        return value
-    missing = [name for name in _VARIABLE.findall(value) if not known.get(name)]
-    if missing:
-        raise BenchError(
-            f"environment variable {', '.join(missing)} is not set",
-            where=where,
-            remedy=f"set it, for example `export {missing[0]}=…`; `nkloop serve` and `nkloop demo` set their own",
-        )
-    return _VARIABLE.sub(lambda match: known[match[1]], value)
+    return {
+        "protocols": workspace.protocols,
+        "catalogue": Catalogue.load(workspace.labware),
+        "trash_slot": file.deck.trash_slot,
+    }
 
 
 def import_class(path: str, where: str) -> type[Any]:
@@ -132,7 +127,12 @@ def import_class(path: str, where: str) -> type[Any]:
     return found
 
 
-def _build(device: str, spec: DeviceSpec, bench: str, offered: Mapping[str, Any]) -> object:
+def build_device(device: str, spec: DeviceSpec, bench: str, offered: Mapping[str, Any]) -> object:
+    """Build one device of a bench; it is not contacted yet.
+
+    Raises:
+        BenchError: a variable is not set, the class does not exist, or its settings do not fit.
+    """
     where = f"bench {bench}, {device}"
     driver = import_class(spec.driver, where)
     settings: dict[str, Any] = {"name": device.replace("_", " "), **fill_variables(spec.settings, f"{where}.settings")}

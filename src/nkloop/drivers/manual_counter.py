@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nkloop.assays.measurements import CellCount
+from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.operators import ATTEMPTS, LONGEST_WAIT_S, Ask, ask_in_prefect
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
@@ -19,6 +20,10 @@ class ManualCounter:
         self.name = name
         self._wait_seconds = wait_seconds
         self._ask = ask or ask_in_prefect
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """A person counts; nothing is there that could answer."""
+        return (Finding(subject="counter", found="a person types the counts into the page of the flow run", ok=True),)
 
     async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
         """Ask for one line per well; asked again, with what is wrong, up to three times.

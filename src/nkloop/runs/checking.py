@@ -15,6 +15,7 @@ from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
+from nkloop.runs.benches.files import bench_problems
 from nkloop.runs.lot_files import load_lots
 from nkloop.runs.session import bench_path
 from nkloop.runs.verification import Verifier
@@ -153,7 +154,7 @@ class WorkspaceCheck:
 
     async def _bench(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         load_bench_file(path)
-        return ("schema",), ()
+        return ("schema", "drivers, lots, cell lines, shared locks"), bench_problems(path)
 
     async def _lots(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         load_lots(path)

@@ -12,6 +12,8 @@ from nkloop.assays.methods import method_named
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.assays.panel import check_lines, line_named
 from nkloop.assays.quality import reference_lysis
+from nkloop.drivers.bench_file import BenchFile
+from nkloop.drivers.reader_modes import require_readable
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
@@ -154,9 +156,11 @@ async def plan_plate(
 
     Raises:
         AssayError: a target line may not be used today, with the reason.
+        BenchError: the bench's reader does not read what the method needs.
         PlanError: the plate does not fit the bench.
         ShortageError: no valid lot of a bench liquid holds enough.
     """
+    require_reader(layout, session.bench_file)
     check_lines(layout.lines, session.lines, await session.today())
     now = await session.bench.clock.now()
     request = plate_request(layout, lots, (now + timedelta(days=1)).date())
@@ -178,7 +182,20 @@ def read_request(layout: PlateLayout) -> ReadRequest:
         mode=read.mode,
         wavelength_nm=read.wavelength_nm,
         reference_wavelength_nm=read.reference_wavelength_nm,
+        excitation_nm=read.excitation_nm,
+        emission_nm=read.emission_nm,
     )
+
+
+def require_reader(layout: PlateLayout, bench: BenchFile) -> None:
+    """Refuse a plate the bench's reader cannot read, before anything is pipetted.
+
+    Raises:
+        BenchError: mode or wavelength are not among those of the bench file.
+    """
+    if method_named(layout.method).read.mode in {"absorbance", "fluorescence", "luminescence"}:
+        reader = bench.plate_reader
+        require_readable(read_request(layout), reader.modes, reader.model or f"the reader of bench {bench.name}")
 
 
 def reference_history(records: Records, layout: PlateLayout) -> tuple[float, ...]:

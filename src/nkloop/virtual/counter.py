@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from nkloop.assays.measurements import CellCount
+from nkloop.drivers.interfaces import Finding
 from nkloop.virtual.client import WorldClient
 
 
@@ -15,6 +16,15 @@ class VirtualCounter:
         """`url` is the address of the virtual bench."""
         self.name = name
         self._world = WorldClient(name, url, transport)
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """Whether the virtual world is there.
+
+        Raises:
+            DeviceError: it is not reachable.
+        """
+        await self._world.get("/clock")
+        return (Finding(subject="counter", found="simulated; answers", ok=True),)
 
     async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
         """Sample and measure the wells named, in the order named.

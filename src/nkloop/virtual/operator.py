@@ -6,7 +6,7 @@ from datetime import datetime
 
 import httpx
 
-from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.virtual.client import WorldClient
 
 CONFIRMED_BY = "virtual operator"
@@ -19,6 +19,15 @@ class VirtualOperator:
         """`url` is the address of the virtual bench."""
         self.name = name
         self._world = WorldClient(name, url, transport)
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """Whether the virtual world is there.
+
+        Raises:
+            DeviceError: it is not reachable.
+        """
+        await self._world.get("/clock")
+        return (Finding(subject="operator", found="simulated; does what is asked, at once", ok=True),)
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Load the deck when the request brings a worklist, then do the task.

@@ -143,7 +143,7 @@ async def _planned(
     from nkloop.assays.panel import check_lines, load_line_stock
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
-    from nkloop.runs.killing import REFERENCE_LOT, plate_request
+    from nkloop.runs.killing import REFERENCE_LOT, plate_request, require_reader
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import lots_for
     from nkloop.worklists.contact_rows import contact_rows
@@ -154,6 +154,8 @@ async def _planned(
     path = bench_path(found, bench)
     file = load_bench_file(path)
     lines = None if file.lines is None else load_line_stock((path.parent / file.lines).resolve())
+    for layout in layouts:
+        require_reader(layout, file)
     check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
     inventory = lots_for(found, bench, lots=lots)
     until = (datetime.now(UTC) + timedelta(days=1)).date()

@@ -1,0 +1,100 @@
+"""What is wrong with a bench file beyond its fields: files and classes it names, devices it shares with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nkloop.assays.panel import load_line_stock
+from nkloop.drivers.bench import DEVICES, import_class, load_bench_file
+from nkloop.drivers.bench_file import BenchFile
+from nkloop.errors import BenchError, NkloopError, Problem
+from nkloop.runs.lot_files import load_lots
+from nkloop.yamlfile import load_yaml
+
+_ADDRESS_KEYS = ("url", "port", "device_id", "host", "serial_number")
+"""Settings that tell one device from another."""
+
+
+def bench_problems(path: Path, *, with_drivers: bool = True) -> tuple[Problem, ...]:
+    """Everything that can be told of a bench file without its devices.
+
+    `with_drivers` looks for the classes too; whoever builds the devices anyway is told of them there.
+
+    Raises:
+        BenchError: the file is wrong in itself.
+    """
+    file = load_bench_file(path)
+    drivers = _drivers(file, path) if with_drivers else ()
+    return (*_name(file, path), *drivers, *_lists(file, path), *_shared(file, path))
+
+
+def devices_of(file: BenchFile) -> dict[str, Any]:
+    """Device name to its entry, of every device that has a driver."""
+    found = {device: getattr(file, device) for device in DEVICES}
+    if file.incubator is not None and file.incubator.driver:
+        found["incubator"] = file.incubator
+    return found
+
+
+def addresses(file: BenchFile) -> dict[str, str]:
+    """Address (as it stands in the file) to the device that has it; of devices only one run may use at a time."""
+    found: dict[str, str] = {}
+    for device, spec in devices_of(file).items():
+        settings = {**spec.settings, **(spec.settings.get("backend_settings") or {})}
+        told = [str(settings[key]) for key in _ADDRESS_KEYS if settings.get(key)]
+        told += [spec.serial_number] if spec.serial_number else []
+        if device in {"liquid_handler", "plate_reader", "incubator"}:
+            found |= {address: device.replace("_", " ") for address in told}
+    return found
+
+
+def _name(file: BenchFile, path: Path) -> Iterator[Problem]:
+    if file.name != path.stem:
+        where = _where(path, "name")
+        yield Problem(f"name is '{file.name}', the file is called {path.name}", where, "make the two the same")
+
+
+def _drivers(file: BenchFile, path: Path) -> Iterator[Problem]:
+    for device, spec in devices_of(file).items():
+        try:
+            import_class(spec.driver, _where(path, device, "driver"))
+        except BenchError as error:
+            yield from error.problems
+
+
+def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
+    for key, named, load in (("lots", file.lots, load_lots), ("lines", file.lines, load_line_stock)):
+        if named is None:
+            continue
+        listed = (path.parent / named).resolve()
+        try:
+            load(listed)
+        except NkloopError as error:
+            told = error.problems[0]
+            yield Problem(f"{named} cannot be used: {told}", _where(path, key), "mend that file, or name another one")
+
+
+def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:
+    """A device of two benches is one device: both must hold the same lock."""
+    own = addresses(file)
+    for other_path in sorted(path.parent.glob("*.yaml")):
+        if other_path == path:
+            continue
+        try:
+            other = load_bench_file(other_path)
+        except BenchError:
+            continue  # told where that file is checked
+        both = [device for address, device in own.items() if address in addresses(other)]
+        if both and not set(file.locks) & set(other.locks):
+            yield Problem(
+                f"the {both[0]} is that of bench {other.name}, but no lock is common to both",
+                _where(path, "locks"),
+                "write the same name into `locks` of both, so that only one run at a time uses it",
+            )
+
+
+def _where(path: Path, *keys: str) -> str:
+    _, positions = load_yaml(path)
+    return f"{positions.where(keys)}: {'.'.join(keys)}"

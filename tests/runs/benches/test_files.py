@@ -1,0 +1,60 @@
+"""What is wrong with a bench file beyond its fields."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nkloop.runs.benches.files import bench_problems
+
+DEVICES = Path(__file__).resolve().parents[3] / "devices"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    """The virtual bench with its lists, alone in a folder."""
+    for name in ("lots/virtual.yaml", "lines/virtual.yaml", "virtual.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text((DEVICES / name).read_text(encoding="utf-8"), encoding="utf-8")
+    return tmp_path / "virtual.yaml"
+
+
+def changed(path: Path, old: str, new: str) -> Path:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(DEVICES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_benches_are_sound(path: Path) -> None:
+    assert bench_problems(path) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        pytest.param("name: virtual", "name: lab", r"virtual\.yaml:\d+:7: name: name is 'lab'", id="name"),
+        pytest.param("virtual.counter:V", "virtual.counter:W", r"cell_counter\.driver: .*WirtualCounter", id="driver"),
+        pytest.param("lots: lots/virtual", "lots: lots/none", r": lots: lots/none\.yaml cannot be used", id="lots"),
+        pytest.param("lines: lines/virtual", "lines: lots/virtual", r": lines: lots/virtual\.yaml cannot", id="lines"),
+    ],
+)
+def test_a_wrong_reference_is_told_with_its_line(bench: Path, old: str, new: str, told: str) -> None:
+    (problem,) = bench_problems(changed(bench, old, new))
+    assert re.search(told, str(problem)), problem
+    assert problem.remedy
+
+
+def test_two_benches_with_one_robot_need_a_common_lock(bench: Path) -> None:
+    twin = bench.with_name("twin.yaml")
+    twin.write_text(bench.read_text(encoding="utf-8").replace("name: virtual", "name: twin"), encoding="utf-8")
+    assert bench_problems(twin) == ()
+    changed(twin, "locks: [virtual-flex]", "locks: [other]")
+    for path in (bench, twin):
+        (problem,) = bench_problems(path)
+        assert "no lock is common to both" in problem.message
+        assert ": locks" in problem.where

@@ -33,4 +33,5 @@ def read_block(name: str) -> str:
 async def _loaded(name: str) -> Any:
     from prefect.blocks.system import Secret
 
-    return (await Secret.aload(name)).get()
+    block: Any = await Secret.aload(name)
+    return block.get()

@@ -130,7 +130,8 @@ def one_tip_per_dose(
     builder.fill((BASE, "A1"), request.base.volume_ul, liquid)
     ingredients = varied_ingredients(request)
     arms = {arm.name: arm for arm in request.arms}
-    maker = _NewTipPerDose(builder, (BASE, "A1"), request.recipe.stage(STAGE).medium.base.component, ingredients, lots)
+    base = request.recipe.stage(STAGE).medium.base.component
+    maker = _NewTipPerDose(builder, (BASE, "A1"), base, ingredients, lots, may_share=False)
     mixtures = [
         Mixture(w.arm, w.arm, targets_of(request.recipe, STAGE, arms[w.arm], ingredients), w.add_ul)
         for w in request.wells

@@ -254,10 +254,11 @@ def test_a_stock_is_diluted_in_its_own_carrier(plan, catalogue, lots, lot_of, st
     assert any("in HSA buffer" in note for note in planned.notes)
 
 
-def test_a_carrier_that_is_not_there_is_a_shortage(plan, lots, stocks_of):
+def test_base_medium_stands_in_for_a_carrier_that_is_not_there_and_that_is_said(plan, lots, stocks_of):
     buffered = [lot.model_copy(update={"diluent": "HSA buffer"}) if lot.component == "GM-CSF" else lot for lot in lots]
-    with pytest.raises(ShortageError, match="no lot of HSA buffer"):
-        plan(inventory=stocks_of(buffered))
+    planned = plan(inventory=stocks_of(buffered))
+    assert any("GM-CSF would be diluted in HSA buffer, as the certificate says" in note for note in planned.notes)
+    assert any(note.startswith("GM-CSF is pre-diluted") and " in base, " in note for note in planned.notes)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from nkloop.errors import LabwareError, PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue, DoseTube
-from nkloop.recipes.models import Ingredient
+from nkloop.quantities import Amount
+from nkloop.recipes.models import ErrorLimits, Ingredient
 from nkloop.worklists.bag_plans import (
     BagDosingPlan,
     BagDosingRequest,
@@ -22,7 +23,15 @@ from nkloop.worklists.bag_plans import (
 )
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
-from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, refuse_uncertain
+from nkloop.worklists.carriers import with_carriers
+from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
+from nkloop.worklists.composition import (
+    accurate_enough,
+    composition_rows,
+    held_to,
+    refuse_off_target,
+    refuse_uncertain,
+)
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
@@ -50,6 +59,9 @@ class _Run:
     ledger: Ledger
     lots: tuple[LotUse, ...]
     errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
+    notes: tuple[str, ...]
+    brought: tuple[Mapping[str, Mapping[str, Amount]], ...]
+    """What the buffers of the stocks bring into each tube, in the order of `made`."""
 
 
 def plan_bag_doses(
@@ -61,24 +73,33 @@ def plan_bag_doses(
         PlanError: a bag would leave its range, keeps too much of a component, or volumes do not allow it.
         ShortageError: no valid lot of a component holds enough.
     """
-    planner = _Planner(request, deck, catalogue, bags)
-    problems = list(planner.problems())
+    problems = list(_Planner(request, deck, catalogue, bags, None).problems())
     if problems:
         raise PlanError.from_problems(problems)
 
-    def plan(stocks: Stocks) -> tuple[_Run, ...]:
-        return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), DeckFullError)
+    def attempt(errors: ErrorLimits | None) -> BagDosingPlan:
+        planner = _Planner(request, deck, catalogue, bags, errors)
 
-    return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
+        def plan(stocks: Stocks) -> tuple[_Run, ...]:
+            return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), DeckFullError)
+
+        return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
+
+    return accurate_enough(request.errors_allowed, None, attempt)
 
 
 class _Planner:
     """Plans the parts of one request one after another."""
 
     def __init__(
-        self, request: BagDosingRequest, deck: BenchDeck, catalogue: LabwareLookup, known: BagCatalogue
+        self,
+        request: BagDosingRequest,
+        deck: BenchDeck,
+        catalogue: LabwareLookup,
+        known: BagCatalogue,
+        errors: ErrorLimits | None,
     ) -> None:
-        self.request, self.deck, self.catalogue, self.known = request, deck, catalogue, known
+        self.request, self.deck, self.catalogue, self.known, self.errors = request, deck, catalogue, known, errors
         stage = stage_of(request.recipe, request.stage_id, request.name)
         self.base_name = stage.medium.base.component
         self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name)
@@ -198,21 +219,24 @@ class _Planner:
             for bag in bags
         ]
 
-        def plan(lots: dict[str, Lot]) -> tuple[Worklist, tuple[Made, ...]]:
+        def plan(lots: dict[str, Lot]) -> tuple[Worklist, MixtureMaker]:
             builder = WorklistBuilder(self.request.name, "cytokine_dosing", self.deck, self.catalogue)
             return self._worklist(builder, mixtures, bags, lots, base)
 
-        names = [i.component for i in self.ingredients]
-        planned, made, lots = with_lots(names, stocks, self.request.use_until, plan)
+        names = with_carriers([i.component for i in self.ingredients], stocks, self.request.use_until)
+        planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
         worklist = held_to(planned, self.request.errors_allowed)
-        spots = [one.spot for one in made]
+        spots = [one.spot for one in maker.made]
+        ledger = follow(worklist, self.catalogue)
         return _Run(
             bags=bags,
             worklist=worklist,
-            made=made,
-            ledger=follow(worklist, self.catalogue),
+            made=tuple(maker.made),
+            ledger=ledger,
             lots=lot_uses(worklist, lots, self.catalogue),
             errors=predict(worklist, self.catalogue, self.deck, spots),
+            notes=tuple(maker.notes()),
+            brought=tuple(brought_along(self.ingredients, lots, ledger.well(*spot).per_ul) for spot in spots),
         )
 
     def _worklist(
@@ -222,11 +246,12 @@ class _Planner:
         bags: Sequence[BagFeeding],
         lots: Mapping[str, Lot],
         base: MediumSource,
-    ) -> tuple[Worklist, tuple[Made, ...]]:
+    ) -> tuple[Worklist, MixtureMaker]:
         builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
         lot = f"prepared:{base.barcode}:{base.well}"
         builder.fill((BASE, base.well), base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
-        maker = MixtureMaker(builder, (BASE, base.well), self.base_name, self.ingredients, lots)
+        spot = (BASE, base.well)
+        maker = MixtureMaker(builder, spot, self.base_name, self.ingredients, lots, errors=self.errors)
         maker.place(mixtures, nickname=DOSES, label=f"{self.tube.title} (empty)", kinds=(self.tube.rack,), overage=0.0)
         maker.make(base.volume_ul, base.barcode)
         for one in maker.made:
@@ -239,7 +264,7 @@ class _Planner:
             for name, value in m.mixture.per_ul.items()
         ]
         revision = self.request.recipe.revision_id
-        return builder.build(targets=targets, recipe_revision=revision, seed=self.request.seed), tuple(maker.made)
+        return builder.build(targets=targets, recipe_revision=revision, seed=self.request.seed), maker
 
     def _weld(self, made: Made, bag: BagFeeding) -> OperatorTask:
         first = [f"drain {bag.drain_ul / 1000:g} mL"] if bag.drain_ul else []
@@ -267,6 +292,8 @@ class _Planner:
             for bag, made in zip(run.bags, run.made, strict=True):
                 tubes.append(self._filling(bag, made, run, number))
                 rows += self._in_bag(bag, made, run)
+        brought = [(bag, told) for run in runs for bag, told in self._brought(run)]
+        refuse_carry_over(self.request.recipe, brought)
         refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
         last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
         return BagDosingPlan(
@@ -275,7 +302,19 @@ class _Planner:
             composition=tuple(rows),
             base_left_ul=last,
             lots=summed_uses([run.lots for run in runs]),
+            notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
+            warnings=unlimited_words(self.request.recipe, (told for _, told in brought)),
         )
+
+    def _brought(self, run: _Run) -> Iterator[tuple[str, Mapping[str, Mapping[str, Amount]]]]:
+        """What the dose brings into each bag, thinned to the volume of the bag afterwards."""
+        for bag, made, brought in zip(run.bags, run.made, run.brought, strict=True):
+            share = (made.volume_ul - self.lost_ul) / self.final_ul(bag)
+            thinned = {
+                substance: {lot: amount.scaled(share) for lot, amount in lots.items()}
+                for substance, lots in brought.items()
+            }
+            yield f"bag {bag.bag}", thinned
 
     def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
         wanted = [_at(i, made.mixture.per_ul[i.component]) for i in self.ingredients]

@@ -112,6 +112,8 @@ class BagDosingPlan(FrozenModel):
     """What the arms vary, in every bag after the dose."""
     base_left_ul: float
     lots: tuple[LotUse, ...]
+    notes: tuple[str, ...] = ()
+    """How the doses are made, one sentence each."""
     warnings: tuple[str, ...] = ()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nkloop.errors import Problem
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Ingredient, Recipe
@@ -12,25 +12,31 @@ from nkloop.worklists.strength import stock_per_ul
 
 
 def brought_along(
-    ingredients: Mapping[str, Ingredient], lots: Mapping[str, Lot], per_ul: Mapping[str, float]
+    ingredients: Sequence[Ingredient], lots: Mapping[str, Lot], per_ul: Mapping[str, float]
 ) -> dict[str, dict[str, Amount]]:
     """Substance to lot id to the concentration that lot brings into the medium.
 
-    The volume of stock in a µL of medium is the concentration reached over that of the stock, however it was diluted.
+    The volume of stock in a µL of medium is the concentration reached over that of the stock, however it was diluted;
+    a liquid that stocks are diluted in brings its own buffer by the share of it that is in the medium.
 
     Args:
-        ingredients: of the medium, by component.
-        lots: lot used for each component.
+        ingredients: of the medium.
+        lots: lot used for each component and for each liquid that stocks are diluted in.
         per_ul: concentrations reached, canonical.
     """
+    shares = {
+        i.component: per_ul.get(i.component, 0.0) / stock_per_ul(lots[i.component], i.amount)
+        for i in ingredients
+        if i.component in lots
+    }
+    carriers = {lot.diluent for lot in lots.values()} & set(lots) - set(shares)
+    shares |= {name: per_ul.get(name, 0.0) for name in carriers}
     brought: dict[str, dict[str, Amount]] = {}
-    for component, ingredient in ingredients.items():
-        lot = lots[component]
-        if not lot.buffer:
+    for name, share in shares.items():
+        if share <= 0:
             continue
-        share = per_ul.get(component, 0.0) / stock_per_ul(lot, ingredient.amount)
-        for substance, amount in lot.buffer.items():
-            brought.setdefault(substance, {})[lot.id] = amount.scaled(share)
+        for substance, amount in lots[name].buffer.items():
+            brought.setdefault(substance, {})[lots[name].id] = amount.scaled(share)
     return brought
 
 
@@ -59,3 +65,26 @@ def unlimited(recipe: Recipe, brought: Mapping[str, Mapping[str, Amount]]) -> tu
     """Substances that are brought along and that the recipe has no limit for."""
     known = {limit.substance for limit in recipe.carry_over}
     return tuple(sorted(set(brought) - known))
+
+
+def refuse_carry_over(recipe: Recipe, liquids: Iterable[tuple[str, Mapping[str, Mapping[str, Amount]]]]) -> None:
+    """Refuse liquids into which stock buffers bring more than the recipe allows.
+
+    Args:
+        recipe: its limits.
+        liquids: name and what is brought into it.
+
+    Raises:
+        PlanError: every substance of every liquid that is beyond its limit.
+    """
+    problems = [problem for where, brought in liquids for problem in carry_over_problems(recipe, where, brought)]
+    if problems:
+        raise PlanError.from_problems(problems)
+
+
+def unlimited_words(recipe: Recipe, liquids: Iterable[Mapping[str, Mapping[str, Amount]]]) -> tuple[str, ...]:
+    """One sentence for every substance that is brought along and that the recipe has no limit for."""
+    free = dict.fromkeys(substance for brought in liquids for substance in unlimited(recipe, brought))
+    return tuple(
+        f"stock buffers bring {substance} into the medium and the recipe sets no limit for it" for substance in free
+    )

@@ -72,10 +72,22 @@ class CostModel:
     """Cost and error of chains pipetted with the single channels of a bench at given prices."""
 
     def __init__(
-        self, deck: BenchDeck | None = None, prices: Prices | None = None, weights: CostWeights | None = None
+        self,
+        deck: BenchDeck | None = None,
+        prices: Prices | None = None,
+        weights: CostWeights | None = None,
+        rim_ul: float | None = None,
     ) -> None:
-        """Without a bench every volume is taken to be exact."""
+        """Without a bench every volume is taken to be exact.
+
+        Args:
+            deck: gives the accuracy of the pipettes.
+            prices: of stock and carrier.
+            weights: of everything else.
+            rim_ul: doses from this volume on drop from the rim and share one tip; every dose has its own when None.
+        """
         self.prices, self.weights = prices or Prices(), weights or CostWeights()
+        self._rim_ul = rim_ul
         self._deck = deck
         self._known: dict[float, ChainErrors] = {}
 
@@ -137,7 +149,11 @@ class CostModel:
     def dose_eur(self, volumes_ul: tuple[float, ...]) -> float:
         """Tips and time of the doses."""
         parts = sum(self._parts(volume) for volume in volumes_ul if volume > 0)
-        return parts * (self.weights.tip_eur + self.weights.transfer_minutes * self.weights.minute_eur)
+        tips = parts
+        if self._rim_ul is not None:
+            dropped = sum(self._parts(volume) for volume in volumes_ul if volume >= self._rim_ul)
+            tips = parts - dropped + (1 if dropped else 0)
+        return tips * self.weights.tip_eur + parts * self.weights.transfer_minutes * self.weights.minute_eur
 
     def eur(self, chain: Chain) -> float:
         """The whole cost of a chain."""

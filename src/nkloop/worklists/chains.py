@@ -51,7 +51,7 @@ class Chain(FrozenModel):
 
 
 class Cocktail(FrozenModel):
-    """Components mixed once in one tube and dosed together; each has a chain whose destination is that tube."""
+    """Components mixed once in one tube and dosed together; each has a chain whose last destination is that tube."""
 
     chains: tuple[Chain, ...] = Field(min_length=2)
     total_ul: float = Field(gt=0)
@@ -67,4 +67,4 @@ class Cocktail(FrozenModel):
     @property
     def diluent_ul(self) -> float:
         """Carrier that makes up the volume."""
-        return round(self.total_ul - sum(chain.volumes_ul[0] for chain in self.chains), 2)
+        return round(self.total_ul - sum(chain.volumes_ul[-1] for chain in self.chains), 2)

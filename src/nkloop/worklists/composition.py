@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
-from nkloop.worklists.dilution import concentration_problems
+from nkloop.worklists.dilution import TooInaccurateError, concentration_problems
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
@@ -70,15 +72,72 @@ def uncertain_rows(rows: Sequence[CompositionRow], limits: ErrorLimits) -> list[
     return told
 
 
+class TooUncertainError(PlanError):
+    """A finished plan whose predicted error is beyond the limits."""
+
+    over_cv = 0.0
+    over_bias = 0.0
+    """By how many percent."""
+
+    def less(self, limits: ErrorLimits) -> ErrorLimits:
+        """Limits for chains with what was too much taken off."""
+        return ErrorLimits(
+            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + _STRICTER_PERCENT)),
+            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + _STRICTER_PERCENT)),
+        )
+
+
+_STRICTER_PERCENT = 0.05
+_ATTEMPTS = 4
+"""Chains are chosen before the whole plan is known; when it is off by too much they are chosen again, stricter."""
+
+
 def refuse_uncertain(rows: Sequence[CompositionRow], limits: ErrorLimits) -> None:
     """Refuse a plan whose predicted errors are beyond the limits asked for.
 
     Raises:
-        PlanError: with every component that is beyond one.
+        TooUncertainError: with every component that is beyond one.
     """
-    problems = uncertain_rows(rows, limits)
-    if problems:
-        raise PlanError.from_problems(problems)
+    told = uncertain_rows(rows, limits)
+    if told:
+        error = TooUncertainError(told[0].message)
+        error.problems = tuple(told)
+        error.over_cv = max(0.0, max((row.cv_percent or 0.0) for row in rows) - limits.cv_percent)
+        error.over_bias = max(0.0, max((row.bias_percent or 0.0) for row in rows) - limits.bias_percent)
+        raise error
+
+
+Planned = TypeVar("Planned")
+
+
+def accurate_enough(
+    asked: ErrorLimits, first: ErrorLimits | None, plan: Callable[[ErrorLimits | None], Planned]
+) -> Planned:
+    """Plan, and choose the chains again, stricter, as long as the finished plan is beyond its limits.
+
+    Args:
+        asked: limits of the finished plan.
+        first: limits of the chains in the first attempt; None takes the cheapest whatever their error.
+        plan: plans with limits for the chains; raises `TooUncertainError` when the finished plan is beyond its own.
+
+    Raises:
+        PlanError: no choice of chains is accurate enough, or whatever `plan` raises.
+    """
+    left, refusal = first, None
+    for _ in range(_ATTEMPTS):
+        try:
+            return plan(left)
+        except TooInaccurateError as error:
+            raise refusal or _naming(asked, error) from error
+        except TooUncertainError as error:
+            refusal, left = error, asked if left is None else error.less(left)
+    raise refusal or AssertionError("at least one attempt was made")
+
+
+def _naming(asked: ErrorLimits, error: PlanError) -> NkloopError:
+    """The refusal of a dilution, which knows only what base and cocktails leave of the limits, with what was asked."""
+    told = f"at most {asked.cv_percent:g} % CV and {asked.bias_percent:g} % systematic error are allowed in the medium"
+    return PlanError.from_problems(replace(one, message=f"{one.message}; {told}") for one in error.problems)
 
 
 def _percent(deviation: float) -> float:

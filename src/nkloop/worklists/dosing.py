@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
-from nkloop.recipes.models import Ingredient, Stage
+from nkloop.quantities import Amount
+from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder
+from nkloop.worklists.carriers import with_carriers
+from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
 from nkloop.worklists.cells_out import CellsOutError, cells_out_minutes, refuse_too_long
-from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, refuse_uncertain
+from nkloop.worklists.composition import (
+    accurate_enough,
+    composition_rows,
+    held_to,
+    refuse_off_target,
+    refuse_uncertain,
+)
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, half_lives_h
 from nkloop.worklists.dosing_event import BASE, CULTURE, NEW, TOLERANCE_PERCENT, Event
@@ -58,10 +67,16 @@ class _Run:
     ledger: Ledger
     errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
     cells_out_minutes: float
+    notes: tuple[str, ...]
+    brought: Mapping[str, Mapping[str, Mapping[str, Amount]]]
+    """Arm medium to what the buffers of its stocks bring into it."""
 
 
 def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, catalogue: LabwareLookup) -> DosingPlan:
     """Plan one feeding event, cut into parts by arms when the deck or the cells ask for it.
+
+    The cheapest chains are taken first; when the predicted error of the finished plan is beyond its limit, they are
+    chosen again, more accurate.
 
     Raises:
         PlanError: request, volumes or deck do not allow it.
@@ -72,17 +87,21 @@ def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, cata
     problems = list(request_problems(request, stage, catalogue))
     if problems:
         raise PlanError.from_problems(problems)
-    planner = _Planner(request, stage, deck, catalogue)
+    names = list(dict.fromkeys(well.arm for well in request.wells))
 
-    def plan(stocks: Stocks) -> tuple[_Run, ...]:
-        names = list(dict.fromkeys(well.arm for well in request.wells))
-        return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _PartTooLargeError)
+    def attempt(errors: ErrorLimits | None) -> DosingPlan:
+        planner = _Planner(request, stage, deck, catalogue, errors)
 
-    try:
-        runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
-    except _PartTooLargeError as error:
-        raise error.cause from error
-    return planner.result(runs)
+        def plan(stocks: Stocks) -> tuple[_Run, ...]:
+            return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _PartTooLargeError)
+
+        try:
+            runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
+        except _PartTooLargeError as error:
+            raise error.cause from error
+        return planner.result(runs)
+
+    return accurate_enough(request.errors_allowed, None, attempt)
 
 
 def _aged(request: DosingRequest) -> DosingRequest:
@@ -102,8 +121,15 @@ def _aged(request: DosingRequest) -> DosingRequest:
 class _Planner:
     """Plans the parts of one request one after another: base medium and culture are handed on."""
 
-    def __init__(self, request: DosingRequest, stage: Stage, deck: BenchDeck, catalogue: LabwareLookup) -> None:
-        self.request, self.stage, self.deck, self.catalogue = request, stage, deck, catalogue
+    def __init__(
+        self,
+        request: DosingRequest,
+        stage: Stage,
+        deck: BenchDeck,
+        catalogue: LabwareLookup,
+        errors: ErrorLimits | None,
+    ) -> None:
+        self.request, self.stage, self.deck, self.catalogue, self.errors = request, stage, deck, catalogue, errors
         self.ingredients = varied_ingredients(request)
 
     def runs(self, parts: Sequence[Sequence[str]], stocks: Stocks) -> tuple[_Run, ...]:
@@ -141,11 +167,13 @@ class _Planner:
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, Event]:
             builder = WorklistBuilder(request.name, "cytokine_dosing", self.deck, self.catalogue)
-            event = Event(request, self.stage, self.ingredients, lots, builder, standing, cells_in)
+            event = Event(request, self.stage, self.ingredients, lots, builder, standing, cells_in, self.errors)
             return event.plan(mixtures, index), event
 
         try:
-            names = [i.component for i in self.ingredients] if mixtures else []
+            names = with_carriers(
+                [i.component for i in self.ingredients] if mixtures else [], stocks, request.use_until
+            )
             planned, event, lots = with_lots(names, stocks, request.use_until, plan)
             held = held_to(planned, request.errors_allowed)
             cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
@@ -155,6 +183,10 @@ class _Planner:
         except (DeckFullError, CellsOutError) as error:
             raise _PartTooLargeError(error) from error
         ledger = follow(worklist, self.catalogue)
+        brought = {
+            made.mixture.name: brought_along(self.ingredients, lots, ledger.well(*made.spot).per_ul)
+            for made in event.made
+        }
         spots = [made.spot for made in event.made] + [_spot(well) for well in request.wells]
         return _Run(
             request=request,
@@ -164,6 +196,8 @@ class _Planner:
             ledger=ledger,
             errors=predict(worklist, self.catalogue, self.deck, spots),
             cells_out_minutes=minutes,
+            notes=event.notes,
+            brought=brought,
         )
 
     # -- the answer ---------------------------------------------------------------------------------------------
@@ -176,6 +210,7 @@ class _Planner:
         """
         arms = tuple(arm for run in runs for arm in self._arms(run))
         wells = tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else ()
+        refuse_carry_over(self.request.recipe, ((f"medium of {n}", b) for run in runs for n, b in run.brought.items()))
         refuse_uncertain([*(row for arm in arms for row in arm.rows), *wells], self.request.errors_allowed)
         left = [volume for run in runs if (volume := _base_left(run)) is not None]
         return DosingPlan(
@@ -186,8 +221,12 @@ class _Planner:
             lots=summed_uses([run.lots for run in runs]),
             composition=wells,
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
-            warnings=request_warnings(self.request),
+            warnings=(*request_warnings(self.request), *self._unlimited(runs)),
+            notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         )
+
+    def _unlimited(self, runs: Sequence[_Run]) -> tuple[str, ...]:
+        return unlimited_words(self.request.recipe, (b for run in runs for b in run.brought.values()))
 
     def _arms(self, run: _Run) -> list[ArmComposition]:
         arms = {arm.name: arm for arm in self.request.arms}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
-from nkloop.recipes.models import Ingredient, Stage
+from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
 from nkloop.worklists.mixtures import DEEP_WELLS, OVERAGE, TUBES_15, TUBES_50, Made, Mixture, MixtureMaker
@@ -36,12 +36,19 @@ class Event:
         builder: WorklistBuilder,
         standing: Mapping[Spot, tuple[float, Mapping[str, float]]],
         cells_in: tuple[str, ...],
+        errors: ErrorLimits | None = None,
     ) -> None:
         """Lay nothing out yet.
 
         Args:
+            request: what is asked for.
+            stage: of the recipe.
+            ingredients: what the arms add.
+            lots: of the ingredients and of what they are diluted in.
+            builder: where steps go.
             standing: what other wells of the culture plates hold: volume and contents per µL.
             cells_in: culture plates that hold cells when the run starts.
+            errors: largest predicted error of a dose; the cheapest chains whatever their error when None.
         """
         self.request, self.builder, self.standing = request, builder, standing
         self.ingredients, self.lots = tuple(ingredients), lots
@@ -49,6 +56,8 @@ class Event:
         self.base_name = stage.medium.base.component
         self.made: list[Made] = []
         self.cells_in = cells_in
+        self.errors = errors
+        self.notes: tuple[str, ...] = ()
 
     def plan(self, mixtures: Sequence[Mixture], index: Mapping[str, int]) -> Worklist:
         """Place everything and write all steps.
@@ -101,12 +110,13 @@ class Event:
         self.builder.fill(self.base, base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
 
     def _make(self, mixtures: Sequence[Mixture]) -> None:
-        maker = MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots)
+        maker = MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots, errors=self.errors)
         label = "Arm media (empty)"
         maker.place(mixtures, nickname=ARMS, label=label, kinds=(DEEP_WELLS, TUBES_15, TUBES_50), overage=OVERAGE)
         base = self.request.base
         maker.make(base.volume_ul - len(self.request.medium_wells) * self.request.medium_wells_ul, base.barcode)
         self.made = maker.made
+        self.notes = tuple(maker.notes())
 
     def _fill_edge(self) -> None:
         for number, well in enumerate(self.request.medium_wells):

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
-from nkloop.errors import NkloopError, PlanError, Problem
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
+from nkloop.worklists.carriers import carriers_at_hand
 from nkloop.worklists.carry_over import brought_along, carry_over_problems, unlimited
 from nkloop.worklists.chain_cost import CostWeights
 from nkloop.worklists.cocktails import DosePlanner
-from nkloop.worklists.composition import composition_rows, held_to, refuse_off_target, uncertain_rows
+from nkloop.worklists.composition import accurate_enough, composition_rows, held_to, refuse_off_target, refuse_uncertain
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.dilution import TooInaccurateError
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, lots_over, with_lots
 from nkloop.worklists.medium_notes import notes
@@ -88,47 +88,12 @@ def plan_media(
     check_orders(recipe, orders, today=today, use_until=use_until)
     vessels = vessels_for(recipe, orders, catalogue)
     asked = limits or recipe.error_limits
-    left, attempts = asked, 0
-    refusal: PlanError | None = None
-    while True:
-        planning = _Planning(recipe, deck, catalogue, use_until, today, asked, left, weights or CostWeights())
-        try:
-            return _attempt(planning, vessels, orders, inventory)
-        except TooInaccurateError as error:
-            raise refusal or _naming(asked, error) from error
-        except _TooUncertainError as error:
-            attempts += 1
-            if attempts == _ATTEMPTS:
-                raise
-            refusal, left = error, error.less(left)
 
+    def plan(left: ErrorLimits | None) -> MediumPlan:
+        planning = _Planning(recipe, deck, catalogue, use_until, today, asked, left or asked, weights or CostWeights())
+        return _attempt(planning, vessels, orders, inventory)
 
-def _naming(asked: ErrorLimits, error: PlanError) -> NkloopError:
-    """The refusal of a dilution, which knows only what base and cocktails leave of the limits, with what was asked."""
-    told = f"at most {asked.cv_percent:g} % CV and {asked.bias_percent:g} % systematic error are allowed in the medium"
-    return PlanError.from_problems(replace(one, message=f"{one.message}; {told}") for one in error.problems)
-
-
-_ATTEMPTS = 4
-"""Chains are chosen before the whole medium is known; when it is off by too much they are chosen again, stricter."""
-
-
-class _TooUncertainError(PlanError):
-    """A finished plan whose predicted error is beyond the limits."""
-
-    over_cv = 0.0
-    over_bias = 0.0
-    """By how many percent."""
-
-    def less(self, limits: ErrorLimits) -> ErrorLimits:
-        """Limits for chains with what was too much taken off."""
-        return ErrorLimits(
-            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + _STRICTER_PERCENT)),
-            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + _STRICTER_PERCENT)),
-        )
-
-
-_STRICTER_PERCENT = 0.05
+    return accurate_enough(asked, asked, plan)
 
 
 def _attempt(
@@ -179,7 +144,7 @@ class _Planning:
     def _run(self, vessels: Sequence[MediumVessel], stocks: Stocks) -> _Done:
         names = list(dict.fromkeys(i.component for v in vessels for i in (v.medium.base, *v.additives)))
         usable = first_lots(names, stocks, self.use_until, _amounts(vessels))
-        carriers = {lot.diluent for lot in usable.values()}
+        carriers = carriers_at_hand(usable.values(), stocks, self.use_until)
         name = self._name(vessels)
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, MediumRun]:
@@ -187,7 +152,7 @@ class _Planning:
             run = RunLayout(builder, vessels, lots, self.doses, self.weights).lay_out(self.recipe.revision_id)
             return run.worklist, run
 
-        asked = [*names, *sorted(carriers - {"base"} - set(names))]
+        asked = [*names, *sorted(set(carriers) - set(names))]
         made, run, lots = with_lots(asked, stocks, self.use_until, plan)
         return _Done(MediumRun(held_to(made, self.limits), run.vessels, run.doses), lots)
 
@@ -213,14 +178,14 @@ class _Planning:
                 found = (vessel.medium.base, *vessel.additives)
                 own = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
                 refuse_off_target(vessel.barcode, own, TOLERANCE_PERCENT)
-                brought = brought_along({i.component: i for i in found}, done.lots, contents.per_ul)
+                brought = brought_along(found, done.lots, contents.per_ul)
                 problems += carry_over_problems(self.recipe, vessel.barcode, brought)
                 free += unlimited(self.recipe, brought)
                 rows += own
                 sources.append(_source(vessel, spot[1], contents.per_ul, contents.volume_ul))
         if problems:
             raise PlanError.from_problems(problems)
-        _refuse_uncertain(rows, self.limits)
+        refuse_uncertain(rows, self.limits)
         all_lots = {name: lot for done in runs for name, lot in done.lots.items()}
         return MediumPlan(
             parts=in_order([done.run.worklist for done in runs]),
@@ -241,21 +206,6 @@ def _source(vessel: MediumVessel, well: str, per_ul: Mapping[str, float], volume
         per_ul=dict(per_ul),
         volume_ul=round(volume_ul, 3),
     )
-
-
-def _refuse_uncertain(rows: Sequence[CompositionRow], limits: ErrorLimits) -> None:
-    """Refuse components whose predicted error is beyond the limits.
-
-    Raises:
-        _TooUncertainError: all of them.
-    """
-    told = uncertain_rows(rows, limits)
-    if told:
-        error = _TooUncertainError(told[0].message)
-        error.problems = tuple(told)
-        error.over_cv = max(0.0, max((row.cv_percent or 0.0) for row in rows) - limits.cv_percent)
-        error.over_bias = max(0.0, max((row.bias_percent or 0.0) for row in rows) - limits.bias_percent)
-        raise error
 
 
 def _together(parts: Iterable[Iterable[LotUse]]) -> tuple[LotUse, ...]:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount
+from nkloop.worklists.carriers import BASE, carrier_notes, carrier_of
 from nkloop.worklists.medium_run import MediumRun
 from nkloop.worklists.medium_vessels import MediumVessel
 
@@ -40,7 +41,8 @@ def _of_run(run: MediumRun, lots: Mapping[str, Lot], minimum_ul: float) -> Itera
     for component, chain in run.doses.chains.items():
         if not chain.dilutions:
             continue
-        carrier = base if lots[component].diluent == "base" else lots[component].diluent
+        diluent = carrier_of(lots[component], lots)
+        carrier = base if diluent == BASE else diluent
         direct = sum(chain.volumes_ul) * chain.per_ul / chain.stock_per_ul
         why = f"{direct:.2g} µL of stock would be below the {minimum_ul:g} µL the pipette moves reliably"
         if direct >= minimum_ul:
@@ -50,6 +52,8 @@ def _of_run(run: MediumRun, lots: Mapping[str, Lot], minimum_ul: float) -> Itera
         into = "the cocktail" if component in run.doses.in_cocktails else "the medium"
         doses = ", ".join(f"{volume:g} µL" for volume in chain.volumes_ul if volume > 0)
         yield f"{component} is pre-diluted {chain.words} in {carrier}, because {why}; {doses} of it go into {into}."
+    diluted = [component for component, chain in run.doses.chains.items() if chain.dilutions]
+    yield from carrier_notes(diluted, lots, base)
     for cocktail in run.doses.cocktails:
         doses = ", ".join(f"{volume:g} µL" for volume in cocktail.volumes_ul if volume > 0)
         yield (

@@ -14,6 +14,7 @@ from nkloop.worklists.accuracy import volume_error
 from nkloop.worklists.base_supplies import BaseSupplies
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder
+from nkloop.worklists.carriers import BASE, carrier_of
 from nkloop.worklists.chain_cost import CostModel, CostWeights, Prices
 from nkloop.worklists.chains import Cocktail
 from nkloop.worklists.cocktails import Dose, DosePlanner, Doses
@@ -129,7 +130,7 @@ class RunLayout:
             amounts=tuple(self._amount(vessel, component) for vessel in self.vessels),
             limits_ul=tuple(vessel.total_ul * (1.0 if fraction else LARGEST_DOSE) for vessel in self.vessels),
             cost=self._cost(lot),
-            diluent=lot.diluent,
+            diluent=carrier_of(lot, self.lots),
             may_share=not fraction,
         )
 
@@ -140,7 +141,8 @@ class RunLayout:
 
     def _cost(self, lot: Lot) -> CostModel:
         stock = lot.cost_eur(1.0)
-        carrier = self.lots[self.base_name if lot.diluent == "base" else lot.diluent].cost_eur(1.0)
+        diluent = carrier_of(lot, self.lots)
+        carrier = self.lots[self.base_name if diluent == BASE else diluent].cost_eur(1.0)
         prices = Prices(
             **({} if stock is None else {"stock": stock}), **({} if carrier is None else {"carrier": carrier})
         )
@@ -161,12 +163,12 @@ class RunLayout:
         """Base medium and other carriers that dilutions take."""
         needs: dict[str, float] = {}
         for component, chain in doses.chains.items():
-            name = self.lots[component].diluent
+            name = carrier_of(self.lots[component], self.lots)
             needs[name] = needs.get(name, 0.0) + sum(step.diluent_ul for step in chain.dilutions)
         for cocktail in doses.cocktails:
-            name = self.lots[cocktail.components[0]].diluent
+            name = carrier_of(self.lots[cocktail.components[0]], self.lots)
             needs[name] = needs.get(name, 0.0) + cocktail.diluent_ul
-        own = needs.pop("base", 0.0)
+        own = needs.pop(BASE, 0.0)
         return own, {name: volume for name, volume in needs.items() if volume > 0}
 
     def _base_liquid(self) -> Liquid:
@@ -176,7 +178,7 @@ class RunLayout:
         return stock_liquid(self.lots[name], Amount(100, "% v/v"), self.base_name)
 
     def _carrier_of(self, component: str) -> Supply | None:
-        return self._carriers.get(self.lots[component].diluent)
+        return self._carriers.get(carrier_of(self.lots[component], self.lots))
 
     def _add_all(self, stocks: StockDeck, doses: Doses, spots: Sequence[Spot]) -> None:
         """In the order of the ingredients; a cocktail comes where the first of its members would."""

@@ -1,21 +1,26 @@
 """The liquids arms are fed with: which are needed, and making them out of base medium and cytokines.
 
-One tip carries one cytokine to all tubes, because it drops from the rim and touches nothing; each tube is then mixed
-with a tip of its own, which also feeds the first wells.
+One tip carries one cytokine, or a cocktail of those that many arms share, to all tubes, because it drops from the rim
+and touches nothing; each tube is then mixed with a tip of its own, which also feeds the first wells.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
-from nkloop.recipes.models import Ingredient
-from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder, round_up
-from nkloop.worklists.dilution import Chain, plan_chain
+from nkloop.quantities import Amount
+from nkloop.recipes.models import ErrorLimits, Ingredient
+from nkloop.worklists.accuracy import volume_error
+from nkloop.worklists.arm_doses import RIM_UL, ArmDose, ArmDosePlanner, ArmDoses
+from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder, round_up
+from nkloop.worklists.carriers import BASE, carrier_notes, carrier_of
+from nkloop.worklists.chain_cost import CostModel, Prices
+from nkloop.worklists.models import Liquid
 from nkloop.worklists.stock_deck import StockDeck
 from nkloop.worklists.strength import stock_liquid, stock_per_ul
 
@@ -26,12 +31,12 @@ OVERAGE = 0.15
 """Share of arm medium made in addition to what the wells take."""
 SMALL_OVERAGE = 0.04
 """The same in deep wells, whose dead volume is small."""
-RIM_UL = 10.0
-"""Smallest dose dropped from the rim: a smaller drop may hang on the tip. Unverified."""
 SMALLEST_MIXTURE_UL = 300.0
 """A smaller mixture leaves no room for doses that differ between arms and can still be pipetted."""
 _MOST_DOSED = 0.9
 """Share of a mixture that its doses may take together; they are dilutions in base medium."""
+_MOST_CARRIER = 0.02
+"""The same for doses diluted in another liquid, which thins what the base medium brings. Unverified."""
 _WORTH_UL = 100.0
 """Least volume in common that is worth eight tips."""
 _CHANNELS = 8
@@ -70,11 +75,26 @@ class MixtureMaker:
         base_name: str,
         ingredients: Sequence[Ingredient],
         lots: Mapping[str, Lot],
+        *,
+        errors: ErrorLimits | None = None,
+        may_share: bool = True,
     ) -> None:
-        """`base` must be placed and filled; `ingredients` are what mixtures add to it, in their order."""
+        """Lay nothing out yet.
+
+        Args:
+            builder: where steps go.
+            base: base medium; must be placed and filled.
+            base_name: its name as a component.
+            ingredients: what mixtures add to it, in their order.
+            lots: of every ingredient, and of the liquids they are diluted in.
+            errors: largest predicted error of a dose; the cheapest chains whatever their error when None.
+            may_share: False when every component is dosed by itself.
+        """
         self.builder, self.base, self.base_name = builder, base, base_name
         self.ingredients, self.lots = tuple(ingredients), lots
+        self.errors, self.may_share = errors, may_share
         self.made: list[Made] = []
+        self.doses = ArmDoses({})
 
     def place(
         self, mixtures: Sequence[Mixture], *, nickname: str, label: str, kinds: Sequence[str], overage: float = OVERAGE
@@ -129,46 +149,104 @@ class MixtureMaker:
         Raises:
             PlanError: the base medium does not suffice, or no dilution serves.
         """
-        chains = {i.component: chain for i in self.ingredients if (chain := self._chain(i)).stock_ul > 0}
+        self.doses = self._planned()
         stocks = StockDeck(self.builder, self.base_name)
+        carriers = {name: stocks.carrier(self._carrier_liquid(name), ul) for name, ul in self._diluents().items()}
         for ingredient in self.ingredients:
-            if ingredient.component in chains:
+            if ingredient.component in self.doses.chains:
                 lot = self.lots[ingredient.component]
-                stocks.add(stock_liquid(lot, ingredient.amount, self.base_name), chains[ingredient.component])
-        self._pour(chains, available_ul, barcode)
+                liquid = stock_liquid(lot, ingredient.amount, self.base_name)
+                carrier = carriers.get(carrier_of(lot, self.lots))
+                stocks.add(liquid, self.doses.chains[ingredient.component], carrier)
+        for cocktail in self.doses.cocktails:
+            stocks.add_cocktail(cocktail, carriers.get(carrier_of(self.lots[cocktail.components[0]], self.lots)))
+        self._pour(available_ul, barcode)
         stocks.prepare(self.base)
-        for component in chains:
+        for component in self.doses.chains:
             self._dose(stocks, component)
+        for cocktail in self.doses.cocktails:
+            name = f"cocktail of {', '.join(cocktail.components)}"
+            self._dose_all(stocks.cocktail_tube(cocktail), cocktail.volumes_ul, name)
 
-    def _chain(self, ingredient: Ingredient) -> Chain:
-        """Doses large enough to be dropped from the rim; where the arms differ too much for that, smaller ones."""
-        smallest = self.builder.minimum_ul()
-        try:
-            return self._chain_from(ingredient, max(RIM_UL, smallest))
-        except PlanError:
-            if smallest >= RIM_UL:
-                raise
-        return self._chain_from(ingredient, smallest)
+    def notes(self) -> Iterator[str]:
+        """How the components get into the mixtures, one sentence each."""
+        for cocktail in self.doses.cocktails:
+            served = sum(1 for volume in cocktail.volumes_ul if volume > 0)
+            yield (
+                f"{', '.join(cocktail.components)} are mixed once, as {cocktail.total_ul:g} µL of cocktail, and dosed "
+                f"together to {served} of {len(self.made)} tubes."
+            )
+        for component, chain in self.doses.chains.items():
+            if chain.dilutions:
+                carrier = carrier_of(self.lots[component], self.lots)
+                yield f"{component} is pre-diluted {chain.words} in {self.base_name if carrier == BASE else carrier}."
+        diluted = [component for component, chain in self.doses.chains.items() if chain.dilutions]
+        yield from carrier_notes(diluted, self.lots, self.base_name)
 
-    def _chain_from(self, ingredient: Ingredient, smallest_ul: float) -> Chain:
+    def _planned(self) -> ArmDoses:
         tube = self.builder.type_of(StockDeck.TUBES)
-        return plan_chain(
-            ingredient.component,
-            stock_per_ul(self.lots[ingredient.component], ingredient.amount),
-            [one.mixture.per_ul.get(ingredient.component, 0.0) * one.volume_ul for one in self.made],
-            minimum_ul=smallest_ul,
-            tube_ul=tube.working_volume_ul,
-            dead_ul=tube.dead_volume_ul,
-            limits_ul=[_MOST_DOSED * one.volume_ul / len(self.ingredients) for one in self.made],
+        planner = ArmDosePlanner(
+            tuple(one.volume_ul for one in self.made),
+            self.builder.minimum_ul(),
+            tube.working_volume_ul,
+            tube.dead_volume_ul,
+            self._errors_left(),
+        )
+        return planner.plan([self._needed(one) for one in self.ingredients], may_share=self.may_share)
+
+    def _errors_left(self) -> ErrorLimits | None:
+        """The limits with what the base medium of a tube may be off taken from them."""
+        if self.errors is None:
+            return None
+        pipettes = self.builder.deck.pipettes
+        of_base = max(100 * volume_error(one, one.max_volume_ul / 2).systematic for one in pipettes)
+        return self.errors.model_copy(update={"bias_percent": max(self.errors.bias_percent - of_base, 0.01)})
+
+    def _needed(self, ingredient: Ingredient) -> ArmDose:
+        component, lot = ingredient.component, self.lots[ingredient.component]
+        carrier = carrier_of(lot, self.lots)
+        alike = [
+            i for i in self.ingredients if (carrier_of(self.lots[i.component], self.lots) == BASE) == (carrier == BASE)
+        ]
+        most = (_MOST_DOSED if carrier == BASE else _MOST_CARRIER) / len(alike)
+        return ArmDose(
+            component=component,
+            stock_per_ul=stock_per_ul(lot, ingredient.amount),
+            amounts=tuple(one.mixture.per_ul.get(component, 0.0) * one.volume_ul for one in self.made),
+            limits_ul=tuple(most * one.volume_ul for one in self.made),
+            cost=self._cost(lot),
+            diluent=carrier,
         )
 
-    def _pour(self, chains: Mapping[str, Chain], available_ul: float, barcode: str) -> None:
+    def _cost(self, lot: Lot) -> CostModel:
+        """Prices of the lot; the accuracy of the pipettes counts only when the errors are limited."""
+        eur = lot.cost_eur(1.0)
+        prices = Prices() if eur is None else Prices(stock=eur)
+        return CostModel(self.builder.deck if self.errors else None, prices, rim_ul=RIM_UL)
+
+    def _diluents(self) -> dict[str, float]:
+        """µL of each liquid other than the base that the dilutions take."""
+        needs: dict[str, float] = {}
+        for component, chain in self.doses.chains.items():
+            name = carrier_of(self.lots[component], self.lots)
+            needs[name] = needs.get(name, 0.0) + sum(step.diluent_ul for step in chain.dilutions)
+        for cocktail in self.doses.cocktails:
+            name = carrier_of(self.lots[cocktail.components[0]], self.lots)
+            needs[name] = needs.get(name, 0.0) + cocktail.diluent_ul
+        return {name: volume for name, volume in needs.items() if name != BASE and volume > 0}
+
+    def _base_diluent_ul(self) -> float:
+        own = [c for name, c in self.doses.chains.items() if carrier_of(self.lots[name], self.lots) == BASE]
+        shared = [c for c in self.doses.cocktails if carrier_of(self.lots[c.components[0]], self.lots) == BASE]
+        return sum(d.diluent_ul for chain in own for d in chain.dilutions) + sum(one.diluent_ul for one in shared)
+
+    def _carrier_liquid(self, name: str) -> Liquid:
+        return stock_liquid(self.lots[name], Amount(100, "% v/v"), self.base_name)
+
+    def _pour(self, available_ul: float, barcode: str) -> None:
         """Base into all tubes with one tip: they are empty, so it touches nothing else."""
-        volumes = [
-            one.volume_ul - sum(chain.volumes_ul[index] for chain in chains.values())
-            for index, one in enumerate(self.made)
-        ]
-        needed = sum(volumes) + sum(d.diluent_ul for chain in chains.values() for d in chain.dilutions)
+        volumes = [one.volume_ul - self.doses.into(index) for index, one in enumerate(self.made)]
+        needed = sum(volumes) + self._base_diluent_ul()
         dead = self.builder.kind(self.base[0]).dead_volume_ul
         if needed + dead > available_ul:
             raise PlanError(
@@ -217,15 +295,18 @@ class MixtureMaker:
         A dose too small to drop is given into the liquid, with a new tip and mixed.
         """
         source, volumes = stocks.give(component)
+        self._dose_all(source, volumes[: len(self.made)], component)
+
+    def _dose_all(self, source: Spot | Supply, volumes: Sequence[float], name: str) -> None:
         doses = [(one, volume) for one, volume in zip(self.made, volumes, strict=True) if volume > 0]
         drops = [(one, volume) for one, volume in doses if volume >= RIM_UL]
         tip_ul = min(_LARGE_TIP_UL, max((volume for _, volume in drops), default=0.0))
         for number, (one, volume) in enumerate(drops):
-            comment = f"{component} for {one.mixture.name}"
+            comment = f"{name} for {one.mixture.name}"
             self.builder.transfer(
                 source, one.spot, volume, fresh=number == 0, tip_ul=tip_ul, at_rim=True, comment=comment
             )
         for one, volume in doses:
             if volume < RIM_UL:
-                comment = f"{component} for {one.mixture.name}"
+                comment = f"{name} for {one.mixture.name}"
                 self.builder.transfer(source, one.spot, volume, each_fresh=True, mix_after=2, comment=comment)

@@ -222,6 +222,8 @@ class DosingPlan(FrozenModel):
     """What the arms vary, in every well after the event, when the wells are the aim."""
     cells_out_minutes: float = 0.0
     """Longest estimated time of cells outside the incubator, over the parts."""
+    notes: tuple[str, ...] = ()
+    """How the arm media are made, one sentence each."""
     warnings: tuple[str, ...] = ()
 
     @property

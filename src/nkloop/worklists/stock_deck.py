@@ -140,7 +140,7 @@ class StockDeck:
         for component in made.cocktail.components:
             source, volumes = self.give(component)
             text = f"{component} into the cocktail"
-            self.builder.transfer(source, made.tube, volumes[0], each_fresh=True, mix_after=2, comment=text)
+            self.builder.transfer(source, made.tube, volumes[-1], each_fresh=True, mix_after=2, comment=text)
         self.builder.mix(made.tube, 10, comment="mix the cocktail")
 
     def cocktail_tube(self, cocktail: Cocktail) -> Spot:

@@ -335,7 +335,7 @@ def _answer_of(
         composition=plan.composition,
         lots=plan.lots,
         warnings=plan.warnings,
-        notes=(*notes, *(f"Between parts: {told}" for told in between)),
+        notes=(*notes, *plan.notes, *(f"Between parts: {told}" for told in between)),
         verdicts=(),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

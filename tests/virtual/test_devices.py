@@ -17,6 +17,7 @@ import nkloop
 from nkloop.drivers.bench import load_bench_file
 from nkloop.drivers.interfaces import Clock, OperatorRequest
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
+from nkloop.virtual.book import WorldBook
 from nkloop.virtual.clock import VirtualClock
 from nkloop.virtual.clock_world import START, WorldClock
 from nkloop.virtual.counter import VirtualCounter
@@ -33,7 +34,7 @@ URL = "http://bench"
 def transport(world: World) -> httpx.ASGITransport:
     """The world's routes without a network."""
     app = FastAPI()
-    app.include_router(world_router(world))
+    app.include_router(world_router(WorldBook(world)))
     return httpx.ASGITransport(app)
 
 

@@ -19,7 +19,7 @@ from nkloop.errors import BenchError
 from nkloop.virtual import process
 from nkloop.virtual.__main__ import main
 from nkloop.virtual.process import VirtualBench
-from nkloop.virtual.server import serve, serve_virtual_bench
+from nkloop.virtual.server import BenchSettings, serve, serve_virtual_bench
 
 SERVER = """
 import os, sys
@@ -149,7 +149,7 @@ def test_a_taken_port_is_refused(launch: Callable[[], VirtualBench]) -> None:
 @pytest.mark.parametrize("speed", [-1.0, float("nan")])
 def test_a_speed_below_zero_is_refused(tmp_path: Path, speed: float) -> None:
     with pytest.raises(BenchError, match="must be at least 0"):
-        serve_virtual_bench(tmp_path, 0, speed, 1)
+        serve_virtual_bench(tmp_path, 0, BenchSettings(speed=speed))
 
 
 def test_without_a_bench_file_the_command_ends_with_a_reason(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from nkloop.errors import NkloopError
-from nkloop.virtual.server import announce_on_stdout, serve_virtual_bench
+from nkloop.virtual.server import BenchSettings, announce_on_stdout, serve_virtual_bench
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,18 +18,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--speed", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault", action="append", default=[], help="name of a fault; may be given several times")
+    parser.add_argument("--state", type=Path, default=None, help="folder of what outlives this process")
+    parser.add_argument("--compliance", action="store_true")
     parser.add_argument("--parent", type=int, default=None, help="end when this process, which started us, ends")
     given = parser.parse_args(arguments)
     try:
-        serve_virtual_bench(
-            given.workspace,
-            given.port,
-            given.speed,
-            given.seed,
-            given.bench,
-            announce=announce_on_stdout,
-            parent=given.parent,
+        settings = BenchSettings(
+            bench=given.bench,
+            speed=given.speed,
+            seed=given.seed,
+            faults=tuple(given.fault),
+            state=given.state,
+            compliance=given.compliance,
         )
+        serve_virtual_bench(given.workspace, given.port, settings, announce=announce_on_stdout, parent=given.parent)
     except NkloopError as error:
         sys.stderr.write(f"{error}\n")
         return 1

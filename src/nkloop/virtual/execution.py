@@ -62,6 +62,10 @@ class Execution:
             if command.get("commandType") in {"loadModule", "loadLabware", "loadPipette"} and command.get("result"):
                 self.apply(command)
 
+    def acts_on(self, command: dict[str, Any]) -> bool:
+        """True for a command that has a physical effect or announces a step."""
+        return command["commandType"] in self._acts
+
     def apply(self, command: dict[str, Any]) -> None:
         """Do physically what one command says; commands without physical effect do nothing.
 

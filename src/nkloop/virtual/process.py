@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -37,17 +38,22 @@ class VirtualBench:
         seed: int = 1,
         port: int = 0,
         bench: str = "virtual",
+        faults: Sequence[str] = (),
+        state: Path | None = None,
     ) -> Self:
         """Start the bench of a workspace and return once it answers.
 
         `log` takes what the bench writes on stderr. `port` 0 takes a free one. `speed` is bench seconds per wall
-        second, 0 as fast as possible.
+        second, 0 as fast as possible. `faults` shall happen. With a `state` folder, a bench started on it again has
+        the same wells, tips and time, and its robot knows what a real one would.
 
         Raises:
             BenchError: it ended or stayed silent instead of answering; the message quotes its log.
         """
         settings = {"workspace": workspace, "bench": bench, "port": port, "speed": speed, "seed": seed}
         options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+        options += [part for name in faults for part in ("--fault", name)]
+        options += [] if state is None else ["--state", str(state)]
         return cls.launch([sys.executable, "-m", "nkloop.virtual", *options, "--parent", str(os.getpid())], log=log)
 
     @classmethod

@@ -15,9 +15,7 @@ from nkloop.assays.measurements import CellCount, ReadRequest
 from nkloop.errors import BenchError, NkloopError
 from nkloop.frozen import FrozenModel
 from nkloop.virtual import signals
-from nkloop.virtual.loading import load_deck
-from nkloop.virtual.tasks import perform
-from nkloop.virtual.world import World
+from nkloop.virtual.book import WorldBook
 from nkloop.worklists.models import OperatorTask, Worklist
 
 
@@ -88,12 +86,12 @@ def _refusal(error: NkloopError, status: int) -> JSONResponse:
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
-def world_router(world: World) -> APIRouter:
-    """Routes of one world."""
+def world_router(book: WorldBook) -> APIRouter:
+    """Routes of one world; what they do is noted in its book."""
     router = APIRouter(prefix="/virtual", tags=["virtual"], route_class=_ProblemRoute)
 
     def time() -> WorldTime:
-        return WorldTime(now=world.clock.now())
+        return WorldTime(now=book.world.clock.now())
 
     @router.get("/clock")
     async def clock() -> WorldTime:
@@ -103,30 +101,30 @@ def world_router(world: World) -> APIRouter:
     @router.post("/clock/advance")
     async def advance(request: AdvanceRequest) -> WorldTime:
         """Let time pass; nothing happens when it has passed already."""
-        world.wait_until(request.until)
+        book.wait_until(request.until)
         return time()
 
     @router.post("/deck")
     async def deck(request: DeckRequest) -> WorldTime:
         """Load the deck."""
-        load_deck(world, request.worklist, request.barcodes)
+        book.load_deck(request.worklist, request.barcodes)
         return time()
 
     @router.post("/task")
     async def task(request: TaskRequest) -> WorldTime:
         """Carry an operator task out."""
-        perform(world, request.task, request.barcodes)
+        book.perform(request.task, request.barcodes)
         return time()
 
     @router.post("/read")
     async def read(request: ReadRequest) -> Signals:
         """Measure the plate in the reader at the first wavelength."""
-        values = world.read(request)
+        values = book.read(request)
         limit = signals.UPPER_LIMIT[request.mode]
         return Signals(
             barcode=request.barcode,
-            at=world.clock.now(),
-            temperature_c=world.containers[request.barcode].temperature_c,
+            at=book.world.clock.now(),
+            temperature_c=book.world.containers[request.barcode].temperature_c,
             values=values,
             saturated=tuple(name for name, value in values.items() if value >= limit),
         )
@@ -134,16 +132,16 @@ def world_router(world: World) -> APIRouter:
     @router.post("/count")
     async def count(request: CountRequest) -> tuple[CellCount, ...]:
         """Count cells."""
-        return world.count(request.barcode, request.wells)
+        return book.count(request.barcode, request.wells)
 
     @router.get("/contents")
     async def contents() -> dict[str, Any]:
         """What truly is in every well; for tests and audits only."""
-        return world.contents()
+        return book.contents()
 
     @router.get("/incidents")
     async def incidents() -> list[dict[str, Any]]:
         """Everything physical that nobody planned."""
-        return [incident.model_dump(mode="json") for incident in world.incidents]
+        return [incident.model_dump(mode="json") for incident in book.world.incidents]
 
     return router

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,40 +21,61 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from nkloop.drivers.bench_file import BenchFile
+    from nkloop.virtual.robot.compliance import Compliance
     from nkloop.workspace import Workspace
 
 HOST = "127.0.0.1"
+BOOK, MEMORY = "world.jsonl", "robot.sqlite"
+"""Files of the state folder."""
+USER, PASSWORD = "operator", "virtual"
+"""The one account of a virtual robot in compliance mode."""
 PARENT_POLL_SECONDS = 0.5
 GRACE_SECONDS = 3
 Announce = Callable[[str], None]
 """Told the address once the port is bound."""
 
 
+@dataclass(frozen=True)
+class BenchSettings:
+    """How a virtual bench shall be."""
+
+    bench: str = "virtual"
+    """Its bench file; the deck of the file decides whether the robot is a Flex or an OT-2."""
+    speed: float = 0.0
+    """Bench seconds per wall second, 0 as fast as possible."""
+    seed: int = 1
+    faults: tuple[str, ...] = ()
+    """Names of `nkloop.virtual.robot.faults.FAULTS`."""
+    state: Path | None = None
+    """Folder for what outlives the process: `world.jsonl` (every physical act) and `robot.sqlite`."""
+    compliance: bool = False
+    """Whether the robot asks for an account: user `operator`, password `virtual`."""
+
+
 def serve_virtual_bench(
     workspace: Path,
     port: int,
-    speed: float,
-    seed: int,
-    bench: str = "virtual",
+    settings: BenchSettings,
     *,
     announce: Announce | None = None,
     parent: int | None = None,
 ) -> None:
     """Serve the virtual bench of a workspace; see `serve` for port, `announce` and `parent`.
 
-    `speed` is bench seconds per wall second, 0 as fast as possible.
-
     Raises:
-        BenchError: no such bench file, a wrong one, a speed below 0, or a port that cannot be used.
+        BenchError: no such bench file, a wrong one, a speed below 0, an unknown fault, or a port that cannot be used.
     """
-    if not speed >= 0:
-        raise BenchError(f"speed {speed:g} must be at least 0", remedy="use 1 for real time, 0 for as fast as possible")
+    if not settings.speed >= 0:
+        remedy = "use 1 for real time, 0 for as fast as possible"
+        raise BenchError(f"speed {settings.speed:g} must be at least 0", remedy=remedy)
     from nkloop.drivers.bench import load_bench_file
+    from nkloop.virtual.robot.faults import Faults
     from nkloop.workspace import Workspace
 
+    Faults(settings.faults)
     found = Workspace(root=workspace.resolve())
-    file = load_bench_file(found.devices / f"{bench}.yaml")
-    serve(lambda: _application(found, file, speed, seed), port, announce=announce, parent=parent)
+    file = load_bench_file(found.devices / f"{settings.bench}.yaml")
+    serve(lambda: _application(found, file, settings), port, announce=announce, parent=parent)
 
 
 def serve(
@@ -87,18 +109,41 @@ def announce_on_stdout(url: str) -> None:
     sys.stdout.flush()
 
 
-def _application(workspace: Workspace, file: BenchFile, speed: float, seed: int) -> FastAPI:
+def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings) -> FastAPI:
     from nkloop.vendor.client import VendorClient
     from nkloop.virtual.app import create_app
+    from nkloop.virtual.book import WorldBook
     from nkloop.virtual.robot.robot import VirtualRobot
     from nkloop.virtual.world import World
 
     # The same folder as everywhere else: what the planner had analysed is not analysed again here.
     vendor = VendorClient(cache=workspace.state / "analyses")
-    world = World.create(workspace.root, file, seed)
-    folder = workspace.state / "virtual-robot"
-    robot = VirtualRobot(world, file.deck, vendor.analyse, folder=folder, speed=speed, name=file.name)
-    return create_app(world, robot, also_close=vendor.close)
+    state = settings.state
+    book = WorldBook(World.create(workspace.root, file, settings.seed), None if state is None else state / BOOK)
+    robot = VirtualRobot(
+        book,
+        file.deck,
+        vendor.analyse,
+        folder=workspace.state / "virtual-robot",
+        speed=settings.speed,
+        name=file.name,
+        memory=None if state is None else state / MEMORY,
+        faults=settings.faults,
+        compliance=_accounts() if settings.compliance else None,
+    )
+    robot.on_power_loss = _vanish
+    return create_app(book, robot, also_close=vendor.close)
+
+
+def _accounts() -> Compliance:
+    from nkloop.virtual.robot.compliance import ALL_SCOPES, Compliance
+
+    return Compliance({USER: (PASSWORD, ALL_SCOPES)}, now=time.monotonic)
+
+
+def _vanish() -> None:
+    """End as a computer without power does: at once, with nothing tidied up."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _bound(port: int) -> socket.socket:

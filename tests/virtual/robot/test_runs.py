@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.virtual.robot.durations import SECONDS, duration
-from nkloop.virtual.robot.robot import MAX_RUNS
+from nkloop.virtual.robot.runs import MAX_RUNS
 
 PAUSED_AT = 7
 
@@ -219,13 +219,13 @@ async def test_the_emergency_stop_stops_the_run(lab: Any) -> None:
         pytest.param(
             lambda lab: setattr(lab.analyst, "outcome", lab.canned(pipette="p50_single_flex")),
             "FailedToLoadPipetteError",
-            "p50_single_flex was requested, but p1000_single_flex is attached",
+            "mount LEFT: expected instrument p50_single_flex but got p1000_single_v3.6",
             id="wrong_pipette",
         ),
         pytest.param(
             lambda lab: lab.robot.hardware.pipettes.pop("left"),
             "FailedToLoadPipetteError",
-            "but nothing is attached",
+            "expected instrument p1000_single_flex but got None",
             id="no_pipette",
         ),
         pytest.param(
@@ -400,7 +400,7 @@ async def test_closing_abandons_a_run(make_lab: Callable[[float], Any]) -> None:
     run = await lab.start_run()
     await lab.until(run, "running")
     await lab.robot.close()
-    assert lab.robot.run(run).task.cancelled()
+    assert lab.robot.runs.get(run).task.cancelled()
 
 
 @given(st.floats(5, 1000), st.floats(1, 800))

@@ -35,6 +35,7 @@ class AnalysisRecord:
 
     id: str
     parameters: list[Parameter]
+    robot_type: str
     outcome: Analysis | None = None
     completed_at: str = ""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -56,7 +57,7 @@ class AnalysisRecord:
         return {
             **self.summary(),
             "result": "not-ok" if self.outcome.result == "invalid" else self.outcome.result,
-            "robotType": "OT-3 Standard",
+            "robotType": self.robot_type,
             "runTimeParameters": self.parameters,
             "commands": list(self.outcome.commands),
             "labware": list(self.outcome.labware),
@@ -77,16 +78,19 @@ class AnalysisRecord:
 class Analyser:
     """Starts analyses in the background."""
 
-    def __init__(self, analyse: Analyse, files: DataFiles, folder: Path, now: Callable[[], str]) -> None:
+    def __init__(
+        self, analyse: Analyse, files: DataFiles, folder: Path, now: Callable[[], str], robot_type: str
+    ) -> None:
         self._analyse = analyse
         self._files = files
         self._folder = folder
         self._now = now
+        self._robot_type = robot_type
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, source: ProtocolSource, parameters: list[Parameter]) -> AnalysisRecord:
         """Begin to analyse with these parameters; the record is pending until the task is done."""
-        record = AnalysisRecord(str(uuid4()), parameters)
+        record = AnalysisRecord(str(uuid4()), parameters, self._robot_type)
         task = asyncio.create_task(self._work(source, record))
         record.task = task
         self._tasks.add(task)
@@ -96,7 +100,7 @@ class Analyser:
     def refused(self, parameters: list[Parameter], kind: str, message: str) -> AnalysisRecord:
         """The analysis of a protocol whose parameters are wrong: completed at once, without commands."""
         outcome = EmptyAnalysis("not-ok", (occurrence(kind, message, self._now()),))
-        return AnalysisRecord(str(uuid4()), parameters, outcome, self._now())
+        return AnalysisRecord(str(uuid4()), parameters, self._robot_type, outcome, self._now())
 
     async def close(self) -> None:
         """Abandon what is still pending."""

@@ -1,4 +1,4 @@
-"""Cutouts of the Flex deck and what is mounted on them."""
+"""Cutouts of a robot's deck and what is mounted on them. Only that of a Flex can be set."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ FIXTURES = frozenset(
 """Fixture ids of the Flex deck definition (`ot3_standard`, schema 5) in Opentrons shared data."""
 
 Fixture = dict[str, Any]
+OT2_CUTOUTS = tuple(f"cutout{number}" for number in range(1, 13))
+OT2_SLOT, OT2_TRASH = "singleStandardSlot", "fixedTrashSlot"
+"""Fixtures of the OT-2 deck definition (`ot2_standard`, schema 5): nothing on it can be configured."""
+
+
+def ot2_fixtures() -> list[Fixture]:
+    """The one deck an OT-2 has."""
+    trash = OT2_CUTOUTS[-1]
+    return [{"cutoutFixtureId": OT2_TRASH if c == trash else OT2_SLOT, "cutoutId": c} for c in OT2_CUTOUTS]
 
 
 def plain_fixture(cutout: str) -> Fixture:

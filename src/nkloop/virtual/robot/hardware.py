@@ -4,38 +4,60 @@ from __future__ import annotations
 
 from typing import Any
 
-from nkloop.virtual.robot.deck import CUTOUTS, MODULE_FIXTURES, TRASH_FIXTURE, Fixture, area_name, plain_fixture
+from nkloop.virtual.robot.deck import (
+    CUTOUTS,
+    MODULE_FIXTURES,
+    TRASH_FIXTURE,
+    Fixture,
+    area_name,
+    ot2_fixtures,
+    plain_fixture,
+)
 from nkloop.virtual.robot.interfaces import Command
+from nkloop.virtual.robot.models import MODELS, PIPETTES
 from nkloop.virtual.robot.modules import Module
 from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec
 
-PIPETTE_NAMES = {
-    "flex_1channel_50": ("p50_single_flex", "p50_single_v3.6"),
-    "flex_1channel_1000": ("p1000_single_flex", "p1000_single_v3.6"),
-    "flex_8channel_50": ("p50_multi_flex", "p50_multi_v3.5"),
-    "flex_8channel_1000": ("p1000_multi_flex", "p1000_multi_v3.5"),
-    "flex_96channel_1000": ("p1000_96", "p1000_96_v3.5"),
-}
-"""API load name to the name and model the robot server tells (Opentrons shared data, pipette definitions)."""
-
-HardwareFault = tuple[str, str]
-"""Error type and detail of a command the hardware cannot do."""
+HardwareFault = tuple[str, str, str]
+"""Error type, detail and code of a command the hardware cannot do."""
+OT2_OTHERS = ("p20_single_gen2", "p1000_single_gen2")
+CALIBRATED_AT = "2026-01-02T09:00:00+00:00"
+"""When somebody calibrated the pipettes of the virtual robot."""
 
 
 class Hardware:
     """What is mounted and plugged in, from the deck of the bench file."""
 
     def __init__(self, deck: BenchDeck) -> None:
+        self.model = MODELS[deck.model]
         self.pipettes = {pipette.mount: pipette for pipette in deck.pipettes}
         self.modules = [Module(spec, number) for number, spec in enumerate(deck.modules, start=1)]
-        self.fixtures = _fixtures(deck, self.modules)
+        self.fixtures = _fixtures(deck, self.modules) if self.model.is_flex else ot2_fixtures()
+        self.calibrated_at: str | None = CALIBRATED_AT
+        """None when nobody ever calibrated the pipettes."""
         self.fixtures_changed_at: str | None = None
         self.is_door_open = False
         self.is_estop_engaged = False
 
     def instruments(self) -> list[dict[str, Any]]:
-        """The pipettes as `/instruments` lists them."""
-        return [_instrument(self.pipettes[mount]) for mount in ("left", "right") if mount in self.pipettes]
+        """The pipettes as `/instruments` lists them; an OT-2 keeps their calibration elsewhere."""
+        found = [self.pipettes[mount] for mount in ("left", "right") if mount in self.pipettes]
+        if not self.model.is_flex:
+            return [_common(pipette) for pipette in found]
+        return [_on_flex(pipette, self.calibrated_at) for pipette in found]
+
+    def pipette_offsets(self) -> list[dict[str, Any]]:
+        """The pipette calibrations as an OT-2 lists them under `/calibration/pipette_offset`."""
+        if self.model.is_flex or self.calibrated_at is None:
+            return []
+        return [_offset(pipette, self.calibrated_at) for pipette in self.pipettes.values()]
+
+    def swap_a_pipette(self) -> None:
+        """Put another pipette on the first mount than the bench file says."""
+        mount, spec = next(iter(self.pipettes.items()))
+        others = ("flex_1channel_50", "flex_1channel_1000") if self.model.is_flex else OT2_OTHERS
+        load_name = next(name for name in others if name != spec.load_name)
+        self.pipettes[mount] = spec.model_copy(update={"load_name": load_name, "channels": 1})
 
     def fault(self, command: Command) -> HardwareFault | None:
         """What is missing for this command, or None."""
@@ -58,23 +80,28 @@ class Hardware:
 
     def _pipette_fault(self, mount: str, name: str) -> HardwareFault | None:
         attached = self.pipettes.get(mount)  # type: ignore[call-overload]
-        found = PIPETTE_NAMES[attached.load_name][0] if attached else "nothing"
+        found, model = PIPETTES[attached.load_name] if attached else ("nothing", "None")
         if found == name:
             return None
-        return "FailedToLoadPipetteError", f"mount {mount}: {name} was requested, but {found} is attached"
+        detail = f"mount {mount.upper()}: expected instrument {name} but got {model}"
+        return "FailedToLoadPipetteError", detail, "3010"
 
     def _module_fault(self, model: str, slot: str) -> HardwareFault | None:
-        if model in MODULE_FIXTURES and (fault := self._area_fault(area_name(model, slot), slot, model)):
+        if (
+            self.model.is_flex
+            and model in MODULE_FIXTURES
+            and (fault := self._area_fault(area_name(model, slot), slot, model))
+        ):
             return fault
         if not any((module.model, module.slot) == (model, slot) for module in self.modules):
-            return "ModuleNotAttachedError", f"No available {model} found."
+            return "ModuleNotAttachedError", f"No available {model} found.", "3020"
         return None
 
     def _area_fault(self, area: str, slot: str, fixture_id: str) -> HardwareFault | None:
         mounted = {(fixture["cutoutId"], fixture["cutoutFixtureId"]) for fixture in self.fixtures}
         if (f"cutout{slot}", fixture_id) in mounted:
             return None
-        return "AreaNotInDeckConfigurationError", f"{area} not provided by deck configuration."
+        return "AreaNotInDeckConfigurationError", f"{area} not provided by deck configuration.", "4000"
 
 
 def _fixtures(deck: BenchDeck, modules: list[Module]) -> list[Fixture]:
@@ -87,23 +114,51 @@ def _fixtures(deck: BenchDeck, modules: list[Module]) -> list[Fixture]:
     return list(fixtures.values())
 
 
-def _instrument(pipette: PipetteSpec) -> dict[str, Any]:
-    name, model = PIPETTE_NAMES[pipette.load_name]
-    offset = {"offset": {"x": 0.0, "y": 0.0, "z": 0.0}, "source": "default", "reasonability_check_failures": []}
+def _common(pipette: PipetteSpec) -> dict[str, Any]:
+    name, model = PIPETTES[pipette.load_name]
     return {
         "mount": pipette.mount,
         "instrumentType": "pipette",
         "instrumentModel": model,
-        "serialNumber": f"virtual-{pipette.mount}",
+        "serialNumber": serial_of(pipette),
         "subsystem": f"pipette_{pipette.mount}",
         "ok": True,
-        "firmwareVersion": "1",
         "data": {
             "channels": pipette.channels,
             "min_volume": pipette.min_volume_ul,
             "max_volume": pipette.max_volume_ul,
-            "calibratedOffset": offset,
         },
         "instrumentName": name,
-        "state": {"tipDetected": False},
+    }
+
+
+def serial_of(pipette: PipetteSpec) -> str:
+    """Serial number of a pipette of the virtual robot."""
+    return f"virtual-{pipette.mount}"
+
+
+def _on_flex(pipette: PipetteSpec, calibrated_at: str | None) -> dict[str, Any]:
+    common = _common(pipette)
+    calibration: dict[str, Any] = {
+        "offset": {"x": 0.0, "y": 0.0, "z": 0.0},
+        "source": "user" if calibrated_at else "default",
+        "last_modified": calibrated_at,
+        "reasonability_check_failures": [],
+    }
+    data = {**common["data"], "calibratedOffset": calibration}
+    return {**common, "firmwareVersion": "1", "data": data, "state": {"tipDetected": False}}
+
+
+def _offset(pipette: PipetteSpec, calibrated_at: str) -> dict[str, Any]:
+    serial = serial_of(pipette)
+    return {
+        "id": f"{serial}&{pipette.mount}",
+        "pipette": serial,
+        "mount": pipette.mount,
+        "offset": [0.0, 0.0, 0.0],
+        "tiprack": "virtual",
+        "tiprackUri": "opentrons/opentrons_96_tiprack_300ul/1",
+        "lastModified": calibrated_at,
+        "source": "user",
+        "status": {"markedBad": False},
     }

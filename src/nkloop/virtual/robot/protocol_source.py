@@ -1,4 +1,4 @@
-"""Uploaded protocol files: which is what, and whether a Flex accepts them."""
+"""Uploaded protocol files: which is what, and whether a robot accepts them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from nkloop.virtual.robot.models import FLEX, RobotModel
 from nkloop.virtual.robot.parameters import Parameter, read_parameters
 from nkloop.virtual.robot.refusals import enumerated, protocol_files_invalid, protocol_for_other_robot
 
 MAX_API_LEVEL = (2, 22)
-MIN_API_LEVEL = (2, 15)
-"""What robot software 8.2 accepts on a Flex."""
+"""What robot software 8.2 accepts."""
 LABWARE_KEYS = frozenset({"schemaVersion", "ordering", "wells", "parameters"})
 Upload = tuple[str, bytes]
 """File name and content."""
@@ -31,6 +31,11 @@ class ProtocolSource:
     parameters: tuple[Parameter, ...]
 
     @property
+    def uploads(self) -> tuple[Upload, ...]:
+        """Every file it came with."""
+        return (self.main, *self.labware, *self.data)
+
+    @property
     def files(self) -> list[dict[str, str]]:
         """Names and roles as the robot lists them."""
         roles = (("main", (self.main,)), ("labware", self.labware), ("data", self.data))
@@ -45,12 +50,12 @@ class ProtocolSource:
     def content_hash(self) -> str:
         """Equal for equal file names and contents in any order."""
         digest = hashlib.sha256()
-        for name, content in sorted((self.main, *self.labware, *self.data)):
+        for name, content in sorted(self.uploads):
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
 
-def read_protocol(uploads: list[Upload]) -> ProtocolSource:
+def read_protocol(uploads: list[Upload], model: RobotModel = FLEX) -> ProtocolSource:
     """Sort the files by role and check the main one.
 
     Raises:
@@ -71,7 +76,7 @@ def read_protocol(uploads: list[Upload]) -> ProtocolSource:
         raise protocol_files_invalid("Could not pick single main file from protocol file list.")
     tree = _parse(*mains[0])
     metadata, requirements = _assigned(tree, "metadata"), _assigned(tree, "requirements")
-    _check_main(tree, metadata, requirements)
+    _check_main(tree, metadata, requirements, model)
     shown = {key: value for key, value in metadata.items() if key != "apiLevel"}
     return ProtocolSource(mains[0], labware, data, shown, read_parameters(tree))
 
@@ -107,7 +112,7 @@ def _assigned(tree: ast.Module, name: str) -> dict[str, Any]:
     return {}
 
 
-def _check_main(tree: ast.Module, metadata: dict[str, Any], requirements: dict[str, Any]) -> None:
+def _check_main(tree: ast.Module, metadata: dict[str, Any], requirements: dict[str, Any], model: RobotModel) -> None:
     levels = [text for text in (metadata.get("apiLevel"), requirements.get("apiLevel")) if text]
     if len(levels) != 1:
         fault = "not declared" if not levels else "declared twice"
@@ -118,9 +123,9 @@ def _check_main(tree: ast.Module, metadata: dict[str, Any], requirements: dict[s
             f"API version {levels[0]} is not supported by this robot software. "
             "Please either reduce your requested API version or update your robot."
         )
-    if requirements.get("robotType", "OT-2") not in {"Flex", "OT-3"}:
-        raise protocol_for_other_robot()
-    if level < MIN_API_LEVEL:
+    if requirements.get("robotType", "OT-2") not in model.protocol_types:
+        raise protocol_for_other_robot(model)
+    if level < model.oldest_api_level:
         raise protocol_files_invalid("The Opentrons Flex only supports apiLevel 2.15 or newer.")
     if not any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body):
         raise protocol_files_invalid("No function 'run(ctx)' defined")

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 from nkloop.virtual.robot.analyses import Analyser, AnalysisRecord
 from nkloop.virtual.robot.data_files import DataFiles
+from nkloop.virtual.robot.memory import Memory
+from nkloop.virtual.robot.models import RobotModel
 from nkloop.virtual.robot.parameters import Parameter, ParameterError, with_values
-from nkloop.virtual.robot.protocol_source import ProtocolSource
+from nkloop.virtual.robot.protocol_source import ProtocolSource, read_protocol
 from nkloop.virtual.robot.refusals import analysis_not_found, protocol_not_found, protocol_used
 
 MAX_UNUSED_PROTOCOLS = 5
@@ -27,6 +29,7 @@ class ProtocolRecord:
     created_at: str
     source: ProtocolSource
     key: str | None
+    robot_type: str
     analyses: list[AnalysisRecord] = field(default_factory=list)
 
     def shown(self, started: AnalysisRecord | None = None) -> dict[str, Any]:
@@ -36,7 +39,7 @@ class ProtocolRecord:
             "createdAt": self.created_at,
             "files": self.source.files,
             "protocolType": "python",
-            "robotType": "OT-3 Standard",
+            "robotType": self.robot_type,
             "metadata": self.source.metadata,
             "analyses": [],
             "analysisSummaries": self.summaries(started),
@@ -64,13 +67,21 @@ class Protocols:
     """The protocols, oldest first."""
 
     def __init__(
-        self, analyser: Analyser, files: DataFiles, now: Callable[[], str], in_use: Callable[[], set[str]]
+        self,
+        analyser: Analyser,
+        files: DataFiles,
+        now: Callable[[], str],
+        in_use: Callable[[], set[str]],
+        memory: Memory,
+        model: RobotModel,
     ) -> None:
         self._analyser = analyser
         self._files = files
         self._now = now
         self._in_use = in_use
-        self._protocols: dict[str, ProtocolRecord] = {}
+        self._memory = memory
+        self._model = model
+        self._protocols = {row["id"]: self._recalled(row) for row in memory.recall("protocol")}
 
     def all(self) -> list[ProtocolRecord]:
         """Every protocol kept."""
@@ -101,8 +112,11 @@ class Protocols:
                 return known, self.analyse(known, values, files)[0], False
         self.named_files(files)
         self._make_room()
-        protocol = ProtocolRecord(str(uuid4()), self._now(), source, key)
+        protocol = ProtocolRecord(str(uuid4()), self._now(), source, key, self._model.robot_type)
         self._protocols[protocol.id] = protocol
+        uploads = [(name, content.decode("latin-1")) for name, content in source.uploads]
+        row = {"id": protocol.id, "at": protocol.created_at, "uploads": uploads, "key": key}
+        self._memory.keep("protocol", protocol.id, row)
         return protocol, self.analyse(protocol, values, files)[0], True
 
     def analyse(
@@ -163,7 +177,7 @@ class Protocols:
         self.get(protocol_id)
         if protocol_id in self._in_use():
             raise protocol_used(protocol_id)
-        del self._protocols[protocol_id]
+        self._forget(protocol_id)
 
     def _keep(self, protocol: ProtocolRecord, record: AnalysisRecord) -> None:
         protocol.analyses = [*protocol.analyses, record][-MAX_ANALYSES:]
@@ -172,4 +186,13 @@ class Protocols:
         used = self._in_use()
         unused = [known for known in self._protocols if known not in used]
         for protocol_id in unused[: max(len(unused) + 1 - MAX_UNUSED_PROTOCOLS, 0)]:
-            del self._protocols[protocol_id]
+            self._forget(protocol_id)
+
+    def _forget(self, protocol_id: str) -> None:
+        del self._protocols[protocol_id]
+        self._memory.drop("protocol", protocol_id)
+
+    def _recalled(self, row: dict[str, Any]) -> ProtocolRecord:
+        """A protocol from before the power was off; its analyses are made anew when they are asked for."""
+        source = read_protocol([(name, text.encode("latin-1")) for name, text in row["uploads"]], self._model)
+        return ProtocolRecord(row["id"], row["at"], source, row["key"], self._model.robot_type)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nkloop.errors import DeviceError
+from nkloop.virtual.robot.models import RobotModel
 
 
 class Refusal(DeviceError):
@@ -104,10 +105,36 @@ def protocol_files_invalid(detail: str) -> Refusal:
     return Refusal(422, "ProtocolFilesInvalid", "Protocol File(s) Invalid", detail)
 
 
-def protocol_for_other_robot() -> Refusal:
-    """422: an OT-2 protocol was sent to a Flex."""
-    detail = "This protocol is for OT-2 robots. It can't be analyzed or run on this robot, which is a Flex."
+def protocol_for_other_robot(model: RobotModel) -> Refusal:
+    """422: a protocol of one robot was sent to the other."""
+    other = "OT-2" if model.is_flex else "Flex"
+    detail = (
+        f"This protocol is for {other} robots. It can't be analyzed or run on this robot, "
+        f"which is {'a' if model.is_flex else 'an'} {model.name}."
+    )
     return Refusal(422, "ProtocolRobotTypeMismatch", "Protocol For Different Robot Type", detail)
+
+
+def not_on_ot2(detail: str = "No module named 'opentrons_hardware'") -> Refusal:
+    """403: only a Flex has it."""
+    return Refusal(403, "NotSupportedOnOT2", "Not Supported On OT-2", detail)
+
+
+def fixit_not_allowed() -> Refusal:
+    """500: a fixit command was sent to a run that does not recover from an error."""
+    detail = "Fixit commands are not allowed when the run is not in a recoverable state."
+    return unexpected("FixitCommandNotAllowedError", detail)
+
+
+def commands_not_allowed(detail: str) -> Refusal:
+    """409: the run takes no commands now."""
+    return Refusal(409, "CommandNotAllowed", "Command Not Allowed", detail)
+
+
+def signoff_required(run_id: str) -> Refusal:
+    """409: the robot's compliance mode asks for a signature first."""
+    detail = f"Run {run_id} must be signed off first."
+    return Refusal(409, "RunSignoffRequired", "Run Sign-off Required", detail)
 
 
 def file_not_found(file_id: str, status: int) -> Refusal:

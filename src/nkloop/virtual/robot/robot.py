@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from nkloop.virtual.robot.analyses import Analyser
+from nkloop.virtual.robot.analyses import Analyser, EmptyAnalysis
 from nkloop.virtual.robot.answers import stamp
+from nkloop.virtual.robot.compliance import Compliance
 from nkloop.virtual.robot.conductor import Conductor
 from nkloop.virtual.robot.data_files import DataFiles
+from nkloop.virtual.robot.faults import CLOCK_ERROR, Faults
 from nkloop.virtual.robot.hardware import Hardware
-from nkloop.virtual.robot.interfaces import Analyse, PhysicalWorld
+from nkloop.virtual.robot.interfaces import Analyse, Command, Execution, PhysicalWorld
+from nkloop.virtual.robot.maintenance import MaintenanceRun
+from nkloop.virtual.robot.memory import Memory
 from nkloop.virtual.robot.parameters import ParameterError
 from nkloop.virtual.robot.protocols import Protocols
-from nkloop.virtual.robot.refusals import (
-    run_already_active,
-    run_not_current,
-    run_not_found,
-    run_not_idle,
-    unexpected,
-)
+from nkloop.virtual.robot.reader_files import reader_csv
+from nkloop.virtual.robot.refusals import commands_not_allowed, not_on_ot2, unexpected
 from nkloop.virtual.robot.run import ActionType, Run
+from nkloop.virtual.robot.runs import Runs
+from nkloop.virtual.robot.sent_commands import Intent, execute, loaded_by
 from nkloop.worklists.bench_deck import BenchDeck
 
-MAX_RUNS = 20
-ACTIVE_DETAIL = (
-    "Run is currently active. Allow the run to finish or stop it with a `stop` action before attempting to modify it."
-)
-BUSY_DETAIL = "Current run is not idle or stopped."
+NO_COMMANDS = EmptyAnalysis("ok", ())
+RESTART_SECONDS = 0.3
+"""How long the server is away when it restarts, in wall time; a real one takes about a minute."""
 
 
 class VirtualRobot:
-    """An Opentrons Flex without the metal. Everything it holds is lost when it is switched off."""
+    """An Opentrons Flex or OT-2 without the metal. What it is to know after a loss of power is in `memory`."""
 
     def __init__(
         self,
@@ -45,45 +44,74 @@ class VirtualRobot:
         folder: Path,
         speed: float = 0.0,
         name: str = "virtual-flex",
+        memory: Path | None = None,
+        faults: Iterable[str] = (),
+        compliance: Compliance | None = None,
     ) -> None:
-        """`folder` takes the uploaded protocols; `speed` is bench seconds per wall second, 0 as fast as possible."""
+        """Switch it on.
+
+        Args:
+            world: where liquids really are.
+            deck: pipettes, modules and trash of the bench file; its model decides which robot this is.
+            analyse: analyses protocols.
+            folder: takes the uploaded protocols.
+            speed: bench seconds per wall second, 0 as fast as possible.
+            name: what the robot calls itself.
+            memory: database file; another robot built on it later knows what a real one would after a loss of power.
+            faults: names of faults that shall happen.
+            compliance: accounts, when the robot asks for them.
+
+        Raises:
+            BenchError: a name is no fault.
+        """
         self.name = name
+        self.faults = Faults(faults)
         self.hardware = Hardware(deck)
+        self.model = self.hardware.model
+        self.compliance = compliance
+        self.is_on = True
+        self.on_power_loss: Callable[[], None] | None = None
+        """What a loss of power does to the process; without it the robot only stops answering."""
         self._world = world
-        self.files = DataFiles(self.now, self._files_in_use)
-        self._analyser = Analyser(analyse, self.files, folder, self.now)
-        self.protocols = Protocols(self._analyser, self.files, self.now, self._protocols_in_use)
-        self._conductor = Conductor(world, self.hardware, speed, self.now)
-        self._runs: dict[str, Run] = {}
-        self._phantom: str | None = None
-        self.is_error_recovery_enabled = True
+        self._analyse = analyse
+        self._folder = folder
+        self._speed = speed
+        self._memory = Memory(memory if memory is not None or "restarts" not in self.faults else Path(":memory:"))
+        self._clock_error = CLOCK_ERROR if "clock_wrong" in self.faults else timedelta(0)
+        self._later: set[asyncio.Task[None]] = set()
+        self._boot()
+        if "wrong_pipette" in self.faults:
+            self.hardware.swap_a_pipette()
+        if "runs_another_persons_protocol" in self.faults:
+            self.runs.add(None, [], []).act("play")
+
+    def _boot(self) -> None:
+        """Start the server: what it held in memory is gone, its database tells the rest."""
+        self.files = DataFiles(self.now, self._files_in_use, self._memory)
+        self._analyser = Analyser(self._analyse, self.files, self._folder, self.now, self.model.robot_type)
+        self.protocols = Protocols(
+            self._analyser, self.files, self.now, self._protocols_in_use, self._memory, self.model
+        )
+        self.runs = Runs(self._memory, lambda: self.files, self.now)
+        self.runs.must_be_signed = self.compliance is not None
+        self._conductor = Conductor(
+            self._world, self.hardware, self._speed, self.now, faults=self.faults, surroundings=self
+        )
+        settings = self._memory.recall("setting")
+        self.is_error_recovery_enabled = bool(settings[-1]["enabled"]) if settings else True
         self.client_data: dict[str, dict[str, Any]] = {}
+        self.maintenance: MaintenanceRun | None = None
+        self._hands: dict[str, Execution] = {}
 
     def now(self) -> str:
         """Bench time as the robot writes it."""
-        return stamp(self._world.clock.now())
+        return stamp(self._world.clock.now() + self._clock_error)
 
-    @property
-    def runs(self) -> list[Run]:
-        """Every run kept, oldest first."""
-        return list(self._runs.values())
+    def system_time(self) -> str:
+        """The clock of the robot's computer: that of this computer, wrong where it is to be wrong."""
+        return stamp(datetime.now(UTC) + self._clock_error)
 
-    @property
-    def current_run_id(self) -> str | None:
-        """Id of the run that controls the robot; after a failed creation that of a run that does not exist."""
-        if self._phantom is not None:
-            return self._phantom
-        return next((run.id for run in self._runs.values() if run.is_current), None)
-
-    def run(self, run_id: str) -> Run:
-        """Look a run up.
-
-        Raises:
-            Refusal: there is none.
-        """
-        if run_id not in self._runs:
-            raise run_not_found(run_id)
-        return self._runs[run_id]
+    # runs
 
     def create_run(
         self,
@@ -102,109 +130,166 @@ class VirtualRobot:
         """
         protocol = self.protocols.get(protocol_id) if protocol_id is not None else None
         self.protocols.named_files(files)
-        if self._phantom is not None:
-            missing, self._phantom = self._phantom, None
-            raise unexpected("RunNotFoundError", f"Run {missing} was not found.")
-        current = self._current()
-        if current is not None and current.is_under_way:
-            raise run_already_active()
-        if current is not None:
-            self._dismiss(current)
+        self.runs.make_way()
         try:
             parameters = self.protocols.parameters(protocol, values, files) if protocol else []
         except ParameterError as error:
-            self._phantom = str(uuid4())
+            self.runs.leave_phantom()
             raise unexpected(error.kind, f"opentrons.protocols.parameters.exceptions.{error.kind}: {error}") from error
-        self._make_room()
-        run = Run(protocol, parameters, [self._offset(one) for one in offsets], self.now)
+        if self.faults.take("answers_500"):
+            self.runs.leave_phantom()
+            raise unexpected("OperationalError", "database is locked")
+        run = self.runs.add(protocol, parameters, offsets)
         run.door_changed(self.hardware.is_door_open)
-        self._runs[run.id] = run
         return run
 
     def act(self, run_id: str, action: ActionType) -> dict[str, str]:
-        """Play, pause or stop the current run.
+        """Play, pause, stop or resume the current run.
 
         Raises:
             Refusal: unknown run, not the current one, or an action its status does not allow.
         """
-        run = self.run(run_id)
-        if not run.is_current:
-            raise run_not_current(f"Run {run_id} is not the current run")
+        run = self.runs.under_control(run_id)
         told = run.act(action)
+        self.runs.keep(run)
         if action == "play" and run.task is None:
             run.task = asyncio.create_task(self._conduct(run))
         return told
-
-    def dismiss_run(self, run_id: str) -> Run:
-        """Let the run no longer be the current one.
-
-        Raises:
-            Refusal: unknown run, not the current one, or under way.
-        """
-        run = self.run(run_id)
-        if not run.is_current:
-            raise run_not_current(f"Cannot update {run_id} because it is not the current run.")
-        if run.is_under_way:
-            raise run_not_idle(BUSY_DETAIL)
-        self._dismiss(run)
-        return run
-
-    def delete_run(self, run_id: str) -> None:
-        """Forget a run.
-
-        Raises:
-            Refusal: unknown run, or under way.
-        """
-        if self.run(run_id).is_under_way:
-            raise run_not_idle(ACTIVE_DETAIL)
-        del self._runs[run_id]
-
-    def set_door(self, is_open: bool) -> None:
-        """Open or close the front door."""
-        self.hardware.is_door_open = is_open
-        current = self._current()
-        if current is not None:
-            current.door_changed(is_open)
-
-    def set_estop(self, is_engaged: bool) -> None:
-        """Press or release the emergency stop; pressing it stops the run that is under way."""
-        self.hardware.is_estop_engaged = is_engaged
-        current = self._current()
-        if is_engaged and current is not None and current.is_under_way:
-            current.halt()
-
-    async def close(self) -> None:
-        """Switch the robot off."""
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._analyser.close()
 
     async def _conduct(self, run: Run) -> None:
         if run.protocol is not None:
             run.analysis = await self.protocols.analysis_for(run.protocol, run.parameters).completed()
         await self._conductor.conduct(run)
 
-    def _current(self) -> Run | None:
-        return next((run for run in self._runs.values() if run.is_current), None)
+    # single commands
 
-    def _dismiss(self, run: Run) -> None:
-        if not run.has_ended:
-            run.halt()
-        run.is_current = False
+    def send_to_run(self, run_id: str, command_type: str, params: dict[str, Any], intent: Intent) -> Command:
+        """Do one command in the current run: to set it up before it starts, or to mend it in recovery.
 
-    def _make_room(self) -> None:
-        for run_id in list(self._runs)[: max(len(self._runs) + 1 - MAX_RUNS, 0)]:
-            del self._runs[run_id]
+        Raises:
+            Refusal: unknown run, not the current one, or a fixit command outside of recovery.
+        """
+        run = self.runs.under_control(run_id)
+        if intent == "fixit":
+            run.require_recovery()
+        elif run.is_under_way or run.has_ended:
+            raise commands_not_allowed("Setup commands are not allowed after the run has started.")
+        command = self._do(run_id, command_type, params, intent)
+        run.add(command)
+        entry = loaded_by(command)
+        if entry is not None:
+            run.set_up[entry[0]].append(entry[1])
+        return command
 
-    def _offset(self, offset: dict[str, Any]) -> dict[str, Any]:
-        return {"id": str(uuid4()), "createdAt": self.now(), **offset}
+    def send(self, owner: str, command_type: str, params: dict[str, Any]) -> Command:
+        """Do one command outside of runs: stateless, or in the maintenance run with the id `owner`."""
+        return self._do(owner, command_type, params, "setup")
+
+    def _do(self, owner: str, command_type: str, params: dict[str, Any], intent: Intent) -> Command:
+        if owner not in self._hands:
+            run = self.runs.current()
+            self._hands[owner] = self._world.begin_run(
+                run.analysis if run is not None and run.id == owner and run.analysis else NO_COMMANDS
+            )
+        return execute(
+            command_type,
+            params,
+            intent,
+            self._hands[owner],
+            now=self.now,
+            let_pass=self._world.clock.advance,
+        )
+
+    # what happens to the robot from outside
+
+    @property
+    def may_recover(self) -> bool:
+        """Whether a run waits for a person after a recoverable error; an OT-2 never does."""
+        return self.is_error_recovery_enabled and self.model.is_flex
+
+    def enable_error_recovery(self, enabled: bool) -> None:
+        """Switch error recovery for the runs to come."""
+        self.is_error_recovery_enabled = enabled
+        self._memory.keep("setting", "errorRecovery", {"enabled": enabled})
+
+    def set_door(self, is_open: bool) -> None:
+        """Open or close the front door; on an OT-2 it holds nothing."""
+        self.hardware.is_door_open = is_open
+        current = self.runs.current()
+        if current is not None and self.model.is_flex:
+            current.door_changed(is_open)
+
+    def set_estop(self, is_engaged: bool) -> None:
+        """Press or release the emergency stop; pressing it stops the run that is under way.
+
+        Raises:
+            Refusal: an OT-2 has none.
+        """
+        if not self.model.is_flex:
+            raise not_on_ot2()
+        self.hardware.is_estop_engaged = is_engaged
+        current = self.runs.current()
+        if is_engaged and current is not None and current.is_under_way:
+            current.halt()
+
+    def strike(self, fault: str) -> None:
+        """Let a fault of the whole robot happen."""
+        if fault == "opens_door":
+            self.set_door(True)
+        elif fault == "restarts":
+            self.cut_power()
+            task = asyncio.get_running_loop().create_task(self._come_back())
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+        elif fault == "loses_power_mid_step":
+            self.cut_power()
+            if self.on_power_loss is not None:
+                self.on_power_loss()
+
+    def cut_power(self) -> None:
+        """Everything stops where it is, tips stay on and full; nothing answers any more."""
+        self.is_on = False
+        for run in self.runs.all():
+            if isinstance(run, Run) and run.task is not None:
+                run.task.cancel()
+
+    def switch_on(self) -> None:
+        """Start the server again with what its database tells."""
+        self._boot()
+        self.is_on = True
+
+    async def _come_back(self) -> None:
+        await asyncio.sleep(RESTART_SECONDS)
+        self.switch_on()
+
+    def output(self, run: Run, command: Command) -> dict[str, Any] | None:
+        """Store what a plate reader measured as one CSV file per wavelength, and tell their ids in the result."""
+        params, result = command.get("params", {}), command.get("result") or {}
+        if command["commandType"] != "absorbanceReader/read" or not params.get("fileName"):
+            return None
+        serial, at = run.serials.get(params["moduleId"], ""), self._world.clock.now() + self._clock_error
+        made = []
+        for wavelength, values in (result.get("data") or {}).items():
+            content = reader_csv(values, int(wavelength), serial, at).encode()
+            made.append(self.files.generate(f"{params['fileName']}{wavelength}nm.csv", content).id)
+        run.output_file_ids.extend(made)
+        return {**result, "fileIds": made}
+
+    async def close(self) -> None:
+        """Switch the robot off."""
+        tasks = [run.task for run in self.runs.all() if isinstance(run, Run) and run.task is not None]
+        tasks += list(self._later)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._analyser.close()
+        self._memory.close()
 
     def _protocols_in_use(self) -> set[str]:
-        return {run.protocol.id for run in self._runs.values() if run.protocol is not None}
+        return {run.protocol_id for run in self.runs.all() if run.protocol_id is not None}
 
     def _files_in_use(self) -> set[str]:
         analyses = [record.parameters for one in self.protocols.all() for record in one.analyses]
-        runs = [run.parameters for run in self._runs.values()]
-        return {one["file"]["id"] for parameters in (*analyses, *runs) for one in parameters if "file" in one}
+        runs = [run.parameters for run in self.runs.all()]
+        made = {file_id for run in self.runs.all() for file_id in run.output_file_ids}
+        return made | {one["file"]["id"] for parameters in (*analyses, *runs) for one in parameters if "file" in one}

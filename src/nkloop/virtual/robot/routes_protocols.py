@@ -67,7 +67,7 @@ def protocol_router(robot: VirtualRobot) -> APIRouter:
         values: Annotated[str | None, Form(alias="runTimeParameterValues")] = None,
         file_ids: Annotated[str | None, Form(alias="runTimeParameterFiles")] = None,
     ) -> JSONResponse:
-        source = read_protocol([(file.filename or "", await file.read()) for file in files])
+        source = read_protocol([(file.filename or "", await file.read()) for file in files], robot.model)
         chosen = _json_object(values, "runTimeParameterValues")
         chosen_files = _json_object(file_ids, "runTimeParameterFiles")
         protocol, started, is_new = robot.protocols.add(source, key, chosen, chosen_files)
@@ -84,7 +84,7 @@ def protocol_router(robot: VirtualRobot) -> APIRouter:
     @router.get("/protocols/{protocol_id}")
     async def one(protocol_id: str) -> JSONResponse:
         protocol = robot.protocols.get(protocol_id)
-        runs = [{"id": run.id, "href": f"/runs/{run.id}"} for run in robot.runs if run.protocol is protocol]
+        runs = [{"id": run.id, "href": f"/runs/{run.id}"} for run in robot.runs.all() if run.protocol_id == protocol.id]
         return answer(protocol.shown(), links={"referencingRuns": runs})
 
     @router.get("/protocols/{protocol_id}/dataFiles")

@@ -1,4 +1,4 @@
-"""Routes for runs, their actions and their commands."""
+"""Routes for runs, their actions and the commands they have executed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from pydantic import BaseModel, Field
 
 from nkloop.virtual.robot.answers import answer, listing, without_none
 from nkloop.virtual.robot.interfaces import Command
-from nkloop.virtual.robot.refusals import Refusal, run_not_current
+from nkloop.virtual.robot.past_run import PastRun
+from nkloop.virtual.robot.refusals import Refusal
 from nkloop.virtual.robot.robot import VirtualRobot
 from nkloop.virtual.robot.run import ActionType, Run
 
 PAGE_LENGTH = 20
-SUMMARY = ("id", "key", "commandType", "createdAt", "startedAt", "completedAt", "status", "params", "error", "notes")
+SUMMARY = (
+    *("id", "key", "commandType", "createdAt", "startedAt", "completedAt", "status", "params", "error", "notes"),
+    "intent",
+)
 
 
 class RunRequest(BaseModel):
@@ -35,9 +39,10 @@ class RunBody(BaseModel):
 
 
 class RunUpdate(BaseModel):
-    """Only `current: false` changes anything."""
+    """`current: false` dismisses the run, `signedBy` signs it."""
 
     current: bool | None = None
+    signed_by: str | None = Field(default=None, alias="signedBy")
 
 
 class RunUpdateBody(BaseModel):
@@ -72,25 +77,27 @@ def run_router(robot: VirtualRobot) -> APIRouter:
 
     @router.get("/runs")
     async def every(page_length: int | None = Query(default=None, alias="pageLength")) -> JSONResponse:
-        current = robot.current_run_id
+        current, every_run = robot.runs.current_id, robot.runs.all()
         links = {"current": {"href": f"/runs/{current}"}} if current else {}
-        runs = robot.runs if page_length is None else robot.runs[-page_length:]
-        return listing([run.shown() for run in runs], total=len(robot.runs), links=links)
+        runs = every_run if page_length is None else every_run[-page_length:]
+        return listing([run.shown() for run in runs], total=len(every_run), links=links)
 
     @router.get("/runs/{run_id}")
     async def one(run_id: str) -> JSONResponse:
-        return answer(robot.run(run_id).shown())
+        return answer(robot.runs.get(run_id).shown())
 
     @router.patch("/runs/{run_id}")
     async def update(run_id: str, body: RunUpdateBody) -> JSONResponse:
-        run = robot.run(run_id)
+        run = robot.runs.get(run_id)
+        if body.data.signed_by is not None:
+            run = robot.runs.sign(run_id, body.data.signed_by)
         if body.data.current is False:
-            run = robot.dismiss_run(run_id)
+            run = robot.runs.dismiss(run_id)
         return answer(run.shown())
 
     @router.delete("/runs/{run_id}")
     async def remove(run_id: str) -> JSONResponse:
-        robot.delete_run(run_id)
+        robot.runs.delete(run_id)
         return answer()
 
     @router.post("/runs/{run_id}/actions")
@@ -107,19 +114,21 @@ def _add_commands(router: APIRouter, robot: VirtualRobot) -> None:
         cursor: int | None = None,
         page_length: int = Query(default=PAGE_LENGTH, alias="pageLength"),
     ) -> JSONResponse:
-        run = robot.run(run_id)
+        run = robot.runs.get(run_id)
         start = _start(run, cursor, page_length)
         page = [_summary(command) for command in run.commands[start : start + page_length]]
-        links = {"current": _link(run)} if run.commands else {}
+        links = {"current": _link(run, run.commands[-1])} if run.commands else {}
+        if isinstance(run, Run) and run.recovers_from is not None:
+            links["currentlyRecoveringFrom"] = _link(run, run.recovers_from)
         return listing(page, cursor=start, total=len(run.commands), links=links)
 
     @router.get("/runs/{run_id}/commands/{command_id}")
     async def one(run_id: str, command_id: str) -> JSONResponse:
-        return answer(robot.run(run_id).command(command_id))
+        return answer(robot.runs.get(run_id).command(command_id))
 
     @router.get("/runs/{run_id}/commandsAsPreSerializedList")
     async def serialized(run_id: str) -> JSONResponse:
-        run = robot.run(run_id)
+        run = robot.runs.get(run_id)
         if run.is_current and not run.has_ended:
             detail = "Pre-serialized commands are only available after a run has ended."
             title = "Pre-Serialized commands not available."
@@ -132,14 +141,12 @@ def _add_state(router: APIRouter, robot: VirtualRobot) -> None:
     async def errors(
         run_id: str, cursor: int = 0, page_length: int = Query(default=PAGE_LENGTH, alias="pageLength")
     ) -> JSONResponse:
-        found = robot.run(run_id).command_errors
+        found = robot.runs.get(run_id).command_errors
         return listing(found[cursor : cursor + page_length], cursor=cursor, total=len(found))
 
     @router.get("/runs/{run_id}/currentState")
     async def state(run_id: str) -> JSONResponse:
-        run = robot.run(run_id)
-        if not run.is_current:
-            raise run_not_current(f"Run {run_id} is not the current run")
+        run = robot.runs.under_control(run_id)
         engaged = robot.hardware.is_estop_engaged
         done = next((one for one in reversed(run.commands) if "completedAt" in one), None)
         last = {"id": done["id"], "href": f"/runs/{run_id}/commands/{done['id']}"} if done else None
@@ -147,12 +154,13 @@ def _add_state(router: APIRouter, robot: VirtualRobot) -> None:
         return answer(data, links={"lastCompleted": last})
 
 
-def _start(run: Run, cursor: int | None, page_length: int) -> int:
-    """Without a cursor the page begins at the running command, or ends at the last one."""
+def _start(run: Run | PastRun, cursor: int | None, page_length: int) -> int:
+    """Without a cursor the page begins at the running or the failed command, or ends at the last one."""
     last = max(len(run.commands) - 1, 0)
     if cursor is None:
         is_running = bool(run.commands) and run.commands[-1]["status"] == "running"
-        cursor = last if is_running else len(run.commands) - page_length
+        is_held = isinstance(run, Run) and run.recovers_from is not None
+        cursor = last if is_running or is_held else len(run.commands) - page_length
     return max(0, min(cursor, last))
 
 
@@ -160,14 +168,13 @@ def _summary(command: Command) -> dict[str, Any]:
     return {key: command[key] for key in SUMMARY if key in command}
 
 
-def _link(run: Run) -> dict[str, Any]:
-    command = run.commands[-1]
+def _link(run: Run | PastRun, command: Command) -> dict[str, Any]:
     return {
         "href": f"/runs/{run.id}/commands/{command['id']}",
         "meta": {
             "runId": run.id,
             "commandId": command["id"],
-            "index": len(run.commands) - 1,
+            "index": run.commands.index(command),
             "key": command["key"],
             "createdAt": command["createdAt"],
         },

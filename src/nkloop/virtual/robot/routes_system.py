@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from nkloop.virtual.robot.answers import answer, listing
 from nkloop.virtual.robot.deck import check_fixtures
-from nkloop.virtual.robot.protocol_source import MAX_API_LEVEL, MIN_API_LEVEL
-from nkloop.virtual.robot.refusals import no_client_data, no_maintenance_run
+from nkloop.virtual.robot.protocol_source import MAX_API_LEVEL
+from nkloop.virtual.robot.refusals import no_client_data, not_on_ot2
 from nkloop.virtual.robot.robot import VirtualRobot
 
 LOGS = ("serial", "can_bus", "api", "server", "update_server", "touchscreen")
@@ -73,21 +73,22 @@ def system_router(robot: VirtualRobot) -> APIRouter:
     async def health(response: Response) -> dict[str, Any]:
         return {
             "name": robot.name,
-            "robot_model": "OT-3 Standard",
+            "robot_model": robot.model.robot_type,
             "api_version": "8.2.0",
             "fw_version": "virtual",
             "board_revision": "UNKNOWN",
             "logs": [f"/logs/{log}.log" for log in LOGS],
             "system_version": "0.0.0",
             "maximum_protocol_api_version": list(MAX_API_LEVEL),
-            "minimum_protocol_api_version": list(MIN_API_LEVEL),
+            "minimum_protocol_api_version": list(robot.model.oldest_api_level),
             "robot_serial": "virtual",
             "links": LINKS,
         }
 
-    @router.get("/maintenance_runs/current_run")
-    async def maintenance_run() -> JSONResponse:
-        raise no_maintenance_run()
+    @router.get("/system/time")
+    async def time() -> JSONResponse:
+        link = {"href": "/system/time", "meta": None}
+        return answer({"systemTime": robot.system_time(), "id": "time"}, links={"self": link})
 
     return router
 
@@ -112,6 +113,8 @@ def _add_hardware(router: APIRouter, robot: VirtualRobot) -> None:
 
     @router.put("/deck_configuration")
     async def set_deck_configuration(body: DeckBody) -> JSONResponse:
+        if not robot.model.is_flex:
+            raise not_on_ot2()
         fixtures = [fixture.model_dump(exclude_none=True) for fixture in body.data.cutoutFixtures]
         check_fixtures(fixtures)
         hardware.fixtures, hardware.fixtures_changed_at = fixtures, robot.now()
@@ -120,10 +123,12 @@ def _add_hardware(router: APIRouter, robot: VirtualRobot) -> None:
     @router.get("/robot/door/status")
     async def door() -> JSONResponse:
         status = "open" if hardware.is_door_open else "closed"
-        return answer({"status": status, "doorRequiredClosedForProtocol": True})
+        return answer({"status": status, "doorRequiredClosedForProtocol": robot.model.is_flex})
 
     @router.get("/robot/control/estopStatus")
     async def emergency_stop() -> JSONResponse:
+        if not robot.model.is_flex:
+            raise not_on_ot2()
         is_engaged = hardware.is_estop_engaged
         return answer(
             {
@@ -145,12 +150,12 @@ def _add_settings(router: APIRouter, robot: VirtualRobot) -> None:
     @router.patch("/errorRecovery/settings")
     async def set_recovery(body: RecoveryBody) -> JSONResponse:
         if body.data.enabled is not None:
-            robot.is_error_recovery_enabled = body.data.enabled
+            robot.enable_error_recovery(body.data.enabled)
         return recovery()
 
     @router.delete("/errorRecovery/settings")
     async def reset_recovery() -> JSONResponse:
-        robot.is_error_recovery_enabled = True
+        robot.enable_error_recovery(True)
         return recovery()
 
     @router.put("/clientData/{key}")

@@ -1,4 +1,4 @@
-"""One run: its status, its commands so far, and what it has loaded."""
+"""One run: its status, its commands so far, what it has loaded, and what it waits for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import uuid4
 from nkloop.virtual.robot.interfaces import Analysis, Command
 from nkloop.virtual.robot.parameters import Parameter
 from nkloop.virtual.robot.protocols import ProtocolRecord
-from nkloop.virtual.robot.refusals import action_not_allowed, command_not_found
+from nkloop.virtual.robot.refusals import action_not_allowed, command_not_found, fixit_not_allowed
 
 ActionType = Literal["play", "pause", "stop", "resume-from-recovery", "resume-from-recovery-assuming-false-positive"]
 EndStatus = Literal["stopped", "failed", "succeeded"]
@@ -46,6 +46,14 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.serials: dict[str, str] = {}
         """Module id to serial number of the module it got."""
+        self.recovery_rules: list[dict[str, Any]] = []
+        self.recovers_from: Command | None = None
+        """The failed command a person is to recover from."""
+        self.has_recovered = False
+        self.output_file_ids: list[str] = []
+        self.signed_by: str | None = None
+        self.set_up: dict[str, list[dict[str, Any]]] = {"labware": [], "pipettes": [], "modules": [], "liquids": []}
+        """What commands sent over HTTP have loaded."""
         self._now = now
         self._queue: Literal["setup", "running", "paused"] = "setup"
         self._end: EndStatus | None = None
@@ -64,9 +72,17 @@ class Run:
             return "stop-requested"
         if self._is_finishing:
             return "finishing"
+        if self.recovers_from is not None:
+            held = {"paused": "-blocked-by-open-door" if self._is_door_blocking else "-paused"}
+            return f"awaiting-recovery{held.get(self._queue, '')}"
         if self._queue == "paused":
             return "blocked-by-open-door" if self._is_door_blocking else "paused"
         return {"setup": "idle", "running": "running"}[self._queue]
+
+    @property
+    def protocol_id(self) -> str | None:
+        """Id of its protocol, or None for a run that only takes commands over HTTP."""
+        return self.protocol.id if self.protocol else None
 
     @property
     def has_ended(self) -> bool:
@@ -93,6 +109,8 @@ class Run:
             self.hold()
         elif action == "stop":
             self.halt()
+        elif action.startswith("resume-from-recovery"):
+            self._recovered()
         return told
 
     def hold(self) -> None:
@@ -108,6 +126,25 @@ class Run:
         self._may_go.set()
         if self.task is None:
             self.finish("stopped")
+
+    async def recover(self, command: Command) -> None:
+        """Return when a person has recovered from the failure of a command.
+
+        Raises:
+            Halted: the run was asked to stop.
+        """
+        self.recovers_from, self.has_recovered = command, True
+        self._may_go.clear()
+        await self.go_ahead()
+
+    def require_recovery(self) -> None:
+        """Refuse a fixit command outside of error recovery.
+
+        Raises:
+            Refusal: the run does not wait for a person to recover from an error.
+        """
+        if self.recovers_from is None or self._halt.is_set() or self.has_ended:
+            raise fixit_not_allowed()
 
     def door_changed(self, is_open: bool) -> None:
         """An open door holds a run that is under way; closing it leaves the run paused."""
@@ -170,7 +207,7 @@ class Run:
     def loaded(self, what: Literal["labware", "pipettes", "modules", "liquids"]) -> list[dict[str, Any]]:
         """What the commands so far have loaded."""
         if self.analysis is None:
-            return []
+            return self.set_up[what]
         if what == "liquids":
             used = {command["params"].get("liquidId") for command in self.commands}
             return [liquid for liquid in self.analysis.liquids if liquid["id"] in used]
@@ -190,18 +227,26 @@ class Run:
             "current": self.is_current,
             "actions": self.actions,
             "errors": self.errors,
-            "hasEverEnteredErrorRecovery": False,
+            "hasEverEnteredErrorRecovery": self.has_recovered,
             "pipettes": self.loaded("pipettes"),
             "modules": self.loaded("modules"),
             "labware": self.loaded("labware"),
             "liquids": self.loaded("liquids"),
             "labwareOffsets": self.offsets,
             "runTimeParameters": self.parameters,
-            "outputFileIds": [],
-            "protocolId": self.protocol.id if self.protocol else None,
+            "outputFileIds": self.output_file_ids,
+            "protocolId": self.protocol_id,
             "completedAt": self.completed_at,
             "startedAt": self.started_at,
+            "signedBy": self.signed_by,
         }
+
+    def row(self) -> dict[str, Any]:
+        """The run as the robot's database keeps it: state and commands only once it is no longer the current run."""
+        row = {
+            "id": self.id, "createdAt": self.created_at, "protocolId": self.protocol_id, "actions": self.actions,
+        }  # fmt: skip
+        return row if self.is_current else {**row, "state": self.shown(), "commands": self.commands}
 
     def nozzle_layouts(self) -> dict[str, Any]:
         """Nozzles in use per pipette."""
@@ -217,14 +262,19 @@ class Run:
             return
         self._queue = "running"
         self.started_at = self.started_at or self._now()
+        if self.recovers_from is None:
+            self._may_go.set()
+
+    def _recovered(self) -> None:
+        self.recovers_from = None
         self._may_go.set()
 
     def _check(self, action: ActionType) -> None:
         if self.has_ended:
             raise action_not_allowed("RunStoppedError", "The run has already stopped.")
-        if action == "play" and self.status == "blocked-by-open-door":
+        if action == "play" and self.status.endswith("blocked-by-open-door"):
             raise action_not_allowed("RobotDoorOpenError", "Front door or top window is currently open.")
         if action == "pause" and self.status != "running":
             raise action_not_allowed("PauseNotAllowedError", "Cannot pause a run that is not running.")
-        if action.startswith("resume-from-recovery"):
+        if action.startswith("resume-from-recovery") and self.status != "awaiting-recovery":
             raise action_not_allowed("ResumeFromRecoveryNotAllowedError", "Cannot resume: not in error recovery.")

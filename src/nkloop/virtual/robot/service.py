@@ -9,7 +9,10 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from nkloop.virtual.robot.answers import add_error_answers, check_version
+from nkloop.virtual.robot.line import Line
 from nkloop.virtual.robot.robot import VirtualRobot
+from nkloop.virtual.robot.routes_commands import command_router
+from nkloop.virtual.robot.routes_compliance import compliance_router
 from nkloop.virtual.robot.routes_protocols import file_router, protocol_router
 from nkloop.virtual.robot.routes_runs import run_router
 from nkloop.virtual.robot.routes_system import system_router
@@ -38,7 +41,8 @@ def robot_app(robot: VirtualRobot, *, also_close: Close | None = None) -> FastAP
 
     app = FastAPI(title="Virtual bench", lifespan=lifespan, openapi_url=None)
     add_error_answers(app)
-    for router in (system_router, file_router, protocol_router, run_router):
+    app.add_middleware(Line, robot=robot)
+    for router in (system_router, file_router, protocol_router, run_router, command_router, compliance_router):
         app.include_router(router(robot), dependencies=[Depends(check_version)])
 
     @app.put("/virtual/door")

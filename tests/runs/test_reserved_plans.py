@@ -10,7 +10,7 @@ from nkloop.errors import DeviceError, InventoryError, ShortageError
 from nkloop.inventory import Inventory
 from nkloop.runs.reserved_plans import as_planned, named, plan_on_stock, reserved_parts
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import reservation_name, stock_held
+from nkloop.runs.stock_use import reservation_name, settle_run, stock_held
 from nkloop.worklists.csv_format import from_csv, to_csv
 from nkloop.worklists.models import DeckItem, Filling, Liquid, LotFacts, Step, Worklist
 
@@ -201,6 +201,26 @@ async def test_a_named_reservation_serves_another_plan(stocked: Session, journal
         hold.run_id = journalled(other)
     with pytest.raises(InventoryError, match=r"'batch 8' has reserved nothing.*reserved by: batch 7"):
         named(stocked.records, BENCH, "batch 8", now)
+
+
+async def test_a_run_whose_program_was_killed_is_posted_later_and_once(
+    stocked: Session, journalled: Journalled
+) -> None:
+    planned = part(1, 100)
+    now = await reserved(stocked, planned)
+    table = from_csv(to_csv(planned), name="from the memory stick", procedure="cytokine_dosing")
+    (plan,) = stocked.records.stock.reservations(BENCH)
+    stocked.records.stock.take_over(
+        BENCH, plan.number, reservation_name(planned), {LOT: 100}, part=1, use_until=date(2026, 1, 6),
+        until=now + timedelta(days=1), by="nkloop", at=now,
+    )  # fmt: skip
+    run_id = journalled(table)
+    stock, late = stocked.records.stock, now + timedelta(days=2)
+    settled = [settle_run(stocked.records, stocked.catalogue, stocked.bench_file, run_id, at=late) for _ in range(2)]
+    assert settled == [True, False]
+    (used,) = stock.used_by(run_id)
+    assert (used.taken_ul, used.discarded_ul) == (30, 70)
+    assert held(stocked) == {}
 
 
 async def test_planning_again_counts_the_own_reservation_as_free(stocked: Session) -> None:

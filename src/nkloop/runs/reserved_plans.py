@@ -76,8 +76,14 @@ def own_share(reservations: Iterable[Reservation], worklist: Worklist) -> OwnSha
     return None
 
 
-def as_planned(records: Records, bench: str, worklist: Worklist, at: datetime) -> Worklist:
+def as_planned(records: Records, bench: str, worklist: Worklist, at: datetime | None = None) -> Worklist:
     """The whole worklist (lots, targets, barcodes) that a table read from a CSV was planned and reserved as.
+
+    Args:
+        records: where reservations and their worklists are kept.
+        bench: whose stock.
+        worklist: with or without lots.
+        at: reservations that have run out by then do not count; all that have not ended count when None.
 
     Returns:
         The worklist itself when it knows its lots, or when no plan has reserved for it.

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from nkloop.drivers.bench_file import BenchFile
 from nkloop.errors import Problem, ShortageError
 from nkloop.inventory import Inventory, Pick
+from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
 from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share
@@ -17,7 +19,7 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import Worklist
 
-__all__ = ["HOLD", "StockHold", "on_deck", "reservation_name", "stock_held", "take_out", "taken_by"]
+__all__ = ["HOLD", "StockHold", "on_deck", "reservation_name", "settle_run", "stock_held", "take_out", "taken_by"]
 
 HOLD = timedelta(days=1)
 """How long a run that never ended keeps what it reserved."""
@@ -169,14 +171,58 @@ def _look_alikes(session: Session, worklist: Worklist, at: datetime) -> list[tup
     return found
 
 
+def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile, run_id: str, *, at: datetime) -> bool:
+    """Post what a run that is over took, when its program ended before it could; a run is posted once.
+
+    A run whose deck nobody loaded (no confirmation, no step begun) took nothing: what it had reserved is given back.
+
+    Args:
+        records: journal and stock.
+        catalogue: labware types by load name.
+        bench_file: the bench it ran on.
+        run_id: the run.
+        at: time of the posting when the run itself knows no end.
+
+    Returns:
+        True when postings were made.
+
+    Raises:
+        RecordError: there is no such run.
+    """
+    bench, run = bench_file.name, records.journal.run(run_id)
+    stock = records.stock.inventory(bench)
+    if stock is None or not run.is_over or records.stock.used_by(run_id):
+        return False
+    worklist = as_planned(records, bench, records.journal.worklist(run.worklist_hash))
+    if not on_deck(worklist, stock):
+        return False
+    if not records.journal.actions(run_id) and not records.journal.events(run_id):
+        records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why=f"run {run_id} took nothing")
+        return False
+    _post(records, worklist, run, stock, catalogue, bench_file, at)
+    return True
+
+
 def _settle(session: Session, worklist: Worklist, hold: StockHold, at: datetime) -> None:
-    stock, bench, name = session.records.stock, session.bench_file.name, reservation_name(worklist)
+    records, bench = session.records, session.bench_file.name
     if not hold.run_id:
-        stock.give_back(bench, name, by=SOFTWARE, at=at, why="no run was prepared")
+        records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why="no run was prepared")
         return
-    run = session.records.journal.run(hold.run_id)
-    inventory = stock.inventory(bench) or session.inventory
-    taken = taken_by(worklist, run, inventory, session.catalogue, session.bench_file.deck)
-    actions = session.records.journal.actions(run.id)
+    stock = records.stock.inventory(bench) or session.inventory
+    _post(records, worklist, records.journal.run(hold.run_id), stock, session.catalogue, session.bench_file, at)
+
+
+def _post(
+    records: Records,
+    worklist: Worklist,
+    run: RunRecord,
+    stock: Inventory,
+    catalogue: LabwareLookup,
+    bench_file: BenchFile,
+    at: datetime,
+) -> None:
+    taken = taken_by(worklist, run, stock, catalogue, bench_file.deck)
+    actions = records.journal.actions(run.id)
     by = actions[0].confirmed_by if actions else SOFTWARE
-    stock.post_run(bench, name, run.id, taken, by=by, at=run.ended_at or at)
+    name = reservation_name(worklist)
+    records.stock.post_run(bench_file.name, name, run.id, taken, by=by, at=run.ended_at or at)

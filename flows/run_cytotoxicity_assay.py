@@ -19,6 +19,7 @@ from nkloop.runs import read_plate
 from nkloop.runs.killing import (
     AssayDesign,
     analyse_reading,
+    discarded_wells,
     lay_out_plates,
     plan_plate,
     plate_label,
@@ -143,7 +144,8 @@ async def _one_plate(
     context = Context(campaign=session.campaign, round=session.round)
     asked, run_id = read_request(layout), records[-1].id
     reading = await read_plate(session.bench, asked, session.records, run_id=run_id, context=context)
-    result = analyse_reading(layout, reading, reference_history(session.records, layout))
+    history, gone = reference_history(session.records, layout), discarded_wells(session.records, layout)
+    result = analyse_reading(layout, reading, history, gone)
     session.records.results.add_result(result, context=context)
     await show_markdown("assay-result", assay_markdown(result), f"{layout.barcode}: {result.verdict}")
     return result

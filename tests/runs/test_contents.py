@@ -12,6 +12,8 @@ from nkloop.runs.contents import known_contents
 from nkloop.runs.session import Session
 from nkloop.worklists.models import DeckItem, Worklist
 
+from .conftest import AT
+
 Journalled = Callable[..., str]
 
 
@@ -63,7 +65,6 @@ def test_runs_without_the_labware_and_runs_only_planned_are_passed_over(
         pytest.param("interrupted", "unknown", "ended as interrupted with 3 steps of unknown", id="unknown"),
         pytest.param("running", "sent", "ended as running with 3 steps", id="sent and never seen again"),
         pytest.param("succeeded", "unknown", "ended as succeeded with 3 steps", id="succeeded, steps unseen"),
-        pytest.param("failed", "failed", "ended as failed with 0 steps", id="failed half-way"),
     ],
 )
 def test_nobody_knows_what_an_unclear_run_left(
@@ -73,6 +74,20 @@ def test_nobody_knows_what_an_unclear_run_left(
     run_id = journalled(worklist.model_copy(update={"name": "later"}), state, event)
     with pytest.raises(StepUnknownError, match=rf"{run_id}.*{told}.*nobody knows what P-1 holds.*Remedy: look at"):
         known(session, "P-1")
+
+
+def test_a_run_that_failed_counts_with_what_it_did(
+    session: Session, worklist: Worklist, journalled: Journalled
+) -> None:
+    journalled(worklist)
+    run_id = journalled(worklist.model_copy(update={"name": "half"}), "planned")
+    journal = session.records.journal
+    journal.append_event(run_id, [1, 2], "done", at=AT, device="flex")
+    journal.append_event(run_id, [3], "failed", at=AT, device="flex")
+    journal.set_run_state(run_id, "failed", ended_at=AT)
+    assert known(session, "P-1") == {"A1": 150, "B1": 50}
+    journalled(worklist.model_copy(update={"name": "nothing moved"}), "failed", "failed")
+    assert known(session, "P-1") == {"A1": 150, "B1": 50}
 
 
 def test_a_labware_never_seen_is_refused(session: Session) -> None:

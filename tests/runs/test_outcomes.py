@@ -62,6 +62,41 @@ def test_a_step_missing_from_a_run_that_succeeded_is_unknown(worklist: Worklist)
     assert told(worklist, [*step(1, "aspirate"), *step(3, "aspirate")], succeeded=True) == ["done", "unknown", "done"]
 
 
+def liquid(kind: str, well: str, volume: float, status: str = "succeeded") -> DeviceCommand:
+    params = {"labwareId": "l", "wellName": well, "volume": volume}
+    fields: dict[str, Any] = {"id": "c", "command_type": kind, "status": status, "params": params}
+    return DeviceCommand.model_validate({**fields, "error": "stall" if status == "failed" else None})
+
+
+def test_a_dispense_that_failed_leaves_its_step_unknown(worklist: Worklist) -> None:
+    broken = [*step(1), liquid("aspirate", "A1", 50), liquid("dispense", "B1", 50, "failed")]
+    assert told(worklist, broken) == ["unknown", "failed", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "moved"),
+    [
+        pytest.param([], (), id="nothing"),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50)], (50.0,), id="transfer"),
+        pytest.param([("aspirate", "A1", 50)], (0.0,), id="drawn_and_not_given"),
+        pytest.param([("aspirate", "A1", 30), ("dispense", "A1", 30)], (), id="mixed_only"),
+        pytest.param(
+            [("aspirate", "A1", 30), ("dispense", "A1", 30), ("aspirate", "A1", 50), ("dispense", "B1", 50),
+             ("aspirate", "B1", 40), ("dispense", "B1", 40)], (50.0,), id="mixed_before_and_after",
+        ),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50), ("aspirate", "B1", 40)], (10.0,), id="mixing"),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50, "failed")], (0.0,), id="failed_giving"),
+    ],
+)  # fmt: skip
+def test_what_moved_is_told_by_the_commands(
+    worklist: Worklist, commands: list[tuple[Any, ...]], moved: tuple[float, ...]
+) -> None:
+    outcome = step_outcomes(
+        worklist, [*step(1), *(liquid(*c) for c in commands)], succeeded=False, at=AT, device="flex"
+    )[0]
+    assert outcome.moved_ul == moved
+
+
 @pytest.mark.parametrize(
     ("message", "number"), [("step 12: add", 12), ("step 12", None), ("Step 1: x", None), (None, None), ("", None)]
 )

@@ -235,6 +235,20 @@ class Journal:
             mine = (row for row in rows if row["bench"] == bench or devices_of_row(row) & set(devices))
             return tuple(run_record(connection, row) for row in mine)
 
+    def follow_ups(self, run_id: str) -> tuple[RunRecord, ...]:
+        """Runs that continue or repair a run, in the order they were opened."""
+        return self._chosen(schema.runs.c.parent == run_id)
+
+    def of_occurrence(self, occurrence: str) -> tuple[RunRecord, ...]:
+        """Runs of one place in a launch of a flow, in the order they were opened."""
+        return self._chosen(schema.runs.c.occurrence == occurrence)
+
+    def _chosen(self, condition: sa.ColumnElement[bool]) -> tuple[RunRecord, ...]:
+        table = schema.runs
+        query = sa.select(table).where(condition).order_by(table.c.created_at, table.c.id)
+        with self._database.reading() as connection:
+            return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
+
     def device_runs(self) -> frozenset[str]:
         """Every id of a device's run that belongs to a recorded run."""
         column = schema.runs.c.device_run_id

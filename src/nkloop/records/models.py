@@ -163,6 +163,8 @@ class RunRecord(FrozenModel):
     """What people confirmed, one sentence each: who, when, what."""
     error: str = ""
     created_at: datetime | None = None
+    campaign: str | None = None
+    round: int | None = None
     parent: str | None = None
     """Run that this one continues or repairs."""
     occurrence: str | None = None

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from nkloop.errors import RecordError, StepUnknownError
 from nkloop.records import Records
+from nkloop.records.models import RunRecord
+from nkloop.runs.possible import Fate, fates_of, reached_wells, replay
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
+from nkloop.worklists.contents import LabwareLookup, WellContents
+from nkloop.worklists.models import Worklist
 
 
 @dataclass(frozen=True)
@@ -17,30 +20,68 @@ class KnownLabware:
     barcode: str
     load_name: str
     wells: dict[str, WellContents]
+    """Without those that were discarded."""
+    discarded: frozenset[str] = frozenset()
+    """Wells that must not be used any more."""
 
 
 def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, barcode: str) -> KnownLabware:
-    """A labware as it stands after the last run it was part of.
+    """A labware as it stands after the last run that moved something with it on the deck.
+
+    A run that was interrupted counts with the steps that were done, and with what people said of the unknown ones.
 
     Raises:
         RecordError: no run had it on the deck.
-        StepUnknownError: that run left steps of unknown outcome, so nobody knows the contents.
+        StepUnknownError: that run left steps of which nobody knows or has said what they did, or it is not over; or
+            every well was discarded.
     """
+    gone = frozenset(well.well for well in records.decisions.discarded(barcode))
     for run in reversed(records.journal.runs()):
         worklist = records.journal.worklist(run.worklist_hash)
         item = next((item for item in worklist.deck if item.barcode == barcode), None)
         if item is None or run.state == "planned":
             continue
-        if run.unknown_steps or run.state != "succeeded":
+        fates = _fates(run, worklist, records)
+        if run.is_over and not any(fate.what in {"done", "unknown", "partly"} for fate in fates):
+            continue  # it ended before anything was moved
+        ledger = replay(worklist, fates, catalogue, deck)
+        wells = {well: held for nickname, well, held in ledger.wells() if nickname == item.nickname}
+        _require_known(run, fates, _touched(worklist, fates, catalogue, barcode) - gone, barcode)
+        kept = {well: held for well, held in wells.items() if well not in gone}
+        if wells and not kept:
             raise StepUnknownError(
-                f"run {run.id} ended as {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
-                f"so nobody knows what {barcode} holds",
-                where=f"run {run.id}",
-                remedy="look at the labware, then discard it or enter what it holds",
+                f"every well of {barcode} was discarded", where=barcode, remedy="take another one, with its own barcode"
             )
-        ledger = Ledger.of(worklist, catalogue, deck)
-        for step in worklist.steps:
-            ledger.apply(step)
-        wells = {well: contents for nickname, well, contents in ledger.wells() if nickname == item.nickname}
-        return KnownLabware(barcode, item.load_name, wells)
+        return KnownLabware(barcode, item.load_name, kept, gone)
     raise RecordError(f"no run had a labware '{barcode}' on the deck", remedy="prepare it first, or check the barcode")
+
+
+def _fates(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
+    rulings = run.decision.rulings if run.decision else ()
+    return fates_of(worklist, records.journal.events(run.id), rulings)
+
+
+def _touched(worklist: Worklist, fates: tuple[Fate, ...], catalogue: LabwareLookup, barcode: str) -> set[str]:
+    """Wells of a labware that steps nobody knows of give into or draw from."""
+    nicknames = {item.nickname for item in worklist.deck if item.barcode == barcode}
+    return {
+        well
+        for fate in fates
+        if fate.what == "unknown"
+        for is_target in (True, False)
+        for nickname, well in reached_wells(fate.step, worklist, catalogue, is_target=is_target)
+        if nickname in nicknames
+    }
+
+
+def _require_known(run: RunRecord, fates: tuple[Fate, ...], unclear: set[str], barcode: str) -> None:
+    """Refuse while a well that was not discarded may have been reached by a step nobody knows of."""
+    unknown = any(fate.what == "unknown" for fate in fates)
+    if run.is_over and not unclear and (run.decision is not None or not unknown):
+        return
+    raise StepUnknownError(
+        f"run {run.id} ended as {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
+        f"so nobody knows what {barcode} holds",
+        where=f"run {run.id}",
+        remedy=f"look at the labware, then `nkloop reconcile {run.id}`",
+    )

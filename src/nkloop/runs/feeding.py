@@ -47,6 +47,7 @@ async def plan_feeding(
         StepUnknownError: nobody knows what the plate or the medium holds.
     """
     held = _present(session, plate, plate_load_name, is_new=any(well.seed_ul > 0 for well in wells))
+    _refuse_discarded(session, plate, wells)
     now = await session.bench.clock.now()
     request = DosingRequest(
         name=name,
@@ -69,6 +70,17 @@ async def plan_feeding(
         lambda made: worklists_of(made.parts),
         reservation=reservation,
     )
+
+
+def _refuse_discarded(session: Session, plate: str, wells: Sequence[WellFeeding]) -> None:
+    named = {well.well for well in wells}
+    gone = [one for one in session.records.decisions.discarded(plate) if one.well in named]
+    if gone:
+        raise PlanError(
+            f"well {gone[0].well} of {plate} was discarded by {gone[0].by} ({gone[0].reason})",
+            where="wells",
+            remedy=f"leave out {', '.join(dict.fromkeys(one.well for one in gone))}",
+        )
 
 
 def _present(session: Session, plate: str, load_name: str, *, is_new: bool) -> dict[str, dict[str, object]]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from nkloop.assays import analyse, lay_out
+from nkloop.assays.checks import UNREAD
 from nkloop.assays.layout import capacity
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.methods import method_named
-from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
+from nkloop.assays.models import AssayResult, EffectorSample, Exclusion, PlateLayout
 from nkloop.assays.panel import check_lines, line_named
 from nkloop.assays.quality import reference_lysis
 from nkloop.drivers.bench_file import BenchFile
@@ -198,6 +199,17 @@ def require_reader(layout: PlateLayout, bench: BenchFile) -> None:
         require_readable(read_request(layout), reader.modes, reader.model or f"the reader of bench {bench.name}")
 
 
+def discarded_wells(records: Records, layout: PlateLayout) -> tuple[Exclusion, ...]:
+    """Wells of an assay plate, or of the plate read from it, that a person discarded after an interrupted run."""
+    read = {place.well for place in layout.wells if place.role not in UNREAD}
+    found: dict[str, Exclusion] = {}
+    for barcode in (layout.barcode, detection_barcode(layout)):
+        for one in records.decisions.discarded(barcode):
+            if one.well in read:
+                found.setdefault(one.well, Exclusion(well=one.well, reason=one.reason, by=one.by, at=one.at))
+    return tuple(found.values())
+
+
 def reference_history(records: Records, layout: PlateLayout) -> tuple[float, ...]:
     """Mean lysis (%) of the reference effector on earlier plates of this method and line, oldest first.
 
@@ -212,8 +224,16 @@ def reference_history(records: Records, layout: PlateLayout) -> tuple[float, ...
     return tuple(found)
 
 
-def analyse_reading(layout: PlateLayout, reading: Reading, history: Sequence[float] = ()) -> AssayResult:
-    """Lysis, quality, curves and verdict of one plate; `history` is the reference effector's own.
+def analyse_reading(
+    layout: PlateLayout, reading: Reading, history: Sequence[float] = (), exclusions: Sequence[Exclusion] = ()
+) -> AssayResult:
+    """Lysis, quality, curves and verdict of one plate.
+
+    Args:
+        layout: the plate.
+        reading: what was read of it.
+        history: mean lysis of the reference effector on earlier plates.
+        exclusions: wells that do not count, `discarded_wells` for example.
 
     Raises:
         ReadingError: the reading does not belong to the layout.
@@ -223,4 +243,6 @@ def analyse_reading(layout: PlateLayout, reading: Reading, history: Sequence[flo
             f"the reading is of plate {reading.barcode}, the layout belongs to {detection_barcode(layout)}",
             remedy="read the right plate",
         )
-    return analyse(layout, reading.values, saturated=reading.saturated, reference_history=history)
+    return analyse(
+        layout, reading.values, saturated=reading.saturated, reference_history=history, exclusions=exclusions
+    )

@@ -1,0 +1,209 @@
+"""A person's decision about an interrupted run: what is still to be done, what is thrown away, and the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+
+from nkloop.errors import PlanError, RecordError
+from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
+from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.possible import Fate, PossibleWell, Spot, fates_of, possible_wells, sentence
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.verification import require
+
+Verify = Callable[[Worklist], Awaitable[Verdict]]
+
+
+class OpenStep(FrozenModel):
+    """A step of unknown outcome, in words."""
+
+    number: int
+    sentence: str
+    why: str
+    """Why nobody knows."""
+    tip: str
+    """Where its tip came from; it may still be on the pipette, or hold liquid in the trash."""
+    is_drawn: bool
+    """Whether its liquid certainly left its source."""
+
+
+class Question(FrozenModel):
+    """What a person is shown before deciding."""
+
+    run: RunRecord
+    steps: tuple[OpenStep, ...]
+    wells: tuple[PossibleWell, ...]
+    left: tuple[int, ...]
+    """Numbers of the steps that certainly were not done."""
+
+
+class Decided(FrozenModel):
+    """A decision and what follows from it."""
+
+    decision: RunDecision
+    follow_up: Worklist | None
+    """Verified worklist to be run next; None when nothing is left to be done."""
+
+
+def question(
+    run_id: str, records: Records, catalogue: LabwareLookup, deck: BenchDeck, rulings: Sequence[StepRuling] = ()
+) -> Question:
+    """What is unknown of a run, and what its wells may hold.
+
+    Raises:
+        RecordError: the run is not recorded.
+    """
+    run = records.journal.run(run_id)
+    worklist = records.journal.worklist(run.worklist_hash)
+    said = rulings or (run.decision.rulings if run.decision else ())
+    fates = fates_of(worklist, records.journal.events(run_id), said)
+    why = {step.number: step.detail for step in run.steps}
+    unknown = [fate for fate in fates if fate.what == "unknown"]
+    return Question(
+        run=run,
+        steps=tuple(_open_step(fate, worklist, why.get(fate.step.number, "")) for fate in unknown),
+        wells=possible_wells(worklist, fates, catalogue, deck) if unknown else (),
+        left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
+    )
+
+
+async def decide(
+    run_id: str,
+    kind: DecisionKind,
+    *,
+    by: str,
+    reason: str,
+    at: datetime,
+    records: Records,
+    catalogue: LabwareLookup,
+    deck: BenchDeck,
+    verify: Verify,
+    happened: Collection[int] = (),
+    not_happened: Collection[int] = (),
+    wells: Collection[Spot] = (),
+) -> Decided:
+    """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
+
+    Args:
+        run_id: the run, over.
+        kind: `continue` does the rest, `repair` does the rest with a correction, `discard` throws the wells away.
+        by: name of the person.
+        reason: why, in a sentence.
+        at: time of the bench.
+        records: where it is kept.
+        catalogue: labware types by load name.
+        deck: the bench's deck.
+        verify: checks the worklist that follows.
+        happened: unknown steps the person saw to have happened.
+        not_happened: unknown steps the person saw not to have happened.
+        wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
+            is named.
+
+    Raises:
+        RecordError: the run is not over, or has been followed up already.
+        PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
+        VerificationError: the worklist that follows was refused by a check.
+    """
+    run = records.journal.run(run_id)
+    _require_open(run, records)
+    rulings = _rulings(run, happened, not_happened)
+    worklist = records.journal.worklist(run.worklist_hash)
+    fates = fates_of(worklist, records.journal.events(run_id), rulings)
+    gone = _spots(worklist, catalogue, wells)
+    follow_up: Worklist | None = None
+    if kind == "discard":
+        gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
+    elif any(fate.what != "done" and fate.step.action == "transfer" for fate in fates):
+        make = continued if kind == "continue" else repaired
+        follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
+        require(await verify(follow_up), follow_up)
+    decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
+    records.decisions.add(decision, follow_up=follow_up)
+    saved = records.journal.run(run_id).decision
+    return Decided(decision=saved or decision, follow_up=follow_up)
+
+
+def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
+    """The worklist a decision left to be run, with what it belongs to.
+
+    Raises:
+        RecordError: nobody decided to continue or repair the run, or that has been done.
+    """
+    run = records.journal.run(run_id)
+    if run.decision is None or run.decision.follow_up is None:
+        told = "nobody has decided about it" if run.decision is None else f"it was decided: {run.decision.decision}"
+        raise RecordError(
+            f"run {run_id} has no worklist that continues it: {told}",
+            where=f"run {run_id}",
+            remedy=f"nkloop reconcile {run_id} --decide continue --by NAME --reason WHY",
+        )
+    _require_open(run, records)
+    context = Context(campaign=run.campaign, round=run.round, parent=run_id)
+    return records.journal.worklist(run.decision.follow_up), context
+
+
+def _require_open(run: RunRecord, records: Records) -> None:
+    if not run.is_over:
+        raise RecordError(
+            f"run {run.id} is {run.state} in the records, so its device has to be asked first",
+            where=f"run {run.id}",
+            remedy=f"nkloop reconcile {run.id}",
+        )
+    later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or _moved(one)]
+    if later:
+        raise RecordError(
+            f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone",
+            where=f"run {run.id}",
+            remedy=f"look at {later[-1].id}: `nkloop run show {later[-1].id}`",
+        )
+
+
+def _moved(run: RunRecord) -> bool:
+    return any(step.event in {"done", "unknown"} for step in run.steps)
+
+
+def _rulings(run: RunRecord, happened: Collection[int], not_happened: Collection[int]) -> tuple[StepRuling, ...]:
+    unknown = set(run.unknown_steps)
+    both = sorted(set(happened) & set(not_happened))
+    strange = sorted((set(happened) | set(not_happened)) - unknown)
+    if both:
+        raise PlanError(f"step {both[0]} is said to have happened and not to have happened", remedy="say it once")
+    if strange:
+        known = ", ".join(map(str, sorted(unknown))) or "none"
+        raise PlanError(
+            f"step {strange[0]} of {run.id} is not unknown",
+            where=f"run {run.id}",
+            remedy=f"steps of unknown outcome: {known}",
+        )
+    said = {**dict.fromkeys(happened, True), **dict.fromkeys(not_happened, False)}
+    return tuple(StepRuling(number=number, happened=said.get(number)) for number in sorted(unknown))
+
+
+def _spots(worklist: Worklist, catalogue: LabwareLookup, wells: Collection[Spot]) -> tuple[Spot, ...]:
+    """The wells named, each of which must be there: a typing error must not discard nothing."""
+    items = {item.nickname: item for item in worklist.deck}
+    for nickname, well in wells:
+        if nickname not in items or well not in catalogue[items[nickname].load_name].wells:
+            known = ", ".join(sorted(items))
+            raise PlanError(
+                f"there is no well {well} of '{nickname}' in {worklist.name}", remedy=f"its labware: {known}"
+            )
+    return tuple(dict.fromkeys(wells))
+
+
+def _open_step(fate: Fate, worklist: Worklist, why: str) -> OpenStep:
+    step, tip = fate.step, ""
+    for other in worklist.steps:
+        if other.number > step.number:
+            break
+        if other.tip and worklist.mount_of(other) == worklist.mount_of(step):
+            tip = other.tip
+    liquid = step.action in {"transfer", "mix"}
+    return OpenStep(
+        number=step.number, sentence=sentence(step), why=why, tip=tip if liquid else "", is_drawn=fate.is_drawn
+    )

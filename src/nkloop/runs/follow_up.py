@@ -1,0 +1,260 @@
+"""The worklist that follows an interrupted run: its rest from the contents now, or the rest with a correction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from nkloop.errors import PlanError, Problem
+from nkloop.runs.possible import Fate, Spot, reached_wells, replay
+from nkloop.runs.tips_left import with_tips
+from nkloop.worklists import rules
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
+from nkloop.worklists.ledger_check import target_misses
+from nkloop.worklists.models import Filling, Liquid, Step, Worklist
+
+MOST_UNKNOWN = 12
+"""More unknown steps than this are not corrected: each may be the last that happened, and no addition fits all."""
+_SAME = 1e-6
+_SMALLEST_UL = 1e-3
+
+
+def continued(
+    run_id: str,
+    worklist: Worklist,
+    fates: Sequence[Fate],
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None = None,
+    *,
+    without: Collection[Spot] = (),
+) -> Worklist:
+    """The steps that were not done, starting from what the wells hold now.
+
+    Args:
+        run_id: the run that is continued.
+        worklist: its worklist.
+        fates: what became of each step; none may be unknown.
+        catalogue: labware types by load name.
+        deck: the bench's deck.
+        without: wells that were discarded; what goes into them only is left out.
+
+    Raises:
+        PlanError: a step is unknown, a discarded well would be drawn from, or nothing is left to do.
+    """
+    open_steps = [fate.step.number for fate in fates if fate.what == "unknown"]
+    if open_steps:
+        raise PlanError(
+            f"nobody has said whether step {', '.join(map(str, open_steps))} happened",
+            where=f"run {run_id}",
+            remedy="say it with --happened or --not-happened, repair, or discard the wells",
+        )
+    ledger = replay(worklist, fates, catalogue, deck)
+    rest = [step for fate in fates if (step := _still_to_do(fate, deck, worklist)) is not None]
+    kept = _spared(run_id, rest, without, worklist, catalogue)
+    return _made(run_id, "rest", worklist, kept, _held(ledger), catalogue, without)
+
+
+def repaired(
+    run_id: str,
+    worklist: Worklist,
+    fates: Sequence[Fate],
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None = None,
+    *,
+    without: Collection[Spot] = (),
+) -> Worklist:
+    """The rest of a run with additions after which every target holds, whatever the unknown steps did.
+
+    For every unknown transfer it tries half of it, nothing, and all of it, and takes the first with which all targets
+    are within their tolerance in every possibility.
+
+    Raises:
+        PlanError: no addition is right in every possibility; each well is named with what it would hold.
+    """
+    unknown = [fate for fate in fates if fate.what == "unknown"]
+    if len(unknown) > MOST_UNKNOWN:
+        raise PlanError(
+            f"{len(unknown)} steps are unknown, more than {MOST_UNKNOWN} are not corrected together",
+            where=f"run {run_id}",
+            remedy="measure the wells and say which steps happened, or discard the wells",
+        )
+    _require_targets(run_id, worklist, unknown, catalogue, without)
+    first: tuple[Problem, ...] = ()
+    for share in (0.5, 0.0, 1.0):
+        steps = [step for fate in fates if (step := _corrected(fate, share, deck, worklist)) is not None]
+        kept = _spared(run_id, steps, without, worklist, catalogue)
+        ledgers = [_after(worklist, fates, kept, catalogue, deck, n, d) for n, d in _cases(unknown)]
+        misses = tuple(_misses(worklist, ledgers, without))
+        if not misses:
+            now = [_held(replay(worklist, fates, catalogue, deck, happened=n)) for n in (0, len(unknown))]
+            return _made(run_id, "correction and rest", worklist, kept, _middle(*now), catalogue, without)
+        first = first or misses
+    raise PlanError.from_problems(first)
+
+
+def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
+    if fate.what == "done":
+        return None
+    return _reduced(fate.step, fate.step.volume_ul - fate.given_ul, deck, worklist)
+
+
+def _corrected(fate: Fate, share: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
+    if fate.what != "unknown" or fate.step.action != "transfer":
+        return _still_to_do(fate, deck, worklist)
+    return _reduced(fate.step, (fate.step.volume_ul - fate.given_ul) * share, deck, worklist)
+
+
+def _reduced(step: Step, volume_ul: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
+    """The step with less volume; None when the pipette cannot give so little."""
+    if step.action != "transfer" or abs(volume_ul - step.volume_ul) < _SAME:
+        return step
+    mount = worklist.mount_of(step)
+    pipette = next((one for one in deck.pipettes if one.mount == mount), None) if deck is not None else None
+    smallest = pipette.min_volume_ul if pipette is not None else _SMALLEST_UL
+    return step.model_copy(update={"volume_ul": round(volume_ul, 3)}) if volume_ul >= smallest else None
+
+
+def _spared(
+    run_id: str, steps: Sequence[Step], without: Collection[Spot], worklist: Worklist, catalogue: LabwareLookup
+) -> list[Step]:
+    """Steps without those that only reach discarded wells."""
+    gone, kept = set(without), []
+    for step in steps:
+        targets = set(reached_wells(step, worklist, catalogue, is_target=True))
+        sources = set(reached_wells(step, worklist, catalogue, is_target=False))
+        if targets and targets <= gone:
+            continue
+        drawn = sorted(sources & gone)
+        if drawn:
+            nickname, well = drawn[0]
+            raise PlanError(
+                f"step {step.number} draws from {nickname} {well}, which is discarded",
+                where=f"run {run_id}",
+                remedy="discard the wells it goes into as well",
+            )
+        kept.append(step)
+    if not any(step.action == "transfer" for step in kept):
+        raise PlanError("no transfer is left to do", where=f"run {run_id}", remedy="discard the wells, or leave it so")
+    return kept
+
+
+def _cases(unknown: Sequence[Fate]) -> Iterator[tuple[int, bool]]:
+    """How many unknown steps happened, and whether the next one drew its liquid."""
+    for count in range(len(unknown) + 1):
+        yield count, False
+        if count < len(unknown) and unknown[count].step.action == "transfer":
+            yield count, True
+
+
+def _after(
+    worklist: Worklist,
+    fates: Sequence[Fate],
+    steps: Sequence[Step],
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None,
+    happened: int,
+    is_drawn: bool,
+) -> tuple[Ledger, int]:
+    """The ledger when, in this possibility, these steps have been done too, and the number of older violations."""
+    ledger = replay(worklist, fates, catalogue, deck, happened=happened, is_drawn=is_drawn)
+    before = len(ledger.violations)
+    for step in with_tips(worklist, steps, catalogue):
+        ledger.apply(step)
+    return ledger, before
+
+
+def _misses(worklist: Worklist, ledgers: Sequence[tuple[Ledger, int]], without: Collection[Spot]) -> Iterator[Problem]:
+    gone = {f"{nickname} {well}" for nickname, well in without}
+    told: set[str] = set()
+    for ledger, older in ledgers:
+        spilled = [p for p in ledger.violations[older:] if p.rule in {rules.OVERDRAW, rules.OVERFILL}]
+        for problem in (*(miss.problem for miss in target_misses(worklist, ledger)), *spilled):
+            if problem.where in gone or problem.where in told:
+                continue
+            told.add(problem.where)
+            remedy = "no addition is right in every possibility: measure the well and say what happened, or discard it"
+            yield replace(problem, remedy=remedy, rule="")
+
+
+def _require_targets(
+    run_id: str, worklist: Worklist, unknown: Sequence[Fate], catalogue: LabwareLookup, without: Collection[Spot]
+) -> None:
+    """Refuse where nothing says what a well shall hold, so that nothing can be brought there."""
+    known = {(target.labware, target.well) for target in worklist.targets} | set(without)
+    for fate in unknown:
+        for nickname, well in reached_wells(fate.step, worklist, catalogue, is_target=True):
+            if (nickname, well) not in known:
+                raise PlanError(
+                    f"nothing says what {nickname} {well} shall hold at the end, so it cannot be brought there",
+                    where=f"run {run_id}, step {fate.step.number}",
+                    remedy="measure the well and say whether the step happened, or discard it",
+                )
+
+
+def _held(ledger: Ledger) -> dict[Spot, WellContents]:
+    return {(nickname, well): held for nickname, well, held in ledger.wells() if held.volume_ul > _SMALLEST_UL}
+
+
+def _middle(one: Mapping[Spot, WellContents], other: Mapping[Spot, WellContents]) -> dict[Spot, WellContents]:
+    """Contents half-way between two possibilities."""
+    empty, middle = WellContents(0.0, {}), {}
+    for spot in dict.fromkeys((*one, *other)):
+        a, b = one.get(spot, empty), other.get(spot, empty)
+        amounts = {n: (a.amounts.get(n, 0.0) + b.amounts.get(n, 0.0)) / 2 for n in a.amounts.keys() | b.amounts.keys()}
+        middle[spot] = WellContents((a.volume_ul + b.volume_ul) / 2, dict(sorted(amounts.items())), a.lots | b.lots)
+    return middle
+
+
+def _made(
+    run_id: str,
+    what: str,
+    worklist: Worklist,
+    steps: Sequence[Step],
+    held: Mapping[Spot, WellContents],
+    catalogue: LabwareLookup,
+    without: Collection[Spot],
+) -> Worklist:
+    numbered = [
+        step.model_copy(update={"number": number})
+        for number, step in enumerate(with_tips(worklist, steps, catalogue), start=1)
+    ]
+    gone = set(without)
+    return worklist.model_copy(
+        update={
+            "name": f"{worklist.name}, {what} of {run_id}",
+            "fillings": tuple(_filling(run_id, spot, contents, worklist) for spot, contents in held.items()),
+            "steps": tuple(numbered),
+            "targets": tuple(one for one in worklist.targets if (one.labware, one.well) not in gone),
+            "ends": tuple(one for one in worklist.ends if (one.labware, one.well) not in gone),
+            "lots": (),
+        }
+    )
+
+
+def _filling(run_id: str, spot: Spot, held: WellContents, worklist: Worklist) -> Filling:
+    """What a well holds now; a liquid that was only drawn from keeps its name, and its lot as one already opened."""
+    nickname, well = spot
+    volume = round(held.volume_ul, 3)
+    for filling in worklist.fillings:
+        if (filling.labware, filling.well) == spot and _is_same(filling.liquid.per_ul, held.per_ul):
+            lot = filling.liquid.lot
+            # the stock was charged with it when it was loaded first; under this name it is not charged again
+            opened = None if lot is None else lot if ":" in lot else f"{run_id}:{lot}"
+            return Filling(
+                labware=nickname,
+                well=well,
+                volume_ul=volume,
+                liquid=filling.liquid.model_copy(update={"lot": opened}),
+            )
+    per_ul = {name: value for name, value in held.per_ul.items() if value}
+    return Filling(
+        labware=nickname, well=well, volume_ul=volume, liquid=Liquid(name=f"{nickname} {well}", per_ul=per_ul)
+    )
+
+
+def _is_same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    names = one.keys() | other.keys()
+    return all(
+        abs(one.get(n, 0.0) - other.get(n, 0.0)) <= _SAME * max(one.get(n, 0.0), other.get(n, 0.0)) for n in names
+    )

@@ -1,0 +1,78 @@
+"""Tips for steps whose tip is gone: the run that picked it up has ended and dropped it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nkloop.errors import LabwareError
+from nkloop.labware.models import LabwareType
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.models import Step, Worklist
+
+
+def with_tips(worklist: Worklist, steps: Sequence[Step], catalogue: LabwareLookup) -> tuple[Step, ...]:
+    """Steps of a worklist, in order, that can be played alone: one that kept a tip gets a fresh one where none is held.
+
+    It is the first tip of the same rack that no step of the worklist uses; when there is none, the tip that was used
+    before, so that the rack has to be replaced by a full one.
+    """
+    racks = _Racks(worklist, catalogue)
+    held: set[str] = set()
+    made = []
+    for step in steps:
+        if step.action == "pause":
+            held.clear()
+        if step.action in {"transfer", "mix"}:
+            mount = worklist.mount_of(step) or ""
+            if not step.tip and mount not in held and (tip := racks.fresh(step)):
+                step = step.model_copy(update={"tip": tip, "tip_policy": "fresh: the run before has dropped its tips"})
+            held.add(mount)
+        made.append(step)
+    return tuple(made)
+
+
+class _Racks:
+    """Which tips of a worklist's racks no step uses."""
+
+    def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
+        self._worklist, self._catalogue = worklist, catalogue
+        self._used = {tip for step in worklist.steps if step.tip for tip in self._names(step.tip, step.channels)}
+
+    def fresh(self, step: Step) -> str:
+        """A tip like the one the step kept; empty when the worklist never picked one up for it."""
+        before = self._kept_by(step)
+        if not before:
+            return ""
+        rack = before.partition(":")[0]
+        kind = self._kind(rack)
+        for well in kind.wells if kind is not None else ():
+            names = set(self._names(f"{rack}:{well}", step.channels))
+            if len(names) == step.channels and not names & self._used:
+                self._used |= names
+                return f"{rack}:{well}"
+        return before
+
+    def _kept_by(self, step: Step) -> str:
+        mount, tip = self._worklist.mount_of(step), ""
+        for other in self._worklist.steps:
+            if other.number > step.number:
+                break
+            if other.tip and self._worklist.mount_of(other) == mount:
+                tip = other.tip
+        return tip
+
+    def _kind(self, rack: str) -> LabwareType | None:
+        try:
+            return self._catalogue[self._worklist.item(rack).load_name]
+        except (LabwareError, KeyError):
+            return None
+
+    def _names(self, tip: str, channels: int) -> Iterator[str]:
+        rack, _, well = tip.partition(":")
+        kind = self._kind(rack)
+        try:
+            reached = kind.reached(well, channels) if kind is not None else (well,)
+        except LabwareError:
+            reached = ()
+        for name in reached:
+            yield f"{rack}:{name}"

@@ -1,0 +1,310 @@
+"""A decision about unknown steps: what the wells may hold, and a worklist that is right whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nkloop.drivers.bench import load_bench_file
+from nkloop.errors import PlanError, RecordError, StepUnknownError, VerificationError
+from nkloop.labware import Catalogue
+from nkloop.records import Records
+from nkloop.records.models import JournalEvent, StepEvent, StepRuling
+from nkloop.runs.contents import known_contents
+from nkloop.runs.deciding import Decided, decide, follow_up_of, question
+from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.possible import fates_of, possible_wells, replay
+from nkloop.worklists.ledger_check import check_ledger, follow
+from nkloop.worklists.models import (
+    CheckResult,
+    DeckItem,
+    Filling,
+    Liquid,
+    OperatorTask,
+    Step,
+    Target,
+    Verdict,
+    Worklist,
+)
+
+from .conftest import AT, ROOT
+
+CATALOGUE = Catalogue.load(ROOT / "labware")
+DECK = load_bench_file(ROOT / "devices" / "virtual.yaml").deck
+Journalled = Callable[..., str]
+
+
+def dose(number: int, well: str, volume: float = 50, tip: str = "") -> Step:
+    return Step(
+        number=number, action="transfer", labware="tubes", well="A1", to_labware="plate", to_well=well,
+        volume_ul=volume, tip=tip, dispense_at="rim", comment=f"IL-15 into {well}",
+    )  # fmt: skip
+
+
+def dosing(volume: float = 50, tolerance: float = 5.0) -> Worklist:
+    """IL-15 from one tube into three wells with one tip, then mixed by hand."""
+    wells = ("A1", "B1", "C1")
+    shake = OperatorTask(kind="confirm", instruction="Rock the plate ten times.", labware=("plate",))
+    steps = [dose(n, well, volume, "tips:A1" if n == 1 else "") for n, well in enumerate(wells, start=1)]
+    medium = Liquid(name="medium", per_ul={"base": 1.0})
+    cytokine = Liquid(name="IL-15", per_ul={"base": 1.0, "IL-15": 0.4}, lot="IL15-A")
+    reached = 0.4 * volume / (950 + volume)
+    return Worklist(
+        name="dose day 3",
+        procedure="cytokine_dosing",
+        pipettes={"left": "flex_1channel_1000"},
+        deck=(
+            DeckItem(nickname="plate", slot="D2", load_name="corning_24_wellplate_3.4ml_flat", barcode="P-1"),
+            DeckItem(nickname="tubes", slot="D3", load_name="opentrons_24_tuberack_nest_1.5ml_snapcap"),
+            DeckItem(nickname="tips", slot="A1", load_name="opentrons_flex_96_filtertiprack_200ul"),
+        ),
+        fillings=(
+            *(Filling(labware="plate", well=well, volume_ul=950, liquid=medium) for well in wells),
+            Filling(labware="tubes", well="A1", volume_ul=500, liquid=cytokine),
+        ),
+        steps=(*steps, Step(number=4, action="pause", operator=shake)),
+        targets=tuple(
+            Target(labware="plate", well=well, component="IL-15", per_ul=reached, tolerance_percent=tolerance)
+            for well in wells
+        ),
+    )
+
+
+def journal(*events: tuple[int, StepEvent], moved: dict[int, tuple[float, ...]] | None = None) -> list[JournalEvent]:
+    told = moved or {}
+    return [JournalEvent(number=n, event=e, at=AT, moved_ul=told.get(n, ())) for n, e in events]
+
+
+CUT = journal((1, "done"), (2, "unknown"), (3, "failed"), (4, "failed"))
+"""The run was cut in the second dose."""
+
+
+def test_both_possibilities_of_a_well_are_shown() -> None:
+    wells = {(w.labware, w.well): w for w in possible_wells(dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)}
+    assert set(wells) == {("plate", "B1"), ("tubes", "A1")}
+    dosed = wells["plate", "B1"]
+    assert dosed.barcode == "P-1"
+    assert dosed.volumes_ul == (950, 1000)
+    assert [(one.when, one.per_ul.get("IL-15", 0.0)) for one in dosed.contents] == [
+        ("step 2 did not happen", 0.0),
+        ("step 2 happened", pytest.approx(0.02)),
+    ]
+    assert wells["tubes", "A1"].volumes_ul == (400, 450)
+
+
+def test_a_device_that_forgot_everything_leaves_as_many_possibilities_as_steps() -> None:
+    fates = fates_of(dosing(), journal((1, "unknown"), (2, "unknown"), (3, "unknown"), (4, "unknown")))
+    wells = {(w.labware, w.well): w for w in possible_wells(dosing(), fates, CATALOGUE, DECK)}
+    assert [one.volume_ul for one in wells["tubes", "A1"].contents] == [500, 450, 400, 350]
+    assert [one.volume_ul for one in wells["plate", "C1"].contents] == [950, 1000]
+    assert wells["plate", "C1"].contents[1].when == "step 3 was the last that happened"
+
+
+def test_what_was_drawn_and_not_given_is_gone_from_its_source() -> None:
+    told = journal((1, "done"), (2, "failed"), (3, "failed"), (4, "failed"), moved={2: (0.0,)})
+    ledger = replay(dosing(), fates_of(dosing(), told), CATALOGUE, DECK)
+    assert ledger.well("tubes", "A1").volume_ul == 400
+    assert ledger.well("plate", "B1").volume_ul == 950
+
+
+def test_the_rest_starts_from_the_contents_now_with_a_fresh_tip() -> None:
+    made = continued("run-7", dosing(), fates_of(dosing(), CUT, [StepRuling(number=2, happened=True)]), CATALOGUE, DECK)
+    assert made.name == "dose day 3, rest of run-7"
+    assert [(s.number, s.action, s.to_well, s.tip) for s in made.steps] == [
+        (1, "transfer", "C1", "tips:B1"),
+        (2, "pause", "", ""),
+    ]
+    held = {(f.labware, f.well): f for f in made.fillings}
+    assert held["tubes", "A1"].volume_ul == 400
+    assert held["tubes", "A1"].liquid.lot == "run-7:IL15-A", "the stock is not charged twice"
+    assert held["plate", "B1"].liquid.per_ul["IL-15"] == pytest.approx(0.02)
+    assert held["plate", "C1"].liquid.name == "medium"
+    assert check_ledger(made, CATALOGUE, DECK).problems == ()
+
+
+def test_what_did_not_happen_is_done_again_and_drawn_liquid_is_missing() -> None:
+    told = journal((1, "done"), (2, "unknown"), (3, "failed"), (4, "failed"), moved={2: (0.0,)})
+    made = continued(
+        "run-7", dosing(), fates_of(dosing(), told, [StepRuling(number=2, happened=False)]), CATALOGUE, DECK
+    )
+    assert [s.to_well for s in made.steps if s.action == "transfer"] == ["B1", "C1"]
+    assert {(f.labware, f.well): f.volume_ul for f in made.fillings}["tubes", "A1"] == 400
+    assert check_ledger(made, CATALOGUE, DECK).problems == ()
+
+
+def test_without_a_word_about_an_unknown_step_nothing_is_continued() -> None:
+    with pytest.raises(PlanError, match=r"nobody has said whether step 2 happened.*--happened"):
+        continued("run-7", dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)
+
+
+def test_discarded_wells_are_left_out_and_never_drawn_from() -> None:
+    fates = fates_of(dosing(), CUT, [StepRuling(number=2, happened=True)])
+    with pytest.raises(PlanError, match="no transfer is left"):
+        continued("run-7", dosing(), fates, CATALOGUE, DECK, without=[("plate", "C1")])
+    with pytest.raises(PlanError, match="step 3 draws from tubes A1, which is discarded"):
+        continued("run-7", dosing(), fates, CATALOGUE, DECK, without=[("tubes", "A1")])
+
+
+def test_an_addition_that_fits_both_possibilities_repairs() -> None:
+    """A tolerance of 60 % covers half a dose either way."""
+    worklist = dosing(tolerance=60)
+    fates = fates_of(worklist, CUT)
+    made = repaired("run-7", worklist, fates, CATALOGUE, DECK)
+    assert [(s.to_well, s.volume_ul) for s in made.steps if s.action == "transfer"] == [("B1", 25), ("C1", 50)]
+    for happened in (0, 1):
+        ledger = replay(worklist, fates, CATALOGUE, DECK, happened=happened)
+        for step in made.steps:
+            ledger.apply(step)
+        reached = ledger.well("plate", "B1").per_ul["IL-15"]
+        assert reached == pytest.approx(0.02, rel=0.6)
+
+
+def test_where_no_addition_fits_both_it_is_refused_with_the_well() -> None:
+    with pytest.raises(PlanError) as refused:
+        repaired("run-7", dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)
+    told = str(refused.value)
+    assert "plate B1: IL-15 is" in told
+    assert "no addition is right in every possibility" in told
+    assert "C1" not in told
+
+
+def test_a_well_without_a_target_and_too_many_unknowns_are_not_repaired() -> None:
+    aimless = dosing().model_copy(update={"targets": ()})
+    with pytest.raises(PlanError, match="nothing says what plate B1 shall hold"):
+        repaired("run-7", aimless, fates_of(aimless, CUT), CATALOGUE, DECK)
+    many = aimless.model_copy(update={"steps": tuple(dose(n, "A1", tip=f"tips:A{n}") for n in range(1, 13 + 1))})
+    with pytest.raises(PlanError, match="13 steps are unknown, more than 12"):
+        repaired("run-7", many, fates_of(many, journal(*((n, "unknown") for n in range(1, 14)))), CATALOGUE, DECK)
+
+
+@given(cut=st.integers(1, 3), happened=st.booleans(), drawn=st.booleans(), volume=st.integers(5, 110).map(float))
+@settings(max_examples=30, deadline=None)
+def test_continued_wherever_it_was_cut_every_well_ends_as_planned(
+    cut: int, happened: bool, drawn: bool, volume: float
+) -> None:
+    """Whatever step was cut and whatever is said of it: run and rest together reach the plan."""
+    worklist = dosing(volume)
+    told = journal(
+        *((n, "done") for n in range(1, cut)),
+        (cut, "unknown"),
+        *((n, "failed") for n in range(cut + 1, 5)),
+        moved={cut: (0.0,)} if drawn else None,
+    )
+    fates = fates_of(worklist, told, [StepRuling(number=cut, happened=happened)])
+    if cut == 3 and happened:
+        with pytest.raises(PlanError, match="no transfer is left"):
+            continued("run-1", worklist, fates, CATALOGUE, DECK)
+        return
+    made = continued("run-1", worklist, fates, CATALOGUE, DECK)
+    planned, reached = follow(worklist, CATALOGUE, DECK), follow(made, CATALOGUE, DECK)
+    for well in ("A1", "B1", "C1"):
+        want, got = planned.well("plate", well), reached.well("plate", well)
+        assert got.volume_ul == pytest.approx(want.volume_ul, abs=0.01)
+        assert got.per_ul["IL-15"] == pytest.approx(want.per_ul["IL-15"], rel=1e-3)
+    lost = volume if drawn and not happened else 0.0
+    assert reached.well("tubes", "A1").volume_ul == pytest.approx(500 - 3 * volume - lost, abs=0.01)
+
+
+async def passes(worklist: Worklist) -> Verdict:
+    return Verdict(
+        worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(check_ledger(worklist, CATALOGUE, DECK),)
+    )
+
+
+async def refuses(worklist: Worklist) -> Verdict:
+    problem = {"message": "too late", "where": "step 1", "remedy": "go home", "rule": "V001"}
+    failed = CheckResult(check="ledger", passed=False, seconds=0, problems=(problem,))
+    return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(failed,))
+
+
+@pytest.fixture
+def cut_run(records: Records, journalled: Journalled) -> str:
+    run_id = journalled(dosing(), "planned")
+    records.journal.append_events(run_id, CUT)
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    return run_id
+
+
+async def decided(records: Records, run_id: str, kind: Any, **more: Any) -> Decided:
+    told: dict[str, Any] = {"by": "Ada", "reason": "power cut at 18:00", "at": AT, "verify": passes}
+    return await decide(run_id, kind, records=records, catalogue=CATALOGUE, deck=DECK, **(told | more))
+
+
+async def test_the_question_names_step_tip_and_wells(records: Records, cut_run: str) -> None:
+    asked = question(cut_run, records, CATALOGUE, DECK)
+    (step,) = asked.steps
+    assert (step.number, step.sentence, step.tip) == (2, "50 µL from tubes A1 to plate B1", "tips:A1")
+    assert [(well.labware, well.well) for well in asked.wells] == [("plate", "B1"), ("tubes", "A1")]
+    assert asked.left == (3, 4)
+
+
+async def test_continuing_keeps_who_why_and_the_worklist(records: Records, cut_run: str) -> None:
+    made = await decided(records, cut_run, "continue", not_happened=[2])
+    run = records.journal.run(cut_run)
+    assert run.decision is not None
+    assert (run.decision.by, run.decision.reason, run.needs_decision) == ("Ada", "power cut at 18:00", False)
+    worklist, context = follow_up_of(cut_run, records)
+    assert worklist == made.follow_up
+    assert (context.parent, worklist.n_transfers) == (cut_run, 2)
+    assert records.audit.verify_chain() == ()
+    assert records.audit.entries()[-1].who == "Ada"
+
+
+async def test_a_follow_up_that_a_check_refuses_leaves_the_question_open(records: Records, cut_run: str) -> None:
+    with pytest.raises(VerificationError, match="too late"):
+        await decided(records, cut_run, "continue", happened=[2], verify=refuses)
+    assert records.journal.run(cut_run).needs_decision
+
+
+async def test_discarding_marks_every_well_in_doubt_and_later_plans_know(records: Records, cut_run: str) -> None:
+    with pytest.raises(StepUnknownError, match="nobody knows what P-1 holds"):
+        known_contents(records, CATALOGUE, DECK, "P-1")
+    await decided(records, cut_run, "discard")
+    assert [(one.barcode, one.well) for one in records.decisions.discarded("P-1")] == [("P-1", "B1")]
+    held = known_contents(records, CATALOGUE, DECK, "P-1")
+    assert {well: round(c.volume_ul) for well, c in held.wells.items()} == {"A1": 1000, "C1": 950}
+    assert held.discarded == {"B1"}
+
+
+async def test_what_people_said_counts_in_the_contents(records: Records, cut_run: str) -> None:
+    await decided(records, cut_run, "continue", happened=[2])
+    held = known_contents(records, CATALOGUE, DECK, "P-1")
+    assert {well: round(c.volume_ul) for well, c in held.wells.items()} == {"A1": 1000, "B1": 1000, "C1": 950}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        pytest.param({"happened": [3]}, "step 3 of run-0001 is not unknown.*unknown outcome: 2", id="known_step"),
+        pytest.param({"happened": [2], "not_happened": [2]}, "step 2 is said to have happened and not", id="both"),
+        pytest.param({"wells": [("plate", "Z9")], "happened": [2]}, "no well Z9 of 'plate'", id="no_such_well"),
+    ],
+)
+async def test_a_slip_of_the_keyboard_is_refused(records: Records, cut_run: str, more: Any, told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        await decided(records, cut_run, "continue", **more)
+    assert records.journal.run(cut_run).needs_decision
+
+
+async def test_a_run_that_was_followed_is_not_decided_again(
+    records: Records, cut_run: str, journalled: Journalled
+) -> None:
+    made = await decided(records, cut_run, "continue", happened=[2])
+    assert made.follow_up is not None
+    later = journalled(made.follow_up, parent=cut_run)
+    for again in (decided(records, cut_run, "discard"), decided(records, cut_run, "repair")):
+        with pytest.raises(RecordError, match=rf"{cut_run} has been followed by {later}"):
+            await again
+    with pytest.raises(RecordError, match="has been followed"):
+        follow_up_of(cut_run, records)
+
+
+async def test_a_run_that_is_open_is_asked_for_first(records: Records, journalled: Journalled, tmp_path: Path) -> None:
+    run_id = journalled(dosing(), "running", "sent")
+    with pytest.raises(RecordError, match=rf"{run_id} is running in the records.*nkloop reconcile {run_id}"):
+        await decided(records, run_id, "discard")

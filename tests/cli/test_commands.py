@@ -19,6 +19,7 @@ from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.records.models import CampaignEntry, Context
 from nkloop.vendor import VendorClient
+from nkloop.vendor.cache import CACHE_VARIABLE
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, Step, Verdict, Worklist
 from nkloop.workspace import Workspace
 from nkloop.workspace.folders import FOLDERS
@@ -39,6 +40,7 @@ def without_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
         return [] if job == "validate_labware" else refused
 
     monkeypatch.setattr(VendorClient, "_ask", ask)
+    monkeypatch.delenv(CACHE_VARIABLE)  # made-up answers are for nobody else
 
     async def start(self: VendorClient) -> dict[str, Any]:
         return {"opentrons": "9.0.0"}

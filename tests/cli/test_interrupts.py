@@ -11,19 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from nkloop.records import Records
+from nkloop.vendor.cache import CACHE_VARIABLE
 from nkloop.workspace import Workspace
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.vendor,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc"),
 ]
 MARK = "NKLOOP_TEST_MARK"
@@ -43,7 +43,9 @@ class Demo:
     @classmethod
     def start(cls, folder: Path) -> Demo:
         command = [*MAIN, "demo", "--rounds", "1", "--arms", "2", "--directory", str(folder)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("NKLOOP_", "PREFECT_"))}
+        environment = {
+            k: v for k, v in os.environ.items() if k == CACHE_VARIABLE or not k.startswith(("NKLOOP_", "PREFECT_"))
+        }
         process = subprocess.Popen(
             command,
             env={**environment, MARK: str(folder)},
@@ -100,11 +102,12 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]:
-    """Three demos side by side: one ended while it starts, two while the robot moves."""
+    """Three demos: one ended while it starts, two while the robot moves."""
     folder = tmp_path_factory.mktemp("demos")
-    started = {name: Demo.start(folder / name) for name in ("early", "Ctrl+C", "SIGTERM")}
+    started: dict[str, Demo] = {}
 
     def interrupt(name: str) -> None:
+        started[name] = Demo.start(folder / name)
         # the family while it starts: itself, Prefect server, virtual bench
         started[name].wait(lambda demo: len(demo.family) >= 3 if name == "early" else demo.n_begun >= 2)
         if name == "SIGTERM":
@@ -113,8 +116,8 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]
             started[name].end(signal.SIGINT, whole_group=True)
 
     try:
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(interrupt, started))
+        for name in ("early", "Ctrl+C", "SIGTERM"):  # one after the other: the last finds its analyses made
+            interrupt(name)
         yield started
     finally:
         for demo in started.values():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nkloop.vendor import VendorClient
+from nkloop.vendor.cache import CACHE_VARIABLE
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
@@ -28,6 +29,7 @@ def without_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"opentrons": "9.0.0"}
 
     monkeypatch.setattr(VendorClient, "_ask", ask)
+    monkeypatch.delenv(CACHE_VARIABLE)  # made-up answers are for nobody else
     monkeypatch.setattr(VendorClient, "start", start)
 
 

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import json
 import os
-import shutil
 import signal
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -124,20 +123,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 
 @pytest.fixture(scope="module")
 def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
-    """`make_lab(seed=1)`: a fresh workspace with a bench of its own; all share the answers of the analysis."""
-    answers = tmp_path_factory.mktemp("analyses")
+    """`make_lab(seed=1)`: a fresh workspace with a bench of its own."""
     with contextlib.ExitStack() as stack:
 
         def make(**settings: Any) -> Lab:
             workspace = Workspace.create(tmp_path_factory.mktemp("lab") / "lab")
             workspace.state.mkdir()
-            (workspace.state / "analyses").symlink_to(answers)
             bench = VirtualBench.start(workspace.root, log=workspace.state / "bench.log", **settings)
             stack.callback(bench.stop)
             return Lab(workspace, bench)
 
         yield make
-    shutil.rmtree(answers)
 
 
 CAMPAIGN = {"campaign": "tiny", "rounds": 1, "arms": 3, "donors": 1, "feeding": "weekly", "seed": 3}

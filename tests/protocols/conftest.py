@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from nkloop.vendor.client import VendorClient
+from nkloop.vendor import VendorClient, answers_folder
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def vendor() -> AsyncIterator[VendorClient]:
-    async with VendorClient() as client:
+    async with VendorClient(answers_folder()) as client:
         yield client

@@ -19,6 +19,7 @@ from nkloop.errors import InventoryError, NkloopError, RecordError, ShortageErro
 from nkloop.inventory import Inventory, Lot
 from nkloop.records import Records
 from nkloop.records.models import Context
+from nkloop.records.stock import Stock
 from nkloop.records.stock_models import ReservedPart, Taken
 from nkloop.worklists.models import Verdict, Worklist
 
@@ -328,6 +329,7 @@ def _do(records: Records, bench: str, act: str, ul: float, number: int, worklist
 
 def _is_sound(records: Records, bench: str, brought: float) -> None:
     stock = now(records, bench)
+    assert Stock(records.stock._database).inventory(bench) == stock  # carried on from act to act, and replayed
     rows = [row for one in stock.lots for row in records.stock.history(bench, one.id)]
     gone = -sum(row.volume_ul for row in rows if row.kind in {"taken", "discarded"})
     assert sum(one.volume_ul for one in stock.lots) + gone == pytest.approx(brought, abs=1e-6)

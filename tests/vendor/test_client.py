@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nkloop.errors import VendorError, VendorTimeoutError
+from nkloop.vendor.cache import CACHE_VARIABLE, answers_folder
 from nkloop.vendor.client import VendorClient
 
 FAKE = Path(__file__).parent / "fake_worker.py"
@@ -186,3 +187,12 @@ async def test_a_cached_answer_needs_no_worker(tmp_path: Path, protocol: Make) -
             path.write_text('{"result": "o')
         assert await client.analyse(protocol("ok"), csv="a,b") == first
         assert len(client.pids) == 1
+
+
+@pytest.mark.parametrize(("shared", "found"), [("", "state/analyses"), ("elsewhere", "elsewhere")])
+def test_workspaces_share_answers_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, shared: str, found: str
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, shared)
+    assert answers_folder(Path("state")) == Path(found)
+    assert answers_folder() == (Path(shared) if shared else None)

@@ -15,7 +15,7 @@ from nkloop.inventory.stock import Inventory
 from nkloop.labware.catalogue import Catalogue
 from nkloop.quantities import Amount
 from nkloop.recipes.files import load_recipe
-from nkloop.vendor.client import VendorClient
+from nkloop.vendor import VendorClient, answers_folder
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.dosing import plan_dosing
@@ -104,7 +104,7 @@ def worklists(shipped, deck):
 @pytest.mark.slow
 async def test_every_plan_passes_the_three_checks(worklists, shipped, deck):
     _, _, catalogue = shipped
-    async with VendorClient() as client:
+    async with VendorClient(answers_folder()) as client:
 
         async def analyse(worklist):
             own = [definition for item in worklist.deck if (definition := catalogue.definition(item.load_name))]

@@ -40,10 +40,10 @@ def check(
 
 async def _checked(workspace: Path, bench: str, paths: list[Path]) -> list[CheckedItem]:
     from nkloop.runs.checking import WorkspaceCheck
-    from nkloop.vendor import VendorClient
+    from nkloop.vendor import VendorClient, answers_folder
 
     found = find_workspace(workspace)
-    async with VendorClient(cache=found.state / "analyses", workers=2) as vendor:
+    async with VendorClient(cache=answers_folder(found.state), workers=2) as vendor:
         checking = WorkspaceCheck(found, vendor, bench)
         return [item async for item in checking.run(checking.files(paths))]
 

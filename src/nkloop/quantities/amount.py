@@ -29,7 +29,7 @@ _ACTIVITY_KINDS = {
 class Amount:
     """A finite quantity with its unit; activity belongs to one substance. Immutable and comparable."""
 
-    __slots__ = ("_unit", "magnitude", "substance")
+    __slots__ = ("_canonical", "_unit", "magnitude", "substance")
 
     magnitude: float
     substance: str | None
@@ -102,7 +102,12 @@ class Amount:
     @property
     def canonical(self) -> float:
         """Magnitude in the canonical unit of its kind, `Kind.value`: µL, ng, ng/µL, IU, IU/µL, µM, cells/µL, min."""
-        return self.to(self.kind.value)
+        try:
+            known: float = object.__getattribute__(self, "_canonical")
+        except AttributeError:  # first asked; a stock of a thousand containers asks again at every look
+            known = self.to(self.kind.value)
+            object.__setattr__(self, "_canonical", known)
+        return known
 
     def scaled(self, by: float) -> Amount:
         """The same amount times a dimensionless number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,21 @@ def write(
     return key[0] if len(key) == 1 else key
 
 
+def write_all(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, who: str, action: str
+) -> None:
+    """Insert rows with an audit entry each, as `write` does one by one; the table counts its own integer key."""
+    if not rows:
+        return
+    (key,) = table.primary_key.columns
+    inserted = sa.insert(table).returning(key, sort_by_parameter_order=True)
+    keys = list(connection.scalars(inserted, list(rows)))
+    found = sa.select(table).where(key.between(min(keys), max(keys)), key.in_(keys)).order_by(key)
+    stored = connection.execute(found).mappings().all()
+    hashes = [(_subject(table.name, (row[key.name],)), row_hash(as_hashed(table.name, row))) for row in stored]
+    _append(connection, who, action, hashes)
+
+
 def change(
     connection: sa.Connection, table: sa.Table, key: Any, values: Mapping[str, Any], *, who: str = SOFTWARE, action: str
 ) -> None:
@@ -53,12 +68,12 @@ def link(connection: sa.Connection, table: sa.Table, key: tuple[Any, ...], *, wh
     columns = list(table.primary_key.columns)
     where = sa.and_(*(column == value for column, value in zip(columns, key, strict=True)))
     row = connection.execute(sa.select(table).where(where)).mappings().one()
-    _append(connection, who, action, _subject(table.name, key), row_hash(as_hashed(table.name, row)))
+    _append(connection, who, action, [(_subject(table.name, key), row_hash(as_hashed(table.name, row)))])
 
 
 def link_events(connection: sa.Connection, run_id: str, entry: int, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append one audit entry for a batch of journal rows."""
-    _append(connection, SOFTWARE, "journalled", _subject("step_events", (run_id, entry)), _batch_hash(rows))
+    _append(connection, SOFTWARE, "journalled", [(_subject("step_events", (run_id, entry)), _batch_hash(rows))])
 
 
 class Audit:
@@ -134,19 +149,25 @@ def _journal_hashes(connection: sa.Connection) -> dict[str, str]:
     return {_subject("step_events", key): _batch_hash(rows) for key, rows in batches.items()}
 
 
-def _append(connection: sa.Connection, who: str, action: str, subject: str, digest: str) -> None:
+def _append(connection: sa.Connection, who: str, action: str, contents: Iterable[tuple[str, str]]) -> None:
+    """Append one entry for each subject with the hash of its content, in their order."""
     last = connection.execute(_LAST_ENTRY).first()
-    number, previous = (last.number + 1, last.entry_hash) if last else (1, GENESIS)
-    fields: dict[str, Any] = {
-        "number": number,
-        "at": datetime.now(UTC),
-        "who": who,
-        "action": action,
-        "subject": subject,
-        "content_hash": digest,
-        "previous_hash": previous,
-    }
-    connection.execute(_ADD_ENTRY, {**fields, "entry_hash": row_hash(fields)})
+    number, previous = (last.number, last.entry_hash) if last else (0, GENESIS)
+    entries = []
+    for subject, digest in contents:
+        number += 1
+        fields: dict[str, Any] = {
+            "number": number,
+            "at": datetime.now(UTC),
+            "who": who,
+            "action": action,
+            "subject": subject,
+            "content_hash": digest,
+            "previous_hash": previous,
+        }
+        previous = row_hash(fields)
+        entries.append({**fields, "entry_hash": previous})
+    connection.execute(_ADD_ENTRY, entries)
 
 
 def _broken_links(entries: tuple[AuditEntry, ...]) -> Iterable[Problem]:

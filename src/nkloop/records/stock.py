@@ -15,6 +15,7 @@ from nkloop.errors import InventoryError
 from nkloop.inventory import Container, Inventory, Lot, Pick
 from nkloop.records import schema, stock_rows, stock_takeover, stock_uses
 from nkloop.records.database import Database
+from nkloop.records.stock_balances import EMPTY, Balance, balance
 from nkloop.records.stock_holds import Signed, end, picked, portions_of, required, save, save_worklist
 from nkloop.records.stock_import import compare, conflict_problems, merged
 from nkloop.records.stock_models import (
@@ -38,6 +39,7 @@ class Stock:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._balances: dict[str, Balance] = {}
 
     def inventory(self, bench: str, *, at: datetime | None = None) -> Inventory | None:
         """The lots of a bench as they stand, with what is reserved at a time (or at all, when no time is given).
@@ -46,13 +48,13 @@ class Stock:
             None when no lot list was ever imported for the bench.
         """
         with self._database.reading() as connection:
-            return stock_rows.inventory(connection, bench, at)
+            return self._standing(connection, bench, at)
 
     def compare(self, bench: str, listed: Inventory, *, correct: bool = False) -> ImportReport:
         """What importing a list would do; writes nothing."""
         with self._database.reading() as connection:
             known = stock_rows.lots(connection, bench)
-            return compare(known, stock_rows.inventory(connection, bench, None), listed, correct=correct)
+            return compare(known, self._standing(connection, bench, None), listed, correct=correct)
 
     def import_lots(
         self, bench: str, listed: Inventory, *, by: str, at: datetime, reason: str = "", correct: bool = False
@@ -68,7 +70,7 @@ class Stock:
         reason = reason or "imported from a lot list"
         with self._database.writing() as connection:
             known = stock_rows.lots(connection, bench)
-            stock = stock_rows.inventory(connection, bench, None)
+            stock = self._standing(connection, bench, None)
             report = compare(known, stock, listed, correct=correct)
             if report.conflicts:
                 raise InventoryError.from_problems(conflict_problems(report))
@@ -105,7 +107,7 @@ class Stock:
             ShortageError: a lot cannot give that much any more; every one is named and nothing is reserved.
         """
         with self._database.writing() as connection:
-            stock = required(stock_rows.inventory(connection, bench, at), bench)
+            stock = required(self._standing(connection, bench, at), bench)
             if any(one.name == name for one in stock_rows.reservations(connection, bench, at)):
                 raise InventoryError(
                     f"'{name}' holds a reservation already", where=f"bench {bench}", remedy="release it first"
@@ -189,11 +191,10 @@ class Stock:
             done = sa.select(sa.func.count()).select_from(table).where(table.c.run_id == run_id, table.c.bench == bench)
             if connection.execute(done).scalar_one():
                 return ()
-            stock = required(stock_rows.inventory(connection, bench, at), bench)
+            stock = required(self._standing(connection, bench, at), bench)
             reserved = end(connection, bench, name, "posted", Signed(by, at), f"run {run_id}")
             made = takings(stock, taken, reserved.volumes if reserved else {}, run_id=run_id, by=by, at=at)
-            for posting in made:
-                stock_rows.save_posting(connection, bench, posting)
+            stock_rows.save_postings(connection, bench, made)
         return made
 
     def adjust(
@@ -219,15 +220,15 @@ class Stock:
             InventoryError: there is no such container, or the change contradicts what is known of it.
         """
         with self._database.writing() as connection:
-            stock = required(stock_rows.inventory(connection, bench, at), bench)
+            stock = required(self._standing(connection, bench, at), bench)
             lot, container = stock.container(barcode)
             changes = adjustment(
                 lot, container, volume_ul=volume_ul, opened=opened, thawed=thawed, refrozen=refrozen, discard=discard,
                 held=stock.held, by=by, at=at, reason=reason,
             )  # fmt: skip
-            for posting in changes:
-                stock_rows.save_posting(connection, bench, posting)
-            after = required(stock_rows.inventory(connection, bench, at), bench).container(barcode)[1]
+            stock_rows.save_postings(connection, bench, changes)
+            changed = balance(connection, bench, self._balances[bench])  # not kept: it may still be rolled back
+            after = changed.containers[lot.id][barcode]
         return container, after
 
     def set_state(self, bench: str, lot_id: str, state: str, *, by: str, at: datetime, reason: str) -> None:
@@ -237,7 +238,7 @@ class Stock:
             InventoryError: there is no such lot.
         """
         with self._database.writing() as connection:
-            required(stock_rows.inventory(connection, bench, at), bench).lot(lot_id)
+            required(self._standing(connection, bench, at), bench).lot(lot_id)
             lot = stock_rows.lots(connection, bench)[lot_id]
             told = "" if state == "released" else reason
             changed = lot.model_copy(update={"state": state, "state_reason": told})
@@ -261,6 +262,11 @@ class Stock:
             rows = connection.execute(query).mappings().all()
         return tuple(LotChange(at=row["at"], by=row["by"], reason=row["reason"]) for row in rows)
 
+    def _standing(self, connection: sa.Connection, bench: str, at: datetime | None) -> Inventory | None:
+        """The stock as committed; to be read before the transaction of `connection` posts anything itself."""
+        self._balances[bench] = now = balance(connection, bench, self._balances.get(bench, EMPTY))
+        return stock_rows.inventory(connection, bench, at, now)
+
 
 def _import_one(
     connection: sa.Connection,
@@ -275,13 +281,14 @@ def _import_one(
 ) -> None:
     there = {one.barcode for one in now.vessels} if now else set()
     stock_rows.save_lot(connection, bench, lot if saved is None else merged(saved, lot), at=at, by=by, reason=reason)
-    for one in lot.vessels:
-        if one.barcode in there:
-            continue
-        dead = None if one.dead_volume is None else str(one.dead_volume)
-        detail = ContainerDetail(kind=one.kind, dead_volume=dead, opened=one.opened, thawed=one.thawed)
-        posting = Posting(
-            lot=lot.id, container=one.barcode, kind="imported", volume_ul=one.volume_ul, thaws=one.freeze_thaws,
-            detail=detail, at=at, by=by, why=reason,
-        )  # fmt: skip
-        stock_rows.save_posting(connection, bench, posting)
+    new = [one for one in lot.vessels if one.barcode not in there]
+    stock_rows.save_postings(connection, bench, [_brought(lot, one, by=by, at=at, reason=reason) for one in new])
+
+
+def _brought(lot: Lot, one: Container, *, by: str, at: datetime, reason: str) -> Posting:
+    dead = None if one.dead_volume is None else str(one.dead_volume)
+    detail = ContainerDetail(kind=one.kind, dead_volume=dead, opened=one.opened, thawed=one.thawed)
+    return Posting(
+        lot=lot.id, container=one.barcode, kind="imported", volume_ul=one.volume_ul, thaws=one.freeze_thaws,
+        detail=detail, at=at, by=by, why=reason,
+    )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,21 +14,10 @@ import sqlalchemy as sa
 from nkloop.inventory import Container, Held, Inventory, Lot
 from nkloop.quantities import Amount
 from nkloop.records import schema
-from nkloop.records.audit import write
+from nkloop.records.audit import write, write_all
 from nkloop.records.documents import dump
+from nkloop.records.stock_balances import Balance, balance, microlitres, nanolitres
 from nkloop.records.stock_models import ContainerDetail, Posting, Reservation, ReservedPart
-
-NL_PER_UL = 1000
-
-
-def nanolitres(volume_ul: float) -> int:
-    """µL as whole nanolitres, the unit stock is counted in."""
-    return round(volume_ul * NL_PER_UL)
-
-
-def microlitres(volume_nl: int) -> float:
-    """Whole nanolitres as µL."""
-    return volume_nl / NL_PER_UL
 
 
 def save_lot(connection: sa.Connection, bench: str, lot: Lot, *, at: datetime, by: str, reason: str) -> None:
@@ -35,12 +26,17 @@ def save_lot(connection: sa.Connection, bench: str, lot: Lot, *, at: datetime, b
     write(connection, schema.stock_lots, row, who=by, action="lot saved")
 
 
-def save_posting(connection: sa.Connection, bench: str, posting: Posting) -> None:
-    """Append what happened to a container."""
+def save_postings(connection: sa.Connection, bench: str, made: Sequence[Posting]) -> None:
+    """Append what happened to containers, in this order."""
+    for (by, kind), group in groupby(made, key=lambda one: (one.by, one.kind)):
+        rows = [_posting_row(bench, one) for one in group]
+        write_all(connection, schema.stock_postings, rows, who=by, action=f"stock {kind}")
+
+
+def _posting_row(bench: str, posting: Posting) -> dict[str, Any]:
     row = posting.model_dump(exclude={"volume_ul", "detail"})
     detail = json.dumps(posting.detail.model_dump(mode="json", exclude_none=True), sort_keys=True)
-    row |= {"bench": bench, "volume_nl": nanolitres(posting.volume_ul), "detail": detail}
-    write(connection, schema.stock_postings, row, who=posting.by, action=f"stock {posting.kind}")
+    return row | {"bench": bench, "volume_nl": nanolitres(posting.volume_ul), "detail": detail}
 
 
 def postings(connection: sa.Connection, bench: str, lot: str | None = None) -> tuple[Posting, ...]:
@@ -102,19 +98,24 @@ def _origin(connection: sa.Connection, number: int) -> int | None:
     return connection.execute(sa.select(table.c.origin).where(table.c.number == number)).scalar()
 
 
-def inventory(connection: sa.Connection, bench: str, at: datetime | None) -> Inventory | None:
-    """The lots of a bench as they stand with what is reserved, or None when none was ever imported."""
+def inventory(
+    connection: sa.Connection, bench: str, at: datetime | None, now: Balance | None = None
+) -> Inventory | None:
+    """The lots of a bench as they stand with what is reserved, or None when none was ever imported.
+
+    `now` is the balance of the containers where it is known; else every posting is replayed.
+    """
     known = lots(connection, bench)
     if not known:
         return None
-    containers = _containers(connection, bench)
+    containers = (now or balance(connection, bench)).containers
     held = tuple(
         Held(container=container, volume_ul=volume, plan=one.name, until=one.until)
         for one in reservations(connection, bench, at)
         for container, volume in one.volumes.items()
     )
-    now = (_as_it_stands(lot, containers.get(lot.id, {})) for lot in known.values())
-    return Inventory(title=f"Stock of bench {bench}", lots=tuple(now), held=held)
+    standing = (_as_it_stands(lot, containers.get(lot.id, {})) for lot in known.values())
+    return Inventory(title=f"Stock of bench {bench}", lots=tuple(standing), held=held)
 
 
 def _posting(row: Any) -> Posting:
@@ -128,45 +129,12 @@ def _lot_document(lot: Lot) -> str:
     return dump(lot.model_copy(update={"containers": (), "freeze_thaws": 0}))
 
 
-def _containers(connection: sa.Connection, bench: str) -> dict[str, dict[str, Container]]:
-    """Containers by lot and barcode, from everything that happened to them."""
-    table = schema.stock_postings
-    columns = (table.c.lot, table.c.container, table.c.kind, table.c.volume_nl, table.c.thaws, table.c.detail)
-    state: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in connection.execute(sa.select(*columns).where(table.c.bench == bench).order_by(table.c.id)):
-        held = state.setdefault((row.lot, row.container), {"nl": 0, "thaws": 0})
-        held["nl"] += row.volume_nl
-        held["thaws"] += row.thaws
-        if row.detail != "{}":
-            held |= ContainerDetail.model_validate_json(row.detail).model_dump(exclude_none=True)
-        if row.kind == "refrozen":
-            held["thawed"] = None
-    found: dict[str, dict[str, Container]] = {}
-    for (lot, barcode), held in state.items():
-        found.setdefault(lot, {})[barcode] = _container(barcode, held)
-    return found
-
-
-def _container(barcode: str, held: dict[str, Any]) -> Container:
-    # every part was validated when it was posted, and a stock has a thousand containers
-    dead = held.get("dead_volume")
-    return Container.model_construct(
-        barcode=barcode,
-        kind=held.get("kind") or "unspecified",
-        volume=Amount(microlitres(held["nl"]), "µL"),
-        dead_volume=None if dead is None else Amount.parse(dead),
-        opened=held.get("opened"),
-        thawed=held.get("thawed"),
-        freeze_thaws=held["thaws"],
-    )
-
-
 @lru_cache(maxsize=1000)
 def _lot(document: str) -> Lot:
     return Lot.model_validate_json(document)
 
 
-def _as_it_stands(lot: Lot, containers: dict[str, Container]) -> Lot:
+def _as_it_stands(lot: Lot, containers: Mapping[str, Container]) -> Lot:
     total = sum(nanolitres(one.volume_ul) for one in containers.values())
     volume = Amount(microlitres(total), "µL")
     price = lot.price_eur

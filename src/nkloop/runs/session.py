@@ -19,7 +19,7 @@ from nkloop.recipes import load_recipe
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.runs.verification import Verifier
-from nkloop.vendor import VendorClient
+from nkloop.vendor import VendorClient, answers_folder
 from nkloop.workspace import Workspace
 
 ANALYSIS_WORKERS = 1
@@ -147,7 +147,7 @@ async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
         records = Records.open(workspace.state)
         stack.callback(records.close)
         vendor = await stack.enter_async_context(
-            VendorClient(cache=workspace.state / "analyses", workers=ANALYSIS_WORKERS)
+            VendorClient(cache=answers_folder(workspace.state), workers=ANALYSIS_WORKERS)
         )
         bench = open_bench(bench_file, workspace)
         stack.push_async_callback(bench.close)

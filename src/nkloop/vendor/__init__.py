@@ -1,6 +1,7 @@
 """What runs in its own environment: Opentrons analysis, labware validation, instrument files."""
 
 from nkloop.vendor.analysis import Analysis
+from nkloop.vendor.cache import answers_folder
 from nkloop.vendor.client import VendorClient
 
-__all__ = ["Analysis", "VendorClient"]
+__all__ = ["Analysis", "VendorClient", "answers_folder"]

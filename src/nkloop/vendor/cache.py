@@ -9,6 +9,19 @@ from typing import Any
 
 from nkloop.frozen import content_hash
 
+CACHE_VARIABLE = "NKLOOP_VENDOR_CACHE"
+"""Environment variable with a folder for the answers of every workspace, for example one a CI job keeps."""
+
+
+def answers_folder(state: Path | None = None) -> Path | None:
+    """Where answers are kept: `NKLOOP_VENDOR_CACHE`, else `analyses` in the state folder of a workspace, else nowhere.
+
+    Answers are named by the hash of all they depend on, so workspaces may share a folder.
+    """
+    if shared := os.environ.get(CACHE_VARIABLE):
+        return Path(shared)
+    return None if state is None else state / "analyses"
+
 
 class DiskCache:
     """Files named by content hash; without a folder it remembers nothing."""

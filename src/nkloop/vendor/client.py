@@ -40,7 +40,7 @@ class VendorClient:
         start_seconds: float = 600.0,
         script: Path | None = None,
     ) -> None:
-        """`cache` is a folder for answers, by content hash; None keeps none. Limits are per job, in seconds."""
+        """`cache` is a folder for answers (`answers_folder`); None keeps none. Limits are per job, in seconds."""
         self._script = script or Path(str(files("nkloop.vendor").joinpath("worker.py")))
         self._job_seconds = job_seconds
         self._workers = [WorkerProcess(self._script, start_seconds) for _ in range(workers)]
@@ -61,9 +61,8 @@ class VendorClient:
         Raises:
             VendorError: the environment does not start.
         """
-        await asyncio.gather(*(worker.start() for worker in self._workers))
-        versions: Json = await self._ask("ping", {})
-        return versions
+        versions: list[Json] = await asyncio.gather(*(self._ask("ping", {}) for _ in self._workers))
+        return versions[0]
 
     async def close(self) -> None:
         """Cancel the jobs under way, so that none of them starts a worker again, and end every worker."""
@@ -136,11 +135,13 @@ class VendorClient:
             VendorError: the file cannot be read as a file of that vendor.
         """
         asked = {"path": _readable(path), "vendor": vendor}
-        parsed: Json = await self._ask("parse_instrument_file", asked)
+        content = {**asked, "sha256": _sha256(path)}  # the path is named in the answer
+        parsed: Json = await self._cached("parse_instrument_file", asked, content=content)
         return parsed
 
-    async def _cached(self, job: str, asked: Json, seconds: float | None = None) -> Any:
-        key = self._cache.key(job, asked)
+    async def _cached(self, job: str, asked: Json, seconds: float | None = None, *, content: Json | None = None) -> Any:
+        """Answer to a job; `content` is what it depends on, where that is more than what is sent."""
+        key = self._cache.key(job, content or asked)
         answer = self._cache.get(key)
         if answer is None:
             answer = await self._ask(job, asked, seconds)
@@ -192,6 +193,10 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise VendorError(f"the file cannot be read ({error})", where=str(path), remedy="check the path") from error
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _readable(path: Path) -> str:

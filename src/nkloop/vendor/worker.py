@@ -28,6 +28,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,24 @@ os.environ["OT_API_CONFIG_DIR"] = str(HOME / "opentrons")
 os.environ["HOME"] = str(HOME)
 
 
+@cache
 def _analyser() -> Any:
-    """Module with the analysis; the name `opentrons.cli.analyze` itself is taken by a click command."""
+    """Module with the analysis, loaded when first needed: an instrument file needs none of it.
+
+    The name `opentrons.cli.analyze` itself is taken by a click command.
+    """
     import_module("opentrons.cli")
-    return import_module("opentrons.cli.analyze")
+    module = import_module("opentrons.cli.analyze")
+    # The imports leave a million objects that live for ever; looking through them again costs a sixth of every job.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    return module
 
 
 def analyse(request: Json) -> Json:
     """Analyse one protocol file with its parameters, CSV and labware definitions."""
+    _analyser()
     folder = Path(tempfile.mkdtemp(dir=HOME))
     try:
         return asyncio.run(_analyse(request, folder))
@@ -155,7 +166,12 @@ def parse_instrument_file(request: Json) -> Json:
 
 
 def ping(request: Json) -> Json:
-    """Versions of what this environment holds."""
+    """Load what an analysis needs, which takes seconds; tell the versions of what this environment holds."""
+    _analyser()
+    return _versions()
+
+
+def _versions() -> Json:
     from importlib.metadata import version
 
     return {
@@ -200,12 +216,7 @@ def main() -> None:
     import logging
 
     logging.disable(logging.WARNING)  # calibration files no simulation has
-    _analyser()
-    # The imports leave a million objects that live for ever; looking through them again costs a sixth of every job.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    answers.write(json.dumps({"ready": True, **ping({})}) + "\n")
+    answers.write(json.dumps({"ready": True, **_versions()}) + "\n")
     while True:
         answers.write(json.dumps(_answer(waiting.get())) + "\n")
 

@@ -110,14 +110,14 @@ def announce_on_stdout(url: str) -> None:
 
 
 def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings) -> FastAPI:
-    from nkloop.vendor.client import VendorClient
+    from nkloop.vendor import VendorClient, answers_folder
     from nkloop.virtual.app import create_app
     from nkloop.virtual.book import WorldBook
     from nkloop.virtual.robot.robot import VirtualRobot
     from nkloop.virtual.world import World
 
     # The same folder as everywhere else: what the planner had analysed is not analysed again here.
-    vendor = VendorClient(cache=workspace.state / "analyses")
+    vendor = VendorClient(cache=answers_folder(workspace.state))
     state = settings.state
     book = WorldBook(World.create(workspace.root, file, settings.seed), None if state is None else state / BOOK)
     robot = VirtualRobot(

@@ -83,9 +83,9 @@ async def read_counts(path: Path, vendor: InstrumentFiles) -> tuple[SampleCount,
 
 
 async def _with_own_client(path: Path) -> tuple[SampleCount, ...]:
-    from nkloop.vendor import VendorClient
+    from nkloop.vendor import VendorClient, answers_folder
 
-    async with VendorClient() as vendor:
+    async with VendorClient(cache=answers_folder()) as vendor:
         return await read_counts(path, vendor)
 
 

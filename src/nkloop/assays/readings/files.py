@@ -105,9 +105,9 @@ def one_plate(readings: Sequence[PlateReading], plate: str, path: Path) -> Plate
 
 
 async def _with_own_client(path: Path) -> tuple[PlateReading, ...]:
-    from nkloop.vendor import VendorClient
+    from nkloop.vendor import VendorClient, answers_folder
 
-    async with VendorClient() as vendor:
+    async with VendorClient(cache=answers_folder()) as vendor:
         return await read_plates(path, vendor)
 
 

@@ -84,9 +84,9 @@ async def verified(
 ) -> tuple[Verdict, ...]:
     """The verdicts of the three independent checks, one per worklist."""
     from nkloop.runs.verification import Verifier
-    from nkloop.vendor import VendorClient
+    from nkloop.vendor import VendorClient, answers_folder
 
-    async with VendorClient(cache=workspace.state / "analyses") as vendor:
+    async with VendorClient(cache=answers_folder(workspace.state)) as vendor:
         verifier = Verifier(workspace, catalogue, file.deck, vendor)
         return tuple([await verifier.verify(part) for part in parts])
 

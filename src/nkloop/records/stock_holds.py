@@ -14,6 +14,7 @@ from nkloop.inventory import Inventory, Pick
 from nkloop.records import schema, stock_rows
 from nkloop.records.audit import SOFTWARE, write
 from nkloop.records.documents import dump
+from nkloop.records.stock_balances import nanolitres
 from nkloop.records.stock_models import Outcome, Reservation, ReservedPart
 from nkloop.worklists.models import Worklist
 
@@ -93,10 +94,10 @@ def save(
     row = {"bench": bench, "name": name, "until": until, "at": signed.at, "by": signed.by}
     number = int(write(connection, schema.stock_reservations, row, who=signed.by, action="stock reserved"))
     for (lot, container), volume in portions.items():
-        part = {"number": number, "lot": lot, "container": container, "volume_nl": stock_rows.nanolitres(volume)}
+        part = {"number": number, "lot": lot, "container": container, "volume_nl": nanolitres(volume)}
         write(connection, schema.stock_reserved, part, who=signed.by, action="stock reserved")
     for one in parts:
-        volumes = {lot: stock_rows.nanolitres(volume) for lot, volume in one.volumes.items()}
+        volumes = {lot: nanolitres(volume) for lot, volume in one.volumes.items()}
         told = {"number": number, "part": one.part, "worklist_hash": one.worklist_hash, "csv_sha256": one.csv_sha256}
         told["volumes"] = json.dumps(volumes, sort_keys=True)
         write(connection, schema.stock_reserved_parts, told, who=signed.by, action="stock reserved for a plan")

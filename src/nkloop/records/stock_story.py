@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from nkloop.records import schema
+from nkloop.records.stock_balances import microlitres
 from nkloop.records.stock_models import HoldEvent
-from nkloop.records.stock_rows import microlitres
 
 
 def story(connection: sa.Connection, bench: str, lot: str) -> tuple[HoldEvent, ...]:

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.records import schema
+from nkloop.records.stock_balances import microlitres
 from nkloop.records.stock_models import ContainerUse
-from nkloop.records.stock_rows import lots, microlitres
+from nkloop.records.stock_rows import lots
 
 
 def used_by(connection: sa.Connection, run_id: str) -> tuple[ContainerUse, ...]:

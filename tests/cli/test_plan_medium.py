@@ -125,12 +125,6 @@ BROKEN = {
         "",
         "the error of 5 µL is not known for flex_1channel_1000: its table starts at 50 µL",
     ),
-    "carrier that is not in the list": (
-        "devices/lots/virtual.yaml",
-        r"(    component: GM-CSF\n)",
-        r"\1    diluent: albumin solution\n",
-        "no lot of albumin solution can be used until",
-    ),
     "too much DMSO": (
         "devices/lots/virtual.yaml",
         r"(    component: heparin\n)",

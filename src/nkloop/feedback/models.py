@@ -16,7 +16,9 @@ class Arm(FrozenModel):
     """`reference`, or `arm-<round>-<n>`."""
     factors: dict[str, float]
     """`VariedComponent.key` to factor; the reference has 1.0 everywhere."""
-    origin: Literal["reference", "exploration", "optimizer", "replicate"]
+    origin: Literal["reference", "exploration", "optimizer", "replicate", "control"]
+    way: str = ""
+    """Arm of the recipe whose process steps it goes through; empty goes through all of them."""
     predicted_score: float | None = None
     predicted_sd: float | None = None
 

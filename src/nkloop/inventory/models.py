@@ -75,7 +75,7 @@ class Lot(FrozenModel):
         bound = dict(data)
         for field in ("concentration", "specific_activity"):
             value = bound.get(field)
-            if isinstance(value, str) and "IU" in value:
+            if isinstance(value, str) and ("IU" in value or "TU" in value):
                 try:
                     bound[field] = Amount.parse(value, substance=str(bound.get("component", "")))
                 except QuantityError:

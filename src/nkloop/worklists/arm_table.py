@@ -18,6 +18,7 @@ from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Ingredient, Recipe
 from nkloop.worklists.arms import FACTOR, REFERENCE, complete_arms, varied_in
+from nkloop.worklists.recipe_arms import control_arms
 
 _HEADER = re.compile(r"^(.+?)\s*(?:[\[(]\s*(.+?)\s*[\])])?$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]*$")
@@ -58,7 +59,8 @@ def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | No
         arms = complete_arms(recipe, stage_id, [(n, f, found.where[n]) for n, f in found.factors.items() if f])
     except PlanError as error:
         reader.problems += error.problems
-    idle = [name for name, factors in found.factors.items() if not factors and name != REFERENCE]
+    known = {REFERENCE, *(arm.name for arm in control_arms(recipe))}
+    idle = [name for name, factors in found.factors.items() if not factors and name not in known]
     if not reader.problems:
         reader.problems += [Problem(f"arm '{n}' changes nothing", found.where[n], "fill a cell") for n in idle]
     _refuse(reader.problems)

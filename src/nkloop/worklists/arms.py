@@ -10,6 +10,7 @@ from nkloop.feedback.envelope import Envelope
 from nkloop.feedback.factorial import Factorial, fractional_factorial, full_factorial
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe, VariedComponent
+from nkloop.worklists.recipe_arms import control_arms
 
 REFERENCE = "reference"
 FACTOR = re.compile(r"^(?:[x×]\s*(\d+\.?\d*|\.\d+)|(\d+\.?\d*|\.\d+)\s*[x×])$", re.IGNORECASE)
@@ -39,7 +40,7 @@ def varied_in(recipe: Recipe, stage_id: str) -> dict[str, VariedComponent]:
 def complete_arms(
     recipe: Recipe, stage_id: str, wanted: Sequence[tuple[str, Mapping[str, float], str]]
 ) -> tuple[Arm, ...]:
-    """Arms with the reference first and every factor filled in.
+    """Arms with the reference first, every factor filled in, and the recipe's own controls at the end.
 
     Args:
         recipe: its loop limits bound the factors.
@@ -52,11 +53,26 @@ def complete_arms(
     keys = {component: varied.key for component, varied in varied_in(recipe, stage_id).items()}
     envelope = Envelope.of(recipe)
     problems = [problem for one in wanted for problem in _outside(envelope, keys, *one)]
+    controls = {arm.name: arm for arm in control_arms(recipe)}
+    wanted = [one for one in wanted if not _is_control(one, controls)]
     problems += _twins(wanted, keys)
+    problems += [
+        Problem(
+            f"arm '{name}' has the name of a control of {recipe.id}, whose media are those of the reference",
+            where,
+            "give it another name; the control is added by itself",
+        )
+        for name, _, where in wanted
+        if name in controls
+    ]
     if problems:
         raise PlanError.from_problems(problems)
     arms = [_arm(envelope, keys, name, factors) for name, factors, _ in wanted if name != REFERENCE]
-    return (_arm(envelope, keys, REFERENCE, {}), *arms)
+    return (_arm(envelope, keys, REFERENCE, {}), *arms, *controls.values())
+
+
+def _is_control(one: tuple[str, Mapping[str, float], str], controls: Mapping[str, Arm]) -> bool:
+    return one[0] in controls and all(factor == 1 for factor in one[1].values())
 
 
 def _arm(envelope: Envelope, keys: Mapping[str, str], name: str, factors: Mapping[str, float]) -> Arm:

@@ -42,6 +42,7 @@ class _Asked:
     campaign: str | None
     day: float | None
     action: str | None
+    step: str | None
     volume: str | None
     present: Path | None
     hours: float
@@ -83,6 +84,10 @@ def dosing(
         str | None,
         typer.Option("--action", help="seed, exchange, top-up, dilute, split or transfer; else by what is there."),
     ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option("--step", help="Process step that adds something, such as vector, instead of a dose."),
+    ] = None,
     volume: Annotated[str | None, typer.Option("--volume", help='Volume of a vessel afterwards: "1.5 mL".')] = None,
     present: Annotated[Path | None, typer.Option("--present", help="Table of what the vessels hold.")] = None,
     hours: Annotated[float, typer.Option("--hours", min=0, help="Hours since what is present was measured.")] = 0.0,
@@ -120,8 +125,8 @@ def dosing(
     catalogue = Catalogue.load(found.labware)
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = _Asked(
-        recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, volume, present,
-        hours, replicates, outer, cells_out, plate, dose, tube, seed, max_cv,
+        recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
+        present, hours, replicates, outer, cells_out, plate, dose, tube, seed, max_cv,
         max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
@@ -142,8 +147,12 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     inventory = lots_for(found, asked.bench, lots=asked.lots)
     recipe = find_recipe(found.recipes, asked.recipe)
     wanted, notes = _wanted(found, recipe, asked, (datetime.now(UTC) + timedelta(days=1)).date())
-    make = _plan_plate if asked.vessel.startswith("plate") else _plan_bags
-    planned, text = make(found, catalogue, file, inventory, wanted, asked)
+    if asked.step is not None:
+        planned, text = _plan_step(found, catalogue, file, inventory, wanted, asked)
+    else:
+        make = _plan_plate if asked.vessel.startswith("plate") else _plan_bags
+        planned, text = make(found, catalogue, file, inventory, wanted, asked)
+        notes = (*notes, *_steps_of_day(wanted, asked))
     from nkloop.cli.plan.planned import verified
 
     verdicts = await verified(planned.parts, found, catalogue, file)
@@ -188,10 +197,17 @@ def _arms(found: Workspace, recipe: Recipe, asked: _Asked) -> tuple[tuple[Arm, .
         return read_arm_table(asked.arms, recipe, asked.stage), ()
     if asked.factorial is not None:
         arms, design = factorial_arms(recipe, asked.stage, asked.factorial, asked.generators)
-        return arms, (f"Arms: {design.sentence}, and the reference.",)
+        return arms, (f"Arms: {design.sentence}, and the reference{_controls(arms)}.",)
     if asked.campaign is not None:
         return _campaign_arms(found, asked.campaign, recipe)
-    return complete_arms(recipe, asked.stage, ()), ("Arms: the reference alone.",)
+    arms = complete_arms(recipe, asked.stage, ())
+    return arms, (f"Arms: the reference{_controls(arms) or ' alone'}.",)
+
+
+def _controls(arms: tuple[Arm, ...]) -> str:
+    """The recipe's own controls among the arms, as the end of a sentence."""
+    names = [arm.name for arm in arms if arm.origin == "control"]
+    return f", with {', '.join(names)} of the recipe beside it" if names else ""
 
 
 def _campaign_arms(found: Workspace, campaign: str, recipe: Recipe) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
@@ -211,7 +227,65 @@ def _campaign_arms(found: Workspace, campaign: str, recipe: Recipe) -> tuple[tup
         )
     if not rounds:
         raise PlanError(f"campaign {campaign} has no round yet", where="campaign", remedy="begin a round first")
-    return rounds[-1].arms, (f"Arms: round {rounds[-1].number} of campaign {campaign}.",)
+    from nkloop.worklists.recipe_arms import with_controls
+
+    return with_controls(recipe, rounds[-1].arms), (f"Arms: round {rounds[-1].number} of campaign {campaign}.",)
+
+
+def _steps_of_day(wanted: Wanted, asked: _Asked) -> tuple[str, ...]:
+    """What else the recipe does on the day, which this plan does not."""
+    day = wanted.stage.start_day if asked.day is None else asked.day
+    steps = [step for step in wanted.stage.process if step.day == day]
+    if not steps:
+        return ()
+    added = [step.id for step in steps if step.kind == "add"]
+    more = f"; plan {', '.join(added)} with --step" if added else ""
+    return (f"Day {day:g} also has: {', '.join(step.title for step in steps)}{more}.",)
+
+
+def _plan_step(
+    found: Workspace,
+    catalogue: Catalogue,
+    file: BenchFile,
+    inventory: Inventory,
+    wanted: Wanted,
+    asked: _Asked,
+) -> tuple[Planned, str]:
+    """A process step of the recipe that adds something, for the vessels of the arms that go through it."""
+    from nkloop.errors import PlanError
+    from nkloop.labware.bags import BagCatalogue
+    from nkloop.worklists.addition_assembly import addition_request, additions_csv
+    from nkloop.worklists.additions import plan_addition
+    from nkloop.worklists.dosing_assembly import bag_names, plate_positions
+    from nkloop.worklists.models import CELLS_OUT_MINUTES
+    from nkloop.worklists.present_table import read_present
+
+    is_plate = asked.vessel.startswith("plate")
+    if asked.present is None:
+        raise PlanError(
+            f"step {asked.step} needs the cell counts of the vessels", where="present", remedy="give --present TABLE"
+        )
+    positions = (
+        plate_positions(wanted, asked.vessel, catalogue, replicates=asked.replicates, outer=_outer(asked.outer))
+        if is_plate
+        else ()
+    )
+    names = [one.well for one in positions] if is_plate else bag_names(wanted)
+    wanted = replace(wanted, present=read_present(asked.present, (), names, "well" if is_plate else "bag"))
+    request = addition_request(
+        wanted,
+        asked.step or "",
+        vessel=asked.vessel,
+        positions=positions,
+        barcode=asked.plate,
+        tube=asked.tube,
+        dose_ul=_volume(asked.dose) or 0.0,
+        cells_out_minutes=CELLS_OUT_MINUTES if asked.cells_out is None else asked.cells_out,
+    )
+    plan = plan_addition(request, inventory, file.deck, catalogue, BagCatalogue.load(found.labware))
+    rows = [one.model_dump(mode="json") for one in plan.additions]
+    more = {"additions": rows, "without": list(plan.without)}
+    return _answer_of(found, file, inventory, plan, (), more), additions_csv(plan)
 
 
 def _plan_plate(

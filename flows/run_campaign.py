@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -14,17 +15,19 @@ from improve_recipe import ImproveRecipe, improve_recipe
 from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult
 from nkloop.assays.panel import check_lines, line_named
-from nkloop.coordination.artifacts import show_table
+from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Campaign
-from nkloop.feedback.models import Round
-from nkloop.recipes.models import Recipe
-from nkloop.reports.tables import arm_rows, observation_rows
+from nkloop.feedback.models import Arm, Round
+from nkloop.recipes.models import ProcessStep, Recipe
+from nkloop.reports.tables import arm_rows, composition_rows, observation_rows
 from nkloop.runs.campaign import (
     begin_round,
     campaign_outcome,
     count_cells,
     enough_for_assay,
+    grown_arms,
     interruption_noted,
     observe_round,
     open_campaign,
@@ -33,6 +36,7 @@ from nkloop.runs.campaign import (
 )
 from nkloop.runs.culture import Culture, Feeding, feeding_schedule, medium_needed_ml
 from nkloop.runs.killing import AssayDesign
+from nkloop.runs.process_steps import additions_of, plan_step
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.plans import WellFeeding
 from prepare_medium import PrepareMedium, prepare_medium
@@ -120,8 +124,11 @@ async def _round(session: Session, request: RunCampaign, recipe: Recipe, campaig
 async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Round, culture: Culture) -> None:
     """Seed, feed and split the culture until its harvest."""
     schedule = feeding_schedule(recipe, 7.0 if request.feeding == "weekly" else None)
+    grown, steps = grown_arms(session, arms), list(additions_of(recipe))
     medium: tuple[str, str, float] | None = None  # barcode, stage, day of preparation
     for feeding in schedule:
+        while steps and steps[0][1].day < feeding.day:
+            await _add(session, recipe, *steps.pop(0), culture, grown)
         session.progress.day = feeding.day
         session.tell(f"round {arms.number}: culture")
         await session.wait_until(culture.time_of(feeding.day))
@@ -138,7 +145,7 @@ async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Ro
                 plate=culture.barcode,
                 arms=[
                     ArmDose(name=a.name, factors=[Factor(component=k, factor=v) for k, v in a.factors.items()])
-                    for a in arms.arms
+                    for a in grown
                 ],
                 wells=[_well(well) for well in wells],
                 seeding_cells_per_ul=density,
@@ -147,9 +154,24 @@ async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Ro
                 bench=request.bench,
             )
         )
+    for stage_id, step in steps:
+        await _add(session, recipe, stage_id, step, culture, grown)
     session.progress.day = recipe.days
     session.tell(f"round {arms.number}: harvest")
     await session.wait_until(culture.started_at + timedelta(days=recipe.days))
+
+
+async def _add(
+    session: Session, recipe: Recipe, stage_id: str, step: ProcessStep, culture: Culture, arms: Sequence[Arm]
+) -> None:
+    """A process step that adds something, such as a vector, to the wells whose arm goes through it."""
+    session.progress.day = step.day
+    await session.wait_until(culture.time_of(step.day))
+    plan = await plan_step(session, recipe, stage_id, step, culture, await count_cells(session, culture), arms)
+    rows = composition_rows(plan.composition)
+    await carry_out_parts(session, plan.parts, phase=f"{step.title.lower()}: {culture.barcode}", plan_rows=rows)
+    told = "".join(f"- {note}\n" for note in plan.notes)
+    await show_markdown("process-step", told, f"{step.title} of {culture.barcode}")
 
 
 async def _medium_for(

@@ -14,7 +14,7 @@ from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult, WellLysis
 from nkloop.errors import ApprovalError, FeedbackError, NoImprovementError, RecordError
 from nkloop.feedback import Campaign, cumulative_fold, observe
-from nkloop.feedback.models import Observation, Proposal, Round
+from nkloop.feedback.models import Arm, Observation, Proposal, Round
 from nkloop.recipes.changes import SIMULATED, simulated_values
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
@@ -27,6 +27,7 @@ from nkloop.runs.killing import AssayDesign
 from nkloop.runs.session import Session
 from nkloop.runs.story import campaign_story
 from nkloop.worklists.positions import assign_positions
+from nkloop.worklists.recipe_arms import with_controls
 
 RUNNABLE = {"published", "approved"}
 NO_IMPROVEMENT = "no improvement"
@@ -107,10 +108,20 @@ async def begin_round(session: Session, campaign: Campaign, donors: Sequence[str
     return made
 
 
+def grown_arms(session: Session, round_: Round) -> tuple[Arm, ...]:
+    """The arms of a round as they are grown: those the optimiser chose, and the controls of the recipe.
+
+    A control has the media of the reference and leaves process steps out; it is grown, tested and reported, and never
+    learnt from.
+    """
+    entry = session.records.campaigns.campaign(_id(session))
+    return with_controls(session.records.campaigns.revision(entry.recipe_revision), round_.arms)
+
+
 async def start_culture(session: Session, campaign_id: str, round_: Round, seed: int) -> Culture:
-    """A culture plate for a round: arms randomised over positions, donors as blocks."""
+    """A culture plate for a round: arms and the recipe's controls randomised over positions, donors as blocks."""
     kind = session.catalogue[PLATE]
-    positions = assign_positions(round_.arms, round_.donors, kind, seed)
+    positions = assign_positions(grown_arms(session, round_), round_.donors, kind, seed)
     return Culture(
         barcode=f"{campaign_id}-r{round_.number}-culture",
         positions=tuple(positions),
@@ -160,8 +171,8 @@ async def observe_round(
     stocks = session.stocks()
     for position in culture.positions:
         sample = f"{position.arm}/{position.donor}"
-        if sample not in potency:
-            continue
+        if sample not in potency or position.arm not in arms:
+            continue  # no result, or a control of the recipe
         count, arm = counts[position.well], arms[position.arm]
         nk_cells = count.viable_cells * count.purity_percent / 100
         fold = cumulative_fold(max(nk_cells, SMALLEST_FOLD), culture.seeded_per_well, [culture.kept[position.well]])

@@ -10,7 +10,7 @@ from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
 from nkloop.inventory import Cost, Inventory
 from nkloop.quantities import Amount, Kind
-from nkloop.recipes.models import Recipe
+from nkloop.recipes.models import ProcessStep, Recipe, RecipeArm
 from nkloop.worklists.lots import LotUse
 
 
@@ -71,6 +71,49 @@ def arm_cost(recipe: Recipe, arm: Arm, volumes: Mapping[str, Amount], inventory:
         factors = {entry.component: arm.factors.get(entry.key, 1.0) for entry in varied}
         total = total.plus(_cost(recipe, stage_id, volume.to("µL"), inventory, factors))
     return total
+
+
+def way_cost(
+    recipe: Recipe,
+    way: RecipeArm,
+    volumes: Mapping[str, Amount],
+    cells: Mapping[str, float],
+    inventory: Inventory,
+) -> MediumCost:
+    """What an arm of the recipe itself costs: the media of the batch and the process steps it goes through.
+
+    Args:
+        recipe: with its process steps.
+        way: all of it, or all but some steps.
+        volumes: complete medium of every stage (stage id to volume).
+        cells: process step id to viable cells it is done with, where an amount is given per cell.
+        inventory: gives the prices.
+
+    Raises:
+        RecipeError: the recipe has no such stage.
+    """
+    total = batch_cost(recipe, volumes, inventory)
+    for stage_id in volumes:
+        for step in recipe.stage(stage_id).process:
+            if step.component and step.id not in way.without:
+                total = total.plus(_step_cost(step, cells.get(step.id), inventory))
+    return total
+
+
+def _step_cost(step: ProcessStep, cells: float | None, inventory: Inventory) -> MediumCost:
+    """What a process step takes of its component; not in the sum when the amount needs what nobody said."""
+    component = step.component or ""
+    if step.add_volume is not None:
+        lot = next((lot for lot in inventory.lots if lot.component == component and lot.cost_eur(1.0)), None)
+        eur = None if lot is None else lot.cost_eur(step.add_volume.canonical)
+    elif step.amount is not None and step.amount.kind is Kind.MULTIPLICITY and cells is not None:
+        price = _price(component, Kind.TITRE, inventory)
+        eur = None if price is None else step.amount.of(component).canonical * cells * price
+    else:
+        eur = None
+    if eur is None:
+        return MediumCost(volume_ul=0, eur_per_component={}, without_price=(component,))
+    return MediumCost(volume_ul=0, eur_per_component={component: eur})
 
 
 def batch_cost(recipe: Recipe, volumes: Mapping[str, Amount], inventory: Inventory) -> MediumCost:

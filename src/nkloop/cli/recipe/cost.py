@@ -29,13 +29,20 @@ def cost(
     arms_stage: Annotated[
         str | None, typer.Option("--arms-stage", help="Stage the arm table is for; the first with a volume by default.")
     ] = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option("--cells", help='Viable cells a process step is done with, for amounts per cell: vector="5e7".'),
+    ] = None,
     lots: LotsOption = None,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
-    """Tell what the media of a batch cost per stage and component, and what each arm costs; without dead volumes."""
-    from nkloop.runs.costs import arm_cost, batch_cost, medium_cost
+    """Tell what the media of a batch cost per stage and component, and what each arm costs; without dead volumes.
+
+    The arms of the recipe itself are told, too, with the process steps they go through.
+    """
+    from nkloop.runs.costs import arm_cost, batch_cost, medium_cost, way_cost
     from nkloop.runs.stock import lots_for
     from nkloop.worklists.arm_table import read_arm_table
 
@@ -47,7 +54,9 @@ def cost(
     inventory = lots_for(find_workspace(workspace), bench, lots=lots)
     stages = {stage: medium_cost(recipe, stage, amount, inventory) for stage, amount in volumes.items()}
     batch = batch_cost(recipe, volumes, inventory)
-    of_arms = {arm.name: arm_cost(recipe, arm, volumes, inventory) for arm in variants}
+    of_arms = {arm.name: arm_cost(recipe, arm, volumes, inventory) for arm in variants if arm.origin != "control"}
+    counted = _cells(recipe, volumes, cells or [])
+    of_arms |= {way.id: way_cost(recipe, way, volumes, counted, inventory) for way in recipe.arms}
     if json_output:
         print_json(_plain(recipe, stages, batch, of_arms))
     else:
@@ -83,6 +92,34 @@ def _volumes(recipe: Recipe, given: list[str]) -> dict[str, Amount]:
     if problems:
         raise RecipeError.from_problems(problems)
     return volumes
+
+
+def _cells(recipe: Recipe, volumes: Mapping[str, Amount], given: list[str]) -> dict[str, float]:
+    """Cells per process step.
+
+    Raises:
+        RecipeError: an unknown step, or no number of cells; all at once.
+    """
+    from nkloop.errors import Problem, RecipeError
+
+    steps = [step.id for stage in volumes for step in recipe.stage(stage).process if step.component]
+    found: dict[str, float] = {}
+    problems = []
+    for text in given:
+        step, _, number = (part.strip() for part in text.partition("="))
+        if step not in steps:
+            told = f"no stage with a volume has a process step '{step}' that adds something"
+            problems.append(Problem(told, "--cells", f"use {', '.join(steps)}" if steps else "leave it out"))
+            continue
+        try:
+            found[step] = float(number)
+        except ValueError:
+            found[step] = 0.0
+        if not 0 < found[step] < float("inf"):
+            problems.append(Problem(f"'{number}' is no number of cells above 0", f"--cells {step}", "write 5e7"))
+    if problems:
+        raise RecipeError.from_problems(problems)
+    return found
 
 
 def _stage(recipe: Recipe, stage: str) -> str:
@@ -135,10 +172,12 @@ def _show(
     table.add_row("sum", *(f"{one.cost_eur:,.2f}" for one in (*stages.values(), batch)))
     console.print(table)
     if of_arms:
-        arms = Table("arm", Column("EUR", justify="right"), Column("of the batch", justify="right"))
+        own = (Column("EUR", justify="right"), Column("of the batch", justify="right"), "not in the sum")
+        arms = Table("arm", *own)
         for name, one in of_arms.items():
             factor = _factor(one, batch)
-            arms.add_row(name, f"{one.cost_eur:,.2f}", "" if factor is None else f"{factor:.3g}")
+            missing = ", ".join(sorted(set(one.without_price) - set(batch.without_price)))
+            arms.add_row(name, f"{one.cost_eur:,.2f}", "" if factor is None else f"{factor:.3g}", missing)
         console.print(arms)
     if batch.without_price:
         console.print(f"Not in the sums, no lot has a price: {', '.join(batch.without_price)}.", soft_wrap=True)

@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from nkloop.drivers.opentrons import OpentronsRobot
+from nkloop.errors import LabwareError
+from nkloop.labware.models import LabwareType
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Step, Worklist
 
 Json = dict[str, Any]
@@ -70,6 +72,9 @@ def worklist() -> Worklist:
 class Catalogue:
     """Knows the one custom plate."""
 
+    def __getitem__(self, load_name: str, /) -> LabwareType:
+        raise LabwareError(f"{load_name} is not in the catalogue")
+
     def definition(self, load_name: str) -> Json | None:
         return {"parameters": {"loadName": load_name}} if load_name == "nkloop_plate" else None
 
@@ -80,6 +85,7 @@ class FakeRobot:
 
     door: str = "closed"
     analysis_result: str = "ok"
+    volume: float = 50.0
     announced: tuple[int, ...] = (1, 2, 3)
     instruments: list[Json] = field(default_factory=lambda: [_pipette("left", "single"), _pipette("right", "multi")])
     modules: list[str] = field(default_factory=lambda: ["heaterShakerModuleV1"])
@@ -91,6 +97,7 @@ class FakeRobot:
     current: str | None = None
     requests: list[str] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     analyses: list[Json] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
@@ -112,6 +119,19 @@ class FakeRobot:
             raise httpx.ReadError("reset")
         return answer
 
+    def act(self, number: int) -> list[Json]:
+        """Commands of one step of the worklist; the volume of a transfer can be spoilt."""
+        target, tip = {1: ("B1", "A1"), 3: ("C1", "B1")}.get(number, ("", ""))
+        if not target:
+            return [_command("comment", message=f"step {number}: x"), _command("waitForResume", message="step 2: x")]
+        pipette, volume = {"pipetteId": "P"}, {"volume": self.volume, "flowRate": 100}
+        return [
+            _command("comment", message=f"step {number}: x"),
+            _command("pickUpTip", **pipette, labwareId="T", wellName=tip),
+            _command("aspirate", **pipette, **volume, labwareId="L", wellName="A1"),
+            _command("dispense", **pipette, **volume, labwareId="L", wellName=target),
+        ]
+
     def count(self, asked: str) -> int:
         return self.requests.count(asked)
 
@@ -131,6 +151,8 @@ class FakeRobot:
             "GET /protocols/protocol-1": lambda: {
                 "data": {"analysisSummaries": [{"id": a["id"], "status": "completed"} for a in self.analyses]}
             },
+            "GET /dataFiles": lambda: {"data": [{"id": key, "name": name} for key, name in self.files.items()]},
+            "GET /protocols": lambda: {"data": [{"id": "protocol-1", "key": key} for key in self.keys]},
             "GET /runs": lambda: {
                 "data": list(self.runs.values()),
                 "links": {"current": {"href": f"/runs/{self.current}"}} if self.current else {},
@@ -142,6 +164,8 @@ class FakeRobot:
             return self._upload_file(request)
         if asked == "POST /protocols":
             self.uploads.append(request.content)
+            key = re.search(rb'name="key"\r\n\r\n(\w+)', request.content)
+            self.keys.append(key[1].decode() if key else "")
             self.analyses.append(self._analysis(list(self.files)[-1]))
             return httpx.Response(201, json={"data": {"id": "protocol-1", "analysisSummaries": []}})
         if asked == "POST /protocols/protocol-1/analyses":
@@ -177,7 +201,7 @@ class FakeRobot:
             "result": self.analysis_result,
             "errors": [] if self.analysis_result == "ok" else [error],
             "runTimeParameters": self._parameters(file_id),
-            "commands": [_comment(number) for number in self.announced],
+            "commands": [*_LOADS, *(command for number in self.announced for command in self.act(number))],
         }
 
     def _create(self, asked: Json) -> httpx.Response:
@@ -215,13 +239,21 @@ def _pipette(mount: str, kind: str) -> Json:
     return {"mount": mount, "instrumentType": "pipette", "instrumentName": f"p1000_{kind}_flex", "ok": True}
 
 
-def _comment(number: int) -> Json:
-    return {
-        "id": f"c{number}",
-        "commandType": "comment",
-        "status": "succeeded",
-        "params": {"message": f"step {number}: x"},
-    }
+def _command(kind: str, result: Json | None = None, /, **params: Any) -> Json:
+    return {"id": kind, "commandType": kind, "status": "succeeded", "params": params, "result": result or {}}
+
+
+_LOADS = [
+    _command("loadModule", {"moduleId": "M"}, model="heaterShakerModuleV1", location={"slotName": "D1"}),
+    _command(
+        "loadLabware", {"labwareId": "T"}, loadName="opentrons_flex_96_tiprack_200ul", location={"slotName": "A1"}
+    ),
+    _command(
+        "loadLabware", {"labwareId": "A"}, loadName="opentrons_universal_flat_adapter", location={"moduleId": "M"}
+    ),
+    _command("loadLabware", {"labwareId": "L"}, loadName="nkloop_plate", location={"labwareId": "A"}),
+    _command("loadPipette", {"pipetteId": "P"}, pipetteName="p1000_single_flex", mount="left"),
+]
 
 
 def _error(status: int, kind: str, detail: str) -> httpx.Response:

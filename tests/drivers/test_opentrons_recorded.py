@@ -10,8 +10,9 @@ import pytest
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import carries_file, leaf_errors
 from nkloop.drivers.opentrons.client import RobotClient
-from nkloop.drivers.opentrons.robot import _command
+from nkloop.drivers.opentrons.results import as_command
 from nkloop.errors import DeviceError, NkloopError
+from nkloop.worklists.bench_deck import ModuleSpec
 from nkloop.worklists.models import Worklist
 
 Json = dict[str, Any]
@@ -44,19 +45,25 @@ async def test_legacy_refusals_are_told_too(exchanges: list[Json]) -> None:
 def test_the_recorded_robot_has_other_pipettes_and_no_configured_modules(
     exchanges: list[Json], worklist: Worklist
 ) -> None:
-    pipettes = list(look.check_pipettes(answer(exchanges, "/instruments")["data"], worklist))
+    pipettes = list(look.check_pipettes(answer(exchanges, "/instruments")["data"], worklist.pipettes))
     assert [(f.subject, f.ok) for f in pipettes] == [("left pipette", False), ("right pipette", False)]
     assert "p50_single_flex" in pipettes[0].found
     fixtures = [{"cutoutId": "cutoutD1", "cutoutFixtureId": "singleLeftSlot"}]
-    modules = list(look.check_modules(answer(exchanges, "/modules")["data"], fixtures, worklist))
-    assert [f.ok for f in modules] == [True, False]
-    assert "singleLeftSlot" in modules[1].found
+    shaker = ModuleSpec(slot="D1", load_name="heaterShakerModuleV1")
+    [module] = look.check_modules(answer(exchanges, "/modules")["data"], [shaker])
+    [fixture] = look.check_fixtures(fixtures, [shaker])
+    assert (module.ok, fixture.ok) == (True, False)
+    assert "singleLeftSlot" in fixture.found
 
 
 def test_recorded_health_door_and_stop_are_understood(exchanges: list[Json]) -> None:
-    health = list(look.check_robot(answer(exchanges, "/health"), "metadata = {'apiLevel': '2.23'}"))
-    assert [(f.subject, f.ok) for f in health] == [("robot", True), ("API level", False)]
-    assert "2.23" in health[1].found
+    health = answer(exchanges, "/health")
+    assert look.check_robot(health, "Flex").ok
+    assert not look.check_robot(health, "OT-2").ok
+    [level] = look.check_api_level(health, "metadata = {'apiLevel': '2.23'}")
+    assert not level.ok
+    assert "2.23" in level.found
+    assert next((f.subject, f.found) for f in look.tell_versions(health)) == ("software", "8.2.0")
     assert look.check_door(answer(exchanges, "/robot/door/status")["data"]).ok
     assert look.check_estop(answer(exchanges, "/robot/control/estopStatus")["data"]).ok
 
@@ -73,7 +80,7 @@ def test_a_recorded_analysis_names_its_csv(exchanges: list[Json]) -> None:
 
 def test_recorded_commands_and_errors_are_understood(exchanges: list[Json]) -> None:
     pages = [e["body"]["data"] for e in exchanges if e["path"].endswith("/commands") and e["method"] == "GET"]
-    commands = [_command(item) for page in pages for item in page if isinstance(item, dict)]
+    commands = [as_command(item) for page in pages for item in page if isinstance(item, dict)]
     assert {"waitForResume", "home"} <= {command.command_type for command in commands}
     assert all(command.error for command in commands if command.status == "failed")
     recovery = next(e["body"]["data"] for e in exchanges if e["path"].endswith("/commandErrors") and e["body"]["data"])

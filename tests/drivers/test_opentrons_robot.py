@@ -26,7 +26,7 @@ async def test_a_fitting_bench_passes_preflight_without_changing_it(
     assert {"robot", "API level", "left pipette", "module in D1", "door", "emergency stop", "maintenance"} <= set(
         findings(found)
     )
-    assert all(asked.startswith("GET") for asked in fake.requests)
+    assert {asked for asked in fake.requests if not asked.startswith("GET")} == {"POST /labwareOffsets/searches"}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,26 @@ async def test_our_own_unplayed_run_is_taken_again(robot: OpentronsRobot, fake: 
     assert fake.count("POST /runs") == 1
 
 
+async def test_prepare_refuses_an_analysis_that_would_move_another_volume(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    fake.volume = 40.0
+    with pytest.raises(DeviceError, match=r"step 1: the robot would aspirate 40 µL.*planned is aspirate 50 µL"):
+        await robot.prepare(worklist)
+    assert fake.runs == {}
+
+
+@pytest.mark.parametrize("path", ["/dataFiles", "/protocols"])
+@pytest.mark.parametrize(("fault", "uploads"), [("lost_after", 1), ("lost_before", 2), ("answers_500", 2)])
+async def test_a_lost_upload_is_looked_for_before_it_is_sent_again(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist, path: str, fault: str, uploads: int
+) -> None:
+    fake.faults[f"POST {path}"] = fault
+    assert await robot.prepare(worklist) == "device-run-1"
+    assert fake.count(f"POST {path}") == uploads
+    assert fake.requests.index(f"GET {path}") == fake.requests.index(f"POST {path}") + 1
+
+
 async def test_a_dead_connection_is_noticed_by_reading_once_more(
     robot: OpentronsRobot, fake: Any, worklist: Worklist
 ) -> None:
@@ -159,7 +179,7 @@ async def test_a_dead_connection_is_noticed_by_reading_once_more(
 
 
 async def test_an_absent_robot_is_told(robot: OpentronsRobot, fake: Any) -> None:
-    fake.faults["GET /runs/x"] = "refused"
+    fake.faults = dict.fromkeys(("GET /runs/x", "GET /runs/(x)", "GET /runs/[x]"), "refused")
     with pytest.raises(DeviceUnreachableError, match="does not answer") as caught:
         await robot.state("x")
     assert "address in the bench file" in str(caught.value)

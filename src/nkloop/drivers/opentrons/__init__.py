@@ -1,4 +1,4 @@
-"""Opentrons robots (Flex) over HTTP."""
+"""Opentrons robots (Flex and OT-2) over HTTP."""
 
 from nkloop.drivers.opentrons.robot import OpentronsRobot
 

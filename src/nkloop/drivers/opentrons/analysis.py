@@ -7,11 +7,14 @@ from typing import Any
 
 from nkloop.drivers.interfaces import announced_step
 from nkloop.errors import DeviceError, Problem
+from nkloop.worklists.analysis_check import compare_steps, read_commands
+from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
 Json = dict[str, Any]
 CSV_PARAMETER = "worklist"
 """Variable name of the one CSV parameter every protocol has."""
+_MOST = 5
 
 
 def leaf_errors(errors: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -21,11 +24,11 @@ def leaf_errors(errors: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield from inner or [f"{error.get('errorType', 'error')}: {error.get('detail', 'no detail')}"]
 
 
-def require_usable(analysis: Json, worklist: Worklist, *, where: str) -> None:
-    """Refuse an analysis that failed or that would not do every step of the worklist, once and in order.
+def require_usable(analysis: Json, worklist: Worklist, catalogue: LabwareLookup, *, where: str) -> None:
+    """Refuse an analysis that failed, or that would not do what the worklist says, step by step.
 
     Raises:
-        DeviceError: with one problem per error of the analysis.
+        DeviceError: with one problem per error of the analysis, or per step that differs.
     """
     if analysis.get("result") != "ok":
         told = list(dict.fromkeys(leaf_errors(analysis.get("errors") or ())))
@@ -35,6 +38,20 @@ def require_usable(analysis: Json, worklist: Worklist, *, where: str) -> None:
             Problem(f"the robot's analysis refused: {text}", where, remedy) for text in told
         )
     commands = analysis.get("commands") or ()
+    _require_every_step(commands, worklist, where)
+    done, problems = read_commands(worklist, commands, catalogue)
+    problems = [*problems, *compare_steps(worklist, done)]
+    if problems:
+        more = [f"{len(problems) - _MOST} more differences"] if len(problems) > _MOST else []
+        told = [f"{problem.where}: {problem.message}" for problem in problems[:_MOST]] + more
+        remedy = "use the protocol file of this procedure; `nkloop check` compares it with the worklist"
+        raise DeviceError.from_problems(
+            Problem(f"the robot's analysis differs from the worklist: {text}", where, remedy) for text in told
+        )
+
+
+def _require_every_step(commands: Iterable[Mapping[str, Any]], worklist: Worklist, where: str) -> None:
+    """Refuse an analysis that does not announce every step once and in order."""
     comments = (c["params"].get("message") for c in commands if c.get("commandType") == "comment")
     announced = [number for number in map(announced_step, comments) if number is not None]
     expected = [step.number for step in worklist.steps]

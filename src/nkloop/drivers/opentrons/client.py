@@ -1,13 +1,19 @@
-"""HTTP to one robot: reads may be repeated, nothing else ever is."""
+"""HTTP to one robot: reads may be repeated, nothing else ever is before the robot was asked."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from nkloop.errors import DeviceError, DeviceUnreachableError
+from nkloop.drivers.interfaces import Fence, unguarded
+from nkloop.drivers.opentrons.access import Account
+from nkloop.drivers.opentrons.refusals import remedy_for, told_by
+from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
 
 Json = dict[str, Any]
 FormFile = tuple[str, tuple[str, bytes, str]]
@@ -16,50 +22,66 @@ API_VERSION = "4"
 """Value of the `Opentrons-Version` header, without which a robot answers nothing. Newer robots still speak it."""
 IDLE_SECONDS = 2.0
 """An idle connection is given up before the server does so after 5 s: a request sent just then would be lost."""
-_REMEDIES = {
-    "RunAlreadyActive": "let the run on the robot end or cancel it on the touch screen",
-    "RunNotIdle": "let the run on the robot end or cancel it on the touch screen",
-    "RunActionNotAllowed": "look at the robot: close door and windows, release the emergency stop",
-    "ProtocolFilesInvalid": "correct the protocol; `nkloop check` shows the line",
-    "ProtocolRobotTypeMismatch": "use a bench with the robot the protocol was written for",
-    "FileIdNotFound": "start the run again: the robot has dropped its files",
-    "RunNotFound": "the robot has dropped the run; reconcile it from the journal",
-    "RunSignoffRequired": "sign the finished run on the robot first",
-}
-"""What to do, by the error id the robot sends."""
+READ_ATTEMPTS = 3
+"""How often a read is tried: a dead connection is noticed only by using it, and a busy robot fails now and then."""
+RETRY_SECONDS = 0.3
+"""Pause before the last attempt to read."""
 
 
 class ConnectionLostError(DeviceUnreachableError):
     """The connection broke after a request may have arrived; what became of it must be asked."""
 
 
+class ServerFailedError(DeviceUnreachableError):
+    """The robot's server answered with a fault of its own (5xx); what became of the request must be asked."""
+
+
+UNCLEAR = (ConnectionLostError, ServerFailedError)
+"""After these nobody knows whether the robot has acted."""
+
+
 class RobotClient:
     """Requests to one robot in the shape its server expects."""
 
     def __init__(
-        self, name: str, url: str, *, seconds: float = 30.0, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        name: str,
+        url: str,
+        *,
+        seconds: float = 30.0,
+        account: Account | None = None,
+        ca_file: Path | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            name: how people call the robot.
+            url: its address.
+            seconds: longest wait for one answer.
+            account: who nkloop is there, where the robot asks for it.
+            ca_file: certificate of the robot, for an address with https.
+            transport: replaces the network in tests.
+        """
         self.name = name
         self.url = url.rstrip("/")
-        # Robots stand in the lab's own network: a proxy of the environment would only be in the way.
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"Opentrons-Version": API_VERSION},
-            timeout=httpx.Timeout(seconds, connect=10.0),
-            limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
-            transport=transport,
-            trust_env=False,
-        )
+        self.account = account
+        self.fence: Fence = unguarded
+        """Called before everything that changes the robot."""
+        self._seconds = seconds
+        self._verify = True if ca_file is None else ssl.create_default_context(cafile=str(ca_file))
+        self._transport = transport
+        self._http = self._connected()
 
     async def get(self, path: str, **params: Any) -> Json:
-        """Read; repeated once when a kept-alive connection turns out to be dead (robots drop them after a 500).
+        """Read; repeated when the connection turns out to be dead (robots drop them after a 500) or the server fails.
 
         Raises:
             DeviceUnreachableError: no answer.
+            RunForgottenError: the robot does not have the run.
             DeviceError: the robot refused; the error carries its words.
         """
-        answer = await self._read(path, params)
-        return self._content(answer, "GET", path)
+        return self._content(await self._read(path, params), "GET", path)
 
     async def find(self, path: str) -> Json | None:
         """Read something the robot may not have; None when it says 403 or 404.
@@ -83,64 +105,125 @@ class RobotClient:
             self._content(answer, "GET", path)
         return answer.content
 
+    async def search(self, path: str, data: Json) -> Json | None:
+        """Ask with a body; the method is POST, but nothing is changed. None when the robot has no such search.
+
+        Raises:
+            DeviceUnreachableError: no answer.
+            DeviceError: the robot refused in another way.
+        """
+        answer = await self._sent("POST", path, {"json": {"data": data}})
+        return None if answer.status_code in {404, 405} else self._content(answer, "POST", path)
+
     async def post(self, path: str, data: Json) -> Json:
         """Send once.
 
         Raises:
             ConnectionLostError: it may have arrived.
+            ServerFailedError: it arrived; whether the robot acted must be asked.
             DeviceUnreachableError: it did not arrive.
+            StaleHolderError: another process holds the robot; nothing was sent.
             DeviceError: the robot refused; the error carries its words.
         """
-        return await self._send(path, json={"data": data})
+        return await self._send("POST", path, json={"data": data})
+
+    async def patch(self, path: str, data: Json) -> Json:
+        """Change a part, once; raises as `post`."""
+        return await self._send("PATCH", path, json={"data": data})
+
+    async def put(self, path: str, data: Json) -> Json:
+        """Set something as a whole, once; raises as `post`."""
+        return await self._send("PUT", path, json={"data": data})
 
     async def upload(self, path: str, files: list[FormFile], fields: Mapping[str, str]) -> Json:
-        """Send files once, as a form. Uploading the same content again gives the same id, so a loss does no harm.
-
-        Raises:
-            ConnectionLostError: it may have arrived.
-            DeviceError: the robot refused; the error carries its words.
-        """
-        return await self._send(path, files=files, data=dict(fields))
+        """Send files once, as a form; raises as `post`."""
+        return await self._send("POST", path, files=files, data=dict(fields))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
+    def _connected(self) -> httpx.AsyncClient:
+        # Robots stand in the lab's own network: a proxy of the environment would only be in the way.
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Opentrons-Version": API_VERSION},
+            timeout=httpx.Timeout(self._seconds, connect=10.0),
+            limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
+            transport=self._transport,
+            verify=self._verify,
+            trust_env=False,
+        )
+
     async def _read(self, path: str, params: Json) -> httpx.Response:
-        try:
+        for attempt in range(1, READ_ATTEMPTS):
             try:
-                return await self._http.get(path, params=params)
-            except (httpx.ReadError, httpx.RemoteProtocolError):
-                return await self._http.get(path, params=params)
+                answer = await self._http.get(path, params=params)
+            except httpx.TransportError:
+                answer = None
+            if answer is not None and answer.status_code < 500:
+                return answer
+            if attempt == READ_ATTEMPTS - 1:
+                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            return await self._http.get(path, params=params)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
-    async def _send(self, path: str, **content: Any) -> Json:
+    async def _send(self, method: str, path: str, **content: Any) -> Json:
+        self.fence()
+        answer = await self._sent(method, path, content)
+        if answer.status_code == 401 and self.account is not None:
+            # A request refused for its token has changed nothing; the token had ended on the way.
+            self.account.forget()
+            answer = await self._sent(method, path, content)
+        if answer.status_code >= 500:
+            await self._reconnect()
+        return self._content(answer, method, path)
+
+    async def _sent(self, method: str, path: str, content: Json) -> httpx.Response:
+        headers: dict[str, str] = {}
+        if self.account is not None:
+            if self.account.is_stale:
+                await self.account.renew(self._http, f"{self.name} at {self.url}")
+            headers = self.account.headers()
         try:
-            answer = await self._http.post(path, **content)
+            return await self._http.request(method, path, headers=headers, **content)
         except httpx.ConnectError as error:
             raise self._unreachable(error) from error
         except httpx.HTTPError as error:
             raise ConnectionLostError(
-                f"the connection broke during POST {path} ({type(error).__name__})",
+                f"the connection broke during {method} {path} ({type(error).__name__})",
                 where=f"{self.name} at {self.url}",
                 remedy="check cable and network; the request is not sent again before the robot was asked",
             ) from error
-        return self._content(answer, "POST", path)
+
+    async def _reconnect(self) -> None:
+        """Give up every connection: the robot drops its side after a 5xx, and the next POST would be lost in it."""
+        if self._transport is None:
+            await self._http.aclose()
+            self._http = self._connected()
 
     def _content(self, answer: httpx.Response, method: str, path: str) -> Json:
         if answer.is_success:
             try:
                 content = answer.json()
             except ValueError as error:
-                raise self._refused("no JSON", f"{method} {path}", "check that the address is a robot's") from error
+                raise self._refused(
+                    DeviceError, "no JSON", f"{method} {path}", "check that the address is a robot's"
+                ) from error
             return content if isinstance(content, dict) else {"data": content}
-        kind, words = _told(answer)
-        remedy = _REMEDIES.get(kind, "look at the robot's screen and log")
-        raise self._refused(f"{words} (HTTP {answer.status_code})", f"{method} {path}", remedy)
+        kind, words = told_by(answer)
+        error_class: type[DeviceError] = DeviceError
+        if answer.status_code >= 500:
+            error_class = ServerFailedError
+        elif kind == "RunNotFound":
+            error_class = RunForgottenError
+        remedy = remedy_for(kind, answer.status_code)
+        raise self._refused(error_class, f"{words} (HTTP {answer.status_code})", f"{method} {path}", remedy)
 
-    def _refused(self, words: str, request: str, remedy: str) -> DeviceError:
-        return DeviceError(f"the robot answered: {words}", where=f"{self.name}, {request}", remedy=remedy)
+    def _refused(self, kind: type[DeviceError], words: str, request: str, remedy: str) -> DeviceError:
+        return kind(f"the robot answered: {words}", where=f"{self.name}, {request}", remedy=remedy)
 
     def _unreachable(self, error: httpx.HTTPError) -> DeviceUnreachableError:
         return DeviceUnreachableError(
@@ -148,18 +231,3 @@ class RobotClient:
             where=f"{self.name} at {self.url}",
             remedy="switch it on, check network and address in the bench file",
         )
-
-
-def _told(answer: httpx.Response) -> tuple[str, str]:
-    """Error id and words of a refusal, whatever shape it has."""
-    try:
-        body = answer.json()
-    except ValueError:
-        return "", answer.text.strip()[:300] or "nothing"
-    if not isinstance(body, dict):
-        return "", str(body)[:300]
-    errors = body.get("errors")
-    if isinstance(errors, list) and errors:
-        first = errors[0]
-        return str(first.get("id", "")), str(first.get("detail") or first.get("title") or first.get("id"))
-    return "", str(body.get("message") or body.get("debugMessage") or body)[:300]

@@ -1,13 +1,12 @@
-"""An Opentrons Flex as a liquid handler: preflight, upload, analysis, run, observation."""
+"""An Opentrons Flex or OT-2 as a liquid handler: preflight, upload, analysis, run, observation."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -19,28 +18,24 @@ from nkloop.drivers.interfaces import (
     Fence,
     Finding,
     StepListener,
-    unguarded,
 )
-from nkloop.drivers.opentrons import preflight as look
-from nkloop.drivers.opentrons.analysis import CSV_PARAMETER, carries_file, leaf_errors, require_usable
-from nkloop.drivers.opentrons.client import ConnectionLostError, Json, RobotClient
+from nkloop.drivers.opentrons import results
+from nkloop.drivers.opentrons.access import account_from
+from nkloop.drivers.opentrons.analysis import leaf_errors
+from nkloop.drivers.opentrons.client import UNCLEAR, Json, RobotClient
+from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
+from nkloop.drivers.opentrons.preflight import csv_files
+from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
+from nkloop.drivers.opentrons.recovery import ErrorRecovery, policy
 from nkloop.errors import BenchError, DeviceError
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.protocol_files import protocol_path, sha256_of
 
 POLL_BOUNDS_S = (0.02, 10.0)
 """Robots have stalled in mid-run when asked too often; the low end is for robots that are simulated."""
-_PAGE = 200
-_PLAYABLE = {"idle", "paused"}
-
-
-class Definitions(Protocol):
-    """Gives the labware definitions a robot does not have."""
-
-    def definition(self, load_name: str) -> Json | None:
-        """Our own definition of a labware, or None when the maker's is used."""
+_PLAYABLE = frozenset({"idle", "paused", "awaiting-recovery-paused"})
+_STOPPING = ENDED | {"stop-requested", "finishing"}
 
 
 class OpentronsRobot:
@@ -54,10 +49,16 @@ class OpentronsRobot:
         url: str,
         *,
         protocols: Path,
-        catalogue: Definitions,
+        catalogue: Catalogue,
+        deck: BenchDeck | None = None,
         poll_seconds: float = 2.0,
         analysis_seconds: float = 180.0,
+        answer_seconds: float = 30.0,
         trash_slot: str = "A3",
+        error_recovery: ErrorRecovery = "ask",
+        labware_offsets: bool = True,
+        account: dict[str, str] | None = None,
+        ca_file: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Connect to nothing yet.
@@ -66,14 +67,20 @@ class OpentronsRobot:
             name: how people call the robot.
             url: `http://address:31950`.
             protocols: folder with one `<procedure>.py` per procedure.
-            catalogue: gives custom labware definitions.
+            catalogue: labware types, and custom labware definitions.
+            deck: deck of the bench file; tells serial numbers of modules.
             poll_seconds: pause between two looks at a run, 0.02 to 10 s.
             analysis_seconds: longest wait for the robot's analysis.
+            answer_seconds: longest wait for one answer.
             trash_slot: where the protocols drop tips.
+            error_recovery: `ask` people after a recoverable error, or `fail` the run, for unattended ones.
+            labware_offsets: whether offsets found on the robot are given to the runs.
+            account: who nkloop is on a robot in compliance mode: `username`, `password`, `reason`, `signs_as`.
+            ca_file: certificate of the robot, for an address with https.
             transport: replaces the network in tests.
 
         Raises:
-            BenchError: `poll_seconds` is out of bounds.
+            BenchError: `poll_seconds` is out of bounds, `error_recovery` is unknown, or the account is incomplete.
         """
         low, high = POLL_BOUNDS_S
         if not low <= poll_seconds <= high:
@@ -82,16 +89,38 @@ class OpentronsRobot:
                 where=name,
                 remedy="use 2 for a real robot",
             )
+        if error_recovery not in {"ask", "fail"}:
+            raise BenchError(f"error_recovery is '{error_recovery}'", where=name, remedy="write ask or fail")
         self.name = name
         self.poll_seconds = poll_seconds
-        self._client = RobotClient(name, url, transport=transport)
-        self._protocols = protocols
-        self._catalogue = catalogue
-        self._analysis_seconds = analysis_seconds
-        self._trash_slot = trash_slot
-        self._preparing = asyncio.Lock()
-        self.fence: Fence = unguarded
         self.on_step: StepListener | None = None
+        self._client = RobotClient(
+            name,
+            url,
+            seconds=answer_seconds,
+            account=account_from(account, url, name),
+            ca_file=Path(ca_file) if ca_file else None,
+            transport=transport,
+        )
+        self._protocols = protocols
+        self._trash_slot = trash_slot
+        self._policy = policy(error_recovery)
+        self._applies_offsets = labware_offsets
+        self._looks = Looks(self._client, deck, fails_on_errors=error_recovery == "fail")
+        self._preparation = Preparation(
+            self._client, catalogue, poll_seconds=poll_seconds, analysis_seconds=analysis_seconds
+        )
+        self._preparing = asyncio.Lock()
+        self._commands: tuple[str, tuple[DeviceCommand, ...]] = ("", ())
+
+    @property
+    def fence(self) -> Fence:
+        """Called right before every request that changes the robot."""
+        return self._client.fence
+
+    @fence.setter
+    def fence(self, fence: Fence) -> None:
+        self._client.fence = fence
 
     def protocol_sha256(self, worklist: Worklist) -> str:
         """Hash of the protocol file as it lies in the workspace now.
@@ -109,79 +138,64 @@ class OpentronsRobot:
             WorkspaceError: there is no protocol file for the procedure on this robot.
         """
         protocol = self._protocol(worklist).read_text(encoding="utf-8")
-        fixtures = (await self._client.get("/deck_configuration"))["data"]["cutoutFixtures"]
-        return (
-            *look.check_robot(await self._client.get("/health"), protocol),
-            *look.check_pipettes((await self._client.get("/instruments"))["data"], worklist),
-            *look.check_modules((await self._client.get("/modules"))["data"], fixtures, worklist),
-            look.check_trash(fixtures, self._trash_slot),
-            look.check_door(_data(await self._client.find("/robot/door/status"))),
-            look.check_estop(_data(await self._client.find("/robot/control/estopStatus"))),
-            look.check_current_run(await self._current_run(), csv_name(worklist)),
-            look.check_maintenance(_data(await self._client.find("/maintenance_runs/current_run"))),
+        return await self._looks.for_worklist(
+            worklist,
+            protocol,
+            csv_name(worklist),
+            trash_slot=self._trash_slot,
+            apply_offsets=self._applies_offsets,
         )
 
     async def inspect(self, deck: BenchDeck) -> tuple[Finding, ...]:
-        """Look at door, emergency stop and other runs; changes nothing.
+        """Compare the robot with the bench file: model, versions, pipettes, calibration, modules, deck, state.
 
         Raises:
             DeviceUnreachableError: the robot does not answer.
         """
-        fixtures = (await self._client.get("/deck_configuration"))["data"]["cutoutFixtures"]
-        return (
-            look.check_trash(fixtures, deck.trash_slot),
-            look.check_door(_data(await self._client.find("/robot/door/status"))),
-            look.check_estop(_data(await self._client.find("/robot/control/estopStatus"))),
-            look.check_maintenance(_data(await self._client.find("/maintenance_runs/current_run"))),
-        )
+        return await self._looks.for_bench(deck)
 
     async def find_run(self, worklist: Worklist) -> str | None:
-        """The newest run on the robot made with this worklist's CSV; None when it has none.
+        """The newest run on the robot made with this worklist's CSV, in the order of the robot's own list.
+
+        A run whose record was lost with the power no longer tells its CSV; it is found by its protocol when that
+        was analysed with this CSV.
 
         Raises:
             DeviceUnreachableError: the robot does not answer.
         """
+        csv = csv_name(worklist)
         for run in reversed((await self._client.get("/runs"))["data"]):
-            if csv_name(worklist) in look.csv_files(run):
+            if csv in csv_files(run) or (run.get("ok", True) is False and await self._was_for(run, csv)):
                 return str(run["id"])
         return None
-
-    async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
-        """Files the run made, for example of the plate reader.
-
-        Raises:
-            DeviceError: the robot no longer knows the run.
-        """
-        wanted = (await self._client.get(f"/runs/{run_id}"))["data"].get("outputFileIds") or ()
-        found = []
-        for file_id in wanted:
-            about = (await self._client.get(f"/dataFiles/{file_id}"))["data"]
-            content = await self._client.download(f"/dataFiles/{file_id}/download")
-            found.append(DeviceFile(name=about["name"], media_type="text/csv", content=content))
-        return tuple(found)
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload CSV, protocol and custom labware, wait for the robot's analysis with them, create the run.
 
         Raises:
-            DeviceError: the robot refused a file, its analysis failed or misses steps, or another run is active.
+            DeviceError: the robot refused a file, its analysis failed or differs, or another run is active.
             DeviceUnreachableError: the robot does not answer; no run of ours is left that could start by itself.
         """
+        protocol, preparation = self._protocol(worklist), self._preparation
         async with self._preparing:
-            file_id = await self._upload_csv(worklist)
-            protocol_id = await self._upload_protocol(worklist, file_id)
-            analysis = await self._analysed(protocol_id, file_id)
-            require_usable(analysis, worklist, where=f"{self.name}, {self._protocol(worklist).name}")
-            return await self._create_run(protocol_id, file_id, csv_name(worklist))
+            file_id, protocol_id = await preparation.uploaded(worklist, protocol)
+            await preparation.analysed(protocol_id, file_id, worklist, f"{self.name}, {protocol.name}")
+            offsets: tuple[Any, ...] = ()
+            if self._applies_offsets:
+                offsets = await self._looks.offsets(worklist, (await self._client.get("/runs"))["data"])
+            run_id = await preparation.created(protocol_id, file_id, csv_name(worklist), offsets)
+            if self._policy is not None:
+                await self._set_policy(run_id, self._policy)
+            return run_id
 
     async def state(self, run_id: str) -> DeviceState:
         """Status of a run; at a pause also its message, in recovery also what went wrong.
 
         Raises:
-            DeviceError: the robot no longer knows the run.
+            RunForgottenError: the robot no longer knows the run.
             DeviceUnreachableError: the robot does not answer.
         """
-        run = (await self._client.get(f"/runs/{run_id}"))["data"]
+        run = await self._run(run_id)
         errors = tuple(leaf_errors(run.get("errors") or ()))
         message: str | None = None
         if run["status"] == "paused":
@@ -190,6 +204,10 @@ class OpentronsRobot:
             # A run in recovery lists no errors; they stand with its commands only.
             found = await self._client.get(f"/runs/{run_id}/commandErrors")
             errors = tuple(leaf_errors(found["data"]))
+        elif run.get("ok", True) is False:
+            errors = ("the robot was switched off or restarted and has lost its record of the run",)
+        elif run["status"] == "stopped" and not run.get("actions"):
+            errors = ("the run was dismissed or replaced on the robot before it was started",)
         return DeviceState(status=run["status"], pause_message=message, errors=errors)
 
     async def play(self, run_id: str) -> None:
@@ -199,15 +217,26 @@ class OpentronsRobot:
             DeviceError: the robot refused, for example because its door is open.
             DeviceUnreachableError: no answer, and the run still stands where it stood.
         """
-        before = (await self._client.get(f"/runs/{run_id}"))["data"]
+        before = await self._run(run_id)
         if before["status"] not in _PLAYABLE:
             return
-        try:
-            await self._client.post(f"/runs/{run_id}/actions", {"actionType": "play"})
-        except ConnectionLostError:
-            after = (await self._client.get(f"/runs/{run_id}"))["data"]
-            if len(after.get("actions") or ()) == len(before.get("actions") or ()):
-                raise
+        await self._act(run_id, "play", before)
+
+    async def resume(self, run_id: str, *, assume_false_positive: bool = False) -> None:
+        """Go on after an error somebody has recovered from; a run that does not wait for that is left alone.
+
+        Args:
+            run_id: the robot's id of the run.
+            assume_false_positive: the error was none, and the command counts as done.
+
+        Raises:
+            DeviceError: the robot refused.
+            DeviceUnreachableError: no answer, and the run still stands where it stood.
+        """
+        before = await self._run(run_id)
+        if before["status"] == "awaiting-recovery":
+            ending = "-assuming-false-positive" if assume_false_positive else ""
+            await self._act(run_id, f"resume-from-recovery{ending}", before)
 
     async def stop(self, run_id: str) -> None:
         """Stop a run; the robot drops its tips. A run that has ended is left alone.
@@ -216,26 +245,68 @@ class OpentronsRobot:
             DeviceError: the robot refused.
             DeviceUnreachableError: the robot does not answer.
         """
-        if (await self.state(run_id)).status in ENDED | {"stop-requested", "finishing"}:
-            return
-        try:
-            await self._client.post(f"/runs/{run_id}/actions", {"actionType": "stop"})
-        except ConnectionLostError:
-            if (await self.state(run_id)).status not in ENDED | {"stop-requested", "finishing"}:
-                raise
+        before = await self._run(run_id)
+        if before["status"] not in _STOPPING:
+            await self._act(run_id, "stop", before)
 
     async def commands(self, run_id: str) -> tuple[DeviceCommand, ...]:
         """All commands, in pages; ask for them once, after the run ended (paging stalls a robot that pipettes).
 
         Raises:
-            DeviceError: the robot no longer knows the run.
+            RunForgottenError: the robot no longer knows the run, or no longer what it did in it.
         """
-        found: list[DeviceCommand] = []
-        while True:
-            page = await self._client.get(f"/runs/{run_id}/commands", cursor=len(found), pageLength=_PAGE)
-            found.extend(_command(item) for item in page["data"])
-            if not page["data"] or len(found) >= page["meta"]["totalLength"]:
-                return tuple(found)
+        results.require_known(await self._run(run_id), self.name)
+        found = await results.commands_of(self._client, run_id)
+        self._commands = (run_id, found)
+        return found
+
+    async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
+        """Files the run made, and the numbers its plate reader measured; to be asked for once, after it ended.
+
+        Raises:
+            RunForgottenError: the robot no longer knows the run.
+            DeviceError: it has deleted a file already.
+        """
+        run = await self._run(run_id)
+        known, commands = self._commands
+        if known != run_id:
+            commands = await self.commands(run_id)
+        return await results.files_of(self._client, run, commands)
+
+    async def release(self, run_id: str) -> None:
+        """Have the robot file away a run that has ended: only then do its commands outlive a loss of power.
+
+        In compliance mode the run is signed first, where the account says by whom. A run under way, and one that is
+        filed away already, is left alone.
+
+        Raises:
+            DeviceError: the robot refused, for example because somebody has to sign the run first.
+            DeviceUnreachableError: the robot does not answer.
+        """
+        run = await self._run(run_id)
+        if not run.get("current") or run["status"] not in ENDED:
+            return
+        signs_as = self._client.account.signs_as if self._client.account else None
+        if signs_as and not run.get("signedBy"):
+            await self._client.patch(f"/runs/{run_id}", {"signedBy": signs_as})
+        try:
+            await self._client.patch(f"/runs/{run_id}", {"current": False})
+        except UNCLEAR:
+            if (await self._run(run_id)).get("current"):
+                raise
+
+    async def mark(self, note: Mapping[str, Any]) -> None:
+        """Leave a note on the robot that every other nkloop can read (who holds it, with which token); best effort."""
+        with suppress(DeviceError):
+            await self._client.put(MARK_PATH, dict(note))
+
+    async def marked(self) -> Json | None:
+        """The note an nkloop has left on the robot since it was switched on, or None.
+
+        Raises:
+            DeviceUnreachableError: the robot does not answer.
+        """
+        return await self._looks.mark()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -244,79 +315,33 @@ class OpentronsRobot:
     def _protocol(self, worklist: Worklist) -> Path:
         return protocol_path(self._protocols, worklist)
 
-    async def _upload_csv(self, worklist: Worklist) -> str:
-        content = to_csv(worklist).encode()
-        answer = await self._client.upload("/dataFiles", [("file", (csv_name(worklist), content, "text/csv"))], {})
-        return str(answer["data"]["id"])
+    async def _run(self, run_id: str) -> Json:
+        run: Json = (await self._client.get(f"/runs/{run_id}"))["data"]
+        return run
 
-    async def _upload_protocol(self, worklist: Worklist, file_id: str) -> str:
-        path = self._protocol(worklist)
-        files = [("files", (path.name, path.read_bytes(), "text/x-python"))]
-        for load_name in dict.fromkeys(item.load_name for item in worklist.deck if item.namespace != "opentrons"):
-            definition = self._catalogue.definition(load_name)
-            if definition is not None:
-                files.append(("files", (f"{load_name}.json", json.dumps(definition).encode(), "application/json")))
-        fields = {"runTimeParameterFiles": json.dumps({CSV_PARAMETER: file_id})}
-        return str((await self._client.upload("/protocols", files, fields))["data"]["id"])
-
-    async def _analysed(self, protocol_id: str, file_id: str) -> Json:
-        """The analysis made with this CSV; asks for a new one when the robot kept only others."""
-        asked = False
-        deadline = time.monotonic() + self._analysis_seconds
-        while True:
-            summaries = (await self._client.get(f"/protocols/{protocol_id}"))["data"]["analysisSummaries"]
-            if all(summary["status"] == "completed" for summary in summaries):
-                for summary in reversed(summaries):
-                    path = f"/protocols/{protocol_id}/analyses/{summary['id']}"
-                    analysis: Json = (await self._client.get(path))["data"]
-                    if carries_file(analysis, file_id):
-                        return analysis
-                if asked:
-                    raise DeviceError(
-                        "the robot analysed the protocol without our worklist",
-                        where=self.name,
-                        remedy=f"the protocol must have a CSV parameter called {CSV_PARAMETER}",
-                    )
-                request = {"runTimeParameterFiles": {CSV_PARAMETER: file_id}, "forceReAnalyze": True}
-                await self._client.post(f"/protocols/{protocol_id}/analyses", request)
-                asked = True
-            if time.monotonic() > deadline:
-                raise DeviceError(
-                    f"the robot's analysis takes longer than {self._analysis_seconds:g} s",
-                    where=self.name,
-                    remedy="restart the robot or raise analysis_seconds in the bench file",
-                )
-            await asyncio.sleep(min(self.poll_seconds, 0.5))
-
-    async def _create_run(self, protocol_id: str, file_id: str, csv: str) -> str:
-        current = await self._current_run()
-        if current is not None and look.is_prepared(current, csv) and current.get("protocolId") == protocol_id:
-            return str(current["id"])
-        if current is not None and current["status"] not in ENDED:
-            # Creating a run over an idle one replaces it without a word, whoever made it.
-            raise DeviceError(
-                f"run {current['id']} on the robot is {current['status']}",
-                where=self.name,
-                remedy="let it end or cancel it on the robot's screen",
-            )
-        known = {run["id"] for run in (await self._client.get("/runs"))["data"]}
-        request = {"protocolId": protocol_id, "runTimeParameterFiles": {CSV_PARAMETER: file_id}}
+    async def _act(self, run_id: str, action: str, before: Json) -> None:
+        """Send an action once; after an unclear answer the run's own list of actions tells whether it arrived."""
         try:
-            return str((await self._client.post("/runs", request))["data"]["id"])
-        except ConnectionLostError:
-            created = await self._current_run()
-            if created is None or created["id"] in known or created.get("protocolId") != protocol_id:
+            await self._client.post(f"/runs/{run_id}/actions", {"actionType": action})
+        except UNCLEAR:
+            after = await self._run(run_id)
+            if len(after.get("actions") or ()) == len(before.get("actions") or ()):
                 raise
-            return str(created["id"])
 
-    async def _current_run(self) -> Json | None:
-        """The run the robot calls current; None also when it names one it does not have (left over from an error)."""
-        runs = await self._client.get("/runs")
-        link = (runs.get("links") or {}).get("current")
-        if not link:
-            return None
-        run_id = str(link["href"]).rsplit("/", 1)[-1]
-        return next((run for run in runs["data"] if run["id"] == run_id), None)
+    async def _set_policy(self, run_id: str, rules: Json) -> None:
+        """Setting the same policy again changes nothing, so an unclear answer is settled by setting it once more."""
+        path = f"/runs/{run_id}/errorRecoveryPolicy"
+        try:
+            await self._client.put(path, rules)
+        except UNCLEAR:
+            await self._run(run_id)
+            await self._client.put(path, rules)
+
+    async def _was_for(self, run: Json, csv: str) -> bool:
+        if run.get("protocolId") is None:
+            return False
+        files = await self._client.find(f"/protocols/{run['protocolId']}/dataFiles")
+        return any(file.get("name") == csv for file in (files or {}).get("data") or ())
 
     async def _pause_message(self, run_id: str) -> str | None:
         """Message of the pause command that waits; None when a person or the door paused the run."""
@@ -325,25 +350,3 @@ class OpentronsRobot:
             if item["commandType"] in {"waitForResume", "pause"} and item["status"] == "running":
                 return str(item["params"].get("message") or "")
         return None
-
-
-def csv_name(worklist: Worklist) -> str:
-    """File name of a worklist on the robot; the same name always means the same content."""
-    return f"{worklist.procedure}_{hashlib.sha256(to_csv(worklist).encode()).hexdigest()[:12]}.csv"
-
-
-def _data(answer: Json | None) -> Json | None:
-    return None if answer is None else answer["data"]
-
-
-def _command(item: dict[str, Any]) -> DeviceCommand:
-    error = item.get("error")
-    return DeviceCommand(
-        id=item["id"],
-        command_type=item["commandType"],
-        status=item["status"],
-        params=item.get("params") or {},
-        started_at=item.get("startedAt"),
-        completed_at=item.get("completedAt"),
-        error="; ".join(leaf_errors([error])) if error else None,
-    )

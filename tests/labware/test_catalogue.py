@@ -97,7 +97,7 @@ def test_every_problem_is_told_at_once(folder: Path) -> None:
 
 def test_unreadable_files_are_told_with_their_line(folder: Path) -> None:
     line = edit(folder, "  - load_name: nest_1_", "  - load_name: [nest_1_")
-    with pytest.raises(LabwareError, match=r"catalogue\.yaml:\d+: not readable as YAML") as caught:
+    with pytest.raises(LabwareError, match=r"catalogue\.yaml:\d+:\d+: this is not valid YAML") as caught:
         Catalogue.load(folder)
     told = re.search(r"yaml:(\d+)", str(caught.value))
     assert told

@@ -13,6 +13,7 @@ from nkloop.errors import LabwareError, Problem
 from nkloop.frozen import FrozenModel
 from nkloop.labware.geometry import check_geometry
 from nkloop.labware.models import LabwareType
+from nkloop.yamlfile import Positions, YamlSyntaxError, load_yaml
 
 FILE = "catalogue.yaml"
 MAKER_NAMESPACE = "opentrons"
@@ -36,12 +37,14 @@ class Catalogue(FrozenModel):
         entries: list[LabwareType] = []
         problems: list[Problem] = []
         lines: dict[str, int] = {}
-        for raw in _raw_entries(path):
-            line = raw.lc.line + 1
+        raw_entries, positions = _raw_entries(path)
+        for number, raw in enumerate(raw_entries):
+            line, _ = positions.of(("labware", number))
             try:
-                entry = LabwareType.model_validate(dict(raw))
+                entry = LabwareType.model_validate(raw)
             except ValidationError as error:
-                problems += [_of_model(path, raw, item) for item in error.errors()]
+                name = str(raw.get("load_name", "entry"))
+                problems += [_of_model(path, positions, number, name, item) for item in error.errors()]
                 continue
             if entry.load_name in lines:
                 first = lines[entry.load_name]
@@ -87,32 +90,25 @@ class Catalogue(FrozenModel):
         return next((d for d in self.own_definitions if d["parameters"]["loadName"] == entry.load_name), None)
 
 
-def _raw_entries(path: Path) -> list[Any]:
-    """The entries with their line numbers."""
-    from ruamel.yaml import YAML  # keeps line numbers; only loading a catalogue needs it
-    from ruamel.yaml.comments import CommentedMap
-    from ruamel.yaml.error import MarkedYAMLError
-
+def _raw_entries(path: Path) -> tuple[list[dict[str, Any]], Positions]:
+    """The entries, and where in the file they stand."""
+    if not path.is_file():
+        raise LabwareError("the catalogue cannot be read", where=str(path), remedy="run `nkloop init`")
     try:
-        content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabwareError("the catalogue cannot be read", where=str(path), remedy="run `nkloop init`") from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise LabwareError(f"not readable as YAML: {error.problem}", where=where, remedy="mend the line") from error
-    entries = content.get("labware") if isinstance(content, CommentedMap) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, CommentedMap) for entry in entries):
+        content, positions = load_yaml(path)
+    except YamlSyntaxError as error:
+        raise LabwareError.from_problems(error.problems) from error
+    entries = content.get("labware") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise LabwareError(
             "the catalogue has no list `labware` of entries", where=f"{path}:1", remedy="begin the file with `labware:`"
         )
-    return list(entries)
+    return entries, positions
 
 
-def _of_model(path: Path, raw: Any, item: Any) -> Problem:
+def _of_model(path: Path, positions: Positions, number: int, name: str, item: Any) -> Problem:
     field = str(item["loc"][0]) if item["loc"] else ""
-    line = raw.lc.data[field][0] + 1 if field in raw else raw.lc.line + 1
-    name = raw.get("load_name", "entry")
+    line, _ = positions.of(("labware", number, field), key=True)
     return Problem(f"{name}, {field}: {item['msg']}", f"{path}:{line}", "see the other entries for the form")
 
 

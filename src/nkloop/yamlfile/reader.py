@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nkloop.errors import NkloopError, Problem
+from nkloop.yamlfile import quick
 
 YamlPath = tuple[str | int, ...]
 """Keys and list indices from the top of a file to a value."""
@@ -73,7 +74,7 @@ def load_yaml(path: Path) -> tuple[Any, Positions]:
         raise YamlSyntaxError("is not UTF-8 text", where=str(path), remedy="save the file as UTF-8") from error
     yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
+        root = quick.compose(text) or yaml.compose(text)
     except (MarkedYAMLError, ReaderError, YAMLError) as error:
         raise _syntax(path, error) from error
     if root is None:
@@ -127,10 +128,12 @@ class _Builder:
         return result
 
     def _scalar(self, node: Any) -> Any:
+        from ruamel.yaml.nodes import ScalarNode
+
         tag = str(node.tag)
         if tag in _AS_VALUE:
             try:
-                return self._yaml.constructor.construct_object(node)
+                return self._yaml.constructor.construct_object(ScalarNode(tag, node.value))
             except ValueError:
                 return node.value
         if not tag.startswith(_CORE):

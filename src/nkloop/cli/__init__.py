@@ -17,7 +17,10 @@ from nkloop.cli import (
     lots,
     plan,
     recipe,
+    reconcile,
     report,
+    run,
+    runs,
     serve,
     virtual_robot,
 )
@@ -37,6 +40,9 @@ app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.command("virtual-robot")(virtual_robot.virtual_robot)
 app.command("report")(report.report)
+app.command("runs")(runs.runs)
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(run.app, name="run")
 app.add_typer(plan.app, name="plan")
 app.add_typer(lots.app, name="lots")
 app.add_typer(analyse.app, name="analyse")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nkloop.cli.common import command_name, print_json
 from nkloop.cli.demo_display import DemoDisplay, show_outcome
+from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts, interruptible
 from nkloop.errors import WorkspaceError
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from nkloop.runs.session import Session
     from nkloop.vendor import VendorClient
     from nkloop.workspace import Workspace
-
-Outcome = TypeVar("Outcome")
-INTERRUPTED = 130
-"""Exit code of a command ended by Ctrl+C."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +42,10 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
 
     workspace = Workspace.create(_fresh_folder(options.directory))
     display = DemoDisplay(quiet=options.quiet)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl+C ignored
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    heed_interrupts()
     try:
         with display, _bench_and_server(workspace, options.seed, display) as server:
-            outcome = _interruptible(_run_campaign(workspace, server, options, display))
+            outcome = interruptible(_run_campaign(workspace, server, options, display))
     except KeyboardInterrupt:
         typer.secho(
             f"Interrupted. A run under way was stopped; what happened so far is recorded in {workspace.state}.\n"
@@ -64,30 +58,6 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     else:
         show_outcome(outcome)
     return 0
-
-
-def _interruptible(work: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Run `work` in a thread of its own; Ctrl+C and SIGTERM cancel it and wait until it has made the robot safe.
-
-    In the main thread a flow would put its own SIGTERM handler in place, which breaks out of the event loop wherever
-    it is, so that the robot might go on.
-    """
-    running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
-
-    async def followed() -> Outcome:
-        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        return await work
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        ended = thread.submit(asyncio.run, followed())
-        try:
-            return ended.result()
-        except KeyboardInterrupt:
-            loop, task = running.result()
-            if task is not None and not ended.done():
-                loop.call_soon_threadsafe(task.cancel)
-            wait([ended])
-            raise
 
 
 def _fresh_folder(wanted: Path | None) -> Path:

@@ -235,6 +235,24 @@ class Journal:
             mine = (row for row in rows if row["bench"] == bench or devices_of_row(row) & set(devices))
             return tuple(run_record(connection, row) for row in mine)
 
+    def latest(self, bench: str, number: int) -> tuple[RunRecord, ...]:
+        """The newest runs of a bench, the newest first."""
+        table = schema.runs
+        order = (table.c.created_at.desc(), table.c.id.desc())
+        query = sa.select(table).where(table.c.bench == bench).order_by(*order).limit(number)
+        with self._database.reading() as connection:
+            return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
+
+    def by_hash(self, worklist_hash: str) -> tuple[RunRecord, ...]:
+        """Runs of one worklist, in the order they were opened."""
+        return self._chosen(schema.runs.c.worklist_hash == worklist_hash)
+
+    def find_worklists(self, prefix: str) -> tuple[str, ...]:
+        """Hashes of saved worklists that begin with these characters."""
+        column = schema.worklists.c.hash
+        with self._database.reading() as connection:
+            return tuple(connection.execute(sa.select(column).where(column.startswith(prefix))).scalars())
+
     def follow_ups(self, run_id: str) -> tuple[RunRecord, ...]:
         """Runs that continue or repair a run, in the order they were opened."""
         return self._chosen(schema.runs.c.parent == run_id)

@@ -6,16 +6,18 @@ journal and the device before it does anything, so that calling it again after a
 
 from __future__ import annotations
 
+import asyncio
+
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, LiquidHandler
-from nkloop.errors import BenchError, Problem, RecordError, StaleHolderError, VerificationError
+from nkloop.errors import BenchError, DeviceError, Problem, RecordError, StaleHolderError, VerificationError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunRecord, RunState
 from nkloop.runs import people
 from nkloop.runs.closing import close_ended, words
-from nkloop.runs.following import OnProgress, RunProgress, follow_run
+from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_run
 from nkloop.runs.holding import Hold, device_held
-from nkloop.runs.reconcile import clear_the_way
+from nkloop.runs.reconcile import clear_the_way, find_new_run
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.verification import require
 
@@ -92,11 +94,33 @@ async def _prepared(
     except StaleHolderError:  # the run belongs to whoever holds the device now
         raise
     except BaseException as error:
-        state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
-        journal.set_run_state(run_id, state, error=words(error), ended_at=at, claim=claim)
+        await _withdraw(run_id, worklist, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
     return run_id
+
+
+async def _withdraw(
+    run_id: str, worklist: Worklist, bench: Bench, records: Records, hold: Hold, error: BaseException
+) -> None:
+    """Close a run that could not be prepared, and take what was made of it off the device.
+
+    Where the device cannot be asked whether it made a run, ours stays open and is reconciled later: a run that lies
+    ready on a device could be played by anybody.
+    """
+    state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
+    told = words(error)
+    at = await bench.clock.now()
+    try:
+        async with asyncio.timeout(SAFE_SECONDS):
+            sent = bool(records.journal.events(run_id))  # before the intent nothing was asked of the device
+            found = await find_new_run(worklist, bench, records) if sent else None
+            if found is not None and (await bench.liquid_handler.state(found)).status == "idle":
+                await bench.liquid_handler.stop(found)
+    except (DeviceError, TimeoutError) as unclear:
+        state, told = "planned", f"{told}; whether the device has made a run is not known: {words(unclear)}"
+    ended_at = None if state == "planned" else at
+    records.journal.set_run_state(run_id, state, error=told, ended_at=ended_at, claim=hold.claim)
 
 
 async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: OnProgress | None = None) -> None:

@@ -159,13 +159,23 @@ async def _closed_by_device(
     return Reconciled(run=closed, told=f"the run had ended on {handler.name} as {state.status}")
 
 
+async def find_new_run(worklist: Worklist, bench: Bench, records: Records) -> str | None:
+    """The device's run of a worklist that no recorded run knows as its own; None when there is none.
+
+    Raises:
+        DeviceError: the device refused or does not answer.
+    """
+    found = await bench.liquid_handler.find_run(worklist)
+    # an earlier run of the same worklist is not the one that is looked for
+    return None if found is None or found in records.journal.device_runs() else found
+
+
 async def _with_device_run(run: RunRecord, bench: Bench, records: Records, hold: Hold) -> RunRecord:
     """The run with the device's id of it, looked for where a crash came before it was written down."""
     if run.device_run_id is not None:
         return run
-    worklist = records.journal.worklist(run.worklist_hash)
-    found = await bench.liquid_handler.find_run(worklist)
-    if found is None or found in records.journal.device_runs():  # an earlier run of the same worklist
+    found = await find_new_run(records.journal.worklist(run.worklist_hash), bench, records)
+    if found is None:
         return run
     records.journal.set_run_state(run.id, "prepared", device_run_id=found, claim=hold.claim)
     return records.journal.run(run.id)

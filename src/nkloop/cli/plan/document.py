@@ -52,6 +52,7 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
                 "transfers": part.n_transfers,
                 "tips": tips([part]),
                 "robot_minutes": planned.robot_minutes[number - 1],
+                "worklist": part.model_dump(mode="json"),
             }
             for number, part in enumerate(planned.parts, 1)
         ],

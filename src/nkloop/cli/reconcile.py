@@ -1,0 +1,168 @@
+"""`nkloop reconcile`: ask the device what it did, show what nobody knows, take a person's decision."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.errors import BenchError, RecordError
+
+if TYPE_CHECKING:
+    from nkloop.runs.deciding import Decided, Question
+    from nkloop.workspace import Workspace
+
+
+def reconcile(
+    run: Annotated[str, typer.Argument(help="Id of a run, as run-0007; `nkloop runs --open` lists those that wait.")],
+    decide: Annotated[
+        Literal["continue", "repair", "discard"] | None,
+        typer.Option(help="continue: do the rest; repair: do it with a correction; discard: throw the wells away."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Your name; it is recorded with the decision.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, in a sentence; it is recorded with the decision.")] = "",
+    happened: Annotated[str, typer.Option(help="Unknown steps that did happen, as you saw: 3 or 1-4,7.")] = "",
+    not_happened: Annotated[str, typer.Option(help="Unknown steps that did not happen, as you saw.")] = "",
+    well: Annotated[
+        list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
+    ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop a run that is still under way instead of following it to its end.")
+    ] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The device will never answer again: whatever was sent counts as unknown.")
+    ] = False,
+    json_output: JsonFlag = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Ask the device what became of a run, show what nobody knows, record what you decide. Nothing is started.
+
+    Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
+    """
+    from nkloop.cli.run.steps import numbers_of, wells_of
+
+    decision: dict[str, Any] | None = None
+    if decide is not None:
+        _require_person(by, reason)
+        decision = {
+            "kind": decide,
+            "by": by.strip(),
+            "reason": reason.strip(),
+            "happened": numbers_of(happened),
+            "not_happened": numbers_of(not_happened),
+            "wells": wells_of(well or ()),
+        }
+    elif happened or not_happened or well:
+        raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
+    told, asked, decided = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
+    if json_output:
+        print_json(_plain(told, asked, decided))
+    else:
+        _print(told, asked, decided)
+    if asked.run.needs_decision:
+        raise typer.Exit(1)
+
+
+def _require_person(by: str, reason: str) -> None:
+    if len(by.strip()) < 2 or len(reason.strip()) < 3:
+        raise RecordError(
+            "a decision needs a name and a reason",
+            where="--by, --reason",
+            remedy='say for example --by "Ada Lovelace" --reason "power cut, looked at the plate"',
+        )
+
+
+async def _reconciled(
+    run_id: str, workspace: Workspace, decision: dict[str, Any] | None, stop: bool, lost: bool, quiet: bool
+) -> tuple[str, Question, Decided | None]:
+    from nkloop.cli.run.playing import bench_opened
+    from nkloop.records import Records
+    from nkloop.runs.deciding import decide, question
+    from nkloop.runs.reconcile import reconcile_run
+    from nkloop.runs.recovery import settle_latest
+
+    records = Records.open(workspace.state)
+    try:
+        run = records.journal.run(run_id)
+    finally:
+        records.close()
+    _require_bench(workspace, run.bench)
+    async with bench_opened(workspace, run.bench, quiet=quiet or run.is_over) as session:
+        found = await reconcile_run(run_id, session.bench, session.records, stop=stop, is_lost=lost)
+        await settle_latest(session)
+        decided = None
+        if decision is not None:
+            decided = await decide(
+                run_id,
+                decision.pop("kind"),
+                at=await session.bench.clock.now(),
+                records=session.records,
+                catalogue=session.catalogue,
+                deck=session.bench_file.deck,
+                verify=session.verifier.verify,
+                **decision,
+            )
+        asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
+        return found.told, asked, decided
+
+
+def _require_bench(workspace: Workspace, bench: str) -> None:
+    if not (workspace.devices / f"{bench}.yaml").is_file():
+        raise BenchError(
+            f"the run was on bench '{bench}', which this workspace no longer has",
+            where=str(workspace.devices),
+            remedy=f"bring {bench}.yaml back",
+        )
+
+
+def _plain(told: str, asked: Question, decided: Decided | None) -> dict[str, Any]:
+    follow_up = None
+    if decided is not None and decided.follow_up is not None:
+        one = decided.follow_up
+        follow_up = {
+            "name": one.name,
+            "sha256": one.content_hash,
+            "steps": len(one.steps),
+            "transfers": one.n_transfers,
+        }
+    return {
+        "run": asked.run.id,
+        "state": asked.run.state,
+        "told": told,
+        "needs_decision": asked.run.needs_decision,
+        "unknown_steps": [step.model_dump() for step in asked.steps],
+        "wells": [well.model_dump() for well in asked.wells],
+        "not_done": list(asked.left),
+        "decision": None if decided is None else decided.decision.model_dump(mode="json"),
+        "follow_up": follow_up,
+    }
+
+
+def _print(told: str, asked: Question, decided: Decided | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from nkloop.cli.run.question import print_question
+
+    console, run = Console(), asked.run
+    console.print(f"[bold]{run.id}[/] ({escape(run.name)}) {run.state}: {escape(told)}", soft_wrap=True)
+    if decided is not None:
+        console.print(f"Recorded: {decided.decision.decision} by {escape(decided.decision.by)}.")
+        if decided.follow_up is not None:
+            one = decided.follow_up
+            console.print(f"{one.n_transfers} transfers are left, verified as worklist {one.content_hash[:12]}.")
+            console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
+        return
+    if run.needs_decision:
+        print_question(console, asked, command_name())
+    elif run.decision is not None:
+        console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision}.")
+    elif asked.left:
+        console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
+        hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"
+        console.print(f"  {hint}", soft_wrap=True)
+    else:
+        console.print("Every step is known and done. Nothing is left to decide.")

@@ -1,0 +1,95 @@
+"""What a person at the robot sees: the summary before a run, a progress line during it, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from nkloop.drivers.bench_file import BenchFile
+    from nkloop.records.models import RunRecord
+    from nkloop.runs.following import RunProgress
+    from nkloop.runs.reconcile import Reconciled
+    from nkloop.worklists.models import Verdict, Worklist
+    from nkloop.worklists.parts import Part
+
+_BAR = 30
+
+
+def summary(parts: Sequence[Part], verdicts: Sequence[Verdict], bench: BenchFile, source: str) -> None:
+    """What is about to be run, where, and what the checks say."""
+    console = Console()
+    kind = "simulated" if bench.simulated else "REAL"
+    console.print(f"Bench [bold]{escape(bench.name)}[/] ({kind}): {escape(bench.title)}")
+    console.print(f"From {escape(source)}")
+    table = Table("part", "worklist", "steps", "transfers", "pauses", "checks")
+    for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True), start=1):
+        pauses = sum(step.action == "pause" for step in part.worklist.steps)
+        passed = "[green]passed[/]" if verdict.passed else "[red]REFUSED[/]"
+        one = part.worklist
+        table.add_row(str(number), escape(one.name), str(len(one.steps)), str(one.n_transfers), str(pauses), passed)
+    console.print(table)
+    for verdict in verdicts:
+        for check in verdict.checks:
+            for told in check.warnings:
+                console.print(f"[yellow]note:[/] {escape(told['where'])}: {escape(told['message'])}", soft_wrap=True)
+
+
+class RunDisplay:
+    """One line that tells how far the robot is; nothing when the command is quiet or nobody looks."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._name, self._line = "", ""
+        self._live = Live(
+            console=self._console, get_renderable=lambda: Text(self._line), refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        if not self._quiet:
+            self._live.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        if not self._quiet:
+            self._live.stop()
+
+    def begin(self, worklist: Worklist) -> None:
+        """A run begins."""
+        self._name, self._line = worklist.name, f"{worklist.name}: bench is checked, deck is loaded"
+
+    def progress(self, seen: RunProgress) -> None:
+        """The robot has come so far."""
+        share = seen.current / seen.total if seen.total else 0.0
+        bar = ("#" * round(_BAR * share)).ljust(_BAR, ".")
+        self._line = f"{self._name or seen.run_id} [{bar}] step {seen.current} of {seen.total}: {seen.phrase}"
+
+    def told(self, found: Sequence[Reconciled]) -> None:
+        """Runs an interruption had left open."""
+        for one in found if not self._quiet else ():
+            self._console.print(f"{one.run.id} ({escape(one.run.name)}) was left open: {escape(one.told)}")
+
+
+def show_end(run: RunRecord, command: str) -> None:
+    """How a run ended, and what to do when it did not end well."""
+    console = Console()
+    colour = "green" if run.state == "succeeded" else "red"
+    counts: dict[str, int] = {}
+    for step in run.steps:
+        counts[step.event] = counts.get(step.event, 0) + 1
+    steps = ", ".join(f"{number} {event}" for event, number in sorted(counts.items())) or "none"
+    console.print(f"[{colour}]{run.id} {run.state}[/]: {escape(run.name)}; steps: {steps}", soft_wrap=True)
+    if run.error:
+        console.print(f"  {escape(run.error)}", soft_wrap=True)
+    if run.needs_decision:
+        numbers = ", ".join(map(str, run.unknown_steps))
+        console.print(f"  Nobody knows what step {numbers} did. Look at the deck, then: {command} reconcile {run.id}")
+    else:
+        console.print(f"  What happened: {command} run show {run.id}")

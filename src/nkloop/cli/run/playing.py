@@ -1,0 +1,183 @@
+"""How `nkloop run` works: bench, summary, runs one after another, outcome."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nkloop.cli.common import command_name
+from nkloop.cli.run.display import RunDisplay, show_end, summary
+from nkloop.errors import RecordError
+
+if TYPE_CHECKING:
+    from nkloop.records.models import RunRecord
+    from nkloop.runs.reconcile import Reconciled
+    from nkloop.runs.session import Session
+    from nkloop.worklists.models import Verdict
+    from nkloop.worklists.parts import Part
+    from nkloop.workspace import Workspace
+
+VIRTUAL_URL = "NKLOOP_VIRTUAL_URL"
+"""Environment variable with the address of a virtual bench that is already there."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the person asked for."""
+
+    worklist: str
+    bench: str
+    procedure: str
+    is_allowed: bool
+    is_again: bool
+    wait_seconds: float
+    quiet: bool
+
+
+@dataclass
+class Outcome:
+    """What became of it."""
+
+    reconciled: tuple[Reconciled, ...] = ()
+    runs: list[RunRecord] = field(default_factory=list)
+    succeeded: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data for `--json`."""
+        return {
+            "succeeded": self.succeeded,
+            "reconciled": [{"run": one.run.id, "told": one.told} for one in self.reconciled],
+            "runs": [run.model_dump(mode="json") for run in self.runs],
+        }
+
+
+@asynccontextmanager
+async def bench_opened(workspace: Workspace, bench: str, *, quiet: bool) -> AsyncIterator[Session]:
+    """A session on a bench; a simulated one is started for as long, unless its address is in the environment.
+
+    The virtual bench keeps wells, tips, time and its robot's memory in the state folder, so that the next command
+    finds everything as this one left it.
+
+    Raises:
+        NkloopError: the bench file is wrong, or its virtual bench does not start.
+    """
+    from nkloop.drivers.bench import load_bench_file
+    from nkloop.runs.session import bench_path, open_session
+
+    file = load_bench_file(bench_path(workspace, bench))
+    virtual = None
+    if file.simulated and not os.environ.get(VIRTUAL_URL):
+        from nkloop.virtual.process import VirtualBench
+
+        if not quiet:
+            typer.echo(f"Starting the virtual bench {bench} ...", err=True)
+        log = workspace.state / "virtual-bench.log"
+        memory = workspace.state / f"virtual-{bench}"
+        virtual = VirtualBench.start(workspace.root, bench=bench, log=log, state=memory)
+        os.environ[VIRTUAL_URL] = virtual.url
+    try:
+        async with open_session(workspace.root, bench) as session:
+            yield session
+    finally:
+        if virtual is not None:
+            os.environ.pop(VIRTUAL_URL, None)
+            virtual.stop()
+
+
+async def carry_out(order: Order, workspace: Workspace) -> Outcome:
+    """Verify, show and, when allowed, run.
+
+    Raises:
+        NkloopError: nothing was sent: a worklist was refused, the bench is not ready or held, a decision is missing.
+    """
+    from nkloop.cli.run.source import source_of
+    from nkloop.records import Records
+    from nkloop.worklists.verification import require
+
+    records = Records.open(workspace.state)
+    try:
+        source = source_of(order.worklist, order.procedure, records)
+    finally:
+        records.close()
+    outcome = Outcome()
+    async with bench_opened(workspace, order.bench, quiet=order.quiet) as session:
+        parts = await _planned(session, source.parts)
+        _refuse_repetition(session, parts, order)
+        verdicts = [await session.verifier.verify(part.worklist) for part in parts]
+        if not order.quiet:
+            summary(parts, verdicts, session.bench_file, source.told)
+        for part, verdict in zip(parts, verdicts, strict=True):
+            require(verdict, part.worklist)
+        if not session.bench_file.simulated and not order.is_allowed:
+            typer.secho(
+                f"Nothing was sent: {order.bench} is a REAL bench. To run it, say the same again with --yes.", err=True
+            )
+            return outcome
+        await _run_all(session, parts, verdicts, source.context, order, outcome)
+    return outcome
+
+
+async def _planned(session: Session, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Worklists read from a CSV as a plan has reserved them, with their lots, targets and barcodes."""
+    from nkloop.runs.reserved_plans import as_planned
+
+    at = await session.bench.clock.now()
+    return tuple(
+        part.model_copy(update={"worklist": as_planned(session.records, session.bench_file.name, part.worklist, at)})
+        for part in parts
+    )
+
+
+def _refuse_repetition(session: Session, parts: tuple[Part, ...], order: Order) -> None:
+    if order.is_again:
+        return
+    for part in parts:
+        done = [
+            run
+            for run in session.records.journal.by_hash(part.worklist.content_hash)
+            if run.state == "succeeded" and run.bench == session.bench_file.name
+        ]
+        if done:
+            when = f" on {done[-1].ended_at:%Y-%m-%d %H:%M} UTC" if done[-1].ended_at else ""
+            raise RecordError(
+                f"{part.worklist.name} was run already, as {done[-1].id}{when}",
+                where=f"worklist {part.worklist.content_hash[:12]}",
+                remedy="if it is really to be done once more, say --again",
+            )
+
+
+async def _run_all(
+    session: Session, parts: tuple[Part, ...], verdicts: list[Verdict], context: Any, order: Order, outcome: Outcome
+) -> None:
+    from nkloop.runs.execution import finish_run, play_run, prepare_run
+    from nkloop.runs.holding import device_held
+    from nkloop.runs.people import change_deck
+    from nkloop.runs.recovery import recover, settle_latest
+    from nkloop.runs.stock_use import stock_held
+
+    bench, records, name = session.bench, session.records, parts[0].worklist.name
+    with RunDisplay(quiet=order.quiet) as display:
+        async with device_held(bench, records, name, wait_seconds=order.wait_seconds):
+            outcome.reconciled = await recover(session, on_progress=display.progress)
+            display.told(outcome.reconciled)
+            for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True)):
+                if part.before is not None and number:
+                    await change_deck(part.before, part.worklist, bench, records, outcome.runs[-1].id)
+                display.begin(part.worklist)
+                async with stock_held(session, part.worklist) as hold:
+                    hold.run_id = await prepare_run(part.worklist, verdict, bench, records, context=context)
+                    await play_run(hold.run_id, bench, records, on_progress=display.progress)
+                    run = await finish_run(hold.run_id, bench, records)
+                await settle_latest(session)
+                outcome.runs.append(run)
+                if run.state != "succeeded":
+                    break
+    outcome.succeeded = len(outcome.runs) == len(parts) and all(run.state == "succeeded" for run in outcome.runs)
+    if not order.quiet:
+        for run in outcome.runs:
+            show_end(run, command_name())

@@ -1,0 +1,42 @@
+"""Step numbers and wells as a person types them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nkloop.errors import RecordError
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_WELL = re.compile(r"([a-z][a-z0-9_]*):([A-P](?:[1-9]|1\d|2[0-4]))")
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Numbers of `3` or `1-4,7`.
+
+    Raises:
+        RecordError: a part is no number or range.
+    """
+    found: list[int] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        match = _RANGE.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise RecordError(f"'{part}' names no steps", remedy="write numbers and ranges, as 3 or 1-4,7")
+        found += range(first, last + 1)
+    return tuple(dict.fromkeys(found))
+
+
+def wells_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Labware and well of `plate:B3`; several may stand in one text with commas.
+
+    Raises:
+        RecordError: a text names no well.
+    """
+    found = []
+    for part in (piece.strip() for text in texts for piece in text.split(",")):
+        match = _WELL.fullmatch(part)
+        if match is None:
+            raise RecordError(f"'{part}' names no well", remedy="write labware and well, as plate:B3")
+        found.append((match[1], match[2]))
+    return tuple(found)

@@ -1,0 +1,147 @@
+"""Everything the records know of one run, in the order and words a person wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.models import JournalEvent, RunDecision, RunRecord
+from nkloop.runs.possible import Fate, fates_of, possible_wells, reached_wells, replay, sentence
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.models import Worklist
+
+
+class Moment(FrozenModel):
+    """One line of a timeline."""
+
+    at: datetime
+    what: str
+
+
+class HeldWell(FrozenModel):
+    """What a well held after the run."""
+
+    labware: str
+    well: str
+    barcode: str | None
+    sentence: str
+    """Volume in µL, or every volume it may have."""
+
+
+class RunFacts(FrozenModel):
+    """One run."""
+
+    run: RunRecord
+    timeline: tuple[Moment, ...]
+    wells: tuple[HeldWell, ...]
+    """Wells the steps reached."""
+    deviations: tuple[str, ...]
+    """Steps that were not done as planned, one sentence each."""
+    decisions: tuple[str, ...]
+    files: tuple[str, ...]
+    follow_ups: tuple[str, ...]
+    """Runs that continue or repair this one."""
+
+
+def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFacts:
+    """Gather what is recorded of a run.
+
+    Raises:
+        RecordError: the run is not recorded.
+    """
+    run = records.journal.run(run_id)
+    worklist = records.journal.worklist(run.worklist_hash)
+    events = records.journal.events(run_id)
+    decisions = records.decisions.of_run(run_id)
+    fates = fates_of(worklist, events, decisions[-1].rulings if decisions else ())
+    return RunFacts(
+        run=run,
+        timeline=tuple(sorted(_moments(run, events, decisions, records), key=lambda moment: moment.at)),
+        wells=tuple(_wells(worklist, fates, catalogue)),
+        deviations=tuple(_deviations(worklist, events)),
+        decisions=tuple(_decision(one) for one in decisions),
+        files=tuple(f"{file.path} ({file.n_bytes} bytes, SHA-256 {file.sha256[:12]})" for file in run.files),
+        follow_ups=tuple(one.id for one in records.journal.follow_ups(run_id)),
+    )
+
+
+def _moments(
+    run: RunRecord, events: Sequence[JournalEvent], decisions: Sequence[RunDecision], records: Records
+) -> Iterator[Moment]:
+    if run.created_at is not None:
+        yield Moment(at=run.created_at, what="run opened")
+    for (at, event), group in groupby(events, key=lambda event: (event.at, event.event)):
+        yield Moment(at=at, what=f"step {_span([one.number for one in group])} {event}")
+    for action in records.journal.actions(run.id):
+        yield Moment(at=action.at, what=f"{action.confirmed_by} confirmed: {action.title}")
+    if run.ended_at is not None:
+        yield Moment(at=run.ended_at, what=f"run {run.state}")
+    for decision in decisions:
+        yield Moment(at=decision.at, what=f"{decision.by} decided: {decision.decision}")
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """`1-3, 7` for 1, 2, 3, 7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def _wells(worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup) -> Iterator[HeldWell]:
+    barcodes = {item.nickname: item.barcode for item in worklist.deck}
+    unsure = {
+        (one.labware, one.well): "or ".join(f"{c.volume_ul:g} µL if {c.when} " for c in one.contents).strip()
+        for one in possible_wells(worklist, fates, catalogue)
+    }
+    ledger = replay(worklist, fates, catalogue)
+    reached = dict.fromkeys(
+        spot
+        for fate in fates
+        if fate.what != "not"
+        for is_target in (False, True)
+        for spot in reached_wells(fate.step, worklist, catalogue, is_target=is_target)
+    )
+    for nickname, well in reached:
+        told = unsure.get((nickname, well)) or f"{ledger.volume_ul(nickname, well):g} µL"
+        yield HeldWell(labware=nickname, well=well, barcode=barcodes.get(nickname), sentence=told)
+
+
+def _deviations(worklist: Worklist, events: Sequence[JournalEvent]) -> Iterator[str]:
+    last = {event.number: event for event in events}
+    for why, group in groupby(worklist.steps, key=lambda step: _not_begun(last.get(step.number))):
+        numbers = [step.number for step in group]
+        if why:
+            yield f"step {_span(numbers)} {why}"
+    for step in worklist.steps:
+        event = last.get(step.number)
+        if event is None or _not_begun(event):
+            continue
+        if event.event != "done":
+            moved = f"; moved {event.moved_ul[0]:g} µL" if event.moved_ul else ""
+            yield f"step {step.number} {event.event}: {sentence(step)}; {event.detail or 'nobody saw its end'}{moved}"
+        elif event.moved_ul and abs(event.moved_ul[0] - step.volume_ul) > 1e-3:
+            yield f"step {step.number} moved {event.moved_ul[0]:g} µL instead of {step.volume_ul:g} µL"
+
+
+def _not_begun(event: JournalEvent | None) -> str:
+    """Why a step certainly did not begin; empty when it may have."""
+    if event is None or event.event == "intended":
+        return "was never sent"
+    return event.detail if event.event == "failed" and event.detail.startswith("not started") else ""
+
+
+def _decision(one: RunDecision) -> str:
+    said = {True: "happened", False: "did not happen", None: "left open"}
+    rulings = "; ".join(f"step {ruling.number} {said[ruling.happened]}" for ruling in one.rulings)
+    wells = ", ".join(f"{labware} {well}" for labware, well in one.wells)
+    parts = [f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC: {one.decision}: {one.reason}", rulings]
+    parts += [f"discarded {wells}"] if wells else []
+    parts += [f"worklist {one.follow_up[:12]} is to be run"] if one.follow_up else []
+    return "; ".join(part for part in parts if part)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nkloop.cli.plan import planned as planned_module
-from nkloop.drivers.pylabrobot_tracking import check_tracking
+from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import CELLS_OUT_MINUTES, CheckResult, Verdict, Worklist

@@ -32,7 +32,7 @@ liquid_handler:
   driver: nkloop.drivers.opentrons:OpentronsRobot
   settings: {name: flex-1, url: "${FLEX_URL}", poll_seconds: 0.05}
 plate_reader:
-  driver: nkloop.drivers.pylabrobot_reader:PyLabRobotReader
+  driver: nkloop.drivers.pylabrobot:PyLabRobotReader
   settings:
     backend: pylabrobot.plate_reading.chatterbox:PlateReaderChatterboxBackend
 cell_counter: {driver: "nkloop.drivers.manual_counter:ManualCounter"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nkloop.drivers.bench import load_bench_file
-from nkloop.drivers.pylabrobot_tracking import check_tracking
+from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware.catalogue import Catalogue
 from nkloop.vendor.client import VendorClient
 from nkloop.worklists.analysis_check import check_analysis

@@ -63,7 +63,7 @@ async def test_three_checks_make_the_verdict(
     verifier: Verifier, worklist: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = CheckResult(check="pylabrobot tracking", passed=True, seconds=0)
-    monkeypatch.setattr("nkloop.drivers.pylabrobot_tracking.check_tracking", lambda worklist, catalogue: passed)
+    monkeypatch.setattr("nkloop.drivers.pylabrobot.tracking.check_tracking", lambda worklist, catalogue: passed)
     ledger = CheckResult(check="ledger", passed=True, seconds=0)
     monkeypatch.setattr("nkloop.worklists.verification.check_ledger", lambda *given: ledger)
     verdict = await verifier.verify(worklist)

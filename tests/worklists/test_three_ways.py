@@ -9,7 +9,7 @@ import pytest
 
 from nkloop.assays.layout import lay_out
 from nkloop.assays.models import EffectorSample
-from nkloop.drivers.pylabrobot_tracking import check_tracking
+from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.feedback.models import Arm
 from nkloop.inventory.stock import Inventory
 from nkloop.labware.catalogue import Catalogue

@@ -63,9 +63,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace.create(tmp_path / "lab")
 
 
-def lines(
-    workspace: Workspace, url: str, reader: str = "nkloop.drivers.pylabrobot_reader:PyLabRobotReader"
-) -> list[Line]:
+def lines(workspace: Workspace, url: str, reader: str = "nkloop.drivers.pylabrobot:PyLabRobotReader") -> list[Line]:
     shipped = (workspace.devices / "virtual.yaml").read_text(encoding="utf-8")
     deck = shipped.partition("liquid_handler:\n")[0].replace("simulated: true", "simulated: false")
     deck += "locks: [lab-flex]\n"
@@ -90,7 +88,7 @@ def test_a_silent_robot_is_missing(workspace: Workspace) -> None:
 
 
 def test_a_driver_that_cannot_be_built_hides_no_silent_robot(workspace: Workspace) -> None:
-    bench, handler = lines(workspace, SILENT, reader="nkloop.drivers.pylabrobot_reader:Gone")
+    bench, handler = lines(workspace, SILENT, reader="nkloop.drivers.pylabrobot:Gone")
     assert (bench.state, handler.state) == ("missing", "missing")
     assert "plate_reader" in bench.found
 

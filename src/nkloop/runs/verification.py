@@ -50,6 +50,6 @@ class Verifier:
 
     def _track(self, worklist: Worklist) -> CheckResult:
         # PyLabRobot takes most of a second to import and is needed for this check only.
-        from nkloop.drivers.pylabrobot_tracking import check_tracking
+        from nkloop.drivers.pylabrobot.tracking import check_tracking
 
         return check_tracking(worklist, self._catalogue)

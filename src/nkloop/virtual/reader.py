@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from pylabrobot.plate_reading.backend import PlateReaderBackend
-from pylabrobot.resources import Plate, Well
 
+from nkloop.drivers.pylabrobot import adapter
 from nkloop.virtual.client import WorldClient
 
+_Base = adapter.part("plate_reading.backend").PlateReaderBackend
 
-class VirtualReaderBackend(PlateReaderBackend):  # type: ignore[misc]  # PyLabRobot ships no types
+
+class VirtualReaderBackend(_Base):  # type: ignore[misc, valid-type]  # PyLabRobot ships no types
     """Reads absorbance, fluorescence and luminescence; the plate resource's name is the barcode."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -36,10 +37,10 @@ class VirtualReaderBackend(PlateReaderBackend):  # type: ignore[misc]  # PyLabRo
     async def open(self) -> None:
         """Plate out; people move plates on this bench."""
 
-    async def close(self, plate: Plate | None) -> None:
+    async def close(self, plate: Any | None) -> None:
         """Plate in; people move plates on this bench."""
 
-    async def read_absorbance(self, plate: Plate, wells: list[Well], wavelength: int) -> list[dict[str, Any]]:
+    async def read_absorbance(self, plate: Any, wells: list[Any], wavelength: int) -> list[dict[str, Any]]:
         """Optical density of the wells.
 
         Raises:
@@ -49,14 +50,14 @@ class VirtualReaderBackend(PlateReaderBackend):  # type: ignore[misc]  # PyLabRo
         return [{"wavelength": wavelength, **read}]
 
     async def read_fluorescence(
-        self, plate: Plate, wells: list[Well], excitation_wavelength: int, emission_wavelength: int, focal_height: float
+        self, plate: Any, wells: list[Any], excitation_wavelength: int, emission_wavelength: int, focal_height: float
     ) -> list[dict[str, Any]]:
         """Fluorescence counts of the wells; raises as `read_absorbance` does."""
         wavelengths = {"excitation_nm": excitation_wavelength, "emission_nm": emission_wavelength}
         read = await self._read(plate, wells, mode="fluorescence", **wavelengths)
         return [{"ex_wavelength": excitation_wavelength, "em_wavelength": emission_wavelength, **read}]
 
-    async def read_luminescence(self, plate: Plate, wells: list[Well], focal_height: float) -> list[dict[str, Any]]:
+    async def read_luminescence(self, plate: Any, wells: list[Any], focal_height: float) -> list[dict[str, Any]]:
         """Luminescence counts per second of the wells; raises as `read_absorbance` does."""
         return [await self._read(plate, wells, mode="luminescence")]
 
@@ -64,7 +65,7 @@ class VirtualReaderBackend(PlateReaderBackend):  # type: ignore[misc]  # PyLabRo
         """Settings as PyLabRobot stores them."""
         return {**super().serialize(), "url": self._url}
 
-    async def _read(self, plate: Plate, wells: list[Well], **mode: Any) -> dict[str, Any]:
+    async def _read(self, plate: Any, wells: list[Any], **mode: Any) -> dict[str, Any]:
         places = {_name(well): (well.get_row(), well.get_column()) for well in wells}
         request = {"barcode": plate.name, "load_name": plate.model or plate.name, "wells": list(places), **mode}
         answer = await self._world.post("/read", request)
@@ -75,5 +76,5 @@ class VirtualReaderBackend(PlateReaderBackend):  # type: ignore[misc]  # PyLabRo
         return {"time": at, "temperature": answer["temperature_c"], "data": grid}
 
 
-def _name(well: Well) -> str:
+def _name(well: Any) -> str:
     return f"{chr(ord('A') + well.get_row())}{well.get_column() + 1}"

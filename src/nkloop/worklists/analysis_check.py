@@ -241,8 +241,8 @@ _OPERATIONS = {
 }
 
 
-def compare_steps(worklist: Worklist, done: Done) -> Iterator[Problem]:
-    """Steps the robot does not announce, does not know, or carries out differently."""
+def compare_steps(worklist: Worklist, done: Done, *, tolerance_ul: float = _VOLUME_TOLERANCE_UL) -> Iterator[Problem]:
+    """Steps the robot does not announce, does not know, or carries out differently by more than `tolerance_ul`."""
     for step in worklist.steps:
         where = f"step {step.number}"
         if step.number not in done:
@@ -251,7 +251,7 @@ def compare_steps(worklist: Worklist, done: Done) -> Iterator[Problem]:
             continue
         planned, seen = planned_operations(step), done[step.number]
         for number, (plan, robot) in enumerate(zip(planned, seen, strict=False)):
-            if not _same(plan, robot):
+            if not _same(plan, robot, tolerance_ul):
                 told = f"the robot would {robot}, planned is {plan} (command {number + 1})"
                 yield Problem(told, where, _REMEDY, rules.ROBOT_DIFFERS)
                 break
@@ -268,9 +268,9 @@ def compare_steps(worklist: Worklist, done: Done) -> Iterator[Problem]:
 _REMEDY = "make the CSV anew from the worklist and use the protocol file of this procedure"
 
 
-def _same(plan: Operation, robot: Operation) -> bool:
+def _same(plan: Operation, robot: Operation, tolerance_ul: float) -> bool:
     is_same = plan._replace(volume_ul=0.0) == robot._replace(volume_ul=0.0, mount=robot.mount if plan.mount else "")
-    return is_same and abs(plan.volume_ul - robot.volume_ul) <= _VOLUME_TOLERANCE_UL
+    return is_same and abs(plan.volume_ul - robot.volume_ul) <= tolerance_ul
 
 
 def compare_ends(
@@ -278,7 +278,7 @@ def compare_ends(
 ) -> Iterator[Problem]:
     """Replay the robot's commands through the ledger; end contents must equal those of the worklist."""
     planned = follow(worklist, catalogue, deck)
-    replayed = _replay(worklist, done, catalogue, deck)
+    replayed = replay(worklist, done, catalogue, deck)
     told = {(p.where, p.message) for p in planned.violations}
     yield from (p for p in replayed.violations if (p.where, p.message) not in told)
     ends = {(nickname, well): contents for nickname, well, contents in replayed.wells()}
@@ -300,7 +300,8 @@ def compare_ends(
                 )
 
 
-def _replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: BenchDeck | None) -> Ledger:
+def replay(worklist: Worklist, done: Done, catalogue: LabwareLookup, deck: BenchDeck | None = None) -> Ledger:
+    """The ledger after a robot's operations, with the pauses of the worklist between them."""
     ledger = Ledger.of(worklist, catalogue, deck)
     pauses = {step.number: step for step in worklist.steps if step.action == "pause"}
     for number, operations in done.items():

@@ -64,7 +64,7 @@ def write(workspace: Workspace, settings: str = "{}", spec: str = "", extra: str
         head
         + robot
         + rest.replace("flex, byonoy", "lab-flex")
-        .replace("nkloop.drivers.pylabrobot_reader:PyLabRobotReader", f"{__name__}:Robot")
+        .replace("nkloop.drivers.pylabrobot:PyLabRobotReader", f"{__name__}:Robot")
         .replace(
             "    backend: pylabrobot.plate_reading:ByonoyAbsorbance96AutomateBackend\n    saturation: 4.0",
             "    fault: silent",

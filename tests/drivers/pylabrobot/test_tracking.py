@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from pylabrobot.resources import tip_tracker, volume_tracker
 
-from nkloop.drivers import pylabrobot_tracking
-from nkloop.drivers.pylabrobot_tracking import check_tracking
+from nkloop.drivers.pylabrobot import adapter
+from nkloop.drivers.pylabrobot import tracking as pylabrobot_tracking
+from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
@@ -156,16 +156,13 @@ def test_a_disagreement_with_the_ledger_names_the_step_and_both_values(monkeypat
 
 
 @pytest.mark.parametrize("tracked", [True, False])
-def test_the_process_wide_flags_are_put_back(tracked):
-    tip_tracker.set_tip_tracking(tracked)
-    volume_tracker.set_volume_tracking(tracked)
-    try:
-        assert check_tracking(worklist(*GOOD), CATALOGUE).passed
-        assert not check_tracking(worklist(move("trough:A1", "plate:A1", 10)), CATALOGUE).passed
-        assert (tip_tracker.does_tip_tracking(), volume_tracker.does_volume_tracking()) == (tracked, tracked)
-    finally:
-        tip_tracker.set_tip_tracking(False)
-        volume_tracker.set_volume_tracking(False)
+def test_tracking_is_on_whoever_switched_it_off(tracked):
+    resources = adapter.part("resources")
+    resources.set_tip_tracking(tracked)
+    resources.set_volume_tracking(tracked)
+    assert check_tracking(worklist(*GOOD), CATALOGUE).passed
+    assert not check_tracking(worklist(move("trough:A1", "plate:A1", 10)), CATALOGUE).passed
+    assert (resources.does_tip_tracking(), resources.does_volume_tracking()) == (True, True)
 
 
 async def test_it_works_inside_a_running_loop_and_several_at_once():

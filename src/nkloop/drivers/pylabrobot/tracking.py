@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pylabrobot.liquid_handling import LiquidHandler
-from pylabrobot.liquid_handling.backends.backend import LiquidHandlerBackend
-from pylabrobot.resources import Coordinate, Deck, Resource, Tip, TipSpot, Trash, Well, tip_tracker, volume_tracker
-from pylabrobot.resources.errors import HasTipError, NoTipError, TooLittleLiquidError, TooLittleVolumeError
-
+from nkloop.drivers.pylabrobot import adapter
 from nkloop.errors import LabwareError, Problem
 from nkloop.labware.models import LabwareType
 from nkloop.worklists import rules
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import CheckResult, DeckItem, Step, Worklist
 
-_FLAGS = threading.Lock()
-"""The tracking flags belong to the whole process."""
-_TRACKED_ERRORS = (HasTipError, NoTipError, TooLittleLiquidError, TooLittleVolumeError, LabwareError)
+_resources, _errors = adapter.part("resources"), adapter.part("resources.errors")
+_TRACKED_ERRORS = (
+    *(_errors.HasTipError, _errors.NoTipError, _errors.TooLittleLiquidError, _errors.TooLittleVolumeError),
+    LabwareError,
+)
 _CHANNELS = 8
 """Channels per mount: 0 to 7 belong to the left pipette, 8 to 15 to the right one."""
 _VOLUME_TOLERANCE_UL = 1e-3
@@ -39,21 +35,10 @@ _VOLUME_TOLERANCE_UL = 1e-3
 def check_tracking(worklist: Worklist, catalogue: LabwareLookup) -> CheckResult:
     """Run every step on silent PyLabRobot resources and compare the volumes of its wells with the ledger's."""
     started = time.perf_counter()
-    with _FLAGS, _tracking(), ThreadPoolExecutor(1) as thread:
+    adapter.switch_on()
+    with ThreadPoolExecutor(1) as thread:
         problems = thread.submit(lambda: asyncio.run(_problems(worklist, catalogue))).result()
     return CheckResult.of("pylabrobot tracking", time.perf_counter() - started, tuple(problems))
-
-
-@contextmanager
-def _tracking() -> Iterator[None]:
-    tips, volumes = tip_tracker.does_tip_tracking(), volume_tracker.does_volume_tracking()
-    tip_tracker.set_tip_tracking(True)
-    volume_tracker.set_volume_tracking(True)
-    try:
-        yield
-    finally:
-        tip_tracker.set_tip_tracking(tips)
-        volume_tracker.set_volume_tracking(volumes)
 
 
 async def _problems(worklist: Worklist, catalogue: LabwareLookup) -> list[Problem]:
@@ -97,7 +82,9 @@ def _differences(bench: _Bench, step: Step, ledger: Ledger) -> Iterator[Problem]
                 )
 
 
-class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base class is untyped for mypy
+class _SilentBackend(  # type: ignore[misc]  # PyLabRobot ships no types
+    adapter.part("liquid_handling.backends.backend").LiquidHandlerBackend  # type: ignore[name-defined]
+):
     """Accepts everything and says nothing; the trackers of the front end do the checking."""
 
     @property
@@ -110,7 +97,7 @@ class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base cl
     async def stop(self) -> None:
         """Nothing to release."""
 
-    def can_pick_up_tip(self, channel_idx: int, tip: Tip) -> bool:
+    def can_pick_up_tip(self, channel_idx: int, tip: Any) -> bool:
         return True
 
     async def request_tip_presence(self) -> list[bool | None]:
@@ -124,14 +111,14 @@ class _SilentBackend(LiquidHandlerBackend):  # type: ignore[misc]  # the base cl
     pick_up_resource = move_picked_up_resource = drop_resource = _nothing
 
 
-class _Spot(TipSpot):  # type: ignore[misc]  # the base class is untyped for mypy
+class _Spot(_resources.TipSpot):  # type: ignore[misc, name-defined]  # PyLabRobot ships no types
     """A tip spot that is only itself: comparing geometries costs more than all other work of the check."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
 
-class _Bin(Trash):  # type: ignore[misc]  # the base class is untyped for mypy
+class _Bin(_resources.Trash):  # type: ignore[misc, name-defined]  # PyLabRobot ships no types
     """A trash that is only itself, as above."""
 
     __eq__ = object.__eq__
@@ -143,14 +130,14 @@ class _Bench:
 
     def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
         self.problems: list[Problem] = []
-        self.deck = Deck(size_x=1000, size_y=1000, size_z=1000)
-        self.handler = LiquidHandler(backend=_SilentBackend(), deck=self.deck)
+        self.deck = _resources.Deck(size_x=1000, size_y=1000, size_z=1000)
+        self.handler = adapter.part("liquid_handling").LiquidHandler(backend=_SilentBackend(), deck=self.deck)
         self.trash = _Bin("trash", size_x=100, size_y=100, size_z=50)
-        self.deck.assign_child_resource(self.trash, location=Coordinate(0, 0, 0))
+        self.deck.assign_child_resource(self.trash, location=_resources.Coordinate(0, 0, 0))
         self.types: dict[str, LabwareType] = {}
-        self.racks: dict[str, Resource] = {}
-        self.wells: dict[tuple[str, str], Well] = {}
-        self.tips: dict[tuple[str, str], TipSpot] = {}
+        self.racks: dict[str, Any] = {}
+        self.wells: dict[tuple[str, str], Any] = {}
+        self.tips: dict[tuple[str, str], Any] = {}
         self.n_tips: dict[str, int] = {}
         self.worklist = worklist
         for item in worklist.deck:
@@ -165,8 +152,8 @@ class _Bench:
             told = f"labware '{item.load_name}' is not known"
             self.problems.append(Problem(told, item.nickname, "correct the name", rules.LABWARE_UNKNOWN))
             return
-        self.racks[item.nickname] = Resource(item.nickname, size_x=120, size_y=80, size_z=40)
-        self.deck.assign_child_resource(self.racks[item.nickname], location=Coordinate(0, 0, 0))
+        self.racks[item.nickname] = _resources.Resource(item.nickname, size_x=120, size_y=80, size_z=40)
+        self.deck.assign_child_resource(self.racks[item.nickname], location=_resources.Coordinate(0, 0, 0))
 
     def _fill(self, worklist: Worklist) -> None:
         for filling in worklist.fillings:
@@ -187,31 +174,31 @@ class _Bench:
             raise LabwareError(f"labware '{nickname}' is not on the deck", remedy="correct the name")
         return self.types[nickname]
 
-    def _reached(self, nickname: str, well: str, channels: int) -> list[Well]:
+    def _reached(self, nickname: str, well: str, channels: int) -> list[Any]:
         return [self._well(nickname, name) for name in self._type(nickname).reached(well, channels)]
 
-    def _well(self, nickname: str, name: str) -> Well:
+    def _well(self, nickname: str, name: str) -> Any:
         key = (nickname, name)
         if key not in self.wells:
             kind = self._type(nickname)
             kind.reached(name, 1)
             volume = kind.working_volume_ul
-            well = Well(f"{nickname}.{name}", size_x=8, size_y=8, size_z=40, max_volume=volume or 1e-9)
-            self.racks[nickname].assign_child_resource(well, location=Coordinate(0, 0, 0))
+            well = _resources.Well(f"{nickname}.{name}", size_x=8, size_y=8, size_z=40, max_volume=volume or 1e-9)
+            self.racks[nickname].assign_child_resource(well, location=_resources.Coordinate(0, 0, 0))
             self.wells[key] = well
         return self.wells[key]
 
-    def _spots(self, tip: str, channels: int) -> list[TipSpot]:
+    def _spots(self, tip: str, channels: int) -> list[Any]:
         rack, _, well = tip.partition(":")
         kind = self._type(rack)
         if kind.kind != "tip_rack":
             raise LabwareError(f"'{rack}' is not a tip rack", remedy="name a tip rack")
         return [self._spot(rack, name, kind) for name in kind.reached(well, channels)]
 
-    def _spot(self, rack: str, name: str, kind: LabwareType) -> TipSpot:
+    def _spot(self, rack: str, name: str, kind: LabwareType) -> Any:
         if (rack, name) not in self.tips:
             spot = _Spot(f"{rack}.{name}", size_x=8, size_y=8, make_tip=_tip_maker(kind))
-            self.racks[rack].assign_child_resource(spot, location=Coordinate(0, 0, 0))
+            self.racks[rack].assign_child_resource(spot, location=_resources.Coordinate(0, 0, 0))
             spot.tracker.add_tip(spot.make_tip())
             self.tips[rack, name] = spot
         return self.tips[rack, name]
@@ -248,11 +235,11 @@ class _Bench:
         if number:
             await self.handler.drop_tips([self.trash] * number, use_channels=_channels(mount, number))
 
-    async def _mix(self, wells: list[Well], use: list[int], volume: float) -> None:
+    async def _mix(self, wells: list[Any], use: list[int], volume: float) -> None:
         """One repetition tells as much as many."""
         await self._move(wells, wells, use, volume)
 
-    async def _move(self, source: list[Well], target: list[Well], use: list[int], volume: float) -> None:
+    async def _move(self, source: list[Any], target: list[Any], use: list[int], volume: float) -> None:
         if not (math.isfinite(volume) and volume > 0):
             raise LabwareError(f"{volume} µL is not a volume above 0", remedy="correct the volume")
         volumes = [volume] * len(use)
@@ -269,7 +256,7 @@ def _channels(mount: str, channels: int) -> list[int]:
 def _tip_maker(kind: LabwareType) -> Any:
     capacity = kind.working_volume_ul or kind.well_volume_ul
 
-    def make(name: str) -> Tip:
-        return Tip(has_filter=True, total_tip_length=50, maximal_volume=capacity, fitting_depth=8, name=name)
+    def make(name: str) -> Any:
+        return _resources.Tip(has_filter=True, total_tip_length=50, maximal_volume=capacity, fitting_depth=8, name=name)
 
     return make

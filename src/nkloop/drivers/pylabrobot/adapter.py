@@ -1,0 +1,98 @@
+"""The one door to PyLabRobot: nothing else of nkloop imports it.
+
+The 0.2 series and the `legacy` package of the 1.0 series hold the same front ends; `part` finds them in either. What
+is set for the whole process is set here: tip and volume tracking on (off by default, and then nothing is checked),
+unknown arguments refused, no download of labware definitions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+from types import ModuleType
+from typing import Any, NoReturn
+
+from nkloop.errors import BenchError
+
+_LEGACY = "pylabrobot.legacy"
+_DOWNLOAD = "_download_ot_resource_file"
+_NOT_IN_LEGACY = ("resources", "io")
+"""Parts that the 1.0 series keeps at their old place."""
+
+
+@cache
+def part(path: str) -> ModuleType:
+    """A module of PyLabRobot by its path in the 0.2 series, for example `plate_reading.backend`.
+
+    Raises:
+        ModuleNotFoundError: the installed release has it neither there nor below `pylabrobot.legacy`.
+    """
+    if path.partition(".")[0] not in _NOT_IN_LEGACY and is_legacy():
+        return importlib.import_module(f"{_LEGACY}.{path}")
+    return importlib.import_module(f"pylabrobot.{path}")
+
+
+@cache
+def is_legacy() -> bool:
+    """Whether the installed release keeps the 0.2 front ends in `pylabrobot.legacy`."""
+    return importlib.util.find_spec(_LEGACY) is not None
+
+
+def version() -> str:
+    """Version of the installed PyLabRobot."""
+    from importlib.metadata import version
+
+    return version("pylabrobot")
+
+
+def named(path: str, where: str) -> Any:
+    """A class or function `part:Name`, as registries and bench files name it.
+
+    Raises:
+        BenchError: the installed release has none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(part(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BenchError(
+            f"PyLabRobot {version()} has no {name} in {module} ({error})",
+            where=where,
+            remedy="choose another model, or install the release and extras that have it",
+        ) from error
+
+
+def switch_on() -> None:
+    """Set what belongs to the whole process; cheap, so it is called before every operation.
+
+    PyLabRobot's `no_volume_tracking()` leaves tracking off for good when an exception passes through it, so a setting
+    made once at the start cannot be relied on.
+    """
+    resources = part("resources")
+    if not resources.does_tip_tracking():
+        resources.set_tip_tracking(True)
+    if not resources.does_volume_tracking():
+        resources.set_volume_tracking(True)
+    strictness = part("liquid_handling.strictness")
+    if strictness.get_strictness() is not strictness.Strictness.STRICT:
+        strictness.set_strictness(strictness.Strictness.STRICT)
+    _refuse_downloads()
+
+
+@cache
+def _refuse_downloads() -> None:
+    """Have PyLabRobot's Opentrons labware refused instead of fetched from the network in the middle of a run."""
+    try:
+        loading = part("resources.opentrons.load")
+    except ModuleNotFoundError:
+        return
+    if hasattr(loading, _DOWNLOAD):
+        setattr(loading, _DOWNLOAD, _refused)
+
+
+def _refused(*_: Any, **__: Any) -> NoReturn:
+    raise BenchError(
+        "PyLabRobot would fetch a labware definition from the network",
+        remedy="use the labware of the catalogue, which needs no network",
+    )

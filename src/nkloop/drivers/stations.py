@@ -1,0 +1,62 @@
+"""What a deck may carry besides labware, and what may stand beside it: shakers, temperature devices, plate storage."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Shaker(Protocol):
+    """Shakes the plate on it."""
+
+    async def shake(self, rpm: int) -> None:
+        """Hold the plate and shake until stopped.
+
+        Raises:
+            DeviceError: it cannot do this speed, or failed.
+        """
+
+    async def stop_shaking(self) -> None:
+        """Stop and let the plate go."""
+
+
+class TemperatureController(Protocol):
+    """Holds what stands on it at a temperature."""
+
+    async def set_temperature(self, celsius: float) -> None:
+        """Start heating or cooling.
+
+        Raises:
+            DeviceError: it cannot reach that temperature, or failed.
+        """
+
+    async def temperature(self) -> float:
+        """Temperature now, °C."""
+
+    async def deactivate(self) -> None:
+        """Stop heating or cooling."""
+
+
+class PlateStorage(Protocol):
+    """Keeps plates at a temperature and hands them out on its tray: an automated incubator."""
+
+    name: str
+
+    async def store(self, barcode: str) -> None:
+        """Take the plate that lies on the tray in.
+
+        Raises:
+            DeviceError: the plate is inside already, every site is taken, or the device failed.
+        """
+
+    async def fetch(self, barcode: str) -> None:
+        """Bring a plate out onto the tray.
+
+        Raises:
+            DeviceError: the plate is not inside, or the device failed.
+        """
+
+    async def temperature(self) -> float:
+        """Temperature now, °C."""
+
+    async def close(self) -> None:
+        """Release the device."""

@@ -78,7 +78,8 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
     """Build the devices; none is contacted yet.
 
     A device class is called with `name`, its settings, and those of `protocols` (folder), `catalogue` (labware),
-    `deck`, `trash_slot` and what else is `offered` that it has parameters for and that the settings do not give.
+    `trash_slot`, `deck`, `state_folder` and what else is `offered` that it has parameters for and that the settings do
+    not give.
 
     Raises:
         BenchError: a variable is not set, a class does not exist, or its settings do not fit.
@@ -107,6 +108,7 @@ def parts_offered(file: BenchFile, workspace: Workspace) -> dict[str, Any]:
         "catalogue": Catalogue.load(workspace.labware),
         "deck": file.deck,
         "trash_slot": file.deck.trash_slot,
+        "state_folder": workspace.state,
     }
 
 

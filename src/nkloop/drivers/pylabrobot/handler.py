@@ -117,7 +117,7 @@ class PyLabRobotHandler:
             ok=running is None,
             remedy="let it end or stop it",
         )
-        found = look_at(worklist, self._family(dict(worklist.pipettes)), self._catalogue, self._deck, self._stations)
+        found = look_at(worklist, self._family(_by_mount(worklist)), self._catalogue, self._deck, self._stations)
         return (busy, *found)
 
     async def find_run(self, worklist: Worklist) -> str | None:
@@ -133,7 +133,7 @@ class PyLabRobotHandler:
             DeviceError: another run is under way.
         """
         self._require_idle()
-        family = self._family(dict(worklist.pipettes))
+        family = self._family(_by_mount(worklist))
         table = Table(worklist, self._catalogue, family)
         backend = family.backend(simulated=self._simulated)
         frontend = adapter.named("liquid_handling:LiquidHandler", self.name)(backend=backend, deck=table.deck)
@@ -221,4 +221,8 @@ class PyLabRobotHandler:
 
 
 def _pipettes_of(deck: BenchDeck) -> dict[str, str]:
-    return {pipette.mount: pipette.load_name for pipette in deck.pipettes}
+    return {str(pipette.mount): pipette.load_name for pipette in deck.pipettes}
+
+
+def _by_mount(worklist: Worklist) -> dict[str, str]:
+    return {str(mount): name for mount, name in worklist.pipettes.items()}

@@ -82,9 +82,10 @@ def _differences(bench: _Bench, step: Step, ledger: Ledger) -> Iterator[Problem]
                 )
 
 
-class _SilentBackend(  # type: ignore[misc]  # PyLabRobot ships no types
-    adapter.part("liquid_handling.backends.backend").LiquidHandlerBackend  # type: ignore[name-defined]
-):
+_Backend = adapter.part("liquid_handling.backends.backend").LiquidHandlerBackend
+
+
+class _SilentBackend(_Backend):  # type: ignore[misc, valid-type]  # PyLabRobot ships no types
     """Accepts everything and says nothing; the trackers of the front end do the checking."""
 
     @property

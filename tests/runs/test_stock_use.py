@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from nkloop.errors import DeviceError, ShortageError
+from nkloop.errors import DeviceError, ShortageError, StaleHolderError
 from nkloop.records.models import StepEvent
 from nkloop.reports import run_html
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import reservation_name, stock_held, take_out
+from nkloop.runs.stock_use import HOLD, reservation_name, settle_runs, stock_held, take_out
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
@@ -142,3 +142,37 @@ async def test_the_same_worklist_reserves_again_after_a_crash(
         assert len(stock.reservations(BENCH)) == 1
         hold.run_id = journalled(dosing)
     assert stock.reservations(BENCH) == ()
+
+
+async def test_a_run_that_goes_on_elsewhere_is_posted_by_whoever_closes_it(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    async def taken_over() -> None:
+        async with stock_held(stocked, dosing) as hold:
+            hold.run_id = journalled(dosing, state="running", event="sent")
+            raise StaleHolderError("the device is another's")
+
+    with pytest.raises(StaleHolderError):
+        await taken_over()
+    (run_id,) = (run.id for run in stocked.records.journal.runs())
+    assert history(stocked) == []
+    later = AT + timedelta(hours=1)
+    assert settle_runs(stocked, at=later) == ()
+    stocked.records.journal.append_event(run_id, [1, 2], "done", at=later, device="flex")
+    stocked.records.journal.set_run_state(run_id, "succeeded", ended_at=later)
+    assert settle_runs(stocked, at=later) == (run_id,)
+    assert settle_runs(stocked, at=later) == ()
+    assert [ul for _, kind, ul in history(stocked) if kind == "taken"] == [-60]
+    assert stocked.records.stock.reservations(BENCH) == ()
+
+
+async def test_what_a_dead_flow_took_is_posted_before_the_same_worklist_reserves_again(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    stock, now = stocked.records.stock, await stocked.bench.clock.now()
+    name, until = reservation_name(dosing), now + timedelta(days=1)
+    stock.reserve(BENCH, name, {"LOT-IL7-01": 100}, use_until=now.date(), until=until, by="nkloop", at=AT - HOLD)
+    journalled(dosing)
+    async with stock_held(stocked, dosing):
+        assert [ul for _, kind, ul in history(stocked) if kind == "taken"] == [-60]
+        assert len(stock.reservations(BENCH)) == 1

@@ -13,13 +13,24 @@ from nkloop.inventory import Inventory, Pick
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
+from nkloop.runs.reconcile import reconcile_bench
 from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share
 from nkloop.runs.session import Session
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import Worklist
 
-__all__ = ["HOLD", "StockHold", "on_deck", "reservation_name", "settle_run", "stock_held", "take_out", "taken_by"]
+__all__ = [
+    "HOLD",
+    "StockHold",
+    "on_deck",
+    "reservation_name",
+    "settle_run",
+    "settle_runs",
+    "stock_held",
+    "take_out",
+    "taken_by",
+]
 
 HOLD = timedelta(days=1)
 """How long a run that never ended keeps what it reserved."""
@@ -40,18 +51,23 @@ class StockHold:
 async def stock_held(session: Session, worklist: Worklist, *, reservation: str = "") -> AsyncIterator[StockHold]:
     """Reserve what a worklist takes; at the end post what its run took, or give it back when no run was prepared.
 
-    What the plan of this very worklist has reserved is taken over: nothing is reserved twice. A bench without a stock
-    in the database reserves and posts nothing.
+    What the plan of this very worklist has reserved is taken over: nothing is reserved twice. Runs of flows that died
+    are closed and posted first, or what they took would be promised once more. A run that is not over at the end (its
+    device was lost, or another process has taken it over) is posted by whoever closes it. A bench without a stock in
+    the database reserves and posts nothing.
 
     Args:
         reservation: name a person says the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
+        DeviceHeldError: an open run on the bench belongs to somebody else.
         InventoryError: the named reservation holds nothing.
         ShortageError: somebody else has taken or reserved it since it was planned.
     """
     at = await session.bench.clock.now()
     records, bench = session.records, session.bench_file.name
+    await reconcile_bench(session.bench, records)
+    settle_runs(session, at=at)
     stock = records.stock.inventory(bench, at=at)
     worklist = as_planned(records, bench, worklist, at)
     volumes = on_deck(worklist, stock) if stock else {}
@@ -203,13 +219,31 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
     return True
 
 
+def settle_runs(session: Session, *, at: datetime) -> tuple[str, ...]:
+    """Post every run of the bench that is over and still has its reservation, because its flow died; their ids."""
+    records, bench = session.records, session.bench_file
+    since = {held.name: held.at for held in records.stock.reservations(bench.name)}
+    settled = []
+    for run in records.journal.runs() if since else ():
+        if run.bench != bench.name or not run.is_over or run.created_at is None:
+            continue
+        name = reservation_name(as_planned(records, bench.name, records.journal.worklist(run.worklist_hash)))
+        if name in since and since[name] <= run.created_at:
+            settle_run(records, session.catalogue, bench, run.id, at=at)
+            settled.append(run.id)
+    return tuple(settled)
+
+
 def _settle(session: Session, worklist: Worklist, hold: StockHold, at: datetime) -> None:
     records, bench = session.records, session.bench_file.name
     if not hold.run_id:
         records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why="no run was prepared")
         return
+    run = records.journal.run(hold.run_id)
+    if not run.is_over:
+        return
     stock = records.stock.inventory(bench) or session.inventory
-    _post(records, worklist, records.journal.run(hold.run_id), stock, session.catalogue, session.bench_file, at)
+    _post(records, worklist, run, stock, session.catalogue, session.bench_file, at)
 
 
 def _post(

@@ -22,6 +22,8 @@ class ReadRequest(FrozenModel):
     emission_nm: int | None = None
     wells: tuple[str, ...] = ()
     """Empty reads every well."""
+    run_id: str | None = None
+    """Run the plate comes from, for readers whose reading is delivered later."""
 
 
 class Reading(FrozenModel):

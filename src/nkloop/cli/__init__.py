@@ -13,6 +13,7 @@ from nkloop.cli import (
     demo,
     design,
     doctor,
+    inbox,
     init,
     lots,
     plan,
@@ -49,6 +50,7 @@ app.add_typer(analyse.app, name="analyse")
 app.add_typer(design.app, name="design")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(bench.app, name="bench")
+app.add_typer(inbox.app, name="inbox")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from nkloop.drivers.bench import load_bench_file
 from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
 
-FLOWS = ("prepare_medium", "dose_cytokines", "run_cytotoxicity_assay", "improve_recipe", "run_campaign")
+FLOWS = ("prepare_medium", "dose_cytokines", "run_cytotoxicity_assay", "improve_recipe", "run_campaign", "watch_inbox")
 
 
 async def deployments(workspace: Workspace, bench: str) -> list[Any]:

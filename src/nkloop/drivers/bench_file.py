@@ -72,7 +72,7 @@ class IncubatorSpec(FrozenModel):
 
 
 class InboxSpec(FrozenModel):
-    """A folder where the software of readers and counters drops files."""
+    """A folder where the software of readers and counters drops files (`nkloop inbox`)."""
 
     folder: str = Field(min_length=1)
     """Absolute, or relative to the workspace; `${NAME}` is filled from the environment."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -383,6 +383,55 @@ stock_reservation_origins = _table(
     sa.Column("origin", sa.Integer, sa.ForeignKey("stock_reservations.number"), nullable=False, index=True),
 )
 """Which reservation one was split off from, when a run took its share over."""
+inbox_files = _table(
+    "inbox_files",
+    _serial(),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    _text("bench"),
+    _text("name"),
+    _text("program"),
+    _text("state"),
+    _text("code"),
+    _text("reason"),
+    _time("seen_at"),
+    _text("by"),
+    _text("filed_as"),
+    _text("document"),
+)
+"""Every file an inbox has looked into, by its content; the same content is never recorded twice."""
+inbox_waits = _table(
+    "inbox_waits",
+    _serial(),
+    _text("bench"),
+    _text("kind"),
+    _text("barcode"),
+    _text("asked"),
+    _key("run_id", "runs.id", nullable=True),
+    _time("asked_at"),
+    _text("state"),
+    _time("ended_at", nullable=True),
+    sa.Column("file_id", sa.Integer, sa.ForeignKey("inbox_files.id"), nullable=True),
+    _text("answer"),
+)
+"""Plates and samples somebody waits for, and what was delivered."""
+operator_requests = _table(
+    "operator_requests",
+    _serial(),
+    _text("bench"),
+    _text("key"),
+    _key("run_id", "runs.id", nullable=True),
+    _text("run_state"),
+    _text("title"),
+    _text("document"),
+    _time("asked_at"),
+    _text("state"),
+    _time("answered_at", nullable=True),
+    _text("answered_by"),
+    _text("note"),
+    _text("scanned"),
+    _time("taken_at", nullable=True),
+)
+"""Questions and instructions to people, and their answers."""
 audit_entries = _table(
     "audit_entries",
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -400,3 +449,5 @@ sa.Index("ix_discarded_wells_barcode", discarded_wells.c.barcode)
 sa.Index("ix_stock_lots_bench", stock_lots.c.bench, stock_lots.c.lot)
 sa.Index("ix_stock_postings_bench", stock_postings.c.bench, stock_postings.c.lot)
 sa.Index("ix_stock_reservations_bench", stock_reservations.c.bench)
+sa.Index("ix_inbox_waits_bench", inbox_waits.c.bench, inbox_waits.c.state)
+sa.Index("ix_operator_requests_bench", operator_requests.c.bench, operator_requests.c.state)

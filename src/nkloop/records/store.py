@@ -13,7 +13,9 @@ from nkloop.records.claims import Claims
 from nkloop.records.database import Database, database_url
 from nkloop.records.decisions import Decisions
 from nkloop.records.device_files import DeviceFiles
+from nkloop.records.inbox import InboxRecords
 from nkloop.records.journal import Journal
+from nkloop.records.requests import OperatorRequests
 from nkloop.records.results import Results
 from nkloop.records.stock import Stock
 
@@ -49,6 +51,10 @@ class Records:
         """Campaigns, rounds, observations, proposals, revisions, approvals."""
         self.stock = Stock(self._database)
         """Lots, containers, postings, reservations."""
+        self.inbox = InboxRecords(self._database)
+        """Files of readers and counters, and what is waited for."""
+        self.requests = OperatorRequests(self._database)
+        """What people are asked, and their answers."""
         self.audit = Audit(self._database)
         """The audit chain."""
 

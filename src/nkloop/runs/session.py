@@ -18,6 +18,7 @@ from nkloop.labware import Catalogue
 from nkloop.recipes import load_recipe
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
+from nkloop.runs.desks import desks
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient, answers_folder
 from nkloop.workspace import Workspace
@@ -149,7 +150,8 @@ async def open_session(root: Path, bench_name: str) -> AsyncIterator[Session]:
         vendor = await stack.enter_async_context(
             VendorClient(cache=answers_folder(workspace.state), workers=ANALYSIS_WORKERS)
         )
-        bench = open_bench(bench_file, workspace)
+        offered = desks(workspace, bench_file, records, vendor, catalogue)
+        bench = open_bench(bench_file, workspace, offered)
         stack.push_async_callback(bench.close)
         verifier = Verifier(workspace, catalogue, bench_file.deck, vendor)
         session = Session(workspace, bench_file, bench, records, catalogue, inventory, lines, vendor, verifier)

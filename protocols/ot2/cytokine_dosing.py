@@ -24,10 +24,11 @@ The worklist (CSV, one table; a cell that does not apply stays empty)
                              wells named are the uppermost; slot = mount where two pipettes have as many;
                              tip = <rack>:<well> takes a fresh tip, empty keeps the one in use;
                              mix_before, mix_after = repetitions with mix_volume_ul at source and destination;
-                             flow_factor = share of the default flow rate;
+                             flow_factor = share of the default flow rate; name = why the tip is new or kept;
                              dispense_at = rim drops the volume from the rim, without touching what stands there
                    mix       volume_ul in labware/well, repetitions in mix_before
-                   pause     comment = what the operator has to do; tips are dropped first
+                   pause     comment = what the operator has to do; tips are dropped first; name, labware, well,
+                             seconds and temperature_c say the same for a program
                    delay     seconds
 
 `cytokine_dosing.example.csv` beside this file is a complete example. All lines are checked before anything moves;
@@ -119,8 +120,8 @@ def read_worklist(text: str) -> list[dict[str, Any]]:
         if len(cells) != len(COLUMNS):
             refuse(line, "record", f"{len(cells)} cells instead of {len(COLUMNS)}", "write the worklist anew")
         records.append({"line": line, **dict(zip(COLUMNS, (cell.strip() for cell in cells), strict=True))})
-        if records[-1]["record"] not in ("pipette", "labware", "liquid", "step"):
-            refuse(line, "record", f"'{cells[0]}' is not known", "use pipette, labware, liquid or step")
+        if records[-1]["record"] not in ("trash", "pipette", "labware", "liquid", "step"):
+            refuse(line, "record", f"'{cells[0]}' is not known", "use trash, pipette, labware, liquid or step")
     return records
 
 
@@ -142,10 +143,11 @@ class WorklistPlayer:
     def __init__(self, protocol: Any, text: str, actions: tuple[str, ...], labware: dict[str, str], trash: str) -> None:
         """`actions` and `labware` (load name to its use) are all this procedure may contain.
 
-        `trash` is the slot of the trash bin; it stays empty on an OT-2, whose trash is fixed.
+        `trash` is the slot of the trash bin when the worklist names none; it stays empty on an OT-2, whose trash is
+        fixed.
         """
         self.protocol = protocol
-        self.trash = trash
+        self.usual_trash = trash
         self.actions = actions
         self.expected = labware
         self.records = read_worklist(text)
@@ -176,13 +178,25 @@ class WorklistPlayer:
 
     def load_deck(self) -> None:
         """Trash bin, pipettes, and each labware with the module and adapter under it."""
-        if self.trash:
-            self.protocol.load_trash_bin(self.trash)
+        self.load_trash()
         for record in self.records:
             if record["record"] == "pipette":
                 self.pipettes[record["slot"]] = self.protocol.load_instrument(record["load_name"], record["slot"])
             elif record["record"] == "labware":
                 self.load_labware(record)
+
+    def load_trash(self) -> None:
+        """The trash bin where the worklist says, else where it usually stands; an OT-2 has its own."""
+        told = [record for record in self.records if record["record"] == "trash"]
+        if told and not self.usual_trash:
+            refuse(told[0]["line"], "record", "the trash of an OT-2 is fixed", "take the trash line out")
+        slot = told[0]["slot"] if told else self.usual_trash
+        if slot:
+            try:
+                self.protocol.load_trash_bin(slot)
+            except Exception as error:  # noqa: BLE001 - whatever the robot says is told with the line it is about
+                line = told[0]["line"] if told else 1
+                refuse(line, "slot", f"no trash bin can stand in '{slot}' ({error})", "use A1 to D1 or A3 to D3")
 
     def load_labware(self, record: dict[str, Any]) -> None:
         """One labware, and the set point of the module under it."""

@@ -55,6 +55,11 @@ def steps(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["record"] == "step"]
 
 
+def moves(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Steps of the robot, without the pauses of a person."""
+    return [row for row in steps(rows) if row["action"] != "pause"]
+
+
 def small_tips(rows: list[Row]) -> list[Row]:
     """Steps that take a new 50 µL tip."""
     return [row for row in steps(rows) if row["tip"].startswith("tips_50:")]
@@ -244,7 +249,7 @@ class TestAnalysed:
         ("edit", "told"),
         [
             pytest.param(
-                lambda rows: steps(rows)[0].update(volume_ul="1200"),
+                lambda rows: moves(rows)[0].update(volume_ul="1200"),
                 r"worklist line \d+, column volume_ul: 1200 µL is outside 5 to 1000 µL",
                 id="volume above the tip",
             ),
@@ -274,15 +279,15 @@ class TestAnalysed:
                 id="slot taken",
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(to_labware="gone"),
+                lambda rows: moves(rows)[0].update(to_labware="gone"),
                 "column to_labware: no labware is called 'gone'",
                 id="unknown labware",
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(well="B7"), "column well: base has no well 'B7'", id="unknown well"
+                lambda rows: moves(rows)[0].update(well="B7"), "column well: base has no well 'B7'", id="unknown well"
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(action="shake"),
+                lambda rows: moves(rows)[0].update(action="shake"),
                 "column action: this protocol has no action 'shake'. Remedy: use transfer",
                 id="action of no use here",
             ),
@@ -291,12 +296,12 @@ class TestAnalysed:
                 "column tip: tip tips_50:A12 has been used before",
                 id="used tip",
             ),
-            pytest.param(lambda rows: steps(rows)[0].update(tip=""), "the pipette holds no tip here", id="no tip"),
+            pytest.param(lambda rows: moves(rows)[0].update(tip=""), "the pipette holds no tip here", id="no tip"),
             pytest.param(
-                lambda rows: steps(rows)[0].update(tip="base:A1"), "'base:A1' is not on a loaded tip rack", id="no rack"
+                lambda rows: moves(rows)[0].update(tip="base:A1"), "'base:A1' is not on a loaded tip rack", id="no rack"
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(tip="tips_50:J1"),
+                lambda rows: moves(rows)[0].update(tip="tips_50:J1"),
                 "column tip: there is no well 'J1'",
                 id="tip place",
             ),
@@ -309,10 +314,10 @@ class TestAnalysed:
                 lambda rows: rows.pop(1), "column channels: no pipette with 8 channels is loaded", id="no pipette"
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(volume_ul="-3"), "'-3' is not a number of at least 0", id="negative"
+                lambda rows: moves(rows)[0].update(volume_ul="-3"), "'-3' is not a number of at least 0", id="negative"
             ),
             pytest.param(
-                lambda rows: steps(rows)[0].update(volume_ul="nan"), "'nan' is not a number of at least 0", id="nan"
+                lambda rows: moves(rows)[0].update(volume_ul="nan"), "'nan' is not a number of at least 0", id="nan"
             ),
             pytest.param(lambda rows: steps(rows)[1].update(step="1"), "column step: step 1 after step 1", id="order"),
             pytest.param(lambda rows: rows[0].update(record="robot"), "line 2, column record: 'robot'", id="record"),

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from nkloop.worklists.models import DeckItem, Step, Worklist
+from nkloop.worklists.models import DeckItem, OperatorTask, Step, Worklist
 
 Mutation = Callable[[Worklist, random.Random], Worklist | None]
 Wanted = Callable[[Step], bool]
@@ -266,7 +266,7 @@ def stock_before_base(w, rng):
 
 def pause_removed(w, rng):
     index = pick(w, rng, lambda s: s.operator is not None and ("195 min" in s.comment or "Centrifuge" in s.comment
-                                                               or "dark" in s.comment))  # fmt: skip
+                                                               or "plate in the dark" in s.comment))  # fmt: skip
     return renumbered(w, [s for i, s in enumerate(w.steps) if i != index]) if index is not None else None
 
 
@@ -383,6 +383,36 @@ def target_forgotten(w, rng):
     return w.model_copy(update={"targets": tuple(t for t in w.targets if t is not lost)})
 
 
+def warming_left_out(w, rng):
+    index = pick(w, rng, lambda s: s.operator is not None and s.operator.kind == "warm")
+    return renumbered(w, [s for i, s in enumerate(w.steps) if i != index]) if index is not None else None
+
+
+def warming_of_another_labware(w, rng):
+    index = pick(w, rng, lambda s: s.operator is not None and s.operator.kind == "warm")
+    if index is None:
+        return None
+    return with_step(w, index, operator=w.steps[index].operator.model_copy(update={"labware": ("waste",)}))
+
+
+def warming_cut_short(w, rng):
+    waits = [i for i, s in enumerate(w.steps) if s.operator is not None and s.operator.kind in {"warm", "thaw"}]
+    if not any(w.steps[i].operator.kind == "warm" for i in waits):
+        return None
+    for index in waits:
+        w = with_step(w, index, operator=w.steps[index].operator.model_copy(update={"minutes": 1.0}))
+    return w
+
+
+def person_comes_back_late(w, rng):
+    if not any(lot.keep_cold for lot in w.lots):
+        return None
+    last = max(indices(w, lambda s: s.action in {"mix", "transfer"} and (s.to_labware or s.labware) != "culture"))
+    late = OperatorTask(kind="confirm", instruction="look at the deck", minutes=rng.uniform(130, 300))
+    wait = Step(number=1, action="pause", operator=late, comment=late.instruction)
+    return renumbered(w, [*w.steps[:last], wait, *w.steps[last:]])
+
+
 VOLUMES = {"V001", "V002", "V003", "V004", "V060", "V061", "V063", "V064"}
 PLACES = {*VOLUMES, "V006", "V012", "V013", "V014", "V032", "V033", "V034", "V037", "V040", "V041", "V043"}
 
@@ -435,5 +465,9 @@ KINDS: dict[Mutation, set[str]] = {
     unit_slip: {"V060"},
     target_changed: {"V060"},
     target_forgotten: {"V061"},
+    warming_left_out: {"V072"},
+    warming_of_another_labware: {"V072"},
+    warming_cut_short: {"V072"},
+    person_comes_back_late: {"V073", "V011"},
 }
 """Every kind with the rules of which at least one must catch it."""

@@ -102,6 +102,8 @@ def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
     tasks = [step.operator for step in plan(request_of()).worklist.steps if step.action == "pause"]
     told = [(task.kind, task.minutes, task.temperature_c, task.force_g, task.labware) for task in tasks]
     assert told == [
+        ("warm", 10, 37, None, ("reagents",)),
+        ("thaw", 20, 4, None, ("tubes",)),
         ("confirm", 0, None, None, ("tubes", "cells")),
         ("incubate", 195, 37, None, ("assay",)),
         ("incubate", 45, 37, None, ("assay",)),

@@ -82,12 +82,15 @@ def test_order_is_base_serum_heparin_then_cytokines_with_the_low_doses_first(pla
         "add IL-7",
         "add IL-2",
     ]
-    assert plan().worklist.steps[-1].action == "mix"
+    *_, last, put_away = plan().worklist.steps
+    assert last.action == "mix"
+    assert (put_away.operator.kind, put_away.operator.temperature_c) == ("store", 4)
+    assert put_away.operator.labware == ("medium",)
 
 
 def test_low_doses_get_their_pre_dilutions_and_no_transfer_is_below_the_minimum(plan):
     worklist = plan().worklist
-    assert min(step.volume_ul for step in worklist.steps) >= 5
+    assert min(step.volume_ul for step in worklist.steps if step.action != "pause") >= 5
     into_dilutions = [s for s in worklist.steps if s.to_labware == "dilutions" and s.labware != "base"]
     assert [s.comment for s in into_dilutions if "GM-CSF" in s.comment] == ["GM-CSF: dilute 1:100"] * 2
     assert not any("SCF:" in s.comment for s in into_dilutions)

@@ -151,7 +151,9 @@ def test_cultures_leave_the_incubator_when_their_media_are_ready(request_of, sto
     steps = plan_dosing(
         request_of(arms, fed(arms, add_ul=500, present_ul=1000, remove_ul=500)), stocks, deck, catalogue
     ).worklist.steps
-    (pause,) = [s.number for s in steps if s.action == "pause"]
+    kinds = {s.operator.kind: s.number for s in steps if s.action == "pause"}
+    assert list(kinds) == ["warm", "thaw", "confirm"]
+    pause = kinds["confirm"]
     assert all("culture" not in {s.labware, s.to_labware} for s in steps if s.number < pause)
     assert "out of the incubator" in steps[pause - 1].comment
 

@@ -35,16 +35,14 @@ class LabwareTitles(Protocol):
         """
 
 
-def deck_svg(
-    worklist: Worklist, catalogue: LabwareTitles | None = None, *, trash_slot: str = "A3", name: str = "deck"
-) -> str:
-    """The deck a worklist needs as SVG text: rows A to D from the back to the front, columns from left to right."""
+def deck_svg(worklist: Worklist, catalogue: LabwareTitles | None = None, *, name: str = "deck") -> str:
+    """The deck a worklist needs as SVG text, the back of the deck on top: rows A to D of a Flex, 10 to 1 of an OT-2."""
     by_slot = {item.slot: item for item in worklist.deck}
-    columns = 4 if any(slot.endswith("4") for slot in by_slot) else 3
+    rows, trash_slot = _rows_of_slots(worklist)
+    columns = len(rows[0])
     parts = []
-    for row, letter in enumerate("ABCD"):
-        for column in range(columns):
-            slot = f"{letter}{column + 1}"
+    for row, slots in enumerate(rows):
+        for column, slot in enumerate(slots):
             corner = (column * (_WIDTH + _GAP) + 2, row * (_HEIGHT + _GAP) + 2)
             parts.append(_slot(worklist, slot, by_slot.get(slot), corner, catalogue, trash_slot))
     return frame(
@@ -54,6 +52,15 @@ def deck_svg(
         name=name,
         description=f"Deck of {worklist.name}, seen from the front",
     )
+
+
+def _rows_of_slots(worklist: Worklist) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """Slots from the back to the front, and the one with the trash."""
+    if worklist.robot == "ot2":
+        return tuple(tuple(str(first + column) for column in range(3)) for first in (10, 7, 4, 1)), "12"
+    columns = 4 if any(item.slot.endswith("4") for item in worklist.deck) else 3
+    rows = tuple(tuple(f"{letter}{column + 1}" for column in range(columns)) for letter in "ABCD")
+    return rows, worklist.trash_slot or "A3"
 
 
 def labware_title(load_name: str, catalogue: LabwareTitles | None) -> str:

@@ -21,6 +21,13 @@ HANDLING_MINUTES: dict[OperatorTaskKind, float] = {
     "harvest": 1.0,
     "weld": 10.0,
     "move_to_reader": 2.0,
+    "thaw": 2.0,
+    "warm": 2.0,
+    "equilibrate": 2.0,
+    "drain": 5.0,
+    "rinse": 5.0,
+    "weigh": 2.0,
+    "sample": 3.0,
 }
 """Time a person needs for the handling itself."""
 INCUBATOR_C = 37.0

@@ -446,6 +446,7 @@ class WorklistBuilder:
             ends=tuple(self._ends()),
             recipe_revision=recipe_revision,
             seed=seed,
+            trash_slot=self.deck.trash_slot if self.deck.model == "flex" else "",
         )
         result = check_ledger(worklist, self.catalogue, self.deck)
         if not result.passed:

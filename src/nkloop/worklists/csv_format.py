@@ -1,7 +1,8 @@
-"""The worklist CSV a robot gets: one table, records `pipette`, `labware`, `liquid` and `step`.
+"""The worklist CSV a robot gets: one table, records `trash`, `pipette`, `labware`, `liquid` and `step`.
 
-The CSV carries what the robot needs and no more: not the composition of liquids, not barcodes, not targets, and of an
-operator task only the instruction. `carried` gives a worklist without the rest, which is what a round trip keeps.
+The CSV carries what the robot needs and what a person reads beside it: why tips are new or kept, and what a pause is
+for, with its time and temperature. It carries no composition of liquids, no barcodes and no targets. `carried` gives a
+worklist without the rest, which is what a round trip keeps.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from nkloop.worklists import rules
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Worklist
 from nkloop.worklists.robot_interpreter import COLUMNS
 
-_RECORDS = ("pipette", "labware", "liquid", "step")
+_RECORDS = ("trash", "pipette", "labware", "liquid", "step")
 _ACTIONS = get_args(Step.model_fields["action"].annotation)
 _TIP = re.compile(r"^[a-z][a-z0-9_]*:[A-P](?:[1-9]|1\d|2[0-4])$")
 _WHOLE = {"step", "version", "channels", "mix_before", "mix_after", "rpm"}
 _DECIMAL = {"temperature_c", "volume_ul", "mix_volume_ul", "flow_factor", "seconds"}
 _REQUIRED = {
+    "trash": ("slot",),
     "pipette": ("slot", "load_name"),
     "labware": ("slot", "name", "load_name"),
     "liquid": ("name", "labware", "well", "volume_ul"),
@@ -40,6 +42,8 @@ _STEP_FIELDS = (
     *("action", "labware", "well", "to_labware", "to_well", "volume_ul", "channels", "tip"),
     *("mix_before", "mix_after", "mix_volume_ul", "flow_factor", "dispense_at", "seconds", "rpm", "comment"),
 )
+_OF_TASK = ("labware", "well", "seconds")
+"""Columns that speak of the task in the line of a pause."""
 _DECK_FIELDS = ("slot", "load_name", "namespace", "version", "module", "adapter", "temperature_c")
 
 
@@ -53,6 +57,8 @@ def to_csv(worklist: Worklist) -> str:
     for item in worklist.deck:
         told = {name: _cell(getattr(item, name)) for name in _DECK_FIELDS}
         writer.writerow({"record": "labware", "name": item.nickname, "comment": _line(item.label), **told})
+    if worklist.trash_slot:
+        writer.writerow({"record": "trash", "slot": worklist.trash_slot})
     for filling in worklist.fillings:
         told = {"name": _line(filling.liquid.name), "labware": filling.labware, "well": filling.well}
         writer.writerow({"record": "liquid", "volume_ul": _cell(filling.volume_ul), **told})
@@ -67,9 +73,9 @@ def carried(worklist: Worklist, liquids: Mapping[str, Liquid] | None = None) -> 
 
     def plain_step(step: Step) -> Step:
         if step.action != "pause" or step.operator is None:
-            return step.model_copy(update={"comment": _line(step.comment), "operator": None, "tip_policy": ""})
+            return step.model_copy(update={"comment": _line(step.comment), "operator": None})
         instruction = _line(step.operator.instruction)
-        task = OperatorTask(kind="confirm", instruction=instruction)
+        task = step.operator.model_copy(update={"instruction": instruction, "force_g": None})
         return step.model_copy(update={"comment": instruction, "operator": task, "tip_policy": ""})
 
     return Worklist(
@@ -82,6 +88,7 @@ def carried(worklist: Worklist, liquids: Mapping[str, Liquid] | None = None) -> 
             for f in worklist.fillings
         ),
         steps=tuple(plain_step(step) for step in worklist.steps),
+        trash_slot=worklist.trash_slot,
     )
 
 
@@ -115,12 +122,15 @@ def from_csv(text: str, *, name: str, procedure: Procedure, liquids: Mapping[str
             "deck": tuple(built["labware"]),
             "fillings": tuple(built["liquid"]),
             "steps": tuple(built["step"]),
+            "trash_slot": built["trash"][0] if built["trash"] else "",
         }
     )
 
 
 def _built(row: dict[str, str], liquids: Mapping[str, Liquid]) -> Any:
     """What a sound line says: mount and load name, a deck item, a filling or a step."""
+    if row["record"] == "trash":
+        return row["slot"]
     if row["record"] == "pipette":
         return row["slot"], row["load_name"]
     if row["record"] == "labware":
@@ -155,9 +165,33 @@ def _step_cells(step: Step) -> dict[str, str]:
         value = getattr(step, field)
         is_default = value == Step.model_fields[field].default and field != "action"
         cells[field] = "" if is_default else _cell(value)
-    cells["slot"] = step.mount
+    cells["slot"], cells["name"] = step.mount, _line(step.tip_policy)
     cells["comment"] = _line(step.operator.instruction if step.operator else step.comment)
-    return cells
+    return cells | (_task_cells(step.operator) if step.operator else {})
+
+
+def _task_cells(task: OperatorTask) -> dict[str, str]:
+    """What a pause is for: kind, labware and wells separated by spaces, how long and at which temperature."""
+    return {
+        "name": task.kind,
+        "labware": " ".join(task.labware),
+        "well": " ".join(task.wells),
+        "seconds": _cell(60 * task.minutes) if task.minutes else "",
+        "temperature_c": _cell(task.temperature_c),
+    }
+
+
+def _task(row: dict[str, str]) -> OperatorTask:
+    return OperatorTask.model_validate(
+        {
+            "kind": row["name"] or "confirm",
+            "instruction": row["comment"],
+            "labware": tuple(row["labware"].split()),
+            "wells": tuple(row["well"].split()),
+            "minutes": float(row["seconds"] or 0) / 60,
+            "temperature_c": float(row["temperature_c"]) if row["temperature_c"] else None,
+        }
+    )
 
 
 def _rows(text: str) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
@@ -251,6 +285,8 @@ def _problems_across(rows: list[tuple[int, dict[str, str]]]) -> Iterable[Problem
             mounts.add(row["slot"])
         elif row["record"] in ("liquid", "step"):
             places = {"labware": row["labware"], "to_labware": row["to_labware"], "tip": row["tip"].partition(":")[0]}
+            if row["action"] == "pause":
+                places = {"labware": next((one for one in row["labware"].split() if one not in names), "")}
             for column, place in places.items():
                 if place and place not in names:
                     yield _problem(
@@ -282,12 +318,15 @@ def _deck_item(row: dict[str, str]) -> DeckItem:
 
 def _step(row: dict[str, str]) -> Step:
     told: dict[str, Any] = {"number": int(float(row["step"])), "mount": row["slot"]}
+    is_pause = row["action"] == "pause"
     for field in _STEP_FIELDS:
-        if row[field]:
+        if row[field] and not (is_pause and field in _OF_TASK):
             value = row[field]
             told[field] = int(float(value)) if field in _WHOLE else float(value) if field in _DECIMAL else value
-    if row["action"] == "pause":
-        told["operator"] = OperatorTask(kind="confirm", instruction=row["comment"])
+    if is_pause:
+        told["operator"] = _task(row)
+    else:
+        told["tip_policy"] = row["name"]
     return Step.model_validate(told)
 
 

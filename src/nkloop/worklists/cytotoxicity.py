@@ -27,6 +27,7 @@ from nkloop.worklists.cytotoxicity_readout import ASSAY, LYSIS_MINUTES, plan_det
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import in_order
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest
 from nkloop.worklists.plate_columns import has_effectors
@@ -94,7 +95,7 @@ class _Planner:
         self, liquids: tuple[str, ...], stocks: Stocks, plan: Callable[[dict[str, Lot]], tuple[Worklist, Plate | None]]
     ) -> _Run:
         planned, plate, lots = with_lots(liquids, stocks, self.request.use_until, plan)
-        worklist = held_to(planned, self.request.error_limits)
+        worklist = with_preparation(held_to(planned, self.request.error_limits), self.catalogue)
         return _Run(worklist, lot_uses(worklist, lots, self.catalogue), plate)
 
     def _builder(self) -> WorklistBuilder:

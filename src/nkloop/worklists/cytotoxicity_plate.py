@@ -34,6 +34,7 @@ from nkloop.worklists.plate_columns import (
     has_targets,
     target_round,
 )
+from nkloop.worklists.temperature_rules import ROOM_FROM_C, storage_celsius
 
 DEEP_BLOCK = "nest_96_wellplate_2ml_deep"
 SMALL_TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
@@ -100,11 +101,19 @@ class Plate:
         for column in block.effectors:
             self._give_effector_columns(column)
         self._give_targets(block)
-        incubate_and_lyse(builder, request, self.lysis)
+        incubate_and_lyse(builder, request, self.lysis, self._cold_reagents())
         if not self.is_cut:
             spin(builder)
             detect(builder, request, *detection_supplies(builder, request, self.lots), parts=self.parts)
         return builder.build(targets=list(self._expected()), seed=self.layout.seed)
+
+    def _cold_reagents(self) -> list[str]:
+        """Reagents of the read-out that are stored cold; none when the read-out is a run of its own."""
+        if self.is_cut:
+            return []
+        named = (self.request.substrate, self.request.stop_solution)
+        stored = {name: storage_celsius(self.lots[name].storage) for name in named}
+        return [name for name, celsius in stored.items() if celsius is not None and celsius < ROOM_FROM_C]
 
     # -- deck ---------------------------------------------------------------------------------------------------
 

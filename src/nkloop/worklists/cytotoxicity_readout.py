@@ -24,10 +24,15 @@ SUPERNATANT_FLOW = 0.3
 _SILENT_ROLES = {"medium_ring", "empty"}
 
 
-def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, lysis: Supply) -> None:
+def incubate_and_lyse(
+    builder: WorklistBuilder, request: CytotoxicityRequest, lysis: Supply, cold: Collection[str] = ()
+) -> None:
     """Incubate, bring lysis buffer into maximum and volume-correction wells, incubate on.
 
     Lysis goes well by well: eight channels would bring it into the outer ring too.
+
+    Args:
+        cold: reagents of the read-out that come from the cold and are brought to room temperature meanwhile.
     """
     minutes = request.layout.contact_minutes - LYSIS_MINUTES
     _wait(builder, f"Incubate the assay plate for {minutes:g} min at 37 °C", ASSAY, minutes, BODY_C)
@@ -41,7 +46,10 @@ def incubate_and_lyse(builder: WorklistBuilder, request: CytotoxicityRequest, ly
                 mix_after=3,
                 comment=f"lysis buffer into {well.well}",
             )
-    _wait(builder, f"Incubate the assay plate for {LYSIS_MINUTES} min at 37 °C", ASSAY, LYSIS_MINUTES, BODY_C)
+    text = f"Incubate the assay plate for {LYSIS_MINUTES} min at 37 °C"
+    if cold:
+        text += f". Meanwhile bring {' and '.join(cold)} to {BENCH_C:g} °C, in the dark"
+    _wait(builder, text, ASSAY, LYSIS_MINUTES, BODY_C)
 
 
 def spin(builder: WorklistBuilder) -> None:

@@ -36,6 +36,7 @@ from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.mixtures import Made
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import (
     ArmComposition,
@@ -177,7 +178,8 @@ class _Planner:
             planned, event, lots = with_lots(names, stocks, request.use_until, plan)
             held = held_to(planned, request.errors_allowed)
             cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
-            worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+            limited = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+            worklist = with_preparation(limited, self.catalogue, warm_to_c=self.stage.medium.use_temperature)
             minutes = cells_out_minutes(worklist, self.deck)
             refuse_too_long(minutes, request.cells_out_minutes, request.name)
         except (DeckFullError, CellsOutError) as error:

@@ -77,6 +77,9 @@ def deck_problems(worklist: Worklist, deck: BenchDeck | None) -> Iterator[Proble
             )
     if deck is None:
         return
+    if worklist.trash_slot and worklist.trash_slot != deck.trash_slot:
+        told = f"the worklist drops tips into {worklist.trash_slot}, the trash of the bench stands in {deck.trash_slot}"
+        yield Problem(told, f"slot {worklist.trash_slot}", "plan for this bench", rules.SLOT_TAKEN)
     module_slots = {module.slot: module for module in deck.modules}
     for item in worklist.deck:
         where = f"{item.nickname} in {item.slot}"

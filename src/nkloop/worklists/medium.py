@@ -26,6 +26,7 @@ from nkloop.worklists.medium_request import check_orders
 from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
 from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumOrder, MediumPlan, MediumSource
 from nkloop.worklists.uncertainty import predict
@@ -154,7 +155,8 @@ class _Planning:
 
         asked = [*names, *sorted(set(carriers) - set(names))]
         made, run, lots = with_lots(asked, stocks, self.use_until, plan)
-        return _Done(MediumRun(held_to(made, self.limits), run.vessels, run.doses), lots)
+        worklist = held_to(with_preparation(made, self.catalogue), self.limits)
+        return _Done(MediumRun(worklist, run.vessels, run.doses), lots)
 
     def _name(self, vessels: Sequence[MediumVessel]) -> str:
         asked = dict.fromkeys(f"{vessel.order.stage_id} {vessel.order.volume}" for vessel in vessels)

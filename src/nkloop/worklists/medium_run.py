@@ -20,7 +20,7 @@ from nkloop.worklists.chains import Cocktail
 from nkloop.worklists.cocktails import Dose, DosePlanner, Doses
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.medium_vessels import MediumVessel
-from nkloop.worklists.models import Liquid, Target, Worklist
+from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.stock_deck import StockDeck
 from nkloop.worklists.strength import stock_liquid, stock_per_ul
 
@@ -99,6 +99,7 @@ class RunLayout:
         stocks.prepare(base.last)
         self._add_all(stocks, doses, spots)
         self._mix(spots)
+        self._store(spots)
         worklist = builder.build(targets=list(self._targets(spots)), recipe_revision=revision)
         return MediumRun(worklist, tuple(zip(self.vessels, spots, strict=True)), doses)
 
@@ -213,6 +214,18 @@ class RunLayout:
             eight = self.builder.kind(spot[0]).kind == "trough" and self.builder.deck.pipette(8) is not None
             times = vessel.medium.mixing.times
             self.builder.mix(spot, times, channels=8 if eight else 1, comment="mix the finished medium")
+
+    def _store(self, spots: Sequence[Spot]) -> None:
+        """Finished media go where the recipe keeps them."""
+        kept: dict[float, list[Spot]] = {}
+        for vessel, spot in zip(self.vessels, spots, strict=True):
+            kept.setdefault(vessel.medium.storage_temperature, []).append(spot)
+        barcodes = dict(zip(spots, (vessel.barcode for vessel in self.vessels), strict=True))
+        for celsius, stored in kept.items():
+            named = ", ".join(barcodes[spot] for spot in stored)
+            told = f"Close and label {named}, check the level of each, and put away at {celsius:g} °C."
+            labware = tuple(spot[0] for spot in stored)
+            self.builder.pause(OperatorTask(kind="store", instruction=told, labware=labware, temperature_c=celsius))
 
     def _targets(self, spots: Sequence[Spot]) -> list[Target]:
         return [

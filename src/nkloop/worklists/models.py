@@ -15,7 +15,12 @@ from nkloop.worklists.rules import refuses
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
 Robot = Literal["flex", "ot2"]
 Nickname = str
-OperatorTaskKind = Literal["confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader"]
+# fmt: off
+OperatorTaskKind = Literal[
+    "confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader",
+    "thaw", "warm", "equilibrate", "drain", "rinse", "weigh", "sample",
+]
+# fmt: on
 
 
 def channels_of(pipette: str) -> Literal[1, 8]:
@@ -71,7 +76,10 @@ class OperatorTask(FrozenModel):
     kind: OperatorTaskKind
     instruction: str
     labware: tuple[Nickname, ...] = ()
+    wells: tuple[str, ...] = ()
+    """Wells of that labware it is about; all of them when empty."""
     minutes: float = Field(default=0, ge=0)
+    """How long the robot waits for it, the handling itself apart."""
     temperature_c: float | None = None
     force_g: float | None = Field(default=None, ge=0)
 
@@ -160,6 +168,10 @@ CELLS_OUT_MINUTES = 60.0
 """Longest time of cells outside the incubator when nobody says otherwise; a working value nobody has verified."""
 
 
+MIX_AT_ROOM_MINUTES = 120.0
+"""Longest time a mix of stocks that are kept cold stands at room temperature; a working value nobody has verified."""
+
+
 class Limits(FrozenModel):
     """Bounds a run must keep that are not volumes."""
 
@@ -169,6 +181,8 @@ class Limits(FrozenModel):
     """Labware that holds cells, besides what the fillings tell by their names (`donor:`, `effector:`, `target:`)."""
     stagger_percent: float = Field(default=5.0, gt=0)
     """Largest share of the contact time between the first and the last well that gets targets."""
+    mix_at_room_minutes: float = Field(default=MIX_AT_ROOM_MINUTES, gt=0)
+    """Longest time a mix of stocks that are kept cold stands at room temperature before it is used or stored."""
     cv_percent: float | None = Field(default=None, gt=0)
     """Largest predicted CV of a component with a target; None asks for no bound."""
     bias_percent: float | None = Field(default=None, gt=0)
@@ -194,6 +208,8 @@ class Worklist(FrozenModel):
     limits: Limits = Limits()
     recipe_revision: str | None = None
     seed: int | None = None
+    trash_slot: str = Field(default="", pattern=r"^([A-D][1-4])?$")
+    """Slot of the trash bin of a Flex; empty for its usual place (A3) and for an OT-2, whose trash is fixed."""
 
     @property
     def robot(self) -> Robot:

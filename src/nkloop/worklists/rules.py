@@ -404,6 +404,28 @@ STAGGER = enter(
     "the incubation that follows (12 min of 4 h).",
     "Use eight channels or fewer wells per plate.",
 )
+COLD_ONTO_CELLS = enter(
+    "V072",
+    "cold medium onto cells",
+    "A cold liquid comes onto cells",
+    "Cells that meet medium from the fridge stop dividing, clump and let go of their receptors; the first wells stand "
+    "in it longest, so the plate drifts.",
+    "Liquids of lots stored below 15 °C and medium prepared before are followed to the wells that hold cells or will. "
+    "More than 10 % of a well may come from them only after a `warm` step of their labware: 15 min up to 2 mL, 30 min "
+    "up to 50 mL, 60 min above (working values).",
+    "Put a warming step before it, or make the step longer.",
+)
+MIX_TOO_WARM = enter(
+    "V073",
+    "mix at room temperature",
+    "A mix of stocks that are kept cold stands at room temperature too long",
+    "Cytokines at working strength lose activity on the bench: the last dose is weaker than the first, and no "
+    "concentration on paper shows it.",
+    "From the arrival of the first cold-kept stock in an uncooled tube to its last use, its weld or its storage, "
+    "robot time and people's tasks together, against `mix_at_room_minutes` of the worklist (120 min, a working value). "
+    "Time in the fridge, from a `store` step at 8 °C or below to an `equilibrate` step, does not count.",
+    "Store the mix at 4 °C in between, or make fewer at a time.",
+)
 # -- the checks themselves, and files ---------------------------------------------------------------------------------
 
 CHECKS_DISAGREE = _checks.CHECKS_DISAGREE

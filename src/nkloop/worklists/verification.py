@@ -16,6 +16,7 @@ from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
+from nkloop.worklists.temperature_rules import temperature_problems
 from nkloop.worklists.time_rules import time_problems
 
 Analyse = Callable[[Worklist], Awaitable[AnalysisLike]]
@@ -56,7 +57,9 @@ def _with_errors(
     try:
         problems = tuple(error_problems(worklist, catalogue, deck))
         if deck is not None:
-            problems += tuple(time_problems(worklist, busy_minutes(worklist, deck)))
+            minutes = busy_minutes(worklist, deck)
+            problems += tuple(time_problems(worklist, minutes))
+            problems += tuple(temperature_problems(worklist, minutes, catalogue))
     except NkloopError as error:
         problems = _not_made(error)
     seconds = ledger.seconds + time.perf_counter() - started

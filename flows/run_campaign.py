@@ -221,6 +221,7 @@ async def _killing(
         RunCytotoxicityAssay(
             samples=samples,
             target_line=request.target_line,
+            recipe=request.recipe,
             plate_prefix=prefix,
             seed=request.seed,
             bench=request.bench,

@@ -74,6 +74,12 @@ class RunCytotoxicityAssay(BaseModel):
     contact_minutes: float = Field(
         240.0, title="Contact time [min]", description="Effectors with targets, 230 to 250 min", ge=230, le=250
     )
+    recipe: str = Field(
+        "",
+        title="Recipe",
+        description="Recipe of the effectors: its limits of predicted error hold; empty takes the usual ones",
+        max_length=120,
+    )
     plate_prefix: str = Field(
         "",
         title="Plate label",
@@ -108,7 +114,11 @@ async def run_cytotoxicity_assay(
         label = await plate_label(session, request.plate_prefix)
         layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, label)
         refuse_used_labels(session.records, layouts)
-        plans = [await plan_plate(session, layout, lots, reservation=request.reservation) for layout in layouts]
+        recipe = session.recipe(request.recipe) if request.recipe else None
+        plans = [
+            await plan_plate(session, layout, lots, recipe=recipe, reservation=request.reservation)
+            for layout in layouts
+        ]
         results = []
         async with verified_ahead(session, [part.worklist for plan in plans for part in plan.parts]) as ahead:
             verdicts = iter(ahead)

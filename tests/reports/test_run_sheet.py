@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from nkloop.labware import Catalogue
 from nkloop.reports import labels_html, run_labels, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.reports.labels import PER_SHEET
 from nkloop.reports.qr import qr_svg
-from nkloop.worklists.models import LotFacts, OperatorTask, Step, Worklist
+from nkloop.reports.sheet_preparation import dilution_sentences
+from nkloop.worklists.models import Filling, Liquid, LotFacts, OperatorTask, Step, Worklist
 
 DAY = date(2026, 11, 25)
 
@@ -137,6 +140,46 @@ def test_dilutions_are_told_in_words(killing):
     assert (
         told == f"Dilutions A1: 5 µL {source.liquid.name} and 495 µL assay H12, together 500 µL, a dilution of 1:100."
     )
+
+
+def test_the_whole_dilution_series_of_every_sample_is_told(killing):
+    """Medium comes with eight channels, each series runs down a column of its own."""
+    block = next(
+        item for item in killing.deck if item.barcode is None and item.load_name == "nest_96_wellplate_2ml_deep"
+    )
+    trough = block.model_copy(update={"nickname": "medium", "load_name": "nest_1_reservoir_195ml", "label": "Medium"})
+    tubes = block.model_copy(update={"nickname": "tubes", "label": "Cells"})
+    deck = (block.model_copy(update={"label": "Block"}), trough, tubes)
+    fillings = [
+        Filling(labware="medium", well="A1", volume_ul=9e4, liquid=Liquid(name="assay medium", per_ul={"m": 1}))
+    ]
+    steps = []
+    for column, sample in enumerate(("arm-1/U1", "reference"), 1):
+        liquid = Liquid(name=f"effectors {sample}", per_ul={f"effector:{sample}": 100.0})
+        fillings.append(Filling(labware="tubes", well=f"A{column}", volume_ul=500, liquid=liquid))
+        moves = [("medium", "A1", block.nickname, f"A{column}", 300.0, 8)]
+        moves += [("tubes", f"A{column}", block.nickname, f"A{column}", 100.0, 1)]
+        moves += [
+            (block.nickname, f"{a}{column}", block.nickname, f"{b}{column}", 100.0, 1) for a, b in ("AB", "BC", "CD")
+        ]
+        steps += moves
+    made = killing.model_copy(
+        update={
+            "deck": deck,
+            "fillings": tuple(fillings),
+            "steps": tuple(
+                Step(number=n, action="transfer", labware=a, well=b, to_labware=c, to_well=d, volume_ul=v, channels=k)
+                for n, (a, b, c, d, v, k) in enumerate(steps, 1)
+            ),
+        }
+    )
+    told = dilution_sentences(made, Catalogue.load(Path(__file__).parents[2] / "labware"))
+    assert len(told) == 2
+    assert told[0] == (
+        "Block, arm-1/U1: A1 100 µL effectors arm-1/U1 + 300 µL assay medium (1:4); B1 100 µL A1 + 300 µL assay medium "
+        "(1:4); C1 100 µL B1 + 300 µL assay medium (1:4)."
+    )
+    assert told[1].startswith("Block, reference: A2 100 µL effectors reference")
 
 
 def test_labels_fill_sheets_of_24(killing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
@@ -103,27 +104,68 @@ def _when(minutes: float) -> str:
     return f"{plain(minutes / 60)} h before" if minutes >= 120 else f"{plain(minutes)} min before"
 
 
+Spot = tuple[str, str]
+"""Nickname and well."""
+
+
 def dilution_sentences(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[str, ...]:
-    """Wells the robot fills and draws from again, each told in one sentence."""
+    """Wells the robot fills and draws from again, each told in one sentence; a series of one cell sample in one.
+
+    Vessels with a barcode are what the run is for, not a dilution. Without a catalogue only what one channel moves is
+    followed.
+    """
     items = {item.nickname: item for item in worklist.deck}
+    moves = list(_moves(worklist, catalogue))
     names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
-    inputs: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    drawn: set[tuple[str, str]] = set()
-    for step in worklist.steps:
-        if step.action != "transfer" or step.channels != 1:
-            continue
-        source, target = (step.labware, step.well), (step.to_labware, step.to_well)
-        drawn.add(source)
-        if target not in names:
-            inputs[target][names.get(source, f"{source[0]} {source[1]}")] += step.volume_ul
-    told = []
+    cells = {(f.labware, f.well): sample for f in worklist.fillings if (sample := _sample(f))}
+    inputs: dict[Spot, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    drawn = {source for source, _, _ in moves}
+    for source, target, amount in moves:
+        if target not in names and not (target[0] in items and items[target[0]].barcode):
+            near = source[1] if source[0] == target[0] else f"{source[0]} {source[1]}"
+            inputs[target][names.get(source, near)] += amount
+            if source in cells:
+                cells.setdefault(target, cells[source])
+    series: dict[tuple[str, ...], list[Spot]] = defaultdict(list)
     for spot, parts in inputs.items():
-        if spot not in drawn or len(parts) < 2:
-            continue
-        item = items.get(spot[0])
-        place = f"{item_title(item, catalogue) if item else spot[0]} {spot[1]}"
-        told.append(f"{place}: {_sum(parts)}")
+        if spot in drawn and len(parts) > 1:
+            series[(spot[0], cells[spot]) if spot in cells else spot].append(spot)
+    told = []
+    for (nickname, *_), spots in series.items():
+        item = items.get(nickname)
+        title = item_title(item, catalogue) if item else nickname
+        if len(spots) == 1:
+            told.append(f"{title} {spots[0][1]}: {_sum(inputs[spots[0]])}")
+        else:
+            steps = "; ".join(f"{well} {_short(inputs[nickname, well])}" for _, well in spots)
+            told.append(f"{title}, {cells[spots[0]]}: {steps}.")
     return tuple(told)
+
+
+def _moves(worklist: Worklist, catalogue: LabwareTitles | None) -> Iterator[tuple[Spot, Spot, float]]:
+    """Well to well, every channel by itself."""
+    items = {item.nickname: item for item in worklist.deck}
+    for step in worklist.steps:
+        if step.action != "transfer" or (step.channels != 1 and catalogue is None):
+            continue
+        sources: tuple[str, ...] = (step.well,)
+        targets: tuple[str, ...] = (step.to_well,)
+        if step.channels != 1 and catalogue is not None:
+            sources = catalogue[items[step.labware].load_name].reached(step.well, step.channels)
+            targets = catalogue[items[step.to_labware].load_name].reached(step.to_well, step.channels)
+        for source, target in zip(sources, targets, strict=True):
+            yield (step.labware, source), (step.to_labware, target), step.volume_ul
+
+
+def _sample(filling: Filling) -> str:
+    """The cell sample a filling holds; empty without cells."""
+    return next((key.partition(":")[2] for key in filling.liquid.per_ul if key.startswith(_CELLS)), "")
+
+
+def _short(parts: dict[str, float]) -> str:
+    total, smallest = sum(parts.values()), min(parts.values())
+    listed = " + ".join(f"{volume(amount)} {name}" for name, amount in sorted(parts.items(), key=lambda one: one[1]))
+    return f"{listed} (1:{plain(total / smallest)})" if len(parts) == 2 else listed
 
 
 def _sum(parts: dict[str, float]) -> str:

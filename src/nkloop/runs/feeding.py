@@ -13,6 +13,7 @@ from nkloop.runs.culture import PLATE
 from nkloop.runs.media import medium_in
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
+from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.parts import worklists_of
@@ -62,6 +63,7 @@ async def plan_feeding(
         cells_out_minutes=cells_out_minutes,
         use_until=(now + timedelta(days=1)).date(),
         seed=seed,
+        error_limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
     )
     return plan_on_stock(
         session,

@@ -17,9 +17,11 @@ from nkloop.drivers.bench_file import BenchFile
 from nkloop.drivers.reader_modes import require_readable
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
+from nkloop.recipes.models import ErrorLimits, Recipe
 from nkloop.records import Records
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
+from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
@@ -115,7 +117,12 @@ def detection_barcode(layout: PlateLayout) -> str:
 
 
 def plate_request(
-    layout: PlateLayout, lots: Mapping[str, str], use_until: date, densities: Mapping[str, float] | None = None
+    layout: PlateLayout,
+    lots: Mapping[str, str],
+    use_until: date,
+    densities: Mapping[str, float] | None = None,
+    *,
+    errors: ErrorLimits | None = None,
 ) -> CytotoxicityRequest:
     """The request for one plate.
 
@@ -124,6 +131,7 @@ def plate_request(
         lots: sample name to the identity of its effector tube; the reference effector has its own.
         use_until: end of use of the bench liquids.
         densities: cells per µL of effector tubes that differ from `EFFECTORS_PER_UL`, by sample name.
+        errors: largest predicted errors of the cells of a well; the package's own when None.
     """
     samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
     known = densities or {}
@@ -141,11 +149,12 @@ def plate_request(
         targets_per_ul=layout.targets_per_well / 100,
         detection_barcode=detection_barcode(layout),
         use_until=use_until,
+        error_limits=errors or ErrorLimits(),
     )
 
 
 async def plan_plate(
-    session: Session, layout: PlateLayout, lots: dict[str, str], *, reservation: str = ""
+    session: Session, layout: PlateLayout, lots: dict[str, str], *, recipe: Recipe | None = None, reservation: str = ""
 ) -> CytotoxicityPlan:
     """Plan one plate.
 
@@ -153,6 +162,7 @@ async def plan_plate(
         session: bench and lots.
         layout: the plate.
         lots: sample name to the identity of its effector tube.
+        recipe: whose limits of predicted error hold; the package's own when None.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
@@ -164,7 +174,8 @@ async def plan_plate(
     require_reader(layout, session.bench_file)
     check_lines(layout.lines, session.lines, await session.today())
     now = await session.bench.clock.now()
-    request = plate_request(layout, lots, (now + timedelta(days=1)).date())
+    errors = allowed_errors(recipe.error_limits if recipe else ErrorLimits(), session.bench_file.deck)
+    request = plate_request(layout, lots, (now + timedelta(days=1)).date(), errors=errors)
     return plan_on_stock(
         session,
         now,

@@ -12,6 +12,7 @@ from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
+from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.medium import plan_medium
 from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import MediumPlan, MediumSource
@@ -58,6 +59,7 @@ async def plan_batch(
             use_until=(now + shelf_life(recipe, stage_id)).date(),
             today=now.date(),
             destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
+            limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
         )
 
     return plan_on_stock(session, now, plan, lambda made: worklists_of(made.parts), reservation=reservation)

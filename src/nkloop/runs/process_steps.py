@@ -16,6 +16,7 @@ from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.additions import plan_addition
+from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.parts import worklists_of
 
 
@@ -61,6 +62,7 @@ async def plan_step(
         plate_barcode=culture.barcode,
         plate_load_name=PLATE,
         use_until=(now + timedelta(days=1)).date(),
+        error_limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
     )
     bags = BagCatalogue.load(session.workspace.labware)
     return plan_on_stock(

@@ -81,6 +81,24 @@ class RobotSpeeds(FrozenModel):
     verified_by: str | None = None
 
 
+class BenchErrorLimits(FrozenModel):
+    """Limits of predicted error that hold on a bench whatever the recipe says, with who says so."""
+
+    cv_percent: float | None = Field(default=None, gt=0, le=100)
+    """Largest predicted random error; the recipe's when None."""
+    bias_percent: float | None = Field(default=None, gt=0, le=100)
+    """Largest predicted systematic error; the recipe's when None."""
+    source: str = Field(min_length=1)
+    """Where they come from: a qualification report, a decision."""
+    verified_by: str | None = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.cv_percent is None and self.bias_percent is None:
+            raise ValueError("error_limits limits nothing. Remedy: give cv_percent, bias_percent, or leave it out")
+        return self
+
+
 FLEX_TIPS = tuple(
     TipRackSpec(load_name=f"opentrons_flex_96_filtertiprack_{size}ul", volume_ul=size) for size in (50, 200, 1000)
 )
@@ -100,6 +118,8 @@ class BenchDeck(FrozenModel):
     tips: tuple[TipRackSpec, ...] = ()
     """Tip racks the lab keeps; the maker's filter tips when none is named."""
     speeds: RobotSpeeds = RobotSpeeds()
+    error_limits: BenchErrorLimits | None = None
+    """Limits of predicted error instead of the recipe's."""
 
     @model_validator(mode="before")
     @classmethod

@@ -17,8 +17,9 @@ from nkloop.cli.plan.papers import write_papers
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
     from nkloop.labware import Catalogue
-    from nkloop.recipes.models import ErrorLimits, Recipe
+    from nkloop.recipes.models import ErrorLimits
     from nkloop.runs.reservations import PlanReservation
+    from nkloop.worklists.bench_deck import BenchDeck
 
 CsvOption = Annotated[
     Path | None,
@@ -76,20 +77,21 @@ def answer(
         raise typer.Exit(1)
 
 
-def error_limits(recipe: Recipe, max_cv: float | None, max_bias: float | None) -> ErrorLimits:
-    """The limits of predicted error of a recipe, or those a person asks for instead.
+def error_limits(of_recipe: ErrorLimits, deck: BenchDeck, max_cv: float | None, max_bias: float | None) -> ErrorLimits:
+    """The limits of predicted error of a recipe or of the bench, or those a person asks for instead.
 
     Raises:
         PlanError: a limit is not a percentage above 0.
     """
     from nkloop.errors import PlanError
+    from nkloop.worklists.allowed_errors import allowed_errors
 
     given = {"cv_percent": ("--max-cv", max_cv), "bias_percent": ("--max-bias", max_bias)}
     for option, value in given.values():
         if value is not None and not 0 < value <= 100:
             raise PlanError(f"{value:g} % is no limit of an error", where=option, remedy="give a number from 0 to 100")
     asked = {name: value for name, (_, value) in given.items() if value is not None}
-    return recipe.error_limits.model_copy(update=asked)
+    return allowed_errors(of_recipe, deck).model_copy(update=asked)
 
 
 def _write(planned: Planned, csv: Path) -> tuple[Path, ...]:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
-from nkloop.cli.plan.answer import CsvOption, LotsOption, answer
+from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nkloop.assays.models import PlateLayout
     from nkloop.cli.plan.planned import Planned
     from nkloop.labware import Catalogue
+    from nkloop.recipes.models import Recipe
     from nkloop.workspace import Workspace
 
 
@@ -28,10 +31,16 @@ def cytotoxicity(
         Path | None,
         typer.Option("--arms", help="Table of effector samples: arm, donor, viability, purity; cells as cells/µL."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="Recipe of the effectors: its controls must be tested, its error limits hold."),
+    ] = None,
     target_line: Annotated[str, typer.Option("--target-line", help="Tumour line of the panel.")] = "K-562",
     replicates: Annotated[int, typer.Option("--replicates", min=1, help="Wells per sample and E:T.")] = 2,
     plate: Annotated[str, typer.Option("--plate", help="Label of the plates; they are numbered -1, -2.")] = "killing",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the columns.")] = 1,
+    max_cv: MaxCvOption = None,
+    max_bias: MaxBiasOption = None,
     lots: LotsOption = None,
     csv: CsvOption = None,
     sheet: SheetOption = None,
@@ -48,6 +57,7 @@ def cytotoxicity(
 
     from nkloop.errors import PlanError
     from nkloop.labware import Catalogue
+    from nkloop.recipes import find_recipe
 
     if (layout is None) == (arms is None):
         raise PlanError("name either a layout or a table of samples", where="layout", remedy="use --layout or --arms")
@@ -59,7 +69,9 @@ def cytotoxicity(
         if layout is not None
         else _laid_out(arms or Path(), target_line, replicates, plate, seed)
     )
-    planned = asyncio.run(_planned(found, catalogue, layouts, densities, lots, bench))
+    of_recipe = None if recipe is None else find_recipe(found.recipes, recipe)
+    limits = (max_cv, max_bias)
+    planned = asyncio.run(_planned(found, catalogue, layouts, densities, lots, bench, of_recipe, limits))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 
@@ -137,15 +149,19 @@ async def _planned(
     densities: dict[str, float],
     lots: Path | None,
     bench: str,
+    recipe: Recipe | None,
+    asked: tuple[float | None, float | None],
 ) -> Planned:
     from datetime import UTC, datetime
 
     from nkloop.assays.panel import check_lines, load_line_stock
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
+    from nkloop.recipes.models import ErrorLimits
     from nkloop.runs.killing import REFERENCE_LOT, plate_request, require_reader
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import lots_for
+    from nkloop.worklists.allowed_errors import limits_sentence
     from nkloop.worklists.contact_rows import contact_rows
     from nkloop.worklists.cytotoxicity import plan_cytotoxicity
     from nkloop.worklists.duration import estimate_minutes
@@ -159,12 +175,15 @@ async def _planned(
     check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
     inventory = lots_for(found, bench, lots=lots)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
+    of_recipe = recipe.error_limits if recipe else ErrorLimits()
+    errors = error_limits(of_recipe, file.deck, *asked)
     plans = []
     for layout in layouts:
         names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
         if layout.reference is not None:
             names[layout.reference.name] = REFERENCE_LOT
-        plans.append(plan_cytotoxicity(plate_request(layout, names, until, densities), inventory, file.deck, catalogue))
+        request = plate_request(layout, names, until, densities, errors=errors)
+        plans.append(plan_cytotoxicity(request, inventory, file.deck, catalogue))
     parts = tuple(part.worklist for plan in plans for part in plan.parts)
     between = tuple(part.before.instruction for plan in plans for part in plan.parts if part.before is not None)
     uses = summed_uses([plan.lots for plan in plans])
@@ -183,12 +202,17 @@ async def _planned(
             for row in contact_rows(plan.parts[0].worklist, layout, catalogue)
         ),
         lots=uses,
-        warnings=tuple(told for plan in plans for told in plan.warnings),
+        warnings=(*(told for plan in plans for told in plan.warnings), *_warnings(layouts, recipe)),
         notes=tuple(
             f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
             for need in needs
         )
-        + tuple(f"Between parts: {told}" for told in between),
+        + tuple(f"Between parts: {told}" for told in between)
+        + (
+            limits_sentence(errors, of_recipe, file.deck).replace(
+                "of the recipe", "of the recipe" if recipe else "default"
+            ),
+        ),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
@@ -202,3 +226,19 @@ async def _planned(
             "dispense_order": [list(plan.dispense_order) for plan in plans],
         },
     )
+
+
+def _warnings(layouts: tuple[PlateLayout, ...], recipe: Recipe | None) -> Iterator[str]:
+    """Controls of the recipe that are missing, and which values of the method nobody has verified."""
+    from nkloop.assays.methods import method_named
+    from nkloop.worklists.recipe_arms import missing_controls
+
+    if recipe is not None:
+        samples = [(one.arm, one.donor) for layout in layouts for one in layout.samples]
+        yield from missing_controls(recipe, samples)
+    for name in dict.fromkeys(layout.method for layout in layouts):
+        method = method_named(name)
+        values = {"contact time": method.contact, "targets per well": method.targets, "reading": method.read}
+        open_ones = [told for told, value in values.items() if value.verified_by is None]
+        if open_ones:
+            yield f"values of method {name} nobody has verified yet: {', '.join(open_ones)}"

@@ -146,13 +146,14 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     file = load_bench_file(bench_path(found, asked.bench))
     inventory = lots_for(found, asked.bench, lots=asked.lots)
     recipe = find_recipe(found.recipes, asked.recipe)
-    wanted, notes = _wanted(found, recipe, asked, (datetime.now(UTC) + timedelta(days=1)).date())
+    until = (datetime.now(UTC) + timedelta(days=1)).date()
+    wanted, notes = _wanted(found, recipe, asked, until, file)
     if asked.step is not None:
         planned, text = _plan_step(found, catalogue, file, inventory, wanted, asked)
     else:
         make = _plan_plate if asked.vessel.startswith("plate") else _plan_bags
         planned, text = make(found, catalogue, file, inventory, wanted, asked)
-        notes = (*notes, *_steps_of_day(wanted, asked))
+        notes = (*notes, *_steps_of_day(wanted, asked), *_base_notes(wanted, planned, asked))
     from nkloop.cli.plan.planned import verified
 
     verdicts = await verified(planned.parts, found, catalogue, file)
@@ -162,8 +163,11 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     return replace(planned, verdicts=verdicts, notes=(*notes, *planned.notes), warnings=warnings), text
 
 
-def _wanted(found: Workspace, recipe: Recipe, asked: _Asked, use_until: Any) -> tuple[Wanted, tuple[str, ...]]:
+def _wanted(
+    found: Workspace, recipe: Recipe, asked: _Asked, use_until: Any, file: BenchFile
+) -> tuple[Wanted, tuple[str, ...]]:
     from nkloop.errors import PlanError
+    from nkloop.worklists.allowed_errors import limits_sentence
     from nkloop.worklists.dosing_assembly import Wanted
     from nkloop.worklists.dosing_request import stage_of
 
@@ -180,9 +184,9 @@ def _wanted(found: Workspace, recipe: Recipe, asked: _Asked, use_until: Any) -> 
         seed=asked.seed,
         name=f"dose {stage.id}, day {stage.start_day if asked.day is None else asked.day:g}",
         hours_since_dose=asked.hours,
-        error_limits=error_limits(recipe, asked.max_cv, asked.max_bias),
+        error_limits=error_limits(recipe.error_limits, file.deck, asked.max_cv, asked.max_bias),
     )
-    return wanted, notes
+    return wanted, (*notes, limits_sentence(wanted.error_limits or recipe.error_limits, recipe.error_limits, file.deck))
 
 
 def _arms(found: Workspace, recipe: Recipe, asked: _Asked) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
@@ -241,6 +245,27 @@ def _steps_of_day(wanted: Wanted, asked: _Asked) -> tuple[str, ...]:
     added = [step.id for step in steps if step.kind == "add"]
     more = f"; plan {', '.join(added)} with --step" if added else ""
     return (f"Day {day:g} also has: {', '.join(step.title for step in steps)}{more}.",)
+
+
+def _base_notes(wanted: Wanted, planned: Planned, asked: _Asked) -> tuple[str, ...]:
+    """Which base medium has to stand there, what it must lack, and the command that plans it."""
+    import shlex
+
+    from nkloop.worklists.dosing_event import BASE
+    from nkloop.worklists.dosing_request import added_ingredients
+
+    poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
+    if not poured:
+        return ()
+    names = [i.component for i in added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)]
+    volume = f"{poured[0].volume_ul / 1000:.4g} mL"
+    words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
+    words += [word for name in names for word in ("--leave-out", name)]
+    words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
+    return (
+        f"Base medium: {volume} of {wanted.stage.id} without {', '.join(names)}, which the arms add. "
+        f"Plan it with: {shlex.join(words)}",
+    )
 
 
 def _plan_step(

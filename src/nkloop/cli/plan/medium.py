@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,10 +73,20 @@ def medium(
     file = load_bench_file(bench_path(found, bench))
     inventory = lots_for(found, bench, lots=lots)
     asked = find_recipe(found.recipes, name)
-    limits = error_limits(asked, max_cv, max_bias)
+    limits = error_limits(asked.error_limits, file.deck, max_cv, max_bias)
     plan = _plan(asked, orders, limits, inventory, file, catalogue)
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
+    planned = replace(planned, notes=(*planned.notes, *_shared_notes(asked, limits, file)))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
+
+
+def _shared_notes(recipe: Recipe, limits: ErrorLimits, file: BenchFile) -> tuple[str, ...]:
+    """Limits that hold, and the arms of the recipe that the medium serves."""
+    from nkloop.worklists.allowed_errors import limits_sentence
+
+    ways = ", ".join(way.title for way in recipe.arms)
+    told = (f"The medium is the same for all arms of the recipe: {ways}.",) if ways else ()
+    return (*told, limits_sentence(limits, recipe.error_limits, file.deck))
 
 
 def _one_recipe(argument: str | None, option: str | None) -> str:

@@ -22,6 +22,7 @@ from nkloop.runs.session import Session, open_session
 from nkloop.worklists.dosing_assembly import PLATES
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import WellFeeding
+from nkloop.worklists.recipe_arms import with_controls
 from prepare_medium import PrepareMedium, prepare_medium
 
 HERE = Path(__file__).resolve().parent
@@ -85,7 +86,11 @@ class DoseCytokines(BaseModel):
     plate_kind: Literal["plate-6", "plate-24", "plate-48", "plate-96"] = Field(
         "plate-24", title="Kind of plate", description="Number of its wells"
     )
-    arms: list[ArmDose] = Field([ArmDose()], title="Arms", description="Recipe variants on the plate")
+    arms: list[ArmDose] = Field(
+        [ArmDose()],
+        title="Arms",
+        description="Recipe variants on the plate; the controls of the recipe are known without being listed",
+    )
     wells: list[Well] = Field([Well()], title="Wells", description="Wells to feed, in any order")
     seeding_cells_per_ul: float = Field(
         1000.0,
@@ -120,7 +125,7 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
     """Make the complete medium of every arm and feed the culture plate with it; returns the id of the (last) run."""
     async with open_session(HERE, request.bench) as session:
         recipe = session.recipe(request.recipe)
-        arms = [_arm(arm, recipe) for arm in request.arms]
+        arms = with_controls(recipe, [_arm(arm, recipe) for arm in request.arms])
         base = request.base_medium or await _prepared_base(session, request, recipe)
         seeded = sorted({well.donor for well in request.wells if well.seed_ul > 0})
         plan = await plan_feeding(

@@ -235,6 +235,16 @@ def test_a_dose_is_diluted_in_the_carrier_of_its_lot(plan, request_of, lots, lot
             assert held["IL-7"][0] == pytest.approx(0.025, rel=5e-3)
 
 
+def test_mixtures_too_small_for_their_carriers_are_made_with_base_medium(plan, request_of, lots, lot_of, stocks_of):
+    small = [
+        lot.model_copy(update={"diluent": "HSA buffer"}) if lot.component in {"IL-7", "IL-6"} else lot for lot in lots
+    ]
+    inventory = stocks_of((*small, lot_of("HSA buffer", "100 % v/v")))
+    planned = plan(request_of([(1.0, 1.0), (2.0, 1.0)], add_ul=(250.0,)), inventory)
+    assert any("too small for doses in a carrier" in note for note in planned.notes)
+    assert "HSA buffer" not in {use.component for use in planned.lots}
+
+
 def test_base_medium_stands_in_for_a_carrier_that_is_not_there_and_that_is_said(plan, request_of, lots, stocks_of):
     planned = plan(request_of([(1.0, 1.0), (2.0, 1.0)]), stocks_of(buffered(lots, diluent="HSA buffer")))
     assert any("IL-7 would be diluted in HSA buffer, as the certificate says; no lot of it can be used" in note

@@ -175,7 +175,7 @@ def _second_checks(worklist: Worklist) -> tuple[SecondCheck, ...]:
 
 def _limits(worklist: Worklist) -> tuple[str, ...]:
     told = []
-    if any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
+    if worklist.limits.cells_in or any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
     if worklist.use_until is not None:
         told.append(f"What is made may be used until {worklist.use_until}.")

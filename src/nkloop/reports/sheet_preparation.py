@@ -39,7 +39,11 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
     together: dict[tuple[str, str], list[Filling]] = defaultdict(list)
     for filling in worklist.fillings:
         together[filling.liquid.lot or "", filling.liquid.name].append(filling)
-    rows = [_row(lot, name, fillings, lots.get(lot)) for (lot, name), fillings in together.items()]
+    cultures = set(worklist.limits.cells_in)
+    rows = [
+        _row(lot, name, fillings, lots.get(lot), is_culture=fillings[0].labware in cultures)
+        for (lot, name), fillings in together.items()
+    ]
     rows += [
         TakeOut(
             lead_minutes=15,
@@ -56,13 +60,15 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
     return tuple(sorted(rows, key=lambda row: -row.lead_minutes))
 
 
-def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None) -> TakeOut:
+def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *, is_culture: bool) -> TakeOut:
     amount = sum(filling.volume_ul for filling in fillings)
     storage = facts.storage if facts is not None else _place_of(lot)
     per_ml = 1000 * sum(n for key, n in fillings[0].liquid.per_ul.items() if key.startswith(_CELLS))
     if per_ml:
         storage = storage or "incubator"
         minutes, how = 0.0, f"count, bring to {scientific(per_ml, 3)} cells/mL, and bring last of all"
+    elif is_culture:
+        storage, minutes, how = "incubator", 0.0, "bring when the run asks for it, else last of all"
     else:
         minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
     return TakeOut(
@@ -120,10 +126,17 @@ def dilution_sentences(worklist: Worklist, catalogue: LabwareTitles | None) -> t
     cells = {(f.labware, f.well): sample for f in worklist.fillings if (sample := _sample(f))}
     inputs: dict[Spot, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     drawn = {source for source, _, _ in moves}
+    # what a dilution is of: everything but the liquid there is most of
+    inside: dict[Spot, dict[str, None]] = defaultdict(dict)
+    largest: dict[Spot, float] = defaultdict(float)
     for source, target, amount in moves:
         if target not in names and not (target[0] in items and items[target[0]].barcode):
             near = source[1] if source[0] == target[0] else f"{source[0]} {source[1]}"
-            inputs[target][names.get(source, near)] += amount
+            holds = f" ({', '.join(inside[source])})" if inside[source] and source not in cells else ""
+            inputs[target][names.get(source, f"{near}{holds}")] += amount
+            largest[target] = max(largest[target], amount)
+            if amount < largest[target] and (names.get(source) or inside[source]):
+                inside[target].update(dict.fromkeys([names[source]] if source in names else inside[source]))
             if source in cells:
                 cells.setdefault(target, cells[source])
     series: dict[tuple[str, ...], list[Spot]] = defaultdict(list)

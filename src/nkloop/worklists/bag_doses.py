@@ -45,6 +45,8 @@ from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.uncertainty import Uncertainty, predict
 
 DOSES = "doses"
+CARRIER_SHARE = 0.5
+"""Most of a dose that may be another carrier than the base medium: the bag thins it further."""
 WELD_MINUTES = 10.0
 """Time for one weld with its checks; an estimate."""
 
@@ -251,7 +253,9 @@ class _Planner:
         lot = f"prepared:{base.barcode}:{base.well}"
         builder.fill((BASE, base.well), base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
         spot = (BASE, base.well)
-        maker = MixtureMaker(builder, spot, self.base_name, self.ingredients, lots, errors=self.errors)
+        maker = MixtureMaker(
+            builder, spot, self.base_name, self.ingredients, lots, errors=self.errors, carrier_share=CARRIER_SHARE
+        )
         maker.place(mixtures, nickname=DOSES, label=f"{self.tube.title} (empty)", kinds=(self.tube.rack,), overage=0.0)
         maker.make(base.volume_ul, base.barcode)
         for one in maker.made:

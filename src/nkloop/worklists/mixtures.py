@@ -35,7 +35,7 @@ SMALLEST_MIXTURE_UL = 300.0
 """A smaller mixture leaves no room for doses that differ between arms and can still be pipetted."""
 _MOST_DOSED = 0.9
 """Share of a mixture that its doses may take together; they are dilutions in base medium."""
-_MOST_CARRIER = 0.02
+MOST_CARRIER = 0.02
 """The same for doses diluted in another liquid, which thins what the base medium brings. Unverified."""
 _WORTH_UL = 100.0
 """Least volume in common that is worth eight tips."""
@@ -78,6 +78,7 @@ class MixtureMaker:
         *,
         errors: ErrorLimits | None = None,
         may_share: bool = True,
+        carrier_share: float = MOST_CARRIER,
     ) -> None:
         """Lay nothing out yet.
 
@@ -89,10 +90,11 @@ class MixtureMaker:
             lots: of every ingredient, and of the liquids they are diluted in.
             errors: largest predicted error of a dose; the cheapest chains whatever their error when None.
             may_share: False when every component is dosed by itself.
+            carrier_share: most of a mixture that doses diluted in another liquid than the base may take together.
         """
         self.builder, self.base, self.base_name = builder, base, base_name
         self.ingredients, self.lots = tuple(ingredients), lots
-        self.errors, self.may_share = errors, may_share
+        self.errors, self.may_share, self.carrier_share = errors, may_share, carrier_share
         self.made: list[Made] = []
         self.doses = ArmDoses({})
 
@@ -156,10 +158,10 @@ class MixtureMaker:
             if ingredient.component in self.doses.chains:
                 lot = self.lots[ingredient.component]
                 liquid = stock_liquid(lot, ingredient.amount, self.base_name)
-                carrier = carriers.get(carrier_of(lot, self.lots))
+                carrier = carriers.get(self._carrier(lot))
                 stocks.add(liquid, self.doses.chains[ingredient.component], carrier)
         for cocktail in self.doses.cocktails:
-            stocks.add_cocktail(cocktail, carriers.get(carrier_of(self.lots[cocktail.components[0]], self.lots)))
+            stocks.add_cocktail(cocktail, carriers.get(self._carrier(self.lots[cocktail.components[0]])))
         self._pour(available_ul, barcode)
         stocks.prepare(self.base)
         for component in self.doses.chains:
@@ -178,10 +180,15 @@ class MixtureMaker:
             )
         for component, chain in self.doses.chains.items():
             if chain.dilutions:
-                carrier = carrier_of(self.lots[component], self.lots)
+                carrier = self._carrier(self.lots[component])
                 yield f"{component} is pre-diluted {chain.words} in {self.base_name if carrier == BASE else carrier}."
         diluted = [component for component, chain in self.doses.chains.items() if chain.dilutions]
         yield from carrier_notes(diluted, self.lots, self.base_name)
+        if self._is_too_small:
+            yield (
+                f"The mixtures are too small for doses in a carrier, which may take {100 * self.carrier_share:g} % of "
+                f"one: {self.base_name} is taken instead."
+            )
 
     def _planned(self) -> ArmDoses:
         tube = self.builder.type_of(StockDeck.TUBES)
@@ -194,6 +201,17 @@ class MixtureMaker:
         )
         return planner.plan([self._needed(one) for one in self.ingredients], may_share=self.may_share)
 
+    def _carrier(self, lot: Lot) -> str:
+        """What a lot is diluted in: its own carrier where it is at hand and the mixtures are large enough for it."""
+        return BASE if self._is_too_small else carrier_of(lot, self.lots)
+
+    @property
+    def _is_too_small(self) -> bool:
+        """Whether the share a carrier may take of the smallest mixture cannot be pipetted."""
+        number = sum(1 for i in self.ingredients if carrier_of(self.lots[i.component], self.lots) != BASE)
+        smallest = min((one.volume_ul for one in self.made), default=0.0)
+        return number > 0 and self.carrier_share * smallest / number < self.builder.minimum_ul()
+
     def _errors_left(self) -> ErrorLimits | None:
         """The limits with what the base medium of a tube may be off taken from them."""
         if self.errors is None:
@@ -204,11 +222,9 @@ class MixtureMaker:
 
     def _needed(self, ingredient: Ingredient) -> ArmDose:
         component, lot = ingredient.component, self.lots[ingredient.component]
-        carrier = carrier_of(lot, self.lots)
-        alike = [
-            i for i in self.ingredients if (carrier_of(self.lots[i.component], self.lots) == BASE) == (carrier == BASE)
-        ]
-        most = (_MOST_DOSED if carrier == BASE else _MOST_CARRIER) / len(alike)
+        carrier = self._carrier(lot)
+        alike = [i for i in self.ingredients if (self._carrier(self.lots[i.component]) == BASE) == (carrier == BASE)]
+        most = (_MOST_DOSED if carrier == BASE else self.carrier_share) / len(alike)
         return ArmDose(
             component=component,
             stock_per_ul=stock_per_ul(lot, ingredient.amount),
@@ -228,16 +244,16 @@ class MixtureMaker:
         """µL of each liquid other than the base that the dilutions take."""
         needs: dict[str, float] = {}
         for component, chain in self.doses.chains.items():
-            name = carrier_of(self.lots[component], self.lots)
+            name = self._carrier(self.lots[component])
             needs[name] = needs.get(name, 0.0) + sum(step.diluent_ul for step in chain.dilutions)
         for cocktail in self.doses.cocktails:
-            name = carrier_of(self.lots[cocktail.components[0]], self.lots)
+            name = self._carrier(self.lots[cocktail.components[0]])
             needs[name] = needs.get(name, 0.0) + cocktail.diluent_ul
         return {name: volume for name, volume in needs.items() if name != BASE and volume > 0}
 
     def _base_diluent_ul(self) -> float:
-        own = [c for name, c in self.doses.chains.items() if carrier_of(self.lots[name], self.lots) == BASE]
-        shared = [c for c in self.doses.cocktails if carrier_of(self.lots[c.components[0]], self.lots) == BASE]
+        own = [c for name, c in self.doses.chains.items() if self._carrier(self.lots[name]) == BASE]
+        shared = [c for c in self.doses.cocktails if self._carrier(self.lots[c.components[0]]) == BASE]
         return sum(d.diluent_ul for chain in own for d in chain.dilutions) + sum(one.diluent_ul for one in shared)
 
     def _carrier_liquid(self, name: str) -> Liquid:

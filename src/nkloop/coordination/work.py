@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -13,15 +14,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
 from nkloop.coordination.artifacts import show_markdown, show_table
-from nkloop.coordination.locks import device_lock
+from nkloop.coordination.holding import bench_held, safety_told
+from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.report_pages import report_link
+from nkloop.coordination.resuming import rest_of
 from nkloop.errors import DeviceError
 from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports import run_html, run_sheets, sheets_markdown
+from nkloop.reports.markdown import markdown_text
 from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
+from nkloop.runs.launches import last_of
 from nkloop.runs.people import change_deck
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import StockHold, stock_held
@@ -40,8 +45,7 @@ async def _verify(session: Session, worklist: Worklist) -> Verdict:
 
 
 @task(name="prepare run", **_PLAIN)
-async def _prepare(session: Session, worklist: Worklist, verdict: Verdict) -> str:
-    context = Context(campaign=session.campaign, round=session.round)
+async def _prepare(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> str:
     return await prepare_run(worklist, verdict, session.bench, session.records, context=context)
 
 
@@ -110,26 +114,52 @@ async def carry_out(
         DeviceError: the bench is not ready or failed.
     """
     session.tell(phase, total=len(worklist.steps))
+    occurrence = (await launch_of(session)).place(worklist.content_hash[:16])
+    last = last_of(occurrence, session.records)
+    if last is not None and last.state == "succeeded":
+        return await _skipped(session, last, worklist, phase)
     checked = await (verdict or _verdict(session, worklist))
     await _show_plan(worklist, checked, plan_rows, session.catalogue)
     require(checked, worklist)
-    async with device_lock(session.bench_file.locks), _stock(session, worklist, reservation) as hold:
-        hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked))
-        async with progress_shown(worklist.name) as meter:
-            await _play(_whole(session), run_id, _whole(meter))
-        record = await _finish(_whole(session), run_id)
+    async with bench_held(session, worklist.name):
+        last = last_of(occurrence, session.records)  # a run of this launch may just have been followed to its end
+        if last is not None and last.state == "succeeded":
+            return await _skipped(session, last, worklist, phase)
+        if last is not None:
+            worklist, checked = await rest_of(session, last)
+        context = Context(
+            campaign=session.campaign, round=session.round, occurrence=occurrence, parent=last.id if last else None
+        )
+        async with _stock(session, worklist, reservation) as hold:
+            hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), context)
+            async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
+                await _play(_whole(session), run_id, _whole(meter))
+            record = await _finish(_whole(session), run_id)
     session.progress.runs_done += 1
     session.progress.transfers_done += record.n_transfers
     session.tell(phase)
     await _show_run(session, record)
     if record.state != "succeeded":
-        unknown = f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
         raise DeviceError(
-            f"the robot ended the run as {record.state}: {record.error or 'no reason given'}{unknown}",
+            f"the robot ended the run as {record.state}: {record.error or 'no reason given'}{_unknown(record)}",
             where=f"run {record.id} ({record.name})",
-            remedy="look at the deck, then read the run's report before anything is repeated",
+            remedy=f"look at the deck, then `nkloop reconcile {record.id}`",
         )
     return record
+
+
+def _unknown(record: RunRecord) -> str:
+    return f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
+
+
+async def _skipped(session: Session, done: RunRecord, worklist: Worklist, phase: str) -> RunRecord:
+    """Say that nothing is done again, because the journal proves that this launch has done it."""
+    when = f" on {done.ended_at:%Y-%m-%d %H:%M} UTC" if done.ended_at else ""
+    told = f"{worklist.name} was done already in this launch, as {done.id}{when}; it is not done again"
+    session.tell(f"{phase}: {done.id} was done already")
+    logging.getLogger("prefect.flow_runs").info(told)
+    await show_markdown("skipped", f"{markdown_text(told)}. To do it once more, launch the flow anew.", told)
+    return done
 
 
 @asynccontextmanager

@@ -15,14 +15,15 @@ from nkloop.records.decisions import Decisions
 from nkloop.records.device_files import DeviceFiles
 from nkloop.records.inbox import InboxRecords
 from nkloop.records.journal import Journal
+from nkloop.records.kept_plans import KeptPlans
 from nkloop.records.requests import OperatorRequests
 from nkloop.records.results import Results
 from nkloop.records.stock import Stock
 
 
 class Records:
-    """Everything the package remembers, behind eight doors: `journal`, `claims`, `decisions`,
-    `files`, `results`, `campaigns`, `stock`, `audit`.
+    """Everything the package remembers, behind nine doors: `journal`, `claims`, `decisions`,
+    `files`, `plans`, `results`, `campaigns`, `stock`, `audit`.
 
     Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
     and come out as UTC. Every row written is linked into the audit chain in the same transaction.
@@ -45,6 +46,8 @@ class Records:
         """What people decided about interrupted runs, and discarded wells."""
         self.files = DeviceFiles(self._database, folder or _beside(self._database.url))
         """Files copied out of devices."""
+        self.plans = KeptPlans(self._database)
+        """Plans of flows that may be resumed."""
         self.results = Results(self._database)
         """Readings, cell counts, assay results."""
         self.campaigns = Campaigns(self._database)

@@ -10,6 +10,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
 from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import Fate, PossibleWell, Spot, fates_of, possible_wells, sentence
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -154,17 +155,13 @@ def _require_open(run: RunRecord, records: Records) -> None:
             where=f"run {run.id}",
             remedy=f"nkloop reconcile {run.id}",
         )
-    later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or _moved(one)]
+    later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or has_moved(one)]
     if later:
         raise RecordError(
             f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone",
             where=f"run {run.id}",
             remedy=f"look at {later[-1].id}: `nkloop run show {later[-1].id}`",
         )
-
-
-def _moved(run: RunRecord) -> bool:
-    return any(step.event in {"done", "unknown"} for step in run.steps)
 
 
 def _rulings(run: RunRecord, happened: Collection[int], not_happened: Collection[int]) -> tuple[StepRuling, ...]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
 
 from nkloop.drivers.bench import Bench
 from nkloop.errors import DeviceHeldError, RecordError, StaleHolderError
@@ -93,6 +94,7 @@ async def device_held(
     renewal = asyncio.create_task(_renewed(hold.claim, records, lease_seconds))
     token = _held.set({**outer, key: hold})
     try:
+        await _marked(bench, hold.claim)
         yield hold
     finally:
         _held.reset(token)
@@ -100,6 +102,14 @@ async def device_held(
         handler.fence = before
         with suppress(RecordError):  # it runs out by itself; what happened inside matters more
             records.claims.release(hold.claim)
+
+
+async def _marked(bench: Bench, claim: Claim) -> None:
+    """Leave word of the holder on a device that can keep it, for those who work with another database."""
+    mark = getattr(bench.liquid_handler, "mark", None)
+    if mark is not None:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        await mark({"holder": claim.holder, "token": claim.token, "since": since})
 
 
 async def _claimed(

@@ -19,6 +19,7 @@ from nkloop.recipes import load_recipe
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
 from nkloop.runs.desks import desks
+from nkloop.runs.launches import Launch
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient, answers_folder
 from nkloop.workspace import Workspace
@@ -58,6 +59,8 @@ class Session:
     verifier: Verifier
     campaign: str | None = None
     round: int | None = None
+    launch: Launch | None = None
+    """Launch of the flow that works in it; None until somebody asks."""
     progress: Progress = field(default_factory=Progress)
     on_progress: Callable[[Progress], None] = field(default_factory=lambda: _listener.get())
     _recipes: dict[tuple[Path, float], Recipe] = field(default_factory=dict)

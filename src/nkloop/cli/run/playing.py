@@ -134,21 +134,26 @@ async def _planned(session: Session, parts: tuple[Part, ...]) -> tuple[Part, ...
 
 
 def _refuse_repetition(session: Session, parts: tuple[Part, ...], order: Order) -> None:
-    if order.is_again:
-        return
-    for part in parts:
-        done = [
-            run
-            for run in session.records.journal.by_hash(part.worklist.content_hash)
-            if run.state == "succeeded" and run.bench == session.bench_file.name
-        ]
-        if done:
-            when = f" on {done[-1].ended_at:%Y-%m-%d %H:%M} UTC" if done[-1].ended_at else ""
-            raise RecordError(
-                f"{part.worklist.name} was run already, as {done[-1].id}{when}",
-                where=f"worklist {part.worklist.content_hash[:12]}",
-                remedy="if it is really to be done once more, say --again",
+    """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant."""
+    from nkloop.runs.launches import has_moved
+
+    for part in parts if not order.is_again else ():
+        runs = session.records.journal.by_hash(part.worklist.content_hash)
+        done = [run for run in runs if run.bench == session.bench_file.name and run.is_over and has_moved(run)]
+        if not done:
+            continue
+        last = done[-1]
+        when = f" on {last.ended_at:%Y-%m-%d %H:%M} UTC" if last.ended_at else ""
+        if last.state == "succeeded":
+            told, remedy = f"was run already, as {last.id}{when}", "if it is really to be done once more, say --again"
+        else:
+            n_done = sum(step.event == "done" for step in last.steps)
+            told = f"was begun already, as {last.id}{when}: {n_done} of {len(last.steps)} steps were done"
+            remedy = (
+                f"to do the rest: `{command_name()} reconcile {last.id}`; to begin anew with fresh labware, say --again"
             )
+        where = f"worklist {part.worklist.content_hash[:12]}"
+        raise RecordError(f"{part.worklist.name} {told}", where=where, remedy=remedy)
 
 
 async def _run_all(

@@ -1,0 +1,52 @@
+"""A flow that is resumed after one of its runs was cut: the rest of that run, never its whole again."""
+
+from __future__ import annotations
+
+from nkloop.coordination.artifacts import show_markdown
+from nkloop.errors import StepUnknownError
+from nkloop.records.models import RunRecord
+from nkloop.reports.markdown import markdown_text
+from nkloop.runs.deciding import decide, follow_up_of
+from nkloop.runs.reconcile import decision_needed
+from nkloop.runs.session import Session
+from nkloop.worklists.models import Verdict, Worklist
+
+SOFTWARE = "nkloop"
+
+
+async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]:
+    """What a run of this launch left to be done, verified.
+
+    Where the outcome of every step is known, the rest follows from the journal and is continued; where it is not, a
+    person has decided or must.
+
+    Raises:
+        StepUnknownError: a person must decide, or has decided to discard, so that nothing can be continued.
+        PlanError: nothing is left that could be run.
+        VerificationError: a check refused the rest.
+    """
+    if last.needs_decision:
+        raise decision_needed(last, session.records)
+    if last.decision is None:
+        await decide(
+            last.id,
+            "continue",
+            by=SOFTWARE,
+            reason="the flow was resumed and the outcome of every step is known",
+            at=await session.bench.clock.now(),
+            records=session.records,
+            catalogue=session.catalogue,
+            deck=session.bench_file.deck,
+            verify=session.verifier.verify,
+        )
+    elif last.decision.decision == "discard":
+        raise StepUnknownError(
+            f"wells of run {last.id} were discarded by {last.decision.by}, so this launch cannot go on with them",
+            where=f"run {last.id}",
+            remedy="launch the flow anew, without those wells or with a new plate",
+        )
+    worklist, _ = follow_up_of(last.id, session.records)
+    told = f"{last.id} was cut; its rest is run: {worklist.n_transfers} transfers"
+    session.tell(told)
+    await show_markdown("resumed", markdown_text(told), told)
+    return worklist, await session.verifier.verify(worklist)

@@ -1,0 +1,43 @@
+"""Plans as they were made first: a flow that is resumed uses them instead of planning with what is left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from nkloop.frozen import FrozenModel
+from nkloop.records import schema
+from nkloop.records.audit import write
+from nkloop.records.database import Database
+from nkloop.records.documents import dump
+
+Plan = TypeVar("Plan", bound=FrozenModel)
+
+
+class KeptPlans:
+    """Plans by the launch of a flow they were made in, and their place there; never replaced, only followed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last(self, occurrence: str, name: str, model: type[Plan]) -> Plan | None:
+        """The plan made last at this place of this launch; None when there is none."""
+        versions = self._versions(occurrence, name)
+        return model.model_validate_json(versions[-1]) if versions else None
+
+    def keep(self, occurrence: str, name: str, plan: FrozenModel) -> None:
+        """Save a plan before anything of it is run; durable when this returns."""
+        version = len(self._versions(occurrence, name)) + 1
+        with self._database.writing() as connection:
+            row = {"occurrence": occurrence, "name": f"{name} #{version}", "document": dump(plan)}
+            write(connection, schema.kept_plans, {**row, "saved_at": datetime.now(UTC)}, action="plan kept")
+
+    def _versions(self, occurrence: str, name: str) -> list[str]:
+        table = schema.kept_plans
+        query = sa.select(table.c.document).where(
+            table.c.occurrence == occurrence, table.c.name.startswith(f"{name} #", autoescape=True)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query.order_by(table.c.saved_at)).scalars())

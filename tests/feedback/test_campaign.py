@@ -95,7 +95,7 @@ def test_rationale_says_what_why_how_sure_and_what_is_not_known(campaign: Campai
 @pytest.mark.slow
 def test_two_rounds_beat_the_reference_in_most_campaigns(recipe: Recipe, measure: Measure) -> None:
     better = 0
-    for seed in range(20):
+    for seed in range(12):
         chance = np.random.default_rng(seed)
         optimum, bend = chance.uniform(-1.2, 1.2, 8), 0.15 * chance.uniform(0.3, 1, 8)
 
@@ -105,7 +105,7 @@ def test_two_rounds_beat_the_reference_in_most_campaigns(recipe: Recipe, measure
         campaign = played(Campaign(recipe, seed=seed), measure, 2, truth=truth, seed=seed)
         factors = factors_of(campaign)
         better += truth(to_point(campaign.envelope, factors)) > truth(np.zeros(8))
-    assert better >= 16
+    assert better >= 10
 
 
 def factors_of(campaign: Campaign) -> dict[str, float]:

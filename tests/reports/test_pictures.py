@@ -18,6 +18,7 @@ from nkloop.reports.curve_charts import kill_curve_charts
 from nkloop.reports.deck_map import labware_title, pipette_title
 from nkloop.reports.models import CampaignStory
 from nkloop.reports.score_charts import culture_chart, kind_of, score_chart
+from nkloop.reports.theme import warm_up
 
 
 class OneLabware:
@@ -183,3 +184,11 @@ def test_models_do_not_pull_in_charts() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_renderer_started_ahead_draws_the_same(story: CampaignStory) -> None:
+    thread = warm_up()
+    drawn = score_svg(story, 1)
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert drawn == score_svg(story, 1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -73,8 +74,14 @@ def arm_effects(observations: Sequence[Observation]) -> tuple[ArmEffect, ...]:
     made: list[ArmEffect] = []
     for number in sorted({o.round for o in observations}):
         values = [Value(o.arm, o.donor, o.plate, o.score) for o in observations if o.round == number]
-        made += compare_to_reference(values, number=number)
+        made += _compared(tuple(values), number)
     return tuple(made)
+
+
+@lru_cache(maxsize=64)
+def _compared(values: tuple[Value, ...], number: int) -> tuple[ArmEffect, ...]:
+    # a report asks for a table and a picture; integrating the multivariate t takes most of a second
+    return tuple(compare_to_reference(values, number=number))
 
 
 def compare_to_reference(

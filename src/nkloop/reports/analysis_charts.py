@@ -55,7 +55,7 @@ def curves_chart(study: CurveStudy) -> alt.LayerChart | alt.FacetChart:
         layer("ec50")
         .mark_point(shape="diamond", filled=True, size=90, color=theme.BEST)
         .encode(x=dose_axis(), y=y_axis),
-        data=alt.InlineData(values=rows),
+        data=alt.InlineData(values=tuple(rows)),
     ).properties(width=theme.WIDTH - 90, height=_HEIGHT)
     return drawn
 

@@ -7,7 +7,7 @@ from typing import Any
 from nkloop.assays.models import AssayResult
 from nkloop.feedback.models import Arm
 from nkloop.reports import campaign_data as data
-from nkloop.reports import pictures
+from nkloop.reports import pictures, theme
 from nkloop.reports.deck_map import LabwareTitles, deck_svg
 from nkloop.reports.findings import decisions_on, findings, status_of
 from nkloop.reports.lots import lots_used
@@ -21,6 +21,7 @@ from nkloop.reports.run_view import load_rows, procedure_title, run_row
 _FULL_PLATES = 2
 
 
+@theme.unchecked
 def campaign_html(story: CampaignStory, *, catalogue: LabwareTitles | None = None) -> str:
     """One self-contained HTML page: no script, no request, equal text for an equal story.
 

@@ -41,10 +41,10 @@ def control_chart(
     scale = alt.Scale(domain=[mean - (far + 0.2) * spread, mean + (far + 0.2) * spread], nice=False)
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title=quantity))
     x = alt.X("plate:O", axis=alt.Axis(title="Plate, oldest first", labelAngle=0, labelOverlap=True))
-    points = alt.Chart(alt.InlineData(values=rows))
+    points = alt.Chart(alt.InlineData(values=tuple(rows)))
     told = [alt.Tooltip("name:N", title="Plate"), alt.Tooltip("value:Q", format=".3~g"), alt.Tooltip("said:N")]
     shown = points.mark_point(size=64, opacity=1, color=theme.INK, fill=theme.INK)
-    limits = alt.Chart(alt.InlineData(values=lines))
+    limits = alt.Chart(alt.InlineData(values=tuple(lines)))
     drawn: alt.LayerChart | alt.FacetChart = alt.layer(
         limits.mark_rule().encode(
             y=alt.Y("at:Q", scale=scale),

@@ -158,7 +158,9 @@ def _chart(
         "y:Q", scale=alt.Scale(domain=list(y), nice=False), axis=alt.Axis(title="Lysis (%)", values=[0, 50, 100])
     )
     present = [d for d in donors if any(r["donor"] == f"Donor {d}" for r in rows)]
-    layered = alt.layer(*_layers(ratio, lysis), data=alt.InlineData(values=rows)).properties(width=207, height=_HEIGHT)
+    layered = alt.layer(*_layers(ratio, lysis), data=alt.InlineData(values=tuple(rows))).properties(
+        width=207, height=_HEIGHT
+    )
     return layered.facet(
         row=alt.Row("donor:N", sort=[f"Donor {d}" for d in present], title=None),
         column=alt.Column("column:N", sort=list(columns), title=None),

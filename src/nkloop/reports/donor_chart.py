@@ -58,7 +58,7 @@ def donor_chart(values: Sequence[DonorValue], *, reference: str, axis: str) -> a
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["square", "circle"]), legend=None),
             tooltip=["arm:N", "donor:N", alt.Tooltip("value:Q", format=".3~g")],
         ),
-        data=alt.InlineData(values=rows),
+        data=alt.InlineData(values=tuple(rows)),
     ).properties(width=130, height=_ROW * len(arms))
     donors = [f"Donor {d}" for d in dict.fromkeys(v.donor for v in values)]
     panels = layered.facet(facet=alt.Facet("donor:N", sort=donors, title=None), columns=_COLUMNS, spacing=12)

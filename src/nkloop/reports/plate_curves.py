@@ -42,7 +42,9 @@ def plate_curves_chart(result: AssayResult) -> alt.FacetChart | None:
         scale=alt.Scale(domain=[math.floor(low / 5) * 5, math.ceil((high + 22) / 5) * 5], nice=False),
         axis=alt.Axis(title="Lysis (%)", values=[0, 25, 50, 75, 100]),
     )
-    layered = alt.layer(*_layers(x, y), data=alt.InlineData(values=rows)).properties(width=_WIDTH, height=_HEIGHT)
+    layered = alt.layer(*_layers(x, y), data=alt.InlineData(values=tuple(rows))).properties(
+        width=_WIDTH, height=_HEIGHT
+    )
     panels = layered.facet(
         facet=alt.Facet("panel:N", sort=list(dict.fromkeys(row["panel"] for row in rows)), title=None),
         columns=_COLUMNS,

@@ -15,6 +15,7 @@ from nkloop.reports.plate_map import ROLE_CODES
 from nkloop.reports.plate_pictures import plate_pictures
 
 
+@theme.unchecked
 def plate_html(result: AssayResult, history: Sequence[float] = ()) -> str:
     """One self-contained HTML page: no script, no request, equal text for an equal result.
 

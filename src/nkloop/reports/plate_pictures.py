@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from nkloop.assays.models import AssayResult, Effect
+from nkloop.reports import theme
 from nkloop.reports.control_chart import control_chart
 from nkloop.reports.forest_chart import ForestRow, forest_chart
 from nkloop.reports.numbers import figure
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 
+@theme.unchecked
 def plate_pictures(result: AssayResult, history: Sequence[float] = ()) -> dict[str, alt.TopLevelMixin | str]:
     """Heading to chart (or SVG text); what a plate has nothing for is left out.
 

@@ -122,8 +122,8 @@ def potency_chart(result: PotencyResult, data: PotencyData) -> alt.LayerChart | 
     colour = alt.Color("preparation:N", legend=None, scale=alt.Scale(range=list(COLOURS)))
     shape = alt.Shape("preparation:N", legend=alt.Legend(title=None), scale=alt.Scale(range=list(theme.SHAPES)))
     dash = alt.StrokeDash("preparation:N", legend=None)
-    points = alt.Chart(alt.InlineData(values=rows)).mark_point(filled=True, size=34)
-    lines = alt.Chart(alt.InlineData(values=means)).mark_line(strokeWidth=1.6)
+    points = alt.Chart(alt.InlineData(values=tuple(rows))).mark_point(filled=True, size=34)
+    lines = alt.Chart(alt.InlineData(values=tuple(means))).mark_line(strokeWidth=1.6)
     drawn: alt.LayerChart | alt.FacetChart = alt.layer(
         lines.encode(x=dose_axis("Dose (log scale)"), y=y, color=colour, strokeDash=dash),
         points.encode(x=dose_axis("Dose (log scale)"), y=y, color=colour, shape=shape),
@@ -162,7 +162,7 @@ def combined_chart(combined: Sequence[CombinedPotency]) -> alt.LayerChart | alt.
         axis=alt.Axis(title="Potency (log scale)", format="~g"),
     )
     y = alt.Y("assay:N", sort=None, axis=alt.Axis(title=None))
-    base = alt.Chart(alt.InlineData(values=rows))
+    base = alt.Chart(alt.InlineData(values=tuple(rows)))
     shape = alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=["assay", "all"], range=["circle", "diamond"]))
     low: dict[str, object] = {"x": alt.X("low:Q", scale=alt.Scale(type="log")), "x2": "high:Q"}
     drawn: alt.LayerChart | alt.FacetChart = (

@@ -184,4 +184,4 @@ def _panel(
 
 
 def _data(rows: list[dict[str, Any]]) -> alt.InlineData:
-    return alt.InlineData(values=rows)
+    return alt.InlineData(values=tuple(rows))

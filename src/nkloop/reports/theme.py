@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from html import escape
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     import altair as alt
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 INK = "#1b1f24"
 FAINT = "#667079"
 GRID = "#e3e7eb"
@@ -77,6 +81,29 @@ def svg(picture: alt.TopLevelMixin | str, *, name: str = "picture", description:
     return _own_identifiers(text, name)
 
 
+def unchecked(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Build the charts of a page without validating every object by schema; the tests validate every chart."""
+
+    @wraps(make)
+    def made(*given: Given.args, **named: Given.kwargs) -> Made:
+        from altair.utils.schemapi import debug_mode
+
+        with debug_mode(False):
+            return make(*given, **named)
+
+    return made
+
+
+def warm_up() -> Thread:
+    """Start the renderer in the background, for a command that will draw at its end.
+
+    The first picture waits most of a second for a JavaScript engine, which needs nothing of this process meanwhile.
+    """
+    thread = Thread(target=_drawn, args=(json.dumps({"data": {"values": []}, "mark": "point"}),), name="renderer")
+    thread.start()
+    return thread
+
+
 def png_data_uri(picture: alt.TopLevelMixin | str, *, scale: float = 2.0) -> str:
     """`data:image/png;base64,…` of a chart or of SVG text, for places that show Markdown only."""
     import vl_convert
@@ -86,7 +113,6 @@ def png_data_uri(picture: alt.TopLevelMixin | str, *, scale: float = 2.0) -> str
 
 
 def _rendered(chart: alt.TopLevelMixin) -> str:
-    # Validation by schema costs more than rendering; the chart tests validate every chart once.
     return _drawn(json.dumps({**chart.to_dict(validate=False), "config": configuration()}))
 
 

@@ -63,6 +63,10 @@ def plate(
 
     exclusions, lytic = _exclusions(tuple(exclude or ()), by), LyticQuestion(lytic_percent, lytic_targets)
     read, chosen = _read(layout, reading, method, barcode, started)
+    if report is not None or (picture is not None and picture.suffix != ".html"):
+        from nkloop.reports.theme import warm_up
+
+        warm_up()
     result, earlier = _analysed(chosen, read, method, exclusions, lytic, history, workspace)
     if record:
         _keep(result, workspace)

@@ -112,7 +112,11 @@ class RobotClient:
             DeviceUnreachableError: no answer.
             DeviceError: the robot refused in another way.
         """
-        answer = await self._sent("POST", path, {"json": {"data": data}})
+        content = {"json": {"data": data}}
+        try:
+            answer = await self._sent("POST", path, content)
+        except ConnectionLostError:
+            answer = await self._sent("POST", path, content)
         return None if answer.status_code in {404, 405} else self._content(answer, "POST", path)
 
     async def post(self, path: str, data: Json) -> Json:

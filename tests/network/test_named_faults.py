@@ -1,0 +1,240 @@
+"""What nkloop says and does at each named fault of the virtual robot; the journal never contradicts the wells."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from nkloop.errors import BenchError, DeviceUnreachableError, StepUnknownError
+from nkloop.runs.execution import play_run, prepare_run
+from nkloop.runs.holding import device_held
+from nkloop.virtual.robot.compliance import ALL_SCOPES, Compliance
+
+ACCOUNT = {"username": "ada", "password": "secret", "reason": "NK dosing by nkloop", "signs_as": "Ada Lovelace"}
+
+
+def events(run: Any) -> dict[int, str]:
+    return {step.number: step.event for step in run.steps}
+
+
+def sent(lab: Any, route: str, method: str = "POST") -> int:
+    return sum((call.method, call.route) == (method, route) for call in lab.wire.calls)
+
+
+async def test_answers_500_is_told_and_the_next_attempt_gets_past_the_phantom(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["answers_500"]) as lab:
+        told = await lab.dose()
+        assert isinstance(told, DeviceUnreachableError)
+        assert "database is locked (HTTP 500)" in str(told)
+        assert lab.runs()[0].state == "failed"
+        assert lab.wells.acts == []
+        run = await lab.dose()
+        assert run.state == "succeeded"
+        assert sent(lab, "/runs") == 3
+        assert lab.contradictions() == []
+
+
+async def test_drops_connection_sends_nothing_twice_that_has_arrived(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["drops_connection"]) as lab:
+        run = await lab.dose()
+        assert run.state == "succeeded"
+        assert [sent(lab, route) for route in ("/dataFiles", "/protocols", "/runs", "/runs/{id}/actions")] == [
+            1,
+            1,
+            1,
+            2,
+        ]
+        assert lab.contradictions() == []
+
+
+async def test_loses_power_leaves_one_run_to_be_decided_and_blocks_the_next(open_lab: Any, tmp_path: Any) -> None:
+    async with open_lab("lab", faults=["loses_power_mid_step"], memory=tmp_path / "robot.sqlite") as lab:
+        told = await lab.dose()
+        assert isinstance(told, DeviceUnreachableError)
+        assert "does not answer" in str(told)
+        lab.robot.switch_on()
+        await lab.reconcile()
+        [run] = lab.runs()
+        assert (run.state, events(run)[3]) == ("interrupted", "unknown")
+        assert run.needs_decision
+        assert lab.contradictions() == []
+        refused = await lab.dose()
+        assert isinstance(refused, StepUnknownError)
+        assert "nkloop reconcile" in str(refused)
+        assert len(lab.wells.acts) == 5
+
+
+async def test_restarts_is_noticed_although_the_robot_answers_again(
+    open_lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nkloop.virtual.robot.robot.RESTART_SECONDS", 0.05)
+    async with open_lab("lab", faults=["restarts"]) as lab:
+        run = await lab.dose()
+        assert run.state == "interrupted"
+        assert "lost its record" in run.error
+        assert events(run)[3] == "unknown"
+        assert lab.contradictions() == []
+
+
+async def test_never_finishes_is_stopped_by_whoever_cancels(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["never_finishes"]) as lab:
+        task = asyncio.create_task(lab.dose())
+        await lab.until(lambda: len(lab.wells.acts) == 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        [run] = lab.runs()
+        assert (run.state, events(run)) == ("interrupted", {1: "done", 2: "done", 3: "unknown"})
+        assert "the device was stopped" in run.error
+        assert lab.under_way() == []
+        assert lab.contradictions() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "found", "remedy"),
+    [
+        ("clock_wrong", "robot clock: 3 h 0 min behind this computer", "connect the robot to the internet"),
+        ("runs_another_persons_protocol", "is running", "let it end or cancel it"),
+        ("wrong_pipette", "left pipette: p50_single_flex (needs flex_1channel_1000)", "attach flex_1channel_1000"),
+    ],
+)
+async def test_what_is_wrong_beforehand_is_refused_before_anything_is_touched(
+    open_lab: Any, fault: str, found: str, remedy: str
+) -> None:
+    async with open_lab("lab", faults=[fault]) as lab:
+        told = await lab.dose()
+        assert isinstance(told, BenchError)
+        assert found in str(told)
+        assert remedy in str(told)
+        assert lab.operator.asked == []
+        assert {call.route for call in lab.wire.calls if call.method != "GET"} <= {
+            "/labwareOffsets/searches",
+            "/clientData/nkloop",
+        }
+        assert all(run.status == "running" for run in lab.robot.runs.all())
+
+
+async def test_a_pipette_changed_after_the_look_fails_the_run_before_it_moves(open_lab: Any) -> None:
+    async with open_lab("lab") as lab:
+        lab.operator.hands["Load the deck"] = lab.robot.hardware.swap_a_pipette
+        run = await lab.dose()
+        assert run.state == "failed"
+        assert "expected instrument p1000_single_flex but got p50_single_v3.6" in run.error
+        assert set(events(run).values()) == {"failed"}
+        assert lab.contradictions() == []
+        lab.robot.hardware.pipettes["left"] = lab.bench.file.deck.pipettes[0]
+
+
+async def test_a_clogged_tip_asks_a_person_and_is_no_done_step(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["clogs_tip"]) as lab:
+        lab.operator.hands["awaiting-recovery"] = lambda: lab.robot.act(
+            lab.robot.runs.current().id, "resume-from-recovery"
+        )
+        run = await lab.dose()
+        assert any("awaiting-recovery" in title for title in lab.operator.asked)
+        assert events(run) == {1: "done", 2: "done", 3: "failed"}
+        assert "overpressure: Pipette Overpressure" in next(s.detail for s in run.steps if s.number == 3)
+
+
+async def test_a_clogged_tip_fails_an_unattended_run(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["clogs_tip"], driver={"error_recovery": "fail"}) as lab:
+        run = await lab.dose()
+        assert run.state == "failed"
+        assert events(run) == {1: "done", 2: "done", 3: "failed"}
+        assert lab.operator.asked[-1].startswith("small dose, step 2")
+        assert lab.contradictions() == []
+
+
+async def test_an_opened_door_is_closed_by_the_person_asked_and_the_run_goes_on(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["opens_door"]) as lab:
+        lab.operator.hands["blocked-by-open-door"] = lambda: lab.robot.set_door(False)
+        run = await lab.dose()
+        assert run.state == "succeeded"
+        assert sum("blocked-by-open-door" in title for title in lab.operator.asked) == 1
+        assert lab.contradictions() == []
+
+
+async def test_an_idle_run_that_somebody_replaced_is_not_played(open_lab: Any) -> None:
+    async with open_lab("lab") as lab:
+        run_id = await prepare_run(lab.worklist, lab.verdict, lab.bench, lab.records)
+        theirs = lab.robot.create_run(None, {}, {}, [])
+        await play_run(run_id, lab.bench, lab.records)
+        run = lab.records.journal.run(run_id)
+        assert run.state in {"stopped", "interrupted"}
+        assert "dismissed or replaced on the robot" in run.error
+        assert theirs.status == "idle"
+        assert lab.contradictions() == []
+
+
+async def test_a_run_the_robot_dropped_for_newer_ones_is_unknown(open_lab: Any) -> None:
+    async with open_lab("lab") as lab:
+        run_id = await prepare_run(lab.worklist, lab.verdict, lab.bench, lab.records)
+        numbers = [step.number for step in lab.worklist.steps]
+        async with device_held(lab.bench, lab.records, "test") as hold:
+            lab.records.journal.append_event(run_id, numbers, "sent", at=lab.now(), device="flex", claim=hold.claim)
+        for _ in range(20):
+            lab.robot.create_run(None, {}, {}, [])
+        await lab.reconcile()
+        run = lab.records.journal.run(run_id)
+        assert set(events(run).values()) == {"unknown"}
+        assert "no longer knows the run" in run.error
+
+
+async def test_a_maintenance_run_is_in_the_way(open_lab: Any) -> None:
+    async with open_lab("lab") as lab:
+        handler = lab.bench.liquid_handler
+        await handler._client.post("/maintenance_runs", {})
+        told = await lab.dose()
+        assert "maintenance: " in str(told)
+        assert "finish calibration or pipette change" in str(told)
+
+
+@pytest.fixture
+def gate() -> Compliance:
+    return Compliance({"ada": ("secret", ALL_SCOPES)}, now=time.monotonic, token_seconds=21.0)
+
+
+async def test_an_account_signs_and_gives_a_reason_for_every_change(open_lab: Any, gate: Compliance) -> None:
+    async with open_lab("lab", compliance=gate, driver={"account": ACCOUNT}) as lab:
+        for _ in range(2):
+            assert (await lab.dose()).state == "succeeded"
+        assert [run.shown()["signedBy"] for run in lab.robot.runs.all()] == ["Ada Lovelace"] * 2
+        assert {(user, reason) for user, _, reason in gate.reasons} == {("ada", "NK dosing by nkloop")}
+        assert any("PATCH /runs" in request for _, request, _ in gate.reasons)
+
+
+async def test_a_token_that_ended_is_renewed_and_nothing_is_sent_twice(open_lab: Any, gate: Compliance) -> None:
+    async with open_lab("lab", compliance=gate, driver={"account": ACCOUNT}) as lab:
+        lab.operator.hands["Load the deck"] = gate.tokens.clear
+        assert (await lab.dose()).state == "succeeded"
+        assert lab.contradictions() == []
+
+
+@pytest.mark.parametrize(
+    ("account", "told", "remedy"),
+    [
+        (None, "no valid access token; it needs protocols.write", "name an account of the robot"),
+        ({**ACCOUNT, "password": "guess"}, "does not accept the account 'ada'", "check user name and password"),
+    ],
+)
+async def test_without_the_right_account_the_robot_is_not_changed(
+    open_lab: Any, gate: Compliance, account: Any, told: str, remedy: str
+) -> None:
+    async with open_lab("lab", compliance=gate, driver={"account": account}) as lab:
+        error = str(await lab.dose())
+        assert told in error
+        assert remedy in error
+        assert "secret" not in error
+        assert lab.robot.runs.all() == []
+
+
+async def test_an_unsigned_run_stands_in_the_way_of_the_next(open_lab: Any, gate: Compliance) -> None:
+    unsigned = {key: value for key, value in ACCOUNT.items() if key != "signs_as"}
+    async with open_lab("lab", compliance=gate, driver={"account": unsigned}) as lab:
+        assert (await lab.dose()).state == "succeeded"
+        told = str(await lab.dose())
+        assert "must be signed off first" in told
+        assert "sign the finished run on the robot, or name who signs" in told

@@ -16,6 +16,7 @@ from nkloop.cli import (
     inbox,
     init,
     lots,
+    operator,
     plan,
     recipe,
     reconcile,
@@ -51,6 +52,7 @@ app.add_typer(design.app, name="design")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(bench.app, name="bench")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(operator.app, name="operator")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import Field
@@ -184,6 +184,22 @@ class CellCounter(Protocol):
         """Sample and measure the wells named, in the order named."""
 
 
+class LotToScan(FrozenModel):
+    """A lot that must be at hand: its code is scanned, so that no other one is taken for it."""
+
+    lot: str
+    component: str
+    expires: date | None = None
+    """Last day it may be used; None when the worklist does not say."""
+    codes: tuple[str, ...] = ()
+    """Barcodes of its containers, where the stock knows them; each stands for the lot."""
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Every code that shows the lot."""
+        return frozenset({self.lot, *self.codes})
+
+
 class OperatorRequest(FrozenModel):
     """A question or instruction to a person."""
 
@@ -193,6 +209,10 @@ class OperatorRequest(FrozenModel):
     """Set when the deck is to be loaded: slots, labels, lots and volumes to put there."""
     barcodes: dict[str, str] = Field(default_factory=dict)
     """Nickname of each labware concerned to the barcode it must carry."""
+    lots: tuple[LotToScan, ...] = ()
+    """Lots that are scanned as well."""
+    picture: str = ""
+    """The deck, the plate with its wells, or what is to be done, as SVG text."""
     run_id: str | None = None
 
 
@@ -202,6 +222,8 @@ class OperatorAnswer(FrozenModel):
     confirmed_by: str = Field(min_length=1)
     at: datetime
     note: str = ""
+    scanned: tuple[str, ...] = ()
+    """Codes that were scanned, in their order."""
 
 
 class Operator(Protocol):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import base64
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import OperatorTask, Worklist
 
 ATTEMPTS = 3
 """How often a wrong barcode may be answered."""
@@ -39,15 +40,15 @@ class PrefectOperator:
         return (Finding(subject="operator", found="asked on the page of the flow run in Prefect", ok=True),)
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
-        """Show the task and wait for a confirmation with name and, where labware has them, scanned barcodes.
+        """Show the task and wait for a confirmation with name and the scanned barcodes of labware and lots.
 
         Raises:
-            OperatorRefusedError: the person declined, or scanned wrong barcodes three times.
+            OperatorRefusedError: the person declined, scanned wrong barcodes three times, or a lot has expired.
         """
-        form = confirmation_form(with_barcodes=bool(request.barcodes))
+        form = confirmation_form(with_barcodes=bool(request.barcodes or request.lots))
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
-            key = f"{_key(request)}-{attempt}"
+            key = f"{request_key(request)}-{attempt}"
             answer = await self._ask(form, describe(request, problem), key, self._wait_seconds)
             if not answer.done:
                 raise OperatorRefusedError(
@@ -55,9 +56,12 @@ class PrefectOperator:
                     where=request.title,
                     remedy="settle it with the operator and start again",
                 )
-            problem = barcode_problem(getattr(answer, "scanned", ""), request.barcodes)
+            scans = Scans.of(request)
+            scans.take_all(getattr(answer, "scanned", ""))
+            problem = scans.problem
             if not problem:
-                return OperatorAnswer(confirmed_by=answer.operator, at=datetime.now(UTC), note=answer.note)
+                now, scanned = datetime.now(UTC), tuple(scans.taken)
+                return OperatorAnswer(confirmed_by=answer.operator, at=now, note=answer.note, scanned=scanned)
         raise OperatorRefusedError(problem, where=request.title, remedy="put the labware named there, then start again")
 
 
@@ -94,12 +98,9 @@ async def ask_in_prefect(form: type[Any], description: str, key: str, wait_secon
 
 def barcode_problem(scanned: str, expected: dict[str, str]) -> str:
     """What is wrong with the barcodes scanned, in one sentence; empty when every expected one and no other is there."""
-    found = {code for code in re.split(r"[\s,;]+", scanned) if code}
-    missing = [f"{barcode} ({nickname})" for nickname, barcode in expected.items() if barcode not in found]
-    strangers = sorted(found - set(expected.values()))
-    told = [f"missing: {', '.join(missing)}"] if missing else []
-    told += [f"not expected here: {', '.join(strangers)}"] if strangers else []
-    return "; ".join(told)
+    scans = Scans(expected)
+    scans.take_all(scanned)
+    return scans.problem
 
 
 def describe(request: OperatorRequest, problem: str = "") -> str:
@@ -108,17 +109,28 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
     parts = [f"## {_plain(request.title)}", _plain(task.instruction)]
     if problem:
         parts.insert(0, f"**Wrong barcodes. {_plain(problem)}**")
-    limits = [f"{task.minutes:g} min"] if task.minutes else []
-    limits += [f"{task.temperature_c:g} °C"] if task.temperature_c is not None else []
-    limits += [f"{task.force_g:g} x g"] if task.force_g is not None else []
-    if limits:
-        parts.append(f"**{', '.join(limits)}**")
+    if told := limits_of(task):
+        parts.append(f"**{told}**")
+    if request.picture:
+        picture = base64.b64encode(request.picture.encode()).decode()
+        parts.append(f"![what to do](data:image/svg+xml;base64,{picture})")
     if request.worklist is not None:
         parts.append(_deck_table(request.worklist))
     if request.barcodes:
         rows = [f"| {nickname} | `{barcode}` |" for nickname, barcode in request.barcodes.items()]
         parts.append("\n".join(["| Labware | Barcode to scan |", "|---|---|", *rows]))
+    if request.lots:
+        rows = [f"| {_plain(one.component)} | `{one.lot}` | {one.expires or ''} |" for one in request.lots]
+        parts.append("\n".join(["| Component | Lot to scan | Use by |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)
+
+
+def limits_of(task: OperatorTask) -> str:
+    """Time, temperature and force of a task in a few words; empty when it has none."""
+    told = [f"{task.minutes:g} min"] if task.minutes else []
+    told += [f"{task.temperature_c:g} °C"] if task.temperature_c is not None else []
+    told += [f"{task.force_g:g} x g"] if task.force_g is not None else []
+    return ", ".join(told)
 
 
 def _deck_table(worklist: Worklist) -> str:
@@ -138,7 +150,13 @@ def _plain(text: str) -> str:
     return text.replace("|", "/").replace("\n", " ")
 
 
-def _key(request: OperatorRequest) -> str:
+def request_key(request: OperatorRequest) -> str:
     """The same request has the same key when its flow run is started again, another request another one."""
-    asked = {"run": request.run_id, "title": request.title, "task": request.task.model_dump(mode="json")}
-    return f"operator-{content_hash({**asked, 'barcodes': request.barcodes})[:16]}"
+    asked: dict[str, Any] = {
+        "run": request.run_id,
+        "title": request.title,
+        "task": request.task.model_dump(mode="json"),
+        "barcodes": request.barcodes,
+        "lots": [one.lot for one in request.lots],
+    }
+    return f"operator-{content_hash(asked)[:16]}"

@@ -143,7 +143,7 @@ def _wells(
 ) -> str:
     """A small grid of the wells, the filled ones dark, with what they hold in words beside it."""
     filled = {f.well: f.volume_ul for f in worklist.fillings if f.labware == item.nickname}
-    rows, columns = _grid(item.load_name, catalogue)
+    rows, columns = labware_grid(item.load_name, catalogue)
     x, top = corner[0], corner[1] + 4
     pitch = min((bottom - top - (35 if filled else 22)) / rows, 150 / columns, 20.0)
     parts = []
@@ -165,7 +165,8 @@ def _unfilled(item: DeckItem) -> str:
     return "new tips" if "tiprack" in item.load_name else "not filled by hand"
 
 
-def _grid(load_name: str, catalogue: LabwareTitles | None) -> tuple[int, int]:
+def labware_grid(load_name: str, catalogue: LabwareTitles | None) -> tuple[int, int]:
+    """Rows and columns of a labware; told by its load name when no catalogue knows it."""
     known = _labware(load_name, catalogue)
     if known is not None:
         return known.rows, known.columns

@@ -10,6 +10,7 @@ from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.runs.inbox import inbox_of
 from nkloop.runs.inbox.deliveries import InboxDeliveries
+from nkloop.runs.requests import RequestDesk
 from nkloop.workspace import Workspace
 
 
@@ -21,7 +22,7 @@ def desks(
     Raises:
         BenchError: the folder of the inbox is in a variable that is not set.
     """
-    offered: dict[str, Any] = {}
+    offered: dict[str, Any] = {"requests": RequestDesk(records, file.name)}
     if file.inbox is not None:
         offered["deliveries"] = InboxDeliveries(inbox_of(workspace, file, records, vendor, catalogue))
     return offered

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceState, OperatorRequest, announced_step
+from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorRequest, announced_step
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction
+from nkloop.reports.task_picture import task_svg
 from nkloop.worklists.models import OperatorTask, Worklist
 
 
@@ -24,7 +25,13 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     )
     barcodes = barcodes_of(worklist, task.labware)
     request = OperatorRequest(
-        title=f"Load the deck: {worklist.name}", task=task, worklist=worklist, barcodes=barcodes, run_id=run_id
+        title=f"Load the deck: {worklist.name}",
+        task=task,
+        worklist=worklist,
+        barcodes=barcodes,
+        lots=lots_to_scan(worklist, records, bench.name),
+        picture=task_svg(task, worklist, is_loading=True),
+        run_id=run_id,
     )
     await ask(request, bench, records, step=None)
 
@@ -35,7 +42,13 @@ async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, reco
     Raises:
         OperatorRefusedError: the operator declined.
     """
-    request = OperatorRequest(title=f"Change the deck: {worklist.name}", task=task, worklist=worklist, run_id=run_id)
+    request = OperatorRequest(
+        title=f"Change the deck: {worklist.name}",
+        task=task,
+        worklist=worklist,
+        picture=task_svg(task, worklist, is_loading=True),
+        run_id=run_id,
+    )
     await ask(request, bench, records, step=None)
 
 
@@ -54,7 +67,8 @@ async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: 
         task = step.operator
     title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=' …')}" if step else f"{worklist.name}: pause"
     barcodes = barcodes_of(worklist, task.labware)
-    request = OperatorRequest(title=title, task=task, barcodes=barcodes, run_id=run_id)
+    picture = task_svg(task, worklist)
+    request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
     await ask(request, bench, records, step=number)
 
 
@@ -80,7 +94,10 @@ async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step:
     Raises:
         OperatorRefusedError: the operator declined.
     """
+    if not request.picture:
+        request = request.model_copy(update={"picture": task_svg(request.task)})
     answer = await bench.operator.perform(request)
+    scanned = f"scanned: {' '.join(answer.scanned)}" if answer.scanned else ""
     records.journal.add_action(
         OperatorAction(
             run_id=request.run_id,
@@ -89,8 +106,26 @@ async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step:
             confirmed_by=answer.confirmed_by,
             title=request.title,
             instruction=request.task.instruction,
-            note=answer.note,
+            note="; ".join(filter(None, (answer.note, scanned))),
         )
+    )
+
+
+def lots_to_scan(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
+    """Lots of the inventory on the deck, each with the barcodes of its containers where the stock has them."""
+    on_deck = dict.fromkeys(filling.liquid.lot for filling in worklist.fillings if filling.liquid.lot)
+    facts = {fact.id: fact for fact in worklist.lots}
+    stock = records.stock.inventory(bench)
+    held = {lot.id: lot for lot in stock.lots} if stock is not None else {}
+    return tuple(
+        LotToScan(
+            lot=lot,
+            component=facts[lot].component,
+            expires=facts[lot].expires,
+            codes=tuple(one.barcode for one in held[lot].containers) if lot in held else (),
+        )
+        for lot in on_deck
+        if lot in facts
     )
 
 

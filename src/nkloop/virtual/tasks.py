@@ -17,6 +17,7 @@ HANDLING_MINUTES: dict[OperatorTaskKind, float] = {
     "incubate": 1.0,
     "centrifuge": 2.0,
     "store": 2.0,
+    "move": 1.0,
     "seed": 1.0,
     "harvest": 1.0,
     "weld": 10.0,

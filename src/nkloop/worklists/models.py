@@ -18,7 +18,7 @@ Nickname = str
 # fmt: off
 OperatorTaskKind = Literal[
     "confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader",
-    "thaw", "warm", "equilibrate", "drain", "rinse", "weigh", "sample",
+    "move", "thaw", "warm", "equilibrate", "drain", "rinse", "weigh", "sample",
 ]
 # fmt: on
 

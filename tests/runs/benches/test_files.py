@@ -51,7 +51,8 @@ def test_a_wrong_reference_is_told_with_its_line(bench: Path, old: str, new: str
 
 def test_two_benches_with_one_robot_need_a_common_lock(bench: Path) -> None:
     twin = bench.with_name("twin.yaml")
-    twin.write_text(bench.read_text(encoding="utf-8").replace("name: virtual", "name: twin"), encoding="utf-8")
+    text = bench.read_text(encoding="utf-8").replace("name: virtual", "name: twin")
+    twin.write_text(text.replace("simulated: true", "simulated: false"), encoding="utf-8")
     assert bench_problems(twin) == ()
     changed(twin, "locks: [virtual-flex]", "locks: [other]")
     for path in (bench, twin):

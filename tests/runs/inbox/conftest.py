@@ -46,16 +46,6 @@ def request(barcode: str = "P-1", **fields: Any) -> ReadRequest:
     )
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with all tables; a copy is quicker than the migrations."""
-    folder = tmp_path_factory.mktemp("migrated")
-    records = Records(f"sqlite:///{folder / 'records.db'}")
-    records.migrate()
-    records.close()
-    return folder / "records.db"
-
-
 @pytest.fixture
 def records(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Records]:
     monkeypatch.delenv("NKLOOP_DATABASE_URL", raising=False)
@@ -102,7 +92,7 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def add_run(records: Records) -> str:
+def add_run(records: Records, state: str = "succeeded") -> str:
     """A run of a campaign, with no more in it than the keys ask for."""
     at = datetime.now(UTC)
     rows: list[tuple[Any, dict[str, Any]]] = [
@@ -113,7 +103,7 @@ def add_run(records: Records) -> str:
         (schema.worklists, {"hash": "w", "name": "w", "procedure": "p", "saved_at": at, "document": "{}"}),
         (schema.verdicts, {"id": 1, "worklist_hash": "w", "passed": True, "at": at, "document": "{}"}),
         (schema.runs, {"id": "run-0001", "name": "w", "procedure": "p", "bench": "lab", "device": "d",
-                       "worklist_hash": "w", "verdict_id": 1, "campaign": "campaign", "round": 1, "state": "succeeded",
+                       "worklist_hash": "w", "verdict_id": 1, "campaign": "campaign", "round": 1, "state": state,
                        "created_at": at, "n_transfers": 0, "error": ""}),
     ]  # fmt: skip
     with records._database.writing() as connection:

@@ -86,6 +86,8 @@ def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:
             other = load_bench_file(other_path)
         except BenchError:
             continue  # told where that file is checked
+        if file.simulated and other.simulated:
+            continue  # each has a simulating process of its own
         both = [device for address, device in own.items() if address in addresses(other)]
         if both and not set(file.locks) & set(other.locks):
             yield Problem(

@@ -1,0 +1,140 @@
+"""`nkloop operator watch`: shows requests as they come and takes the answers line by line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nkloop.cli.common import WorkspaceOption, find_workspace
+
+if TYPE_CHECKING:
+    from nkloop.records import Records
+    from nkloop.records.requests import AskedRequest
+
+LOOK_SECONDS = 1.0
+"""Pause between two looks while nothing waits."""
+NO = ("no", "n")
+
+
+class Later(Exception):
+    """The person leaves this request for later, or another terminal has answered it."""
+
+
+def watch(
+    bench: Annotated[str | None, typer.Option("--bench", help="Requests of this bench only.")] = None,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Show each request as it comes; scan or type codes line by line, then your name. `no` declines, `later` skips."""
+    from nkloop.runs.stock import opened
+
+    found = find_workspace(workspace)
+    typer.echo(f"Waiting for requests{f' of bench {bench}' if bench else ''}. Ctrl+C ends this; requests stay.")
+    with opened(found) as records:
+        try:
+            _watch(records, bench, found.state / "operator")
+        except (KeyboardInterrupt, EOFError):
+            typer.echo("\nEnded. What is open stays open.")
+
+
+def _watch(records: Records, bench: str | None, pictures: Path) -> None:
+    from nkloop.errors import RecordError
+    from nkloop.runs.requests import waiting_requests
+
+    skipped: set[int] = set()
+    while True:
+        waiting = waiting_requests(records, bench)
+        skipped &= {one.id for one in waiting}
+        todo = next((one for one in waiting if one.id not in skipped), None)
+        if todo is None:
+            if skipped and len(skipped) == len(waiting):
+                skipped.clear()
+                _line("All that waits was put off. Enter to see it again: ")
+                continue
+            time.sleep(LOOK_SECONDS)
+            continue
+        try:
+            _one(records, todo, pictures)
+        except Later as reason:
+            typer.echo(str(reason))
+            skipped.add(todo.id)
+        except RecordError as error:
+            typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+            if records.requests.get(todo.id).state == "open":
+                skipped.add(todo.id)
+
+
+def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
+    """Show a request, take its codes, and answer it."""
+    from nkloop.runs import requests
+
+    _show(asked, pictures)
+    scans = requests.scans_for(records, asked)
+    while scans.missing:
+        line = _said(records, asked, f"scan ({len(scans.missing)} to go), no, later: ")
+        if line.lower() in NO:
+            _decline(records, asked)
+            return
+        scan = scans.take(line)
+        colour = typer.colors.GREEN if scan.ok else typer.colors.RED
+        typer.secho(f"  {'ok' if scan.ok else 'NO'}  {scan.told}", fg=colour)
+    by = _said(records, asked, "Done as asked? Your name, no, later: ")
+    if by.lower() in NO:
+        _decline(records, asked)
+        return
+    early = requests.too_early(asked, datetime.now(UTC))
+    prompt = f"{early}; why? " if early else "Note (Enter for none): "
+    note = _said(records, asked, prompt, may_be_empty=not early)
+    requests.confirm(records, asked.id, by=by, codes=scans.taken, note=note)
+    typer.echo(f"Request {asked.id} confirmed by {by}.")
+
+
+def _show(asked: AskedRequest, pictures: Path) -> None:
+    from nkloop.cli.common import write_file
+    from nkloop.drivers.terminal_operator import told_of
+    from nkloop.runs.requests import due_at, request_of
+
+    request = request_of(asked)
+    typer.echo(f"\n#{asked.id}  bench {asked.bench}{', ' + asked.run_id if asked.run_id else ''}\a")
+    typer.echo("\n".join(told_of(request)[1:]))
+    if due := due_at(asked):
+        typer.echo(f"   over at {due:%H:%M} UTC, asked at {asked.asked_at:%H:%M}")
+    if request.picture:
+        path = pictures / f"request-{asked.id}.svg"
+        write_file(path, request.picture)
+        typer.echo(f"   picture: {path}")
+
+
+def _decline(records: Records, asked: AskedRequest) -> None:
+    from nkloop.runs import requests
+
+    by = _said(records, asked, "Your name: ")
+    requests.decline(records, asked.id, by=by, reason=_said(records, asked, "Why not: "))
+    typer.echo(f"Request {asked.id} declined by {by}.")
+
+
+def _said(records: Records, asked: AskedRequest, prompt: str, *, may_be_empty: bool = False) -> str:
+    """One line; stops when the request is answered elsewhere, withdrawn, or put off."""
+    while True:
+        line = _line(f"  {prompt}").strip()
+        now = records.requests.get(asked.id)
+        if now.state != "open":
+            by = f" by {now.answered_by}" if now.answered_by else ""
+            raise Later(f"Request {asked.id} is {now.state}{by} already.")
+        if line.lower() == "later":
+            raise Later(f"Request {asked.id} stays open.")
+        if line or may_be_empty:
+            return line
+
+
+def _line(prompt: str) -> str:
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line

@@ -1,0 +1,108 @@
+"""Scanned codes against what was expected: each is judged at once, in words for the person who holds the scanner."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+
+WhatIs = Callable[[str], str]
+"""What the stock knows of a code that was not expected, such as `IL-15, lot L-7`; empty when it knows nothing."""
+
+
+def _nothing(code: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one code was."""
+
+    code: str
+    ok: bool
+    told: str
+
+
+@dataclass
+class Scans:
+    """The codes of one request, scanned one after the other in any order."""
+
+    barcodes: dict[str, str]
+    """Nickname of each labware to its barcode."""
+    lots: tuple[LotToScan, ...] = ()
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    what_is: WhatIs = _nothing
+    taken: list[str] = field(default_factory=list)
+    """Codes that were right, in their order."""
+    _strangers: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing) -> Scans:
+        """Those of a request."""
+        return cls(request.barcodes, request.lots, what_is=what_is)
+
+    @property
+    def total(self) -> int:
+        """How many codes are expected."""
+        return len(set(self.barcodes.values())) + len(self.lots)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is still to be scanned, in words."""
+        plates = [f"{code} ({nickname})" for nickname, code in self.barcodes.items() if code not in self.taken]
+        lots = [f"{one.lot} ({one.component})" for one in self.lots if not one.accepted & set(self.taken)]
+        return (*plates, *lots)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong by now, in one sentence; empty when every code and no other was scanned."""
+        told = [f"missing: {', '.join(self.missing)}"] if self.missing else []
+        strangers = [f"{code} ({known})" if (known := self.what_is(code)) else code for code in self._strangers]
+        told += [f"not expected here: {', '.join(strangers)}"] if strangers else []
+        return "; ".join([*told, *self._expired])
+
+    def take(self, code: str) -> Scan:
+        """Judge one code."""
+        code = code.strip()
+        if code in self.taken:
+            return Scan(code, True, f"{code} was scanned already")
+        lot = next((one for one in self.lots if code in one.accepted), None)
+        if code not in self.barcodes.values() and lot is None:
+            if code not in self._strangers:
+                self._strangers.append(code)
+            return Scan(code, False, self._stranger(code))
+        if lot is not None and lot.expires is not None and lot.expires < self.today:
+            return Scan(code, False, f"{_expiry(lot)}: do not use it; decline, and plan again with another lot")
+        self.taken.append(code)
+        what = f"{lot.component}, lot {lot.lot}" if lot is not None else f"{code}, {self._nickname(code)}"
+        return Scan(code, True, f"{what} ({self.total - len(self.missing)} of {self.total})")
+
+    def take_all(self, text: str) -> None:
+        """Judge codes separated by spaces, commas, semicolons or line ends."""
+        for code in codes_in(text):
+            self.take(code)
+
+    @property
+    def _expired(self) -> list[str]:
+        return [_expiry(one) for one in self.lots if one.expires is not None and one.expires < self.today]
+
+    def _nickname(self, code: str) -> str:
+        return next(name for name, own in self.barcodes.items() if own == code)
+
+    def _stranger(self, code: str) -> str:
+        known = self.what_is(code)
+        what = f"{code} is {known}, which is not expected here" if known else f"{code} is not expected here"
+        wanted = ", ".join(self.missing)
+        return f"{what}; still to scan: {wanted}" if wanted else f"{what}; everything asked for has been scanned"
+
+
+def codes_in(text: str) -> Iterable[str]:
+    """Codes of a text, each once, in their order."""
+    return dict.fromkeys(filter(None, re.split(r"[\s,;]+", text)))
+
+
+def _expiry(lot: LotToScan) -> str:
+    return f"lot {lot.lot} of {lot.component} expired on {lot.expires}"

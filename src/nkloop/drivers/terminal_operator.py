@@ -1,0 +1,149 @@
+"""A person at the terminal the run was started in: told what to do, asked for codes line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.operators import ATTEMPTS, limits_of
+from nkloop.drivers.scanning import Scans
+from nkloop.errors import OperatorRefusedError
+
+Listen = Callable[[str], Awaitable[str | None]]
+"""Shows a prompt and gives the line typed or scanned; None when there is nobody (any more)."""
+NO = ("no", "n")
+
+
+class TerminalOperator:
+    """Asks on standard output, listens on standard input. One request at a time; `no` and a reason declines."""
+
+    def __init__(self, name: str, *, say: Callable[[str], None] | None = None, listen: Listen | None = None) -> None:
+        """`say` and `listen` stand in for the terminal in tests."""
+        self.name = name
+        self._say = say or _say
+        self._listen = listen or _listen
+        self._one_at_a_time = asyncio.Lock()
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        """Whether there is a terminal."""
+        there = sys.stdin is not None and sys.stdin.isatty()
+        told = "asked in this terminal" if there else "would be asked in a terminal, and this is none"
+        remedy = "" if there else "start runs of this bench from a terminal, or use DeskOperator and `nkloop operator`"
+        return (Finding(subject="operator", found=told, ok=True, remedy=remedy),)
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        """Tell the task, take the codes, ask who confirms.
+
+        Raises:
+            OperatorRefusedError: the person declined, too many wrong codes were scanned, or nobody is there.
+        """
+        async with self._one_at_a_time:
+            for line in told_of(request):
+                self._say(line)
+            scans = Scans.of(request)
+            await self._scanned(request, scans)
+            who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
+            if who.lower() in NO:
+                await self._declined(request)
+            note = (await self._asked(request, "Note (Enter for none): ", may_be_empty=True)).strip()
+            now = datetime.now(UTC)
+            return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
+
+    async def _scanned(self, request: OperatorRequest, scans: Scans) -> None:
+        wrong = 0
+        while scans.missing:
+            line = (await self._asked(request, f"Scan ({len(scans.missing)} to go), or no: ")).strip()
+            if line.lower() in NO:
+                await self._declined(request)
+            scan = scans.take(line)
+            self._say(f"  {'ok' if scan.ok else 'NO'}: {scan.told}")
+            wrong += not scan.ok
+            if wrong >= ATTEMPTS and not scan.ok:
+                raise OperatorRefusedError(
+                    f"{wrong} wrong codes; {scan.told}",
+                    where=request.title,
+                    remedy="put what is named there, start again",
+                )
+
+    async def _declined(self, request: OperatorRequest) -> None:
+        who = await self._asked(request, "Your name: ")
+        reason = await self._asked(request, "Why not: ")
+        raise OperatorRefusedError(
+            f"{who.strip()} declined: {reason.strip()}",
+            where=request.title,
+            remedy="settle it with the operator and start again",
+        )
+
+    async def _asked(self, request: OperatorRequest, prompt: str, *, may_be_empty: bool = False) -> str:
+        while True:
+            line = await self._listen(prompt)
+            if line is None:
+                raise OperatorRefusedError(
+                    "nobody is at the terminal",
+                    where=request.title,
+                    remedy="start the run from a terminal, or use DeskOperator in the bench file and `nkloop operator`",
+                )
+            if line.strip() or may_be_empty:
+                return line
+
+
+def told_of(request: OperatorRequest) -> list[str]:
+    """The request as lines for a terminal: what, how long, deck with lots, codes to scan."""
+    lines = ["", f"== {request.title}", request.task.instruction]
+    if limits := limits_of(request.task):
+        lines.append(f"   {limits}")
+    if request.worklist is not None:
+        lines += ["   deck:", *_deck_lines(request)]
+    if request.barcodes:
+        lines += ["   scan labware:", *(f"     {code}  {name}" for name, code in request.barcodes.items())]
+    if request.lots:
+        lines.append("   scan lots:")
+        lines += [f"     {one.lot}  {one.component}{_until(one.expires)}" for one in request.lots]
+    return lines
+
+
+def _deck_lines(request: OperatorRequest) -> list[str]:
+    worklist = request.worklist
+    if worklist is None:
+        return []
+    lines = []
+    for item in sorted(worklist.deck, key=lambda item: item.slot):
+        lines.append(f"     {item.slot:<3} {item.label or item.load_name}")
+        for filling in worklist.fillings:
+            if filling.labware == item.nickname:
+                lot = f", lot {filling.liquid.lot}" if filling.liquid.lot else ""
+                lines.append(f"         {filling.well}: {filling.volume_ul:g} µL {filling.liquid.name}{lot}")
+    return lines
+
+
+def _until(expires: object) -> str:
+    return f", use by {expires}" if expires else ""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def _listen(prompt: str) -> str | None:
+    """Read one line in a thread that does not keep the program from ending while nobody types."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str | None] = loop.create_future()
+
+    def settle(line: str | None) -> None:
+        if not typed.done():
+            typed.set_result(line)
+
+    def wait() -> None:
+        line = sys.stdin.readline() if sys.stdin is not None else ""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, line or None)
+
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    threading.Thread(target=wait, daemon=True, name="operator").start()
+    return await typed

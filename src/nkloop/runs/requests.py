@@ -1,0 +1,144 @@
+"""Requests to people as a list in the database: asked by a bench, answered by `nkloop operator`, checked in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from nkloop.drivers.desk_operator import Declined
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.scanning import Scans
+from nkloop.errors import OperatorRefusedError, RecordError
+from nkloop.inventory import Inventory
+from nkloop.records import Records
+from nkloop.records.models import RUN_OVER
+from nkloop.records.requests import AskedRequest
+
+_TIMED = frozenset({"incubate", "centrifuge", "thaw"})
+"""Tasks whose time is part of what is asked."""
+_IN_TIME = 0.9
+"""A task confirmed after this share of its time counts as done in time."""
+
+
+@dataclass
+class RequestDesk:
+    """The list of requests of one bench, as its operator sees it."""
+
+    records: Records
+    bench: str
+
+    def ask(self, request: OperatorRequest, key: str) -> int:
+        """Put a request on the list; one with this key that waits, or was answered and not yet taken, is found."""
+        self.records.requests.withdraw_ended(tuple(RUN_OVER))
+        document = request.model_dump_json()
+        return self.records.requests.ask(self.bench, key, request.title, document, run_id=request.run_id).id
+
+    def answered(self, number: int) -> OperatorAnswer | Declined | None:
+        """The answer, None while there is none.
+
+        Raises:
+            OperatorRefusedError: the request was withdrawn.
+        """
+        asked = self.records.requests.get(number)
+        if asked.state == "open" or asked.answered_at is None:
+            return None
+        if asked.state == "withdrawn":
+            raise OperatorRefusedError(f"the request was withdrawn: {asked.note}", where=asked.title)
+        if asked.state == "declined":
+            return Declined(by=asked.answered_by, reason=asked.note)
+        scanned = tuple(asked.scanned.split())
+        return OperatorAnswer(confirmed_by=asked.answered_by, at=asked.answered_at, note=asked.note, scanned=scanned)
+
+    def taken(self, number: int) -> None:
+        """Say that the answer has arrived."""
+        self.records.requests.taken(number)
+
+    def withdraw(self, number: int, why: str) -> None:
+        """Take a request off the list."""
+        self.records.requests.withdraw(number, why)
+
+    def waiting(self) -> int:
+        """How many requests nobody has answered."""
+        return len(self.records.requests.open(self.bench))
+
+
+def waiting_requests(records: Records, bench: str | None = None) -> tuple[AskedRequest, ...]:
+    """Requests nobody has answered; those of runs that have ended since are withdrawn first."""
+    records.requests.withdraw_ended(tuple(RUN_OVER))
+    return records.requests.open(bench)
+
+
+def request_of(asked: AskedRequest) -> OperatorRequest:
+    """The request as it was asked."""
+    return OperatorRequest.model_validate_json(asked.document)
+
+
+def scans_for(records: Records, asked: AskedRequest) -> Scans:
+    """The codes a request expects; others are named by what the stock of its bench knows of them."""
+    stock = records.stock.inventory(asked.bench)
+    return Scans.of(request_of(asked), lambda code: what_is(code, stock))
+
+
+def what_is(code: str, stock: Inventory | None) -> str:
+    """Component and lot of a code the stock knows; empty when it knows none."""
+    for lot in stock.lots if stock is not None else ():
+        if code == lot.id or any(one.barcode == code for one in lot.containers):
+            return f"{lot.component}, lot {lot.id}"
+    return ""
+
+
+def confirm(
+    records: Records, number: int, *, by: str, codes: Sequence[str], note: str = "", at: datetime | None = None
+) -> AskedRequest:
+    """Confirm that a request was done as asked.
+
+    Raises:
+        RecordError: no name, a code is missing, wrong or of an expired lot, the time asked for has not passed and no
+            note says why, or the request is no longer open; nothing is changed.
+    """
+    asked = records.requests.get(number)
+    scans = scans_for(records, asked)
+    scans.take_all(" ".join(codes))
+    now = at or datetime.now(UTC)
+    _require(by, "name", asked)
+    if scans.problem:
+        remedy = "scan what is expected and nothing else, or decline with a reason"
+        raise RecordError(scans.problem, where=asked.title, remedy=remedy)
+    if (early := too_early(asked, now)) and not note.strip():
+        raise RecordError(
+            early, where=asked.title, remedy="confirm when it is over, or say in a note why it was shorter"
+        )
+    return records.requests.answer(number, "confirmed", by=by.strip(), at=now, note=note.strip(), scanned=scans.taken)
+
+
+def decline(records: Records, number: int, *, by: str, reason: str) -> AskedRequest:
+    """Say that a request is not done; the run that asked stops.
+
+    Raises:
+        RecordError: no name or no reason, or the request is no longer open.
+    """
+    asked = records.requests.get(number)
+    _require(by, "name", asked)
+    _require(reason, "reason", asked)
+    return records.requests.answer(number, "declined", by=by.strip(), at=datetime.now(UTC), note=reason.strip())
+
+
+def due_at(asked: AskedRequest) -> datetime | None:
+    """When a timed task is over, counted from when it was asked; None for one without a time."""
+    minutes = request_of(asked).task.minutes
+    return asked.asked_at + timedelta(minutes=minutes) if minutes else None
+
+
+def too_early(asked: AskedRequest, now: datetime) -> str:
+    """Why a confirmation comes before the time asked for has passed; empty when it does not."""
+    task = request_of(asked).task
+    passed = (now - asked.asked_at).total_seconds() / 60
+    if task.kind not in _TIMED or passed >= _IN_TIME * task.minutes:
+        return ""
+    return f"{passed:.0f} of {task.minutes:g} min have passed"
+
+
+def _require(value: str, what: str, asked: AskedRequest) -> None:
+    if not value.strip():
+        raise RecordError(f"the {what} is empty", where=asked.title, remedy=f"give a {what}")

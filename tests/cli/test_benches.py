@@ -1,0 +1,142 @@
+"""`nkloop bench`, `inbox` and `operator` as a person types them."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nkloop.assays.measurements import ReadRequest
+from nkloop.cli.operator import watching
+from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.records import Records
+from nkloop.runs.requests import RequestDesk
+from nkloop.worklists.models import OperatorTask
+from nkloop.workspace import Workspace
+
+from .conftest import Nkloop
+
+PLATE = "corning_96_wellplate_360ul_flat"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "drop").mkdir()
+    return tmp_path / "drop"
+
+
+def reading(barcode: str) -> str:
+    numbers = ",".join(str(column) for column in range(1, 13))
+    grid = "\n".join(f"{row},{','.join(['0.5'] * 12)}" for row in "ABCDEFGH")
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"Plate: {barcode}\nMode: absorbance\nWavelength: 490 nm\nRead at: {at}\n,{numbers}\n{grid}\n"
+
+
+def wait_for(workspace: Workspace, barcode: str) -> None:
+    records = Records.open(workspace.state)
+    asked = ReadRequest(barcode=barcode, load_name=PLATE, mode="absorbance", wavelength_nm=490)
+    records.inbox.wait_for("virtual", "plate", barcode, asked.model_dump_json(exclude={"run_id"}))
+    records.close()
+
+
+def test_benches_are_listed_and_a_silent_one_is_told(nkloop: Nkloop, workspace: Workspace) -> None:
+    listed = nkloop("bench", "list", "--json").json["benches"]
+    by_name = {one["bench"]: one for one in listed}
+    assert {"virtual", "flex_byonoy", "flex_clariostar", "ot2_spectramax"} <= set(by_name)
+    assert by_name["flex_byonoy"]["reads"] == ["absorbance (450, 562, 600, 650 nm)"]
+    (workspace.devices / "broken.yaml").write_text("name: broken\n")
+    ended = nkloop("bench", "list")
+    assert "broken.yaml:1:1" in ended.out
+    assert "(simulated)" in ended.out
+    checked = nkloop("bench", "check", "virtual", "--json")
+    assert (checked.code, checked.json["passed"]) == (1, False)
+    silent = [line for line in checked.json["lines"] if line["state"] == "mend"]
+    assert {line["part"] for line in silent} == {
+        *("liquid handler", "plate reader", "cell counter", "operator", "clock"),
+    }
+    assert all("NKLOOP_VIRTUAL_URL is not set" in line["found"] for line in silent)
+    assert nkloop("bench", "check", "nowhere").code == 1
+
+
+def test_files_are_taken_in_listed_and_released(nkloop: Nkloop, workspace: Workspace, folder: Path) -> None:
+    wait_for(workspace, "P-1")
+    (folder / "a.csv").write_text(reading("P-1"), encoding="utf-8")
+    (folder / "b.csv").write_text(reading("P-2"), encoding="utf-8")
+    devices = workspace.devices / "virtual.yaml"
+    devices.write_text(
+        devices.read_text(encoding="utf-8") + f"\ninbox: {{folder: {folder}, quiet_seconds: 0}}\n", encoding="utf-8"
+    )
+    ended = nkloop("inbox", "once", "--json")
+    assert ended.code == 1
+    assert [(one["name"], one["state"]) for one in ended.json["files"]] == [
+        ("a.csv", "recorded"),
+        ("b.csv", "quarantined"),
+    ]
+    (file,) = nkloop("inbox", "list", "--quarantined", "--json").json["files"]
+    assert (file["name"], file["code"]) == ("b.csv", "unknown_barcode")
+    assert "nobody waits for plate P-2" in nkloop("inbox", "list").out
+    refused = nkloop("inbox", "release", "b.csv", "--plate", "P-3", "--by", "Ada", "--reason", "label")
+    assert (refused.code, "nobody waits for plate P-3" in refused.err) == (1, True)
+    wait_for(workspace, "P-3")
+    released = nkloop("inbox", "release", file["sha256"][:12], "--plate", "P-3", "--by", "Ada", "--reason", "label")
+    assert released.out == "Recorded b.csv as plate P-3, assigned by Ada.\n"
+    assert nkloop("inbox", "once").out == "No file to take in.\n"
+
+
+def test_without_a_folder_the_inbox_says_what_to_add(nkloop: Nkloop) -> None:
+    ended = nkloop("inbox", "once")
+    assert ended.code == 1
+    assert "bench virtual has no inbox. Remedy: add an `inbox:` block" in ended.err
+
+
+def ask(workspace: Workspace, title: str = "Weld") -> int:
+    records = Records.open(workspace.state)
+    task = OperatorTask(kind="weld", instruction="Weld tube D-1 to bag B-1")
+    request = OperatorRequest(title=title, task=task, barcodes={"bag": "B-1"}, picture="<svg/>")
+    number = RequestDesk(records, "virtual").ask(request, title)
+    records.close()
+    return number
+
+
+def test_requests_are_listed_shown_and_answered(nkloop: Nkloop, workspace: Workspace, tmp_path: Path) -> None:
+    assert nkloop("operator", "list").out == "Nothing waits for a person.\n"
+    number = ask(workspace)
+    assert f"{number}  Weld  [virtual]  waiting for 0 min" in nkloop("operator", "list").out
+    shown = nkloop("operator", "show", str(number), "--picture", tmp_path / "task.svg")
+    assert "B-1  bag" in shown.out
+    assert (tmp_path / "task.svg").read_text() == "<svg/>"
+    wrong = nkloop("operator", "answer", str(number), "--by", "Ada", "--scan", "B-7")
+    assert wrong.code == 1
+    assert "missing: B-1 (bag); not expected here: B-7" in wrong.err
+    assert nkloop("operator", "answer", str(number), "--by", "Ada", "--scan", "B-1").out == (
+        f"Request {number} is confirmed by Ada.\n"
+    )
+    again = nkloop("operator", "answer", str(number), "--by", "Bea", "--decline", "broken")
+    assert f"request {number} was confirmed by Ada at" in again.err
+    (one,) = nkloop("operator", "list", "--all", "--json").json["requests"]
+    assert (one["state"], one["scanned"], "picture" in one["document"]) == ("confirmed", "B-1", False)
+
+
+def test_a_terminal_takes_scans_line_by_line(
+    nkloop: Nkloop, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
+    first, second = ask(workspace, "Weld"), ask(workspace, "Weld again")
+    typed = ["B-7", "", "B-1", "Ada", "went well", "no", "Bea", "bag leaks"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
+
+    def ends(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.time, "sleep", ends)
+    ended = nkloop("operator", "--bench", "virtual")
+    assert "NO  B-7 is not expected here; still to scan: B-1 (bag)" in ended.out
+    assert f"Request {first} confirmed by Ada." in ended.out
+    assert f"Request {second} declined by Bea." in ended.out
+    assert "What is open stays open." in ended.out
+    assert (workspace.state / "operator" / f"request-{first}.svg").read_text() == "<svg/>"
+    kept = {one["id"]: one for one in json.loads(nkloop("operator", "list", "--all", "--json").out)["requests"]}
+    assert (kept[first]["note"], kept[second]["note"]) == ("went well", "bag leaks")

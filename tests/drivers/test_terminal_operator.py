@@ -1,0 +1,77 @@
+"""A person at the terminal of the run."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+from nkloop.drivers.terminal_operator import TerminalOperator, told_of
+from nkloop.errors import OperatorRefusedError
+from nkloop.worklists.models import OperatorTask, Worklist
+
+
+class Person:
+    """Types what was prepared; keeps what was said and asked."""
+
+    def __init__(self, *lines: str | None) -> None:
+        self.lines, self.heard = list(lines), list[str]()
+
+    async def __call__(self, prompt: str) -> str | None:
+        self.heard.append(prompt)
+        return self.lines.pop(0) if self.lines else None
+
+    def operator(self) -> TerminalOperator:
+        return TerminalOperator("technician", say=self.heard.append, listen=self)
+
+
+@pytest.fixture
+def asked(worklist: Worklist) -> OperatorRequest:
+    lot = LotToScan(lot="L-7", component="medium", expires=date(2099, 1, 1))
+    return OperatorRequest(
+        title="Load the deck",
+        task=OperatorTask(kind="incubate", instruction="Load it", minutes=30, temperature_c=37),
+        worklist=worklist,
+        barcodes={"plate": "P-1"},
+        lots=(lot,),
+    )
+
+
+async def test_codes_are_scanned_line_by_line_then_confirmed(asked: OperatorRequest) -> None:
+    person = Person("P-1", "", "L-7", "Ada", "all well")
+    answer = await person.operator().perform(asked)
+    assert (answer.confirmed_by, answer.note, answer.scanned) == ("Ada", "all well", ("P-1", "L-7"))
+    said = "\n".join(person.heard)
+    assert "   30 min, 37 °C" in said
+    assert "  ok: P-1, plate (1 of 2)" in said
+    assert "Scan (1 to go)" in said
+
+
+async def test_a_wrong_code_is_told_and_may_be_mended(asked: OperatorRequest) -> None:
+    person = Person("P-9", "P-1", "L-7", "Ada", "")
+    await person.operator().perform(asked)
+    assert "  NO: P-9 is not expected here; still to scan: P-1 (plate), L-7 (medium)" in person.heard
+
+
+async def test_three_wrong_codes_are_refused(asked: OperatorRequest) -> None:
+    with pytest.raises(OperatorRefusedError, match="3 wrong codes; C is not expected here"):
+        await Person("A", "B", "C").operator().perform(asked)
+
+
+@pytest.mark.parametrize("before", [(), ("P-1",), ("P-1", "L-7")])
+async def test_a_person_may_decline_at_any_moment(asked: OperatorRequest, before: tuple[str, ...]) -> None:
+    with pytest.raises(OperatorRefusedError, match="Ada declined: plate is broken"):
+        await Person(*before, "no", "Ada", "plate is broken").operator().perform(asked)
+
+
+async def test_without_a_person_the_run_is_told_so(asked: OperatorRequest) -> None:
+    with pytest.raises(OperatorRefusedError, match=r"nobody is at the terminal.*DeskOperator"):
+        await Person("P-1").operator().perform(asked)
+
+
+def test_the_deck_is_told_with_lots(asked: OperatorRequest) -> None:
+    told = "\n".join(told_of(asked))
+    assert "D1  nkloop_plate" in told
+    assert "A1: 200 µL medium | fresh, lot L-7" in told
+    assert "L-7  medium, use by 2099-01-01" in told

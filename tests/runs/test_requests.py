@@ -1,0 +1,156 @@
+"""Requests to people: asked once, answered once, found again after a restart on either side."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from nkloop.drivers import desk_operator
+from nkloop.drivers.desk_operator import DeskOperator
+from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+from nkloop.drivers.operators import request_key
+from nkloop.errors import OperatorRefusedError, RecordError
+from nkloop.records import Records, schema
+from nkloop.runs import requests
+from nkloop.runs.requests import RequestDesk, confirm, decline, waiting_requests
+from nkloop.worklists.models import OperatorTask
+
+from .inbox.conftest import add_run
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_operator, "LOOK_SECONDS", 0.01)
+
+
+def asking(**fields: object) -> OperatorRequest:
+    task = OperatorTask(kind="weld", instruction="Weld dose tube D-1 to bag B-1")
+    lot = LotToScan(lot="L-1", component="IL-2", expires=date(2099, 1, 1))
+    return OperatorRequest.model_validate(
+        {"title": "Weld", "task": task, "barcodes": {"bag": "B-1"}, "lots": (lot,), **fields}
+    )
+
+
+def operator(records: Records, wait_minutes: float = 1) -> DeskOperator:
+    return DeskOperator("technician", wait_minutes=wait_minutes, requests=RequestDesk(records, "lab"))
+
+
+async def test_a_request_is_answered_from_another_process(records: Records) -> None:
+    other = Records(records.url)
+    answer = asyncio.create_task(operator(records).perform(asking()))
+    await asyncio.sleep(0.05)
+    (asked,) = waiting_requests(other, "lab")
+    confirm(other, asked.id, by=" Ada ", codes=["B-1", "L-1"], note="went well")
+    found = await asyncio.wait_for(answer, 5)
+    assert (found.confirmed_by, found.note, found.scanned) == ("Ada", "went well", ("B-1", "L-1"))
+    assert waiting_requests(other) == ()
+    assert records.audit.verify_chain() == ()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("by", "codes", "told"),
+    [
+        ("Ada", ["B-1"], r"missing: L-1 \(IL-2\)"),
+        ("Ada", ["B-1", "L-9", "L-1"], "not expected here: L-9"),
+        ("Ada", [], r"missing: B-1 \(bag\), L-1"),
+        (" ", ["B-1", "L-1"], "the name is empty"),
+    ],
+)
+def test_a_wrong_answer_changes_nothing(records: Records, by: str, codes: list[str], told: str) -> None:
+    number = RequestDesk(records, "lab").ask(asking(), "k")
+    with pytest.raises(RecordError, match=told):
+        confirm(records, number, by=by, codes=codes)
+    assert records.requests.get(number).state == "open"
+
+
+def test_a_request_is_answered_once(records: Records) -> None:
+    number = RequestDesk(records, "lab").ask(asking(), "k")
+    confirm(records, number, by="Ada", codes=["B-1", "L-1"])
+    with pytest.raises(RecordError, match="was confirmed by Ada at"):
+        decline(records, number, by="Bea", reason="too late")
+    assert records.requests.get(number).answered_by == "Ada"
+
+
+async def test_a_refusal_carries_its_reason(records: Records) -> None:
+    number = RequestDesk(records, "lab").ask(asking(), request_key(asking()))
+    with pytest.raises(RecordError, match="the reason is empty"):
+        decline(records, number, by="Ada", reason="")
+    decline(records, number, by="Ada", reason="no sterile tubing")
+    with pytest.raises(OperatorRefusedError, match="Ada declined: no sterile tubing"):
+        await operator(records).perform(asking())
+
+
+async def test_an_answer_given_while_the_run_was_down_is_found_and_used_once(records: Records) -> None:
+    waiting = asyncio.create_task(operator(records).perform(asking()))
+    await asyncio.sleep(0.05)
+    (asked,) = waiting_requests(records)
+    # the process of the run is killed: nothing of it cleans up
+    records.requests.withdraw = lambda number, why: None  # type: ignore[method-assign]
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    del records.requests.withdraw
+    confirm(records, asked.id, by="Ada", codes=["B-1", "L-1"])
+    answer = await operator(records).perform(asking())
+    assert answer.confirmed_by == "Ada"
+    again = asyncio.create_task(operator(records).perform(asking()))
+    await asyncio.sleep(0.05)
+    assert [one.id for one in waiting_requests(records)] == [asked.id + 1]
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_cancelled_run_takes_its_request_back(records: Records) -> None:
+    waiting = asyncio.create_task(operator(records).perform(asking()))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting_requests(records) == ()
+    with pytest.raises(RecordError, match="was withdrawn: the run was cancelled"):
+        confirm(records, 1, by="Ada", codes=["B-1", "L-1"])
+
+
+async def test_nobody_answering_is_told(records: Records) -> None:
+    with pytest.raises(OperatorRefusedError, match=r"nobody answered within 0.001 min.*nkloop operator"):
+        await operator(records, wait_minutes=0.001).perform(asking())
+    assert waiting_requests(records) == ()
+
+
+def test_a_timed_task_is_confirmed_early_only_with_a_note(records: Records) -> None:
+    task = OperatorTask(kind="incubate", instruction="Incubate", minutes=240, temperature_c=37)
+    number = RequestDesk(records, "lab").ask(asking(task=task, barcodes={}, lots=()), "k")
+    asked = records.requests.get(number)
+    soon = asked.asked_at + timedelta(minutes=12)
+    with pytest.raises(RecordError, match="12 of 240 min have passed"):
+        confirm(records, number, by="Ada", codes=[], at=soon)
+    assert requests.due_at(asked) == asked.asked_at + timedelta(minutes=240)
+    assert requests.too_early(asked, asked.asked_at + timedelta(minutes=230)) == ""
+    confirm(records, number, by="Ada", codes=[], note="was in since noon", at=soon)
+
+
+def test_requests_of_runs_that_have_ended_since_are_withdrawn(records: Records) -> None:
+    run_id = add_run(records, state="running")
+    desk = RequestDesk(records, "lab")
+    during = desk.ask(asking(run_id=run_id), "during")
+    assert [one.id for one in waiting_requests(records)] == [during]
+    with records._database.writing() as connection:
+        connection.execute(sa.update(schema.runs).values(state="stopped"))
+    assert waiting_requests(records) == ()
+    assert records.requests.get(during).note == "its run has ended"
+    after = desk.ask(asking(run_id=run_id, title="Plate into the reader"), "after")
+    assert [one.id for one in waiting_requests(records)] == [after]
+
+
+async def test_without_records_it_is_refused() -> None:
+    from nkloop.errors import BenchError
+
+    with pytest.raises(BenchError, match="there is no list of requests"):
+        await DeskOperator("technician").perform(asking())
+
+
+def test_an_unknown_request_is_told(records: Records) -> None:
+    with pytest.raises(RecordError, match="there is no request 7"):
+        confirm(records, 7, by="Ada", codes=[], at=datetime.now(UTC))

@@ -76,7 +76,7 @@ def labware_title(load_name: str, catalogue: LabwareTitles | None) -> str:
 
 def pipette_title(load_name: str) -> str:
     """`flex_1channel_1000` as people say it."""
-    match = re.fullmatch(r"(flex|p\d+)_(\d+)channel_(\d+)", load_name)
+    match = re.fullmatch(r"(flex|p\d+|star|evo)_(\d+)channel_(\d+)", load_name)
     return f"{match[1].capitalize()} {match[2]}-channel {match[3]} µL" if match else load_name.replace("_", " ")
 
 
@@ -99,7 +99,7 @@ def _slot(
     trash_slot: str,
 ) -> str:  # fmt: skip
     x, y = corner
-    is_trash = item is None and slot == trash_slot
+    is_trash = item is None and slot == trash_slot and worklist.robot in {"flex", "ot2"}
     fill = "#ffffff" if item is not None else "#eceff1" if is_trash else "#f8f9fa"
     dash = "" if item is not None or is_trash else "4 3"
     card = box(x, y, _WIDTH, _HEIGHT, fill=fill, stroke="#8d98a2", thickness=1.1, radius=7, dash=dash)

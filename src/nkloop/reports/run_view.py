@@ -20,6 +20,7 @@ PROCEDURES = {
 CHECKS = {
     "ledger": "Ledger of contents",
     "opentrons analysis": "Opentrons analysis",
+    "device simulation": "Simulation of the device",
     "pylabrobot tracking": "PyLabRobot tracking",
 }
 """The three independent checks every worklist passes before a run, and how they are called on a page."""

@@ -75,17 +75,17 @@ def _fate(step: Step, event: JournalEvent | None, happened: bool | None) -> Fate
         return Fate(step, "done", step.volume_ul)
     if event.event == "failed":
         if event.moved_ul:
-            return Fate(step, "partly", event.moved_ul[0], is_drawn=True)
+            return Fate(step, "partly", min(event.moved_ul), is_drawn=True)
         return Fate(step, "not")
     if happened is not None:
         return Fate(step, "done", step.volume_ul) if happened else _not_happened(step, event)
-    given = event.moved_ul[0] if event.moved_ul else 0.0
+    given = min(event.moved_ul, default=0.0)  # channels of a device driven step by step may differ
     return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul))
 
 
 def _not_happened(step: Step, event: JournalEvent) -> Fate:
     """A person saw that nothing arrived; what the device certainly drew is gone from its source all the same."""
-    return Fate(step, "partly", event.moved_ul[0], is_drawn=True) if event.moved_ul else Fate(step, "not")
+    return Fate(step, "partly", min(event.moved_ul), is_drawn=True) if event.moved_ul else Fate(step, "not")
 
 
 def replay(

@@ -8,10 +8,13 @@ from nkloop.vendor.analysis import Analysis
 from nkloop.vendor.client import VendorClient
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
-from nkloop.worklists.models import CheckResult, Verdict, Worklist
-from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of
+from nkloop.worklists.models import CheckResult, Robot, Verdict, Worklist
+from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of, takes_protocol
 from nkloop.worklists.verification import verify
 from nkloop.workspace import Workspace
+
+_SIMULATED: dict[Robot, str] = {"star": "star", "evo": "evo200"}
+"""Robots without Opentrons' software, with the simulator that stands in for its analysis."""
 
 
 class Verifier:
@@ -28,7 +31,17 @@ class Verifier:
     async def verify(self, worklist: Worklist) -> Verdict:
         """Check a worklist in all three ways; a check that could not be made counts as failed."""
         protocols = self._workspace.protocols
-        verdict = await verify(worklist, self._catalogue, self._deck, analyse=self.analyse, track=self._track)
+        model = _SIMULATED.get(worklist.robot)
+        verdict = await verify(
+            worklist,
+            self._catalogue,
+            self._deck,
+            analyse=self.analyse,
+            track=self._track,
+            simulate=(lambda one: self._simulate(one, model)) if model else None,
+        )
+        if not takes_protocol(worklist):
+            return verdict
         try:
             path = protocol_path(protocols, worklist)
             told = {"protocol": protocol_name(protocols, path), "protocol_sha256": sha256_of(path)}
@@ -47,6 +60,11 @@ class Verifier:
         ours = dict.fromkeys(item.load_name for item in worklist.deck if item.namespace != "opentrons")
         definitions = [found for name in ours if (found := self._catalogue.definition(name)) is not None]
         return await self._vendor.analyse(protocol, csv=to_csv(worklist), labware=definitions, values={})
+
+    async def _simulate(self, worklist: Worklist, model: str) -> CheckResult:
+        from nkloop.drivers.pylabrobot.simulation import check_simulation
+
+        return await check_simulation(worklist, self._catalogue, model, self._deck)
 
     def _track(self, worklist: Worklist) -> CheckResult:
         # PyLabRobot takes most of a second to import and is needed for this check only.

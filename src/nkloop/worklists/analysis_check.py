@@ -64,14 +64,44 @@ def check_analysis(
 ) -> CheckResult:
     """Compare the commands of the analysis with the worklist, step by step, and the contents both end with."""
     started = time.perf_counter()
-    problems = list(_refusals(analysis))
+    problems = list(refusals(analysis))
     if not problems:
         done, loaded = read_commands(worklist, analysis.commands, catalogue)
-        steps = list(compare_steps(worklist, done))
-        ends = list(compare_ends(worklist, done, catalogue, deck))
-        problems = [*loaded, *_shortened(steps)]
-        problems += as_consequence(ends, f"{steps[0].where}") if steps else _shortened(ends)
+        problems = [*loaded, *compared(worklist, done, catalogue, deck)]
     return CheckResult.of("opentrons analysis", time.perf_counter() - started, tuple(problems))
+
+
+def compared(
+    worklist: Worklist,
+    done: Done,
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None = None,
+    *,
+    tolerance_ul: float | None = None,
+) -> list[Problem]:
+    """Differences between what a robot does and what was planned, first of the steps, then of the contents.
+
+    Args:
+        worklist: what was planned.
+        done: the robot's operations by step.
+        catalogue: labware types.
+        deck: pipettes of the bench.
+        tolerance_ul: how far a volume may be off because the robot's commands carry no more digits; such a volume
+            counts as the planned one, so that rounding does not add up to a difference in contents.
+    """
+    steps = list(compare_steps(worklist, done, tolerance_ul=tolerance_ul or _VOLUME_TOLERANCE_UL))
+    rounded = done if tolerance_ul is None or steps else _as_planned(worklist, done)
+    ends = list(compare_ends(worklist, rounded, catalogue, deck))
+    return [*_shortened(steps), *(as_consequence(ends, steps[0].where) if steps else _shortened(ends))]
+
+
+def _as_planned(worklist: Worklist, done: Done) -> Done:
+    """The robot's operations with the volumes that were asked for; both have the same operations."""
+    planned = {step.number: planned_operations(step) for step in worklist.steps}
+    return {
+        number: [one._replace(volume_ul=plan.volume_ul) for plan, one in zip(planned[number], operations, strict=True)]
+        for number, operations in done.items()
+    }
 
 
 def _shortened(problems: Sequence[Problem]) -> list[Problem]:
@@ -82,7 +112,8 @@ def _shortened(problems: Sequence[Problem]) -> list[Problem]:
     return [*problems[:_MOST], *rest]
 
 
-def _refusals(analysis: AnalysisLike) -> Iterator[Problem]:
+def refusals(analysis: AnalysisLike) -> Iterator[Problem]:
+    """What the robot's software says against the worklist."""
     for error in analysis.errors:
         told, where, remedy = (str(error.get(key, "")) for key in ("message", "where", "remedy"))
         yield Problem(told or str(error), where, remedy, rules.ROBOT_REFUSES)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from nkloop.frozen import FrozenModel
 
 Mount = Literal["left", "right"]
-SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]"}
+SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]", "star": r"[A-D][1-3]", "evo": r"[A-D][1-3]"}
 
 
 class PipetteAccuracy(FrozenModel):
@@ -107,14 +107,30 @@ OT2_TIPS = tuple(
 )
 
 
+STAR_TIPS = tuple(
+    TipRackSpec(load_name=f"nkloop_hamilton_96_filtertiprack_{size}ul", volume_ul=size) for size in (50, 300, 1000)
+)
+EVO_TIPS = tuple(
+    TipRackSpec(load_name=f"nkloop_tecan_96_tiprack_{size}ul", volume_ul=size, filter=False) for size in (200, 1000)
+)
+_TIPS = {"flex": FLEX_TIPS, "ot2": OT2_TIPS, "star": STAR_TIPS, "evo": EVO_TIPS}
+_TRASH = {"flex": "A3", "ot2": "12"}
+_INDEPENDENT = frozenset({"star", "evo"})
+
+
 class BenchDeck(FrozenModel):
     """The deck of a liquid handler as the planner sees it."""
 
-    model: Literal["flex", "ot2"]
+    model: Literal["flex", "ot2", "star", "evo"]
+    """On a `star` (Hamilton) and an `evo` (Tecan) the slots A1 to D3 are names for carrier sites, which the settings of
+    the liquid handler lay out."""
     pipettes: tuple[PipetteSpec, ...] = Field(min_length=1)
     modules: tuple[ModuleSpec, ...] = ()
     trash_slot: str = ""
-    """Slot of the trash; `A3` on a Flex, always `12` on an OT-2."""
+    """Slot of the trash; `A3` on a Flex, always `12` on an OT-2, none where the waste stands beside the slots."""
+    tip_slots: tuple[str, ...] = ()
+    """Slots that take tip racks and nothing else, where tips need carriers of their own; empty lets them stand
+    anywhere."""
     tips: tuple[TipRackSpec, ...] = ()
     """Tip racks the lab keeps; the maker's filter tips when none is named."""
     speeds: RobotSpeeds = RobotSpeeds()
@@ -126,9 +142,9 @@ class BenchDeck(FrozenModel):
     def _defaults_of_its_model(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        flex = data.get("model") == "flex"
+        model = str(data.get("model"))
         given = {key: value for key, value in data.items() if value or key not in {"trash_slot", "tips"}}
-        return {"trash_slot": "A3" if flex else "12", "tips": FLEX_TIPS if flex else OT2_TIPS, **given}
+        return {"trash_slot": _TRASH.get(model, ""), "tips": _TIPS.get(model, ()), **given}
 
     @model_validator(mode="after")
     def _fits_its_model(self) -> Self:
@@ -136,10 +152,16 @@ class BenchDeck(FrozenModel):
             raise ValueError("two pipettes on one mount; name one for the left and one for the right mount")
         if self.model == "ot2" and self.trash_slot != "12":
             raise ValueError(f"trash in slot {self.trash_slot}; the trash of an OT-2 is fixed in slot 12")
-        wrong = [m.slot for m in self.modules if not re.fullmatch(SLOT_PATTERNS[self.model], m.slot)]
+        named = {**{m.slot: "a module" for m in self.modules}, **dict.fromkeys(self.tip_slots, "tips")}
+        wrong = [slot for slot in named if not re.fullmatch(SLOT_PATTERNS[self.model], slot)]
         if wrong:
-            raise ValueError(f"a module in slot {wrong[0]}, which the deck of the {self.model} does not have")
+            raise ValueError(f"{named[wrong[0]]} in slot {wrong[0]}, which the deck of the {self.model} does not have")
         return self
+
+    @property
+    def has_independent_channels(self) -> bool:
+        """Whether each channel moves by itself, so that idle ones never hang over what stands behind."""
+        return self.model in _INDEPENDENT
 
     def pipette(self, channels: int, volume_ul: float | None = None) -> PipetteSpec | None:
         """The pipette that works with that many channels, or None.

@@ -55,7 +55,8 @@ class WorklistBuilder:
     def __init__(self, name: str, procedure: Procedure, deck: BenchDeck, catalogue: LabwareLookup) -> None:
         """Start with an empty deck; slots of the trash and of modules are kept free."""
         self.name, self.procedure, self.deck, self.catalogue = name, procedure, deck, catalogue
-        self._slots = list(usable_slots(deck))
+        self._slots = [slot for slot in usable_slots(deck) if slot not in deck.tip_slots]
+        self._rack_slots = list(deck.tip_slots) or self._slots
         self._items: dict[str, DeckItem] = {}
         self._types: dict[str, LabwareType] = {}
         self._hanging: set[str] = set()
@@ -100,7 +101,7 @@ class WorklistBuilder:
             PlanError: no slot is free, the bench has no such module, or the labware is unknown.
         """
         kind = self.type_of(load_name)
-        adapter = None
+        adapter, slots = None, self._rack_slots if kind.kind == "tip_rack" else self._slots
         if module is not None:
             slot = self.deck.module_slot(module)
             if slot is None:
@@ -108,8 +109,8 @@ class WorklistBuilder:
                     f"the bench has no {module}", where=self.name, remedy="add the module to the bench file"
                 )
             adapter = next(m.adapter for m in self.deck.modules if m.load_name == module)
-        elif self._slots:
-            slot = self._slots.pop(0)
+        elif slots:
+            slot = slots.pop(0)
         else:
             raise DeckFullError(
                 f"no free slot is left for {label} ({load_name})", where=self.name, remedy="plan a smaller run"
@@ -374,7 +375,7 @@ class WorklistBuilder:
             for rack in self._racks:
                 if rack.spec == kind and (names := rack.take(channels)):
                     return self._taken(spec, rack, names, channels)
-            if self._slots:
+            if self._rack_slots:
                 rack = self._new_rack(kind)
                 return self._taken(spec, rack, rack.take(channels), channels)
         if not kinds:

@@ -27,14 +27,18 @@ _ALSO_COVERS: dict[str, dict[str, tuple[str, ...]]] = {
     "flex": {"thermocyclerModuleV2": ("A1", "B1"), "thermocyclerModuleV1": ("A1", "B1")},
     "ot2": {"thermocyclerModuleV2": ("7", "8", "10", "11"), "thermocyclerModuleV1": ("7", "8", "10", "11")},
 }
+"""Modules that need more than their own slot; on decks with carriers every device has its own place."""
 
 
 def usable_slots(deck: BenchDeck) -> tuple[str, ...]:
-    """Slots that take a labware, in the order they are filled; column 4 of a Flex is out of the pipettes' reach."""
+    """Slots that take a labware, in the order they are filled.
+
+    Column 4 of a Flex is out of the pipettes' reach; a STAR or EVO has the slots A1 to D3 that its bench lays out.
+    """
     taken = {deck.trash_slot}
     for module in deck.modules:
-        taken |= {module.slot, *_ALSO_COVERS[deck.model].get(module.load_name, ())}
-    return tuple(slot for slot in (_FLEX if deck.model == "flex" else _OT2) if slot not in taken)
+        taken |= {module.slot, *_ALSO_COVERS.get(deck.model, {}).get(module.load_name, ())}
+    return tuple(slot for slot in (_OT2 if deck.model == "ot2" else _FLEX) if slot not in taken)
 
 
 def behind(slot: str) -> str | None:
@@ -78,7 +82,15 @@ def arrange(
     heights = {nickname: kind.height_mm for nickname, kind in kinds.items()}
     fixed = {item.nickname: item.slot for item in items if item.module is not None}
     loose = [item.nickname for item in items if item.module is None]
-    free = usable_slots(deck)
+    free = tuple(slot for slot in usable_slots(deck) if slot not in deck.tip_slots)
+    if deck.tip_slots:
+        racks = [nickname for nickname in loose if kinds[nickname].kind == "tip_rack"]
+        if len(racks) > len(deck.tip_slots):
+            return None
+        fixed |= dict(zip(racks, deck.tip_slots, strict=False))
+        loose = [nickname for nickname in loose if nickname not in racks]
+    if deck.has_independent_channels:
+        hanging = ()
     bound = [nickname for nickname in loose if nickname in hanging]
     for chosen in permutations(free, len(bound)):
         placed = {**fixed, **dict(zip(bound, chosen, strict=True))}

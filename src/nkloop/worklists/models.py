@@ -13,7 +13,7 @@ from nkloop.frozen import FrozenModel, content_hash
 from nkloop.worklists.rules import refuses
 
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
-Robot = Literal["flex", "ot2"]
+Robot = Literal["flex", "ot2", "star", "evo"]
 Nickname = str
 # fmt: off
 OperatorTaskKind = Literal[
@@ -213,7 +213,15 @@ class Worklist(FrozenModel):
 
     @property
     def robot(self) -> Robot:
-        """The robot it is made for, told by its slots: letters on a Flex, numbers on an OT-2."""
+        """The robot it is made for.
+
+        Told by the names of its pipettes on a Hamilton (`star_…`) and a Tecan (`evo_…`), else by its slots: letters on
+        a Flex, numbers on an OT-2.
+        """
+        makers: tuple[Robot, ...] = ("star", "evo")
+        for maker in makers:
+            if any(name.startswith(f"{maker}_") for name in self.pipettes.values()):
+                return maker
         return "ot2" if any(item.slot[0].isdigit() for item in self.deck) else "flex"
 
     @property
@@ -245,7 +253,7 @@ class Worklist(FrozenModel):
 class CheckResult(FrozenModel):
     """What one independent check says of a worklist."""
 
-    check: Literal["ledger", "opentrons analysis", "pylabrobot tracking", "geometry", "schema"]
+    check: Literal["ledger", "opentrons analysis", "device simulation", "pylabrobot tracking", "geometry", "schema"]
     passed: bool
     seconds: float = Field(ge=0)
     problems: tuple[dict[str, str], ...] = ()

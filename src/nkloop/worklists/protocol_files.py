@@ -42,12 +42,23 @@ class ReviewRegister(FrozenModel):
     protocols: tuple[ReviewedProtocol, ...]
 
 
+def takes_protocol(worklist: Worklist) -> bool:
+    """Whether a file runs it; devices that PyLabRobot drives are sent every step instead."""
+    return worklist.robot in _FOLDERS
+
+
 def protocol_path(protocols: Path, worklist: Worklist) -> Path:
     """File that runs a worklist on its robot.
 
     Raises:
         WorkspaceError: the workspace has none.
     """
+    if not takes_protocol(worklist):
+        raise WorkspaceError(
+            f"a {worklist.robot} takes no protocol file",
+            where=worklist.name,
+            remedy="its driver sends every step itself",
+        )
     path = protocols / _FOLDERS[worklist.robot] / f"{worklist.procedure}.py"
     if not path.is_file():
         raise WorkspaceError(

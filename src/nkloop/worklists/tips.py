@@ -56,8 +56,8 @@ def fitting(deck: BenchDeck, pipette: PipetteSpec, volume_ul: float, *, gentle: 
 
 
 def _fits(deck: BenchDeck, pipette: PipetteSpec, rack: TipRackSpec) -> bool:
-    """A Flex pipette takes every tip up to its size; those of an OT-2 each have their own."""
-    if deck.model == "flex":
+    """Pipettes take every tip up to their size; those of an OT-2 each have their own."""
+    if deck.model != "ot2":
         return rack.volume_ul <= pipette.max_volume_ul
     return pipette.max_volume_ul / 2 <= rack.volume_ul <= pipette.max_volume_ul
 

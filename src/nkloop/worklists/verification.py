@@ -21,10 +21,17 @@ from nkloop.worklists.time_rules import time_problems
 
 Analyse = Callable[[Worklist], Awaitable[AnalysisLike]]
 Track = Callable[[Worklist], CheckResult]
+Simulate = Callable[[Worklist], Awaitable[CheckResult]]
 
 
 async def verify(
-    worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None, *, analyse: Analyse, track: Track
+    worklist: Worklist,
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None,
+    *,
+    analyse: Analyse,
+    track: Track,
+    simulate: Simulate | None = None,
 ) -> Verdict:
     """Check a worklist by the ledger, by Opentrons' analysis and by PyLabRobot's trackers.
 
@@ -34,13 +41,14 @@ async def verify(
         deck: pipettes, modules and trash of the bench.
         analyse: gives the analysis of the worklist's protocol with its CSV.
         track: runs the worklist through PyLabRobot with tracking on; called in a thread.
+        simulate: takes the place of the analysis for robots that Opentrons' software does not know.
 
     Returns:
         The verdict with one result per check; a check that could not be made counts as failed.
     """
     ledger = _with_errors(check_ledger(worklist, catalogue, deck), worklist, catalogue, deck)
     analysis, tracking = await asyncio.gather(
-        _analysed(worklist, catalogue, deck, analyse),
+        _analysed(worklist, catalogue, deck, analyse) if simulate is None else _simulated(worklist, simulate),
         _tracked(worklist, track),
     )
     tracking = with_disagreement(ledger, tracking)
@@ -115,6 +123,14 @@ async def _analysed(
     except NkloopError as error:
         return CheckResult.of("opentrons analysis", time.perf_counter() - started, _not_made(error))
     return result.model_copy(update={"seconds": time.perf_counter() - started})
+
+
+async def _simulated(worklist: Worklist, simulate: Simulate) -> CheckResult:
+    started = time.perf_counter()
+    try:
+        return await simulate(worklist)
+    except NkloopError as error:
+        return CheckResult.of("device simulation", time.perf_counter() - started, _not_made(error))
 
 
 async def _tracked(worklist: Worklist, track: Track) -> CheckResult:

@@ -96,8 +96,9 @@ async def test_stop_lets_the_command_end_and_drops_the_tips(make: Make, worklist
     assert (await handler.state(run_id)).status == "stopped"
     assert [sent[:4] for sent in handler.backend.sent] == ["C0TT", "C0TP", "C0AS", "C0TR"]
     told = handler.on_step
-    assert told.events == [(1, "sent"), (1, "unknown")]
-    assert told.moved[1] == (0.0,) * 8
+    assert told.events == [(1, "sent"), (1, "failed")]
+    assert told.moved[1] == (0.0,) * 8, "drawn, and thrown away with the tips: every well is known"
+    assert "400 µL drawn from trough A1 are lost" in told.details[1]
     await handler.stop(run_id)
 
 
@@ -135,7 +136,8 @@ async def test_a_stale_holder_sends_nothing_more_not_even_to_drop_tips(
     assert state.status == "failed"
     assert "another process" in state.errors[0]
     assert [sent[:4] for sent in handler.backend.sent] == ["C0TT", "C0TP", "C0AS"]
-    assert handler.on_step.events[-1] == (1, "unknown")
+    assert handler.on_step.events[-1] == (1, "failed")
+    assert handler.on_step.moved[1] == (0.0,) * 8
 
 
 async def test_a_journal_that_cannot_be_written_stops_the_run_before_the_step(
@@ -177,7 +179,7 @@ class Broken:
     ("operation", "fault", "event", "moved", "detail"),
     [
         pytest.param("pick_up_tips", Broken((7,)), "failed", 0, "channel 7: clot", id="a tip not picked up"),
-        pytest.param("aspirate", Broken((2,)), "unknown", 0, "350 µL drawn from trough A1", id="one did not draw"),
+        pytest.param("aspirate", Broken((2,)), "unknown", 0, "350 µL drawn from trough A1 are", id="one did not draw"),
         pytest.param("aspirate", Broken(tuple(range(8))), "failed", 0, "8 of 8", id="nobody drew"),
         pytest.param("aspirate", Broken(), "unknown", 0, "no answer within 30 s", id="no answer"),
         pytest.param("aspirate", Broken(writes=False), "failed", 0, "no answer", id="nothing was written"),
@@ -215,6 +217,19 @@ async def test_all_liquid_arrived_before_a_mix_failed_so_the_volumes_are_known(m
     await kit.until(handler, run_id)
     assert handler.on_step.events == [(1, "sent"), (1, "failed")]
     assert handler.on_step.moved[1] == (30.0,)
+
+
+async def test_a_mix_cut_short_with_liquid_in_the_tip_is_unknown(make: Make, kit: Kit) -> None:
+    worklist = kit.a_worklist(
+        kit.transfer(1, "trough:A1", "plate:A1", 30, "tips_50:A1", mix_before=2, mix_volume_ul=10)
+    )
+    handler = make(worklist)
+    run_id = await handler.prepare(worklist)
+    Broken((0,)).into(handler, "dispense")
+    await handler.play(run_id)
+    await kit.until(handler, run_id)
+    assert handler.on_step.events == [(1, "sent"), (1, "unknown")]
+    assert handler.on_step.moved[1] == ()
 
 
 async def test_both_pipettes_share_the_channels_and_a_tip_needed_later_is_parked(make: Make, kit: Kit) -> None:

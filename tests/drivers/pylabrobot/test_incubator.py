@@ -89,7 +89,7 @@ async def test_what_cannot_be_is_refused_before_anything_moves(tmp_path: Path) -
         ({"model": "fridge"}, "incubator 'fridge' is not known.*C6000"),
         ({"racks": ()}, "it has no racks"),
         ({"racks": ("no_such_rack",)}, "has no no_such_rack"),
-        ({"model": "C6000"}, "cannot be built.*extra `serial`"),
+        ({"model": "C6000"}, "cannot be built.*nkloop.devices"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(changes: dict[str, Any], told: str) -> None:

@@ -92,11 +92,14 @@ async def verified(
 
 
 def protocol_of(parts: Iterable[Worklist], workspace: Workspace) -> ProtocolFile:
-    """The protocol file that runs these worklists, which are of one procedure.
+    """The protocol file that runs these worklists, which are of one procedure; unnamed for a robot that takes none.
 
     Raises:
         WorkspaceError: the workspace has none that can be read.
     """
-    from nkloop.worklists.protocol_files import protocol_path
+    from nkloop.worklists.protocol_files import protocol_path, takes_protocol
 
-    return ProtocolFile.of(workspace.protocols, protocol_path(workspace.protocols, next(iter(parts))))
+    first = next(iter(parts))
+    if not takes_protocol(first):
+        return ProtocolFile("", "")
+    return ProtocolFile.of(workspace.protocols, protocol_path(workspace.protocols, first))

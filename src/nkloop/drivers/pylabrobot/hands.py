@@ -56,21 +56,21 @@ class Hands:
         self._held: dict[str, _Held] = {}
         self._liquid: LiquidClass | None = None
         self.moved_ul: tuple[float, ...] = ()
-        """What each channel has given to the target of the step under way."""
+        """What each channel has given to the target of the step under way; empty while nothing has left the source."""
         self.lost = ""
         """What was drawn in the step under way and will be thrown away, in words; empty when nothing is."""
-        self._drawn = False
         self._is_certain = True
+        self._is_even = True
+        self._mixes_in_tip = False
 
     async def carry_out(self, step: Step) -> None:
         """Do every move of a transfer or a mix.
 
         Raises:
             Stopped: between two moves.
-            DeviceError: a move failed; `moved_ul`, `lost` and `ending_of` say how far the step came.
+            DeviceError: a move failed; `moved_ul`, `lost` and `ending` say how far the step came.
         """
-        self.moved_ul, self.lost = (0.0,) * step.channels, ""
-        self._drawn, self._is_certain = False, True
+        self.begin()
         mount = self._worklist.mount_of(step)
         if mount is None:
             raise DeviceError(f"no pipette with {step.channels} channels", where=f"step {step.number}")
@@ -81,16 +81,20 @@ class Hands:
                 await self._hold_again(step, mount)
                 await self._move(step, mount, move)
 
-    def ending_of(self, step: Step) -> Literal["failed", "unknown"]:
+    def begin(self) -> None:
+        """Forget how far the last step came."""
+        self.moved_ul, self.lost = (), ""
+        self._is_certain, self._is_even, self._mixes_in_tip = True, True, False
+
+    @property
+    def ending(self) -> Literal["failed", "unknown"]:
         """What a step that did not come to its end is in the journal.
 
-        It is failed when every well is known: nothing was drawn, or all that was drawn has arrived. Otherwise its
-        wells are not those of a step done nor of a step not begun, and a person has to look.
+        It is failed when every well is known: nothing was drawn, or all channels drew and all or none of them gave.
+        When the channels did not do the same, or a tip is thrown away in the middle of a mix, its wells are neither
+        those of a step done nor of one not begun, and a person has to look.
         """
-        if step.action not in {"transfer", "mix"}:
-            return "failed"
-        arrived = bool(self.moved_ul) and all(volume == step.volume_ul for volume in self.moved_ul)
-        return "failed" if self._is_certain and (not self._drawn or arrived) else "unknown"
+        return "failed" if self._is_certain and self._is_even and not self._mixes_in_tip else "unknown"
 
     async def drop_all(self) -> None:
         """Throw every tip away; those put back into their rack stay there."""
@@ -198,14 +202,19 @@ class Hands:
 
     def _note(self, move: Move, outcome: Outcome) -> None:
         """Remember what a move did channel by channel."""
-        operation = move.operation
-        if operation.kind == "aspirate":
-            self._drawn = self._drawn or any(outcome.moved)
-            drawn = sum(operation.volume_ul for did in outcome.moved if did)
-            self.lost = f"; {drawn:g} µL drawn from {operation.labware} {operation.well}" if drawn else ""
-        elif not move.is_mix:
-            self.moved_ul = tuple(operation.volume_ul if did else 0.0 for did in outcome.moved)
-            missing = sum(operation.volume_ul for did in outcome.moved if not did)
+        operation, moved = move.operation, outcome.moved
+        self._is_even = self._is_even and len(set(moved)) == 1
+        is_drawn = operation.kind == "aspirate"
+        if is_drawn:
+            drawn = operation.volume_ul * sum(moved)
+            self.lost = f"; {drawn:g} µL drawn from {operation.labware} {operation.well} are lost" if drawn else ""
+        if move.is_mix:
+            self._mixes_in_tip = any(moved) if is_drawn else not all(moved)
+        elif is_drawn:
+            self.moved_ul = (0.0,) * len(moved) if any(moved) else ()
+        else:
+            self.moved_ul = tuple(operation.volume_ul if did else 0.0 for did in moved)
+            missing = operation.volume_ul * (len(moved) - sum(moved))
             self.lost = f"; {missing:g} µL of it did not arrive" if missing else ""
 
     def _book(self, mount: str, move: Move, outcome: Outcome) -> None:

@@ -273,7 +273,7 @@ def _build(model: str, where: str, settings: dict[str, Any]) -> Any:
         raise BenchError(
             f"PyLabRobot's backend cannot be built: {error}",
             where=where,
-            remedy="write `port` into backend_settings, and install pylabrobot with its extra `serial`",
+            remedy="write `port` into backend_settings, and install the wires: `pip install nkloop[devices]`",
         ) from error
 
 

@@ -120,25 +120,24 @@ class HandlerRun:
         self.fence()
         self._tell(step, "sent")
         ending: Ending = "done"
-        detail, moved = "", (0.0,) * step.channels
+        detail = ""
+        self._hands.begin()
         try:
             if step.action in {"transfer", "mix"}:
                 await self._hands.carry_out(step)
-                moved = self._hands.moved_ul
             else:
                 await self._wait_for(step)
         except Stopped as error:
-            ending, detail, moved = self._hands.ending_of(step), str(error), self._hands.moved_ul
+            ending, detail = self._hands.ending, f"{error}{self._hands.lost}"
             raise
         except DeviceError as error:
-            ending, moved = self._hands.ending_of(step), self._hands.moved_ul
-            detail = f"{error.problems[0].message}{self._hands.lost}"
+            ending, detail = self._hands.ending, f"{error.problems[0].message}{self._hands.lost}"
             raise
         except BaseException as error:
             ending, detail = "unknown", f"interrupted: {type(error).__name__}"
             raise
         finally:
-            self._tell(step, ending, detail, moved if step.action in {"transfer", "mix"} else ())
+            self._tell(step, ending, detail, self._hands.moved_ul)
 
     async def _wait_for(self, step: Step) -> None:
         """A pause, a shake or a delay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,10 @@ from nkloop.drivers.pylabrobot.handler import PyLabRobotHandler
 from nkloop.drivers.pylabrobot.registry import simulation_settings
 from nkloop.drivers.pylabrobot.run import HandlerRun
 from nkloop.errors import DeviceError, NkloopError
-from nkloop.worklists.analysis_check import Done, Operation
+from nkloop.worklists.analysis_check import Done, Operation, compared, refusals
+from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import CheckResult, Worklist
 
 RESOLUTION_UL = {"star": 0.05, "evo": 0.5, "ot2": 0.005}
 """How near the volume of a command comes to the one asked for: half of the last digit of a STAR's, three half steps of
@@ -69,6 +71,25 @@ async def simulate(worklist: Worklist, catalogue: LabwareLookup, model: str) -> 
 def resolution_ul(model: str) -> float:
     """How near the volume of one command of a model comes to the volume asked for."""
     return next(value for maker, value in RESOLUTION_UL.items() if model.startswith(maker)) + 1e-6
+
+
+async def check_simulation(
+    worklist: Worklist, catalogue: LabwareLookup, model: str, deck: BenchDeck | None = None
+) -> CheckResult:
+    """Second independent check for devices without Opentrons' software: their simulator's own commands compared.
+
+    Args:
+        worklist: what is checked.
+        catalogue: labware types and definitions.
+        model: as in `simulate`.
+        deck: pipettes of the bench.
+    """
+    started = time.perf_counter()
+    simulation = await simulate(worklist, catalogue, model)
+    problems = list(refusals(simulation))
+    if not problems:
+        problems = compared(worklist, simulation.done, catalogue, deck, tolerance_ul=resolution_ul(model))
+    return CheckResult.of("device simulation", time.perf_counter() - started, tuple(problems))
 
 
 async def _to_its_end(handler: PyLabRobotHandler, run_id: str) -> None:

@@ -60,6 +60,7 @@ class StarFamily(Family):
     async def look(self) -> tuple[Finding, ...]:
         """Ask for the configuration with every initialisation left out, so that nothing moves."""
         backend = self.backend(simulated=False)
+        backend.set_deck(self.deck())
         await backend.setup(**dict.fromkeys(_NO_MOVEMENT, True))
         try:
             channels = int(backend.num_channels)

@@ -1,0 +1,191 @@
+"""A run on the simulated STAR of the shipped bench, with the journal: told step by step, stopped, taken over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from nkloop.drivers.bench import Bench, load_bench_file
+from nkloop.drivers.pylabrobot import PyLabRobotHandler
+from nkloop.errors import BenchError, DeviceError, OperatorRefusedError
+from nkloop.labware import Catalogue
+from nkloop.records import Records
+from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
+from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
+
+ROOT = Path(__file__).resolve().parents[2]
+STAR = load_bench_file(ROOT / "devices" / "star_cytation.yaml")
+
+
+def transfer(number: int, target: str, volume: float, **more: Any) -> Step:
+    return Step(
+        number=number, action="transfer", labware="medium", well="A1", to_labware="plate", to_well=target,
+        volume_ul=volume, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def worklist() -> Worklist:
+    """A column of medium, cells into one well, a pause, one more well; cold medium and tips of Hamilton's."""
+    pause = OperatorTask(kind="incubate", instruction="Incubate 5 min", labware=("plate",), minutes=5)
+    liquid = Liquid(name="medium", per_ul={"base": 1.0})
+    return Worklist(
+        name="star",
+        procedure="cytotoxicity_assay",
+        pipettes={"left": "star_1channel_1000", "right": "star_8channel_1000"},
+        deck=(
+            DeckItem(nickname="medium", slot="C1", load_name="nest_12_reservoir_15ml", temperature_c=4,
+                     module="temperatureModuleV2"),
+            DeckItem(nickname="plate", slot="A1", load_name="corning_96_wellplate_360ul_flat", barcode="P-1"),
+            DeckItem(nickname="tips", slot="A3", load_name="nkloop_hamilton_96_filtertiprack_300ul",
+                     namespace="nkloop"),
+        ),
+        fillings=(Filling(labware="medium", well="A1", volume_ul=8000, liquid=liquid),),
+        steps=(
+            transfer(1, "A1", 100, tip="tips:A1", channels=8),
+            transfer(2, "A2", 50, tip="tips:A2"),
+            Step(number=3, action="pause", operator=pause),
+            transfer(4, "A3", 60, tip="tips:B2"),
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def verdict(worklist: Worklist) -> Verdict:
+    passed = CheckResult(check="ledger", passed=True, seconds=0)
+    return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(passed,))
+
+
+@pytest_asyncio.fixture
+async def star(bench: Bench) -> AsyncIterator[Bench]:
+    """The shipped bench's STAR on PyLabRobot's simulator, with stand-ins for the other devices."""
+    made = a_star()
+    yield replace(bench, file=STAR, liquid_handler=made)
+    await made.close()
+
+
+def a_star() -> PyLabRobotHandler:
+    settings = {**STAR.liquid_handler.settings, "simulated": True, "poll_seconds": 0.005}
+    catalogue = Catalogue.load(ROOT / "labware")
+    return PyLabRobotHandler("Hamilton STAR", catalogue=catalogue, deck=STAR.deck, **settings)
+
+
+def events(records: Records, run_id: str) -> dict[int, str]:
+    return {step.number: step.event for step in records.journal.run(run_id).steps}
+
+
+async def test_a_run_is_journalled_step_by_step_with_what_each_channel_moved(
+    worklist: Worklist, verdict: Verdict, star: Bench, records: Records, operator: Any
+) -> None:
+    run_id = await prepare_run(worklist, verdict, star, records)
+    assert star.liquid_handler.backend.sent == []  # type: ignore[attr-defined]
+    await play_run(run_id, star, records)
+    run = await finish_run(run_id, star, records)
+    assert run.state == "succeeded"
+    told = [(e.number, e.event) for e in records.journal.events(run_id) if e.event != "intended"]
+    assert told == [(number, event) for number in (1, 2, 3, 4) for event in ("sent", "done")]
+    moved = {e.number: e.moved_ul for e in records.journal.events(run_id) if e.event == "done"}
+    assert moved == {1: (100.0,) * 8, 2: (50.0,), 3: (), 4: (60.0,)}
+    assert [request.task.kind for request in operator.asked] == ["confirm", "incubate"]
+    assert records.audit.verify_chain() == ()
+    stations = star.liquid_handler._stations.open  # type: ignore[attr-defined]
+    assert stations["C1"].asked == [("temperature", 4.0)]
+
+
+async def test_an_operator_who_declines_leaves_no_step_in_doubt(
+    worklist: Worklist, verdict: Verdict, star: Bench, records: Records, operator: Any
+) -> None:
+    operator.declines = "step 3"
+    with pytest.raises(OperatorRefusedError):
+        await execute(worklist, verdict, star, records)
+    (run,) = records.journal.runs()
+    assert (run.state, run.unknown_steps) == ("interrupted", ())
+    assert events(records, run.id) == {1: "done", 2: "done", 3: "failed", 4: "failed"}
+    sent = star.liquid_handler.backend.sent  # type: ignore[attr-defined]
+    assert sent[-1].startswith("C0TR"), "the tips are at the waste"
+
+
+async def test_a_failing_channel_ends_the_run_and_asks_a_person(
+    worklist: Worklist, verdict: Verdict, star: Bench, records: Records
+) -> None:
+    from nkloop.drivers.pylabrobot import adapter
+
+    failures = adapter.named("liquid_handling.errors:ChannelizedError", "test")
+    run_id = await prepare_run(worklist, verdict, star, records)
+
+    async def clot(*_: Any, **__: Any) -> None:
+        raise failures(errors={3: RuntimeError("clot")})
+
+    star.liquid_handler.backend.dispense = clot  # type: ignore[attr-defined]
+    await play_run(run_id, star, records)
+    run = records.journal.run(run_id)
+    assert run.state == "failed"
+    assert "channel 3: clot" in run.error
+    assert events(records, run_id)[1] == "unknown"
+    (told,) = [e for e in records.journal.events(run_id) if e.number == 1 and e.event == "unknown"]
+    assert told.moved_ul == (100.0,) * 3 + (0.0,) + (100.0,) * 4
+    assert run.needs_decision
+
+
+async def test_after_a_crash_the_device_remembers_nothing_and_the_step_under_way_is_unknown(
+    worklist: Worklist, verdict: Verdict, star: Bench, records: Records
+) -> None:
+    """The process dies between `sent` and the end of step 2: its handler is gone, the journal is all there is."""
+    run_id = await prepare_run(worklist, verdict, star, records)
+    device_run = records.journal.run(run_id).device_run_id
+    handler = star.liquid_handler
+    aspirate, count, is_over = handler.backend.aspirate, 0, False  # type: ignore[attr-defined]
+
+    async def second_hangs(*args: Any, **kwargs: Any) -> None:
+        nonlocal count
+        count += 1
+        while count == 2 and not is_over:  # noqa: ASYNC110 - it is set from another loop
+            await asyncio.sleep(0.005)
+        await aspirate(*args, **kwargs)
+
+    handler.backend.aspirate = second_hangs  # type: ignore[attr-defined]
+    playing = asyncio.create_task(play_run(run_id, star, records))
+    async with asyncio.timeout(20):
+        while events(records, run_id)[2] != "sent":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert records.journal.run(run_id).unknown_steps == (2,)
+    reborn = replace(star, liquid_handler=a_star())
+    assert device_run is not None
+    assert await reborn.liquid_handler.find_run(worklist) is None
+    with pytest.raises(DeviceError, match="remembers nothing after a restart"):
+        await reborn.liquid_handler.state(device_run)
+    await reborn.liquid_handler.close()
+    playing.cancel()
+    is_over = True
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert events(records, run_id) == {1: "done", 2: "failed", 3: "failed", 4: "failed"}
+
+
+async def test_the_shipped_bench_refuses_what_does_not_fit_it(
+    worklist: Worklist, verdict: Verdict, star: Bench, records: Records
+) -> None:
+    wrong = worklist.model_copy(
+        update={
+            "deck": tuple(i.model_copy(update={"slot": "B2"}) if i.nickname == "tips" else i for i in worklist.deck)
+        }
+    )
+    allowed = verdict.model_copy(update={"worklist_hash": wrong.content_hash})
+    with pytest.raises(BenchError, match="would stand on flat, which takes no tips"):
+        await execute(wrong, allowed, star, records)
+    assert records.journal.runs() == ()
+
+
+async def test_the_shipped_bench_file_describes_a_deck_that_can_be_built(star: Bench) -> None:
+    found = await star.liquid_handler.inspect(STAR.deck)
+    assert [finding for finding in found if not finding.ok] == []
+    subjects = {finding.subject: finding.found for finding in found}
+    assert subjects["deck"] == "3 carriers fit Hamilton STAR"
+    assert subjects["temperatureModuleV2 in C1"] == "a device of the bench"
+    assert subjects["liquid class cells"] == "verified by nobody"

@@ -50,7 +50,7 @@ def test_own_definitions_are_at_hand_and_those_of_the_maker_are_not() -> None:
     definition = catalogue.definition(COSTAR)
     assert definition is not None
     assert definition["namespace"] == "nkloop"
-    assert catalogue.own_definitions == (definition,)
+    assert definition in catalogue.own_definitions
     assert catalogue.definition("nest_1_reservoir_195ml") is None
 
 

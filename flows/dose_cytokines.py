@@ -10,6 +10,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
+from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
@@ -21,7 +22,8 @@ from nkloop.runs.feeding import plan_feeding
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.dosing_assembly import PLATES
 from nkloop.worklists.models import CELLS_OUT_MINUTES
-from nkloop.worklists.plans import WellFeeding
+from nkloop.worklists.parts import worklists_of
+from nkloop.worklists.plans import DosingPlan, WellFeeding
 from nkloop.worklists.recipe_arms import with_controls
 from prepare_medium import PrepareMedium, prepare_medium
 
@@ -128,21 +130,25 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
         arms = with_controls(recipe, [_arm(arm, recipe) for arm in request.arms])
         base = request.base_medium or await _prepared_base(session, request, recipe)
         seeded = sorted({well.donor for well in request.wells if well.seed_ul > 0})
-        plan = await plan_feeding(
-            session,
-            recipe,
-            request.stage,
-            name=f"feed {request.plate}, {request.stage}, {await session.bench.clock.now():%Y-%m-%d}",
-            plate=request.plate,
-            base_medium=base,
-            arms=arms,
-            wells=[_feeding(well) for well in request.wells],
-            donors=donor_tubes(seeded, request.seeding_cells_per_ul),
-            seed=request.seed,
-            plate_load_name=PLATES[request.plate_kind],
-            cells_out_minutes=request.cells_out_minutes,
-            reservation=request.reservation,
-        )
+
+        async def made() -> DosingPlan:
+            return await plan_feeding(
+                session,
+                recipe,
+                request.stage,
+                name=f"feed {request.plate}, {request.stage}, {await session.bench.clock.now():%Y-%m-%d}",
+                plate=request.plate,
+                base_medium=base,
+                arms=arms,
+                wells=[_feeding(well) for well in request.wells],
+                donors=donor_tubes(seeded, request.seeding_cells_per_ul),
+                seed=request.seed,
+                plate_load_name=PLATES[request.plate_kind],
+                cells_out_minutes=request.cells_out_minutes,
+                reservation=request.reservation,
+            )
+
+        plan = await planned(session, "feeding", DosingPlan, made, lambda kept: worklists_of(kept.parts))
         rows = arm_composition_rows(plan.arms)
         records = await carry_out_parts(
             session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows, reservation=request.reservation

@@ -7,13 +7,15 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
+from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
 from nkloop.reports.tables import composition_rows
 from nkloop.runs.media import plan_batch
 from nkloop.runs.session import open_session
-from nkloop.worklists.plans import MediumSource
+from nkloop.worklists.parts import worklists_of
+from nkloop.worklists.plans import MediumPlan, MediumSource
 
 HERE = Path(__file__).resolve().parent
 
@@ -53,15 +55,19 @@ class PrepareMedium(BaseModel):
 async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSource:  # noqa: B008 - frozen default of the form
     """Prepare the complete medium of a recipe stage, or its base medium without what the arms vary."""
     async with open_session(HERE, request.bench) as session:
-        plan = await plan_batch(
-            session,
-            session.recipe(request.recipe),
-            request.stage,
-            Amount(request.volume_ml, "mL"),
-            leave_out=tuple(request.leave_out),
-            barcode=request.barcode,
-            reservation=request.reservation,
-        )
+
+        async def made() -> MediumPlan:
+            return await plan_batch(
+                session,
+                session.recipe(request.recipe),
+                request.stage,
+                Amount(request.volume_ml, "mL"),
+                leave_out=tuple(request.leave_out),
+                barcode=request.barcode,
+                reservation=request.reservation,
+            )
+
+        plan = await planned(session, "medium", MediumPlan, made, lambda kept: worklists_of(kept.parts))
         rows = composition_rows(plan.composition)
         await carry_out(
             session,

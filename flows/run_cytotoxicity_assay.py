@@ -10,14 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.work import carry_out_parts, verified_ahead
+from nkloop.recipes.models import Recipe
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
 from nkloop.reports.tables import effector_rows
 from nkloop.runs import read_plate
 from nkloop.runs.killing import (
     AssayDesign,
+    Label,
     analyse_reading,
     discarded_wells,
     lay_out_plates,
@@ -29,6 +32,7 @@ from nkloop.runs.killing import (
 )
 from nkloop.runs.session import Session, open_session
 from nkloop.worklists.models import Verdict
+from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import CytotoxicityPlan
 
 HERE = Path(__file__).resolve().parent
@@ -111,14 +115,18 @@ async def run_cytotoxicity_assay(
     )
     lots = {f"{sample.arm}/{sample.donor}": sample.source for sample in request.samples}
     async with open_session(HERE, request.bench) as session:
-        label = await plate_label(session, request.plate_prefix)
-        layouts = lay_out_plates([_effectors(sample) for sample in request.samples], design, label)
-        refuse_used_labels(session.records, layouts)
+
+        def laid_out(label: str) -> tuple[PlateLayout, ...]:
+            return lay_out_plates([_effectors(sample) for sample in request.samples], design, label)
+
+        async def labelled() -> Label:
+            label = await plate_label(session, request.plate_prefix)
+            refuse_used_labels(session.records, laid_out(label))
+            return Label(text=label)
+
+        layouts = laid_out((await kept(session, "plate label", Label, labelled)).text)
         recipe = session.recipe(request.recipe) if request.recipe else None
-        plans = [
-            await plan_plate(session, layout, lots, recipe=recipe, reservation=request.reservation)
-            for layout in layouts
-        ]
+        plans = [await _planned(session, layout, lots, recipe, request.reservation) for layout in layouts]
         results = []
         async with verified_ahead(session, [part.worklist for plan in plans for part in plan.parts]) as ahead:
             verdicts = iter(ahead)
@@ -127,6 +135,15 @@ async def run_cytotoxicity_assay(
                 results.append(await _one_plate(session, layout, plan, own, request.reservation))
         await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
         return results
+
+
+async def _planned(
+    session: Session, layout: PlateLayout, lots: dict[str, str], recipe: Recipe | None, reservation: str
+) -> CytotoxicityPlan:
+    async def made() -> CytotoxicityPlan:
+        return await plan_plate(session, layout, lots, recipe=recipe, reservation=reservation)
+
+    return await planned(session, layout.barcode, CytotoxicityPlan, made, lambda plan: worklists_of(plan.parts))
 
 
 def _effectors(sample: Sample) -> EffectorSample:
@@ -153,7 +170,12 @@ async def _one_plate(
     )
     context = Context(campaign=session.campaign, round=session.round)
     asked, run_id = read_request(layout), records[-1].id
-    reading = await read_plate(session.bench, asked, session.records, run_id=run_id, context=context)
+    # a flow that is resumed neither reads a plate twice nor counts it twice
+    if (result := session.records.results.result_of(layout.barcode)) is not None:
+        return result
+    reading = session.records.results.reading_of(run_id) or await read_plate(
+        session.bench, asked, session.records, run_id=run_id, context=context
+    )
     history, gone = reference_history(session.records, layout), discarded_wells(session.records, layout)
     result = analyse_reading(layout, reading, history, gone)
     session.records.results.add_result(result, context=context)

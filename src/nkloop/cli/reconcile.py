@@ -42,7 +42,7 @@ def reconcile(
 
     Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
     """
-    from nkloop.cli.run.steps import numbers_of, wells_of
+    from nkloop.runs.typed_steps import numbers_of, wells_of
 
     decision: dict[str, Any] | None = None
     if decide is not None:

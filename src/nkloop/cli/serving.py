@@ -23,7 +23,7 @@ from nkloop.coordination.server import PrefectServer, require_free
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import DeviceError
 from nkloop.runs.session import bench_path
-from nkloop.virtual.process import VirtualBench
+from nkloop.virtual.shared import shared_bench
 
 if TYPE_CHECKING:
     from nkloop.workspace import Workspace
@@ -59,10 +59,10 @@ class Service:
             server = PrefectServer.launch(self.workspace.state / "prefect", port=self.port)
             stack.callback(server.stop)
             if file.simulated:
-                log = self.workspace.state / "virtual-bench.log"
-                virtual = VirtualBench.start(self.workspace.root, speed=self.speed, seed=self.seed, log=log)
-                stack.callback(virtual.stop)
-                os.environ["NKLOOP_VIRTUAL_URL"] = virtual.url
+                virtual = shared_bench(
+                    self.workspace.root, self.workspace.state, bench=self.bench, speed=self.speed, seed=self.seed
+                )
+                os.environ["NKLOOP_VIRTUAL_URL"] = stack.enter_context(virtual)
             reports = reports_served(self.workspace.state / "reports", port=self.port + 1)
             os.environ[REPORTS_URL] = stack.enter_context(reports)
             server.wait()

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 from nkloop.coordination.locks import ensure_limits
 from nkloop.drivers.bench import load_bench_file
+from nkloop.errors import NkloopError
 from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
 
-FLOWS = ("prepare_medium", "dose_cytokines", "run_cytotoxicity_assay", "improve_recipe", "run_campaign", "watch_inbox")
+logger = logging.getLogger(__name__)
+FLOWS = (
+    "prepare_medium",
+    "dose_cytokines",
+    "run_cytotoxicity_assay",
+    "improve_recipe",
+    "run_campaign",
+    "watch_inbox",
+    "reconcile_run",
+)
 
 
 async def deployments(workspace: Workspace, bench: str) -> list[Any]:
@@ -42,7 +53,25 @@ async def main(root: Path, bench: str) -> None:
 
     workspace = Workspace.find(root)
     await ensure_limits(load_bench_file(bench_path(workspace, bench)).locks)
-    await aserve(*await deployments(workspace, bench))
+    recovering = asyncio.create_task(_recovered(workspace, bench))
+    try:
+        await aserve(*await deployments(workspace, bench))
+    finally:
+        recovering.cancel()
+        await asyncio.gather(recovering, return_exceptions=True)
+
+
+async def _recovered(workspace: Workspace, bench: str) -> None:
+    """Close what an interruption left open on the bench before this service was started."""
+    from nkloop.runs.recovery import recover
+    from nkloop.runs.session import open_session
+
+    try:
+        async with open_session(workspace.root, bench) as session:
+            for found in await recover(session):
+                logger.warning("%s (%s) was left open: %s", found.run.id, found.run.name, found.told)
+    except NkloopError as error:  # the flows ask again when they start, and refuse then
+        logger.warning("what was left open on %s is not closed yet: %s", bench, error)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ async def carry_out(
     plan_rows: Sequence[Mapping[str, Any]] = (),
     verdict: Awaitable[Verdict] | None = None,
     reservation: str = "",
+    context: Context | None = None,
 ) -> RunRecord:
     """Verify a worklist, show its plan, hold the bench's locks, run it, show what happened.
 
@@ -107,6 +108,7 @@ async def carry_out(
         plan_rows: what the plan gives (composition, layout); it becomes the plan table in the user interface.
         verdict: a verification already under way, from `verified_ahead`.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
+        context: what the run belongs to; the session's campaign and round when not given.
 
     Raises:
         InventoryError: the named reservation holds nothing.
@@ -127,11 +129,10 @@ async def carry_out(
             return await _skipped(session, last, worklist, phase)
         if last is not None:
             worklist, checked = await rest_of(session, last)
-        context = Context(
-            campaign=session.campaign, round=session.round, occurrence=occurrence, parent=last.id if last else None
-        )
+        place = context or Context(campaign=session.campaign, round=session.round)
+        place = place.model_copy(update={"occurrence": occurrence, **({"parent": last.id} if last else {})})
         async with _stock(session, worklist, reservation) as hold:
-            hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), context)
+            hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), place)
             async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
                 await _play(_whole(session), run_id, _whole(meter))
             record = await _finish(_whole(session), run_id)

@@ -62,6 +62,20 @@ class Results:
         """Assay results in the order they were saved."""
         return self._load(schema.assay_results, AssayResult, campaign, round)
 
+    def result_of(self, barcode: str) -> AssayResult | None:
+        """The last result of a plate; None when it has none."""
+        return self._last(schema.assay_results.c.barcode == barcode, schema.assay_results, AssayResult)
+
+    def reading_of(self, run_id: str) -> Reading | None:
+        """The last reading of the plate a run made; None when it was not read."""
+        return self._last(schema.readings.c.run_id == run_id, schema.readings, Reading)
+
+    def _last(self, condition: sa.ColumnElement[bool], table: sa.Table, kind: type[Model]) -> Model | None:
+        query = sa.select(table.c.document).where(condition).order_by(table.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            document = connection.execute(query).scalar()
+        return None if document is None else kind.model_validate_json(document)
+
     def _add(self, table: sa.Table, rows: Sequence[tuple[dict[str, Any], BaseModel]], context: Context | None) -> None:
         place = context or Context()
         with self._database.writing() as connection:

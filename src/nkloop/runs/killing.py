@@ -93,6 +93,12 @@ async def plate_label(session: Session, wanted: str = "") -> str:
     return wanted or f"killing-{await session.bench.clock.now():%Y%m%d-%H%M%S}"
 
 
+class Label(FrozenModel):
+    """Label of the plates of one assay, kept so that a flow that is resumed goes on with the same plates."""
+
+    text: str
+
+
 def refuse_used_labels(records: Records, layouts: Sequence[PlateLayout]) -> None:
     """Keep two plates from sharing a label: results, wells and runs are told apart by it.
 

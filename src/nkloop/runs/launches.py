@@ -80,6 +80,20 @@ async def planned_once(
     return made
 
 
+async def kept_once(
+    launch: Launch, name: str, model: type[Plan], records: Records, make: Callable[[], Awaitable[Plan]]
+) -> Plan:
+    """A value that a launch made once and keeps: one that would be another when the flow runs again, as a label."""
+    place = launch.place(name)
+    if place is None:
+        return await make()
+    kept = records.plans.last(launch.name, place, model)
+    if kept is None:
+        kept = await make()
+        records.plans.keep(launch.name, place, kept)
+    return kept
+
+
 def _was_begun(launch: str, worklist: Worklist, records: Records) -> bool:
     for run in records.journal.by_hash(worklist.content_hash):
         is_ours = run.occurrence is not None and run.occurrence.startswith(f"{launch}/")

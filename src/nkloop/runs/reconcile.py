@@ -17,6 +17,16 @@ from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
 from nkloop.worklists.models import Worklist
 
+__all__ = [
+    "Reconciled",
+    "clear_the_way",
+    "decision_needed",
+    "devices_of",
+    "find_new_run",
+    "reconcile_bench",
+    "reconcile_run",
+]
+
 
 class Reconciled(FrozenModel):
     """What became of a run that was not over."""

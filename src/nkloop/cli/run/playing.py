@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,23 +70,16 @@ async def bench_opened(workspace: Workspace, bench: str, *, quiet: bool) -> Asyn
     from nkloop.runs.session import bench_path, open_session
 
     file = load_bench_file(bench_path(workspace, bench))
-    virtual = None
-    if file.simulated and not os.environ.get(VIRTUAL_URL):
-        from nkloop.virtual.process import VirtualBench
+    with ExitStack() as stack:
+        if file.simulated and not os.environ.get(VIRTUAL_URL):
+            from nkloop.virtual.shared import shared_bench
 
-        if not quiet:
-            typer.echo(f"Starting the virtual bench {bench} ...", err=True)
-        log = workspace.state / "virtual-bench.log"
-        memory = workspace.state / f"virtual-{bench}"
-        virtual = VirtualBench.start(workspace.root, bench=bench, log=log, state=memory)
-        os.environ[VIRTUAL_URL] = virtual.url
-    try:
+            if not quiet:
+                typer.echo(f"Starting the virtual bench {bench} ...", err=True)
+            os.environ[VIRTUAL_URL] = stack.enter_context(shared_bench(workspace.root, workspace.state, bench=bench))
+            stack.callback(os.environ.pop, VIRTUAL_URL, None)
         async with open_session(workspace.root, bench) as session:
             yield session
-    finally:
-        if virtual is not None:
-            os.environ.pop(VIRTUAL_URL, None)
-            virtual.stop()
 
 
 async def carry_out(order: Order, workspace: Workspace) -> Outcome:

@@ -1,0 +1,64 @@
+"""After an interruption: ask the device what it did, ask a person what nobody knows, do what is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.recovery import Answer, ask_what_to_do, carry_on, reconciled, settled
+from nkloop.runs.session import open_session
+
+HERE = Path(__file__).resolve().parent
+
+
+class ReconcileRun(BaseModel):
+    """Which run, and what is to become of what nobody knows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: str = Field(
+        "",
+        title="Run",
+        description="Id of a run, as run-0007; empty for every run of the bench that is not over",
+        pattern=r"^(run-\d{4,})?$",
+    )
+    stop: bool = Field(False, title="Stop", description="Stop a run still under way instead of following it to its end")
+    decision: Literal["ask", "continue", "repair", "discard"] = Field(
+        "ask", title="Decision", description="For steps of unknown outcome; ask pauses the flow until a person decides"
+    )
+    decided_by: str = Field("", title="Your name", description="Recorded with the decision; needed unless it is ask")
+    reason: str = Field("", title="Reason", description="Recorded with the decision; needed unless it is ask")
+    happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
+    not_happened: str = Field("", title="Steps that did not happen", description="Unknown steps you saw not to")
+    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+    go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
+    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+
+
+@flow(name="reconcile-run", flow_run_name="reconcile {request.run} on {request.bench}")
+@fails_plainly
+async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str, Any]]:  # noqa: B008 - default of the form
+    """Ask the device what became of its open runs, have a person decide what nobody knows, do what is left."""
+    async with open_session(HERE, request.bench) as session:
+        outcome = []
+        for run_id in await reconciled(session, request.run, stop=request.stop):
+            if session.records.journal.run(run_id).needs_decision:
+                answer = await _answer(session, run_id, request)
+                await settled(session, run_id, answer)
+                if request.go_on and answer.decision != "discard":
+                    await carry_on(session, run_id)
+            run = session.records.journal.run(run_id)
+            outcome.append({"run": run.id, "state": run.state, "unknown_steps": len(run.unknown_steps)})
+        return outcome
+
+
+async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
+    if request.decision == "ask":
+        return await ask_what_to_do(session, run_id)
+    given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
+    told = {"happened": request.happened, "not_happened": request.not_happened, "wells": request.wells}
+    return Answer(**given, **told)

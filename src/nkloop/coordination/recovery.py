@@ -1,0 +1,126 @@
+"""Reconciling as Prefect sees it: what the device said, the question to a person, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Literal, cast
+
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from pydantic import ConfigDict, Field
+
+from nkloop.coordination.approval import WAIT_SECONDS
+from nkloop.coordination.artifacts import show_markdown
+from nkloop.coordination.holding import bench_held
+from nkloop.coordination.work import carry_out
+from nkloop.records.models import RunRecord
+from nkloop.reports.markdown import markdown_text
+from nkloop.runs import reconcile
+from nkloop.runs.deciding import Decided, Question, decide, follow_up_of, question
+from nkloop.runs.holding import devices_of
+from nkloop.runs.recovery import settle_latest
+from nkloop.runs.session import Session
+from nkloop.runs.typed_steps import numbers_of, wells_of
+
+
+class Answer(RunInput):
+    """What a person decides about a run with steps of unknown outcome."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Literal["continue", "repair", "discard"] = Field(
+        "discard", title="Decision", description="continue, repair or discard"
+    )
+    decided_by: str = Field(..., title="Your name", description="It is recorded with the decision", min_length=2)
+    reason: str = Field(..., title="Reason", description="It is recorded with the decision", min_length=3)
+    happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
+    not_happened: str = Field("", title="Steps that did not happen", description="Unknown steps you saw not to")
+    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+
+
+async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str, ...]:
+    """Reconcile one run, or every open one of the bench; returns their ids, and those that wait for a decision.
+
+    Raises:
+        RecordError: the run is not recorded.
+        DeviceError: the device is held by somebody else, or does not answer.
+    """
+    if not run_id:
+        async with bench_held(session, f"reconcile {session.bench_file.name}"):
+            pass  # holding it reconciles what is open
+        waiting = session.records.decisions.undecided(devices_of(session.bench))
+        return tuple(run.id for run in waiting)
+    found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop)
+    await settle_latest(session)
+    told = f"{found.run.id} ({found.run.name}): {found.told}"
+    session.tell(told)
+    await show_markdown("reconciled", markdown_text(told), told)
+    return (run_id,)
+
+
+async def ask_what_to_do(session: Session, run_id: str) -> Answer:
+    """Pause the flow run with the question until a person answers."""
+    asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
+    markdown = question_markdown(asked)
+    await show_markdown("decision-needed", markdown, f"{run_id}: nobody knows {len(asked.steps)} steps")
+    described = Answer.with_initial_data(description=markdown)
+    waiting = pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=f"decide-{run_id}")
+    return await cast(Awaitable[Answer], waiting)
+
+
+async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
+    """Record a decision; what follows is computed and verified.
+
+    Raises:
+        PlanError: no worklist can follow as decided; the reason is told.
+        RecordError: a number or well cannot be read, or the run was followed up already.
+        VerificationError: a check refused what would follow.
+    """
+    made = await decide(
+        run_id,
+        answer.decision,
+        by=answer.decided_by,
+        reason=answer.reason,
+        at=await session.bench.clock.now(),
+        records=session.records,
+        catalogue=session.catalogue,
+        deck=session.bench_file.deck,
+        verify=session.verifier.verify,
+        happened=numbers_of(answer.happened),
+        not_happened=numbers_of(answer.not_happened),
+        wells=wells_of([answer.wells] if answer.wells.strip() else []),
+    )
+    told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
+    await show_markdown("decision", markdown_text(told), told)
+    return made
+
+
+async def carry_on(session: Session, run_id: str) -> RunRecord | None:
+    """Run what a decision left to be done; None when nothing is.
+
+    Raises:
+        DeviceError: the bench is not ready or failed.
+    """
+    decision = session.records.journal.run(run_id).decision
+    if decision is None or decision.follow_up is None:
+        return None
+    worklist, context = follow_up_of(run_id, session.records)
+    return await carry_out(session, worklist, phase=f"what {run_id} left to be done", context=context)
+
+
+def question_markdown(asked: Question) -> str:
+    """The question as a page: steps nobody knows, wells with every possibility, what may be answered."""
+    lines = [f"### {markdown_text(asked.run.id)}: {markdown_text(asked.run.name)}", "", "Nobody knows what became of:"]
+    lines += [
+        f"- step {step.number}: {markdown_text(step.sentence)} ({markdown_text(step.why)})" for step in asked.steps
+    ]
+    lines += ["", "These wells depend on it:"]
+    for well in asked.wells:
+        ways = "; or ".join(f"{one.volume_ul:g} µL if {markdown_text(one.when)}" for one in well.contents)
+        lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
+    lines += [
+        "",
+        "Look at the deck and the tips, then answer: **continue** with what you saw, **repair** when you cannot "
+        "see it, or **discard** the wells.",
+    ]
+    return "\n".join(lines)

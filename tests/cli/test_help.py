@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import typer
 
-from nkloop.cli import app
+from nkloop.cli import command as the_command_line
 
 HEAVY = (
     "pandas", "scipy", "numpy", "altair", "sqlalchemy", "prefect", "pydantic", "pylabrobot", "httpx", "fastapi",
@@ -27,7 +26,7 @@ except SystemExit as end:
     assert not end.code, end.code
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(the_command_line().commands)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -42,7 +41,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_every_command_and_option_explains_itself(nkloop: Callable[..., Any], command: str) -> None:
     ended = nkloop(command, "--help")
     assert (ended.code, ended.err) == (0, "")
-    found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    found = the_command_line().commands[command]
     for name, one in (("", found), *getattr(found, "commands", {}).items()):
         assert one.help
         if name:

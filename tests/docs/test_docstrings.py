@@ -45,5 +45,7 @@ def test_public_names_are_documented(folder: str) -> None:
 
 
 def test_what_is_missing_is_found() -> None:
-    code = "class A:\n    def told(self): 'Told.'\n    @property\n    def bare(self): ...\ndef _own(): ...\ndef f(): ...\n"
+    code = (
+        "class A:\n    def told(self): 'Told.'\n    @property\n    def bare(self): ...\ndef _own(): ...\ndef f(): ...\n"
+    )
     assert list(undocumented(ast.parse(code))) == ["the module", "line 1: A", "line 4: A.bare", "line 6: f"]

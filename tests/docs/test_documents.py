@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from nkloop.cli import app
+from nkloop.cli import command
 from nkloop.drivers.bench import import_class
 
 _SH = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -36,12 +35,12 @@ def parse(arguments: list[str]) -> None:
     Raises:
         Exception: nkloop would refuse it; a usage error of the click that typer brings along.
     """
-    command: Any = typer.main.get_command(app)
+    here: Any = command()
     rest = list(arguments)
-    while hasattr(command, "commands"):
-        assert rest[0] in command.commands, f"nkloop has no command {' '.join(arguments)}"
-        command = command.commands[rest.pop(0)]
-    command.make_context(command.name, rest)
+    while hasattr(here, "commands"):
+        assert rest[0] in here.commands, f"nkloop has no command {' '.join(arguments)}"
+        here = here.commands[rest.pop(0)]
+    here.make_context(here.name, rest)
 
 
 def test_commands_are_what_nkloop_takes(document: Path) -> None:
@@ -56,7 +55,7 @@ def test_a_wrong_command_line_is_noticed(wrong: list[str]) -> None:
 
 
 def test_commands_named_in_the_text_exist(document: Path) -> None:
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    known = command().commands
     for code in _CODE.findall(document.read_text(encoding="utf-8")):
         match = re.match(r"nkloop ([a-z][a-z-]*)", code)
         assert match is None or match[1] in known, code

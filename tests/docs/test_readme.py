@@ -52,9 +52,8 @@ def test_it_says_that_biology_is_simulated_and_values_unverified(readme: str) ->
 
 
 def test_every_command_of_the_program_is_listed(readme: str) -> None:
-    import typer
 
-    from nkloop.cli import app
+    from nkloop.cli import command
 
-    for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+    for name in command().commands:
         assert f"| `nkloop {name}" in readme, name

@@ -136,13 +136,13 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
         yield make
 
 
-CAMPAIGN = {"campaign": "tiny", "rounds": 1, "arms": 3, "donors": 1, "feeding": "weekly", "seed": 3}
+CAMPAIGN = {"campaign": "tiny", "rounds": 1, "arms": 2, "donors": 1, "feeding": "weekly", "seed": 3}
 Ended = tuple[Lab, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def campaign(make_lab: Callable[..., Lab]) -> Ended:
-    """One round of three arms on one donor, run on a bench of its own."""
+    """One round of two arms on one donor, run on a bench of its own."""
     own = make_lab(seed=3)
     return own, own.flow("run_campaign", ask_approval=False, **CAMPAIGN)
 
@@ -302,9 +302,9 @@ def test_a_wrong_worklist_never_reaches_the_robot(lab: Lab) -> None:
 def test_a_round_ends_with_observations_and_an_outcome(campaign: Ended) -> None:
     lab, outcome = campaign
     summary = outcome["summary"]
-    assert (summary["rounds"], summary["arms"], summary["unknown_steps"]) == (1, 3, 0)
+    assert (summary["rounds"], summary["arms"], summary["unknown_steps"]) == (1, 2, 0)
     assert {plate["verdict"] for plate in summary["plates"]} <= {"accepted", "flagged"}
-    assert {row["arm"] for row in outcome["summaries"]} == {"reference", "arm-1-1", "arm-1-2"}
+    assert {row["arm"] for row in outcome["summaries"]} == {"reference", "arm-1-1"}
     revision = summary["revision"]
     assert (revision["id"] is None) == (revision["status"] == "no improvement")
     assert revision["parent"].startswith("ucb-nk@")
@@ -317,7 +317,7 @@ def test_a_round_ends_with_observations_and_an_outcome(campaign: Ended) -> None:
         assert {step.event for run in runs for step in run.steps} == {"done"}
         assert sum(run.n_transfers for run in runs) == summary["transfers"]
         assert {run.procedure for run in runs} == {"medium_preparation", "cytokine_dosing", "cytotoxicity_assay"}
-        assert len(records.campaigns.observations("tiny")) == 3
+        assert len(records.campaigns.observations("tiny")) == 2
         assert records.audit.verify_chain() == ()
 
 

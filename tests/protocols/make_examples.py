@@ -49,6 +49,7 @@ def shipped(robot: str = "") -> tuple[Recipe, Inventory, Catalogue, BenchDeck]:
     return load_recipe(ROOT / "recipes" / "ucb-nk.yaml"), inventory, Catalogue.load(ROOT / "labware"), file.deck
 
 
+@cache
 def medium(volume: str, omit: tuple[str, ...] = (), robot: str = "") -> MediumPlan:
     """A batch of the first expansion medium of cord-blood CD34+ cells."""
     recipe, inventory, catalogue, deck = shipped(robot)
@@ -66,11 +67,13 @@ def medium(volume: str, omit: tuple[str, ...] = (), robot: str = "") -> MediumPl
     )
 
 
+@cache
 def medium_preparation(robot: str = "") -> Worklist:
     """100 mL of complete medium."""
     return medium("100 mL", robot=robot).worklist
 
 
+@cache
 def cytokine_dosing(robot: str = "") -> Worklist:
     """Day 0 of three arms with two cord units each: arm media, seeded with CD34+ cells."""
     recipe, inventory, catalogue, deck = shipped(robot)
@@ -99,6 +102,7 @@ def cytokine_dosing(robot: str = "") -> Worklist:
     return plan_dosing(request, inventory, deck, catalogue).worklist
 
 
+@cache
 def cytotoxicity_assay(robot: str = "") -> Worklist:
     """Two effector samples at six E:T in duplicate against K-562, with a reference effector and all controls."""
     _, inventory, catalogue, deck = shipped(robot)

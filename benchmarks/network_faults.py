@@ -1,4 +1,4 @@
-"""Every HTTP call of a run with every network fault, before and after the robot acted; the suite tries a quarter.
+"""Every HTTP call of a run with every network fault, before and after the robot acted; the suite tries a fifth.
 
     uv run python benchmarks/network_faults.py
 

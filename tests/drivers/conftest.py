@@ -98,6 +98,9 @@ class FakeRobot:
     requests: list[str] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    created: list[Json] = field(default_factory=list)
+    protocol_files: list[Json] = field(default_factory=list)
+    results: dict[str, Json] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     analyses: list[Json] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
@@ -153,6 +156,7 @@ class FakeRobot:
             },
             "GET /dataFiles": lambda: {"data": [{"id": key, "name": name} for key, name in self.files.items()]},
             "GET /protocols": lambda: {"data": [{"id": "protocol-1", "key": key} for key in self.keys]},
+            "GET /protocols/protocol-1/dataFiles": lambda: {"data": self.protocol_files},
             "GET /runs": lambda: {
                 "data": list(self.runs.values()),
                 "links": {"current": {"href": f"/runs/{self.current}"}} if self.current else {},
@@ -174,11 +178,23 @@ class FakeRobot:
             return httpx.Response(201, json={"data": []})
         if match := re.fullmatch(r"GET /protocols/protocol-1/analyses/(.+)", asked):
             return httpx.Response(200, json={"data": next(a for a in self.analyses if a["id"] == match[1])})
+        if match := re.fullmatch(r"GET /dataFiles/([^/]+)(/download)?", asked):
+            return self._file(match[1], is_content=bool(match[2]))
         if asked == "POST /runs":
             return self._create(json.loads(request.content)["data"])
-        if match := re.fullmatch(r"(GET|POST) /runs/([^/]+)(/\w+)?", asked):
+        if match := re.fullmatch(r"GET /runs/[^/]+/commands/(.+)", asked):
+            return httpx.Response(200, json={"data": {"id": match[1], "result": self.results[match[1]]}})
+        if match := re.fullmatch(r"(GET|POST|PATCH) /runs/([^/]+)(/\w+)?", asked):
             return self._run(match[1], match[2], match[3] or "", request)
         return _error(404, "BadRequest", "unknown path")
+
+    def _file(self, file_id: str, *, is_content: bool) -> httpx.Response:
+        if file_id not in self.files:
+            return _error(404, "FileIdNotFound", f"Data file {file_id} was not found.")
+        name = self.files[file_id]
+        if is_content:
+            return httpx.Response(200, text=name)
+        return httpx.Response(200, json={"data": {"id": file_id, "name": name}})
 
     def _upload_file(self, request: httpx.Request) -> httpx.Response:
         name = re.search(rb'filename="([^"]+)"', request.content)
@@ -205,6 +221,7 @@ class FakeRobot:
         }
 
     def _create(self, asked: Json) -> httpx.Response:
+        self.created.append(asked)
         run_id = f"device-run-{len(self.runs) + 1}"
         file_id = asked["runTimeParameterFiles"]["worklist"]
         self.runs[run_id] = {
@@ -218,6 +235,9 @@ class FakeRobot:
         run = self.runs.get(run_id)
         if run is None:
             return _error(404, "RunNotFound", f"Run {run_id} was not found.")
+        if method == "PATCH":
+            run |= json.loads(request.content)["data"]
+            return httpx.Response(200, json={"data": run})
         if method == "POST":
             action = json.loads(request.content)["data"]["actionType"]
             if action == "play" and self.door == "open":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.client import ConnectionLostError
-from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, WorkspaceError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, WorkspaceError
 from nkloop.worklists.models import Worklist
 
 
@@ -254,6 +255,81 @@ async def test_commands_are_paged_to_the_end(robot: OpentronsRobot, fake: Any, w
     assert [command.id for command in found] == [str(n) for n in range(450)]
     assert found[7].error == "overpressure: clot"
     assert fake.count(f"GET /runs/{run_id}/commands") == 3
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["by_its_files", "not_ours"])
+async def test_a_run_whose_record_was_lost_is_found_by_its_protocol_and_tells_nothing(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist, is_known: bool
+) -> None:
+    run_id = await robot.prepare(worklist)
+    name = list(fake.files.values())[-1]
+    fake.protocol_files = [{"id": "f", "name": name if is_known else "another.csv"}]
+    error = {"detail": "There was no engine state data for this run."}
+    fake.runs[run_id] |= {"ok": False, "status": "stopped", "runTimeParameters": [], "dataError": error}
+    assert await robot.find_run(worklist) == (run_id if is_known else None)
+    state = await robot.state(run_id)
+    assert state.status == "stopped"
+    assert "lost its record" in state.errors[0]
+    with pytest.raises(RunForgottenError, match="There was no engine state data"):
+        await robot.commands(run_id)
+
+
+async def test_the_newest_run_is_told_by_its_place_in_the_list_not_by_the_clock(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    first = await robot.prepare(worklist)
+    fake.runs[first] |= {"status": "succeeded", "createdAt": "2027-01-01T00:00:00Z"}
+    second = await robot.prepare(worklist)
+    fake.runs[second]["createdAt"] = "2020-01-01T00:00:00Z"
+    assert await robot.find_run(worklist) == second
+
+
+async def test_a_phantom_costs_one_500_and_no_second_run(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    fake.current = "gone"
+    fake.faults["POST /runs"] = "answers_500"
+    assert await robot.prepare(worklist) == "device-run-1"
+    assert fake.count("POST /runs") == 2
+
+
+async def test_a_run_made_twice_by_the_network_counts_once(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    create = fake._create
+
+    def twice(asked: Any) -> Any:
+        first = create(asked)
+        create(asked)
+        return first
+
+    fake._create = twice
+    assert await robot.prepare(worklist) == "device-run-2"
+
+
+async def test_an_unclear_release_is_looked_at_and_ends_once(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    await robot.release(run_id)
+    assert fake.count(f"PATCH /runs/{run_id}") == 0
+    fake.runs[run_id] |= {"status": "succeeded", "current": True}
+    fake.faults[f"PATCH /runs/{run_id}"] = "lost_after"
+    await robot.release(run_id)
+    await robot.release(run_id)
+    assert fake.count(f"PATCH /runs/{run_id}") == 1
+
+
+async def test_what_a_plate_reader_measured_is_copied_out(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
+    run_id = await robot.prepare(worklist)
+    fake.runs[run_id]["outputFileIds"] = ["out-1"]
+    fake.files["out-1"] = "ldh450nm.csv"
+    fake.commands = [{"id": "c9", "commandType": "absorbanceReader/read", "status": "succeeded", "params": {}}]
+    fake.results = {"c9": {"data": {"450": {"A1": 0.5}}}}
+    csv, numbers = await robot.files(run_id)
+    assert (csv.name, csv.content) == ("ldh450nm.csv", b"ldh450nm.csv")
+    assert json.loads(numbers.content)["data"] == {"450": {"A1": 0.5}}
+    del fake.files["out-1"]
+    with pytest.raises(DeviceError, match="has deleted file out-1"):
+        await robot.files(run_id)
 
 
 async def test_a_forgotten_run_is_told(robot: OpentronsRobot) -> None:

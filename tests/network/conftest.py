@@ -359,14 +359,29 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 OpenLab = Callable[..., Any]
 
 
-def _robot(folder: Path, **robot_is: Any) -> tuple[Wells, VirtualRobot, Any]:
-    wells = Wells()
-    robot = VirtualRobot(wells, DECK, analyse, folder=folder, **robot_is)
-    return wells, robot, robot_app(robot)
+Built = tuple[Wells, VirtualRobot, Any]
+
+
+@pytest.fixture(scope="session")
+def robots() -> list[Built]:
+    """Robots nobody uses: their routes take longer to build than a run takes, so they are used again."""
+    return []
+
+
+def _robot(robots: list[Built], folder: Path, **robot_is: Any) -> Built:
+    """A robot as it comes from the factory, with the faults and settings asked for."""
+    if not robots:
+        wells = Wells()
+        robot = VirtualRobot(wells, DECK, analyse, folder=folder, **robot_is)
+        return wells, robot, robot_app(robot)
+    wells, robot, app = robots.pop()
+    wells.refill()
+    robot.__init__(wells, DECK, analyse, folder=folder, **robot_is)  # type: ignore[misc]
+    return wells, robot, app
 
 
 @pytest.fixture
-def open_lab(tmp_path: Path, migrated: Path) -> OpenLab:
+def open_lab(tmp_path: Path, migrated: Path, robots: list[Built]) -> OpenLab:
     """`async with open_lab(name) as lab`: a lab of its own, with everything closed at the end."""
     protocols = tmp_path / "protocols"
     protocols.mkdir()
@@ -389,15 +404,13 @@ def open_lab(tmp_path: Path, migrated: Path) -> OpenLab:
         }
     )
 
-    robots: list[tuple[Wells, VirtualRobot, Any]] = []
-
     @asynccontextmanager
     async def lab(name: str, *, driver: dict[str, Any] | None = None, **robot_is: Any) -> AsyncIterator[NetworkLab]:
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(migrated, folder / "records.db")
         records = Records(f"sqlite:///{folder / 'records.db'}")
-        wells, robot, app = robots.pop() if robots and not robot_is else _robot(folder, **robot_is)
+        wells, robot, app = _robot(robots, folder, **robot_is)
         wire = FaultyWire(app)
         handler = OpentronsRobot(
             "flex", "http://localhost", protocols=protocols, catalogue=_Catalogue(), deck=DECK, poll_seconds=0.02,
@@ -411,13 +424,9 @@ def open_lab(tmp_path: Path, migrated: Path) -> OpenLab:
             with suppress(NkloopError):
                 await handler.close()
             records.close()
-            # Its routes take longer to build than a run takes: the next lab gets it as it comes from the factory.
             robot.cut_power()
             await robot.close()
-            if not robot_is:
-                robot.switch_on()
-                wells.refill()
-                robots.append((wells, robot, app))
+            robots.append((wells, robot, app))
 
     return lab
 

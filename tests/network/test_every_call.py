@@ -1,7 +1,7 @@
 """Network faults on every HTTP call of a run, before and after the robot acted: journal and wells never part.
 
 The calls are those one undisturbed run makes, so a call that is added to the driver is covered by itself.
-`NKLOOP_NETWORK_FAULTS=all` tries every call with every fault; without it every call meets a quarter of the faults.
+`NKLOOP_NETWORK_FAULTS=all` tries every call with every fault; without it every call meets a fifth of the faults.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.results import as_command
 
 EVERY = os.environ.get("NKLOOP_NETWORK_FAULTS") == "all"
-SHARE = 1 if EVERY else 4
+SHARE = 1 if EVERY else 5
 MOST_OF_A_KIND = 2
 """Of calls that are repeated (looks at the run), so many are tried."""
 AT_ONCE = 3

@@ -125,7 +125,6 @@ async def test_a_pipette_changed_after_the_look_fails_the_run_before_it_moves(op
         assert "expected instrument p1000_single_flex but got p50_single_v3.6" in run.error
         assert set(events(run).values()) == {"failed"}
         assert lab.contradictions() == []
-        lab.robot.hardware.pipettes["left"] = lab.bench.file.deck.pipettes[0]
 
 
 async def test_a_clogged_tip_asks_a_person_and_is_no_done_step(open_lab: Any) -> None:

@@ -94,17 +94,16 @@ def system_router(robot: VirtualRobot) -> APIRouter:
 
 
 def _add_hardware(router: APIRouter, robot: VirtualRobot) -> None:
-    hardware = robot.hardware
-
     @router.get("/instruments")
     async def instruments() -> JSONResponse:
-        return listing(hardware.instruments())
+        return listing(robot.hardware.instruments())
 
     @router.get("/modules")
     async def modules() -> JSONResponse:
-        return listing([module.shown() for module in hardware.modules])
+        return listing([module.shown() for module in robot.hardware.modules])
 
     def deck() -> JSONResponse:
+        hardware = robot.hardware
         return answer({"cutoutFixtures": hardware.fixtures, "lastModifiedAt": hardware.fixtures_changed_at})
 
     @router.get("/deck_configuration")
@@ -117,19 +116,19 @@ def _add_hardware(router: APIRouter, robot: VirtualRobot) -> None:
             raise not_on_ot2()
         fixtures = [fixture.model_dump(exclude_none=True) for fixture in body.data.cutoutFixtures]
         check_fixtures(fixtures)
-        hardware.fixtures, hardware.fixtures_changed_at = fixtures, robot.now()
+        robot.hardware.fixtures, robot.hardware.fixtures_changed_at = fixtures, robot.now()
         return deck()
 
     @router.get("/robot/door/status")
     async def door() -> JSONResponse:
-        status = "open" if hardware.is_door_open else "closed"
+        status = "open" if robot.hardware.is_door_open else "closed"
         return answer({"status": status, "doorRequiredClosedForProtocol": robot.model.is_flex})
 
     @router.get("/robot/control/estopStatus")
     async def emergency_stop() -> JSONResponse:
         if not robot.model.is_flex:
             raise not_on_ot2()
-        is_engaged = hardware.is_estop_engaged
+        is_engaged = robot.hardware.is_estop_engaged
         return answer(
             {
                 "status": "physicallyEngaged" if is_engaged else "disengaged",

@@ -35,17 +35,25 @@ STAGE, PLATE, TROUGH = "expansion_i", "corning_24_wellplate_3.4ml_flat", "nest_1
 DOSES = dict.fromkeys(("SCF", "Flt3L", "TPO", "IL-7", "IL-15", "IL-6", "LIF"), "25 ng/mL") | {"IL-2": "1000 IU/mL"}
 """Eight cytokines at doses of the ng/mL range; some are not in this stage's medium and stand in for others."""
 N_ARMS, WELL_UL = 24, 1500.0
+SOME = 3
+"""As many components as a revision may change."""
 USE_UNTIL = date(2026, 12, 1)
 
 
 def main() -> None:
-    """Plan the same feeding twice and print the ratios."""
+    """Plan the same feedings twice and print the ratios: arms that vary all cytokines, and arms that share most."""
     show_machine()
+    for n_varied in (len(DOSES), SOME):
+        compare(n_varied)
+
+
+def compare(n_varied: int) -> None:
+    """Arms that vary so many cytokines, ours against one transfer and tip per dose."""
     workspace = Workspace.find(Path(__file__))
     file = load_bench_file(workspace.devices / "virtual.yaml")
     inventory = Inventory.load(workspace.devices / file.lots)
     catalogue = Catalogue.load(workspace.labware)
-    request = _request(load_recipe(workspace.recipes / "ucb-nk.yaml"), catalogue)
+    request = _request(load_recipe(workspace.recipes / "ucb-nk.yaml"), catalogue, n_varied)
     plan = plan_dosing(request, inventory, file.deck, catalogue)
     lots = {use.component: next(lot for lot in inventory.lots if lot.id == use.lot) for use in plan.lots}
     plain = one_tip_per_dose(request, lots, file.deck, catalogue)
@@ -55,7 +63,10 @@ def main() -> None:
     tips = sum(step.channels for one in ours for step in one.steps if step.tip)
     plain_tips = sum(step.channels for step in plain.steps if step.tip)
     minutes = sum(estimate_minutes(one, file.deck) for one in ours)
-    print(f"{N_ARMS} arms x {len(DOSES)} cytokines, {N_ARMS} wells of {WELL_UL:g} µL, parts: {len(ours)}")
+    varied = f"{n_varied} of them varied, parts: {len(ours)}"
+    print(f"{N_ARMS} arms x {len(DOSES)} cytokines in {N_ARMS} wells of {WELL_UL:g} µL, {varied}")
+    for note in (one for one in plan.notes if "are mixed once" in one):
+        print(note)
     print(f"tips: {tips} against {plain_tips}")
     show_ratio("  tips", plain_tips, tips, wanted=3)
     plain_minutes = estimate_minutes(plain, file.deck)
@@ -64,13 +75,14 @@ def main() -> None:
     _show_stock(request, plan, lots, catalogue)
 
 
-def _request(recipe: Recipe, catalogue: Catalogue) -> DosingRequest:
+def _request(recipe: Recipe, catalogue: Catalogue, n_varied: int) -> DosingRequest:
     changed = _with_eight(recipe)
     chance = np.random.default_rng(1)
     keys = [f"{name}@{STAGE}" for name in DOSES]
     arms = [Arm(name="reference", factors=dict.fromkeys(keys, 1.0), origin="reference")]
     for number in range(1, N_ARMS):
-        factors = {key: float(chance.choice([0.5, 0.71, 1.0, 1.41, 2.0])) for key in keys}
+        some = {key: float(chance.choice([0.5, 0.71, 1.0, 1.41, 2.0])) for key in keys[:n_varied]}
+        factors = dict.fromkeys(keys, 1.0) | some
         arms.append(Arm(name=f"arm-1-{number}", factors=factors, origin="exploration"))
     positions = assign_positions(arms, ("U1",), catalogue[PLATE], 1)
     medium = changed.stage(STAGE).medium

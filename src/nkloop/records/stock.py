@@ -171,7 +171,7 @@ class Stock:
             return Worklist.model_validate_json(connection.execute(query).scalar_one())
 
     def holds(self, bench: str, lot_id: str) -> tuple[HoldEvent, ...]:
-        """Who reserved of a lot, took over, gave back or took it, oldest first."""
+        """Who reserved of a lot, and how each reservation ended: taken over, released or posted; in the order made."""
         with self._database.reading() as connection:
             return story(connection, bench, lot_id)
 

@@ -10,7 +10,10 @@ from nkloop.records.stock_models import HoldEvent
 
 
 def story(connection: sa.Connection, bench: str, lot: str) -> tuple[HoldEvent, ...]:
-    """Everything that happened to reservations of a lot, oldest first; what still holds has no end."""
+    """Every reservation of a lot in the order they were made, each followed by how it ended; what holds has no end.
+
+    The order does not go by the clock: a plan is made by the clock of an office, a run by that of its bench.
+    """
     held, parts, ends = schema.stock_reservations, schema.stock_reserved, schema.stock_reservation_ends
     volume = sa.func.sum(parts.c.volume_nl).label("volume_nl")
     rows = (
@@ -29,14 +32,14 @@ def story(connection: sa.Connection, bench: str, lot: str) -> tuple[HoldEvent, .
         row["number"]: row
         for row in connection.execute(sa.select(ends).where(ends.c.number.in_(numbers))).mappings().all()
     }
-    told: list[tuple[int, HoldEvent]] = []
+    told: list[HoldEvent] = []
     for row in rows:
         amount = microlitres(int(row["volume_nl"]))
         why = f"until {row['until']:%Y-%m-%d %H:%M} UTC"
         begun = HoldEvent(at=row["at"], by=row["by"], name=row["name"], what="reserved", volume_ul=amount, why=why)
-        told.append((row["number"], begun))
+        told.append(begun)
         over = ended.get(row["number"])
         if over is not None:
             what = {"name": row["name"], "what": over["outcome"], "volume_ul": amount, "why": over["why"]}
-            told.append((row["number"], HoldEvent(at=over["at"], by=over["by"], **what)))
-    return tuple(event for _, event in sorted(told, key=lambda one: (one[1].at, one[0])))
+            told.append(HoldEvent(at=over["at"], by=over["by"], **what))
+    return tuple(told)

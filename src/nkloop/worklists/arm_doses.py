@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from nkloop.errors import PlanError
 from nkloop.recipes.error_limits import ErrorLimits
@@ -126,7 +127,7 @@ class ArmDosePlanner:
         """The plan with the one cocktail that saves most, or None when none saves anything."""
         best, best_saved = None, 0.0
         for members, served in self._candidates(doses):
-            alone = sum(dose.cost.eur(now.chains[dose.component]) for dose in members)
+            alone = sum(_chain_eur(now.chains[dose.component], dose.cost) for dose in members)
             for total in (volume for volume in TOTALS_UL if volume <= self.tube_ul):
                 made = self._cocktail(members, served, total)
                 if made is not None and (saved := alone - _eur(made, members)) > best_saved:
@@ -196,8 +197,13 @@ class ArmDosePlanner:
 def _eur(made: Cocktail, members: Sequence[ArmDose]) -> float:
     """Cost of a cocktail: its members into the tube and into tubes it does not serve, one mix, one dose for all."""
     cost = members[0].cost
-    into = sum(dose.cost.eur(chain) for dose, chain in zip(members, made.chains, strict=True))
+    into = sum(_chain_eur(chain, dose.cost) for dose, chain in zip(members, made.chains, strict=True))
     share = made.total_ul / max(made.total_ul - made.diluent_ul, 1e-9)
     tube = Dilution(factor=max(share, 1.0001), take_ul=made.total_ul - made.diluent_ul, diluent_ul=made.diluent_ul)
     errors = cost.dose_errors(made.volumes_ul)
     return into + cost.dilution_eur(tube) + cost.dose_eur(made.volumes_ul) + len(members) * cost.error_eur(errors)
+
+
+def _chain_eur(chain: Chain, cost: CostModel) -> float:
+    """Cost of a chain with the stock a person measures out: whole microlitres."""
+    return cost.eur(chain) + (ceil(round(chain.stock_ul, 3)) - chain.stock_ul) * cost.prices.stock

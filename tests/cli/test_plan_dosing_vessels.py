@@ -109,7 +109,8 @@ def test_a_bag_ends_on_target_in_every_mode(
     assert "<!DOCTYPE html>" in (workspace.root / "sheet.html").read_text(encoding="utf-8")[:50]
     assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
     assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
-    assert [step["instruction"].startswith(told) for step in plan.json["operator_steps"]] == [True, True]
+    welds = [step["instruction"] for step in plan.json["operator_steps"] if step["kind"] == "weld"]
+    assert [one.startswith(told) for one in welds] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_bag_ends_on_target_in_every_mode(
     [
         pytest.param("dilute", "1e5", "not denser than", id="not dense"),
         pytest.param("dilute", "1.05e5", "the dose brings 5 mL", id="less room than the dose"),
-        pytest.param("transfer", "4e5", "do not go from bag to bag", id="transfer"),
+        pytest.param("transfer", "9e4", "Remedy: wait until they are", id="too thin to move"),
     ],
 )
 def test_a_bag_that_cannot_be_thinned_is_told(

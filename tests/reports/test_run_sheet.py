@@ -118,7 +118,7 @@ def test_markdown_lists_deck_liquids_pauses_and_signatures(killing):
     text = sheets_markdown(run_sheets((killing,), None, planned_on=DAY))
     assert "| D1 | Assay plate, U-bottom |" in text
     assert "| C2 | Media and reagents | A3 | K-562 | Tumour line K-562 | 9 mL |" in text
-    assert "| 9 | person | Incubate the plate | 4.0 h |" in text
+    assert "| 9 | person | Incubate the plate. Incubate at 37 °C | 4.0 h |" in text
     assert "left Flex 1-channel 1000 µL" in text
     assert "Done by ______ Checked by ______" in text
     bare = killing.model_copy(update={"fillings": (), "steps": killing.steps[:2]})

@@ -1,9 +1,9 @@
-"""Closed culture bags and the dose tubes that are welded on to them: `labware/bags.yaml`."""
+"""Closed culture vessels and the dose tubes that are welded on to them: `labware/bags.yaml`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ FILE = "bags.yaml"
 
 
 class Bag(FrozenModel):
-    """One kind of culture bag."""
+    """One kind of closed culture vessel: a bag, or the single-use vessel of a bioreactor."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
@@ -23,6 +23,13 @@ class Bag(FrozenModel):
     """Least volume a culture may have in it."""
     capacity_ml: float = Field(gt=0)
     """Most volume a culture may have in it."""
+    vessel: Literal["bag", "bioreactor"] = "bag"
+    tare_g: float | None = Field(default=None, gt=0)
+    """Weight with its lines, empty; None when nobody weighed one, and no weight is then told."""
+    residual_ml: float = Field(default=0, ge=0)
+    """What stays in it and in the line when it is drained."""
+    rinse_ml: float = Field(default=0, ge=0)
+    """Base medium it is rinsed with after it was drained, so that few cells stay behind."""
     manufacturer: str
     catalogue_number: str
     provenance: str
@@ -71,6 +78,21 @@ class BagCatalogue(FrozenModel):
             LabwareError: it is missing or wrong; every problem with file, line and column.
         """
         return validate_yaml(cls, folder / FILE, LabwareError)
+
+    def smallest(self, vessel: str, volume_ml: float) -> Bag:
+        """The smallest bag or bioreactor whose range holds a volume.
+
+        Raises:
+            LabwareError: none does.
+        """
+        alike = [bag for bag in self.bags if bag.vessel == vessel]
+        fitting = [bag for bag in alike if bag.lowest_ml <= volume_ml <= bag.capacity_ml]
+        if not fitting:
+            ranges = ", ".join(f"{bag.name} {bag.lowest_ml:g} to {bag.capacity_ml:g} mL" for bag in alike)
+            raise LabwareError(
+                f"no {vessel} takes {volume_ml:.4g} mL", where="vessel", remedy=f"choose a volume for {ranges}"
+            )
+        return min(fitting, key=lambda bag: bag.capacity_ml)
 
     def bag(self, name: str) -> Bag:
         """Look a bag up.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
@@ -15,6 +16,8 @@ from nkloop.worklists.models import DeckItem, Worklist
 PER_SHEET = 24
 _QR_MM = 19.0
 _MOST_PARTS = 4
+_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
+"""What the deck says of labware that comes empty; its tubes are not when they get their labels."""
 
 
 class Label(FrozenModel):
@@ -80,7 +83,8 @@ def run_labels(
         found = items.get(spot[0])
         if found is None or found.barcode is not None or spot in filled or not _is_tube(found):
             continue
-        place, code = f"{item_title(found, catalogue)} {spot[1]}", f"nkloop:{hashed}:{spot[0]}:{spot[1]}"
+        title = _EMPTY.sub("", item_title(found, catalogue))
+        place, code = f"{title} {spot[1]}", f"nkloop:{hashed}:{spot[0]}:{spot[1]}"
         if spot in told:
             labels.append(_of_dose(told[spot], f"tube {spot[1]}", code))
             continue
@@ -103,6 +107,14 @@ def labels_html(labels: Iterable[Label], title: str) -> str:
     made = [(label, picture(qr_svg(label.code, _QR_MM))) for label in labels]
     sheets = [made[start : start + PER_SHEET] for start in range(0, len(made), PER_SHEET)]
     return render("labels.html", running_head="", title=title, sheets=sheets)
+
+
+def vessel_label(told: DoseLabel) -> Label:
+    """The label of a closed vessel; its barcode is the first word of its batch."""
+    barcode = told.batch.partition(" ")[0]
+    label = _of_dose(told, "closed vessel", f"nkloop:vessel:{barcode}")
+    # a culture has no shelf life; how long it stays in its vessel is the batch's to say
+    return label.model_copy(update={"expires": "see batch record"})
 
 
 def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:

@@ -177,6 +177,10 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
     told = []
     if worklist.limits.cells_in or any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
+    tasks = [step.operator for step in worklist.steps if step.operator is not None]
+    by_hand = sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
+    if by_hand:
+        told.append(f"Base medium that people run into vessels: {volume(by_hand)} in all.")
     if worklist.use_until is not None:
         told.append(f"What is made may be used until {worklist.use_until}.")
     dark = [lot.component for lot in worklist.lots if lot.light_sensitive]

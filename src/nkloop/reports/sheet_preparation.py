@@ -44,6 +44,7 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
         _row(lot, name, fillings, lots.get(lot), is_culture=fillings[0].labware in cultures)
         for (lot, name), fillings in together.items()
     ]
+    rows = [_at_its_step(row, fillings, worklist) for row, fillings in zip(rows, together.values(), strict=True)]
     rows += [
         TakeOut(
             lead_minutes=15,
@@ -80,6 +81,18 @@ def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *
         how=how,
         volume=volume(amount),
     )
+
+
+def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> TakeOut:
+    """A liquid that a step of the worklist thaws or warms is taken out then, not before."""
+    for step in worklist.steps:
+        task = step.operator
+        if task is None or task.kind not in {"thaw", "warm"}:
+            continue
+        if all(f.labware in task.labware and (not task.wells or f.well in task.wells) for f in fillings):
+            told = {"lead_minutes": 0.0, "when": f"at step {step.number}", "how": f"{task.kind} as the step says"}
+            return row.model_copy(update=told)
+    return row
 
 
 def _place_of(lot: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.deck_map import LabwareTitles, item_title
-from nkloop.reports.numbers import count, duration, volume
+from nkloop.reports.numbers import count, duration, plain, volume
 from nkloop.worklists.models import Step, Worklist
 
 _MOST = 4
@@ -43,7 +43,7 @@ def step_blocks(worklist: Worklist, catalogue: LabwareTitles | None, minutes: Ma
             gathered[-1].append(step)
         else:
             gathered.append([step])
-    titles = {item.nickname: item_title(item, catalogue) for item in worklist.deck}
+    titles = {item.nickname: item_title(item, catalogue).replace(" (empty)", "") for item in worklist.deck}
     return tuple(_block(steps, titles, minutes) for steps in gathered)
 
 
@@ -61,9 +61,9 @@ def _block(steps: Sequence[Step], titles: Mapping[str, str], minutes: Mapping[in
     first, last = steps[0], steps[-1]
     numbers = f"{first.number}" if first is last else f"{first.number}–{last.number}"
     if first.operator is not None:
-        return Block(
-            steps=numbers, who="person", text=first.operator.instruction, detail="", minutes=first.operator.minutes
-        )
+        task = first.operator
+        detail = f"{task.kind.capitalize()} at {plain(task.temperature_c)} °C" if task.temperature_c is not None else ""
+        return Block(steps=numbers, who="person", text=task.instruction, detail=detail, minutes=task.minutes)
     known = [minutes[step.number] for step in steps if step.number in minutes]
     took = sum(known) if len(known) == len(steps) else None
     if first.action in {"shake", "delay"}:

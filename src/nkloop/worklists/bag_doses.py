@@ -6,6 +6,7 @@ volumes, so the dose is calculated for what really reaches the bag (`dose.fresh_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,10 +22,12 @@ from nkloop.worklists.bag_plans import (
     DoseLabel,
     DoseTubeFilling,
 )
+from nkloop.worklists.bag_tasks import BagTasks
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
 from nkloop.worklists.carriers import with_carriers
 from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
+from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.composition import (
     accurate_enough,
     composition_rows,
@@ -36,19 +39,21 @@ from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
-from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
-from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
+from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Worklist
+from nkloop.worklists.operator_tasks import preceded_by, with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
 
 DOSES = "doses"
 CARRIER_SHARE = 0.5
 """Most of a dose that may be another carrier than the base medium: the bag thins it further."""
-WELD_MINUTES = 10.0
-"""Time for one weld with its checks; an estimate."""
+LINES_SHARE = 0.05
+"""Base medium prepared for people in addition to what the vessels get, for lines; a working value."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,14 @@ class _Planner:
     ) -> None:
         self.request, self.deck, self.catalogue, self.known, self.errors = request, deck, catalogue, known, errors
         stage = stage_of(request.recipe, request.stage_id, request.name)
-        self.base_name = stage.medium.base.component
+        self.medium, self.base_name = stage.medium, stage.medium.base.component
         self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name)
         self.tube = self._tube()
         rack = catalogue[self.tube.rack]
         self.lost_ul = rack.dead_volume_ul + self.tube.line_dead_ul
         self.fill_ul = round_up(request.dose_ul + self.lost_ul)
         self.delivered_ul = self.fill_ul - self.lost_ul
+        self.tasks = BagTasks(known, self.delivered_ul)
         lives = half_lives_h(request.recipe)
         self.bags = tuple(
             bag.model_copy(update={"present_per_ul": after_decay(bag.present_per_ul, request.hours_since_dose, lives)})
@@ -167,9 +173,11 @@ class _Planner:
         final = self.final_ul(bag) / 1000
         if final > kind.capacity_ml:
             yield Problem(
-                f"the bag would hold {final:.4g} mL, {kind.title} takes {kind.capacity_ml:g} mL",
+                f"the {kind.vessel} would hold {final:.4g} mL, {kind.title} takes {kind.capacity_ml:g} mL",
                 where,
-                "drain more, give less medium, or move to a larger bag",
+                "choose a larger vessel, or a smaller volume with --volume"
+                if bag.transfer is not None
+                else "drain more, give less medium, or move to a larger bag with --action transfer",
             )
         if bag.kept_ul / 1000 < kind.lowest_ml and bag.drain_ul > 0:
             yield Problem(
@@ -179,7 +187,9 @@ class _Planner:
             )
         if bag.drain_ul == 0 and final < kind.lowest_ml:
             yield Problem(
-                f"the bag would hold {final:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL", where, "add medium"
+                f"the {kind.vessel} would hold {final:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL",
+                where,
+                "choose a smaller vessel" if bag.transfer is not None else "add medium",
             )
 
     def _dose_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
@@ -227,7 +237,10 @@ class _Planner:
 
         names = with_carriers([i.component for i in self.ingredients], stocks, self.request.use_until)
         planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
-        worklist = held_to(planned, self.request.errors_allowed)
+        prepared = with_preparation(held_to(planned, self.request.errors_allowed), self.catalogue)
+        vessels = {"vessels": tuple(self.tasks.vessels(bags))}
+        worklist = self._with_warm_base(prepared.model_copy(update=vessels), bags)
+        refuse_by_ledger(worklist, self.catalogue, self.deck)
         spots = [one.spot for one in maker.made]
         ledger = follow(worklist, self.catalogue)
         return _Run(
@@ -240,6 +253,44 @@ class _Planner:
             notes=tuple(maker.notes()),
             brought=tuple(brought_along(self.ingredients, lots, ledger.well(*spot).per_ul) for spot in spots),
         )
+
+    def _with_warm_base(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
+        """The bath for what people run in is filled first; the robot waits only for what its own work does not take."""
+        by_hand = sum(bag.medium_ul for bag in bags)
+        if not by_hand:
+            return worklist
+        needed = warming_minutes(max(bag.medium_ul for bag in bags))
+        own = self._minutes_until_medium(worklist)
+        celsius = self.medium.use_temperature
+        told = (
+            f"Put {self._prepared_ml(by_hand):g} mL base medium for the {count_words(bags)} into the bath at "
+            f"{celsius:g} °C, for at least {needed:g} min; it is needed about {own:.0f} min after this step. Prepared "
+            f"with: {self._medium_command(by_hand)}"
+        )
+        wait = max(0.0, float(round(needed - own)))
+        return preceded_by(worklist, [OperatorTask(kind="warm", instruction=told, minutes=wait, temperature_c=celsius)])
+
+    def _minutes_until_medium(self, worklist: Worklist) -> float:
+        """Time of robot and people before the first medium is run in."""
+        robot, passed = busy_minutes(worklist, self.deck), 0.0
+        for step in worklist.steps:
+            task = step.operator
+            if task is not None and any(not move.from_vessel for move in task.moves):
+                break
+            passed += task.minutes if task is not None else robot[step.number]
+        return passed
+
+    @staticmethod
+    def _prepared_ml(by_hand_ul: float) -> float:
+        """To the next 5 mL, what stays in lines included."""
+        return 5 * math.ceil(by_hand_ul * (1 + LINES_SHARE) / 5000)
+
+    def _medium_command(self, by_hand_ul: float) -> str:
+        """The command that plans the base medium people run in."""
+        request = self.request
+        left_out = " ".join(f"--leave-out {i.component}" for i in self.ingredients)
+        volume = f'--volume "{self._prepared_ml(by_hand_ul):g} mL"'
+        return f"nkloop plan medium {request.recipe.id} --stage {request.stage_id} {volume} {left_out}"
 
     def _worklist(
         self,
@@ -260,8 +311,10 @@ class _Planner:
         maker.make(base.volume_ul, base.barcode)
         for one in maker.made:
             builder.mix(one.spot, 10, comment=f"mix the dose of {one.mixture.name}")
-        for one, bag in zip(maker.made, bags, strict=True):
-            builder.pause(self._weld(one, bag))
+        limits = Limits()
+        # what the robot still has to mix stands out already
+        for task in self.tasks.tasks(bags, [one.spot for one in maker.made], limits.mix_at_room_minutes / 2):
+            builder.pause(task)
         targets = [
             Target(labware=m.spot[0], well=m.spot[1], component=name, per_ul=value, tolerance_percent=TOLERANCE_PERCENT)
             for m in maker.made
@@ -269,18 +322,6 @@ class _Planner:
         ]
         revision = self.request.recipe.revision_id
         return builder.build(targets=targets, recipe_revision=revision, seed=self.request.seed), maker
-
-    def _weld(self, made: Made, bag: BagFeeding) -> OperatorTask:
-        first = [f"drain {bag.drain_ul / 1000:g} mL"] if bag.drain_ul else []
-        first += [f"run in {bag.medium_ul / 1000:g} mL base medium"] if bag.medium_ul else []
-        joined = " and ".join(first)
-        before = f"{joined[0].upper()}{joined[1:]}. " if joined else ""
-        instruction = (
-            f"{before}Cap and label the tube in {made.spot[0]} {made.spot[1]}, check its label against bag {bag.bag} "
-            f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
-            "bag, seal the line."
-        )
-        return OperatorTask(kind="weld", instruction=instruction, labware=(made.spot[0],), minutes=WELD_MINUTES)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 
@@ -300,7 +341,10 @@ class _Planner:
         refuse_carry_over(self.request.recipe, brought)
         refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
         last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
+        by_hand = sum(bag.medium_ul for run in runs for bag in run.bags)
         return BagDosingPlan(
+            base_by_hand_ul=by_hand,
+            vessel_labels=tuple(self._vessel_label(bag) for run in runs for bag in run.bags if bag.transfer),
             parts=in_order([run.worklist for run in runs]),
             tubes=tuple(tubes),
             composition=tuple(rows),
@@ -319,6 +363,16 @@ class _Planner:
                 for substance, lots in brought.items()
             }
             yield f"bag {bag.bag}", thinned
+
+    def _vessel_label(self, bag: BagFeeding) -> DoseLabel:
+        source = bag.transfer.from_bag if bag.transfer is not None else ""
+        return DoseLabel(
+            batch=f"{bag.bag} {bag.arm}/{bag.donor}",
+            step=self.request.name,
+            content=f"culture from {source}, {self.final_ul(bag) / 1000:.4g} mL ({self.known.bag(bag.kind).name})",
+            prepared=self.request.prepared,
+            expires=self.request.use_until,
+        )
 
     def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
         wanted = [_at(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
@@ -366,6 +420,11 @@ class _Planner:
         rows = composition_rows(wanted, reached, text, errors)
         refuse_off_target(text, rows, TOLERANCE_PERCENT)
         return rows
+
+
+def count_words(bags: Sequence[BagFeeding]) -> str:
+    """`1 vessel`, `3 vessels`."""
+    return f"{len(bags)} vessel{'s' if len(bags) != 1 else ''}"
 
 
 def _at(ingredient: Ingredient, per_ul: float) -> Ingredient:

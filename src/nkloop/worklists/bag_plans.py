@@ -18,8 +18,36 @@ from nkloop.worklists.parts import Part
 from nkloop.worklists.plans import CompositionRow, MediumSource
 
 
+class BagTransfer(FrozenModel):
+    """Where the culture of a new vessel comes from, and what becomes of the rest; volumes in µL."""
+
+    from_bag: str
+    """Barcode of the vessel it leaves."""
+    from_kind: str
+    """Name in `labware/bags.yaml`."""
+    held_ul: float = Field(gt=0)
+    cells_per_ul: float = Field(gt=0)
+    """Viable cells, as counted."""
+    sample_ul: float = Field(ge=0)
+    moved_ul: float = Field(gt=0)
+    """Culture that reaches the new vessel."""
+    rinse_ul: float = Field(default=0, ge=0)
+    """Base medium that rinses the old vessel and goes into the new one; 0 when the old one goes on."""
+    discarded_ul: float = Field(default=0, ge=0)
+    """Culture that is not needed and too little to go on."""
+    medium_ul: float = Field(default=0, ge=0)
+    """Base medium run into the new vessel besides the rinse."""
+    is_emptied: bool
+    """True when the old vessel is done with."""
+
+    @property
+    def left_ul(self) -> float:
+        """What stays in the old vessel."""
+        return self.held_ul - self.sample_ul - self.moved_ul - self.discarded_ul
+
+
 class BagFeeding(FrozenModel):
-    """One closed bag at one dose. A technician drains and gives fresh base medium; the dose tube brings the rest."""
+    """One closed vessel at one dose. A technician drains and gives fresh base medium; the dose tube brings the rest."""
 
     bag: str
     """Barcode of the bag."""
@@ -33,7 +61,9 @@ class BagFeeding(FrozenModel):
     drain_ul: float = Field(default=0, ge=0)
     """Taken out first, mixed."""
     medium_ul: float = Field(default=0, ge=0)
-    """Fresh base medium without what the arms add, welded on as a medium bag."""
+    """Fresh base medium without what the arms add, welded on as a medium bag; what rinses an old vessel included."""
+    transfer: BagTransfer | None = None
+    """Set when the culture comes out of another vessel; `present_ul` is then what of it reaches this one."""
 
     @property
     def kept_ul(self) -> float:
@@ -111,6 +141,10 @@ class BagDosingPlan(FrozenModel):
     composition: tuple[CompositionRow, ...]
     """What the arms vary, in every bag after the dose."""
     base_left_ul: float
+    base_by_hand_ul: float = 0.0
+    """Base medium people run into the vessels, to be prepared besides what stands on the deck."""
+    vessel_labels: tuple[DoseLabel, ...] = ()
+    """Labels of new vessels."""
     lots: tuple[LotUse, ...]
     notes: tuple[str, ...] = ()
     """How the doses are made, one sentence each."""

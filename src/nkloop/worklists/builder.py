@@ -11,7 +11,7 @@ from nkloop.labware.models import LabwareType
 from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec, TipRackSpec
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.deck_layout import arrange, overhangs, usable_slots
-from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.ledger_check import refuse_by_ledger
 from nkloop.worklists.models import (
     DeckItem,
     EndVolume,
@@ -449,14 +449,7 @@ class WorklistBuilder:
             seed=seed,
             trash_slot=self.deck.trash_slot if self.deck.model == "flex" else "",
         )
-        result = check_ledger(worklist, self.catalogue, self.deck)
-        if not result.passed:
-            first = result.problems[0]
-            raise PlanError(
-                f"the plan breaks a rule: {first['message']}",
-                where=f"{self.name}, {first['where']}",
-                remedy=first["remedy"],
-            )
+        refuse_by_ledger(worklist, self.catalogue, self.deck)
         return worklist
 
     def _ends(self) -> Iterable[EndVolume]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
-from nkloop.labware.bags import Bag, BagCatalogue
+from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Kind
 from nkloop.recipes.models import ErrorLimits, Recipe, Stage
-from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding
+from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
+from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
@@ -159,29 +160,34 @@ def bag_request(
     dose_ul: float,
     tube: str,
     prepared: datetime,
+    from_vessel: str = "bag",
 ) -> BagDosingRequest:
-    """The request for closed bags: one for each arm of each donor.
+    """The request for closed vessels: one for each arm of each donor.
 
     Args:
-        vessel: name of a bag in `labware/bags.yaml`, or `bag` for the smallest that takes the volume.
-        volume_ul: volume of new bags, or what bags are topped up to.
+        vessel: a vessel of `labware/bags.yaml`, or `bag` or `bioreactor` for the smallest that takes the volume.
+        volume_ul: volume of new bags, what bags are topped up to, or that of the vessel a culture is moved to.
+        from_vessel: what cultures are moved out of, named in the same way.
 
     Raises:
-        PlanError: a bag's volume is not known, or the action is not one for bags.
+        PlanError: a bag's volume is not known, or a culture cannot be thinned or moved as asked.
+        LabwareError: no vessel of that name or for that volume is known.
     """
-    if action == "transfer":
-        raise PlanError(
-            "cells do not go from bag to bag through dose tubes",
-            where="action",
-            remedy="move the culture to the larger bag by its line, then dilute or top up there",
-        )
     made = []
     for name, (donor, arm) in zip(bag_names(wanted), ((d, a) for d in wanted.donors for a in wanted.arms), strict=True):
-        volumes = _bag_volumes(wanted, name, action, volume_ul, dose_ul)
-        final = volumes["present_ul"] - volumes["drain_ul"] + volumes["medium_ul"] + dose_ul
         held = wanted.present[name].per_ul if name in wanted.present else {}
-        kind = _bag_for(bags, final / 1000).name if vessel == "bag" else vessel
-        made.append(BagFeeding(bag=name, kind=kind, arm=arm.name, donor=donor, present_per_ul=held, **volumes))
+        told: dict[str, Any] = {"arm": arm.name, "donor": donor, "present_per_ul": held}
+        if action == "transfer":
+            move = _transfer(wanted, name, bags, from_vessel, volume_ul, dose_ul)
+            final = move.moved_ul + move.rinse_ul + move.medium_ul + dose_ul
+            told |= {"present_ul": move.moved_ul, "medium_ul": move.rinse_ul + move.medium_ul, "transfer": move}
+            name = f"{name}-{wanted.stage.id}"
+        else:
+            volumes = _bag_volumes(wanted, name, action, volume_ul, dose_ul)
+            final = volumes["present_ul"] - volumes["drain_ul"] + volumes["medium_ul"] + dose_ul
+            told |= volumes
+        kind = bags.smallest(vessel, final / 1000).name if vessel in ("bag", "bioreactor") else vessel
+        made.append(BagFeeding(bag=name, kind=kind, **told))
     return BagDosingRequest(
         name=wanted.name,
         recipe=wanted.recipe,
@@ -200,12 +206,17 @@ def bag_request(
     )
 
 
-def _bag_for(bags: BagCatalogue, final_ml: float) -> Bag:
-    fitting = [bag for bag in bags.bags if bag.lowest_ml <= final_ml <= bag.capacity_ml]
-    if not fitting:
-        ranges = ", ".join(f"{bag.name} {bag.lowest_ml:g} to {bag.capacity_ml:g} mL" for bag in bags.bags)
-        raise PlanError(f"no bag takes {final_ml:.4g} mL", where="vessel", remedy=f"choose a volume for {ranges}")
-    return min(fitting, key=lambda bag: bag.capacity_ml)
+def _transfer(
+    wanted: Wanted, name: str, bags: BagCatalogue, from_vessel: str, volume_ul: float | None, dose_ul: float
+) -> BagTransfer:
+    present = wanted.present.get(name)
+    if present is None:
+        raise PlanError(
+            "transfer needs to know what stands there", where=f"bag {name}", remedy="give a table with --present"
+        )
+    held_ml = present.volume_ul / 1000
+    source = bags.smallest(from_vessel, held_ml) if from_vessel in ("bag", "bioreactor") else bags.bag(from_vessel)
+    return plan_transfer(name, present, source, wanted.stage, volume_ul=volume_ul, dose_ul=dose_ul)
 
 
 def _bag_volumes(

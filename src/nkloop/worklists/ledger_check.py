@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
-from nkloop.errors import LabwareError, Problem
+from nkloop.errors import LabwareError, PlanError, Problem
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, some, with_repeats
@@ -16,6 +16,7 @@ from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.lot_rules import lot_problems
 from nkloop.worklists.models import CheckResult, Target, Worklist
 from nkloop.worklists.rules import refuses
+from nkloop.worklists.vessel_rules import vessel_problems
 
 _UNEVEN = 0.02
 """Share of the median by which the volume of a well may differ."""
@@ -38,12 +39,29 @@ def check_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck |
     steps = with_repeats(ledger.violations, ledger.repeats)
     misses = list(target_misses(worklist, ledger))
     problems += steps
+    problems += vessel_problems(worklist, {(name, well): held.volume_ul for name, well, held in ledger.wells()})
     unlike = [*unexpected_problems(worklist, ledger), *wrong_ends(worklist, ledger), *uneven_plates(worklist, ledger)]
     if any(refuses(problem.rule) for problem in steps):
         problems += as_consequence([*(miss.problem for miss in misses), *unlike], "the violations above")
     else:
         problems += [*grouped_misses(misses), *unlike]
     return CheckResult.of("ledger", time.perf_counter() - started, tuple(problems))
+
+
+def refuse_by_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None = None) -> None:
+    """Refuse a finished plan that breaks a rule of the ledger.
+
+    Raises:
+        PlanError: with the first rule it breaks.
+    """
+    result = check_ledger(worklist, catalogue, deck)
+    if not result.passed:
+        first = result.problems[0]
+        raise PlanError(
+            f"the plan breaks a rule: {first['message']}",
+            where=f"{worklist.name}, {first['where']}",
+            remedy=first["remedy"],
+        )
 
 
 def follow(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None = None) -> Ledger:

@@ -70,6 +70,33 @@ class Filling(FrozenModel):
     liquid: Liquid
 
 
+class VesselMove(FrozenModel):
+    """A volume a person moves between closed vessels beside the robot."""
+
+    from_vessel: str = ""
+    """Name of the vessel it leaves, `<labware>:<well>` of a tube on the deck, or empty for base medium."""
+    to_vessel: str = ""
+    """Name of the vessel it enters; empty for waste and samples."""
+    volume_ul: float = Field(gt=0)
+
+
+class Vessel(FrozenModel):
+    """A closed vessel beside the robot: what it may hold, holds at the start, and shall hold at the end."""
+
+    name: str
+    title: str
+    lowest_ul: float = Field(gt=0)
+    """Least volume of a culture in it; less is allowed only for one that is emptied."""
+    capacity_ul: float = Field(gt=0)
+    volume_ul: float = Field(ge=0)
+    end_ul: float = Field(ge=0)
+    cells_per_ul: float = Field(default=0, ge=0)
+    end_cells_per_ul: float | None = None
+    """Density it shall end with; None when it is not asked."""
+    is_emptied: bool = False
+    """True when the culture leaves it for good."""
+
+
 class OperatorTask(FrozenModel):
     """What a person (or an automated incubator) does while the robot is paused."""
 
@@ -82,6 +109,8 @@ class OperatorTask(FrozenModel):
     """How long the robot waits for it, the handling itself apart."""
     temperature_c: float | None = None
     force_g: float | None = Field(default=None, ge=0)
+    moves: tuple[VesselMove, ...] = ()
+    """What goes from where to where between closed vessels, in this order."""
 
 
 class Step(FrozenModel):
@@ -208,6 +237,8 @@ class Worklist(FrozenModel):
     limits: Limits = Limits()
     recipe_revision: str | None = None
     seed: int | None = None
+    vessels: tuple[Vessel, ...] = ()
+    """Closed vessels that people work at during the run."""
     trash_slot: str = Field(default="", pattern=r"^([A-D][1-4])?$")
     """Slot of the trash bin of a Flex; empty for its usual place (A3) and for an OT-2, whose trash is fixed."""
 

@@ -375,6 +375,26 @@ END_VOLUME = enter(
     "volumes must agree within 1 µL or 1 %.",
     "Correct the volume or the well of the transfer that makes the difference.",
 )
+VESSEL_RANGE = enter(
+    "V065",
+    "closed vessel's range",
+    "A closed vessel is filled above its capacity, drawn below its least volume, or emptied beyond what it holds",
+    "A bag that is too full tears at its weld or stops breathing; a culture that is too shallow dries, and a "
+    "bioreactor below its least volume does not mix.",
+    "The volumes people move (`moves` of their steps) are followed through every vessel of the worklist, against the "
+    "range of `labware/bags.yaml`. Below the least volume may go only a vessel that is emptied for good. What a dose "
+    "tube gives must be in the tube.",
+    "Move another volume, or choose a larger or smaller vessel.",
+)
+VESSEL_END = enter(
+    "V066",
+    "closed vessel's end",
+    "A closed vessel does not end with its planned volume or cell density",
+    "The dose in the tube was calculated for one volume of the culture: with another, every cytokine is off, and with "
+    "another density the culture starves or stands still.",
+    "The moves are followed as for V065, cells with them; volumes must agree within 1 %, densities within 5 %.",
+    "Correct the volume of the move that makes the difference.",
+)
 UNCERTAIN = enter(
     "V062",
     "predicted error",

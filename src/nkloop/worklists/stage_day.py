@@ -117,6 +117,6 @@ def times_denser(present: Present, action: Action, stage: Stage, where: str) -> 
             f"{1000 * present.cells_per_ul:.3g} cells/mL are not denser than the {stage.seeding_density} of stage "
             f"{stage.id}",
             where=where,
-            remedy="exchange or top up instead",
+            remedy="wait until they are" if action == "transfer" else "exchange or top up instead",
         )
     return ratio

@@ -66,6 +66,7 @@ def answer(
             sheet=sheet,
             labels=labels,
             tubes=planned.tubes,
+            vessels=planned.vessel_labels,
         )
     if json_output:
         print_json(document(planned, catalogue))

@@ -25,7 +25,7 @@ def document(planned: Planned, catalogue: Catalogue) -> Row:
             row for number, part in enumerate(planned.parts, 1) for row in transfers(part, catalogue, number)
         ],
         "operator_steps": [
-            {"part": number, "step": step.number, "instruction": step.comment}
+            {"part": number, "step": step.number, **_task(step)}
             for number, part in enumerate(planned.parts, 1)
             for step in part.steps
             if step.action == "pause"
@@ -75,6 +75,14 @@ def _reserved(planned: Planned) -> Row | None:
 def expiry(planned: Planned, lot: str) -> str | None:
     """Last day of a lot, as its worklists know it; None when they do not."""
     return next((str(facts.expires) for part in planned.parts for facts in part.lots if facts.id == lot), None)
+
+
+def _task(step: Step) -> Row:
+    """What a person does at a pause; `moves` only at closed vessels."""
+    if step.operator is None:
+        return {"instruction": step.comment}
+    task = step.operator.model_dump(mode="json", exclude_none=True)
+    return {name: value for name, value in task.items() if value not in ([], "")}
 
 
 def transfers(worklist: Worklist, catalogue: Catalogue, part: int = 1) -> Iterator[Row]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.recipes.models import Recipe
-    from nkloop.worklists.bag_plans import DoseTubeFilling
+    from nkloop.worklists.bag_plans import BagDosingPlan, DoseTubeFilling
     from nkloop.worklists.dosing_assembly import Wanted
     from nkloop.worklists.positions import OuterWells
     from nkloop.worklists.stage_day import Action
@@ -51,6 +51,7 @@ class _Asked:
     cells_out: float | None
     plate: str
     dose: str
+    from_vessel: str
     tube: str
     seed: int
     max_cv: float | None
@@ -63,7 +64,7 @@ def dosing(
     recipe: Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")],
     stage: Annotated[str, typer.Option("--stage", help="Stage of the recipe, for example expansion_i.")],
     vessel: Annotated[
-        str, typer.Option("--vessel", help="plate-6, plate-24, plate-48, plate-96, bag, or a bag of labware/bags.yaml.")
+        str, typer.Option("--vessel", help="plate-6 to plate-96, bag, bioreactor, or a vessel of labware/bags.yaml.")
     ],
     donors: Annotated[str, typer.Option("--donors", help="Cord units, separated by commas: U1,U2.")],
     arms: Annotated[Path | None, typer.Option("--arms", help="Arm table, CSV or XLSX.")] = None,
@@ -99,6 +100,9 @@ def dosing(
     ] = None,
     plate: Annotated[str, typer.Option("--plate", help="Barcode of the culture plate.")] = "culture-1",
     dose: Annotated[str, typer.Option("--dose", help="Volume a dose tube brings into a bag.")] = "5 mL",
+    from_vessel: Annotated[
+        str, typer.Option("--from-vessel", help="What a transfer takes cultures out of: bag, or a vessel by name.")
+    ] = "bag",
     tube: Annotated[str, typer.Option("--tube", help="Dose tube of labware/bags.yaml.")] = "dose-15",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the positions; the same gives the same.")] = 1,
     position_map: Annotated[Path | None, typer.Option("--map", help="Write which well holds what to this CSV.")] = None,
@@ -126,7 +130,7 @@ def dosing(
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = _Asked(
         recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
-        present, hours, replicates, outer, cells_out, plate, dose, tube, seed, max_cv,
+        present, hours, replicates, outer, cells_out, plate, dose, from_vessel, tube, seed, max_cv,
         max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
@@ -394,6 +398,7 @@ def _plan_bags(
                 dose_ul=_volume(asked.dose) or 0.0,
                 tube=asked.tube,
                 prepared=prepared,
+                from_vessel=asked.from_vessel,
             ),
             inventory,
             file.deck,
@@ -401,10 +406,18 @@ def _plan_bags(
             bags,
         ),
     )
-    notes = tuple(_tube_note(one, len(plan.parts)) for one in plan.tubes)
+    notes = (*_by_hand(plan), *(_tube_note(one, len(plan.parts)) for one in plan.tubes))
     tubes = [one.model_dump(mode="json") for one in plan.tubes]
-    made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes})
-    return replace(made, tubes=plan.tubes), tubes_csv(plan.tubes)
+    made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
+    return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
+
+
+def _by_hand(plan: BagDosingPlan) -> tuple[str, ...]:
+    if not plan.base_by_hand_ul:
+        return ()
+    return (
+        f"People run in {plan.base_by_hand_ul / 1000:.4g} mL base medium in all; the first step says how to plan it.",
+    )
 
 
 def _tube_note(tube: DoseTubeFilling, n_parts: int) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nkloop.labware import Catalogue
-    from nkloop.worklists.bag_plans import DoseTubeFilling
+    from nkloop.worklists.bag_plans import DoseLabel, DoseTubeFilling
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.models import Verdict, Worklist
 
@@ -39,6 +39,7 @@ def write_papers(
     sheet: Path | None = None,
     labels: Path | None = None,
     tubes: Sequence[DoseTubeFilling] = (),
+    vessels: Sequence[DoseLabel] = (),
 ) -> tuple[Path, ...]:
     """Write what was asked for and tell which files these are.
 
@@ -50,6 +51,7 @@ def write_papers(
         run: id of the recorded run; empty for a plan.
         day: day of the work; today when not given.
         tubes: dose tubes of a plan for bags; their labels say what the plan says.
+        vessels: labels of closed vessels that cultures are moved to.
 
     Raises:
         WorkspaceError: a file cannot be written.
@@ -61,6 +63,7 @@ def write_papers(
         written.append(sheet)
     if labels is not None:
         from nkloop.reports import labels_html, run_labels
+        from nkloop.reports.labels import vessel_label
 
         doses = [
             {(tube.rack, tube.well): tube.label for tube in tubes if tube.part == number}
@@ -71,6 +74,7 @@ def write_papers(
             for part, told in zip(parts, doses, strict=True)
             for label in run_labels(part, catalogue, prepared_on=day, doses=told)
         ]
+        made += [vessel_label(one) for one in vessels]
         write_file(labels, labels_html(made, f"Labels {parts[0].name}"))
         written.append(labels)
     return tuple(written)

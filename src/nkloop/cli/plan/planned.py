@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.labware import Catalogue
     from nkloop.runs.reservations import Reserved
-    from nkloop.worklists.bag_plans import DoseTubeFilling
+    from nkloop.worklists.bag_plans import DoseLabel, DoseTubeFilling
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.lots import LotUse
     from nkloop.worklists.models import Verdict, Worklist
@@ -70,6 +70,8 @@ class Planned:
     """Whether the bench is simulated."""
     tubes: tuple[DoseTubeFilling, ...] = ()
     """Dose tubes of a plan for bags."""
+    vessel_labels: tuple[DoseLabel, ...] = ()
+    """Labels of the vessels cultures are moved to."""
     more: dict[str, Any] = field(default_factory=dict)
     """What only this procedure tells, as plain data: positions, dose tubes."""
 

@@ -1,0 +1,97 @@
+"""Rules of closed vessels: what people move between bags, bioreactors and dose tubes, followed like a robot's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nkloop.errors import Problem
+from nkloop.worklists import rules
+from nkloop.worklists.models import Step, Vessel, VesselMove, Worklist
+
+_VOLUME_SHARE, _DENSITY_SHARE, _SLACK_UL = 0.01, 0.05, 1.0
+
+
+@dataclass(slots=True)
+class _Held:
+    volume_ul: float
+    cells: float
+
+    def take(self, volume_ul: float) -> float:
+        """Draw mixed culture; returns the cells in it."""
+        share = min(1.0, volume_ul / self.volume_ul) if self.volume_ul > 0 else 0.0
+        cells = self.cells * share
+        self.volume_ul, self.cells = self.volume_ul - volume_ul, self.cells - cells
+        return cells
+
+
+def vessel_problems(worklist: Worklist, tubes: Mapping[tuple[str, str], float]) -> Iterator[Problem]:
+    """What is wrong with what people move.
+
+    Args:
+        worklist: its vessels and the moves of its operator tasks.
+        tubes: volume in each well of the deck at the end of the robot's work, by nickname and well.
+    """
+    if not worklist.vessels:
+        return
+    known = {vessel.name: vessel for vessel in worklist.vessels}
+    held = {v.name: _Held(v.volume_ul, v.volume_ul * v.cells_per_ul) for v in worklist.vessels}
+    left = {f"{labware}:{well}": volume for (labware, well), volume in tubes.items()}
+    found: list[Problem] = []
+    for step in worklist.steps:
+        for move in step.operator.moves if step.operator is not None else ():
+            found += _moved(step, move, known, held, left)
+    yield from found
+    if not found:
+        for vessel in worklist.vessels:
+            yield from _ended(vessel, held[vessel.name])
+
+
+def _moved(
+    step: Step, move: VesselMove, known: Mapping[str, Vessel], held: Mapping[str, _Held], left: dict[str, float]
+) -> Iterator[Problem]:
+    where, cells = f"step {step.number}", 0.0
+    unknown = [n for n in (move.from_vessel, move.to_vessel) if n and n not in known and n not in left]
+    if unknown:
+        told = f"'{unknown[0]}' is no vessel of the worklist and no well of its deck"
+        yield Problem(told, where, "name a vessel that is there", rules.VESSEL_RANGE)
+        return
+    if move.from_vessel in left:
+        left[move.from_vessel] -= move.volume_ul
+        if left[move.from_vessel] < -_SLACK_UL:
+            told = f"{_ml(move.volume_ul)} are taken out of {move.from_vessel}, which holds less"
+            yield Problem(told, where, "fill more into the tube", rules.VESSEL_RANGE)
+    elif move.from_vessel:
+        source, vessel = held[move.from_vessel], known[move.from_vessel]
+        cells = source.take(move.volume_ul)
+        least = 0.0 if vessel.is_emptied else vessel.lowest_ul
+        if source.volume_ul < least - _SLACK_UL:
+            told = f"{vessel.name} is drawn down to {_ml(source.volume_ul)}, {vessel.title} needs {_ml(least)}"
+            yield Problem(told, where, "take less, or empty it", rules.VESSEL_RANGE)
+    if move.to_vessel in held:
+        target, vessel = held[move.to_vessel], known[move.to_vessel]
+        target.volume_ul, target.cells = target.volume_ul + move.volume_ul, target.cells + cells
+        if target.volume_ul > vessel.capacity_ul + _SLACK_UL:
+            told = f"{vessel.name} is filled to {_ml(target.volume_ul)}, {vessel.title} takes {_ml(vessel.capacity_ul)}"
+            yield Problem(told, where, "give less, or choose a larger vessel", rules.VESSEL_RANGE)
+
+
+def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
+    remedy = "correct the move that makes the difference"
+    if abs(held.volume_ul - vessel.end_ul) > max(_SLACK_UL, _VOLUME_SHARE * vessel.end_ul):
+        told = f"ends with {_ml(held.volume_ul)}, planned are {_ml(vessel.end_ul)}"
+        yield Problem(told, vessel.name, remedy, rules.VESSEL_END)
+    elif not vessel.is_emptied and held.volume_ul < vessel.lowest_ul - _SLACK_UL:
+        told = f"ends with {_ml(held.volume_ul)}, {vessel.title} needs {_ml(vessel.lowest_ul)}"
+        yield Problem(told, vessel.name, "give more medium, or choose a smaller vessel", rules.VESSEL_RANGE)
+    wanted = vessel.end_cells_per_ul
+    if wanted is None or held.volume_ul <= 0:
+        return
+    density = held.cells / held.volume_ul
+    if abs(density - wanted) > _DENSITY_SHARE * wanted:
+        told = f"ends with {1000 * density:.3g} cells/mL, planned are {1000 * wanted:.3g}"
+        yield Problem(told, vessel.name, remedy, rules.VESSEL_END)
+
+
+def _ml(microlitres: float) -> str:
+    return f"{microlitres / 1000:.4g} mL"

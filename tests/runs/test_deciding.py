@@ -121,7 +121,7 @@ def test_the_rest_starts_from_the_contents_now_with_a_fresh_tip() -> None:
     ]
     held = {(f.labware, f.well): f for f in made.fillings}
     assert held["tubes", "A1"].volume_ul == 400
-    assert held["tubes", "A1"].liquid.lot == "run-7:IL15-A", "the stock is not charged twice"
+    assert held["tubes", "A1"].liquid.lot == "left:run-7:IL15-A", "the stock is not charged twice"
     assert held["plate", "B1"].liquid.per_ul["IL-15"] == pytest.approx(0.02)
     assert held["plate", "C1"].liquid.name == "medium"
     assert check_ledger(made, CATALOGUE, DECK).problems == ()

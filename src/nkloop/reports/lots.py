@@ -13,6 +13,7 @@ _KINDS = {
     "reference": "Reference effector",
     "harvest": "NK cells harvested from",
     "prepared": "Prepared in an earlier run:",
+    "left": "Left on the deck by",
 }
 
 

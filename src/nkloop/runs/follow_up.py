@@ -16,6 +16,8 @@ from nkloop.worklists.models import Filling, Liquid, Step, Worklist
 
 MOST_UNKNOWN = 12
 """More unknown steps than this are not corrected: each may be the last that happened, and no addition fits all."""
+LEFT = "left"
+"""Kind of a liquid that stands on the deck as an interrupted run left it: `left:<run>:<lot or well>`."""
 _SAME = 1e-6
 _SMALLEST_UL = 1e-3
 
@@ -233,24 +235,20 @@ def _made(
 
 
 def _filling(run_id: str, spot: Spot, held: WellContents, worklist: Worklist) -> Filling:
-    """What a well holds now; a liquid that was only drawn from keeps its name, and its lot as one already opened."""
+    """What a well holds now; it stays on the deck. A liquid that was only drawn from keeps its name."""
     nickname, well = spot
     volume = round(held.volume_ul, 3)
+    liquid = Liquid(
+        name=f"{nickname} {well}",
+        per_ul={name: value for name, value in held.per_ul.items() if value},
+        lot=f"{LEFT}:{run_id}:{nickname} {well}",
+    )
     for filling in worklist.fillings:
         if (filling.labware, filling.well) == spot and _is_same(filling.liquid.per_ul, held.per_ul):
-            lot = filling.liquid.lot
-            # the stock was charged with it when it was loaded first; under this name it is not charged again
-            opened = None if lot is None else lot if ":" in lot else f"{run_id}:{lot}"
-            return Filling(
-                labware=nickname,
-                well=well,
-                volume_ul=volume,
-                liquid=filling.liquid.model_copy(update={"lot": opened}),
-            )
-    per_ul = {name: value for name, value in held.per_ul.items() if value}
-    return Filling(
-        labware=nickname, well=well, volume_ul=volume, liquid=Liquid(name=f"{nickname} {well}", per_ul=per_ul)
-    )
+            # the stock was charged with its lot when it was loaded first; under this name it is not charged again
+            origin = (filling.liquid.lot or f"{nickname} {well}").rpartition(":")[2]
+            liquid = filling.liquid.model_copy(update={"lot": f"{LEFT}:{run_id}:{origin}"})
+    return Filling(labware=nickname, well=well, volume_ul=volume, liquid=liquid)
 
 
 def _is_same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

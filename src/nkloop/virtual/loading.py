@@ -21,6 +21,8 @@ VOLUME_TOLERANCE = 0.2
 HARVEST_RECOVERY = 0.9
 """Share of cells that survives taking out, washing and resuspending."""
 _FRESH = ("donor", "line", "reference")
+_LEFT = "left"
+"""Kind of a liquid that an interrupted run has left in a labware, which stays on the deck."""
 
 
 def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> None:
@@ -30,30 +32,51 @@ def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> 
         BenchError: a liquid has no lot or one nobody knows, or a barcode belongs to another kind of labware.
     """
     marks = {item.nickname: item.barcode or barcodes.get(item.nickname) for item in worklist.deck}
+    staying = _staying(worklist, marks)
     problems = [problem for item in worklist.deck for problem in _item_problems(world, item, marks[item.nickname])]
+    problems += [problem for item in staying for problem in _staying_problems(world, item)]
     problems += [
         problem
         for filling in worklist.fillings
         if marks.get(filling.labware) not in world.containers
+        and filling.labware not in {item.nickname for item in staying}
         for problem in _filling_problems(world, worklist, filling)
     ]
     if problems:
         raise BenchError.from_problems(problems)
-    world.clear_deck()
+    world.clear_deck(staying={item.slot for item in staying})
     world.clock.advance(LOADING_SECONDS)
     known = set(world.containers)
-    placed = {item.nickname: world.place(item, marks[item.nickname]) for item in worklist.deck}
+    placed = {item.nickname: world.place(item, marks[item.nickname], stays=item in staying) for item in worklist.deck}
+    left = {item.nickname for item in staying}
     for filling in worklist.fillings:
         container = placed[filling.labware]
-        if container.barcode in known:
+        if container.barcode in known or filling.labware in left:
             _compare(world, container, filling)
         else:
             well = container.well(filling.well, world.clock.seconds)
             well.add(_truth(world, filling))
-    for container in placed.values():
-        # A culture plate is carried with care: its cells stay settled.
-        if container.barcode not in known:
+    for nickname, container in placed.items():
+        # A culture plate is carried with care: its cells stay settled. What stays on the deck is not moved at all.
+        if container.barcode not in known and nickname not in left:
             world.stir(container)
+
+
+def _staying(worklist: Worklist, marks: Mapping[str, str | None]) -> list[DeckItem]:
+    """Labware without a barcode that holds only what an interrupted run left in it."""
+    kinds: dict[str, set[str]] = {}
+    for filling in worklist.fillings:
+        kinds.setdefault(filling.labware, set()).add((filling.liquid.lot or "").partition(":")[0])
+    return [item for item in worklist.deck if kinds.get(item.nickname) == {_LEFT} and not marks[item.nickname]]
+
+
+def _staying_problems(world: World, item: DeckItem) -> list[Problem]:
+    there = world.deck.get(item.slot)
+    if there is not None and there.labware.load_name == item.load_name:
+        return []
+    found = there.labware.load_name if there is not None else "nothing"
+    told = f"{item.nickname} shall stay on the deck as the interrupted run left it, {found} stands there"
+    return [Problem(told, f"slot {item.slot}", "discard the wells of that run and begin anew")]
 
 
 def _item_problems(world: World, item: DeckItem, barcode: str | None) -> list[Problem]:

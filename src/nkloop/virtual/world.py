@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -141,9 +141,11 @@ class World:
 
     # the operator
 
-    def clear_deck(self) -> None:
-        """Throw consumables away, bring everything with a barcode where it belongs."""
+    def clear_deck(self, *, staying: Collection[str] = ()) -> None:
+        """Throw consumables away, bring everything with a barcode where it belongs; `staying` slots are left alone."""
         for slot, container in sorted(self.deck.items()):
+            if slot in staying:
+                continue
             self._touch_all(container)
             if container.barcode is None:
                 container.move("discarded")
@@ -170,9 +172,9 @@ class World:
                     self.store(container, None)
         self.clock.advance(seconds)
 
-    def place(self, item: DeckItem, barcode: str | None) -> Container:
-        """Put a labware into its slot, the known one when its barcode is known."""
-        container = self.containers.get(barcode or "")
+    def place(self, item: DeckItem, barcode: str | None, *, stays: bool = False) -> Container:
+        """Put a labware into its slot: the one there if it `stays`, else the known one when its barcode is known."""
+        container = self.deck[item.slot] if stays else self.containers.get(barcode or "")
         if container is None:
             identity = barcode or f"{item.nickname} of load {self.loads}"
             container = Container(identity, self.catalogue[item.load_name], barcode)

@@ -1,0 +1,225 @@
+"""`nkloop run`, `runs`, `run show`, `reconcile`: on a virtual bench that remembers between commands."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Nkloop
+
+from nkloop.errors import RecordError
+from nkloop.records import Records
+from nkloop.records.models import Context, JournalEvent
+from nkloop.runs.typed_steps import numbers_of, wells_of
+from nkloop.runs.verification import Verifier
+from nkloop.virtual.shared import shared_bench
+from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Verdict, Worklist
+from nkloop.workspace import Workspace
+
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def by_ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Worklists are verified by the ledger alone, which is quick; signals are put back as they were."""
+
+    async def verify(self: Any, worklist: Worklist) -> Verdict:
+        checks = (check_ledger(worklist, self._catalogue, self._deck),)
+        return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=checks)
+
+    monkeypatch.setattr(Verifier, "verify", verify)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def worklist() -> Worklist:
+    """Base medium into a vessel in three portions."""
+    tubes = "opentrons_6_tuberack_nest_50ml_conical"
+    medium = Liquid(name="GBGM", per_ul={"GBGM": 1.0}, lot="LOT-GBGM-01")
+    steps = tuple(
+        Step(
+            number=n, action="transfer", labware="base", well="A1", to_labware="medium", to_well="A1", volume_ul=900,
+            tip="tips:A1" if n == 1 else "", comment="base medium",
+        )
+        for n in (1, 2, 3)
+    )  # fmt: skip
+    return Worklist(
+        name="three portions",
+        procedure="medium_preparation",
+        pipettes={"left": "flex_1channel_1000"},
+        deck=(
+            DeckItem(nickname="medium", slot="A1", load_name=tubes, barcode="M-1"),
+            DeckItem(nickname="base", slot="A2", load_name=tubes),
+            DeckItem(nickname="tips", slot="B3", load_name="opentrons_flex_96_filtertiprack_1000ul"),
+        ),
+        fillings=(Filling(labware="base", well="A1", volume_ul=20_000, liquid=medium),),
+        steps=steps,
+    )
+
+
+@pytest.fixture
+def file(worklist: Worklist, tmp_path: Path) -> Path:
+    path = tmp_path / "three.json"
+    path.write_text(worklist.model_dump_json())
+    return path
+
+
+def cut(workspace: Workspace, worklist: Worklist) -> str:
+    """A run on the virtual bench whose second step nobody saw."""
+    records = Records.open(workspace.state)
+    verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+    run_id = records.journal.create_run(worklist, verdict, bench="virtual", device="flex", at=AT, context=Context())
+    told = [(1, "done"), (2, "unknown"), (3, "failed")]
+    events = [JournalEvent.model_validate({"number": n, "event": e, "at": AT, "detail": "power cut"}) for n, e in told]
+    records.journal.append_events(run_id, events)
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    records.close()
+    return run_id
+
+
+@pytest.fixture
+def bench(workspace: Workspace, nkloop: Nkloop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A virtual bench that is there already: started once, used by every command."""
+    with shared_bench(workspace.root, workspace.state) as url:
+        monkeypatch.setenv("NKLOOP_VIRTUAL_URL", url)
+        yield
+
+
+def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
+    bench: None, nkloop: Nkloop, workspace: Workspace, worklist: Worklist, file: Path
+) -> None:
+    """One story, because starting a bench takes longer than everything in it."""
+    _real_bench_moves_only_when_it_is_said(nkloop, workspace, file)
+    _it_is_run_once_and_told(nkloop, file)
+    run_id = cut(workspace, worklist)
+    _a_person_is_asked(nkloop, run_id, file)
+    _the_rest_is_run(nkloop, run_id)
+
+
+def _real_bench_moves_only_when_it_is_said(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:
+    bench = workspace.devices / "virtual.yaml"
+    simulated = bench.read_text()
+    bench.write_text(simulated.replace("simulated: true", "simulated: false"))
+    ended = nkloop("run", file)
+    assert ended.code == 1
+    assert "Nothing was sent: virtual is a REAL bench" in ended.err
+    assert "REAL" in ended.out
+    assert nkloop("runs", "--json").json["runs"] == []
+    bench.write_text(simulated)
+
+
+def _it_is_run_once_and_told(nkloop: Nkloop, file: Path) -> None:
+    ended = nkloop("run", file, "--json")
+    assert ended.code == 0, ended.err
+    (run,) = ended.json["runs"]
+    assert (run["state"], [step["event"] for step in run["steps"]]) == ("succeeded", ["done"] * 3)
+
+    again = nkloop("run", file)
+    assert again.code == 1
+    assert "three portions was run already, as run-0001" in again.err
+    assert "say --again" in again.err
+
+    assert [one["id"] for one in nkloop("runs", "--json").json["runs"]] == ["run-0001"]
+    shown = nkloop("run", "show", "run-0001", "--json").json
+    wells = {(well["labware"], well["well"]): well["sentence"] for well in shown["wells"]}
+    assert wells == {("base", "A1"): "17300 µL", ("medium", "A1"): "2700 µL"}
+    assert shown["deviations"] == []
+    read = nkloop("run", "show", "run-0001").out
+    assert "Timeline" in read
+    assert "Load the deck" in read
+
+
+def _a_person_is_asked(nkloop: Nkloop, run_id: str, file: Path) -> None:
+    asked = nkloop("reconcile", run_id, "--json")
+    assert asked.code == 1, "somebody must decide"
+    assert [step["number"] for step in asked.json["unknown_steps"]] == [2]
+    (vessel,) = [well for well in asked.json["wells"] if well["labware"] == "medium"]
+    assert [one["volume_ul"] for one in vessel["contents"]] == [900, 1800]
+    read = nkloop("reconcile", run_id)
+    for told in ("900 µL from base A1 to medium A1", "tips:A1", "power cut", "--decide repair", "1800 µL"):
+        assert told in read.out
+    refused = nkloop("run", file, "--again")
+    assert refused.code == 1
+    assert f"run {run_id} (three portions) left 1 step of unknown outcome" in refused.err
+
+
+def _the_rest_is_run(nkloop: Nkloop, run_id: str) -> None:
+    word = ("--decide", "continue", "--happened", "2", "--by", "Ada", "--reason", "saw it")
+    decided = nkloop("reconcile", run_id, *word, "--json")
+    assert decided.code == 0, decided.err
+    assert decided.json["follow_up"]["transfers"] == 1
+    ended = nkloop("run", run_id, "--json")
+    assert ended.code == 0, ended.err
+    assert (ended.json["runs"][0]["parent"], len(ended.json["runs"][0]["steps"])) == (run_id, 1)
+    over = nkloop("run", run_id)
+    assert over.code == 1
+    assert f"{run_id} has been followed by run-0003" in over.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(["nothing.csv"], "there is no file, run or worklist 'nothing.csv'", id="no_such_file"),
+        pytest.param(["run-0042"], "run run-0042 is not recorded", id="no_such_run"),
+        pytest.param(["abcdef12"], "no recorded worklist begins with abcdef12", id="no_such_hash"),
+        pytest.param(["show", "run-0042"], "list the recorded runs with `nkloop runs`", id="show_no_such_run"),
+    ],
+)
+def test_what_is_not_there_is_told(nkloop: Nkloop, arguments: list[str], told: str) -> None:
+    ended = nkloop("run", *arguments)
+    assert (ended.code, told in ended.err) == (1, True), ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        pytest.param("x.json", "{", "is no JSON", id="no_json"),
+        pytest.param("x.json", json.dumps({"parts": []}), "holds no worklist", id="no_parts"),
+        pytest.param("x.json", json.dumps({"name": "x"}), "is no worklist", id="no_worklist"),
+        pytest.param("monday.csv", "a,b\n", "which procedure this is cannot be told: 'monday'", id="procedure"),
+    ],
+)
+def test_a_file_that_is_no_worklist_is_told(nkloop: Nkloop, tmp_path: Path, name: str, text: str, told: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    ended = nkloop("run", path)
+    assert (ended.code, told in ended.err) == (1, True), ended.err
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        pytest.param(["--decide", "discard"], "a decision needs a name and a reason", id="nobody"),
+        pytest.param(["--happened", "2"], "nothing was decided", id="no_decision"),
+        pytest.param(
+            ["--decide", "continue", "--by", "Ada", "--reason", "saw it", "--happened", "two"],
+            "'two' names no steps",
+            id="no_number",
+        ),
+    ],
+)
+def test_half_a_decision_is_refused(
+    nkloop: Nkloop, workspace: Workspace, worklist: Worklist, more: list[str], told: str
+) -> None:
+    ended = nkloop("reconcile", cut(workspace, worklist), *more)
+    assert (ended.code, told in ended.err) == (1, True), ended.err
+
+
+def test_steps_and_wells_are_typed_as_people_do() -> None:
+    assert numbers_of(" 1-3, 7,2 ") == (1, 2, 3, 7)
+    assert numbers_of("") == ()
+    assert wells_of(["plate:B3, plate:C12", "tubes:A1"]) == (("plate", "B3"), ("plate", "C12"), ("tubes", "A1"))
+    for wrong in ("3-1", "a", "1;2"):
+        with pytest.raises(RecordError, match="names no steps"):
+            numbers_of(wrong)
+    with pytest.raises(RecordError, match="'B3' names no well"):
+        wells_of(["B3"])

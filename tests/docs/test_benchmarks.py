@@ -10,6 +10,7 @@ import pytest
 NAMES = (
     "check_vs_cold",
     "coverage",
+    "crash_storm",
     "curve_fits",
     "demo_time",
     "dosing_economy",

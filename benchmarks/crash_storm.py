@@ -1,0 +1,96 @@
+"""Kills flow and robot in the middle of whole procedures, hundreds of times, and counts what came of it.
+
+`uv run python benchmarks/crash_storm.py --crashes 500 --seed 1`; exit code 1 when any statement is broken. Files of
+the crashes that broke one stay in `--folder`; `--only NUMBER` stages that one again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nkloop.vendor import answers_folder
+from stopwatch import show_machine
+
+LAB = Path(__file__).resolve().parents[1] / "tests" / "crashes"
+_INSTANT = re.compile(r"^(?P<phase>\w+) (?P<kind>write|request) '(?P<name>[^']*)'")
+Report = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print every broken statement as it comes, then the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crashes", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first-steps", type=int, help="only so many steps of each procedure, to save time")
+    parser.add_argument("--only", type=int, help="stage this crash only")
+    parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
+    given = parser.parse_args(arguments)
+    show_machine()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crash-storm-") as temporary:
+        reports = list(_staged(given, Path(temporary)))
+    broken = [report for report in reports if report["problems"]]
+    _show(reports, broken, time.monotonic() - started)
+    return 1 if broken or (given.only is None and len(reports) < given.crashes) else 0
+
+
+def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
+    """Reports as they come; what is broken is printed at once."""
+    options = {"crashes": given.crashes, "seed": given.seed, "first-steps": given.first_steps, "only": given.only}
+    options |= {"folder": given.folder or temporary, "analyses": answers_folder() or temporary / "analyses"}
+    told = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
+    environment = {**os.environ, "PYTHONPATH": str(LAB), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "crash_lab.director", *told]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            report: Report = json.loads(line)
+            for problem in report["problems"]:
+                print(f"BROKEN crash {report['number']}, {_title(report)}: {problem}", flush=True)
+            yield report
+
+
+def _title(report: Report) -> str:
+    return f"{report['procedure']}, {report['victim']} killed {report['instant']}"
+
+
+def transition_of(instant: str) -> str:
+    """The transition an instant belongs to, without its count: `write 'append_events sent'`."""
+    match = _INSTANT.match(instant)
+    if match:
+        return f"{match['kind']} {match['name']}"
+    return "physical command" if "physical command" in instant else "at random"
+
+
+def _show(reports: Sequence[Report], broken: Sequence[Report], seconds: float) -> None:
+    struck = [report for report in reports if report["struck"]]
+    print(f"{len(reports)} crashes staged, {len(struck)} struck, {len(broken)} broke a statement; {seconds:.0f} s")
+    for what in ("victim", "procedure"):
+        print(f"by {what}: {_counted(report[what] for report in struck)}")
+    print(f"by state of the run afterwards: {_counted(state for report in struck for state in report['states'])}")
+    events = Counter[str]()
+    for report in struck:
+        events.update(report["events"])
+    print(f"steps afterwards: {', '.join(f'{event} {n}' for event, n in sorted(events.items()))}")
+    print("by transition:")
+    for transition, n in sorted(Counter(transition_of(report["instant"]) for report in struck).items()):
+        print(f"  {n:4d}  {transition}")
+
+
+def _counted(names: Iterator[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(Counter(names).items()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,157 @@
+"""Kills processes, one crash after the other: `python -m crash_lab.director --crashes 40 --seed 1` (JSON lines)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from crash_lab.flow import FlowTask
+from crash_lab.judge import judge
+from crash_lab.places import Places
+from crash_lab.plan import Course, Crash, storm
+from crash_lab.procedures import Lab
+from crash_lab.scene import Scene, SceneError
+from crash_lab.stage import warm_lab
+from crash_lab.template import make_template
+from nkloop.records import Records
+from nkloop.vendor import answers_folder
+from nkloop.workspace import Workspace
+
+TAKEN_UP = 3
+"""How often a user tries to take the work up before he calls for help."""
+
+
+@dataclass
+class Report:
+    """What came of a crash."""
+
+    number: int
+    procedure: str
+    victim: str
+    instant: str
+    struck: bool = False
+    problems: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    run_seconds: float = 0.0
+    """Until the flow process of the run had ended."""
+    told: list[str] = field(default_factory=list)
+    """What flow processes that ended by themselves said."""
+
+
+class Director:
+    """Stages crashes in one lab."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self._lab = lab
+        self._folder = folder
+        self._template = folder / "template.db"
+        self._template.unlink(missing_ok=True)
+        make_template(f"sqlite:///{self._template}", lab.inventory, lab.bench.name)
+
+    def stage(self, crash: Crash, *, keep: bool = False) -> Report:
+        """Run a procedure, let the crash happen, take the work up again, judge; files stay when something is wrong."""
+        started = time.monotonic()
+        places = Places(self._folder / f"crash-{crash.number}")
+        shutil.rmtree(places.folder, ignore_errors=True)
+        procedure = self._lab.procedures[crash.procedure]
+        scene = Scene(
+            self._lab, places, procedure, seed=abs(crash.number), physical=crash.physical, away_s=crash.away_s
+        )
+        report = Report(crash.number, crash.procedure, crash.victim, crash.instant)
+        scene.set_up(self._template)
+        try:
+            report.run_seconds = _play(scene, crash)
+            report.problems += scene.left_on_robot()
+            scene.keep_contents()
+        except SceneError as error:
+            report.problems.append(str(error))
+        finally:
+            report.problems += scene.clear()
+        report.problems += judge(self._lab, places, procedure)
+        _tell(places, report)
+        report.seconds = round(time.monotonic() - started, 2)
+        if not keep and not report.problems:
+            shutil.rmtree(places.folder)
+        return report
+
+    def course(self, procedure: str) -> Course:
+        """How a run of the procedure goes when nobody is killed.
+
+        Raises:
+            SceneError: it does not go as it must.
+        """
+        number = -1 - list(self._lab.procedures).index(procedure)
+        report = self.stage(Crash(number, procedure, "nobody"), keep=True)
+        places = Places(self._folder / f"crash-{number}")
+        if report.problems or report.states != ["succeeded"] or set(report.events) != {"done"}:
+            raise SceneError(f"{procedure} without a crash: {report}")
+        lines = (line.split("\t") for line in places.transitions.read_text(encoding="utf-8").splitlines())
+        transitions = tuple((kind, name, int(number)) for kind, name, number in lines)
+        n_commands = len(places.physical.read_text(encoding="utf-8").splitlines()) - 1
+        shutil.rmtree(places.folder)
+        return Course(transitions, n_commands, report.run_seconds)
+
+
+def _play(scene: Scene, crash: Crash) -> float:
+    """The run with its crash, then the work taken up until it is at an end; seconds the flow of the run lived."""
+    scene.open()
+    started = time.monotonic()
+    scene.start_flow(FlowTask("run", trigger=crash.trigger))
+    scene.watch("flow", None if crash.after_s is None else (crash.victim, crash.after_s))
+    lived = round(time.monotonic() - started, 3)
+    again = crash.again
+    for _ in range(TAKEN_UP):
+        scene.start_flow(FlowTask("take up", trigger=again))
+        again = None
+        if scene.watch("flow") == 0:
+            return lived
+    raise SceneError(f"the work could not be taken up in {TAKEN_UP} attempts")
+
+
+def _tell(places: Places, report: Report) -> None:
+    report.struck = bool(places.killed())
+    report.told = [f"{one['error']}: {one['message']}" for one in places.outcomes() if one["error"]]
+    records = Records.open(Workspace(root=places.folder).state)
+    runs = records.journal.runs()
+    records.close()
+    report.states = [run.state for run in runs]
+    report.events = dict(Counter(step.event for run in runs for step in run.steps))
+
+
+def main() -> int:
+    """Stage crashes and print one report per line; exit code 1 when anything is not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m crash_lab.director", description=__doc__)
+    parser.add_argument("--crashes", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first-steps", type=int, help="run only so many steps of each worklist, to save time")
+    parser.add_argument("--only", type=int, help="stage this one of them only")
+    parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
+    parser.add_argument("--analyses", type=Path, help="folder of protocol analyses, kept for the next time")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        lab = warm_lab(given.analyses or answers_folder() or folder / "analyses", given.first_steps)
+        director = Director(lab, folder)
+        courses = {name: director.course(name) for name in lab.procedures}
+        broken = 0
+        for crash in storm(courses, given.crashes, given.seed):
+            if given.only in {None, crash.number}:
+                report = director.stage(crash)
+                broken += bool(report.problems)
+                sys.stdout.write(json.dumps(asdict(report)) + "\n")
+                sys.stdout.flush()
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,144 @@
+"""What a flow process does with a worklist, and what its user does after it died."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from crash_lab.places import Places
+from crash_lab.procedures import Lab, Procedure
+from crash_lab.triggers import Trigger, Triggers
+from nkloop.drivers.bench import DEVICES, open_bench
+from nkloop.drivers.bench_file import BenchFile
+from nkloop.errors import NkloopError, StepUnknownError
+from nkloop.records import Records
+from nkloop.records.models import Context
+from nkloop.runs.deciding import decide, question
+from nkloop.runs.execution import finish_run, play_run, prepare_run
+from nkloop.runs.holding import device_held, devices_of
+from nkloop.runs.reconcile import clear_the_way
+from nkloop.runs.recovery import recover
+from nkloop.runs.session import Session
+from nkloop.runs.stock_use import stock_held
+from nkloop.runs.verification import Verifier
+from nkloop.vendor import VendorClient
+from nkloop.workspace import Workspace
+
+
+def bench_at(file: BenchFile, world: str, robot: str) -> BenchFile:
+    """The virtual bench with the addresses of one crash."""
+    devices = {}
+    for device in DEVICES:
+        spec = getattr(file, device)
+        url = robot if device == "liquid_handler" else world
+        text = json.dumps(spec.settings).replace("${NKLOOP_VIRTUAL_URL}", url)
+        devices[device] = spec.model_copy(update={"settings": json.loads(text)})
+    return file.model_copy(update=devices)
+
+
+@asynccontextmanager
+async def session_of(lab: Lab, places: Places, file: BenchFile) -> AsyncIterator[Session]:
+    """A session on the bench of this crash, as `open_session` makes it, with the parts that are known already."""
+    workspace = Workspace(root=places.folder)
+    records = Records.open(workspace.state)
+    vendor = VendorClient()
+    bench = open_bench(file, workspace)
+    verifier = Verifier(workspace, lab.catalogue, file.deck, vendor)
+    try:
+        yield Session(workspace, file, bench, records, lab.catalogue, lab.inventory, None, vendor, verifier)
+    finally:
+        await bench.close()
+        await vendor.close()
+        records.close()
+
+
+async def run(session: Session, places: Places, procedure: Procedure) -> None:
+    """Run the worklist once, as `nkloop run` does."""
+    bench, records, worklist = session.bench, session.records, procedure.worklist
+    async with device_held(bench, records, worklist.name):
+        await recover(session)
+        async with stock_held(session, worklist) as hold:
+            hold.run_id = run_id = await prepare_run(worklist, procedure.verdict, bench, records, context=Context())
+            await play_run(run_id, bench, records)
+            await finish_run(run_id, bench, records)
+
+
+async def take_up(session: Session, places: Places, procedure: Procedure) -> None:
+    """What a user does after a crash: reconcile, decide what nobody knows, see that the next run may begin.
+
+    Raises:
+        Unready: a run of unknown outcome did not stop the next one, or the next one could not begin.
+    """
+    bench, records = session.bench, session.records
+    await recover(session)
+    undecided = records.decisions.undecided(devices_of(bench))
+    if undecided:
+        with suppress(StepUnknownError):
+            await clear_the_way(procedure.worklist, bench, records)
+            raise Unready(f"{undecided[0].id} waits for a decision and the next run could begin all the same")
+    for one in undecided:
+        await _discard(session, places, one.id)
+    async with device_held(bench, records, "the next run"):
+        await clear_the_way(procedure.worklist, bench, records)
+        wrong = [found for found in await bench.liquid_handler.preflight(procedure.worklist) if not found.ok]
+    if wrong:
+        raise Unready(f"the next run could not begin: {wrong[0].subject}: {wrong[0].found}")
+
+
+async def _discard(session: Session, places: Places, run_id: str) -> None:
+    """Keep what is shown of the wells, and throw them away."""
+    asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
+    places.note_possible({(well.labware, well.well): well.volumes_ul for well in asked.wells})
+    await decide(
+        run_id,
+        "discard",
+        by="crash lab",
+        reason="the deck was cleared and begun anew",
+        at=await session.bench.clock.now(),
+        records=session.records,
+        catalogue=session.catalogue,
+        deck=session.bench_file.deck,
+        verify=session.verifier.verify,
+    )
+
+
+class Unready(Exception):
+    """The bench is not as it must be after a crash."""
+
+
+WORK = {"run": run, "take up": take_up}
+
+
+@dataclass(frozen=True)
+class FlowTask:
+    """What one flow process is to do."""
+
+    work: str
+    """Key of `WORK`."""
+    who: str = "flow"
+    trigger: Trigger | None = None
+    lease_s: float | None = None
+    """Length of its lease on the device, where it is not the usual one."""
+
+
+def flow_process(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> None:
+    """Entry of a forked flow process; exit code 0 when the work was done, 3 when it was refused or failed."""
+    Triggers(places, task.trigger).install()
+    if task.lease_s is not None:
+        device_held.__wrapped__.__kwdefaults__["lease_seconds"] = task.lease_s  # type: ignore[attr-defined]
+    sys.exit(asyncio.run(_work(lab, places, bench, procedure, task)))
+
+
+async def _work(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> int:
+    try:
+        async with session_of(lab, places, bench) as session:
+            await WORK[task.work](session, places, procedure)
+    except (NkloopError, Unready) as error:
+        places.note_outcome(task.who, type(error).__name__, str(error))
+        return 3
+    places.note_outcome(task.who, "", "")
+    return 0

@@ -1,0 +1,93 @@
+"""Files of one crash: who runs as which process, what happened physically, what hit whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """A folder per crash."""
+
+    folder: Path
+
+    @property
+    def hands(self) -> str:
+        """Socket between robot and world."""
+        return str(self.folder / "hands")
+
+    @property
+    def physical(self) -> Path:
+        """One line of JSON per command that took physical effect."""
+        return self.folder / "physical.jsonl"
+
+    @property
+    def contents(self) -> Path:
+        """What truly is in every well at the end, as the world tells it."""
+        return self.folder / "contents.json"
+
+    @property
+    def kills(self) -> Path:
+        """One line per process that was killed: who, when."""
+        return self.folder / "kills.txt"
+
+    @property
+    def log(self) -> Path:
+        """What the processes wrote."""
+        return self.folder / "processes.log"
+
+    @property
+    def transitions(self) -> Path:
+        """One line per transition the flow went through."""
+        return self.folder / "transitions.txt"
+
+    def note_outcome(self, who: str, error: str, message: str) -> None:
+        """Remember how a flow process ended: with which error, none when its work was done."""
+        with (self.folder / "outcomes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"who": who, "error": error, "message": message}) + "\n")
+
+    def outcomes(self) -> list[dict[str, str]]:
+        """How the flow processes that came to an end by themselves ended, in that order."""
+        path = self.folder / "outcomes.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def note_possible(self, wells: Mapping[tuple[str, str], tuple[float, float]]) -> None:
+        """Remember between which volumes (µL) a person was told that wells may lie, by nickname and well."""
+        shown = [[nickname, well, *bounds] for (nickname, well), bounds in wells.items()]
+        (self.folder / "possible.json").write_text(json.dumps(shown), encoding="utf-8")
+
+    def possible(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """What was remembered of that; empty when no person was asked."""
+        path = self.folder / "possible.json"
+        shown = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return {(nickname, well): (low, high) for nickname, well, low, high in shown}
+
+    def note_pid(self, who: str, pid: int) -> None:
+        """Remember who runs as which process."""
+        (self.folder / f"{who}.pid").write_text(str(pid))
+
+    def forget_pid(self, who: str) -> None:
+        """Remember that this process has ended."""
+        (self.folder / f"{who}.pid").unlink(missing_ok=True)
+
+    def kill(self, who: str, when: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """`kill -9`, or another signal; note it first, because it may be ourselves."""
+        try:
+            pid = int((self.folder / f"{who}.pid").read_text())
+        except FileNotFoundError:
+            return
+        with self.kills.open("a", encoding="utf-8") as file:
+            file.write(f"{who} {when}\n")
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def killed(self) -> list[str]:
+        """Who was killed when."""
+        return self.kills.read_text(encoding="utf-8").splitlines() if self.kills.exists() else []

@@ -1,0 +1,130 @@
+"""Which crashes: every transition of every procedure in every phase, physical commands, random instants; seeded."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crash_lab.reality import PhysicalTrigger
+from crash_lab.triggers import PHASES, Trigger
+
+FLOW, ROBOT = "flow", "robot"
+AWAY_S = (0.0, 0.1, 0.6)
+"""How long a robot that was killed stays away: shorter and longer than a flow waits for it."""
+AT_RANDOM, LOOK_AT, AGAIN_AT = (2, 7), 4, 9
+"""Which of every ten crashes come at random, at a request that only looks, and a second time."""
+WHILE_TAKEN_UP = tuple(
+    Trigger(victim, kind, name, 1, phase)
+    for victim in (FLOW, ROBOT)
+    for kind, name in (
+        ("write", "claim"),
+        ("write", "close_run succeeded"),
+        ("write", "close_run interrupted"),
+        ("write", "post_run"),
+        ("request", "GET /runs/*"),
+        ("request", "GET /runs/*/commands"),
+        ("request", "POST /runs/*/actions"),
+    )
+    for phase in ("before", "after")
+)
+"""Second crashes; where the work taken up does not pass such a transition, none comes."""
+_POLLED = 2
+"""How often at most a request that is repeated (a look at the run) counts as a transition of its own."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """One crash to be."""
+
+    number: int
+    procedure: str
+    victim: str
+    trigger: Trigger | None = None
+    physical: PhysicalTrigger | None = None
+    after_s: float | None = None
+    """Instant after the start of the flow, for crashes at random."""
+    away_s: float = 0.1
+    """How long a killed robot stays away."""
+    again: Trigger | None = None
+    """Strikes while the work is taken up."""
+
+    @property
+    def instant(self) -> str:
+        """When it strikes, in words."""
+        first = "never" if self.after_s is None else f"at random, after {self.after_s:.3f} s"
+        if self.trigger is not None:
+            first = str(self.trigger)
+        elif self.physical is not None:
+            first = f"{self.physical.phase} physical command {self.physical.nth}"
+        return f"{first}; again {self.again}" if self.again else first
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a procedure goes when nobody is killed."""
+
+    transitions: tuple[tuple[str, str, int], ...]
+    """Kind, name and number of every transition, in order."""
+    n_commands: int
+    """Commands that take physical effect."""
+    seconds: float
+
+
+Fixed = tuple[str, str, Trigger]
+"""Procedure, victim, instant."""
+
+
+def at_transitions(courses: Mapping[str, Course], victims: Sequence[str]) -> list[Fixed]:
+    """Procedure, victim and trigger of every crash at a transition."""
+    found: list[Fixed] = []
+    for (procedure, course), victim in itertools.product(courses.items(), victims):
+        for kind, name, number in course.transitions:
+            if kind == "request" and number > _POLLED:
+                continue
+            # What is torn within a write of the flow is no other instant for anybody else.
+            phases = [phase for phase in PHASES[kind] if phase != "torn" or victim == FLOW]
+            found += [(procedure, victim, Trigger(victim, kind, name, number, phase)) for phase in phases]
+    return found
+
+
+def storm(courses: Mapping[str, Course], n: int, seed: int) -> list[Crash]:
+    """`n` crashes in an order that depends on the seed.
+
+    Of ten, seven come at durable writes and at requests that change something, each of them once before any comes a
+    second time; one comes at a request that only looks; two come at random. Every tenth has a second crash while the
+    work is taken up.
+    """
+    chance = random.Random(seed)
+    fixed = at_transitions(courses, (FLOW, ROBOT))
+    chance.shuffle(fixed)
+    acts = itertools.cycle([one for one in fixed if _changes(one[2])])
+    looks = itertools.cycle([one for one in fixed if not _changes(one[2])])
+    names = sorted(courses)
+    crashes = []
+    for number in range(n):
+        away = chance.choice(AWAY_S)
+        again = chance.choice(WHILE_TAKEN_UP) if number % 10 == AGAIN_AT else None
+        if number % 10 in AT_RANDOM:
+            name = chance.choice(names)
+            crashes.append(_at_random(number, name, courses[name], chance, away, again))
+        else:
+            procedure, victim, trigger = next(looks if number % 10 == LOOK_AT else acts)
+            crashes.append(Crash(number, procedure, victim, trigger, away_s=away, again=again))
+    return crashes
+
+
+def _changes(trigger: Trigger) -> bool:
+    return trigger.kind == "write" or not trigger.name.startswith("GET ")
+
+
+def _at_random(
+    number: int, name: str, course: Course, chance: random.Random, away_s: float, again: Trigger | None
+) -> Crash:
+    victim = chance.choice((FLOW, ROBOT))
+    if chance.random() < 0.5:
+        phase = chance.choice(("before", "after"))
+        nth = chance.randint(1, course.n_commands)
+        return Crash(number, name, victim, physical=PhysicalTrigger(victim, nth, phase), away_s=away_s, again=again)
+    return Crash(number, name, victim, after_s=chance.uniform(0, course.seconds), away_s=away_s, again=again)

@@ -1,0 +1,150 @@
+"""The shipped procedures with small but real worklists, analysed once, and the world each of them finds."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nkloop.drivers.bench import load_bench_file
+from nkloop.drivers.bench_file import BenchFile
+from nkloop.inventory import Inventory, Lot
+from nkloop.labware import Catalogue
+from nkloop.quantities import Amount
+from nkloop.runs.verification import Verifier
+from nkloop.vendor import VendorClient
+from nkloop.virtual.containers import Contents
+from nkloop.virtual.world import World
+from nkloop.worklists.csv_format import to_csv
+from nkloop.worklists.models import CheckResult, DeckItem, Verdict, Worklist
+from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of
+from nkloop.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
+_CONTAINERS = 20
+_SPARE = 1.5
+"""Cultures hold this much more than is harvested."""
+HARVESTED_PLATE = "corning_24_wellplate_3.4ml_flat"
+HARVESTED_CELLS = 1e7
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """One worklist, ready to run."""
+
+    name: str
+    worklist: Worklist
+    verdict: Verdict
+    analysis: Any
+
+    @property
+    def planned(self) -> dict[int, Counter[str]]:
+        """Ids of the analysed commands of every step."""
+        found: dict[int, Counter[str]] = {}
+        step = 0
+        for command in self.analysis.commands:
+            message = str((command.get("params") or {}).get("message") or "")
+            if message.startswith("step "):
+                step = int(message[5 : message.index(":")])
+            found.setdefault(step, Counter())[command["id"]] += 1
+        return found
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything that is the same for every crash."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    inventory: Inventory
+    """Lots the worklists use."""
+    bench: BenchFile
+    procedures: Mapping[str, Procedure]
+
+    def world(self, procedure: Procedure, seed: int) -> World:
+        """The world before the procedure: what earlier procedures left stands ready."""
+        world = World(self.catalogue, self.inventory.lots, self.bench.deck, seed)
+        for filling in procedure.worklist.fillings:
+            prefix, _, rest = (filling.liquid.lot or "").partition(":")
+            if prefix in {"prepared", "harvest"}:
+                barcode, _, well = rest.rpartition(":")
+                kinds = {item.barcode: item.load_name for item in procedure.worklist.deck}
+                load_name = kinds.get(barcode, HARVESTED_PLATE)
+                _leave(world, (barcode, well, load_name), filling.volume_ul, dict(filling.liquid.per_ul))
+        return world
+
+
+def _leave(world: World, where: tuple[str, str, str], volume_ul: float, per_ul: dict[str, float]) -> None:
+    """Put an earlier container (barcode, well, load name) with what the plan believes it to hold where it is kept."""
+    barcode, well, load_name = where
+    item = DeckItem(nickname="earlier", slot="D4", load_name=load_name, barcode=barcode)
+    container = world.containers.get(barcode) or world.place(item, barcode)
+    cells = any(":" in name for name in per_ul)
+    held = min(container.capacity_ul, volume_ul * (_SPARE if cells else 1.0))
+    contents = Contents(held, {name: share * held for name, share in per_ul.items() if ":" not in name})
+    if cells:
+        contents.amounts["nk:U1"] = HARVESTED_CELLS
+    container.well(well, world.clock.seconds).add(contents)
+    world.deck.pop(item.slot, None)
+    world.store(container, None)
+
+
+async def prepare_lab(analyses: Path, first_steps: int | None = None) -> Lab:
+    """Plan and analyse the worklists, or the first steps of each; `analyses` keeps the analyses for the next time."""
+    examples = _examples()
+    workspace = Workspace.find(ROOT)
+    catalogue = Catalogue.load(workspace.labware)
+    inventory = Inventory.load(workspace.devices / "lots" / "virtual.yaml")
+    bench = load_bench_file(workspace.devices / "virtual.yaml")
+    procedures = {}
+    async with VendorClient(cache=analyses) as vendor:
+        verifier = Verifier(workspace, catalogue, bench.deck, vendor)
+        for name in NAMES:
+            planned: Worklist = examples.EXAMPLES[name]()
+            worklist = planned.model_copy(update={"steps": planned.steps[:first_steps]})
+            analysis = await verifier.analyse(worklist)
+            assert analysis.is_ok, analysis.errors
+            procedures[name] = Procedure(name, worklist, _verdict(workspace, worklist), analysis)
+    used = {filling.liquid.lot for one in procedures.values() for filling in one.worklist.fillings}
+    lots = tuple(_first_containers(lot) for lot in inventory.lots if lot.id in used)
+    return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), bench, procedures)
+
+
+def _first_containers(lot: Lot) -> Lot:
+    """The lot with some of its containers: hundreds of vials make every look at the stock slow."""
+    kept = lot.containers[:_CONTAINERS]
+    if len(kept) == len(lot.containers):
+        return lot
+    total = Amount(sum(one.volume.canonical for one in kept), "µL")
+    return lot.model_copy(update={"containers": kept, "volume": total})
+
+
+def known_analyses(lab: Lab) -> dict[str, Any]:
+    """Analysis by the text of its worklist."""
+    return {to_csv(one.worklist): one.analysis for one in lab.procedures.values()}
+
+
+def _verdict(workspace: Workspace, worklist: Worklist) -> Verdict:
+    """A passed verdict; that the shipped examples pass is tested elsewhere."""
+    path = protocol_path(workspace.protocols, worklist)
+    return Verdict(
+        worklist=worklist.name,
+        worklist_hash=worklist.content_hash,
+        checks=(CheckResult(check="ledger", passed=True, seconds=0),),
+        protocol=protocol_name(workspace.protocols, path),
+        protocol_sha256=sha256_of(path),
+    )
+
+
+def _examples() -> Any:
+    path = ROOT / "tests" / "protocols" / "make_examples.py"
+    spec = importlib.util.spec_from_file_location("make_examples", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,146 @@
+"""The physical world as a process nobody kills: people reach it over HTTP, the robot over a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import FastAPI
+
+from crash_lab.places import Places
+from nkloop.virtual.book import WorldBook
+from nkloop.virtual.clock_world import START
+from nkloop.virtual.execution import Execution
+from nkloop.virtual.routes import world_router
+from nkloop.virtual.server import serve
+from nkloop.virtual.world import World
+
+LONGEST_LINE = 64 * 1024 * 1024
+TRUSTED_S = 0.02
+
+
+@dataclass(frozen=True)
+class PhysicalTrigger:
+    """Kill `victim` right before or after the robot's n-th command takes physical effect."""
+
+    victim: str
+    nth: int
+    phase: str
+
+
+class Hands:
+    """What a robot's motors do to the world. Every command that took effect is written down before it is answered."""
+
+    def __init__(self, world: World, places: Places, trigger: PhysicalTrigger | None) -> None:
+        self._world = world
+        self._places = places
+        self._trigger = trigger
+        self._seen = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one robot until it hangs up, which it also does when it is killed."""
+        runs: dict[str, Execution] = {}
+        try:
+            while line := await reader.readline():
+                answer = self._answer(json.loads(line), runs)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    def _answer(self, asked: dict[str, Any], runs: dict[str, Execution]) -> dict[str, Any]:
+        self._world.clock.advance(asked["seconds"])
+        answer: dict[str, Any] = {}
+        if asked["do"] == "begin":
+            runs[asked["run"]] = self._world.begin_run(_Commands(asked["commands"]))
+            self._write({"begin": asked["run"]})
+        elif asked["do"] == "apply":
+            answer = self._apply(asked["run"], asked["command"], runs[asked["run"]])
+        return {**answer, "now": self._world.clock.seconds}
+
+    def _apply(self, run: str, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
+        self._seen += 1
+        self._maybe_kill("before")
+        try:
+            execution.apply(command)
+        except Exception as error:  # noqa: BLE001 - the robot tells it
+            return {"error": str(error)}
+        told = {"run": run, "planned": command["id"], "kind": command["commandType"], "step": execution.step}
+        self._write(told)
+        self._maybe_kill("after")
+        return {}
+
+    def _maybe_kill(self, phase: str) -> None:
+        trigger = self._trigger
+        if trigger is None or (self._seen, phase) != (trigger.nth, trigger.phase):
+            return
+        self._trigger = None
+        self._places.kill(trigger.victim, f"{phase} physical command {trigger.nth}")
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with self._places.physical.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@dataclass(frozen=True)
+class _Commands:
+    commands: list[dict[str, Any]]
+
+
+def run_reality(world: World, places: Places, port: int, trigger: PhysicalTrigger | None) -> None:
+    """Serve the world until terminated."""
+    hands = Hands(world, places, trigger)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        server = await asyncio.start_unix_server(hands.serve, places.hands, limit=LONGEST_LINE)
+        yield
+        server.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.include_router(world_router(WorldBook(world)))
+    serve(lambda: app, port)
+
+
+class RemoteHands:
+    """The robot's end: one request, one answer, in order."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._stream = self._socket.makefile("rwb")
+        self._known, self._asked, self._owed = 0.0, -math.inf, 0.0
+
+    def ask(self, do: str, **asked: Any) -> None:
+        """Do something to the world.
+
+        Raises:
+            RuntimeError: the world refused.
+        """
+        self._stream.write(json.dumps({"do": do, "seconds": self._owed, **asked}).encode() + b"\n")
+        self._stream.flush()
+        self._owed = 0.0
+        answer: dict[str, Any] = json.loads(self._stream.readline())
+        self._known, self._asked = answer["now"], time.monotonic()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+
+    def now(self) -> datetime:
+        """Time of the world; a robot looks at its clock several times per command and trusts it for a moment."""
+        if time.monotonic() - self._asked > TRUSTED_S:
+            self.ask("look")
+        return START + timedelta(seconds=self._known + self._owed)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; the world is told with the next request."""
+        self._owed += seconds

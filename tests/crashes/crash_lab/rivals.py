@@ -1,0 +1,145 @@
+"""Two flows and one robot: `python -m crash_lab.rivals both|stale [--database URL]` prints what came of it as JSON.
+
+`both`: two processes ask for the robot at the same instant.
+`stale`: one process falls silent in mid-run until its lease has run out, another takes the device over, and the first
+one wakes up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from crash_lab.flow import FlowTask
+from crash_lab.judge import judge
+from crash_lab.places import Places
+from crash_lab.procedures import Lab
+from crash_lab.scene import LONGEST_S, Scene, SceneError
+from crash_lab.stage import warm_lab
+from crash_lab.template import make_template
+from crash_lab.triggers import Trigger
+from nkloop.records import Records
+from nkloop.records.database import database_url
+from nkloop.vendor import answers_folder
+from nkloop.workspace import Workspace
+
+LEASE_S = 1.0
+SPEED = 250.0
+"""Bench seconds per second: the run takes long enough for a lease to run out in the middle of it."""
+RENEWALS = 6
+"""Renewals of the lease, four a second, after which a flow falls silent; its run is under way by then."""
+
+
+@dataclass
+class Encounter:
+    """What came of it."""
+
+    problems: list[str] = field(default_factory=list)
+    outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Per process, how it ended."""
+    states: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+    """What the robot was told to do, in order, over all its runs."""
+    claims: list[str] = field(default_factory=list)
+    """Who held the robot, one sentence per change."""
+
+
+def both_at_once(scene: Scene) -> None:
+    """Two flows ask for the robot; whoever is refused has touched nothing."""
+    scene.open()
+    for who in ("first", "second"):
+        scene.start_flow(FlowTask("run", who))
+    for who in ("first", "second"):
+        scene.watch(who)
+    scene.start_flow(FlowTask("take up", "next"))
+    scene.watch("next")
+
+
+def lease_runs_out(scene: Scene) -> None:
+    """A flow falls silent in mid-run, its lease runs out, another takes over, the first wakes up while that goes on."""
+    scene.open()
+    # Right after a renewal: frozen within a transaction it would hold the whole database, too.
+    falls_silent = Trigger("silent", "write", "renew", RENEWALS, "after", signal.SIGSTOP)
+    scene.start_flow(FlowTask("run", "silent", falls_silent, lease_s=LEASE_S))
+    _until(lambda: bool(scene.places.killed()))
+    time.sleep(1.5 * LEASE_S)
+    scene.start_flow(FlowTask("take up", "next"))
+    _until(lambda: any("taken over" in one for one in _history(scene.places)))
+    scene.signal("silent", signal.SIGCONT)
+    scene.watch("silent")
+    scene.watch("next")
+
+
+SCENARIOS = {"both": both_at_once, "stale": lease_runs_out}
+
+
+def encounter(lab: Lab, folder: Path, scenario: str) -> Encounter:
+    """Stage a scenario and judge it."""
+    procedure = lab.procedures["medium_preparation"]
+    speed = SPEED if scenario == "stale" else 0.0
+    scene = Scene(lab, Places(folder / scenario), procedure, seed=1, speed=speed)
+    scene.set_up(None)
+    make_template(database_url(Workspace(root=scene.places.folder).state), lab.inventory, lab.bench.name)
+    met = Encounter()
+    try:
+        SCENARIOS[scenario](scene)
+        met.problems += scene.left_on_robot()
+        met.actions = [action["actionType"] for run in scene.runs() for action in run["actions"]]
+        scene.keep_contents()
+    except SceneError as error:
+        met.problems.append(str(error))
+    finally:
+        met.problems += scene.clear()
+    met.problems += judge(lab, scene.places, procedure)
+    met.outcomes = {one["who"]: one for one in scene.places.outcomes()}
+    met.claims = list(_history(scene.places))
+    met.states = [run.state for run in _opened(scene.places).journal.runs()]
+    return met
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SceneError("it never came to this")
+        time.sleep(0.05)
+
+
+def _history(places: Places) -> tuple[str, ...]:
+    records = _opened(places)
+    try:
+        return tuple(line for one in records.claims.holders() for line in records.claims.history(one.device))
+    finally:
+        records.close()
+
+
+def _opened(places: Places) -> Records:
+    return Records.open(Workspace(root=places.folder).state)
+
+
+def main() -> int:
+    """Print the encounter; exit code 1 when anything is not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m crash_lab.rivals", description=__doc__)
+    parser.add_argument("scenario", choices=sorted(SCENARIOS))
+    parser.add_argument("--database", help="URL of an empty PostgreSQL database; a SQLite file when not given")
+    parser.add_argument("--analyses", type=Path, help="folder of protocol analyses, kept for the next time")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
+        lab = warm_lab(given.analyses or answers_folder() or Path(temporary) / "analyses")
+        if given.database:
+            os.environ["NKLOOP_DATABASE_URL"] = given.database
+        met = encounter(lab, Path(temporary), given.scenario)
+    sys.stdout.write(json.dumps(asdict(met)) + "\n")
+    return 1 if met.problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""The virtual robot as a process of its own in front of a world that lives elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crash_lab.places import Places
+from crash_lab.reality import RemoteHands
+from nkloop.vendor import VendorClient
+from nkloop.virtual.robot.robot import VirtualRobot
+from nkloop.virtual.robot.service import robot_app
+from nkloop.virtual.server import serve
+from nkloop.worklists.bench_deck import BenchDeck
+
+
+class RemoteExecution:
+    """One run, physically elsewhere."""
+
+    def __init__(self, hands: RemoteHands, run: str) -> None:
+        self._hands = hands
+        self._run = run
+
+    def apply(self, command: dict[str, Any]) -> None:
+        """Move."""
+        self._hands.ask("apply", run=self._run, command=command)
+
+
+class RemoteWorld:
+    """What the virtual robot takes for the physical world; its clock is at the same end."""
+
+    def __init__(self, hands: RemoteHands) -> None:
+        self._hands = hands
+        self.clock = hands
+        self.robot: VirtualRobot | None = None
+
+    def begin_run(self, analysis: Any) -> RemoteExecution:
+        """Begin the run that is the robot's current one."""
+        assert self.robot is not None
+        run = self.robot.runs.current().id
+        self._hands.ask("begin", run=run, commands=list(analysis.commands))
+        return RemoteExecution(self._hands, run)
+
+
+class KnownAnalyses:
+    """Analyses made beforehand, by the text of the worklist; any other is asked for."""
+
+    def __init__(self, known: Mapping[str, Any], cache: Path) -> None:
+        self._known = known
+        self._cache = cache
+
+    async def __call__(
+        self, protocol: Path, *, csv: str, labware: Sequence[dict[str, Any]], values: dict[str, Any]
+    ) -> Any:
+        """The analysis of a protocol with its worklist."""
+        if csv in self._known:
+            return self._known[csv]
+        async with VendorClient(cache=self._cache) as vendor:
+            return await vendor.analyse(protocol, csv=csv, labware=labware, values=values)
+
+
+def run_robot(deck: BenchDeck, analyse: KnownAnalyses, places: Places, port: int, speed: float) -> None:
+    """Serve the robot until terminated or killed."""
+    world = RemoteWorld(RemoteHands(places.hands))
+    folder = places.folder / "robot"
+    robot = VirtualRobot(world, deck, analyse, folder=folder, memory=folder / "robot.sqlite", speed=speed)
+    world.robot = robot
+    serve(lambda: robot_app(robot), port)

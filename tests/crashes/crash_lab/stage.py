@@ -1,0 +1,58 @@
+"""What every command of the crash lab does first: become the parent of all that is left, load, plan, analyse."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import importlib
+import os
+from pathlib import Path
+
+import httpx
+from httpx._transports import default as _default
+
+from crash_lab.flow import bench_at
+from crash_lab.procedures import Lab, prepare_lab
+from crash_lab.robot import KnownAnalyses
+from nkloop.drivers.bench import open_bench
+from nkloop.labware import Catalogue
+from nkloop.virtual.app import create_app
+from nkloop.virtual.robot.robot import VirtualRobot
+
+PR_SET_CHILD_SUBREAPER = 36
+"""<linux/prctl.h>: whoever is left without parent becomes our child, so that nobody is overlooked."""
+PRELOADED = (
+    "anyio._backends._asyncio",
+    "psycopg",
+    "python_multipart.multipart",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+)
+
+
+def warm_lab(analyses: Path, first_steps: int | None = None) -> Lab:
+    """The lab, with everything loaded once that every forked process would load by itself."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.environ.pop("NKLOOP_DATABASE_URL", None)
+    lab = asyncio.run(prepare_lab(analyses, first_steps))
+    for module in PRELOADED:
+        importlib.import_module(module)
+    # Certificates cost a tenth of a second per client, and nothing here is encrypted.
+    _default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+    world = lab.world(next(iter(lab.procedures.values())), seed=1)
+    create_app(world, VirtualRobot(world, lab.bench.deck, KnownAnalyses({}, analyses), folder=analyses))
+    Catalogue.load = functools.cache(Catalogue.load)  # type: ignore[method-assign]
+    asyncio.run(_open_once(lab))
+    return lab
+
+
+async def _open_once(lab: Lab) -> None:
+    """Build every device and client once: drivers load what they need when they are built."""
+    here = "http://127.0.0.1:1"
+    bench = open_bench(bench_at(lab.bench, here, here), lab.workspace)
+    async with httpx.AsyncClient():
+        await bench.close()

@@ -54,52 +54,60 @@ def run_labels(
         batch: stands on every label; the worklist's name when empty.
         doses: what the plan says of dose tubes, by nickname and well: they leave the deck and carry its words.
     """
-    told = doses or {}
     batch = batch or worklist.name
+    until = "same day" if worklist.procedure == "cytotoxicity_assay" else _until(worklist)
+    labels = [
+        _of_item(item, batch, _steps_at(worklist, item.nickname), prepared_on, until, catalogue)
+        for item in worklist.deck
+        if item.barcode is not None
+    ]
     drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
-    filled = {(f.labware, f.well) for f in worklist.fillings}
-    into: dict[tuple[str, str], list[str]] = {}
-    last: dict[tuple[str, str], int] = {}
-    names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
-    for step in worklist.steps:
-        if step.action == "transfer" and step.channels == 1:
-            spot = (step.to_labware, step.to_well)
-            into.setdefault(spot, []).append(names.get((step.labware, step.well), step.comment))
-            last[spot] = step.number
-    # planners close a preparation with a step such as "mix the medium of reference", which is its name
-    named = {
-        (s.labware, s.well): s.comment.removeprefix("mix the ")
-        for s in worklist.steps
-        if s.action == "mix" and s.comment.startswith("mix the ")
-    }
-    items = {item.nickname: item for item in worklist.deck}
-    hashed, labels = worklist.content_hash[:12], []
-    for item in worklist.deck:
-        if item.barcode is not None:
-            steps = [s.number for s in worklist.steps if item.nickname in {s.labware, s.to_labware}]
-            until = "same day" if worklist.procedure == "cytotoxicity_assay" else _until(worklist)
-            labels.append(_of_item(item, batch, steps, prepared_on, until, catalogue))
-    for spot, parts in into.items():
-        found = items.get(spot[0])
-        if found is None or found.barcode is not None or spot in filled or not _is_tube(found):
-            continue
-        title = _EMPTY.sub("", item_title(found, catalogue))
-        place, code = f"{title} {spot[1]}", f"nkloop:{hashed}:{spot[0]}:{spot[1]}"
-        if spot in told:
-            labels.append(_of_dose(told[spot], f"tube {spot[1]}", code))
+    named = _names(worklist)
+    for (nickname, well), (parts, last) in _made(worklist).items():
+        item = worklist.item(nickname)
+        code = f"nkloop:{worklist.content_hash[:12]}:{nickname}:{well}"
+        if doses and (nickname, well) in doses:
+            labels.append(_of_dose(doses[nickname, well], f"tube {well}", code))
             continue
         labels.append(
             Label(
                 batch=batch,
-                content=named.get(spot) or _content(parts),
-                place=place,
-                step=f"{last[spot]}",
+                content=named.get((nickname, well)) or _content(parts),
+                place=f"{_EMPTY.sub('', item_title(item, catalogue))} {well}",
+                step=f"{last}",
                 prepared=f"{prepared_on}",
-                expires="same day" if spot in drawn else _until(worklist),
+                expires="same day" if (nickname, well) in drawn else _until(worklist),
                 code=code,
             )
         )
     return tuple(labels)
+
+
+def _steps_at(worklist: Worklist, nickname: str) -> list[int]:
+    return [s.number for s in worklist.steps if nickname in {s.labware, s.to_labware}]
+
+
+def _names(worklist: Worklist) -> dict[tuple[str, str], str]:
+    """What planners call a preparation: they close it with a step such as "mix the medium of reference"."""
+    return {
+        (s.labware, s.well): s.comment.removeprefix("mix the ")
+        for s in worklist.steps
+        if s.action == "mix" and s.comment.startswith("mix the ")
+    }
+
+
+def _made(worklist: Worklist) -> dict[tuple[str, str], tuple[list[str], int]]:
+    """Tubes without a barcode that the run fills from empty: what went in, and the last step that brought some."""
+    names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
+    tubes = {item.nickname for item in worklist.deck if item.barcode is None and _is_tube(item)}
+    made: dict[tuple[str, str], tuple[list[str], int]] = {}
+    for step in worklist.steps:
+        spot = (step.to_labware, step.to_well)
+        if step.action != "transfer" or step.channels != 1 or spot in names or step.to_labware not in tubes:
+            continue
+        parts, _ = made.get(spot, ([], 0))
+        made[spot] = ([*parts, names.get((step.labware, step.well), step.comment)], step.number)
+    return made
 
 
 def labels_html(labels: Iterable[Label], title: str) -> str:

@@ -51,74 +51,62 @@ def sheets_markdown(sheets: Sequence[RunSheet], catalogue: LabwareTitles | None 
 
 
 def _markdown(sheet: RunSheet) -> str:
+    part = f" ({sheet.part})" if sheet.part else ""
+    parts = [
+        f"## {_t(sheet.title)}{part}",
+        f"**{_t(sheet.next_action)}**",
+        _summary(sheet),
+        _items(sheet.limits),
+        *(f"### {heading}\n\n{text}" for heading, text in _sections(sheet).items()),
+        "Done by ______ Checked by ______ Date ______\n",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _summary(sheet: RunSheet) -> str:
     worklist = sheet.worklist
     pipettes = ", ".join(f"{mount} {_t(pipette_title(name))}" for mount, name in sorted(worklist.pipettes.items()))
     time = f", about {duration(sheet.minutes)} of robot time" if sheet.minutes else ""
-    part = f" ({sheet.part})" if sheet.part else ""
+    counted = f"{count(len(worklist.steps), 'step')}, {count(worklist.n_transfers, 'transfer')}"
+    made_of = f"Recipe {_t(worklist.recipe_revision or 'none')}, worklist `{sheet.short_hash}`, code `{sheet.code}`."
+    checks = f" Checks: {_t(sheet.verdict)}." if sheet.verdict else ""
+    return f"{sheet.procedure}: {counted}{time}. Pipettes: {pipettes}. {made_of}{checks}"
+
+
+def _sections(sheet: RunSheet) -> dict[str, str]:
+    """Heading to text, in the order of the work."""
+    checks = [f"☐ {_t(c.liquid)}: {_t(c.what)}. Done by ______ checked by ______" for c in sheet.second_checks]
+    return {
+        "Take out": _table(
+            ("When", "What to do", "Liquid", "Lot", "From", "Volume"),
+            [(r.when, r.how, r.liquid, r.lot, r.storage, r.volume) for r in sheet.take_out],
+        ),
+        "Deck": _deck(sheet),
+        "Liquids to load": _table(
+            ("Slot", "Labware", "Wells", "Liquid", "Lot", "Volume per well", "Expires", "Left of the lot", "Done"),
+            [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume, r.expires, r.remaining, "☐") for r in sheet.load],
+        ),
+        "Checked by a second person": "\n".join(f"- {one}" for one in checks) or "None.",
+        "Dilutions the robot makes": _items(sheet.dilutions) or "None.",
+        "Steps": _table(
+            ("Steps", "Who", "What", "Time", "Start", "End"),
+            [(b.steps, b.who, f"{b.text}. {b.detail}".rstrip(". "), b.time, "", "") for b in sheet.blocks],
+        ),
+        "Deviations": "Steps, what happened, what was decided: ______",
+    }
+
+
+def _deck(sheet: RunSheet) -> str:
     deck = [
         (item.slot, item.label or item.load_name, item.barcode or "", _kept(item.temperature_c))
-        for item in sorted(worklist.deck, key=lambda item: item.slot)
+        for item in sorted(sheet.worklist.deck, key=lambda item: item.slot)
     ]
-    return "\n".join(
-        [
-            f"## {_t(sheet.title)}{part}",
-            "",
-            f"**{_t(sheet.next_action)}**",
-            "",
-            f"{sheet.procedure}: {count(len(worklist.steps), 'step')}, "
-            f"{count(worklist.n_transfers, 'transfer')}{time}. Pipettes: {pipettes}. "
-            f"Recipe {_t(worklist.recipe_revision or 'none')}, worklist `{sheet.short_hash}`, code `{sheet.code}`."
-            + (f" Checks: {_t(sheet.verdict)}." if sheet.verdict else ""),
-            "",
-            *(f"- {_t(limit)}" for limit in sheet.limits),
-            "",
-            "### Take out",
-            "",
-            _table(
-                ("When", "What to do", "Liquid", "Lot", "From", "Volume"),
-                [(r.when, r.how, r.liquid, r.lot, r.storage, r.volume) for r in sheet.take_out],
-            ),
-            "",
-            "### Deck",
-            "",
-            markdown_table(("Slot", "What", "Label", "Temperature"), deck),
-            "",
-            *(f"- {_t(tip)}" for tip in sheet.tips),
-            "",
-            "### Liquids to load",
-            "",
-            _table(
-                ("Slot", "Labware", "Wells", "Liquid", "Lot", "Volume per well", "Expires", "Left of the lot", "Done"),
-                [
-                    (r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume, r.expires, r.remaining, "☐")
-                    for r in sheet.load
-                ],
-            ),
-            "",
-            "### Checked by a second person",
-            "",
-            *([f"- ☐ {_t(c.liquid)}: {_t(c.what)}. Done by ______ checked by ______" for c in sheet.second_checks]
-              or ["None."]),
-            "",
-            "### Dilutions the robot makes",
-            "",
-            *([f"- {_t(told)}" for told in sheet.dilutions] or ["None."]),
-            "",
-            "### Steps",
-            "",
-            _table(
-                ("Steps", "Who", "What", "Time", "Start", "End"),
-                [(b.steps, b.who, f"{b.text}. {b.detail}".rstrip(". "), b.time, "", "") for b in sheet.blocks],
-            ),
-            "",
-            "### Deviations",
-            "",
-            "Steps, what happened, what was decided: ______",
-            "",
-            "Done by ______ Checked by ______ Date ______",
-            "",
-        ]
-    )  # fmt: skip
+    table = markdown_table(("Slot", "What", "Label", "Temperature"), deck)
+    return f"{table}\n\n{_items(sheet.tips)}" if sheet.tips else table
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_t(line)}" for line in lines)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,8 @@ import httpx
 from nkloop.coordination.settings import environment
 from nkloop.errors import DeviceError, DeviceUnreachableError
 
-START_SECONDS = 90.0
+START_SECONDS = 240.0
+"""A process that ended is noticed at once; one that starts on a busy machine is waited for this long."""
 STOP_SECONDS = 10.0
 
 

@@ -3,129 +3,89 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING
 
 from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, print_json, write_file
+from nkloop.cli.design import options
 
 if TYPE_CHECKING:
     from nkloop.assays.designs import Design
 
-Kind = Literal["killing", "adcc", "car", "drug-matrix"]
-
 
 def cytotoxicity(
-    arms: Annotated[
-        str,
-        typer.Option(
-            "--arms", help="Arms between commas: ARM, ARM/DONOR, or ARM/DONOR:PURITY:VIABILITY:CD16 in percent."
-        ),
-    ],
-    lines: Annotated[str, typer.Option("--lines", help="Target lines of the panel, between commas.")] = "K-562",
-    ratios: Annotated[
-        str, typer.Option("--ratios", help="Nominal E:T, highest first, between commas.")
-    ] = "10,5,2.5,1.25,0.625,0.3125",
-    plate: Annotated[int, typer.Option("--plate", help="Wells of a plate: 96 or 384.")] = 96,
-    kind: Annotated[str, typer.Option("--kind", help="killing, adcc, car or drug-matrix.")] = "killing",
-    method: Annotated[str, typer.Option("--method", help="Assay method, for example ldh.")] = "ldh",
-    reference: Annotated[
-        str, typer.Option("--reference", help="Reference effector, written as an arm; empty for none.")
-    ] = "reference effector/PB-NK:92:88",
-    antibody: Annotated[
-        list[str] | None, typer.Option("--antibody", help="NAME:DOSE[,DOSE]:UNIT; may be given several times.")
-    ] = None,
-    isotype: Annotated[list[str] | None, typer.Option("--isotype", help="Isotype control, NAME:DOSE:UNIT.")] = None,
-    drug: Annotated[
-        list[str] | None, typer.Option("--drug", help="NAME:DOSE,DOSE,…:UNIT; may be given several times.")
-    ] = None,
-    untransduced: Annotated[
-        str, typer.Option("--untransduced", help="Arms that are the control of the CAR arms, between commas.")
-    ] = "",
-    antigen_negative: Annotated[
-        str, typer.Option("--antigen-negative", help="Lines without the antigen of the CAR, between commas.")
-    ] = "",
-    replicates: Annotated[int, typer.Option("--replicates", help="Wells per condition.", min=1, max=12)] = 3,
-    effector_replicates: Annotated[
-        int, typer.Option("--effector-replicates", help="Effector-only wells per E:T and arm.", min=1, max=12)
-    ] = 2,
-    controls: Annotated[
-        int, typer.Option("--controls", help="Spontaneous and maximum wells per line and plate.", min=2, max=24)
-    ] = 6,
-    edge: Annotated[str, typer.Option("--edge", help="ring: medium in the outer wells; all: use them.")] = "ring",
-    arrangement: Annotated[
-        str, typer.Option("--arrangement", help="columns (the robot's map), blocks (randomised) or auto.")
-    ] = "auto",
-    seed: Annotated[int | None, typer.Option("--seed", help="Randomise; the same seed gives the same plates.")] = None,
-    targets: Annotated[float, typer.Option("--targets", help="Target cells per well.", min=1)] = 1e4,
-    contact: Annotated[float, typer.Option("--contact", help="Contact time in minutes.", min=1)] = 240,
-    channels: Annotated[int, typer.Option("--channels", help="Wells given effectors at once: 1 or 8.")] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", help="Time of one stroke in seconds.", min=0.1)] = 10,
-    name: Annotated[str, typer.Option("--name", help="Plates are called NAME-1, NAME-2, …")] = "plate",
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the layout as a long table.")] = None,
-    grid: Annotated[Path | None, typer.Option("--grid", help="Write the layout as grids for a spreadsheet.")] = None,
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="Write the plate maps: .html, or .svg and .png per plate.")
-    ] = None,
+    arms: options.Arms,
+    lines: options.Lines = "K-562",
+    ratios: options.Ratios = "10,5,2.5,1.25,0.625,0.3125",
+    plate: options.PlateWells = 96,
+    kind: options.Kind = "killing",
+    method: options.Method = "ldh",
+    reference: options.Reference = "reference effector/PB-NK:92:88",
+    antibody: options.Antibody = None,
+    isotype: options.Isotype = None,
+    drug: options.Drug = None,
+    untransduced: options.Untransduced = "",
+    antigen_negative: options.AntigenNegative = "",
+    replicates: options.Replicates = 3,
+    effector_replicates: options.EffectorReplicates = 2,
+    controls: options.Controls = 6,
+    edge: options.Edge = "ring",
+    arrangement: options.Arrangement = "auto",
+    seed: options.Seed = None,
+    targets: options.Targets = 1e4,
+    contact: options.Contact = 240,
+    channels: options.Channels = 8,
+    seconds: options.Seconds = 10,
+    name: options.Name = "plate",
+    csv: options.Csv = None,
+    grid: options.Grid = None,
+    picture: options.Picture = None,
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
     """Design the plates of a killing assay: every plate with all its controls, and the cells it takes."""
     from nkloop.assays.designs import DesignRequest, Dispensing, design
-    from nkloop.assays.layouts import layouts_to_csv
-    from nkloop.cli.design.request import numbers, samples, series, split
+    from nkloop.cli.design.request import numbers, samples, split, treatments
 
-    choices = {"--plate": (plate, (96, 384)), "--kind": (kind, ("killing", "adcc", "car", "drug-matrix")),
-               "--edge": (edge, ("ring", "all")), "--arrangement": (arrangement, ("auto", "columns", "blocks")),
-               "--channels": (channels, (1, 8))}  # fmt: skip
-    for option, (given, allowed) in choices.items():
-        _refuse_unknown(option, given, allowed)
-    request = DesignRequest.model_validate(
-        {
-            "kind": kind,
-            "method": method,
-            "plate_wells": plate,
-            "samples": samples(split(arms), split(untransduced), kind),
-            "reference": samples([reference], (), "killing")[0] if reference.strip() else None,
-            "lines": split(lines),
-            "ratios": numbers(ratios, "--ratios"),
-            "replicates": replicates,
-            "effector_replicates": effector_replicates,
-            "control_replicates": controls,
-            "treatments": (
-                *series(antibody or (), "antibody"),
-                *series(isotype or (), "isotype"),
-                *series(drug or (), "drug"),
-            ),
-            "antigen_negative": split(antigen_negative),
-            "edge": edge,
-            "arrangement": arrangement,
-            "seed": seed,
-            "targets_per_well": targets,
-            "contact_minutes": contact,
-            "dispensing": Dispensing.model_validate({"channels": channels, "seconds": seconds}),
-            "name": name,
-        }
-    )
-    made = design(request, find_method(method, workspace))
+    options.require_allowed(plate=plate, kind=kind, edge=edge, arrangement=arrangement, channels=channels)
+    request = {
+        "kind": kind,
+        "method": method,
+        "plate_wells": plate,
+        "samples": samples(split(arms), split(untransduced), kind),
+        "reference": samples([reference], (), "killing")[0] if reference.strip() else None,
+        "lines": split(lines),
+        "ratios": numbers(ratios, "--ratios"),
+        "replicates": replicates,
+        "effector_replicates": effector_replicates,
+        "control_replicates": controls,
+        "treatments": treatments(antibody, isotype, drug),
+        "antigen_negative": split(antigen_negative),
+        "edge": edge,
+        "arrangement": arrangement,
+        "seed": seed,
+        "targets_per_well": targets,
+        "contact_minutes": contact,
+        "dispensing": Dispensing.model_validate({"channels": channels, "seconds": seconds}),
+        "name": name,
+    }
+    made = design(DesignRequest.model_validate(request), find_method(method, workspace))
+    written = _written(made, csv, grid, picture)
+    if json_output:
+        print_json({"seed": seed, **made.model_dump(mode="json")})
+    else:
+        _show(made, written)
+
+
+def _written(made: Design, csv: Path | None, grid: Path | None, picture: Path | None) -> tuple[Path, ...]:
+    """Write the files asked for; returns their paths."""
+    from nkloop.assays.layouts import layouts_to_csv
+
     if csv is not None:
         write_file(csv, layouts_to_csv(made.layouts))
     if grid is not None:
         write_file(grid, layouts_to_csv(made.layouts, "grid"))
     pictures = _draw(made, picture) if picture is not None else ()
-    if json_output:
-        print_json({"seed": seed, **made.model_dump(mode="json")})
-    else:
-        _show(made, tuple(p for p in (csv, grid, *pictures) if p is not None))
-
-
-def _refuse_unknown(option: str, given: object, allowed: tuple[object, ...]) -> None:
-    if given not in allowed:
-        from nkloop.errors import AssayError
-
-        raise AssayError(
-            f"'{given}' is not allowed", where=option, remedy=f"use one of: {', '.join(str(a) for a in allowed)}"
-        )
+    return tuple(path for path in (csv, grid, *pictures) if path is not None)
 
 
 def _draw(made: Design, path: Path) -> tuple[Path, ...]:

@@ -72,6 +72,17 @@ def samples(arms: Iterable[str], untransduced: Sequence[str], kind: str) -> tupl
     return tuple(found)
 
 
+def treatments(
+    antibody: Sequence[str] | None, isotype: Sequence[str] | None, drug: Sequence[str] | None
+) -> tuple[DoseSeries, ...]:
+    """The dose series of every antibody, isotype control and drug.
+
+    Raises:
+        AssayError: one of them is not written as a series.
+    """
+    return (*series(antibody or (), "antibody"), *series(isotype or (), "isotype"), *series(drug or (), "drug"))
+
+
 def series(entries: Iterable[str], kind: Literal["antibody", "isotype", "drug"]) -> tuple[DoseSeries, ...]:
     """Treatments of `NAME:DOSE[,DOSE…][:UNIT]`.
 

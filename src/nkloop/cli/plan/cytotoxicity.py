@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +14,16 @@ from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nkloop.assays.models import PlateLayout
     from nkloop.cli.plan.planned import Planned
+    from nkloop.drivers.bench_file import BenchFile
+    from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
-    from nkloop.recipes.models import Recipe
+    from nkloop.recipes.models import ErrorLimits, Recipe
+    from nkloop.worklists.bench_deck import BenchDeck
+    from nkloop.worklists.plans import CytotoxicityPlan
     from nkloop.workspace import Workspace
 
 
@@ -152,47 +156,26 @@ async def _planned(
     recipe: Recipe | None,
     asked: tuple[float | None, float | None],
 ) -> Planned:
-    from datetime import UTC, datetime
-
-    from nkloop.assays.panel import check_lines, load_line_stock
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
     from nkloop.recipes.models import ErrorLimits
-    from nkloop.runs.killing import REFERENCE_LOT, plate_request, require_reader
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import lots_for
-    from nkloop.worklists.allowed_errors import limits_sentence
     from nkloop.worklists.contact_rows import contact_rows
-    from nkloop.worklists.cytotoxicity import plan_cytotoxicity
     from nkloop.worklists.duration import estimate_minutes
     from nkloop.worklists.lots import summed_uses
 
     path = bench_path(found, bench)
     file = load_bench_file(path)
-    lines = None if file.lines is None else load_line_stock((path.parent / file.lines).resolve())
-    for layout in layouts:
-        require_reader(layout, file)
-    check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
+    _require_reader_and_lines(layouts, file, path)
     inventory = lots_for(found, bench, lots=lots)
-    until = (datetime.now(UTC) + timedelta(days=1)).date()
     of_recipe = recipe.error_limits if recipe else ErrorLimits()
     errors = error_limits(of_recipe, file.deck, *asked)
-    plans = []
-    for layout in layouts:
-        names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
-        if layout.reference is not None:
-            names[layout.reference.name] = REFERENCE_LOT
-        request = plate_request(layout, names, until, densities, errors=errors)
-        plans.append(plan_cytotoxicity(request, inventory, file.deck, catalogue))
+    plans = [_plate(layout, densities, errors, inventory, file.deck, catalogue) for layout in layouts]
     parts = tuple(part.worklist for plan in plans for part in plan.parts)
-    between = tuple(part.before.instruction for plan in plans for part in plan.parts if part.before is not None)
     uses = summed_uses([plan.lots for plan in plans])
     cost = inventory.cost({lot.lot: lot.volume_ul for lot in uses})
-    needs = [
-        {"plate": layout.barcode, **need.model_dump(mode="json")}
-        for layout, plan in zip(layouts, plans, strict=True)
-        for need in plan.effectors
-    ]
+    needs = _needs(layouts, plans)
     return Planned(
         title=parts[0].name.partition(", part ")[0] if len(plans) == 1 else f"{len(plans)} killing-assay plates",
         parts=parts,
@@ -203,16 +186,7 @@ async def _planned(
         ),
         lots=uses,
         warnings=(*(told for plan in plans for told in plan.warnings), *_warnings(layouts, recipe)),
-        notes=tuple(
-            f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
-            for need in needs
-        )
-        + tuple(f"Between parts: {told}" for told in between)
-        + (
-            limits_sentence(errors, of_recipe, file.deck).replace(
-                "of the recipe", "of the recipe" if recipe else "default"
-            ),
-        ),
+        notes=(*_notes(needs, plans), _limits_note(errors, of_recipe, file.deck, has_recipe=recipe is not None)),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
@@ -226,6 +200,63 @@ async def _planned(
             "dispense_order": [list(plan.dispense_order) for plan in plans],
         },
     )
+
+
+def _require_reader_and_lines(layouts: tuple[PlateLayout, ...], file: BenchFile, path: Path) -> None:
+    """Refuse plates the bench's reader cannot read, and lines its stock does not have in order."""
+    from datetime import UTC, datetime
+
+    from nkloop.assays.panel import check_lines, load_line_stock
+    from nkloop.runs.killing import require_reader
+
+    for layout in layouts:
+        require_reader(layout, file)
+    lines = None if file.lines is None else load_line_stock((path.parent / file.lines).resolve())
+    check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
+
+
+def _plate(
+    layout: PlateLayout,
+    densities: dict[str, float],
+    errors: ErrorLimits,
+    inventory: Inventory,
+    deck: BenchDeck,
+    catalogue: Catalogue,
+) -> CytotoxicityPlan:
+    from datetime import UTC, datetime
+
+    from nkloop.runs.killing import REFERENCE_LOT, plate_request
+    from nkloop.worklists.cytotoxicity import plan_cytotoxicity
+
+    names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
+    if layout.reference is not None:
+        names[layout.reference.name] = REFERENCE_LOT
+    until = (datetime.now(UTC) + timedelta(days=1)).date()
+    return plan_cytotoxicity(plate_request(layout, names, until, densities, errors=errors), inventory, deck, catalogue)
+
+
+def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) -> list[dict[str, Any]]:
+    """What each plate needs of each sample."""
+    return [
+        {"plate": layout.barcode, **need.model_dump(mode="json")}
+        for layout, plan in zip(layouts, plans, strict=True)
+        for need in plan.effectors
+    ]
+
+
+def _notes(needs: Sequence[dict[str, Any]], plans: Sequence[CytotoxicityPlan]) -> Iterator[str]:
+    for need in needs:
+        yield f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
+    for part in (part for plan in plans for part in plan.parts):
+        if part.before is not None:
+            yield f"Between parts: {part.before.instruction}"
+
+
+def _limits_note(errors: ErrorLimits, of_recipe: ErrorLimits, deck: BenchDeck, *, has_recipe: bool) -> str:
+    from nkloop.worklists.allowed_errors import limits_sentence
+
+    told = limits_sentence(errors, of_recipe, deck)
+    return told if has_recipe else told.replace("of the recipe", "default")
 
 
 def _warnings(layouts: tuple[PlateLayout, ...], recipe: Recipe | None) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import httpx
 
-from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.desk_operator import DeskOperator, RequestList
+from nkloop.drivers.interfaces import Finding, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.terminal_operator import TerminalOperator
+from nkloop.errors import BenchError
 from nkloop.virtual.client import WorldClient
 
 CONFIRMED_BY = "virtual operator"
@@ -15,10 +19,37 @@ CONFIRMED_BY = "virtual operator"
 class VirtualOperator:
     """Loads the deck and carries tasks out in the virtual world."""
 
-    def __init__(self, name: str, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`url` is the address of the virtual bench."""
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        people: str = "",
+        requests: RequestList | None = None,
+    ) -> None:
+        """Contact nobody yet.
+
+        Args:
+            name: who is meant.
+            url: address of the virtual bench.
+            transport: replaces the network in tests.
+            people: `desk` or `terminal` has a person confirm first, as at a real bench; empty does everything itself.
+            requests: the list of requests, for `desk`.
+
+        Raises:
+            BenchError: `people` is something else.
+        """
+        asked: dict[str, Callable[[], Operator | None]] = {
+            "": lambda: None,
+            "desk": lambda: DeskOperator(name, requests=requests),
+            "terminal": lambda: TerminalOperator(name),
+        }
+        if people not in asked:
+            raise BenchError(f"people is '{people}'", where=name, remedy="write desk, terminal, or leave it out")
         self.name = name
         self._world = WorldClient(name, url, transport)
+        self._person = asked[people]()
 
     async def inspect(self) -> tuple[Finding, ...]:
         """Whether the virtual world is there.
@@ -33,14 +64,19 @@ class VirtualOperator:
         """Load the deck when the request brings a worklist, then do the task.
 
         Raises:
+            OperatorRefusedError: the person who is asked first declined; nothing was done.
             DeviceError: the world refused (unknown lot, wrong labware) or is not reachable.
         """
+        person = await self._person.perform(request) if self._person is not None else None
         barcodes = dict(request.barcodes)
         if request.worklist is not None:
             worklist = request.worklist.model_dump(mode="json")
             await self._world.post("/deck", {"worklist": worklist, "barcodes": barcodes})
         answer = await self._world.post("/task", {"task": request.task.model_dump(mode="json"), "barcodes": barcodes})
-        return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=datetime.fromisoformat(answer["now"]))
+        at = datetime.fromisoformat(answer["now"])
+        if person is not None:
+            return person.model_copy(update={"at": at})  # the bench's time, not that of the person's watch
+        return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=at)
 
     async def close(self) -> None:
         """Release the connection."""

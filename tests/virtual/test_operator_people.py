@@ -1,0 +1,70 @@
+"""A person who practises on the virtual bench confirms before the world changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from nkloop.drivers.desk_operator import Declined, DeskOperator
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.errors import BenchError, OperatorRefusedError
+from nkloop.virtual.operator import VirtualOperator
+from nkloop.worklists.models import OperatorTask
+
+REQUEST = OperatorRequest(title="Spin", task=OperatorTask(kind="centrifuge", instruction="Spin", minutes=5))
+
+
+class Answered:
+    """A list on which every request is answered already."""
+
+    def __init__(self, answer: OperatorAnswer | Declined) -> None:
+        self.answer = answer
+
+    def ask(self, request: OperatorRequest, key: str) -> int:
+        return 1
+
+    def answered(self, number: int) -> OperatorAnswer | Declined | None:
+        return self.answer
+
+    def taken(self, number: int) -> None: ...
+
+    def withdraw(self, number: int, why: str) -> None: ...
+
+    def waiting(self) -> int:
+        return 0
+
+
+def operator(answer: OperatorAnswer | Declined, done: list[str]) -> VirtualOperator:
+    def world(request: httpx.Request) -> httpx.Response:
+        done.append(request.url.path)
+        return httpx.Response(200, json={"now": "2026-01-05T08:00:00+00:00"})
+
+    transport = httpx.MockTransport(world)
+    return VirtualOperator("Ada", "http://bench", transport, people="desk", requests=Answered(answer))
+
+
+async def test_the_world_changes_after_the_person_confirmed() -> None:
+    done: list[str] = []
+    person = OperatorAnswer(confirmed_by="Ada", at=datetime.now(UTC), note="ok", scanned=("P-1",))
+    answer = await operator(person, done).perform(REQUEST)
+    assert done == ["/virtual/task"]
+    assert (answer.confirmed_by, answer.scanned, answer.at) == ("Ada", ("P-1",), datetime(2026, 1, 5, 8, tzinfo=UTC))
+
+
+async def test_nothing_is_done_when_the_person_declines() -> None:
+    done: list[str] = []
+    with pytest.raises(OperatorRefusedError, match="Ada declined: no rotor"):
+        await operator(Declined(by="Ada", reason="no rotor"), done).perform(REQUEST)
+    assert done == []
+
+
+def test_who_is_asked_must_be_known() -> None:
+    with pytest.raises(BenchError, match="people is 'everybody'"):
+        VirtualOperator("Ada", "http://bench", people="everybody")
+
+
+async def test_a_desk_says_how_many_wait() -> None:
+    (finding,) = await DeskOperator("Ada", requests=Answered(Declined(by="", reason=""))).inspect()
+    assert "no requests waiting" in finding.found

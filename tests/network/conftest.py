@@ -228,7 +228,7 @@ def planned_commands() -> list[dict[str, Any]]:
             _command("dispense", **flow, labwareId="plate", wellName=step.to_well),
             _command("dropTipInPlace", pipetteId="P"),
         ]
-    return commands
+    return [{**command, "key": f"key-{number}"} for number, command in enumerate(commands)]
 
 
 async def analyse(protocol: Path, **_: Any) -> Any:

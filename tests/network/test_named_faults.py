@@ -58,13 +58,29 @@ async def test_loses_power_leaves_one_run_to_be_decided_and_blocks_the_next(open
         lab.robot.switch_on()
         await lab.reconcile()
         [run] = lab.runs()
-        assert (run.state, events(run)[3]) == ("interrupted", "unknown")
+        # it was seen at the pause of step 2, which it comes to only after step 1
+        assert (run.state, events(run)) == ("interrupted", {1: "done", 2: "unknown", 3: "unknown"})
         assert run.needs_decision
         assert lab.contradictions() == []
         refused = await lab.dose()
         assert isinstance(refused, StepUnknownError)
         assert "nkloop reconcile" in str(refused)
         assert len(lab.wells.acts) == 5
+
+
+async def test_what_a_running_robot_tells_now_and_then_stays_known_after_a_loss_of_power(
+    open_lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nkloop.drivers.opentrons.robot.STEP_SECONDS", 0.0)
+    async with open_lab("lab", faults=["never_finishes"]) as lab:
+        task = asyncio.create_task(lab.dose())
+        await lab.until(lambda: bool(lab.runs()) and events(lab.runs()[0])[3] == "seen")
+        lab.robot.cut_power()
+        assert isinstance(await task, DeviceUnreachableError)
+        [run] = lab.runs()
+        assert events(run) == {1: "done", 2: "done", 3: "unknown"}
+        assert "the device was seen at step 3" in next(step.detail for step in run.steps if step.number == 2)
+        assert lab.contradictions() == []
 
 
 async def test_restarts_is_noticed_although_the_robot_answers_again(

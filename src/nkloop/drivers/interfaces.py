@@ -56,6 +56,8 @@ class DeviceState(FrozenModel):
     pause_message: str | None = None
     """Message of the pause the run waits at, when it is paused by the protocol."""
     errors: tuple[str, ...] = ()
+    step: int | None = None
+    """Worklist step under way, where the device tells it and every step before it has ended as planned."""
 
 
 class DeviceCommand(FrozenModel):

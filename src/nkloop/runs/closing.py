@@ -17,6 +17,8 @@ from nkloop.runs.outcomes import all_unknown, step_outcomes
 NOT_SENT = "not started: it was never sent to the device"
 UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
 """Last events of a step that may have happened without anybody having seen its end."""
+IN_ORDER = "every step before it has ended"
+"""Detail of a `seen` event of a device that carries its steps out in order and has passed over none."""
 _ENDED: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
 logger = logging.getLogger(__name__)
 
@@ -83,6 +85,8 @@ def close_told(
 def close_unseen(run_id: str, why: str, records: Records, hold: Hold, *, at: datetime) -> RunRecord:
     """Close a run of which the device tells nothing: what was sent is unknown, what was not sent did not happen.
 
+    Steps before one at which the device was seen are done: it carries them out in order.
+
     A run that is over already is left as it is.
 
     Raises:
@@ -128,10 +132,13 @@ def words(error: BaseException) -> str:
 
 
 def _settled(run: RunRecord, why: str, at: datetime) -> list[JournalEvent]:
-    unseen = [step.number for step in run.steps if step.event in UNSEEN]
+    reached = max((step.number for step in run.steps if step.event == "seen" and step.detail == IN_ORDER), default=0)
+    unseen = [step.number for step in run.steps if step.event in UNSEEN and step.number >= reached]
+    passed = [step.number for step in run.steps if step.event in UNSEEN and step.number < reached]
     unsent = [step.number for step in run.steps if step.event == "intended"]
     unknown: Sequence[JournalEvent] = all_unknown(unseen, why, at=at, device=run.device)
-    return [*unknown, *(_event(number, "failed", NOT_SENT, at, run.device) for number in unsent)]
+    done = [_event(number, "done", f"the device was seen at step {reached}", at, run.device) for number in passed]
+    return [*done, *unknown, *(_event(number, "failed", NOT_SENT, at, run.device) for number in unsent)]
 
 
 def _event(number: int, event: StepEvent, detail: str, at: datetime, device: str) -> JournalEvent:

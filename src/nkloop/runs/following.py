@@ -14,7 +14,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunRecord, StepEvent
 from nkloop.runs import people
-from nkloop.runs.closing import close_ended, close_unseen, words
+from nkloop.runs.closing import IN_ORDER, close_ended, close_unseen, words
 from nkloop.runs.holding import Hold
 from nkloop.worklists.models import Worklist
 
@@ -178,12 +178,13 @@ class Watch:
             await self.handler.play(self.device_run_id)
 
     def _note_seen(self, state: DeviceState) -> None:
-        """Write down that the device has told of a step; only pauses announce theirs while a run lasts."""
-        number = announced_step(state.pause_message)
+        """Write down that the device has told of a step: at each of its pauses, and now and then while it works."""
+        number = state.step if state.step is not None else announced_step(state.pause_message)
         if number is None or number == self._seen or self.handler.stepwise:
             return
         self._seen = number
-        seen = JournalEvent(number=number, event="seen", at=datetime.now(UTC), device=self.run.device)
+        detail = IN_ORDER if state.step is not None else ""
+        seen = JournalEvent(number=number, event="seen", at=datetime.now(UTC), device=self.run.device, detail=detail)
         self.records.journal.append_events(self.run.id, [seen], claim=self.hold.claim)
 
     def _note_step(self, number: int, event: StepEvent, *, detail: str = "", moved_ul: tuple[float, ...] = ()) -> None:

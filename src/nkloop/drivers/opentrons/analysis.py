@@ -65,6 +65,24 @@ def _require_every_step(commands: Iterable[Mapping[str, Any]], worklist: Worklis
         )
 
 
+def steps_by_key(commands: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Worklist step of each command by its key, which is the same in an analysis and in every run made like it.
+
+    Commands before the first step, and keys that stand twice, are left out.
+    """
+    found: dict[str, int] = {}
+    twice: set[str] = set()
+    step: int | None = None
+    for command in commands:
+        if command.get("commandType") in {"comment", "waitForResume", "pause"}:
+            announced = announced_step((command.get("params") or {}).get("message"))
+            step = announced if announced is not None else step
+        key = str(command.get("key") or command.get("id"))
+        if step is not None and found.setdefault(key, step) != step:
+            twice.add(key)
+    return {key: number for key, number in found.items() if key not in twice}
+
+
 def carries_file(analysis: Json, file_id: str) -> bool:
     """True when an analysis (or its summary) was made with this CSV file."""
     for parameter in analysis.get("runTimeParameters") or ():

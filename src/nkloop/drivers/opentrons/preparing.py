@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from nkloop.drivers.interfaces import ENDED
 from nkloop.drivers.opentrons import preflight as look
-from nkloop.drivers.opentrons.analysis import CSV_PARAMETER, carries_file, require_usable
+from nkloop.drivers.opentrons.analysis import CSV_PARAMETER, carries_file, require_usable, steps_by_key
 from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, RobotClient
 from nkloop.drivers.opentrons.looking import current_run, has_phantom
 from nkloop.drivers.opentrons.offsets import Offset
@@ -52,6 +52,8 @@ class Preparation:
         self._catalogue = catalogue
         self._poll_seconds = min(poll_seconds, LONGEST_POLL_S)
         self._analysis_seconds = analysis_seconds
+        self.steps: dict[str, int] = {}
+        """Worklist step of each command of the run prepared last, by the command's key."""
 
     async def uploaded(self, worklist: Worklist, protocol: Path) -> tuple[str, str]:
         """Upload the CSV and the protocol with its labware; return the ids of CSV and protocol.
@@ -92,6 +94,7 @@ class Preparation:
                 analysis = await self._with_file(protocol_id, summaries, file_id)
                 if analysis is not None:
                     require_usable(analysis, worklist, self._catalogue, where=where)
+                    self.steps = steps_by_key(analysis["commands"])
                     return
                 if asked >= ANALYSIS_REQUESTS:
                     raise DeviceError(

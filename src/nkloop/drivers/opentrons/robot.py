@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from nkloop.drivers.interfaces import (
     Fence,
     Finding,
     StepListener,
+    announced_step,
 )
 from nkloop.drivers.opentrons import results
 from nkloop.drivers.opentrons.access import account_from
@@ -32,6 +34,8 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.protocol_files import protocol_path, sha256_of
 
+STEP_SECONDS = 15.0
+"""Between two questions for the command under way; asking for more than one, or often, stalls a robot that pipettes."""
 POLL_BOUNDS_S = (0.02, 10.0)
 """Robots have stalled in mid-run when asked too often; the low end is for robots that are simulated."""
 _PLAYABLE = frozenset({"idle", "paused", "awaiting-recovery-paused"})
@@ -112,6 +116,8 @@ class OpentronsRobot:
         )
         self._preparing = asyncio.Lock()
         self._commands: tuple[str, tuple[DeviceCommand, ...]] = ("", ())
+        self._prepared = ""
+        self._step_asked_at = 0.0
 
     @property
     def fence(self) -> Fence:
@@ -186,10 +192,11 @@ class OpentronsRobot:
             run_id = await preparation.created(protocol_id, file_id, csv_name(worklist), offsets)
             if self._policy is not None:
                 await self._set_policy(run_id, self._policy)
+            self._prepared, self._step_asked_at = run_id, time.monotonic()
             return run_id
 
     async def state(self, run_id: str) -> DeviceState:
-        """Status of a run; at a pause also its message, in recovery also what went wrong.
+        """Status of a run; at a pause also its message, in recovery also what went wrong, now and then its step.
 
         Raises:
             RunForgottenError: the robot no longer knows the run.
@@ -198,8 +205,12 @@ class OpentronsRobot:
         run = await self._run(run_id)
         errors = tuple(leaf_errors(run.get("errors") or ()))
         message: str | None = None
+        step: int | None = None
         if run["status"] == "paused":
             message = await self._pause_message(run_id)
+            step = announced_step(message)
+        elif run["status"] == "running":
+            step = await self._step_under_way(run_id)
         elif str(run["status"]).startswith("awaiting-recovery"):
             # A run in recovery lists no errors; they stand with its commands only.
             found = await self._client.get(f"/runs/{run_id}/commandErrors")
@@ -208,7 +219,9 @@ class OpentronsRobot:
             errors = ("the robot was switched off or restarted and has lost its record of the run",)
         elif run["status"] == "stopped" and not run.get("actions"):
             errors = ("the run was dismissed or replaced on the robot before it was started",)
-        return DeviceState(status=run["status"], pause_message=message, errors=errors)
+        if run.get("hasEverEnteredErrorRecovery"):
+            step = None  # a command may have failed and been passed over
+        return DeviceState(status=run["status"], pause_message=message, errors=errors, step=step)
 
     async def play(self, run_id: str) -> None:
         """Start or resume. Asks first; a run that is neither idle nor paused is left alone.
@@ -342,6 +355,16 @@ class OpentronsRobot:
             return False
         files = await self._client.find(f"/protocols/{run['protocolId']}/dataFiles")
         return any(file.get("name") == csv for file in (files or {}).get("data") or ())
+
+    async def _step_under_way(self, run_id: str) -> int | None:
+        """Worklist step of the command under way, asked for every `STEP_SECONDS` of the run prepared last."""
+        now = time.monotonic()
+        if run_id != self._prepared or now - self._step_asked_at < STEP_SECONDS:
+            return None
+        self._step_asked_at = now
+        page = await self._client.get(f"/runs/{run_id}/commands", pageLength=1)
+        running = [item for item in page["data"] if item["status"] == "running"]
+        return self._preparation.steps.get(str(running[-1].get("key"))) if running else None
 
     async def _pause_message(self, run_id: str) -> str | None:
         """Message of the pause command that waits; None when a person or the door paused the run."""

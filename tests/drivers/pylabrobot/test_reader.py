@@ -84,7 +84,7 @@ def make_reader(**settings: Any) -> PyLabRobotReader:
     saturation = settings.pop("saturation", 4.0)
     reader = PyLabRobotReader(
         "reader",
-        backend="pylabrobot.plate_reading.chatterbox:PlateReaderChatterboxBackend",
+        backend=f"{adapter.part('plate_reading.chatterbox').__name__}:PlateReaderChatterboxBackend",
         serial_number="S-9",
         saturation=saturation,
         catalogue=catalogue,

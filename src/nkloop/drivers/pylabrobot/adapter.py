@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 from nkloop.errors import BenchError
 
 _LEGACY = "pylabrobot.legacy"
+_TIP_MM = 6.0
+"""Width of a tip, for the picture of it only."""
 _DOWNLOAD = "_download_ot_resource_file"
 _NOT_IN_LEGACY = ("resources", "io")
 """Parts that the 1.0 series keeps at their old place."""
@@ -61,6 +63,19 @@ def named(path: str, where: str) -> Any:
             where=where,
             remedy="choose another model, or install the release and extras that have it",
         ) from error
+
+
+def child_name(parent: str, name: str) -> str:
+    """What to call a well or tip spot: the 0.2 series puts the parent's name before it, the 1.0 series does not."""
+    return f"{parent}_{name}" if is_legacy() else name
+
+
+def make_tip(name: str | None, *, length_mm: float, overlap_mm: float, volume_ul: float, has_filter: bool) -> Any:
+    """A tip that belongs to no maker PyLabRobot knows."""
+    tip, told = part("resources").Tip, {"name": name, "has_filter": has_filter, "maximal_volume": volume_ul}
+    if not is_legacy():
+        return tip(total_tip_length=length_mm, fitting_depth=overlap_mm, **told)
+    return tip(size_z=length_mm, diameter=_TIP_MM, fitting_depth=overlap_mm, **told)
 
 
 def switch_on() -> None:

@@ -179,7 +179,7 @@ class Family:
         for name in kind.wells:
             (x, y), (wide, deep) = outline.centre(name), outline.across
             well = Well(
-                name,  # PyLabRobot puts the name of the plate before it
+                adapter.child_name(nickname, name),
                 size_x=wide,
                 size_y=deep,
                 size_z=outline.depth,

@@ -99,18 +99,18 @@ class Ot2Family(Family):
         resources, length, overlap = adapter.part("resources"), outline.depth, outline.tip_overlap
 
         def make(name: str | None = None) -> Any:
-            return resources.Tip(
-                name=name,
+            return adapter.make_tip(
+                name,
+                length_mm=length,
+                overlap_mm=overlap,
+                volume_ul=kind.working_volume_ul,
                 has_filter="filter" in kind.load_name,
-                total_tip_length=length,
-                maximal_volume=kind.working_volume_ul,
-                fitting_depth=overlap,
             )
 
         spots = {}
         for name in kind.wells:
             (x, y), (wide, deep) = outline.centre(name), outline.across
-            spot = resources.TipSpot(name, size_x=wide, size_y=deep, make_tip=make)
+            spot = resources.TipSpot(adapter.child_name(nickname, name), size_x=wide, size_y=deep, make_tip=make)
             spot.location = resources.Coordinate(x - wide / 2, y - deep / 2, outline.bottom)
             spots[name] = spot
         x, y, z = outline.size

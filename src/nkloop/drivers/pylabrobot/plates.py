@@ -39,7 +39,7 @@ def make_plate(barcode: str, load_name: str, catalogue: LabwareLookup | None) ->
     for name in well_names(rows, columns):
         (x, y), (wide, deep) = outline.centre(name), outline.across
         well = resources.Well(
-            name,
+            adapter.child_name(barcode, name),
             size_x=wide,
             size_y=deep,
             size_z=outline.depth,

@@ -258,6 +258,6 @@ def _tip_maker(kind: LabwareType) -> Any:
     capacity = kind.working_volume_ul or kind.well_volume_ul
 
     def make(name: str) -> Any:
-        return _resources.Tip(has_filter=True, total_tip_length=50, maximal_volume=capacity, fitting_depth=8, name=name)
+        return adapter.make_tip(name, length_mm=50, overlap_mm=8, volume_ul=capacity, has_filter=True)
 
     return make

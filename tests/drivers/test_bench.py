@@ -78,7 +78,7 @@ def test_loading_needs_no_variables_but_opening_does(
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        pytest.param("model: flex", "model: star", r"lab\.yaml:5:10: deck\.model", id="model"),
+        pytest.param("model: flex", "model: tricontinent", r"lab\.yaml:5:10: deck\.model", id="model"),
         pytest.param("max_volume_ul: 1000", "max_volume_ul: -1", r"lab\.yaml:11:22: .*must be above 0", id="volume"),
         pytest.param("simulated: false", "simulatd: false", "simulatd", id="spelling"),
         pytest.param("nkloop.drivers.clock:SystemClock", "SystemClock", r"clock\.driver", id="driver_path"),

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from nkloop.drivers.bench_file import BenchFile, DeviceSpec
+from nkloop.drivers.bench_file import BenchFile, DeviceSpec, IncubatorSpec
+from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader
 from nkloop.drivers.secrets import fill_variables, literal_secrets
+from nkloop.drivers.stations import PlateStorage
 from nkloop.errors import BenchError, NkloopError
 from nkloop.labware.catalogue import Catalogue
 from nkloop.workspace import Workspace
@@ -87,6 +89,10 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
     """
     things = parts_offered(file, workspace) | dict(offered or {})
     built = {device: build_device(device, getattr(file, device), file.name, things) for device in DEVICES}
+    if file.incubator is not None and file.incubator.driver:
+        storage = cast(PlateStorage, build_device("incubator", file.incubator, file.name, things))
+        operator, clock = cast(Operator, built["operator"]), cast(Clock, built["clock"])
+        built["operator"] = IncubatingOperator(operator, storage, clock)
     return Bench(
         file=file,
         liquid_handler=cast(LiquidHandler, built["liquid_handler"]),
@@ -130,7 +136,7 @@ def import_class(path: str, where: str) -> type[Any]:
     return found
 
 
-def build_device(device: str, spec: DeviceSpec, bench: str, offered: Mapping[str, Any]) -> object:
+def build_device(device: str, spec: DeviceSpec | IncubatorSpec, bench: str, offered: Mapping[str, Any]) -> object:
     """Build one device of a bench; it is not contacted yet.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 
@@ -54,6 +55,9 @@ class PlateStorage(Protocol):
         Raises:
             DeviceError: the plate is not inside, or the device failed.
         """
+
+    async def since(self, barcode: str) -> datetime | None:
+        """When a plate was taken in, UTC; None when it is not inside."""
 
     async def temperature(self) -> float:
         """Temperature now, °C."""

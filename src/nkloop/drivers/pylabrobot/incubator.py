@@ -12,6 +12,7 @@ import json
 import os
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Site(FrozenModel):
 
     rack: int = Field(ge=0)
     position: int = Field(ge=0)
+    since: datetime
+    """When the plate was taken in."""
 
 
 class Stored(FrozenModel):
@@ -144,6 +147,11 @@ class PyLabRobotIncubator:
         place = await self._asked(do, f"plate {barcode} was not taken in")
         self._write(Stored(plates={**self._stored.plates, barcode: place}))
 
+    async def since(self, barcode: str) -> datetime | None:
+        """When a plate was taken in, UTC; None when it is not inside."""
+        site = self._stored.plates.get(barcode)
+        return site.since if site is not None else None
+
     async def fetch(self, barcode: str) -> None:
         """Bring a plate out onto the tray.
 
@@ -223,7 +231,8 @@ class PyLabRobotIncubator:
 
     def _place_of(self, site: Any) -> Site:
         rack = next(number for number, rack in enumerate(self._racks) if rack is site.parent)
-        return Site(rack=rack, position=next(i for i, one in self._racks[rack].sites.items() if one is site))
+        position = next(i for i, one in self._racks[rack].sites.items() if one is site)
+        return Site(rack=rack, position=position, since=datetime.now(UTC))
 
     def _require_settled(self) -> None:
         if self._stored.moving:
@@ -250,7 +259,7 @@ class PyLabRobotIncubator:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         half = self._file.with_suffix(".part")
         with half.open("w", encoding="utf-8") as out:
-            json.dump(stored.model_dump(), out, indent=1)
+            json.dump(stored.model_dump(mode="json"), out, indent=1)
             out.flush()
             os.fsync(out.fileno())
         half.replace(self._file)

@@ -1,0 +1,68 @@
+"""An operator with an automated incubator beside him: he carries plates to its tray, it keeps the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from nkloop.drivers.interfaces import Clock, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.stations import PlateStorage
+from nkloop.worklists.models import OperatorTask
+
+_TOLERANCE_C = 1.0
+"""How far the temperature asked for may be from the incubator's."""
+
+
+class IncubatingOperator:
+    """Hands incubations of plates with a barcode to the incubator, everything else to the person.
+
+    A plate that is inside already, because the program ended while it was there, is not asked for again: it stays for
+    what is left of its time.
+    """
+
+    def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock) -> None:
+        self.name = operator.name
+        self._operator, self._storage, self._clock = operator, storage, clock
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        """Carry the task out.
+
+        Raises:
+            OperatorRefusedError: the person declined.
+            DeviceError: the incubator failed, or a plate is on its way since a crash.
+        """
+        task, plates = request.task, dict(request.barcodes)
+        if task.kind != "incubate" or not plates or not await self._is_as_warm(task.temperature_c):
+            return await self._operator.perform(request)
+        for nickname, barcode in plates.items():
+            if await self._storage.since(barcode) is None:
+                told = f"Put {nickname} ({barcode}) on the tray of {self._storage.name}."
+                await self._operator.perform(_carrying(request, told, {nickname: barcode}))
+                await self._storage.store(barcode)
+        entered = {barcode: await self._storage.since(barcode) for barcode in plates.values()}
+        for nickname, barcode in plates.items():
+            taken_in = entered[barcode] or datetime.now(UTC)
+            await self._clock.sleep_until(taken_in + timedelta(minutes=task.minutes))
+            await self._storage.fetch(barcode)
+            told = f"Take {nickname} ({barcode}) from the tray of {self._storage.name} and put it back in its place."
+            answer = await self._operator.perform(_carrying(request, told, {nickname: barcode}))
+        where = self._storage.name
+        inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
+        return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
+
+    async def close(self) -> None:
+        """Release the incubator and the operator."""
+        await self._storage.close()
+        close = getattr(self._operator, "close", None)
+        if close is not None:
+            await close()
+
+    async def _is_as_warm(self, celsius: float | None) -> bool:
+        """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business."""
+        return celsius is None or abs(await self._storage.temperature() - celsius) <= _TOLERANCE_C
+
+
+def _carrying(request: OperatorRequest, told: str, barcodes: dict[str, str]) -> OperatorRequest:
+    task = OperatorTask(kind="confirm", instruction=told, labware=tuple(barcodes))
+    return request.model_copy(
+        update={"title": f"{request.title}: {told}", "task": task, "barcodes": barcodes, "picture": ""}
+    )

@@ -1,0 +1,124 @@
+"""Incubations go to the incubator where the bench has one; the person carries, the device keeps the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nkloop.drivers.incubating import IncubatingOperator
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.errors import OperatorRefusedError
+from nkloop.worklists.models import OperatorTask
+
+AT = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)
+
+
+class Person:
+    name = "Ada"
+
+    def __init__(self, declines: str = "") -> None:
+        self.told: list[str] = []
+        self.declines = declines
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        self.told.append(request.task.instruction)
+        if self.declines and self.declines in request.task.instruction:
+            raise OperatorRefusedError("declined", where=request.title)
+        return OperatorAnswer(confirmed_by="Ada", at=AT)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time, self.slept = AT, list[datetime]()
+
+    async def now(self) -> datetime:
+        return self.time
+
+    async def sleep_until(self, when: datetime) -> None:
+        self.slept.append(when)
+        self.time = max(self.time, when)
+
+
+class Storage:
+    name = "Cytomat 2"
+
+    def __init__(self, clock: Clock, **inside: datetime) -> None:
+        self.clock, self.inside, self.moves = clock, dict(inside), list[str]()
+
+    async def store(self, barcode: str) -> None:
+        self.inside[barcode] = self.clock.time
+        self.moves.append(f"in {barcode}")
+
+    async def fetch(self, barcode: str) -> None:
+        del self.inside[barcode]
+        self.moves.append(f"out {barcode}")
+
+    async def since(self, barcode: str) -> datetime | None:
+        return self.inside.get(barcode)
+
+    async def temperature(self) -> float:
+        return 37.0
+
+    async def close(self) -> None:
+        self.moves.append("closed")
+
+
+def request(**changes: Any) -> OperatorRequest:
+    task = {"kind": "incubate", "instruction": "4 h at 37 °C", "labware": ("assay",), "minutes": 240, **changes}
+    barcodes = {"assay": "P1"} if task["labware"] else {}
+    return OperatorRequest(title="assay, step 3", task=OperatorTask.model_validate(task), barcodes=barcodes)
+
+
+async def test_a_plate_is_carried_kept_for_its_time_and_carried_back() -> None:
+    person, clock = Person(), Clock()
+    storage = Storage(clock)
+    answer = await IncubatingOperator(person, storage, clock).perform(request(temperature_c=37))
+    assert person.told == [
+        "Put assay (P1) on the tray of Cytomat 2.",
+        "Take assay (P1) from the tray of Cytomat 2 and put it back in its place.",
+    ]
+    assert storage.moves == ["in P1", "out P1"]
+    assert clock.slept == [AT + timedelta(hours=4)]
+    assert answer.note == "P1 in Cytomat 2 since 08:00 UTC"
+
+
+async def test_a_plate_that_is_inside_since_a_crash_stays_for_the_rest_of_its_time() -> None:
+    person, clock = Person(), Clock()
+    storage = Storage(clock, P1=AT - timedelta(hours=3))
+    await IncubatingOperator(person, storage, clock).perform(request())
+    assert len(person.told) == 1
+    assert clock.slept == [AT + timedelta(hours=1)]
+    assert storage.moves == ["out P1"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"kind": "centrifuge"}, id="another task"),
+        pytest.param({"labware": ()}, id="no plate with a barcode"),
+        pytest.param({"temperature_c": 22.0}, id="another temperature"),
+    ],
+)
+async def test_what_the_incubator_does_not_do_is_left_to_the_person(changes: dict[str, Any]) -> None:
+    person, clock = Person(), Clock()
+    storage = Storage(clock)
+    await IncubatingOperator(person, storage, clock).perform(request(**changes))
+    assert person.told == ["4 h at 37 °C"]
+    assert storage.moves == []
+
+
+async def test_a_person_who_declines_to_carry_leaves_the_incubator_alone() -> None:
+    clock = Clock()
+    storage = Storage(clock)
+    with pytest.raises(OperatorRefusedError):
+        await IncubatingOperator(Person(declines="on the tray"), storage, clock).perform(request())
+    assert storage.moves == []
+
+
+async def test_closing_releases_the_incubator() -> None:
+    clock = Clock()
+    storage = Storage(clock)
+    await IncubatingOperator(Person(), storage, clock).close()
+    assert storage.moves == ["closed"]

@@ -6,6 +6,7 @@ import base64
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
@@ -17,8 +18,10 @@ from nkloop.reports import culture_svg, curves_svg, deck_svg, plate_svg, png_dat
 from nkloop.reports.curve_charts import kill_curve_charts
 from nkloop.reports.deck_map import labware_title, pipette_title
 from nkloop.reports.models import CampaignStory
+from nkloop.reports.plate_map import plate_parts
 from nkloop.reports.score_charts import culture_chart, kind_of, score_chart
 from nkloop.reports.theme import warm_up
+from nkloop.worklists.csv_format import from_csv
 
 
 class OneLabware:
@@ -151,6 +154,16 @@ def test_plate_without_signals_and_384_wells(story: CampaignStory) -> None:
     assert {"P", "24"} <= set(texts(plate_svg(large)))
 
 
+def test_a_plate_of_384_wells_is_drawn_in_halves_that_can_be_read(story: CampaignStory) -> None:
+    large = story.plates[0].model_copy(update={"signals": {"P24": 1.0}})
+    left, right = (texts(part) for part in plate_parts(large))
+    assert {"A", "P", "1", "12"} <= set(left)
+    assert {"A", "P", "13", "24"} <= set(right)
+    assert "13" not in left
+    assert "12" not in right
+    assert len(plate_parts(story.plates[0])) == 1
+
+
 @pytest.mark.parametrize("procedure", ["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"])
 def test_deck_map_shows_every_slot_label_and_trash(tell: ModuleType, procedure: str) -> None:
     worklist = tell.worklist(procedure, 1, "ucb-nk@0")
@@ -192,3 +205,13 @@ def test_a_renderer_started_ahead_draws_the_same(story: CampaignStory) -> None:
     thread.join(timeout=60)
     assert not thread.is_alive()
     assert drawn == score_svg(story, 1)
+
+
+def test_the_deck_of_an_ot2_has_its_own_slots(tell: ModuleType) -> None:
+    folder = Path(__file__).parents[2] / "protocols" / "ot2"
+    text = (folder / "medium_preparation.example.csv").read_text(encoding="utf-8")
+    worklist = from_csv(text, name="medium", procedure="medium_preparation")
+    said = texts(deck_svg(worklist))
+    assert {str(number) for number in range(1, 13)} <= set(said)
+    assert "A1" not in said
+    assert "Trash bin" in said

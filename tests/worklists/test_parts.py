@@ -13,8 +13,8 @@ from nkloop.feedback.models import Arm
 from nkloop.worklists.cells_out import CellsOutError, busy_minutes
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.ledger_check import check_ledger, follow
-from nkloop.worklists.models import Limits
-from nkloop.worklists.parts import cuts, fewest_parts
+from nkloop.worklists.models import Limits, OperatorTask, Worklist
+from nkloop.worklists.parts import Part, between_notes, cuts, fewest_parts
 from nkloop.worklists.plans import DonorTube, DosingRequest, MediumSource, WellFeeding
 from nkloop.worklists.time_rules import time_problems
 
@@ -175,3 +175,15 @@ def test_a_plate_with_cells_waits_in_the_incubator_for_its_part(request_of, stoc
         assert not list(time_problems(part.worklist, busy_minutes(part.worklist, deck)))
         strict = part.worklist.model_copy(update={"limits": Limits(cells_out_minutes=0.5, cells_in=("culture",))})
         assert [p.rule for p in time_problems(strict, busy_minutes(strict, deck))] == ["V070"]
+
+
+def test_what_is_the_same_before_several_parts_is_said_once():
+    def part(name, instruction):
+        worklist = Worklist.model_construct(name=name)
+        told = None if instruction is None else OperatorTask(kind="confirm", instruction=f"{name}. {instruction}")
+        return Part.model_construct(worklist=worklist, before=told)
+
+    parts = [part("a", None), part("b", "Take off: tips."), part("c", "Take off: tips."), part("d", "Put on: waste.")]
+    assert between_notes(parts) == ("Before parts 2 and 3: Take off: tips.", "Before part 4: Put on: waste.")
+    assert between_notes([*parts[:3], part("d", "Take off: tips.")]) == ("Before parts 2 to 4: Take off: tips.",)
+    assert between_notes(parts[:1]) == ()

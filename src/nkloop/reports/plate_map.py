@@ -27,20 +27,46 @@ ROLE_CODES: dict[WellRole, tuple[str, str]] = {
 
 _SHADES = ("#ffffff", "#eaf1f8", "#cfe0ef", "#a9c9e2", "#7badd2", "#4f8fc0", "#2c70a8", "#165288", "#0a3561")
 _SIZES = ((8, 12), (16, 24))
+MOST_COLUMNS = 12
+"""Columns beside each other in print; more would make letters smaller than 5 pt on A4."""
 _EDGE = "#b9c2ca"
 
 
-def plate_svg(result: AssayResult, *, detailed: bool = True, name: str = "plate") -> str:
-    """The plate as SVG text; `detailed` writes role, E:T and signal into every well, else the letters alone."""
-    rows, columns = _size(result)
+def plate_parts(result: AssayResult, *, name: str = "plate") -> tuple[str, ...]:
+    """The plate as pictures that can be read in print: one of a plate with 96 wells, the two halves of one with 384."""
+    columns = _size(result)[1]
+    if columns <= MOST_COLUMNS:
+        return (plate_svg(result, name=name),)
+    starts = range(0, columns, MOST_COLUMNS)
+    return tuple(
+        plate_svg(result, name=f"{name}-{number}", first=start, last=min(start + MOST_COLUMNS, columns))
+        for number, start in enumerate(starts, start=1)
+    )
+
+
+def plate_svg(
+    result: AssayResult, *, detailed: bool = True, name: str = "plate", first: int = 0, last: int | None = None
+) -> str:
+    """The plate as SVG text; `detailed` writes role, E:T and signal into every well, else the letters alone.
+
+    Args:
+        result: the analysed plate.
+        detailed: False for a map as small as a stamp.
+        name: of the picture, unique on its page.
+        first: columns before this one (counted from 0) are left out.
+        last: this column and those after it are left out; none when None.
+    """
+    rows, every = _size(result)
+    shown = range(first, every if last is None else last)
+    columns = len(shown)
     cell, left, top = (56, 26, 22) if detailed else (15, 13, 12)
     scale = _scale(result.signals)
     wells = {well.well: well for well in result.layout.wells}
-    parts = [_headings(rows, columns, cell, left, top)]
+    parts = [_headings(rows, shown, cell, left, top)]
     for row in range(rows):
-        for column in range(columns):
+        for column in shown:
             well = f"{string.ascii_uppercase[row]}{column + 1}"
-            corner = (left + column * cell, top + row * cell)
+            corner = (left + (column - first) * cell, top + row * cell)
             parts.append(_well(result, wells.get(well), well, corner, cell, scale))
     if detailed:
         parts.append(_key(scale, left, top + rows * cell + 10))
@@ -80,12 +106,12 @@ def _shade(value: float | None, scale: tuple[float, float]) -> tuple[str, str]:
     return _SHADES[index], "#ffffff" if index >= 5 else theme.INK
 
 
-def _headings(rows: int, columns: int, cell: int, left: int, top: int) -> str:
+def _headings(rows: int, columns: range, cell: int, left: int, top: int) -> str:
     size = 12 if cell > 20 else 8
-    shown = [c for c in range(columns) if cell > 20 or c % 2 == 0]
+    shown = [at for at in range(len(columns)) if cell > 20 or columns[at] % 2 == 0]
     across = [
-        text(left + (c + 0.5) * cell, top - 5, str(c + 1), size=size, colour=theme.FAINT, anchor="middle")
-        for c in shown
+        text(left + (at + 0.5) * cell, top - 5, str(columns[at] + 1), size=size, colour=theme.FAINT, anchor="middle")
+        for at in shown
     ]
     down = [
         text(left / 2, top + (r + 0.5) * cell + size * 0.35, letter, size=size, colour=theme.FAINT, anchor="middle")

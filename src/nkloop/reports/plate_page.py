@@ -11,7 +11,7 @@ from nkloop.errors import AssayError
 from nkloop.reports import theme
 from nkloop.reports.numbers import moment
 from nkloop.reports.page import picture, render
-from nkloop.reports.plate_map import ROLE_CODES
+from nkloop.reports.plate_map import ROLE_CODES, plate_parts
 from nkloop.reports.plate_pictures import plate_pictures
 
 
@@ -24,7 +24,7 @@ def plate_html(result: AssayResult, history: Sequence[float] = ()) -> str:
         history: mean lysis of the reference effector on earlier plates, oldest first, for its control chart.
     """
     pictures = plate_pictures(result, history)
-    plate = pictures.pop("Plate")
+    del pictures["Plate"]
     used = {well.role for well in result.layout.wells}
     return render(
         "plate.html",
@@ -34,7 +34,7 @@ def plate_html(result: AssayResult, history: Sequence[float] = ()) -> str:
         result=result,
         samples=sample_rows(result),
         all_samples=() if result.all_wells is None else sample_rows(result.all_wells),
-        map=picture(str(plate)),
+        maps=[picture(part) for part in plate_parts(result, name="plate-map")],
         charts=[
             (heading, picture(theme.svg(chart, name=f"chart-{number}", description=heading)))
             for number, (heading, chart) in enumerate(pictures.items(), start=1)

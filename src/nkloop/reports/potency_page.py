@@ -68,7 +68,7 @@ def combined_html(combined: Sequence[CombinedPotency]) -> str:
     return analysis_html(
         "Combination of independent assays",
         verdicts=[
-            (c.preparation, c.method, f"heterogeneity chi-square {c.chi_square:.3g} on {c.freedom}, p {c.p:.3f}")
+            (c.preparation, c.method, f"heterogeneity chi-square {c.chi_square:.3g} on {c.freedom}, p {p_value(c.p)}")
             for c in combined
         ],
         chart=theme.svg(

@@ -38,6 +38,25 @@ def only_worklist(parts: Sequence[Part]) -> Worklist:
     return parts[0].worklist
 
 
+def between_notes(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What a person does before each later part, said once where it is the same before several.
+
+    `Before part 2: Take off: … Put on: …`
+    """
+    told: dict[str, list[int]] = {}
+    for number, part in enumerate(parts, start=1):
+        if part.before is not None:
+            text = part.before.instruction.removeprefix(f"{part.worklist.name}. ")
+            told.setdefault(text, []).append(number)
+    return tuple(f"Before part{'s' * (len(n) > 1)} {_numbers(n)}: {text}" for text, n in told.items())
+
+
+def _numbers(found: Sequence[int]) -> str:
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
+        return f"{found[0]} to {found[-1]}"
+    return " and ".join(str(one) for one in found)
+
+
 def in_order(worklists: Sequence[Worklist]) -> tuple[Part, ...]:
     """Parts with the operator steps between them: what to take off and what to put on.
 

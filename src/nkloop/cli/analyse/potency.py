@@ -137,9 +137,12 @@ def _combined(files: list[Path], report: Path | None, picture: Path | None, json
 
 
 def _show_combined(one: CombinedPotency) -> None:
+    from nkloop.reports.numbers import p_value
+
     typer.echo(f"{one.preparation}: {one.potency:.5g} ({one.ci_low:.5g} to {one.ci_high:.5g}), {one.method} mean")
     typer.echo(
-        f"  {len(one.assays)} assays, heterogeneity chi-square {one.chi_square:.3g} on {one.freedom}, p {one.p:.3f}"
+        f"  {len(one.assays)} assays, heterogeneity chi-square {one.chi_square:.3g} on {one.freedom}, "
+        f"p {p_value(one.p)}"
     )
 
 

@@ -245,11 +245,13 @@ def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) ->
 
 
 def _notes(needs: Sequence[dict[str, Any]], plans: Sequence[CytotoxicityPlan]) -> Iterator[str]:
+    from nkloop.worklists.parts import between_notes
+
     for need in needs:
         yield f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
-    for part in (part for plan in plans for part in plan.parts):
-        if part.before is not None:
-            yield f"Between parts: {part.before.instruction}"
+    for plan in plans:
+        barcode = plan.parts[0].worklist.item("assay").barcode
+        yield from (f"{barcode}: {told}" for told in between_notes(plan.parts))
 
 
 def _limits_note(errors: ErrorLimits, of_recipe: ErrorLimits, deck: BenchDeck, *, has_recipe: bool) -> str:

@@ -406,7 +406,7 @@ def _plan_bags(
             bags,
         ),
     )
-    notes = (*_by_hand(plan), *(_tube_note(one, len(plan.parts)) for one in plan.tubes))
+    notes = (*_by_hand(plan), *_tube_notes(plan.tubes, len(plan.parts)))
     tubes = [one.model_dump(mode="json") for one in plan.tubes]
     made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
     return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
@@ -420,13 +420,20 @@ def _by_hand(plan: BagDosingPlan) -> tuple[str, ...]:
     )
 
 
+def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, ...]:
+    """One sentence per tube, and once what stands on all their labels."""
+    if not tubes:
+        return ()
+    label = tubes[0].label
+    common = f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d %H:%M}, use by {label.expires}."
+    return (*(_tube_note(one, n_parts) for one in tubes), common)
+
+
 def _tube_note(tube: DoseTubeFilling, n_parts: int) -> str:
     part = f", part {tube.part}" if n_parts > 1 else ""
-    label = tube.label
     return (
-        f"Tube {tube.well} ({tube.rack}{part}): {tube.fill_ul / 1000:.4g} mL for bag {tube.bag}, "
-        f"{tube.delivered_ul / 1000:.4g} mL reach it, {tube.final_ul / 1000:.4g} mL afterwards. Label: {label.batch}; "
-        f"{label.step}; {label.content}; prepared {label.prepared:%Y-%m-%d %H:%M}, use by {label.expires}."
+        f"Tube {tube.well} ({tube.rack}{part}) for {tube.label.batch}: {tube.label.content}; "
+        f"{tube.delivered_ul / 1000:.4g} mL of it reach the vessel, which then holds {tube.final_ul / 1000:.4g} mL."
     )
 
 
@@ -437,9 +444,9 @@ def _answer_of(
     from nkloop.runs.costs import plan_cost
     from nkloop.runs.stock_use import take_out
     from nkloop.worklists.duration import estimate_minutes
+    from nkloop.worklists.parts import between_notes
 
     parts = tuple(part.worklist for part in plan.parts)
-    between = tuple(part.before.instruction for part in plan.parts if part.before is not None)
     cost = plan_cost(inventory, plan.lots)
     return Planned(
         title=parts[0].name if len(parts) == 1 else parts[0].name.rpartition(", part")[0],
@@ -447,7 +454,7 @@ def _answer_of(
         composition=plan.composition,
         lots=plan.lots,
         warnings=plan.warnings,
-        notes=(*notes, *plan.notes, *(f"Between parts: {told}" for told in between)),
+        notes=(*notes, *plan.notes, *between_notes(plan.parts)),
         verdicts=(),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

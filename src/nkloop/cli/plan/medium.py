@@ -165,17 +165,17 @@ async def _verified(
     from nkloop.runs.costs import plan_cost
     from nkloop.runs.stock_use import take_out
     from nkloop.worklists.duration import estimate_minutes
+    from nkloop.worklists.parts import between_notes
 
     parts = tuple(part.worklist for part in plan.parts)
     cost = plan_cost(inventory, plan.lots)
-    between = [f"Before part {n}: {part.before.instruction}" for n, part in enumerate(plan.parts, 1) if part.before]
     return Planned(
         title=parts[0].name,
         parts=parts,
         composition=plan.composition,
         lots=plan.lots,
         warnings=plan.warnings,
-        notes=(*plan.notes, *between),
+        notes=(*plan.notes, *between_notes(plan.parts)),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.interfaces import Finding, OperatorRequest
 from nkloop.errors import DeviceUnreachableError
+from nkloop.records import Records
 from nkloop.runs.benches import check as check_module
 from nkloop.runs.benches.check import check_bench
 from nkloop.runs.benches.report import BenchLine, BenchReport
+from nkloop.runs.requests import RequestDesk
+from nkloop.worklists.models import OperatorTask
 from nkloop.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,3 +134,18 @@ async def test_a_full_disk_is_told(workspace: Workspace, monkeypatch: pytest.Mon
     monkeypatch.setattr(check_module, "LEAST_FREE_BYTES", 1e18)
     write(workspace)
     assert lines(await check_bench(workspace, "lab"), "records")["disk"].state == "mend"
+
+
+async def test_a_holder_and_an_unanswered_request_are_told(workspace: Workspace) -> None:
+    write(workspace)
+    records = Records.open(workspace.state)
+    claim = records.claims.claim(("lab-flex",), "run of a feeding")
+    task = OperatorTask(kind="confirm", instruction="Load")
+    RequestDesk(records, "lab").ask(OperatorRequest(title="Load the deck", task=task), "k")
+    told = lines(await check_bench(workspace, "lab"), "records")
+    assert told["lab-flex"].state == "note"
+    assert "run of a feeding" in told["lab-flex"].found
+    assert told["requests to people"].found == "1 not answered, the first: Load the deck"
+    records.claims.release(claim)
+    assert "lab-flex" not in lines(await check_bench(workspace, "lab"), "records")
+    records.close()

@@ -19,6 +19,7 @@ from nkloop.errors import NkloopError, Problem
 from nkloop.records import Records
 from nkloop.runs.benches.files import bench_problems, devices_of
 from nkloop.runs.benches.report import BenchLine, BenchReport, LineState
+from nkloop.runs.requests import waiting_requests
 from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
 
@@ -63,18 +64,38 @@ def _of_file(path: Path) -> Iterator[BenchLine]:
 
 
 def _of_workspace(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
-    try:
-        records = Records.open(workspace.state)
-        records.close()
-        yield BenchLine(part="records", subject="database", state="ok", found=records.url)
-    except NkloopError as error:
-        yield _wrong("records", "database", error.problems[0])
+    yield from _records(workspace, file)
     free = shutil.disk_usage(workspace.root).free
     scarce = free < LEAST_FREE_BYTES
     remedy = f"free at least {LEAST_FREE_BYTES / 1e9:g} GB" if scarce else ""
     told = f"{free / 1e9:.1f} GB free on this computer"
     yield BenchLine(part="records", subject="disk", state="mend" if scarce else "ok", found=told, remedy=remedy)
     yield from _inbox(workspace, file)
+
+
+def _records(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
+    """The database, and what it knows of the bench: who holds its devices, whom its people have still to answer."""
+    try:
+        records = Records.open(workspace.state)
+    except NkloopError as error:
+        yield _wrong("records", "database", error.problems[0])
+        return
+    try:
+        yield BenchLine(part="records", subject="database", state="ok", found=records.url)
+        for one in records.claims.holders():
+            if one.device in file.locks and one.released_at is None:
+                told = f"held by {one.holder} since {one.claimed_at:%Y-%m-%d %H:%M} UTC, until {one.expires_at:%H:%M}"
+                remedy = "wait for it; a holder that has died is replaced when its time is over"
+                yield BenchLine(part="records", subject=one.device, state="note", found=told, remedy=remedy)
+        if waiting := waiting_requests(records, file.name):
+            told = f"{len(waiting)} not answered, the first: {waiting[0].title}"
+            yield BenchLine(
+                part="records", subject="requests to people", state="note", found=told, remedy="nkloop operator list"
+            )
+    except NkloopError as error:
+        yield _wrong("records", "database", error.problems[0])
+    finally:
+        records.close()
 
 
 def _inbox(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:

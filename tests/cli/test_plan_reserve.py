@@ -74,6 +74,8 @@ def test_a_name_is_reserved_once_and_only_by_a_plan_that_passes(nkloop: Nkloop, 
     again = nkloop(*PLAN, "--reserve", "batch 7", "--by", "Ada", "--csv", "x.csv")
     assert again.code == 1
     assert "error: --reserve: 'batch 7' holds a reservation already. Remedy: choose another name" in again.err
+    twice = nkloop(*PLAN, "--reserve", "batch 8", "--by", "Bo")
+    assert "error: --reserve: this very plan is reserved already, as 'batch 7' until" in twice.err
     assert not (workspace.root / "x.csv").exists()
     assert reserved_of(nkloop) == before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 from nkloop.errors import InventoryError, Problem
 from nkloop.inventory import Pick
 from nkloop.quantities import Amount, Kind
-from nkloop.runs.reserved_plans import reserved_parts
+from nkloop.records.stock_models import Reservation
+from nkloop.runs.reserved_plans import own_share, reserved_parts
 from nkloop.runs.stock import opened, stock_of
 from nkloop.worklists.models import Worklist
 from nkloop.workspace import Workspace
@@ -90,12 +91,13 @@ class PlanReservation:
 
         Raises:
             ShortageError: somebody else has taken or reserved it since it was planned; every lot is named.
-            InventoryError: the name was taken meanwhile.
+            InventoryError: the name was taken meanwhile, or this very plan is reserved already.
         """
         worklists = tuple(parts)
         with opened(self.workspace) as records:
             stock = records.stock.inventory(self.bench, at=at)
             told = reserved_parts(worklists, stock) if stock else ()
+            self._refuse_twice(worklists, records.stock.reservations(self.bench, at=at))
             volumes: dict[str, float] = {}
             for _, part in told:
                 for lot, volume in part.volumes.items():
@@ -105,6 +107,15 @@ class PlanReservation:
                 self.bench, self.name, volumes, use_until=use_until, until=self.until, by=self.by, at=at, parts=told
             )
         return Reserved(self.name, self.until, picks)
+
+    def _refuse_twice(self, worklists: Sequence[Worklist], reservations: Sequence[Reservation]) -> None:
+        for one in reservations:
+            if worklists and all(own_share((one,), worklist) for worklist in worklists):
+                raise InventoryError(
+                    f"this very plan is reserved already, as '{one.name}' until {one.until:%Y-%m-%d %H:%M} UTC",
+                    where="--reserve",
+                    remedy="run it; or give the old one back with `nkloop lots release` first",
+                )
 
 
 def _span(text: str) -> timedelta | None:

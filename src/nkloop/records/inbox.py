@@ -178,6 +178,19 @@ class InboxRecords:
         """Keep in mind why a file was put aside; one that is recorded already stays recorded."""
         return self._put(file, {"state": "quarantined", "code": code, "reason": reason}, SOFTWARE, lambda *_: None)
 
+    def deliver_more(self, file: SeenFile, document: str, deliveries: Sequence[Delivery]) -> SeenFile:
+        """Answer waits with plates of a recorded file that nobody waited for when it was recorded; all or nothing.
+
+        Raises:
+            RecordError: a wait has been answered or withdrawn meanwhile; nothing was recorded.
+        """
+        table = schema.inbox_files
+        with self._database.writing() as connection:
+            for delivery in deliveries:
+                _deliver(connection, file.id, delivery, SOFTWARE)
+            change(connection, table, file.id, {"document": document}, action="more plates")
+        return file.model_copy(update={"document": document})
+
     def filed(self, file_id: int, where: str) -> None:
         """Say where the file went."""
         with self._database.writing() as connection:

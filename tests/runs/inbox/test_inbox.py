@@ -17,8 +17,9 @@ from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.runs.inbox import Inbox
 from nkloop.runs.inbox import inbox as inbox_module
+from nkloop.runs.inbox.contents import Contents, contents_of
 
-from .conftest import Opened, grid, now_text, request, wait
+from .conftest import NoVendor, Opened, grid, now_text, request, wait
 
 
 def reason(folder: Path, name: str) -> str:
@@ -264,3 +265,32 @@ async def test_a_wait_ends_when_the_plate_can_no_longer_come(opened: Opened, rec
     inbox.now = lambda: datetime.now(UTC) + timedelta(hours=2)
     await inbox.look()
     assert records.inbox.wait(number).state == "withdrawn"
+
+
+async def test_later_plates_of_one_file_are_taken_when_their_turn_comes(
+    opened: Opened, folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def both(path: Path, name: str, *_: Any) -> Contents:
+        read = await contents_of(path, name, NoVendor())
+        assert isinstance(read, Contents)
+        (first,) = read.plates
+        return Contents("SoftMax Pro", plates=(first, first.model_copy(update={"barcode": "P-2"})))
+
+    monkeypatch.setattr(inbox_module, "contents_of", both)
+    wait(records, request("P-1"))
+    (folder / "experiment.csv").write_text(grid("P-1"), encoding="utf-8")
+    inbox = opened()
+    (outcome,) = await inbox.look()
+    assert outcome.barcodes == ("P-1",)
+    number = wait(records, request("P-2"))
+    (outcome,) = await inbox.look()
+    assert (outcome.name, outcome.barcodes) == ("experiment.csv", ("P-2",))
+    assert records.inbox.wait(number).state == "delivered"
+    (file,) = records.inbox.files()
+    assert [(one["plate"], one["state"]) for one in json.loads(file.document)] == [
+        ("P-1", "recorded"),
+        ("P-2", "recorded"),
+    ]
+    wait(records, request("P-1"))
+    assert await inbox.look() == ()  # a plate that was recorded is not delivered again
+    assert [reading.barcode for reading in records.results.readings()] == ["P-1", "P-2"]

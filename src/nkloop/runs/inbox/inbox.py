@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from nkloop.assays.readings import PlateReading
 from nkloop.assays.readings.files import InstrumentFiles
 from nkloop.drivers.bench_file import BenchFile, InboxSpec
 from nkloop.drivers.secrets import fill_variables
@@ -206,7 +207,6 @@ class Inbox:
             return [], [], [Refusal("two_candidates", f"the file holds {len(read.plates)} plates", remedy)]
         for plate in read.plates:
             found = self.matcher.plate(plate, open_waits, self.now(), named=named)
-            label = plate.barcode or plate.settings.get("plate", "")
             if isinstance(found, Assignment):
                 open_waits.remove(found.wait)
                 answer = found.reading.model_dump_json()
@@ -214,7 +214,7 @@ class Inbox:
                 told.append({"plate": found.wait.barcode, "run": found.wait.run_id or "", "state": "recorded"})
             else:
                 refusals.append(found)
-                told.append({"plate": label, "state": "left out", "why": found.reason})
+                told.append({"plate": _label(plate), "state": "left out", "why": found.reason})
         return deliveries + self._counted(read, waits, told, refusals), told, refusals
 
     def _counted(
@@ -244,7 +244,7 @@ class Inbox:
         self._judged_for = waiting
         if not fresh:
             return []
-        outcomes = []
+        outcomes = await self._left_plates(fresh)
         for file in self.records.inbox.files(self.bench, state="quarantined"):
             path = self._original(file.sha256, Path(file.name).suffix)
             if file.code not in _EARLY or not path.is_file():
@@ -260,6 +260,36 @@ class Inbox:
             elif str(outcome) != file.reason:
                 self._told_anew(file, about, outcome)
         return outcomes
+
+    async def _left_plates(self, fresh: frozenset[int]) -> list[Outcome]:
+        """Plates of recorded files that nobody waited for then, such as the later ones of an experiment in one file."""
+        waits = {wait.barcode.casefold() for wait in self.records.inbox.waiting(self.bench) if wait.id in fresh}
+        outcomes = []
+        for file in self.records.inbox.files(self.bench, state="recorded"):
+            told = json.loads(file.document)
+            left = {one["plate"].casefold() for one in told if one["state"] != "recorded"} & waits
+            path = self._original(file.sha256, Path(file.name).suffix)
+            if not left or not path.is_file():
+                continue
+            read = await contents_of(path, file.name, self.vendor)
+            if isinstance(read, Contents):
+                plates = tuple(one for one in read.plates if _label(one).casefold() in left)
+                outcomes += self._delivered_more(file, told, Contents(read.program, plates=plates))
+        return outcomes
+
+    def _delivered_more(self, file: SeenFile, told: list[dict[str, str]], read: Contents) -> list[Outcome]:
+        deliveries, more, _ = self._answers(read, self.records.inbox.waiting(self.bench), "")
+        if not deliveries:
+            return []
+        added = {one["plate"].casefold() for one in more if one["state"] == "recorded"}
+        kept = [one for one in told if one["plate"].casefold() not in added]
+        document = json.dumps([*kept, *(one for one in more if one["state"] == "recorded")], ensure_ascii=False)
+        try:
+            self.records.inbox.deliver_more(file, document, deliveries)
+        except RecordError:
+            return []  # another inbox was quicker
+        barcodes = tuple(one["plate"] for one in more if one["state"] == "recorded")
+        return [Outcome(file.name, "recorded", "", barcodes)]
 
     def _told_anew(self, file: SeenFile, about: Mapping[str, Any], refusal: Refusal) -> None:
         """A file stays in quarantine, for another reason than before."""
@@ -357,6 +387,10 @@ def inbox_of(
         vendor=vendor,
         catalogue=catalogue,
     )
+
+
+def _label(plate: PlateReading) -> str:
+    return plate.barcode or plate.settings.get("plate", "")
 
 
 def _barcodes(file: SeenFile) -> tuple[str, ...]:

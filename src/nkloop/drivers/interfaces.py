@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -175,6 +175,18 @@ class PlateReader(Protocol):
 
     async def close(self) -> None:
         """Release the device."""
+
+
+@runtime_checkable
+class OpensEmpty(Protocol):
+    """A reader that measures its blank when it is opened, so that it must be opened before a plate is put in."""
+
+    async def open_empty(self) -> None:
+        """Open it, unless it is open; called before anybody is asked to put a plate in.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
 
 
 class CellCounter(Protocol):

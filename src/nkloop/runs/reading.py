@@ -5,7 +5,7 @@ from __future__ import annotations
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.file_reader import FileReader
-from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.drivers.interfaces import OpensEmpty, OperatorRequest
 from nkloop.errors import DeviceError
 from nkloop.records import Records
 from nkloop.records.models import Context
@@ -37,6 +37,8 @@ async def read_plate(
         DeviceError: the reader could not read it, or read another plate.
     """
     request = request.model_copy(update={"run_id": run_id})
+    if isinstance(bench.plate_reader, OpensEmpty):
+        await bench.plate_reader.open_empty()
     instruction = f"Put plate {request.barcode} into {bench.plate_reader.name}, lid off, A1 at the mark."
     if isinstance(bench.plate_reader, FileReader):
         bench.plate_reader.expect(request)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nkloop.assays.measurements import ReadRequest
+from nkloop.drivers.interfaces import OpensEmpty
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.plates import PITCH_MM, make_plate, well_names
 from nkloop.drivers.pylabrobot.reader import PyLabRobotReader
@@ -291,6 +292,20 @@ async def test_a_reader_that_reads_whole_plates_gets_the_whole_plate(monkeypatch
     assert list(reading.values) == ["C7"]
     assert device.n_wells == [96]
     await reader.close()
+
+
+async def test_a_reader_that_measures_its_blank_when_opened_is_opened_before_the_plate_is_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Backend()
+    reader = of_model("byonoy_absorbance_96", device, monkeypatch)
+    with pytest.raises(DeviceError, match="measures its blank when it is opened, and the plate lies in it already"):
+        await reader.read(absorbance())
+    assert device.plates == []
+    await reader.open_empty()
+    assert len((await reader.read(absorbance())).values) == 96
+    await reader.close()
+    assert isinstance(reader, OpensEmpty)
 
 
 @pytest.mark.parametrize(

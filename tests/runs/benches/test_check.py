@@ -69,7 +69,7 @@ def write(workspace: Workspace, settings: str = "{}", spec: str = "", extra: str
         + rest.replace("flex, byonoy", "lab-flex")
         .replace("nkloop.drivers.pylabrobot:PyLabRobotReader", f"{__name__}:Robot")
         .replace(
-            "    backend: pylabrobot.plate_reading:ByonoyAbsorbance96AutomateBackend\n    saturation: 4.0",
+            "    model: byonoy_absorbance_96\n    saturation: 4.0",
             "    fault: silent",
         )
     )

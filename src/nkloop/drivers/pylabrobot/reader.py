@@ -81,6 +81,15 @@ class PyLabRobotReader:
         software = Finding(subject="software", found=f"PyLabRobot {adapter.version()}", ok=True)
         return (Finding(subject=self.name, found="answers", ok=True), software, *told)
 
+    async def open_empty(self) -> None:
+        """Open a reader that measures its blank while it is opened; others are opened when they read.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
+        if self._model is not None and self._model.opens_empty and not self._is_open:
+            await self._asked(self._open, "the reader cannot be opened", "switch it on, check its cable")
+
     async def read(self, request: ReadRequest) -> Reading:
         """Measure the plate that lies in the reader; a reference wavelength is read too and subtracted.
 
@@ -93,6 +102,12 @@ class PyLabRobotReader:
         if self._model is not None and (why := refusal(self._model, request, n_wells)):
             raise refused(self._model, why, f"{self.name}, plate {request.barcode}")
         _require_wells(request, plate, self.name)
+        if self._model is not None and self._model.opens_empty and not self._is_open:
+            raise DeviceError(
+                "it measures its blank when it is opened, and the plate lies in it already",
+                where=f"{self.name}, plate {request.barcode}",
+                remedy="take the plate out and read it again from the task that opens the reader first",
+            )
         signal, read_at = await self._measure(plate, request, request.wavelength_nm)
         reference: dict[str, float] = {}
         if request.reference_wavelength_nm is not None:

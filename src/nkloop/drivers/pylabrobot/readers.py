@@ -30,6 +30,8 @@ class ReaderModel(NamedTuple):
     """`wavelengths` for the backends that take lists of wavelengths and no wells, unlike PyLabRobot's front end."""
     plates: tuple[int, ...] = ()
     """Numbers of wells it reads; empty for any."""
+    opens_empty: bool = False
+    """It measures its blank while it is opened, so no plate may lie in it then."""
     needs: tuple[str, ...] = ()
     """Settings it cannot be reached without."""
 
@@ -84,6 +86,7 @@ MODELS: dict[str, ReaderModel] = {
         f"{_PART}:ByonoyAbsorbance96AutomateBackend",
         absorbance=(380, 1000),
         reads_whole_plates=True,
+        opens_empty=True,
         plates=(96,),
     ),
     "byonoy_luminescence_96": ReaderModel(

@@ -127,6 +127,5 @@ async def run_through(handler: PyLabRobotHandler, worklist: Worklist) -> tuple[s
 @pytest.fixture
 def kit() -> SimpleNamespace:
     """The helpers above, for tests that build their own worklists."""
-    return SimpleNamespace(
-        a_worklist=a_worklist, transfer=transfer, run_through=run_through, until=until, steps=STEPS, Told=Told
-    )
+    helpers = {"a_worklist": a_worklist, "transfer": transfer, "run_through": run_through, "until": until}
+    return SimpleNamespace(**helpers, simulation_settings=simulation_settings, steps=STEPS, Told=Told)

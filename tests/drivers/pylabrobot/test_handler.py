@@ -395,6 +395,17 @@ async def test_volumes_and_stations_out_of_range_are_refused(make: Make, kit: Ki
     assert wrong["shaking plate"][0] == "the shaker in slot B1 does 100 to 2000 rpm, 3000 rpm is asked"
 
 
+async def test_a_real_tecan_needs_taught_heights(catalogue: Catalogue, worklist: Worklist, kit: Kit) -> None:
+    settings = kit.simulation_settings("evo150", worklist, catalogue).model_dump(exclude_defaults=True)
+    taught = {"corning_96_wellplate_360ul_flat": {"start": 1900, "dispense": 1950, "end": 2000}}
+    evo = PyLabRobotHandler("evo", model="evo150", catalogue=catalogue, heights=taught, **settings)
+    wrong = await refusals(evo, worklist)
+    assert wrong["tip waste"][0] == "its place is not taught"
+    assert wrong["nest_12_reservoir_15ml"][0] == "its heights are not taught"
+    assert "corning_96_wellplate_360ul_flat" not in wrong
+    await evo.close()
+
+
 async def test_an_ot2_refuses_eight_channels_and_slots_of_a_flex(make: Make, worklist: Worklist) -> None:
     wrong = await refusals(make(worklist, "ot2"), worklist)
     assert "one channel of an OT-2 only" in wrong["right pipette"][0]

@@ -117,7 +117,8 @@ class PyLabRobotHandler:
             ok=running is None,
             remedy="let it end or stop it",
         )
-        found = look_at(worklist, self._family(_by_mount(worklist)), self._catalogue, self._deck, self._stations)
+        family = self._family(_by_mount(worklist))
+        found = look_at(worklist, family, self._catalogue, self._deck, self._stations, simulated=self._simulated)
         return (busy, *found)
 
     async def find_run(self, worklist: Worklist) -> str | None:

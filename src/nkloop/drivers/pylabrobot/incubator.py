@@ -115,7 +115,7 @@ class PyLabRobotIncubator:
         celsius = await self.temperature()
         inside = ", ".join(sorted(self._stored.plates)) or "no plate"
         lost = self._stored.moving
-        remedy = "open it, look where the plate is, then correct the list with `settle`"
+        remedy = f"look where the plate is, then correct `moving` and `plates` in {self._file or 'its list'}"
         return (
             Finding(subject=self.name, found=f"{celsius:.1f} °C, {inside}", ok=True),
             Finding(subject="plate on its way", found=lost or "none", ok=not lost, remedy=remedy),
@@ -238,7 +238,7 @@ class PyLabRobotIncubator:
         if self._stored.moving:
             raise self._refused(
                 f"plate {self._stored.moving} was on its way when the program ended",
-                "look where it is, then settle it",
+                f"look where it is, then correct `moving` and `plates` in {self._file or 'its list'}",
             )
 
     def _read(self) -> Stored:

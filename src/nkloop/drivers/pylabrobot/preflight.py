@@ -19,11 +19,18 @@ _SLACK_UL = 1e-6
 
 
 def look_at(
-    worklist: Worklist, family: Family, catalogue: LabwareLookup, deck: BenchDeck | None, stations: Stations
+    worklist: Worklist,
+    family: Family,
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None,
+    stations: Stations,
+    *,
+    simulated: bool = True,
 ) -> tuple[Finding, ...]:
     """Compare a worklist with the bench: labware, carriers, tips, pipettes, volumes, temperatures, shakers."""
     found = [
         *_labware(worklist, family, catalogue),
+        *(() if simulated else _taught(worklist, family, catalogue)),
         *_pipettes(worklist, family, deck),
         *_volumes(worklist, family, catalogue, deck),
         *_stations(worklist, stations),
@@ -68,6 +75,23 @@ def _labware(worklist: Worklist, family: Family, catalogue: LabwareLookup) -> It
             told = f"{family.model.title} cannot take the tips of {kind.load_name}"
             remedy = "plan the worklist for this bench, with its own tips"
             yield Finding(subject=item.nickname, found=told, ok=False, remedy=remedy)
+
+
+def _taught(worklist: Worklist, family: Family, catalogue: LabwareLookup) -> Iterator[Finding]:
+    """A Tecan goes to the heights taught for each labware; nobody may guess them for a real arm."""
+    if family.model.name not in evo.MODELS:
+        return
+    if family.settings.waste is None:
+        remedy = "teach it and write `waste` with x_mm, y_mm and height into the bench file"
+        yield Finding(subject="tip waste", found="its place is not taught", ok=False, remedy=remedy)
+    for load_name in sorted({item.load_name for item in worklist.deck} - family.settings.heights.keys()):
+        try:
+            is_rack = catalogue[load_name].kind == "tip_rack"
+        except (LabwareError, KeyError):  # told with the labware
+            continue
+        if not is_rack:
+            remedy = f"teach them and write `heights` of {load_name} into the bench file"
+            yield Finding(subject=load_name, found="its heights are not taught", ok=False, remedy=remedy)
 
 
 def _carried(item: DeckItem, kind: LabwareType, family: Family) -> Iterator[Finding]:

@@ -55,14 +55,14 @@ def test_standard_errors_agree_with_the_scatter_of_repeated_fits() -> None:
 @pytest.mark.slow
 def test_intervals_cover_the_truth_also_when_replicates_share_their_effector_control() -> None:
     chance = np.random.default_rng(11)
-    x, hits, n = np.repeat(RATIOS, 2), 0, 100
+    x, hits, n = np.repeat(RATIOS, 2), 0, 60
     for _ in range(n):
         shared = np.repeat(3 * chance.standard_normal(RATIOS.size), 2)  # one effector-only well per E:T
         y = logistic(x, 95, 1.1, 1.3) + 3 * chance.standard_normal(x.size) - shared
         fit = fit_curve("s", x, y, effector_replicates=1)
         truth = 1.1 * (50 / 45) ** (1 / 1.3)
         hits += fit.determined and (fit.et50_low or 0) <= truth <= (fit.et50_high or np.inf)
-    assert 0.89 <= hits / n <= 0.99  # binomial 99 % range of 95 % at n = 100
+    assert 0.86 <= hits / n < 1  # binomial 99 % range of 95 % at n = 60; benchmarks/coverage.py takes 2,000
 
 
 @pytest.mark.parametrize(

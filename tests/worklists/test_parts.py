@@ -16,6 +16,7 @@ from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.models import Limits, OperatorTask, Worklist
 from nkloop.worklists.parts import Part, between_notes, cuts, fewest_parts
 from nkloop.worklists.plans import DonorTube, DosingRequest, MediumSource, WellFeeding
+from nkloop.worklists.temperature_rules import temperature_problems
 from nkloop.worklists.time_rules import time_problems
 
 PLATE, TROUGH = "corning_24_wellplate_3.4ml_flat", "nest_1_reservoir_195ml"
@@ -144,6 +145,17 @@ def test_cells_that_would_stay_out_too_long_are_fed_in_parts(request_of, stocks,
     assert cut.cells_out_minutes <= limit
     with pytest.raises(CellsOutError, match=r"outside the incubator for about \d+ min, at most 0.1 min"):
         plan_dosing(request_of(arms, wells, cells_out_minutes=0.1), stocks, deck, catalogue)
+
+
+def test_mixes_that_would_stand_warm_too_long_are_made_in_parts(request_of, stocks, deck, catalogue):
+    arms = many(4)
+    request = request_of(arms, fed(arms, add_ul=500, present_ul=1000, remove_ul=500), cells_out_minutes=9000)
+    assert len(plan_dosing(request, stocks, deck, catalogue).parts) == 1
+    slow = deck.model_copy(update={"speeds": deck.speeds.model_copy(update={"travel_s": 330.0})})
+    cut = plan_dosing(request, stocks, slow, catalogue)
+    assert len(cut.parts) > 1
+    for part in cut.parts:
+        assert not list(temperature_problems(part.worklist, busy_minutes(part.worklist, slow), catalogue))
 
 
 def test_cultures_leave_the_incubator_when_their_media_are_ready(request_of, stocks, deck, catalogue):

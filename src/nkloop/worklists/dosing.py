@@ -13,7 +13,7 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder
 from nkloop.worklists.carriers import with_carriers
 from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
-from nkloop.worklists.cells_out import CellsOutError, cells_out_minutes, refuse_too_long
+from nkloop.worklists.cells_out import CellsOutError, busy_minutes, cells_out_minutes, refuse_too_long
 from nkloop.worklists.composition import (
     accurate_enough,
     composition_rows,
@@ -46,11 +46,12 @@ from nkloop.worklists.plans import (
     WellFeeding,
     WellState,
 )
+from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
 
 
 class _PartTooLargeError(Exception):
-    """A part needs more than the deck holds, or keeps cells out too long; smaller parts may do."""
+    """A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
 
     def __init__(self, cause: PlanError) -> None:
         super().__init__(str(cause))
@@ -182,7 +183,8 @@ class _Planner:
             worklist = with_preparation(limited, self.catalogue, warm_to_c=self.stage.medium.use_temperature)
             minutes = cells_out_minutes(worklist, self.deck)
             refuse_too_long(minutes, request.cells_out_minutes, request.name)
-        except (DeckFullError, CellsOutError) as error:
+            refuse_warm_mixes(worklist, busy_minutes(worklist, self.deck), self.catalogue)
+        except (DeckFullError, CellsOutError, MixTooWarmError) as error:
             raise _PartTooLargeError(error) from error
         ledger = follow(worklist, self.catalogue)
         brought = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from nkloop.errors import LabwareError, Problem
+from nkloop.errors import LabwareError, PlanError, Problem
 from nkloop.frozen import FrozenModel
 from nkloop.worklists import rules
 from nkloop.worklists.contents import LabwareLookup
@@ -27,6 +27,10 @@ WARMING = ((2_000.0, 15.0), (50_000.0, 30.0), (float("inf"), 60.0))
 _NUMBER = re.compile(r"^\s*([-−]?\d+(?:[.,]\d+)?)")
 Spot = tuple[str, str]
 Origin = tuple[str, str]
+
+
+class MixTooWarmError(PlanError):
+    """A mix would stand at room temperature longer than allowed; a smaller run may do."""
 
 
 class ColdArrival(FrozenModel):
@@ -87,6 +91,16 @@ def temperature_problems(
             told.add(one.origin)
             yield _cold_problem(one)
     yield from _kept_out(worklist, minutes, catalogue)
+
+
+def refuse_warm_mixes(worklist: Worklist, minutes: Mapping[int, float], catalogue: LabwareLookup) -> None:
+    """Refuse a run that keeps a mix of cold-kept stocks at room temperature too long.
+
+    Raises:
+        MixTooWarmError: with every labware it happens in.
+    """
+    if problems := list(_kept_out(worklist, minutes, catalogue)):
+        raise MixTooWarmError.from_problems(problems)
 
 
 def cold_arrivals(worklist: Worklist, minutes: Mapping[int, float], catalogue: LabwareLookup) -> Iterator[ColdArrival]:

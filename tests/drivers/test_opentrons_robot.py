@@ -320,7 +320,7 @@ async def test_an_unclear_release_is_looked_at_and_ends_once(
 
 async def test_what_a_plate_reader_measured_is_copied_out(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:
     run_id = await robot.prepare(worklist)
-    fake.runs[run_id]["outputFileIds"] = ["out-1"]
+    fake.runs[run_id] |= {"outputFileIds": ["out-1"], "status": "succeeded"}
     fake.files["out-1"] = "ldh450nm.csv"
     fake.commands = [{"id": "c9", "commandType": "absorbanceReader/read", "status": "succeeded", "params": {}}]
     fake.results = {"c9": {"data": {"450": {"A1": 0.5}}}}

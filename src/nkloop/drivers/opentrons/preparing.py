@@ -114,14 +114,20 @@ class Preparation:
                 )
             await asyncio.sleep(self._poll_seconds)
 
-    async def created(self, protocol_id: str, file_id: str, csv: str, offsets: Sequence[Offset]) -> str:
+    async def created(self, runs: Json, protocol_id: str, file_id: str, csv: str, offsets: Sequence[Offset]) -> str:
         """The idle run of this worklist: one that waits already, or a new one; never one over somebody else's.
+
+        Args:
+            runs: the robot's answer to `GET /runs` of just now.
+            protocol_id: the protocol on the robot.
+            file_id: the CSV on the robot.
+            csv: name of the CSV.
+            offsets: labware offsets for the run.
 
         Raises:
             DeviceError: another run is in the way, or the robot refused.
             DeviceUnreachableError: the robot does not answer; no run of ours is left that could start by itself.
         """
-        runs = await self._client.get("/runs")
         waiting = self._waiting(runs, protocol_id, csv)
         if waiting is not None:
             return waiting

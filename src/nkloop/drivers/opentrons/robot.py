@@ -115,7 +115,8 @@ class OpentronsRobot:
             self._client, catalogue, poll_seconds=poll_seconds, analysis_seconds=analysis_seconds
         )
         self._preparing = asyncio.Lock()
-        self._commands: tuple[str, tuple[DeviceCommand, ...]] = ("", ())
+        self._ended: tuple[Json, tuple[DeviceCommand, ...]] = ({}, ())
+        """The run whose commands were fetched last, and the commands; neither changes any more."""
         self._prepared = ""
         self._step_asked_at = 0.0
 
@@ -186,10 +187,9 @@ class OpentronsRobot:
         async with self._preparing:
             file_id, protocol_id = await preparation.uploaded(worklist, protocol)
             await preparation.analysed(protocol_id, file_id, worklist, f"{self.name}, {protocol.name}")
-            offsets: tuple[Any, ...] = ()
-            if self._applies_offsets:
-                offsets = await self._looks.offsets(worklist, (await self._client.get("/runs"))["data"])
-            run_id = await preparation.created(protocol_id, file_id, csv_name(worklist), offsets)
+            runs = await self._client.get("/runs")
+            offsets = await self._looks.offsets(worklist, runs["data"]) if self._applies_offsets else ()
+            run_id = await preparation.created(runs, protocol_id, file_id, csv_name(worklist), offsets)
             if self._policy is not None:
                 await self._set_policy(run_id, self._policy)
             self._prepared, self._step_asked_at = run_id, time.monotonic()
@@ -268,9 +268,10 @@ class OpentronsRobot:
         Raises:
             RunForgottenError: the robot no longer knows the run, or no longer what it did in it.
         """
-        results.require_known(await self._run(run_id), self.name)
+        run = await self._run(run_id)
+        results.require_known(run, self.name)
         found = await results.commands_of(self._client, run_id)
-        self._commands = (run_id, found)
+        self._ended = (run, found) if run["status"] in ENDED else ({}, ())
         return found
 
     async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
@@ -280,11 +281,10 @@ class OpentronsRobot:
             RunForgottenError: the robot no longer knows the run.
             DeviceError: it has deleted a file already.
         """
-        run = await self._run(run_id)
-        known, commands = self._commands
-        if known != run_id:
-            commands = await self.commands(run_id)
-        return await results.files_of(self._client, run, commands)
+        if self._ended[0].get("id") != run_id:
+            await self.commands(run_id)
+        run, commands = self._ended
+        return await results.files_of(self._client, run, commands) if run else ()
 
     async def release(self, run_id: str) -> None:
         """Have the robot file away a run that has ended: only then do its commands outlive a loss of power.

@@ -17,6 +17,7 @@ NAMES = (
     "help_time",
     "journal_cost",
     "ledger_speed",
+    "network_faults",
     "planning_speed",
     "plate_to_report",
     "stock_use",

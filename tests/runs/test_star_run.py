@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from nkloop.drivers.bench import Bench, load_bench_file
 from nkloop.drivers.pylabrobot import PyLabRobotHandler
+from nkloop.drivers.pylabrobot.simulation import check_simulation
 from nkloop.errors import BenchError, DeviceError, OperatorRefusedError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
@@ -189,3 +190,20 @@ async def test_the_shipped_bench_file_describes_a_deck_that_can_be_built(star: B
     assert subjects["deck"] == "3 carriers fit Hamilton STAR"
     assert subjects["temperatureModuleV2 in C1"] == "a device of the bench"
     assert subjects["liquid class cells"] == "verified by nobody"
+
+
+async def test_its_simulator_is_the_second_check_of_a_worklist(worklist: Worklist) -> None:
+    catalogue = Catalogue.load(ROOT / "labware")
+    passed = await check_simulation(worklist, catalogue, "star", STAR.deck)
+    assert (passed.check, passed.passed, passed.problems) == ("device simulation", True, ())
+    twice = worklist.model_copy(
+        update={"steps": (*worklist.steps, worklist.steps[1].model_copy(update={"number": 5, "tip": "tips:A2"}))}
+    )
+    refused = await check_simulation(twice, catalogue, "star", STAR.deck)
+    assert not refused.passed
+    assert "there is no tip at" in refused.problems[0]["message"]
+    strange = worklist.model_copy(
+        update={"deck": (*worklist.deck, DeckItem(nickname="odd", slot="D2", load_name="no_such_plate"))}
+    )
+    unknown = await check_simulation(strange, catalogue, "star", STAR.deck)
+    assert "no_such_plate is not in the catalogue" in unknown.problems[0]["message"]

@@ -20,6 +20,7 @@ NAMES = (
     "network_faults",
     "planning_speed",
     "plate_to_report",
+    "reading_speed",
     "stock_use",
     "robot_time",
 )

@@ -54,13 +54,21 @@ class Lab:
 
     def flow(self, name: str, **fields: Any) -> Any:
         """Run a flow as its form would."""
-        module = load_flow(FLOWS / f"{name}.py")
-        model = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+        (ended,) = self.flows((name, fields))
+        return ended
 
-        async def run(session: Session) -> Any:
-            return await getattr(module, name)(model(**fields))
+    def flows(self, *wanted: tuple[str, dict[str, Any]]) -> list[Any]:
+        """Run flows one after the other in one session, which starts one environment for their analyses."""
 
-        return self.session(run)
+        async def run(session: Session) -> list[Any]:
+            ended = []
+            for name, fields in wanted:
+                module = load_flow(FLOWS / f"{name}.py")
+                model = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+                ended.append(await getattr(module, name)(model(**fields)))
+            return ended
+
+        return list(self.session(run))
 
     def session(self, work: Callable[[Session], Any]) -> Any:
         """Do something in a session of this workspace; the flows share it."""
@@ -194,8 +202,10 @@ def test_a_medium_is_prepared_as_planned(lab: Lab) -> None:
 
 def test_a_culture_plate_is_seeded_and_fed_from_a_medium_made_before(lab: Lab) -> None:
     plate: dict[str, Any] = {"stage": "expansion_i", "plate": "C-1", "base_medium": "M-1"}
-    seeded = lab.flow("dose_cytokines", **plate, wells=[{"well": "A1"}])
-    fed = lab.flow("dose_cytokines", **plate, wells=[{"well": "A1", "remove_ul": 750, "add_ul": 750, "seed_ul": 0}])
+    exchange = {"well": "A1", "remove_ul": 750, "add_ul": 750, "seed_ul": 0}
+    seeded, fed = lab.flows(
+        ("dose_cytokines", {**plate, "wells": [{"well": "A1"}]}), ("dose_cytokines", {**plate, "wells": [exchange]})
+    )
     with lab.records() as records:
         assert [records.journal.run(run).state for run in (seeded, fed)] == ["succeeded"] * 2
     planned = lab.session(lambda session: planned_wells(session, "C-1"))
@@ -205,14 +215,16 @@ def test_a_culture_plate_is_seeded_and_fed_from_a_medium_made_before(lab: Lab) -
 
 def test_a_feeding_in_parts_leaves_what_was_planned(lab: Lab) -> None:
     """Cells of six wells would be out for longer than asked: two runs, the plate in the incubator between them."""
-    lab.flow("prepare_medium", stage="expansion_i", volume_ml=40, leave_out=VARIED, barcode="M-2")
     incidents = lab.ask("/virtual/incidents")
     arms = [{"name": "reference"}, {"name": "arm-1", "factors": [{"component": SCF, "factor": 2}]}]
     wells = [{"well": well, "arm": arms[n % 2]["name"]} for n, well in enumerate(("A1", "B1", "C1", "D1", "A2", "B2"))]
-    asked: dict[str, Any] = {"stage": "expansion_i", "plate": "C-2", "base_medium": "M-2"}
-    lab.flow("dose_cytokines", **asked, arms=arms, wells=wells)
+    asked: dict[str, Any] = {"stage": "expansion_i", "plate": "C-2", "base_medium": "M-2", "arms": arms}
     exchange = [{**well, "remove_ul": 750, "add_ul": 750, "seed_ul": 0} for well in wells]
-    last = lab.flow("dose_cytokines", **asked, arms=arms, wells=exchange, cells_out_minutes=4)
+    *_, last = lab.flows(
+        ("prepare_medium", {"stage": "expansion_i", "volume_ml": 40, "leave_out": VARIED, "barcode": "M-2"}),
+        ("dose_cytokines", {**asked, "wells": wells}),
+        ("dose_cytokines", {**asked, "wells": exchange, "cells_out_minutes": 4}),
+    )
     with lab.records() as records:
         seeded, first, second = (run for run in records.journal.runs() if run.name.startswith("feed C-2"))
         assert (seeded.state, "part" in seeded.name) == ("succeeded", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +13,26 @@ from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_work
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from nkloop.quantities.units import Kind
+    from nkloop.records.models import RunRecord
     from nkloop.runs.deciding import Decided, Question
     from nkloop.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of it."""
+
+    told: str
+    """What the device said."""
+    asked: Question
+    decided: Decided | None
+    kinds: Mapping[str, Kind]
+    """What components are measured in."""
 
 
 def reconcile(
@@ -35,6 +54,7 @@ def reconcile(
     lost: Annotated[
         bool, typer.Option("--lost", help="The device will never answer again: whatever was sent counts as unknown.")
     ] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Show every unknown step and every possibility.")] = False,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -57,11 +77,12 @@ def reconcile(
         }
     elif happened or not_happened or well:
         raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
-    told, asked, decided = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
+    answer = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
+    asked = answer.asked
     if json_output:
-        print_json(_plain(told, asked, decided))
+        print_json(_plain(answer))
     else:
-        _print(told, asked, decided)
+        _print(answer, whole)
     if asked.run.needs_decision:
         raise typer.Exit(1)
 
@@ -77,12 +98,13 @@ def _require_person(by: str, reason: str) -> None:
 
 async def _reconciled(
     run_id: str, workspace: Workspace, decision: dict[str, Any] | None, stop: bool, lost: bool, quiet: bool
-) -> tuple[str, Question, Decided | None]:
+) -> Reply:
     from nkloop.cli.run.playing import bench_opened
     from nkloop.records import Records
     from nkloop.runs.deciding import decide, question
     from nkloop.runs.reconcile import reconcile_run
     from nkloop.runs.recovery import settle_latest
+    from nkloop.runs.strengths import kinds_of
 
     records = Records.open(workspace.state)
     try:
@@ -106,7 +128,8 @@ async def _reconciled(
                 **decision,
             )
         asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
-        return found.told, asked, decided
+        kinds = kinds_of(session, session.records.journal.worklist(asked.run.worklist_hash))
+        return Reply(found.told, asked, decided, kinds)
 
 
 def _require_bench(workspace: Workspace, bench: str) -> None:
@@ -118,7 +141,8 @@ def _require_bench(workspace: Workspace, bench: str) -> None:
         )
 
 
-def _plain(told: str, asked: Question, decided: Decided | None) -> dict[str, Any]:
+def _plain(reply: Reply) -> dict[str, Any]:
+    asked, decided = reply.asked, reply.decided
     follow_up = None
     if decided is not None and decided.follow_up is not None:
         one = decided.follow_up
@@ -131,7 +155,7 @@ def _plain(told: str, asked: Question, decided: Decided | None) -> dict[str, Any
     return {
         "run": asked.run.id,
         "state": asked.run.state,
-        "told": told,
+        "told": reply.told,
         "needs_decision": asked.run.needs_decision,
         "unknown_steps": [step.model_dump() for step in asked.steps],
         "wells": [well.model_dump() for well in asked.wells],
@@ -141,28 +165,42 @@ def _plain(told: str, asked: Question, decided: Decided | None) -> dict[str, Any
     }
 
 
-def _print(told: str, asked: Question, decided: Decided | None) -> None:
+def _print(reply: Reply, whole: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
 
     from nkloop.cli.run.question import print_question
 
-    console, run = Console(), asked.run
-    console.print(f"[bold]{run.id}[/] ({escape(run.name)}) {run.state}: {escape(told)}", soft_wrap=True)
-    if decided is not None:
-        console.print(f"Recorded: {decided.decision.decision} by {escape(decided.decision.by)}.")
-        if decided.follow_up is not None:
-            one = decided.follow_up
-            console.print(f"{one.n_transfers} transfers are left, verified as worklist {one.content_hash[:12]}.")
-            console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
-        return
-    if run.needs_decision:
-        print_question(console, asked, command_name())
+    console, run, asked = Console(), reply.asked.run, reply.asked
+    told = f": {escape(reply.told)}" if reply.decided is None and not reply.told.startswith("the run is over") else ""
+    console.print(f"[bold]{run.id}[/] ({escape(run.name)}) {run.state}{told}", soft_wrap=True)
+    if reply.decided is not None:
+        _print_decided(console, reply.decided, run)
+    elif run.needs_decision:
+        print_question(console, asked, command_name(), reply.kinds, whole=whole)
     elif run.decision is not None:
-        console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision}.")
+        console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision} ({escape(run.decision.reason)}).")
     elif asked.left:
         console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
         hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"
         console.print(f"  {hint}", soft_wrap=True)
     else:
         console.print("Every step is known and done. Nothing is left to decide.")
+
+
+def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
+    """What was recorded, and what may happen now."""
+    from rich.markup import escape
+
+    made, follow_up = decided.decision, decided.follow_up
+    console.print(f"Recorded: {made.decision}, by {escape(made.by)}: {escape(made.reason)}", soft_wrap=True)
+    if made.wells:
+        wells = ", ".join(f"{labware} {well}" for labware, well in made.wells)
+        console.print(f"Discarded: {wells}. Later plans refuse them and analyses leave them out.", soft_wrap=True)
+    if follow_up is not None:
+        console.print(
+            f"{follow_up.n_transfers} transfers are left, verified as worklist {follow_up.content_hash[:12]}."
+        )
+        console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
+    else:
+        console.print(f"Nothing of this run is left to be done; bench {escape(run.bench)} is free for the next one.")

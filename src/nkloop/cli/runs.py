@@ -47,13 +47,15 @@ def _plain(run: RunRecord) -> dict[str, Any]:
 def _print(listed: list[RunRecord], holders: list[DeviceHolder]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
     if not listed:
         console.print("no runs here")
     else:
-        table = Table("run", "state", "what", "bench", "begun (UTC)", "unknown", "decision")
+        table = Table(*(Column(name, no_wrap=True) for name in ("run", "state")), "what", "bench")
+        for name in ("begun (UTC)", "unknown", "decision"):
+            table.add_column(name, no_wrap=name.startswith("begun"))
         for run in listed:
             colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
             begun = f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else ""

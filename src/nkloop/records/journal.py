@@ -324,7 +324,6 @@ def _require_right(row: Any, connection: sa.Connection, claim: Claim | None) -> 
         held = f"claim {claim.token} covers {', '.join(claim.devices)}" if claim else "nobody claimed them for it"
         raise StaleHolderError(
             f"run {row['id']} is on {', '.join(sorted(devices))}, but {held}",
-            where=f"run {row['id']}",
             remedy="claim the bench of the run first",
         )
     require_newest(connection, claim)

@@ -82,6 +82,5 @@ def _require_known(run: RunRecord, fates: tuple[Fate, ...], unclear: set[str], b
     raise StepUnknownError(
         f"run {run.id} ended as {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
         f"so nobody knows what {barcode} holds",
-        where=f"run {run.id}",
         remedy=f"look at the labware, then `nkloop reconcile {run.id}`",
     )

@@ -25,6 +25,10 @@ class OpenStep(FrozenModel):
 
     number: int
     sentence: str
+    alike: str
+    """The same without its target, for telling steps together that differ in it only."""
+    target: str
+    """`plate B1`; empty where nothing is given."""
     why: str
     """Why nobody knows."""
     tip: str
@@ -140,7 +144,6 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
         told = "nobody has decided about it" if run.decision is None else f"it was decided: {run.decision.decision}"
         raise RecordError(
             f"run {run_id} has no worklist that continues it: {told}",
-            where=f"run {run_id}",
             remedy=f"nkloop reconcile {run_id} --decide continue --by NAME --reason WHY",
         )
     _require_open(run, records)
@@ -152,14 +155,12 @@ def _require_open(run: RunRecord, records: Records) -> None:
     if not run.is_over:
         raise RecordError(
             f"run {run.id} is {run.state} in the records, so its device has to be asked first",
-            where=f"run {run.id}",
             remedy=f"nkloop reconcile {run.id}",
         )
     later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or has_moved(one)]
     if later:
         raise RecordError(
             f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone",
-            where=f"run {run.id}",
             remedy=f"look at {later[-1].id}: `nkloop run show {later[-1].id}`",
         )
 
@@ -201,6 +202,13 @@ def _open_step(fate: Fate, worklist: Worklist, why: str) -> OpenStep:
         if other.tip and worklist.mount_of(other) == worklist.mount_of(step):
             tip = other.tip
     liquid = step.action in {"transfer", "mix"}
+    gives = step.action == "transfer"
     return OpenStep(
-        number=step.number, sentence=sentence(step), why=why, tip=tip if liquid else "", is_drawn=fate.is_drawn
+        number=step.number,
+        sentence=sentence(step),
+        alike=f"{step.volume_ul:g} µL from {step.labware} {step.well}" if gives else sentence(step),
+        target=f"{step.to_labware} {step.to_well}" if gives else "",
+        why=why,
+        tip=tip if liquid else "",
+        is_drawn=fate.is_drawn,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
@@ -91,6 +91,7 @@ class Watch:
         self._on_progress = on_progress
         self._step = 0
         self._seen: int | None = None
+        self._ahead = timedelta(0)
         self._door_was_open = False
 
     async def start(self) -> None:
@@ -99,6 +100,7 @@ class Watch:
         A device that is driven step by step tells each step itself, durably, before and after it.
         """
         self.handler.on_step = self._note_step if self.handler.stepwise else None
+        self._ahead = await self.bench.clock.now() - datetime.now(UTC)
         state = await self._look()
         if state.status != "idle":
             return
@@ -113,7 +115,7 @@ class Watch:
     async def follow(self) -> DeviceState:
         """Return how the run ended."""
         while (state := await self._look()).status not in ENDED:
-            self._note_seen(state)
+            await self._note_seen(state)
             if state.status in {"running", "finishing", "stop-requested"}:
                 self._tell("running")
                 await asyncio.sleep(self.handler.poll_seconds)
@@ -130,7 +132,7 @@ class Watch:
     async def make_safe(self, why: str) -> None:
         """Stop the device and record what can be known. Records in any case, also when interrupted once more."""
         state: DeviceState | None = None
-        at = datetime.now(UTC)
+        at = self._about_now()
         try:
             async with asyncio.timeout(SAFE_SECONDS):
                 at = await self.bench.clock.now()
@@ -177,14 +179,16 @@ class Watch:
             await self._look()
             await self.handler.play(self.device_run_id)
 
-    def _note_seen(self, state: DeviceState) -> None:
+    async def _note_seen(self, state: DeviceState) -> None:
         """Write down that the device has told of a step: at each of its pauses, and now and then while it works."""
         number = state.step if state.step is not None else announced_step(state.pause_message)
         if number is None or number == self._seen or self.handler.stepwise:
             return
         self._seen = number
         detail = IN_ORDER if state.step is not None else ""
-        seen = JournalEvent(number=number, event="seen", at=datetime.now(UTC), device=self.run.device, detail=detail)
+        seen = JournalEvent(
+            number=number, event="seen", at=await self.bench.clock.now(), device=self.run.device, detail=detail
+        )
         self.records.journal.append_events(self.run.id, [seen], claim=self.hold.claim)
 
     def _note_step(self, number: int, event: StepEvent, *, detail: str = "", moved_ul: tuple[float, ...] = ()) -> None:
@@ -193,12 +197,16 @@ class Watch:
         told = JournalEvent(
             number=number,
             event=event,
-            at=datetime.now(UTC),
+            at=self._about_now(),
             device=self.run.device,
             detail=detail,
             moved_ul=moved_ul,
         )
         self.records.journal.append_events(self.run.id, [told], claim=self.hold.claim)
+
+    def _about_now(self) -> datetime:
+        """Time of the bench by this computer's clock, where the bench itself cannot be asked."""
+        return datetime.now(UTC) + self._ahead
 
     def _tell(self, phrase: str) -> None:
         number = announced_step(phrase)

@@ -66,7 +66,6 @@ def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
     return StepUnknownError(
         f"run {run.id} ({run.name}) left {n} step{'s' if n > 1 else ''} of unknown outcome and nobody has decided "
         f"what becomes of its wells ({shown or 'none named'})",
-        where=f"run {run.id}",
         remedy=f"look at the deck, then `nkloop reconcile {run.id}`",
     )
 

@@ -10,6 +10,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
 from nkloop.runs.possible import Fate, fates_of, possible_wells, reached_wells, replay, sentence
+from nkloop.runs.typed_steps import spans
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
@@ -74,7 +75,7 @@ def _moments(
     if run.created_at is not None:
         yield Moment(at=run.created_at, what="run opened")
     for (at, event), group in groupby(events, key=lambda event: (event.at, event.event)):
-        yield Moment(at=at, what=f"step {_span([one.number for one in group])} {event}")
+        yield Moment(at=at, what=f"step {spans([one.number for one in group])} {event}")
     for action in records.journal.actions(run.id):
         yield Moment(at=action.at, what=f"{action.confirmed_by} confirmed: {action.title}")
     if run.ended_at is not None:
@@ -83,21 +84,10 @@ def _moments(
         yield Moment(at=decision.at, what=f"{decision.by} decided: {decision.decision}")
 
 
-def _span(numbers: Sequence[int]) -> str:
-    """`1-3, 7` for 1, 2, 3, 7."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
-
-
 def _wells(worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup) -> Iterator[HeldWell]:
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
     unsure = {
-        (one.labware, one.well): "or ".join(f"{c.volume_ul:g} µL if {c.when} " for c in one.contents).strip()
+        (one.labware, one.well): "{:g} to {:g} µL, nobody knows".format(*one.volumes_ul)
         for one in possible_wells(worklist, fates, catalogue)
     }
     ledger = replay(worklist, fates, catalogue)
@@ -118,7 +108,7 @@ def _deviations(worklist: Worklist, events: Sequence[JournalEvent]) -> Iterator[
     for why, group in groupby(worklist.steps, key=lambda step: _not_begun(last.get(step.number))):
         numbers = [step.number for step in group]
         if why:
-            yield f"step {_span(numbers)} {why}"
+            yield f"step {spans(numbers)} {why}"
     for step in worklist.steps:
         event = last.get(step.number)
         if event is None or _not_begun(event):

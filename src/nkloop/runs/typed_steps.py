@@ -27,6 +27,17 @@ def numbers_of(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def spans(numbers: Sequence[int]) -> str:
+    """`1-3,7` for 1, 2, 3, 7: as `numbers_of` reads it."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
 def wells_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Labware and well of `plate:B3`; several may stand in one text with commas.
 

@@ -24,6 +24,15 @@ class RunGroup(TyperGroup):
 
 
 options: dict[str, Any] = {"cls": RunGroup, "no_args_is_help": True}
-app = typer.Typer(**options, help="Run a worklist on a bench: `nkloop run WORKLIST --bench NAME`; or show a run.")
+HELP = """Run a worklist on a bench, or show a run.
+
+nkloop run WORKLIST --bench NAME [--yes] [--again] [--wait MINUTES] [--procedure NAME] [--json]
+
+nkloop run show ID [--json]
+
+WORKLIST is a CSV, the JSON of a plan, the hash of a recorded worklist, or a run to go on with. A real bench moves only
+with --yes. Every option: nkloop run worklist --help
+"""
+app = typer.Typer(**options, help=HELP)
 app.command(PLAY)(play)
 app.command("show")(show)

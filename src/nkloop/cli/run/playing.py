@@ -15,6 +15,8 @@ from nkloop.cli.run.display import RunDisplay, show_end, summary
 from nkloop.errors import RecordError
 
 if TYPE_CHECKING:
+    from nkloop.cli.run.source import Source
+    from nkloop.drivers.bench_file import BenchFile
     from nkloop.records.models import RunRecord
     from nkloop.runs.reconcile import Reconciled
     from nkloop.runs.session import Session
@@ -89,7 +91,9 @@ async def carry_out(order: Order, workspace: Workspace) -> Outcome:
         NkloopError: nothing was sent: a worklist was refused, the bench is not ready or held, a decision is missing.
     """
     from nkloop.cli.run.source import source_of
+    from nkloop.drivers.bench import load_bench_file
     from nkloop.records import Records
+    from nkloop.runs.session import bench_path
     from nkloop.worklists.verification import require
 
     records = Records.open(workspace.state)
@@ -97,6 +101,10 @@ async def carry_out(order: Order, workspace: Workspace) -> Outcome:
         source = source_of(order.worklist, order.procedure, records)
     finally:
         records.close()
+    file = load_bench_file(bench_path(workspace, order.bench))
+    if not file.simulated and not order.is_allowed:
+        await _shown_only(source, file, order, workspace)
+        return Outcome()
     outcome = Outcome()
     async with bench_opened(workspace, order.bench, quiet=order.quiet) as session:
         parts = await _planned(session, source.parts)
@@ -106,13 +114,28 @@ async def carry_out(order: Order, workspace: Workspace) -> Outcome:
             summary(parts, verdicts, session.bench_file, source.told)
         for part, verdict in zip(parts, verdicts, strict=True):
             require(verdict, part.worklist)
-        if not session.bench_file.simulated and not order.is_allowed:
-            typer.secho(
-                f"Nothing was sent: {order.bench} is a REAL bench. To run it, say the same again with --yes.", err=True
-            )
-            return outcome
         await _run_all(session, parts, verdicts, source.context, order, outcome)
     return outcome
+
+
+async def _shown_only(source: Source, file: BenchFile, order: Order, workspace: Workspace) -> None:
+    """Verify and show what would be run; the bench is not even asked for its address.
+
+    Raises:
+        VerificationError: a check refused a worklist.
+    """
+    from nkloop.cli.plan.planned import verified
+    from nkloop.labware import Catalogue
+    from nkloop.worklists.verification import require
+
+    worklists = [part.worklist for part in source.parts]
+    verdicts = await verified(worklists, workspace, Catalogue.load(workspace.labware), file)
+    if not order.quiet:
+        summary(source.parts, verdicts, file, source.told)
+    for worklist, verdict in zip(worklists, verdicts, strict=True):
+        require(verdict, worklist)
+    told = f"Nothing was sent: {order.bench} is a REAL bench. To run it, say the same again with --yes."
+    typer.secho(told, err=True)
 
 
 async def _planned(session: Session, parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -2,54 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nkloop.runs.typed_steps import spans
+
 if TYPE_CHECKING:
-    from nkloop.runs.deciding import Question
+    from nkloop.quantities.units import Kind
+    from nkloop.runs.deciding import OpenStep, Question
+    from nkloop.runs.possible import PossibleContents, PossibleWell
 
-_MOST = 24
-"""Rows of a table on a screen; all of them are in `--json`."""
+_MOST = 12
+"""Rows of a table unless all are asked for."""
 
 
-def print_question(console: Console, asked: Question, command: str) -> None:
-    """Show what nobody knows and the commands a person may answer with."""
-    steps = Table(
-        "step", "what", "tip from", "why nobody knows", title="Steps of unknown outcome", title_justify="left"
-    )
-    for step in asked.steps[:_MOST]:
-        drawn = " (its liquid was drawn)" if step.is_drawn else ""
-        steps.add_row(str(step.number), escape(step.sentence) + drawn, step.tip, escape(step.why))
-    console.print(steps)
-    wells = Table("labware", "well", "may hold", title="Wells that depend on them", title_justify="left")
-    for well in asked.wells[:_MOST]:
-        name = f"{well.labware} ({well.barcode})" if well.barcode else well.labware
-        ways = "\n".join(f"{one.volume_ul:g} µL {_held(one.per_ul)}if {one.when}" for one in well.contents)
-        wells.add_row(escape(name), well.well, escape(ways))
-    console.print(wells)
-    if len(asked.steps) > _MOST or len(asked.wells) > _MOST:
-        console.print(f"{len(asked.steps)} steps and {len(asked.wells)} wells in all; every one with --json.")
+def print_question(console: Console, asked: Question, command: str, kinds: Mapping[str, Kind], *, whole: bool) -> None:
+    """Show what nobody knows and the commands a person may answer with.
+
+    Args:
+        console: where it is shown.
+        asked: the question.
+        command: how this program was called.
+        kinds: what components are measured in.
+        whole: show every row and every possibility.
+    """
+    _print_steps(console, asked.steps, whole)
+    _print_wells(console, asked.wells, kinds, whole)
     console.print("A step may also have drawn its liquid and not given it; look at the tips in the trash.")
     if asked.left:
-        console.print(f"Certainly not done: {len(asked.left)} further steps.")
-    start = f"{command} reconcile {asked.run.id} --decide"
-    who = '--by NAME --reason "WHY"'
-    numbers = ",".join(str(step.number) for step in asked.steps[:4]) + (",…" if len(asked.steps) > 4 else "")
+        console.print(f"Certainly not done: {len(asked.left)} further steps ({spans(asked.left)}).")
+    start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
+    numbers = spans([step.number for step in asked.steps])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
-    for line in (
-        f"{start} continue --happened {numbers} {who}     you saw that they happened: only the rest is done",
-        f"{start} continue --not-happened {numbers} {who}     you saw that they did not: they are done as well",
-        f"{start} repair {who}     you cannot see it: a correction right in every possibility, where there is one",
-        f"{start} discard {who}     the wells above are thrown away; or name some with --well plate:B3",
+    for what, line in (
+        ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
+        ("you saw that they did not happen: they are done as well", f"continue --not-happened {numbers} {who}"),
+        ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
+        ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
     ):
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {what}:")
+        console.print(f"    {escape(f'{start} {line}')}", soft_wrap=True)
 
 
-def _held(per_ul: dict[str, float]) -> str:
-    """The components that are not the bulk, per mL."""
-    minor = sorted((value, name) for name, value in per_ul.items() if 0 < value < 1)
-    shown = ", ".join(f"{name} {value * 1000:.3g}/mL" for value, name in minor[:3])
-    return f"({shown}) " if shown else ""
+def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:
+    reasons = dict.fromkeys(step.why for step in steps)
+    console.print(f"[bold]Steps of unknown outcome: {len(steps)}[/]")
+    if len(reasons) == 1:
+        console.print(f"Why: {escape(next(iter(reasons)) or 'nobody saw their end')}", soft_wrap=True)
+    table = Table("step", "what", "tip from", *(["why"] if len(reasons) > 1 else []))
+    groups = [list(group) for _, group in groupby(steps, key=lambda step: (step.alike, step.why, step.is_drawn))]
+    for group in groups[: None if whole else _MOST]:
+        first = group[0]
+        row = [spans([step.number for step in group]), escape(_together(group)), first.tip]
+        table.add_row(*row, *([escape(first.why)] if len(reasons) > 1 else []))
+    console.print(table)
+    if not whole and len(groups) > _MOST:
+        console.print(f"... and {len(groups) - _MOST} more rows; --all shows them.")
+
+
+def _together(group: Sequence[OpenStep]) -> str:
+    first = group[0]
+    drawn = " (its liquid was drawn)" if first.is_drawn else ""
+    if len(group) == 1:
+        return first.sentence + drawn
+    targets = list(dict.fromkeys(step.target for step in group if step.target))
+    shown = ", ".join(targets[:4]) + (f" and {len(targets) - 4} more" if len(targets) > 4 else "")
+    return f"{len(group)} x {first.alike}" + (f" to {shown}" if shown else "") + drawn
+
+
+def _print_wells(console: Console, wells: Sequence[PossibleWell], kinds: Mapping[str, Kind], whole: bool) -> None:
+    console.print(f"[bold]Wells that depend on them: {len(wells)}[/]")
+    table = Table("labware", "well", "may hold")
+    for well in wells[: None if whole else _MOST]:
+        name = f"{well.labware} ({well.barcode})" if well.barcode else well.labware
+        table.add_row(escape(name), well.well, escape(_ways(well, kinds, whole)))
+    console.print(table)
+    if not whole and len(wells) > _MOST:
+        console.print(f"... and {len(wells) - _MOST} more wells; --all shows them.")
+
+
+def _ways(well: PossibleWell, kinds: Mapping[str, Kind], whole: bool) -> str:
+    """What happened in none and in all of the steps tell the range; the ways between are counted."""
+    ways = well.contents
+    if whole or len(ways) <= 2:
+        return "\n".join(_way(one, kinds) for one in ways)
+    low, high = well.volumes_ul
+    between = f"... {len(ways) - 2} possibilities between, {low:g} to {high:g} µL"
+    return "\n".join((_way(ways[0], kinds), between, _way(ways[-1], kinds)))
+
+
+def _way(one: PossibleContents, kinds: Mapping[str, Kind]) -> str:
+    from nkloop.runs.strengths import told
+
+    held = told(one.per_ul, kinds)
+    return f"{one.volume_ul:g} µL{f' ({held})' if held else ''} if {one.when}"

@@ -1,0 +1,84 @@
+"""The question after an interruption fits a screen and speaks in the units of the bench."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from nkloop.cli.run.question import print_question
+from nkloop.quantities.units import Kind
+from nkloop.records.models import RunRecord, StepRecord
+from nkloop.runs.deciding import OpenStep, Question
+from nkloop.runs.possible import PossibleContents, PossibleWell
+from nkloop.runs.strengths import told
+from nkloop.runs.typed_steps import numbers_of, spans
+
+AT = datetime(2026, 11, 23, tzinfo=UTC)
+KINDS = {"IL-15": Kind.MASS_CONCENTRATION, "IL-2": Kind.ACTIVITY_CONCENTRATION, "human serum": Kind.FRACTION}
+
+
+def asked(n_steps: int) -> Question:
+    run = RunRecord(
+        id="run-0007", name="feed", procedure="cytokine_dosing", bench="flex", device="flex", device_run_id="d",
+        worklist_hash="a" * 64, recipe_revision=None, state="interrupted", started_at=AT, ended_at=AT,
+        n_transfers=n_steps, steps=tuple(StepRecord(number=n, event="unknown", at=AT) for n in range(1, n_steps + 1)),
+    )  # fmt: skip
+    steps = tuple(
+        OpenStep(
+            number=n, sentence=f"50 µL from tubes A1 to plate A{n}", alike="50 µL from tubes A1", target=f"plate A{n}",
+            why="the robot lost power", tip="tips:A1", is_drawn=False,
+        )
+        for n in range(1, n_steps + 1)
+    )  # fmt: skip
+    ways = tuple(
+        PossibleContents(when=f"step {n} was the last", volume_ul=500 - 50 * n, per_ul={"IL-15": 0.01, "base": 0.99})
+        for n in range(n_steps + 1)
+    )
+    well = PossibleWell(labware="tubes", well="A1", barcode=None, contents=ways)
+    return Question(run=run, steps=steps, wells=(well,), left=(65, 66))
+
+
+def page(question: Question, *, whole: bool = False) -> str:
+    console = Console(record=True, width=100, file=None, quiet=False)
+    with console.capture() as shown:
+        print_question(console, question, "nkloop", KINDS, whole=whole)
+    return shown.get()
+
+
+def test_sixty_four_unknown_steps_fit_a_screen() -> None:
+    text = page(asked(64))
+    assert len(text.splitlines()) < 40
+    assert text.count("the robot lost power") == 1
+    assert "64 x 50 µL from tubes A1 to plate A1, plate A2, plate A3, plate A4 and 60 more" in " ".join(
+        text.replace("│", " ").split()
+    )
+    assert "--happened 1-64 " in text
+    assert "63 possibilities between, -2700 to 500 µL" in text
+    assert "IL-15 10 ng/mL" in text
+    assert "(65-66)" in text
+
+
+def test_all_of_it_is_shown_when_asked_for() -> None:
+    assert page(asked(8), whole=True).count("was the last") == 9
+
+
+@pytest.mark.parametrize(
+    ("per_ul", "words"),
+    [
+        pytest.param({"base": 0.95, "human serum": 0.05}, "human serum 5 % v/v", id="share"),
+        pytest.param({"base": 1.0, "IL-15": 0.01, "IL-2": 1.0}, "IL-15 10 ng/mL, IL-2 1000 IU/mL", id="units"),
+        pytest.param({"effector:U1": 2000.0, "base": 1.0}, "effector:U1 2000000 cells/mL", id="cells"),
+        pytest.param({"base": 1.0}, "", id="base_alone"),
+        pytest.param({}, "", id="empty"),
+    ],
+)
+def test_contents_are_told_in_the_units_of_the_bench(per_ul: dict[str, float], words: str) -> None:
+    assert told(per_ul, KINDS) == words.replace("2000000", "2e6")
+
+
+def test_spans_are_read_back_as_they_are_written() -> None:
+    for numbers in ((), (1,), (1, 2, 3, 7), (2, 4, 5)):
+        assert numbers_of(spans(numbers)) == numbers
+    assert spans((1, 2, 3, 7)) == "1-3,7"

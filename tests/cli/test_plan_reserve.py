@@ -59,6 +59,9 @@ def reserved_of(nkloop: Nkloop) -> dict[str, float]:
 @pytest.mark.parametrize("plan", [pytest.param(PLAN, id="medium"), pytest.param(DOSE, id="dosing")])
 def test_a_plan_holds_what_it_takes_until_it_is_released(nkloop: Nkloop, plan: tuple[str, ...]) -> None:
     told = nkloop(*plan, "--reserve", "batch 7", "--by", "Ada", "--json").json
+    again = nkloop(*plan, "--json").json
+    assert again["take_out"] == told["take_out"]
+    assert any(note.startswith("This plan is reserved as 'batch 7' by Ada until") for note in again["notes"])
     wanted = {row["lot"]: row["volume_ul"] for row in told["lots"]}
     assert reserved_of(nkloop) == pytest.approx(wanted)
     assert told["reserved"]["name"] == "batch 7"

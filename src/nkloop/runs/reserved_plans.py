@@ -139,16 +139,40 @@ def plan_on_stock(
     if reservation:
         own = named(records, bench, reservation, at)
         return plan(_given_back(stock, own))
-    for one in sorted(records.stock.reservations(bench, at=at), key=lambda held: -held.number):
+    return plan_with_own(records.stock.reservations(bench, at=at), stock, plan, worklists)[0]
+
+
+def plan_with_own(
+    reservations: Iterable[Reservation],
+    stock: Inventory,
+    plan: Callable[[Inventory], Planned],
+    worklists: Callable[[Planned], Sequence[Worklist]],
+) -> tuple[Planned, Inventory, Reservation | None]:
+    """Plan with each reservation given back in turn, until a plan is the reserved one; else with the stock as it is.
+
+    Args:
+        reservations: that hold now.
+        stock: lots with everything that is reserved.
+        plan: plans with the lots it gets.
+        worklists: of a finished plan.
+
+    Returns:
+        The plan, the lots it was made with, and its own reservation.
+
+    Raises:
+        NkloopError: whatever `plan` raises.
+    """
+    for one in sorted(reservations, key=lambda held: -held.number):
         if not one.parts:
             continue
+        own = _given_back(stock, one)
         try:
-            made = plan(_given_back(stock, one))
+            made = plan(own)
         except NkloopError:
             continue  # not this plan's: what is wrong is told by the plan on the stock as it stands
         if all(own_share((one,), worklist) for worklist in worklists(made)):
-            return made
-    return plan(stock)
+            return made, own, one
+    return plan(stock), stock, None
 
 
 def _given_back(stock: Inventory, reservation: Reservation) -> Inventory:

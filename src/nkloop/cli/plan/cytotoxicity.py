@@ -10,6 +10,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.own_stock import planned_with_own
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -171,7 +172,13 @@ async def _planned(
     inventory = lots_for(found, bench, lots=lots)
     of_recipe = recipe.error_limits if recipe else ErrorLimits()
     errors = error_limits(of_recipe, file.deck, *asked)
-    plans = [_plate(layout, densities, errors, inventory, file.deck, catalogue) for layout in layouts]
+    plans, inventory, own = planned_with_own(
+        found,
+        bench,
+        inventory,
+        lambda stock: [_plate(layout, densities, errors, stock, file.deck, catalogue) for layout in layouts],
+        lambda made: [part.worklist for one in made for part in one.parts],
+    )
     parts = tuple(part.worklist for plan in plans for part in plan.parts)
     uses = summed_uses([plan.lots for plan in plans])
     cost = inventory.cost({lot.lot: lot.volume_ul for lot in uses})
@@ -186,7 +193,7 @@ async def _planned(
         ),
         lots=uses,
         warnings=(*(told for plan in plans for told in plan.warnings), *_warnings(layouts, recipe)),
-        notes=(*_notes(needs, plans), _limits_note(errors, of_recipe, file.deck, has_recipe=recipe is not None)),
+        notes=(*_notes(needs, plans), *own, _limits_note(errors, of_recipe, file.deck, has_recipe=recipe is not None)),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),

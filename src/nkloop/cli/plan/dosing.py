@@ -11,6 +11,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.own_stock import planned_with_own
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -152,11 +153,17 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: _Asked) -> tup
     recipe = find_recipe(found.recipes, asked.recipe)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
     wanted, notes = _wanted(found, recipe, asked, until, file)
-    if asked.step is not None:
-        planned, text = _plan_step(found, catalogue, file, inventory, wanted, asked)
-    else:
-        make = _plan_plate if asked.vessel.startswith("plate") else _plan_bags
-        planned, text = make(found, catalogue, file, inventory, wanted, asked)
+    is_plate = asked.vessel.startswith("plate")
+    make = _plan_step if asked.step is not None else _plan_plate if is_plate else _plan_bags
+    (planned, text), _, own = planned_with_own(
+        found,
+        asked.bench,
+        inventory,
+        lambda stock: make(found, catalogue, file, stock, wanted, asked),
+        lambda made: made[0].parts,
+    )
+    notes = (*notes, *own)
+    if asked.step is None:
         notes = (*notes, *_steps_of_day(wanted, asked), *_base_notes(wanted, planned, asked))
     from nkloop.cli.plan.planned import verified
 

@@ -12,6 +12,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.own_stock import planned_with_own
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -64,6 +65,7 @@ def medium(
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import lots_for
+    from nkloop.worklists.parts import worklists_of
 
     found = find_workspace(workspace)
     wish = reservation(found, bench, reserve, by, hold, lots)
@@ -74,9 +76,15 @@ def medium(
     inventory = lots_for(found, bench, lots=lots)
     asked = find_recipe(found.recipes, name)
     limits = error_limits(asked.error_limits, file.deck, max_cv, max_bias)
-    plan = _plan(asked, orders, limits, inventory, file, catalogue)
+    plan, inventory, own = planned_with_own(
+        found,
+        bench,
+        inventory,
+        lambda stock: _plan(asked, orders, limits, stock, file, catalogue),
+        lambda made: worklists_of(made.parts),
+    )
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
-    planned = replace(planned, notes=(*planned.notes, *_shared_notes(asked, limits, file)))
+    planned = replace(planned, notes=(*planned.notes, *_shared_notes(asked, limits, file), *own))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 

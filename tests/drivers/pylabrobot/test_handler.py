@@ -196,6 +196,7 @@ async def test_a_failed_step_says_what_is_known(
     state = await kit.until(handler, run_id)
     told = handler.on_step
     assert state.status == "failed"
+    assert state.errors[0].startswith("step 1 of small: ")
     assert told.events == [(1, "sent"), (1, event)]
     assert sum(told.moved[1]) == moved
     assert detail in told.details[1]

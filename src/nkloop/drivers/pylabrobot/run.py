@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -132,7 +133,11 @@ class HandlerRun:
             raise
         except DeviceError as error:
             ending, detail = self._hands.ending, f"{error.problems[0].message}{self._hands.lost}"
-            raise
+            if isinstance(error, StaleHolderError):
+                raise
+            raise DeviceError.from_problems(
+                [replace(p, where=f"step {step.number} of {self.worklist.name}") for p in error.problems]
+            ) from error
         except BaseException as error:
             ending, detail = "unknown", f"interrupted: {type(error).__name__}"
             raise

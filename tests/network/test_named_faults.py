@@ -172,6 +172,20 @@ async def test_an_opened_door_is_closed_by_the_person_asked_and_the_run_goes_on(
         assert lab.contradictions() == []
 
 
+async def test_a_pressed_emergency_stop_is_told_and_the_step_is_unknown(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["never_finishes"]) as lab:
+        task = asyncio.create_task(lab.dose())
+        await lab.until(lambda: len(lab.wells.acts) == 5)
+        lab.robot.set_estop(True)
+        run = await task
+        assert run.state == "stopped"
+        assert "the emergency stop is pressed" in run.error
+        assert events(run) == {1: "done", 2: "done", 3: "unknown"}
+        assert lab.contradictions() == []
+        told = str(await lab.dose())
+        assert "run run-0001" in told
+
+
 async def test_an_idle_run_that_somebody_replaced_is_not_played(open_lab: Any) -> None:
     async with open_lab("lab") as lab:
         run_id = await prepare_run(lab.worklist, lab.verdict, lab.bench, lab.records)

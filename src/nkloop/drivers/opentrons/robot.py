@@ -217,8 +217,8 @@ class OpentronsRobot:
             errors = tuple(leaf_errors(found["data"]))
         elif run.get("ok", True) is False:
             errors = ("the robot was switched off or restarted and has lost its record of the run",)
-        elif run["status"] == "stopped" and not run.get("actions"):
-            errors = ("the run was dismissed or replaced on the robot before it was started",)
+        elif run["status"] == "stopped":
+            errors = errors or await self._why_stopped(run)
         if run.get("hasEverEnteredErrorRecovery"):
             step = None  # a command may have failed and been passed over
         return DeviceState(status=run["status"], pause_message=message, errors=errors, step=step)
@@ -355,6 +355,18 @@ class OpentronsRobot:
             return False
         files = await self._client.find(f"/protocols/{run['protocolId']}/dataFiles")
         return any(file.get("name") == csv for file in (files or {}).get("data") or ())
+
+    async def _why_stopped(self, run: Json) -> tuple[str, ...]:
+        """Why a run has stopped that nobody stopped by an action; nothing when somebody did."""
+        actions = [action.get("actionType") for action in run.get("actions") or ()]
+        if not actions:
+            return ("the run was dismissed or replaced on the robot before it was started",)
+        if "stop" in actions:
+            return ()
+        estop = (await self._client.find("/robot/control/estopStatus") or {}).get("data") or {}
+        if estop.get("status") in {None, "disengaged", "notPresent"}:
+            return ("the robot stopped the run by itself; look at its screen",)
+        return ("the emergency stop is pressed; release it, look at the deck, remove tips by hand",)
 
     async def _step_under_way(self, run_id: str) -> int | None:
         """Worklist step of the command under way, asked for every `STEP_SECONDS` of the run prepared last."""

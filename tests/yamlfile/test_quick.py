@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from nkloop.yamlfile import quick
+from nkloop.yamlfile import load_yaml, quick
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
@@ -78,6 +79,15 @@ def test_plain_text_means_what_yaml_1_2_says(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "a:\n", "a: [\n", "a: 1\n---\nb: 2\n", "a:\t1\n", "%YAML 1.1\n---\na: yes\n"])
 def test_what_the_loaders_would_tell_apart_is_left_to_the_other(text: str) -> None:
     assert quick.compose(text) is None
+
+
+def test_without_libyaml_files_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "devices" / "virtual.yaml"
+    data, _ = load_yaml(path)
+    quick._loader.cache_clear()
+    monkeypatch.setitem(sys.modules, "yaml.cyaml", None)
+    assert quick.compose("a: 1\n") is None
+    assert load_yaml(path)[0] == data
 
 
 @settings(max_examples=60)

@@ -23,7 +23,7 @@ def compose(text: str) -> Any | None:
 
     try:
         loader = _loader()(text)
-    except AttributeError:  # built without libyaml
+    except ImportError:  # PyYAML is built without libyaml here
         return None
     try:
         root = loader.get_single_node()

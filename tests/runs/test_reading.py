@@ -62,6 +62,8 @@ async def test_a_reading_that_comes_as_a_file_keeps_its_own_time_and_is_recorded
             records.results.add_reading(reading)
             return reading.model_dump_json()
 
+        def used(self, number: int) -> None: ...
+
     reader = FileReader("CLARIOstar", program="MARS", deliveries=cast(Any, Delivered()))
     asked = ReadRequest(barcode="P-1", load_name="plate", mode="absorbance", wavelength_nm=450)
     reading = await read_plate(replace(bench, plate_reader=reader), asked, records)

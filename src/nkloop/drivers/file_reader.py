@@ -31,6 +31,9 @@ class Deliveries(Protocol):
     async def delivered(self, number: int) -> str:
         """Take in what lies in the folder; what was delivered, as JSON, empty while nothing was."""
 
+    def used(self, number: int) -> None:
+        """Say that what was delivered has arrived for good; until then the same question finds it again."""
+
     def withdraw(self, number: int, why: str) -> None:
         """Say that nobody waits any longer."""
 
@@ -101,7 +104,9 @@ class FileReader:
         inbox = _required(self._deliveries, self.name)
         number = inbox.ask_plate(request)
         answer = await _waited(inbox, number, self._wait_s, f"{self.name}, plate {request.barcode}")
-        return Reading.model_validate_json(answer)
+        reading = Reading.model_validate_json(answer)
+        inbox.used(number)
+        return reading
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -146,6 +151,7 @@ class FileCounter:
         number = inbox.ask_counts(barcode, wells)
         counted = json.loads(await _waited(inbox, number, self._wait_s, f"{self.name}, plate {barcode}"))
         typed = await self._typed(barcode, wells, counted)
+        inbox.used(number)
         return tuple(
             CellCount(
                 barcode=barcode,

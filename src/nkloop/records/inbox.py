@@ -18,7 +18,7 @@ from nkloop.records.database import Database
 from nkloop.records.documents import dump
 
 WaitKind = Literal["plate", "counts"]
-WaitState = Literal["waiting", "delivered", "withdrawn"]
+WaitState = Literal["waiting", "delivered", "used", "withdrawn"]
 FileState = Literal["recorded", "quarantined"]
 
 
@@ -78,7 +78,9 @@ class InboxRecords:
         self._database = database
 
     def wait_for(self, bench: str, kind: WaitKind, barcode: str, asked: str, *, run_id: str | None = None) -> Wait:
-        """Open a wait; the same question of the same run finds the one that is open or was answered.
+        """Open a wait; the same question finds the one that is open, or was answered and not yet used.
+
+        The same question of the same run finds its answer ever again; without a run a used answer is of another day.
 
         Raises:
             RecordError: the run is not recorded.
@@ -86,7 +88,7 @@ class InboxRecords:
         table = schema.inbox_waits
         same = sa.and_(table.c.bench == bench, table.c.kind == kind, table.c.asked == asked)
         same = sa.and_(same, table.c.run_id == run_id if run_id else table.c.run_id.is_(None))
-        usable = ("waiting", "delivered") if run_id else ("waiting",)
+        usable = ("waiting", "delivered", "used") if run_id else ("waiting", "delivered")
         with self._database.writing() as connection:
             query = sa.select(table).where(same, table.c.state.in_(usable)).order_by(table.c.id.desc()).limit(1)
             row = connection.execute(query).mappings().first()
@@ -126,6 +128,14 @@ class InboxRecords:
             query = query.where(table.c.bench == bench)
         with self._database.reading() as connection:
             return tuple(_wait(row) for row in connection.execute(query).mappings())
+
+    def used(self, wait_id: int) -> None:
+        """Who waited has what was delivered, and has done with it what was to be done."""
+        table = schema.inbox_waits
+        with self._database.writing() as connection:
+            state = connection.execute(sa.select(table.c.state).where(table.c.id == wait_id)).scalar()
+            if state == "delivered":
+                change(connection, table, wait_id, {"state": "used"}, action="used")
 
     def withdraw(self, wait_id: int, why: str) -> None:
         """Nobody waits any longer; one that was delivered stays as it is."""

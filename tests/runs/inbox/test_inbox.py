@@ -48,6 +48,7 @@ async def test_nothing_is_read_twice_not_even_a_renamed_copy(opened: Opened, fol
     text = grid()
     (folder / "plate.csv").write_text(text, encoding="utf-8")
     await opened().look()
+    records.inbox.used(1)
     wait(records, request())
     (folder / "copy of plate.csv").write_text(text, encoding="utf-8")
     (outcome,) = await opened().look()  # another process
@@ -254,6 +255,7 @@ async def test_a_file_written_anew_while_it_is_read_stays_for_the_next_look(
         (outcome,) = await inbox.look()
     assert outcome.state == "recorded"
     assert path.is_file()
+    records.inbox.used(1)
     wait(records, request())
     (outcome,) = await inbox.look()
     assert [reading.values["A1"] for reading in records.results.readings()] == [0.51, 0.91]
@@ -291,6 +293,7 @@ async def test_later_plates_of_one_file_are_taken_when_their_turn_comes(
         ("P-1", "recorded"),
         ("P-2", "recorded"),
     ]
+    records.inbox.used(1)
     wait(records, request("P-1"))
     assert await inbox.look() == ()  # a plate that was recorded is not delivered again
     assert [reading.barcode for reading in records.results.readings()] == ["P-1", "P-2"]

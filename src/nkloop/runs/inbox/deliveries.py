@@ -49,6 +49,10 @@ class InboxDeliveries:
             self._trouble = str(error)
         return self.inbox.records.inbox.wait(number).answer
 
+    def used(self, number: int) -> None:
+        """Say that what was delivered has arrived for good."""
+        self.inbox.records.inbox.used(number)
+
     def withdraw(self, number: int, why: str) -> None:
         """Say that nobody waits any longer."""
         self.inbox.records.inbox.withdraw(number, why)

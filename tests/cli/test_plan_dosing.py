@@ -92,7 +92,9 @@ def test_bags_get_labelled_tubes_for_what_they_hold(
     assert [step["instruction"].split(".")[0] for step in welds] == ["Drain 20 mL and run in 15 mL base medium"] * 2
     assert (workspace.root / "tubes.csv").read_text().count("\n") == 3
     told = nkloop(*asked)
-    assert "Label: U1-reference reference/U1; dose expansion_i" in " ".join(told.out.split())
+    shown = " ".join(told.out.split())
+    assert "for U1-reference reference/U1: " in shown
+    assert "Labels: dose expansion_i, day 3; prepared" in shown
 
 
 def test_what_remains_is_counted_and_dense_cultures_are_split(

@@ -18,7 +18,6 @@ from nkloop.coordination.holding import bench_held, safety_told
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.report_pages import report_link
-from nkloop.coordination.resuming import rest_of
 from nkloop.errors import DeviceError
 from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
@@ -28,6 +27,7 @@ from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
 from nkloop.runs.launches import last_of
 from nkloop.runs.people import change_deck
+from nkloop.runs.resuming import rest_of
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import StockHold, stock_held
 from nkloop.runs.story import run_story
@@ -127,8 +127,12 @@ async def carry_out(
         last = last_of(occurrence, session.records)  # a run of this launch may just have been followed to its end
         if last is not None and last.state == "succeeded":
             return await _skipped(session, last, worklist, phase)
-        if last is not None:
-            worklist, checked = await rest_of(session, last)
+        rest = await rest_of(session, last) if last is not None else None
+        if last is not None and rest is None:
+            return await _skipped(session, last, worklist, phase)
+        if last is not None and rest is not None:
+            worklist, checked = rest
+            await _told(session, f"{last.id} was cut; its rest is run: {worklist.n_transfers} transfers")
         place = context or Context(campaign=session.campaign, round=session.round)
         place = place.model_copy(update={"occurrence": occurrence, **({"parent": last.id} if last else {})})
         async with _stock(session, worklist, reservation) as hold:
@@ -151,6 +155,11 @@ async def carry_out(
 
 def _unknown(record: RunRecord) -> str:
     return f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
+
+
+async def _told(session: Session, sentence: str) -> None:
+    session.tell(sentence)
+    await show_markdown("resumed", markdown_text(sentence), sentence)
 
 
 async def _skipped(session: Session, done: RunRecord, worklist: Worklist, phase: str) -> RunRecord:

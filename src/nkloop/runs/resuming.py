@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from nkloop.coordination.artifacts import show_markdown
 from nkloop.errors import StepUnknownError
 from nkloop.records.models import RunRecord
-from nkloop.reports.markdown import markdown_text
 from nkloop.runs.deciding import decide, follow_up_of
 from nkloop.runs.reconcile import decision_needed
 from nkloop.runs.session import Session
@@ -14,15 +12,15 @@ from nkloop.worklists.models import Verdict, Worklist
 SOFTWARE = "nkloop"
 
 
-async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]:
-    """What a run of this launch left to be done, verified.
+async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict] | None:
+    """What a run of this launch left to be done, verified; None when every transfer was done.
 
     Where the outcome of every step is known, the rest follows from the journal and is continued; where it is not, a
     person has decided or must.
 
     Raises:
         StepUnknownError: a person must decide, or has decided to discard, so that nothing can be continued.
-        PlanError: nothing is left that could be run.
+        PlanError: what is left cannot be run; the reason is told.
         VerificationError: a check refused the rest.
     """
     if last.needs_decision:
@@ -45,8 +43,8 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
             where=f"run {last.id}",
             remedy="launch the flow anew, without those wells or with a new plate",
         )
+    decision = session.records.journal.run(last.id).decision
+    if decision is not None and decision.follow_up is None:
+        return None
     worklist, _ = follow_up_of(last.id, session.records)
-    told = f"{last.id} was cut; its rest is run: {worklist.n_transfers} transfers"
-    session.tell(told)
-    await show_markdown("resumed", markdown_text(told), told)
     return worklist, await session.verifier.verify(worklist)

@@ -76,18 +76,31 @@ class World:
 Make = Callable[..., tuple[OpentronsRobot, VirtualRobot]]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A driver in front of a virtual robot."""
+@pytest.fixture(scope="module")
+def built() -> list[tuple[VirtualRobot, Any]]:
+    """One robot with its routes, which take longer to build than a test takes."""
+    return []
 
-    def made(deck: BenchDeck, **robot_is: Any) -> tuple[OpentronsRobot, VirtualRobot]:
+
+@pytest.fixture
+def make(tmp_path: Path, built: list[tuple[VirtualRobot, Any]]) -> Make:
+    """A driver in front of a virtual robot fresh from the factory; one per test."""
+
+    def make_one(deck: BenchDeck, **robot_is: Any) -> tuple[OpentronsRobot, VirtualRobot]:
         for folder in (tmp_path, tmp_path / "ot2"):
             folder.mkdir(exist_ok=True)
             robot_type = "OT-2" if folder.name == "ot2" else "Flex"
             text = f'requirements = {{"robotType": "{robot_type}", "apiLevel": "2.20"}}\n'
             (folder / "cytokine_dosing.py").write_text(text)
-        virtual = VirtualRobot(World(), deck, lambda *_, **__: pytest.fail("analysed"), folder=tmp_path, **robot_is)
-        transport = httpx.ASGITransport(app=robot_app(virtual), raise_app_exceptions=False)
+        settings: dict[str, Any] = {"folder": tmp_path, **robot_is}
+        arguments: Any = (World(), deck, lambda *_, **__: pytest.fail("analysed"))
+        if built:
+            built[0][0].__init__(*arguments, **settings)  # type: ignore[misc]
+        else:
+            made = VirtualRobot(*arguments, **settings)
+            built.append((made, robot_app(made)))
+        virtual, app = built[0]
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         catalogue: Any = None
         driver = OpentronsRobot(
             "robot", "http://localhost", protocols=tmp_path, catalogue=catalogue, deck=deck,
@@ -95,7 +108,7 @@ def make(tmp_path: Path) -> Make:
         )  # fmt: skip
         return driver, virtual
 
-    return made
+    return make_one
 
 
 def wrong(findings: tuple[Any, ...]) -> dict[str, str]:

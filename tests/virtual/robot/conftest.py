@@ -385,16 +385,37 @@ async def _hold_against_contract(response: httpx.Response) -> None:
         checker.check(response)
 
 
+Built = tuple[VirtualRobot, Any]
+
+
+@pytest.fixture(scope="session")
+def built() -> list[Built]:
+    """Robots nobody uses: building their routes takes longer than most tests, so they are used again."""
+    return []
+
+
+def fresh(built: list[Built], *arguments: Any, **settings: Any) -> Built:
+    """A robot as it comes from the factory, behind routes that may have served another one before."""
+    if not built:
+        robot = VirtualRobot(*arguments, **settings)
+        return robot, robot_app(robot)
+    robot, app = built.pop()
+    robot.__init__(*arguments, **settings)  # type: ignore[misc]
+    return robot, app
+
+
 @pytest.fixture
-async def make_lab(tmp_path: Path) -> AsyncIterator[Callable[..., Lab]]:
+async def make_lab(tmp_path: Path, built: list[Built]) -> AsyncIterator[Callable[..., Lab]]:
     """Build a lab with a robot of a given speed; each answer is held against the OpenAPI file, when that is there."""
     labs: list[Lab] = []
+    used: list[Built] = []
 
     def make(speed: float = 0.0, deck: str = "flex", **settings: Any) -> Lab:
         world, analyst = FakeWorld(), Analyst()
-        robot = VirtualRobot(world, DECKS[deck], analyst, folder=tmp_path, speed=speed, **settings)
+        robot, robot_routes = fresh(built, world, DECKS[deck], analyst, folder=tmp_path, speed=speed, **settings)
+        used.append((robot, robot_routes))
         client = httpx.AsyncClient(
-            transport=Wire(robot_app(robot)),
+            transport=Wire(robot_routes),
             base_url="http://robot",
             headers=HEADERS,
             event_hooks={"response": [_hold_against_contract]},
@@ -406,6 +427,7 @@ async def make_lab(tmp_path: Path) -> AsyncIterator[Callable[..., Lab]]:
     for lab in labs:
         await lab.client.aclose()
         await lab.robot.close()
+    built.extend(used)
 
 
 @pytest.fixture

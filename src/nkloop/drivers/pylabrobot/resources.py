@@ -29,15 +29,26 @@ class Well(_Base):  # type: ignore[misc, valid-type]  # PyLabRobot ships no type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._places: dict[tuple[int, str, str, str], Any] = {}
+        stay(self)
 
-    def get_location_wrt(self, other: Any, x: str = "l", y: str = "f", z: str = "b") -> Any:
-        """Place relative to another resource, in mm."""
+    def get_absolute_size_z(self) -> float:
+        """Height in mm; nothing on these decks is turned."""
+        return float(self._size_z)
+
+
+def stay(resource: Any) -> None:
+    """Have a resource of a deck that nobody rearranges remember where it is."""
+    find = resource.get_location_wrt
+    places: dict[tuple[int, str, str, str], Any] = {}
+
+    def get_location_wrt(other: Any, x: str = "l", y: str = "f", z: str = "b") -> Any:
         key = (id(other), x, y, z)
-        if key not in self._places:
-            self._places[key] = super().get_location_wrt(other, x, y, z)
-        place = self._places[key]
+        if key not in places:
+            places[key] = find(other, x, y, z)
+        place = places[key]
         return at(place.x, place.y, place.z)
+
+    resource.get_location_wrt = get_location_wrt
 
 
 def at(x: float, y: float, z: float) -> Any:
@@ -90,6 +101,9 @@ class Table:
                 self.outlines[item.nickname] = outline(catalogue, kind)
                 resource = family.plate(item.nickname, kind, self.outlines[item.nickname])
             family.place(self.deck, item.slot, resource)
+            if kind.kind == "tip_rack":
+                for spot in resource.get_all_items():
+                    stay(spot)
             self._resources[item.nickname] = resource
         for filling in worklist.fillings:
             well = self.well(filling.labware, filling.well)

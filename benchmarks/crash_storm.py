@@ -1,4 +1,4 @@
-"""Kills flow and robot in the middle of whole procedures, hundreds of times, and counts what came of it.
+"""Kills flow, robot, Prefect server and flow runner in the middle of procedures, hundreds of times, and counts.
 
 `uv run python benchmarks/crash_storm.py --crashes 500 --seed 1`; exit code 1 when any statement is broken. Files of
 the crashes that broke one stay in `--folder`; `--only NUMBER` stages that one again.
@@ -34,31 +34,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="only so many steps of each procedure, to save time")
     parser.add_argument("--only", type=int, help="stage this crash only")
+    parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
     show_machine()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-storm-") as temporary:
         reports = list(_staged(given, Path(temporary)))
+        if given.only is None and given.server_crashes:
+            reports += _lab("coordinated", {"crashes": given.server_crashes, "seed": given.seed})
+            reports += [_served(victim) for victim in ("runner", "everything")]
     broken = [report for report in reports if report["problems"]]
     _show(reports, broken, time.monotonic() - started)
     return 1 if broken or (given.only is None and len(reports) < given.crashes) else 0
 
 
 def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
-    """Reports as they come; what is broken is printed at once."""
+    """Crashes of flow and robot as they come; what is broken is printed at once."""
     options = {"crashes": given.crashes, "seed": given.seed, "first-steps": given.first_steps, "only": given.only}
     options |= {"folder": given.folder or temporary, "analyses": answers_folder() or temporary / "analyses"}
+    yield from _lab("director", options)
+
+
+def _served(victim: str) -> Report:
+    """A run of a deployment whose runner is killed, alone or with its flow process."""
+    (outcome,) = _printed("served", [victim])
+    told = {"number": 0, "procedure": "medium_preparation", "victim": f"flow runner ({victim})", "struck": True}
+    return _noted({**outcome, **told, "instant": "in mid-run"})
+
+
+def _lab(command: str, options: dict[str, Any]) -> Iterator[Report]:
     told = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
+    for report in _printed(command, told):
+        yield _noted(report)
+
+
+def _noted(report: Report) -> Report:
+    for problem in report["problems"]:
+        print(f"BROKEN crash {report['number']}, {_title(report)}: {problem}", flush=True)
+    return report
+
+
+def _printed(command: str, arguments: list[str]) -> Iterator[Report]:
+    """What a command of the crash lab prints, line by line."""
     environment = {**os.environ, "PYTHONPATH": str(LAB), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "crash_lab.director", *told]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    started = [sys.executable, "-m", f"crash_lab.{command}", *arguments]
+    with subprocess.Popen(started, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            report: Report = json.loads(line)
-            for problem in report["problems"]:
-                print(f"BROKEN crash {report['number']}, {_title(report)}: {problem}", flush=True)
-            yield report
+            yield json.loads(line)
 
 
 def _title(report: Report) -> str:
@@ -70,7 +94,7 @@ def transition_of(instant: str) -> str:
     match = _INSTANT.match(instant)
     if match:
         return f"{match['kind']} {match['name']}"
-    return "physical command" if "physical command" in instant else "at random"
+    return next((known for known in ("physical command", "in mid-run") if known in instant), "at random")
 
 
 def _show(reports: Sequence[Report], broken: Sequence[Report], seconds: float) -> None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -50,8 +51,12 @@ class Report:
 class Director:
     """Stages crashes in one lab."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(
+        self, lab: Lab, folder: Path, *, scene: type[Scene] = Scene, play: Callable[[Scene, Crash], float] | None = None
+    ) -> None:
+        """`play` does what is to be done in a scene and returns how long the flow lived."""
         self._lab = lab
+        self._scene, self._play = scene, play or play_alone
         self._folder = folder
         self._template = folder / "template.db"
         self._template.unlink(missing_ok=True)
@@ -63,13 +68,13 @@ class Director:
         places = Places(self._folder / f"crash-{crash.number}")
         shutil.rmtree(places.folder, ignore_errors=True)
         procedure = self._lab.procedures[crash.procedure]
-        scene = Scene(
+        scene = self._scene(
             self._lab, places, procedure, seed=abs(crash.number), physical=crash.physical, away_s=crash.away_s
         )
         report = Report(crash.number, crash.procedure, crash.victim, crash.instant)
         scene.set_up(self._template)
         try:
-            report.run_seconds = _play(scene, crash)
+            report.run_seconds = self._play(scene, crash)
             report.problems += scene.left_on_robot()
             scene.keep_contents()
         except SceneError as error:
@@ -101,7 +106,7 @@ class Director:
         return Course(transitions, n_commands, report.run_seconds)
 
 
-def _play(scene: Scene, crash: Crash) -> float:
+def play_alone(scene: Scene, crash: Crash) -> float:
     """The run with its crash, then the work taken up until it is at an end; seconds the flow of the run lived."""
     scene.open()
     started = time.monotonic()

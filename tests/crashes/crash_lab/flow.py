@@ -14,7 +14,7 @@ from crash_lab.procedures import Lab, Procedure
 from crash_lab.triggers import Trigger, Triggers
 from nkloop.drivers.bench import DEVICES, open_bench
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.errors import NkloopError, StepUnknownError
+from nkloop.errors import StepUnknownError
 from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.deciding import decide, question
@@ -26,6 +26,7 @@ from nkloop.runs.session import Session
 from nkloop.runs.stock_use import stock_held
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
+from nkloop.worklists.models import Verdict
 from nkloop.workspace import Workspace
 
 
@@ -110,7 +111,23 @@ class Unready(Exception):
     """The bench is not as it must be after a crash."""
 
 
-WORK = {"run": run, "take up": take_up}
+async def run_in_prefect(session: Session, places: Places, procedure: Procedure) -> None:
+    """Run the worklist once, as the flows do."""
+    from prefect import flow
+
+    from nkloop.coordination.work import carry_out
+
+    async def known() -> Verdict:
+        return procedure.verdict
+
+    @flow(name="crash lab")
+    async def crash_lab() -> None:
+        await carry_out(session, procedure.worklist, phase="crash lab", verdict=known())
+
+    await crash_lab()
+
+
+WORK = {"run": run, "run in Prefect": run_in_prefect, "take up": take_up}
 
 
 @dataclass(frozen=True)
@@ -137,7 +154,7 @@ async def _work(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure
     try:
         async with session_of(lab, places, bench) as session:
             await WORK[task.work](session, places, procedure)
-    except (NkloopError, Unready) as error:
+    except Exception as error:  # noqa: BLE001 - whatever ends a flow, the next one has to cope with it
         places.note_outcome(task.who, type(error).__name__, str(error))
         return 3
     places.note_outcome(task.who, "", "")

@@ -70,8 +70,10 @@ class Places:
         return {(nickname, well): (low, high) for nickname, well, low, high in shown}
 
     def note_pid(self, who: str, pid: int) -> None:
-        """Remember who runs as which process."""
-        (self.folder / f"{who}.pid").write_text(str(pid))
+        """Remember who runs as which process; whoever reads meanwhile reads one of the two."""
+        fresh = self.folder / f"{who}.pid.new"
+        fresh.write_text(str(pid))
+        fresh.replace(self.folder / f"{who}.pid")
 
     def forget_pid(self, who: str) -> None:
         """Remember that this process has ended."""

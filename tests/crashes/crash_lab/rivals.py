@@ -1,4 +1,4 @@
-"""Two flows and one robot: `python -m crash_lab.rivals both|stale [--database URL]` prints what came of it as JSON.
+"""Two flows and one robot: `python -m crash_lab.rivals both stale [--database URL]` prints what came of each as JSON.
 
 `both`: two processes ask for the robot at the same instant.
 `stale`: one process falls silent in mid-run until its lease has run out, another takes the device over, and the first
@@ -32,10 +32,10 @@ from nkloop.vendor import answers_folder
 from nkloop.workspace import Workspace
 
 LEASE_S = 1.0
-SPEED = 250.0
-"""Bench seconds per second: the run takes long enough for a lease to run out in the middle of it."""
-RENEWALS = 6
-"""Renewals of the lease, four a second, after which a flow falls silent; its run is under way by then."""
+SPEED = 120.0
+"""Bench seconds per second: the run takes some ten seconds, so that a lease runs out in the middle of it."""
+LOOKS = 6
+"""Looks at its run after which a flow falls silent; two are made before the robot is told to play."""
 
 
 @dataclass
@@ -66,8 +66,8 @@ def both_at_once(scene: Scene) -> None:
 def lease_runs_out(scene: Scene) -> None:
     """A flow falls silent in mid-run, its lease runs out, another takes over, the first wakes up while that goes on."""
     scene.open()
-    # Right after a renewal: frozen within a transaction it would hold the whole database, too.
-    falls_silent = Trigger("silent", "write", "renew", RENEWALS, "after", signal.SIGSTOP)
+    # At a request, because frozen within a transaction it would hold the whole database, too.
+    falls_silent = Trigger("silent", "request", "GET /runs/*", LOOKS, "after", signal.SIGSTOP)
     scene.start_flow(FlowTask("run", "silent", falls_silent, lease_s=LEASE_S))
     _until(lambda: bool(scene.places.killed()))
     time.sleep(1.5 * LEASE_S)
@@ -84,8 +84,7 @@ SCENARIOS = {"both": both_at_once, "stale": lease_runs_out}
 def encounter(lab: Lab, folder: Path, scenario: str) -> Encounter:
     """Stage a scenario and judge it."""
     procedure = lab.procedures["medium_preparation"]
-    speed = SPEED if scenario == "stale" else 0.0
-    scene = Scene(lab, Places(folder / scenario), procedure, seed=1, speed=speed)
+    scene = Scene(lab, Places(folder / scenario), procedure, seed=1, speed=SPEED)
     scene.set_up(None)
     make_template(database_url(Workspace(root=scene.places.folder).state), lab.inventory, lab.bench.name)
     met = Encounter()
@@ -126,19 +125,23 @@ def _opened(places: Places) -> Records:
 
 
 def main() -> int:
-    """Print the encounter; exit code 1 when anything is not as it must be."""
+    """Print the encounters; exit code 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m crash_lab.rivals", description=__doc__)
-    parser.add_argument("scenario", choices=sorted(SCENARIOS))
-    parser.add_argument("--database", help="URL of an empty PostgreSQL database; a SQLite file when not given")
+    parser.add_argument("scenario", choices=sorted(SCENARIOS), nargs="+")
+    parser.add_argument("--database", help="URL of an empty PostgreSQL database per scenario, joined by commas")
     parser.add_argument("--analyses", type=Path, help="folder of protocol analyses, kept for the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         lab = warm_lab(given.analyses or answers_folder() or Path(temporary) / "analyses")
-        if given.database:
-            os.environ["NKLOOP_DATABASE_URL"] = given.database
-        met = encounter(lab, Path(temporary), given.scenario)
-    sys.stdout.write(json.dumps(asdict(met)) + "\n")
-    return 1 if met.problems else 0
+        urls = given.database.split(",") if given.database else [None] * len(given.scenario)
+        broken = 0
+        for scenario, url in zip(given.scenario, urls, strict=True):
+            if url is not None:
+                os.environ["NKLOOP_DATABASE_URL"] = url
+            met = encounter(lab, Path(temporary), scenario)
+            broken += bool(met.problems)
+            sys.stdout.write(json.dumps(asdict(met)) + "\n")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

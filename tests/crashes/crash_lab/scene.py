@@ -27,6 +27,7 @@ from nkloop.workspace import Workspace
 
 FORK = multiprocessing.get_context("fork")
 LONGEST_S = 60.0
+"""Longest life of a flow process, and longest wait for any answer."""
 _STEP_S = 0.01
 _AGREED = {"Opentrons-Version": "*"}
 
@@ -54,6 +55,9 @@ class Scene:
         self._seed, self._physical, self._away_s, self._speed = seed, physical, away_s, speed
         self._ports = _free_ports(2)
         self._alive: dict[str, BaseProcess] = {}
+        self.longest_s = LONGEST_S
+        self.spared: frozenset[int] = frozenset()
+        """Processes that outlive the scene."""
 
     def set_up(self, template: Path | None) -> None:
         """Make the workspace: the shipped folders, and a copy of the database file `template` where there is one."""
@@ -98,14 +102,14 @@ class Scene:
             if strike is not None and passed >= strike[1]:
                 self.places.kill(strike[0], f"after {passed:.3f} s")
                 strike = None
-            self._revive_robot()
-            if passed > LONGEST_S:
+            self.revive()
+            if passed > self.longest_s:
                 self.end(who)
-                raise SceneError(f"the {who} process did not end within {LONGEST_S:g} s")
+                raise SceneError(f"the {who} process did not end within {self.longest_s:g} s")
             process.join(_STEP_S)
         self._alive.pop(who)
         self.places.forget_pid(who)
-        self._revive_robot()
+        self.revive()
         return process.exitcode or 0
 
     def signal(self, who: str, number: signal.Signals) -> None:
@@ -132,7 +136,7 @@ class Scene:
         """End what stands; tell of every process that should not be there."""
         for name in list(self._alive):
             self.end(name)
-        return [f"a process was left: {name}" for name in _orphans()]
+        return [f"a process was left: {name}" for name in _orphans(self.spared)]
 
     def end(self, who: str) -> None:
         """End a process."""
@@ -141,7 +145,8 @@ class Scene:
         process.kill()
         process.join()
 
-    def _revive_robot(self) -> None:
+    def revive(self) -> None:
+        """Bring back what was killed and comes back by itself."""
         if not self._alive["robot"].is_alive():
             time.sleep(self._away_s)
             self.start_robot()
@@ -188,11 +193,11 @@ def _free_ports(number: int) -> list[int]:
     return ports
 
 
-def _orphans() -> list[str]:
+def _orphans(spared: frozenset[int]) -> list[str]:
     """Command lines of processes that have become ours because whoever started them is dead; they are ended."""
     found = []
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-    for pid in map(int, children):
+    for pid in set(map(int, children)) - spared:
         with suppress(OSError):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             found.append(line or str(pid))

@@ -99,6 +99,8 @@ class FakeRobot:
     uploads: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     created: list[Json] = field(default_factory=list)
+    stored_offsets: list[Json] | None = None
+    """Offset list of newer software; None for software that has none."""
     protocol_files: list[Json] = field(default_factory=list)
     results: dict[str, Json] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -164,6 +166,8 @@ class FakeRobot:
         }  # fmt: skip
         if asked in known:
             return httpx.Response(200, json=known[asked]())
+        if asked == "POST /labwareOffsets/searches" and self.stored_offsets is not None:
+            return httpx.Response(200, json={"data": self.stored_offsets})
         if asked == "POST /dataFiles":
             return self._upload_file(request)
         if asked == "POST /protocols":

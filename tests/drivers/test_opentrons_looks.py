@@ -264,6 +264,20 @@ async def test_offsets_are_given_to_the_run(robot: OpentronsRobot, fake: Any, wo
     assert run_id in fake.runs
 
 
+async def test_the_offset_list_of_newer_software_is_asked_and_no_run_is_looked_through(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    stored = {"definitionUri": URI, "locationSequence": sequence(worklist.deck[1]), "createdAt": "2026-11-02"}
+    fake.stored_offsets = [{**stored, "id": "o1", "vector": {"x": 0.0, "y": 0.0, "z": 0.7}}]
+    fake.runs["old"] = {"id": "old", "status": "succeeded", "actions": [], **a_run(20, an_offset(0.5))}
+    told = found(await robot.preflight(worklist))["labware offsets"]
+    assert told == "plate +0.0 +0.0 +0.7 mm (stored on 2026-11-02); none for tips"
+    await robot.prepare(worklist)
+    [offset] = fake.created[-1]["labwareOffsets"]
+    assert offset["vector"]["z"] == 0.7
+    assert "location" not in offset
+
+
 @pytest.mark.parametrize(
     ("settings", "url", "told"),
     [

@@ -242,6 +242,22 @@ async def test_a_token_that_ended_is_renewed_and_nothing_is_sent_twice(open_lab:
         assert lab.contradictions() == []
 
 
+async def test_a_token_that_ends_soon_is_renewed_without_the_password(
+    open_lab: Any, gate: Compliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    grant = gate.grant
+    monkeypatch.setattr(gate, "grant", lambda form: (asked.append(form["grant_type"]), grant(form))[1])
+    monkeypatch.setattr("nkloop.drivers.opentrons.access.RENEW_BEFORE_S", 21.5)
+    async with open_lab("lab", compliance=gate, driver={"account": ACCOUNT}) as lab:
+        assert (await lab.dose()).state == "succeeded"
+        assert asked[0] == "password"
+        assert set(asked[1:]) == {"refresh_token"}
+        gate.refresh_tokens.clear()
+        assert (await lab.dose()).state == "succeeded"
+        assert asked.count("password") == 2
+
+
 @pytest.mark.parametrize(
     ("account", "told", "remedy"),
     [

@@ -23,7 +23,7 @@ from nkloop.workspace import Workspace
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.vendor,
-    pytest.mark.timeout(480),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc"),
 ]
 MARK = "NKLOOP_TEST_MARK"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -28,6 +29,8 @@ from nkloop.workspace import Workspace
 FORK = multiprocessing.get_context("fork")
 LONGEST_S = 60.0
 """Longest life of a flow process, and longest wait for any answer."""
+PR_SET_PDEATHSIG = 1
+"""<linux/prctl.h>: the signal a process gets when its parent ends."""
 _STEP_S = 0.01
 _AGREED = {"Opentrons-Version": "*"}
 
@@ -162,6 +165,8 @@ class Scene:
 
 
 def _in_child(places: Places, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    # A lab that is killed itself must not leave its robots behind.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     log = os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)

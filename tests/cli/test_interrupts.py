@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,14 +147,12 @@ def test_no_process_is_left(demo: Demo) -> None:
     pytest.fail(f"still running: {demo.family}")
 
 
-def test_the_record_is_readable(demo: Demo) -> None:
-    told = subprocess.run(
-        [*MAIN, "report", "--last", "--workspace", str(demo.folder)], capture_output=True, text=True, check=False
-    )
-    assert (told.returncode, told.stderr) == (0, "")
-    if "campaigns: 0" in told.stdout:
+def test_the_record_is_readable(demo: Demo, nkloop: Callable[..., Any]) -> None:
+    told = nkloop("report", "--last", "--workspace", demo.folder)
+    assert (told.code, told.err) == (0, "")
+    if "campaigns: 0" in told.out:
         return
-    assert "demo-seed-1" in Path(told.stdout.strip()).read_text(encoding="utf-8")
+    assert "demo-seed-1" in Path(told.out.strip()).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["Ctrl+C", "SIGTERM"])

@@ -61,6 +61,14 @@ async def test_a_feeding_starts_from_what_the_last_one_left(plan: Plan, journall
     assert present.liquid.per_ul["TPO"] == pytest.approx(before.per_ul["TPO"], rel=1e-6)
 
 
+async def test_a_plan_that_was_kept_comes_back_as_it_was(plan: Plan, session: Session) -> None:
+    made: DosingPlan = await plan(SEEDED)
+    session.records.plans.keep("flow-1", "flow-1/feeding/1", made)
+    kept = session.records.plans.last("flow-1", "flow-1/feeding/1", DosingPlan)
+    assert kept == made
+    assert kept.worklist.content_hash == made.worklist.content_hash
+
+
 async def test_feeding_a_plate_nobody_seeded_is_refused(plan: Plan) -> None:
     with pytest.raises(PlanError, match=r"no run has seeded plate C-1.*seed it first"):
         await plan(FED)

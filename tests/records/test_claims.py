@@ -89,8 +89,11 @@ def test_what_cannot_be_known_of_a_process_counts_as_alive() -> None:
     assert not has_ended(here._replace(host="elsewhere", pid=1).mark)
     assert not has_ended(here._replace(space="pid:[1]").mark)
     assert not has_ended("no mark")
+    gone = processes.ProcessMark(**json.loads(ended_process()))
+    assert not has_ended(gone._replace(boot="another start").mark), "another machine of the same name, or a restart"
+    assert not has_ended(gone._replace(machine="another").mark)
     assert has_ended(here._replace(started="1").mark), "the number was given to a later process"
-    assert has_ended(ended_process())
+    assert has_ended(gone.mark)
 
 
 def test_a_bench_is_claimed_whole_or_not_at_all(records: Records) -> None:

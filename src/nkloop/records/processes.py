@@ -19,6 +19,11 @@ class ProcessMark(NamedTuple):
     """When it started, in ticks since the machine did; empty where the system does not tell."""
     space: str
     """Its process-number space (containers have their own); empty where the system does not tell."""
+    machine: str = ""
+    """Number its system was installed with; empty where the system has none."""
+    boot: str = ""
+    """Random number of the system's last start; empty where the system does not tell. Host names are given twice, and
+    installed systems are copied with their numbers; this one is not."""
 
     @property
     def mark(self) -> str:
@@ -29,17 +34,22 @@ class ProcessMark(NamedTuple):
 def this_process() -> ProcessMark:
     """The process that asks."""
     pid = os.getpid()
-    return ProcessMark(socket.gethostname(), pid, _started(pid), _space())
+    machine, boot = _line("/etc/machine-id"), _line("/proc/sys/kernel/random/boot_id")
+    return ProcessMark(socket.gethostname(), pid, _started(pid), _space(), machine, boot)
 
 
 def has_ended(mark: str) -> bool:
-    """Whether a process is known to have ended; False whenever nobody here can know, as for another machine."""
+    """Whether a process is known to have ended; False whenever nobody here can know, as for another machine.
+
+    A machine that was started anew counts as another one: that its processes are gone cannot be told from a copy of it
+    that bears the same name.
+    """
     try:
         holder = ProcessMark(**json.loads(mark))
     except (ValueError, TypeError):
         return False
     here = this_process()
-    if (holder.host, holder.space) != (here.host, here.space):
+    if _place(holder) != _place(here):
         return False
     try:
         os.kill(holder.pid, 0)
@@ -49,6 +59,17 @@ def has_ended(mark: str) -> bool:
         pass  # it is there, and somebody else's
     started = _started(holder.pid)
     return _is_zombie(holder.pid) or bool(started and holder.started and started != holder.started)
+
+
+def _place(mark: ProcessMark) -> tuple[str, str, str, str]:
+    """Within one place a process number means one process."""
+    return mark.host, mark.space, mark.machine, mark.boot
+
+
+def _line(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def _stat(pid: int) -> list[str]:

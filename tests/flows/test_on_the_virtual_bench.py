@@ -12,12 +12,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from prefect import flow as prefect_flow
+from prefect import get_client
 
 from nkloop.coordination.loading import load_flow
 from nkloop.coordination.server import PrefectServer
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.operators import PrefectOperator
 from nkloop.errors import (
     AssayError,
     DeviceUnreachableError,
@@ -30,8 +35,10 @@ from nkloop.quantities import Amount
 from nkloop.records import Records
 from nkloop.runs.contents import known_contents
 from nkloop.runs.media import plan_batch
+from nkloop.runs.people import ask
 from nkloop.runs.session import Session, open_session
 from nkloop.virtual.process import VirtualBench
+from nkloop.worklists.models import OperatorTask
 from nkloop.workspace import Workspace
 
 pytestmark = [
@@ -159,6 +166,39 @@ def campaign(make_lab: Callable[..., Lab]) -> Ended:
 def lab(campaign: Ended) -> Lab:
     """The lab after its campaign."""
     return campaign[0]
+
+
+def test_the_same_question_asked_again_waits_for_another_answer(tmp_path: Path) -> None:
+    """Prefect keeps answers by key: a robot paused by hand twice in one run has to be looked at twice."""
+    records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    desk = PrefectOperator("technician", wait_seconds=30)
+    task = OperatorTask(kind="confirm", instruction="The run was paused by hand. Confirm when it may go on.")
+    request = OperatorRequest(title="small dose: the robot is paused", task=task)
+
+    async def answer(name: str) -> None:
+        async with get_client() as client:
+            while True:
+                for run in await client.read_flow_runs():
+                    if run.state is not None and run.state.is_paused():
+                        await client.resume_flow_run(run.id, run_input={"operator": name, "done": True})
+                        return
+                await asyncio.sleep(0.1)
+
+    async def asked(name: str) -> None:
+        bench = cast(Any, SimpleNamespace(operator=desk))
+        await asyncio.gather(asyncio.wait_for(answer(name), 30), ask(request, bench, records, step=None))
+
+    @prefect_flow
+    async def paused_twice() -> OperatorAnswer:
+        await asked("Ada")
+        await asked("Bea")
+        # interrupted before the second answer was recorded: it is found under its key, nobody is asked again
+        return await desk.perform(request.model_copy(update={"occurrence": 1}))
+
+    assert asyncio.run(paused_twice()).confirmed_by == "Bea"
+    assert [action.confirmed_by for action in records.journal.actions(None)] == ["Ada", "Bea"]
+    records.close()
 
 
 def artifacts(key: str) -> list[str]:

@@ -228,6 +228,8 @@ class OperatorRequest(FrozenModel):
     picture: str = ""
     """The deck, the plate with its wells, or what is to be done, as SVG text."""
     run_id: str | None = None
+    occurrence: int = Field(default=0, ge=0)
+    """How often the same was asked and confirmed before: a door opened twice has to be closed twice."""
 
 
 class OperatorAnswer(FrozenModel):

@@ -151,12 +151,17 @@ def _plain(text: str) -> str:
 
 
 def request_key(request: OperatorRequest) -> str:
-    """The same request has the same key when its flow run is started again, another request another one."""
+    """The same request has the same key when its flow run is started again, another request another one.
+
+    Prefect hands out the answer stored under a key without asking anybody. So a key may be used again only while no
+    confirmation is recorded for it, which is what `occurrence` counts.
+    """
     asked: dict[str, Any] = {
         "run": request.run_id,
         "title": request.title,
         "task": request.task.model_dump(mode="json"),
         "barcodes": request.barcodes,
         "lots": [one.lot for one in request.lots],
+        "occurrence": request.occurrence,
     }
     return f"operator-{content_hash(asked)[:16]}"

@@ -201,8 +201,8 @@ class Journal:
         with self._database.writing() as connection:
             write(connection, schema.operator_actions, action.model_dump(), who=action.confirmed_by, action="confirmed")
 
-    def actions(self, run_id: str) -> tuple[OperatorAction, ...]:
-        """What people confirmed in a run, oldest first."""
+    def actions(self, run_id: str | None) -> tuple[OperatorAction, ...]:
+        """What people confirmed in a run, oldest first; with None, what they did outside every run."""
         with self._database.reading() as connection:
             return actions_of(connection, run_id)
 

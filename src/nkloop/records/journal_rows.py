@@ -94,8 +94,8 @@ def event_of(row: Any) -> JournalEvent:
     )
 
 
-def actions_of(connection: sa.Connection, run_id: str) -> tuple[OperatorAction, ...]:
-    """What people confirmed in a run, oldest first."""
+def actions_of(connection: sa.Connection, run_id: str | None) -> tuple[OperatorAction, ...]:
+    """What people confirmed in a run, oldest first; with None, what they did outside every run."""
     table = schema.operator_actions
     rows = connection.execute(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)).mappings()
     return tuple(OperatorAction.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)

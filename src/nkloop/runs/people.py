@@ -96,6 +96,8 @@ async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step:
     """
     if not request.picture:
         request = request.model_copy(update={"picture": task_svg(request.task)})
+    before = sum(action.title == request.title for action in records.journal.actions(request.run_id))
+    request = request.model_copy(update={"occurrence": before})
     answer = await bench.operator.perform(request)
     scanned = f"scanned: {' '.join(answer.scanned)}" if answer.scanned else ""
     records.journal.add_action(

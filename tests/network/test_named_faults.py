@@ -143,22 +143,44 @@ async def test_a_pipette_changed_after_the_look_fails_the_run_before_it_moves(op
         assert lab.contradictions() == []
 
 
-async def test_a_clogged_tip_asks_a_person_and_is_no_done_step(open_lab: Any) -> None:
+@pytest.mark.parametrize("action", ["resume-from-recovery", "resume-from-recovery-assuming-false-positive"])
+async def test_a_clogged_tip_asks_a_person_and_is_unknown_when_the_run_went_on(open_lab: Any, action: Any) -> None:
     async with open_lab("lab", faults=["clogs_tip"]) as lab:
-        lab.operator.hands["awaiting-recovery"] = lambda: lab.robot.act(
-            lab.robot.runs.current().id, "resume-from-recovery"
-        )
+        lab.operator.hands["awaiting-recovery"] = lambda: lab.robot.act(lab.robot.runs.current().id, action)
         run = await lab.dose()
         assert any("awaiting-recovery" in title for title in lab.operator.asked)
-        assert events(run) == {1: "done", 2: "done", 3: "failed"}
+        assert events(run) == {1: "done", 2: "done", 3: "unknown"}
         assert "overpressure: Pipette Overpressure" in next(s.detail for s in run.steps if s.number == 3)
+        assert lab.contradictions() == []
+        assert (run.state, run.needs_decision) == ("failed", True)
+        assert "reports success, but step 3 is not known to be done" in run.error
+        assert isinstance(await lab.dose(), StepUnknownError), "nobody doses a third time before a person has looked"
 
 
-async def test_a_clogged_tip_fails_an_unattended_run(open_lab: Any) -> None:
+@pytest.mark.parametrize(("again", "told"), [(1, "done"), (0, "unknown"), (2, "unknown")])
+async def test_a_command_done_again_in_recovery_makes_its_step_done(open_lab: Any, again: int, told: str) -> None:
+    async with open_lab("lab", faults=["clogs_tip"]) as lab:
+
+        def mend() -> None:
+            run = lab.robot.runs.current()
+            broken = run.commands[-1]
+            lab.robot.send_to_run(run.id, "home", {}, "fixit", broken["id"])
+            for _ in range(again):
+                lab.robot.send_to_run(run.id, broken["commandType"], broken["params"], "fixit", broken["id"])
+            lab.robot.act(run.id, "resume-from-recovery")
+
+        lab.operator.hands["awaiting-recovery"] = mend
+        run = await lab.dose()
+        assert events(run)[3] == told
+        assert run.state == ("succeeded" if told == "done" else "failed")
+        assert [one for one in lab.contradictions() if not one.startswith("step 0")] == []  # what is done by hand
+
+
+async def test_a_clogged_tip_fails_an_unattended_run_and_what_it_drew_is_unknown(open_lab: Any) -> None:
     async with open_lab("lab", faults=["clogs_tip"], driver={"error_recovery": "fail"}) as lab:
         run = await lab.dose()
         assert run.state == "failed"
-        assert events(run) == {1: "done", 2: "done", 3: "failed"}
+        assert events(run) == {1: "done", 2: "done", 3: "unknown"}
         assert lab.operator.asked[-1].startswith("small dose, step 2")
         assert lab.contradictions() == []
 

@@ -45,8 +45,58 @@ def test_a_pause_the_run_was_stopped_in_moved_nothing(worklist: Worklist) -> Non
 
 
 def test_a_failed_command_fails_its_step_only(worklist: Worklist) -> None:
-    commands = [*step(1, "aspirate"), *step(2), *step(3), command("aspirate", "failed")]
+    commands = [*step(1, "aspirate"), *step(2), *step(3), command("pickUpTip", "failed")]
     assert told(worklist, commands) == ["done", "done", "failed"]
+
+
+def test_what_a_failed_aspirate_drew_is_unknown(worklist: Worklist) -> None:
+    commands = [*step(1, "aspirate"), *step(2), *step(3), command("aspirate", "failed")]
+    assert told(worklist, commands) == ["done", "done", "unknown"]
+
+
+def recovered(failed: str, *fixes: tuple[str, str, str]) -> list[DeviceCommand]:
+    """Step 1 with a command that failed and was recovered from; a fix is its kind, what it mends, how it ended."""
+    broken = command(failed, "failed").model_copy(update={"id": "broken"})
+    made = [
+        command(kind, ended).model_copy(update={"id": f"fix-{n}", "intent": "fixit", "failed_command_id": mends})
+        for n, (kind, mends, ended) in enumerate(fixes)
+    ]
+    return [*step(1), broken, *made, command("dropTip"), *step(2), *step(3)]
+
+
+@pytest.mark.parametrize(
+    ("failed", "fixes", "expected"),
+    [
+        pytest.param("aspirate", [], "unknown", id="passed over"),
+        pytest.param("pickUpTip", [], "unknown", id="passed over before any liquid"),
+        pytest.param("aspirate", [("aspirate", "broken", "succeeded")], "done", id="done again"),
+        pytest.param("pickUpTip", [("pickUpTip", "broken", "succeeded")], "done", id="tip taken again"),
+        pytest.param(
+            "aspirate",
+            [("aspirate", "broken", "failed"), ("aspirate", "broken", "succeeded")],
+            "done",
+            id="twice tried",
+        ),
+        pytest.param("aspirate", [("aspirate", "broken", "succeeded")] * 2, "unknown", id="drawn twice"),
+        pytest.param("aspirate", [("aspirate", "other", "succeeded")], "unknown", id="another one mended"),
+        pytest.param("dispense", [("dispense", "broken", "succeeded")], "unknown", id="given perhaps in part before"),
+        pytest.param(
+            "pickUpTip",
+            [("pickUpTip", "broken", "succeeded"), ("dispense", "broken", "succeeded")],
+            "unknown",
+            id="liquid moved by hand",
+        ),
+    ],
+)
+def test_a_step_that_was_recovered_is_done_only_when_a_fix_proves_it(
+    worklist: Worklist, failed: str, fixes: list[tuple[str, str, str]], expected: str
+) -> None:
+    assert told(worklist, recovered(failed, *fixes), succeeded=True) == [expected, "done", "done"]
+
+
+def test_a_command_that_was_never_begun_says_nothing(worklist: Worklist) -> None:
+    commands = [*step(1, "aspirate"), command("comment", "queued", "step 2: x")]
+    assert told(worklist, commands) == ["unknown", "failed", "failed"]
 
 
 def test_a_command_cut_short_by_the_stop_leaves_its_step_unknown(worklist: Worklist) -> None:

@@ -70,6 +70,10 @@ class DeviceCommand(FrozenModel):
     started_at: str | None = None
     completed_at: str | None = None
     error: str | None = None
+    intent: str | None = None
+    """Why it was given, where the device tells: `protocol`, `setup`, or `fixit` for what is done in error recovery."""
+    failed_command_id: str | None = None
+    """Of a `fixit`: the command it mends."""
 
 
 class DeviceFile(FrozenModel):

@@ -53,10 +53,12 @@ async def close_ended(
     worklist = records.journal.worklist(run.worklist_hash)
     succeeded = state.status == "succeeded"
     events = step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
-    unreported = [str(event.number) for event in events if event.event == "unknown"] if succeeded else []
+    # a plate that lacks a dose must not be read as if it had it
+    undone = [event.number for event in events if event.event != "done"] if succeeded else []
     outcome = _ENDED.get(state.status, "failed")
-    if unreported:
-        outcome, remark = "failed", f"the device reports success but nothing of step {', '.join(unreported)}; {remark}"
+    if undone:
+        missing = f"the device reports success, but step {', '.join(map(str, undone))} is not known to be done"
+        outcome, remark = "failed", f"{missing}; {remark}"
     elif why and not succeeded:
         outcome = "interrupted"
     told = "; ".join(part for part in (*state.errors, "" if succeeded else why, remark.strip("; ")) if part)

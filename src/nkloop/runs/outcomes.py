@@ -7,6 +7,7 @@ from datetime import datetime
 
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
 from nkloop.records.models import JournalEvent, StepEvent
+from nkloop.runs.mended import DRAWING, GIVING, drawn_besides, is_mended
 from nkloop.worklists.models import Step, Worklist
 
 ANNOUNCING = frozenset({"comment", "waitForResume", "pause"})
@@ -17,16 +18,19 @@ _STOPPED = "RunStopped"
 
 
 _SLACK_UL = 1e-6
-_DRAWING = frozenset({"aspirate", "aspirateInPlace"})
-_GIVING = frozenset({"dispense", "dispenseInPlace"})
 
 
 def by_step(commands: Sequence[DeviceCommand]) -> dict[int, list[DeviceCommand]]:
-    """Commands under the step that was announced last before them; those before the first step are left out."""
+    """Commands under the step that was announced last before them.
+
+    Those before the first step, and those that were never begun, are left out.
+    """
     found: dict[int, list[DeviceCommand]] = {}
     current: int | None = None
     for command in commands:
-        if command.command_type in ANNOUNCING:
+        if command.status == "queued":
+            continue
+        if command.command_type in ANNOUNCING and command.intent != "fixit":
             current = announced_step(command.params.get("message")) or current
         if current is not None:
             found.setdefault(current, []).append(command)
@@ -38,9 +42,11 @@ def step_outcomes(
 ) -> tuple[JournalEvent, ...]:
     """One event per step of a run that has ENDED: its list of commands is complete.
 
-    A step whose commands all succeeded before another one began is done; one with a failed command is failed, or
-    unknown when liquid was just coming out; one the run never came to is failed, too, because it certainly did not
-    happen. The step during which a run was stopped is unknown: nobody knows which command would have been its last.
+    A step whose commands all succeeded before another one began is done. One with a failed command is unknown when
+    that command moves liquid, and whenever the run went on behind it, because of what people do by hand in error
+    recovery there is no trace; it is done when each failed command was done again in recovery, and failed when the run
+    ended with a command that moves none. A step the run never came to is failed, because it certainly did not happen.
+    The step during which a run was stopped is unknown: nobody knows which command would have been its last.
     """
     seen = by_step(commands)
     last = next(reversed(seen), None)
@@ -69,9 +75,9 @@ def moved_ul(step: Step, commands: Sequence[DeviceCommand]) -> tuple[float, ...]
         if "wellName" in command.params:
             place = (str(command.params.get("labwareId", "")), str(command.params["wellName"]))
         volume = float(command.params.get("volume") or 0.0)
-        if command.command_type in _DRAWING:
+        if command.command_type in DRAWING:
             kept[place] = kept.get(place, 0.0) - volume
-        elif command.command_type in _GIVING:
+        elif command.command_type in GIVING:
             kept[place] = kept.get(place, 0.0) + volume
     if not any(change < -_SLACK_UL for change in kept.values()):
         return ()
@@ -91,15 +97,35 @@ def _outcome(
         if succeeded:
             return "unknown", "the run succeeded, but the device reports no such step"
         return "failed", "not started: the run ended before this step"
-    broken = next((command for command in commands if command.status == "failed"), None)
-    if broken is not None and _STOPPED in (broken.error or ""):
-        return "unknown", f"the run was stopped during {broken.command_type}"
-    if broken is not None and broken.command_type in _GIVING:
-        return "unknown", f"{broken.command_type}: {broken.error or 'no reason given'}; how much came out is not told"
-    if broken is not None:
-        return "failed", f"{broken.command_type}: {broken.error or 'no reason given'}"
+    if any(command.status == "failed" for command in commands):
+        return _after_failure(commands, went_on=succeeded or not is_last)
     if succeeded or not is_last:
         return "done", f"device time {commands[-1].completed_at or 'not told'}"
     if step.action == "pause":
         return "failed", "the run ended during this pause; no liquid was moved"
     return "unknown", "the run ended during this step"
+
+
+def _after_failure(commands: Sequence[DeviceCommand], *, went_on: bool) -> tuple[StepEvent, str]:
+    """Outcome of a step with a failed command; `went_on` when the run came to what follows the step."""
+    broken = [command for command in commands if command.status == "failed"]
+    first = broken[0]
+    cut = next((command for command in broken if _STOPPED in (command.error or "")), None)
+    told = f"{first.command_type}: {first.error or 'no reason given'}"
+    if cut is not None:
+        return "unknown", f"the run was stopped during {cut.command_type}"
+    if went_on and is_mended(commands):
+        return "done", f"{told}; done again in error recovery{_besides(commands)}"
+    if went_on or commands[-1] is not first:
+        return "unknown", f"{told}; the run went on after error recovery, in which somebody may have mended it by hand"
+    if first.command_type in GIVING:
+        return "unknown", f"{told}; how much came out is not told"
+    if first.command_type in DRAWING:
+        return "unknown", f"{told}; how much was drawn is not told"
+    return "failed", told
+
+
+def _besides(commands: Sequence[DeviceCommand]) -> str:
+    return "".join(
+        f"; the first attempt may have drawn up to {ul:g} µL of {well}" for ul, well in drawn_besides(commands)
+    )

@@ -86,4 +86,6 @@ def as_command(item: dict[str, Any]) -> DeviceCommand:
         started_at=item.get("startedAt"),
         completed_at=item.get("completedAt"),
         error="; ".join(leaf_errors([error])) if error else None,
+        intent=item.get("intent"),
+        failed_command_id=item.get("failedCommandId"),
     )

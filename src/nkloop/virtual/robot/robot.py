@@ -163,8 +163,15 @@ class VirtualRobot:
 
     # single commands
 
-    def send_to_run(self, run_id: str, command_type: str, params: dict[str, Any], intent: Intent) -> Command:
-        """Do one command in the current run: to set it up before it starts, or to mend it in recovery.
+    def send_to_run(
+        self,
+        run_id: str,
+        command_type: str,
+        params: dict[str, Any],
+        intent: Intent,
+        failed_command_id: str | None = None,
+    ) -> Command:
+        """Do one command in the current run: to set it up before it starts, or to mend a failed one in recovery.
 
         Raises:
             Refusal: unknown run, not the current one, or a fixit command outside of recovery.
@@ -175,6 +182,8 @@ class VirtualRobot:
         elif run.is_under_way or run.has_ended:
             raise commands_not_allowed("Setup commands are not allowed after the run has started.")
         command = self._do(run_id, command_type, params, intent)
+        if failed_command_id is not None:
+            command["failedCommandId"] = failed_command_id
         run.add(command)
         entry = loaded_by(command)
         if entry is not None:

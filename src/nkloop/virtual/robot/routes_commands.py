@@ -22,6 +22,7 @@ class SentCommand(BaseModel):
     command_type: str = Field(alias="commandType")
     params: dict[str, Any] = Field(default_factory=dict)
     intent: Intent = "setup"
+    failed_command_id: str | None = Field(alias="failedCommandId", default=None)
 
 
 class CommandBody(BaseModel):
@@ -83,7 +84,7 @@ def command_router(robot: VirtualRobot) -> APIRouter:
     async def send_to_run(run_id: str, body: CommandBody) -> JSONResponse:
         sent = body.data
         check_command_type(sent.command_type)
-        command = robot.send_to_run(run_id, sent.command_type, sent.params, sent.intent)
+        command = robot.send_to_run(run_id, sent.command_type, sent.params, sent.intent, sent.failed_command_id)
         return answer(command, status=201)
 
     @router.put("/runs/{run_id}/errorRecoveryPolicy")

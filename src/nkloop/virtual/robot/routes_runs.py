@@ -20,6 +20,7 @@ PAGE_LENGTH = 20
 SUMMARY = (
     *("id", "key", "commandType", "createdAt", "startedAt", "completedAt", "status", "params", "error", "notes"),
     "intent",
+    "failedCommandId",
 )
 
 

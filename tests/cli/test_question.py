@@ -58,6 +58,9 @@ def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     assert "63 possibilities between, -2700 to 500 µL" in text
     assert "IL-15 10 ng/mL" in text
     assert "(65-66)" in text
+    assert "--decide repair" not in text, "what would be refused is not offered"
+    assert "64 steps are unknown, at most 12 can be corrected" in text
+    assert "--decide repair" in page(asked(12))
 
 
 def test_all_of_it_is_shown_when_asked_for() -> None:

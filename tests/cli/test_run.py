@@ -198,7 +198,9 @@ def test_a_file_that_is_no_worklist_is_told(nkloop: Nkloop, tmp_path: Path, name
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        pytest.param(["--decide", "discard"], "a decision needs a name and a reason", id="nobody"),
+        pytest.param(
+            ["--decide", "discard"], "a decision needs a name and a reason; it is missing, at least 2", id="nobody"
+        ),
         pytest.param(["--happened", "2"], "nothing was decided", id="no_decision"),
         pytest.param(
             ["--decide", "continue", "--by", "Ada", "--reason", "saw it", "--happened", "two"],

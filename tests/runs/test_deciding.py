@@ -14,7 +14,7 @@ from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import PlanError, RecordError, StepUnknownError, VerificationError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
-from nkloop.records.models import JournalEvent, StepEvent, StepRuling
+from nkloop.records.models import JournalEvent, RunDecision, StepEvent, StepRuling
 from nkloop.runs.contents import known_contents
 from nkloop.runs.deciding import Decided, decide, follow_up_of, question
 from nkloop.runs.follow_up import continued, repaired
@@ -269,6 +269,20 @@ async def test_discarding_marks_every_well_in_doubt_and_later_plans_know(records
     held = known_contents(records, CATALOGUE, DECK, "P-1")
     assert {well: round(c.volume_ul) for well, c in held.wells.items()} == {"A1": 1000, "C1": 950}
     assert held.discarded == {"B1"}
+
+
+async def test_what_was_discarded_is_never_continued(records: Records, cut_run: str) -> None:
+    await decided(records, cut_run, "discard")
+    told = r"decided already: discard, by Ada, at 20\d\d-.* UTC \(power cut at 18:00\)"
+    for kind in ("continue", "repair", "discard"):
+        with pytest.raises(RecordError, match=told):
+            await decided(records, cut_run, kind, happened=[2])
+    with pytest.raises(RecordError, match=told):
+        follow_up_of(cut_run, records)
+    late = RunDecision(run_id=cut_run, decision="continue", by="Bo", reason="decided at the same moment", at=AT)
+    with pytest.raises(RecordError, match=told):
+        records.decisions.add(late)
+    assert [one.decision for one in records.decisions.of_run(cut_run)] == ["discard"]
 
 
 async def test_what_people_said_counts_in_the_contents(records: Records, cut_run: str) -> None:

@@ -88,12 +88,15 @@ def reconcile(
 
 
 def _require_person(by: str, reason: str) -> None:
-    if len(by.strip()) < 2 or len(reason.strip()) < 3:
-        raise RecordError(
-            "a decision needs a name and a reason",
-            where="--by, --reason",
-            remedy='say for example --by "Ada Lovelace" --reason "power cut, looked at the plate"',
-        )
+    """Ask for a name and a reason that mean something to whoever reads the record later."""
+    for option, value, least in (("--by", by.strip(), 2), ("--reason", reason.strip(), 3)):
+        if len(value) < least:
+            given = f"'{value}' is too short" if value else "it is missing"
+            raise RecordError(
+                f"a decision needs a name and a reason; {given}, at least {least} characters",
+                where=option,
+                remedy='say for example --by "Ada L" --reason "power cut, looked at the plate"',
+            )
 
 
 async def _reconciled(

@@ -20,7 +20,7 @@ _UNCLEAR = ("failed", "stopped", "interrupted")
 
 
 class Decisions:
-    """Decisions are only added; the last one of a run counts."""
+    """Decisions are only added; the last one of a run counts, and after a discard there is no other."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class Decisions:
             follow_up: worklist that continues or repairs the run.
 
         Raises:
-            RecordError: the run does not exist, or is not over.
+            RecordError: the run does not exist, is not over, or its wells were discarded.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
@@ -44,6 +44,7 @@ class Decisions:
                     f"run {run.id} is still {run.state}, so nothing can be decided about it",
                     remedy=f"nkloop reconcile {run.id}",
                 )
+            refuse_discarded(run)
             if follow_up is not None:
                 save_worklist(connection, follow_up, decision.at)
             row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
@@ -86,6 +87,21 @@ class Decisions:
                 if record is not None and record.needs_decision:
                     found.append(record)
             return tuple(found)
+
+
+def refuse_discarded(run: RunRecord) -> None:
+    """Refuse to decide once more about a run whose wells were thrown away: what is gone cannot be continued.
+
+    Raises:
+        RecordError: it was decided to discard; the person and the time are told.
+    """
+    made = run.decision
+    if made is not None and made.decision == "discard":
+        raise RecordError(
+            f"decided already: discard, by {made.by}, at {made.at:%Y-%m-%d %H:%M} UTC ({made.reason})",
+            where=f"run {run.id}",
+            remedy="the decision stays; plan anew, with fresh labware",
+        )
 
 
 def _worklist(connection: sa.Connection, worklist_hash: str) -> Worklist:

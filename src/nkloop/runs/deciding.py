@@ -8,6 +8,7 @@ from datetime import datetime
 from nkloop.errors import PlanError, RecordError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
+from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
@@ -110,11 +111,12 @@ async def decide(
             is named.
 
     Raises:
-        RecordError: the run is not over, or has been followed up already.
+        RecordError: the run is not over, its wells were discarded, or what continues it was begun.
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
     run = records.journal.run(run_id)
+    refuse_discarded(run)
     _require_open(run, records)
     rulings = _rulings(run, happened, not_happened)
     worklist = records.journal.worklist(run.worklist_hash)
@@ -140,6 +142,7 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
         RecordError: nobody decided to continue or repair the run, or that has been done.
     """
     run = records.journal.run(run_id)
+    refuse_discarded(run)
     if run.decision is None or run.decision.follow_up is None:
         told = "nobody has decided about it" if run.decision is None else f"it was decided: {run.decision.decision}"
         raise RecordError(
@@ -159,8 +162,10 @@ def _require_open(run: RunRecord, records: Records) -> None:
         )
     later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or has_moved(one)]
     if later:
+        made = run.decision
+        who = f"; decided already: {made.decision}, by {made.by}, at {made.at:%Y-%m-%d %H:%M} UTC" if made else ""
         raise RecordError(
-            f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone",
+            f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone{who}",
             remedy=f"look at {later[-1].id}: `nkloop run show {later[-1].id}`",
         )
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nkloop.runs.follow_up import MOST_UNKNOWN
 from nkloop.runs.typed_steps import spans
 
 if TYPE_CHECKING:
@@ -39,12 +40,19 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
     numbers = spans([step.number for step in asked.steps])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
+    n_unknown = len(asked.steps)
     for what, line in (
         ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
         ("you saw that they did not happen: they are done as well", f"continue --not-happened {numbers} {who}"),
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
     ):
+        if line.startswith("repair") and n_unknown > MOST_UNKNOWN:
+            told = (
+                f"  no correction is offered: {n_unknown} steps are unknown, at most {MOST_UNKNOWN} can be corrected."
+            )
+            console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
+            continue
         console.print(f"  {what}:")
         console.print(f"    {escape(f'{start} {line}')}", soft_wrap=True)
 

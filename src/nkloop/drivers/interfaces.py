@@ -58,6 +58,8 @@ class DeviceState(FrozenModel):
     errors: tuple[str, ...] = ()
     step: int | None = None
     """Worklist step under way, where the device tells it and every step before it has ended as planned."""
+    place: str = ""
+    """Where the run stands: changes with each action that arrives and each pause it comes to; empty if untold."""
 
 
 class DeviceCommand(FrozenModel):

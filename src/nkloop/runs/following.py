@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,10 @@ from nkloop.worklists.models import Worklist
 
 PATIENCE = 5
 """Looks at a device in a row that may fail before its connection counts as lost."""
+GRACE_LOOKS = 5
+"""Looks after a `play` without an answer before it is sent again: what was given up here may still arrive there."""
+ASK_AGAIN_SECONDS = 180.0
+"""After this somebody is asked once more about an obstacle that was confirmed to be cleared and is still there."""
 SAFE_SECONDS = 20.0
 """Longest time spent on making a device safe after an interruption."""
 STOPPED = "the device was stopped"
@@ -93,6 +98,8 @@ class Watch:
         self._seen: int | None = None
         self._ahead = timedelta(0)
         self._door_was_open = False
+        self._cleared: tuple[DeviceState, float] | None = None
+        """The obstacle confirmed to be cleared last; until when, by the monotonic clock, nobody is asked again."""
 
     async def start(self) -> None:
         """Play an idle run, after `sent` is durable; leave one that is under way alone.
@@ -110,13 +117,14 @@ class Watch:
             unsent = [step.number for step in self.run.steps if step.event == "intended"]
             journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device, claim=claim)
         journal.set_run_state(self.run.id, "running", started_at=at, claim=claim)
-        await self._play()
+        await self._play(state)
 
     async def follow(self) -> DeviceState:
         """Return how the run ended."""
         while (state := await self._look()).status not in ENDED:
             await self._note_seen(state)
             if state.status in {"running", "finishing", "stop-requested"}:
+                self._door_was_open, self._cleared = False, None
                 self._tell("running")
                 await asyncio.sleep(self.handler.poll_seconds)
             elif state.status == "idle":
@@ -149,17 +157,21 @@ class Watch:
         self._tell(state.pause_message or state.status)
         place = (self.worklist, self.bench, self.records, self.run.id)
         if state.status == "paused" and state.pause_message is not None:
+            self._door_was_open = False
             await people.answer_pause(state.pause_message, *place)
-            await self._play()
+            await self._play(state)
         elif state.status == "paused":
             # Closing the door leaves a run paused; whoever closed it has already said that it may go on.
             if not self._door_was_open:
                 await people.clear_obstacle(state, *place)
             self._door_was_open = False
-            await self._play()
+            await self._play(state)
+        elif self._cleared is not None and self._cleared[0] == state and time.monotonic() < self._cleared[1]:
+            await asyncio.sleep(self.handler.poll_seconds)
         else:
             self._door_was_open = state.status == "blocked-by-open-door"
             await people.clear_obstacle(state, *place)
+            self._cleared = (state, time.monotonic() + ASK_AGAIN_SECONDS)
 
     async def _look(self) -> DeviceState:
         """State of the run; a connection lost for a short time is waited for, because the device goes on anyway."""
@@ -171,12 +183,21 @@ class Watch:
                 await asyncio.sleep(self.handler.poll_seconds)
         return await self.handler.state(self.device_run_id)
 
-    async def _play(self) -> None:
-        """Play; asked again after a lost connection, because `play` itself asks the device first."""
+    async def _play(self, at: DeviceState) -> None:
+        """Go on from where the run stood when somebody was asked, and from nowhere else.
+
+        Without an answer it is sent again only to a run that still stands at the very same place after a grace time;
+        a run that stands elsewhere may wait at its next pause, whose task nobody has done. `follow` then asks.
+        """
+        if await self._look() != at:
+            return
         try:
             await self.handler.play(self.device_run_id)
         except DeviceUnreachableError:
-            await self._look()
+            for _ in range(GRACE_LOOKS):
+                await asyncio.sleep(self.handler.poll_seconds)
+                if await self._look() != at:
+                    return
             await self.handler.play(self.device_run_id)
 
     async def _note_seen(self, state: DeviceState) -> None:

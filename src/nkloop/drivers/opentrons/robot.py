@@ -29,11 +29,13 @@ from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
 from nkloop.drivers.opentrons.preflight import csv_files
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
 from nkloop.drivers.opentrons.recovery import ErrorRecovery, policy
-from nkloop.errors import BenchError, DeviceError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.protocol_files import protocol_path, sha256_of
 
+PATIENCE = 5
+"""Looks in a row that may fail after an action whose answer was lost."""
 STEP_SECONDS = 15.0
 """Between two questions for the command under way; asking for more than one, or often, stalls a robot that pipettes."""
 POLL_BOUNDS_S = (0.02, 10.0)
@@ -206,8 +208,9 @@ class OpentronsRobot:
         errors = tuple(leaf_errors(run.get("errors") or ()))
         message: str | None = None
         step: int | None = None
+        pause = ""
         if run["status"] == "paused":
-            message = await self._pause_message(run_id)
+            pause, message = await self._pause(run_id)
             step = announced_step(message)
         elif run["status"] == "running":
             step = await self._step_under_way(run_id)
@@ -221,7 +224,8 @@ class OpentronsRobot:
             errors = errors or await self._why_stopped(run)
         if run.get("hasEverEnteredErrorRecovery"):
             step = None  # a command may have failed and been passed over
-        return DeviceState(status=run["status"], pause_message=message, errors=errors, step=step)
+        place = f"{len(run.get('actions') or ())} actions, {pause}".rstrip(", ")
+        return DeviceState(status=run["status"], pause_message=message, errors=errors, step=step, place=place)
 
     async def play(self, run_id: str) -> None:
         """Start or resume. Asks first; a run that is neither idle nor paused is left alone.
@@ -332,12 +336,21 @@ class OpentronsRobot:
         run: Json = (await self._client.get(f"/runs/{run_id}"))["data"]
         return run
 
+    async def _run_patiently(self, run_id: str) -> Json:
+        """The run, also when the connection stays away for some looks: what became of an action depends on it."""
+        for _ in range(PATIENCE - 1):
+            try:
+                return await self._run(run_id)
+            except DeviceUnreachableError:
+                await asyncio.sleep(self.poll_seconds)
+        return await self._run(run_id)
+
     async def _act(self, run_id: str, action: str, before: Json) -> None:
         """Send an action once; after an unclear answer the run's own list of actions tells whether it arrived."""
         try:
             await self._client.post(f"/runs/{run_id}/actions", {"actionType": action})
         except UNCLEAR:
-            after = await self._run(run_id)
+            after = await self._run_patiently(run_id)
             if len(after.get("actions") or ()) == len(before.get("actions") or ()):
                 raise
 
@@ -378,10 +391,10 @@ class OpentronsRobot:
         running = [item for item in page["data"] if item["status"] == "running"]
         return self._preparation.steps.get(str(running[-1].get("key"))) if running else None
 
-    async def _pause_message(self, run_id: str) -> str | None:
-        """Message of the pause command that waits; None when a person or the door paused the run."""
+    async def _pause(self, run_id: str) -> tuple[str, str | None]:
+        """Id and message of the pause command that waits; no id and None when a person or the door paused the run."""
         page = await self._client.get(f"/runs/{run_id}/commands", pageLength=1)
         for item in page["data"]:
             if item["commandType"] in {"waitForResume", "pause"} and item["status"] == "running":
-                return str(item["params"].get("message") or "")
-        return None
+                return str(item["id"]), str(item["params"].get("message") or "")
+        return "", None

@@ -40,7 +40,7 @@ def carrier_notes(components: Iterable[str], lots: Mapping[str, Lot], base: str)
     Args:
         components: that are diluted.
         lots: lot of every component and carrier that is used.
-        base: name of the base medium.
+        base: what the base medium is called.
     """
     missing: dict[str, list[str]] = {}
     for name in components:

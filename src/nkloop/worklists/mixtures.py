@@ -27,6 +27,8 @@ from nkloop.worklists.strength import stock_liquid, stock_per_ul
 DEEP_WELLS = "nest_96_wellplate_2ml_deep"
 TUBES_15 = "opentrons_15_tuberack_nest_15ml_conical"
 TUBES_50 = "opentrons_6_tuberack_nest_50ml_conical"
+PREPARED = "the prepared base medium"
+"""What mixtures and their dilutions are made with: it holds all that is not varied, not the base liquid alone."""
 OVERAGE = 0.15
 """Share of arm medium made in addition to what the wells take."""
 SMALL_OVERAGE = 0.04
@@ -181,13 +183,13 @@ class MixtureMaker:
         for component, chain in self.doses.chains.items():
             if chain.dilutions:
                 carrier = self._carrier(self.lots[component])
-                yield f"{component} is pre-diluted {chain.words} in {self.base_name if carrier == BASE else carrier}."
+                yield f"{component} is pre-diluted {chain.words} in {PREPARED if carrier == BASE else carrier}."
         diluted = [component for component, chain in self.doses.chains.items() if chain.dilutions]
-        yield from carrier_notes(diluted, self.lots, self.base_name)
+        yield from carrier_notes(diluted, self.lots, PREPARED)
         if self._is_too_small:
             yield (
                 f"The mixtures are too small for doses in a carrier, which may take {100 * self.carrier_share:g} % of "
-                f"one: {self.base_name} is taken instead."
+                f"one: {PREPARED} is taken instead."
             )
 
     def _planned(self) -> ArmDoses:

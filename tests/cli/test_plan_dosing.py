@@ -151,6 +151,9 @@ def test_a_killing_plate_tells_the_cells_of_every_well(nkloop: Nkloop, workspace
     assert all(abs(row["deviation_percent"]) < 5 for row in plan["composition"])
     targets = [row for row in plan["composition"] if row["component"] == "target K-562"]
     assert {row["target"] for row in targets} == {10_000}
+    assert all(0 < row["cv_percent"] < 15 and 0 < row["bias_percent"] < 15 for row in plan["composition"])
+    weakest = [row for row in plan["composition"] if row["target"] < 10_000]
+    assert max(row["cv_percent"] for row in weakest) > max(row["cv_percent"] for row in targets)
     (workspace.root / "layout.json").write_text(json.dumps(plan["layouts"][0]))
     again = nkloop("plan", "cytotoxicity", "--layout", "layout.json", "--json").json
     assert again["transfers"] == plan["transfers"]

@@ -189,7 +189,7 @@ async def _planned(
         composition=tuple(
             row
             for layout, plan in zip(layouts, plans, strict=True)
-            for row in contact_rows(plan.parts[0].worklist, layout, catalogue)
+            for row in contact_rows(plan.parts[0].worklist, layout, catalogue, file.deck)
         ),
         lots=uses,
         warnings=(*(told for plan in plans for told in plan.warnings), *_warnings(layouts, recipe)),

@@ -249,7 +249,10 @@ def test_base_medium_stands_in_for_a_carrier_that_is_not_there_and_that_is_said(
     planned = plan(request_of([(1.0, 1.0), (2.0, 1.0)]), stocks_of(buffered(lots, diluent="HSA buffer")))
     assert any("IL-7 would be diluted in HSA buffer, as the certificate says; no lot of it can be used" in note
                for note in planned.notes)  # fmt: skip
-    assert any(note.startswith("IL-7 is pre-diluted") and note.endswith("in the prepared base medium.") for note in planned.notes)
+    assert any(
+        note.startswith("IL-7 is pre-diluted") and note.endswith("in the prepared base medium.")
+        for note in planned.notes
+    )
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def plate_request(
     densities: Mapping[str, float] | None = None,
     *,
     errors: ErrorLimits | None = None,
+    recipe: Recipe | None = None,
 ) -> CytotoxicityRequest:
     """The request for one plate.
 
@@ -138,6 +139,7 @@ def plate_request(
         use_until: end of use of the bench liquids.
         densities: cells per µL of effector tubes that differ from `EFFECTORS_PER_UL`, by sample name.
         errors: largest predicted errors of the cells of a well; the package's own when None.
+        recipe: of the effectors; its revision stands on the run sheet and in the run's record.
     """
     samples = [*layout.samples, *([layout.reference] if layout.reference else [])]
     known = densities or {}
@@ -156,6 +158,7 @@ def plate_request(
         detection_barcode=detection_barcode(layout),
         use_until=use_until,
         error_limits=errors or ErrorLimits(),
+        recipe_revision=recipe.revision_id if recipe else None,
     )
 
 
@@ -168,7 +171,7 @@ async def plan_plate(
         session: bench and lots.
         layout: the plate.
         lots: sample name to the identity of its effector tube.
-        recipe: whose limits of predicted error hold; the package's own when None.
+        recipe: of the effectors; its limits of predicted error hold, the package's own when None.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
@@ -181,7 +184,7 @@ async def plan_plate(
     check_lines(layout.lines, session.lines, await session.today())
     now = await session.bench.clock.now()
     errors = allowed_errors(recipe.error_limits if recipe else ErrorLimits(), session.bench_file.deck)
-    request = plate_request(layout, lots, (now + timedelta(days=1)).date(), errors=errors)
+    request = plate_request(layout, lots, (now + timedelta(days=1)).date(), errors=errors, recipe=recipe)
     return plan_on_stock(
         session,
         now,

@@ -20,6 +20,8 @@ def contact_rows(
 ) -> tuple[CompositionRow, ...]:
     """Cells wanted by the layout against cells the ledger finds before the first incubation, per well.
 
+    The predicted errors are those of the cell density in the well, which the limits of a plate are held to.
+
     Args:
         worklist: the run that seeds the plate.
         layout: what is wanted.

@@ -105,7 +105,9 @@ class Plate:
         if not self.is_cut:
             spin(builder)
             detect(builder, request, *detection_supplies(builder, request, self.lots), parts=self.parts)
-        return builder.build(targets=list(self._expected()), seed=self.layout.seed)
+        return builder.build(
+            targets=list(self._expected()), recipe_revision=request.recipe_revision, seed=self.layout.seed
+        )
 
     def _cold_reagents(self) -> list[str]:
         """Reagents of the read-out that are stored cold; none when the read-out is a run of its own."""

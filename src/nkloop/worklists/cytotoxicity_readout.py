@@ -104,7 +104,7 @@ def plan_detection(
     substrate, stop = detection_supplies(builder, request, lots)
     spin(builder)
     detect(builder, request, substrate, stop, parts=parts)
-    return builder.build(seed=request.layout.seed)
+    return builder.build(recipe_revision=request.recipe_revision, seed=request.layout.seed)
 
 
 def detect(

@@ -276,6 +276,8 @@ class CytotoxicityRequest(FrozenModel):
     stop_ul: float = Field(default=50, gt=0)
     error_limits: ErrorLimits = ErrorLimits()
     """Largest predicted errors of the cells of a well."""
+    recipe_revision: str | None = None
+    """Revision the effectors were grown by; None when no recipe is named."""
 
 
 class EffectorNeed(FrozenModel):

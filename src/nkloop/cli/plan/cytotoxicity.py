@@ -176,7 +176,7 @@ async def _planned(
         found,
         bench,
         inventory,
-        lambda stock: [_plate(layout, densities, errors, stock, file.deck, catalogue) for layout in layouts],
+        lambda stock: [_plate(layout, densities, errors, recipe, stock, file.deck, catalogue) for layout in layouts],
         lambda made: [part.worklist for one in made for part in one.parts],
     )
     parts = tuple(part.worklist for plan in plans for part in plan.parts)
@@ -226,6 +226,7 @@ def _plate(
     layout: PlateLayout,
     densities: dict[str, float],
     errors: ErrorLimits,
+    recipe: Recipe | None,
     inventory: Inventory,
     deck: BenchDeck,
     catalogue: Catalogue,
@@ -239,7 +240,8 @@ def _plate(
     if layout.reference is not None:
         names[layout.reference.name] = REFERENCE_LOT
     until = (datetime.now(UTC) + timedelta(days=1)).date()
-    return plan_cytotoxicity(plate_request(layout, names, until, densities, errors=errors), inventory, deck, catalogue)
+    request = plate_request(layout, names, until, densities, errors=errors, recipe=recipe)
+    return plan_cytotoxicity(request, inventory, deck, catalogue)
 
 
 def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from nkloop.worklists.bag_plans import (
     DoseLabel,
     DoseTubeFilling,
 )
+from nkloop.worklists.bag_seeding import by_hand_ul, suspended_ul
 from nkloop.worklists.bag_tasks import BagTasks
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
@@ -256,10 +257,10 @@ class _Planner:
 
     def _with_warm_base(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
         """The bath for what people run in is filled first; the robot waits only for what its own work does not take."""
-        by_hand = sum(bag.medium_ul for bag in bags)
+        by_hand = by_hand_ul(bags)
         if not by_hand:
             return worklist
-        needed = warming_minutes(max(bag.medium_ul for bag in bags))
+        needed = warming_minutes(max(*(bag.medium_ul for bag in bags), suspended_ul(bags)))
         own = self._minutes_until_medium(worklist)
         celsius = self.medium.use_temperature
         told = (
@@ -341,7 +342,7 @@ class _Planner:
         refuse_carry_over(self.request.recipe, brought)
         refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
         last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
-        by_hand = sum(bag.medium_ul for run in runs for bag in run.bags)
+        by_hand = by_hand_ul(self.bags)
         return BagDosingPlan(
             base_by_hand_ul=by_hand,
             vessel_labels=tuple(self._vessel_label(bag) for run in runs for bag in run.bags if bag.transfer),
@@ -350,8 +351,18 @@ class _Planner:
             composition=tuple(rows),
             base_left_ul=last,
             lots=summed_uses([run.lots for run in runs]),
-            notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
+            notes=(*self._by_hand_note(by_hand), *dict.fromkeys(note for run in runs for note in run.notes)),
             warnings=unlimited_words(self.request.recipe, (told for _, told in brought)),
+        )
+
+    def _by_hand_note(self, by_hand_ul: float) -> tuple[str, ...]:
+        if not by_hand_ul:
+            return ()
+        cells = suspended_ul(self.bags)
+        told = f", {cells / 1000:.4g} mL of it to suspend the cells in" if cells else ""
+        return (
+            f"Base medium people run in: {by_hand_ul / 1000:.4g} mL in all{told}. "
+            f"Plan it with: {self._medium_command(by_hand_ul)}",
         )
 
     def _brought(self, run: _Run) -> Iterator[tuple[str, Mapping[str, Mapping[str, Amount]]]]:

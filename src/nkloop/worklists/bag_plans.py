@@ -14,6 +14,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
+from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.parts import Part
 from nkloop.worklists.plans import CompositionRow, MediumSource
 
@@ -46,6 +47,13 @@ class BagTransfer(FrozenModel):
         return self.held_ul - self.sample_ul - self.moved_ul - self.discarded_ul
 
 
+class BagSeeding(FrozenModel):
+    """The cells of a new vessel: a donor's suspension in base medium, run in after medium and dose."""
+
+    cells_per_ul: float = Field(gt=0)
+    """Viable cells in the suspension."""
+
+
 class BagFeeding(FrozenModel):
     """One closed vessel at one dose. A technician drains and gives fresh base medium; the dose tube brings the rest."""
 
@@ -64,6 +72,8 @@ class BagFeeding(FrozenModel):
     """Fresh base medium without what the arms add, welded on as a medium bag; what rinses an old vessel included."""
     transfer: BagTransfer | None = None
     """Set when the culture comes out of another vessel; `present_ul` is then what of it reaches this one."""
+    seeding: BagSeeding | None = None
+    """Set for a new vessel; `present_ul` is then the cell suspension it gets."""
 
     @property
     def kept_ul(self) -> float:
@@ -90,6 +100,8 @@ class BagDosingRequest(FrozenModel):
     """Age of the present contents; components with a half-life have decayed since."""
     prepared: datetime
     """Time on the labels."""
+    cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
+    """Longest time the cells of one vessel stay outside the incubator."""
     use_until: date
     seed: int | None = None
     error_limits: ErrorLimits | None = None
@@ -142,7 +154,9 @@ class BagDosingPlan(FrozenModel):
     """What the arms vary, in every bag after the dose."""
     base_left_ul: float
     base_by_hand_ul: float = 0.0
-    """Base medium people run into the vessels, to be prepared besides what stands on the deck."""
+    """Base medium people run into the vessels or suspend cells in, to be prepared besides what stands on the deck."""
+    cells_out_minutes: float = 0.0
+    """Longest time the cells of one vessel are outside the incubator, what people do counted."""
     vessel_labels: tuple[DoseLabel, ...] = ()
     """Labels of new vessels."""
     lots: tuple[LotUse, ...]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nkloop.labware.bags import Bag, BagCatalogue
 from nkloop.worklists.bag_plans import BagFeeding
+from nkloop.worklists.bag_seeding import seeding_tasks, suspension_vessels
 from nkloop.worklists.builder import Spot
 from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
 
@@ -42,18 +43,21 @@ class BagTasks:
             if is_stored:
                 yield self._equilibrate(bag, spot)
             yield self._weld(bag, spot, is_labelled=is_stored)
+        yield from seeding_tasks(bags)
 
     def vessels(self, bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
         """Every closed vessel people work at, with what it holds before and after."""
+        yield from suspension_vessels(bags)
         for bag in bags:
             kind, move = self.known.bag(bag.kind), bag.transfer
-            density = move.cells_per_ul * move.moved_ul / self.final_ul(bag) if move is not None else None
+            cells_in = move or bag.seeding
+            density = cells_in.cells_per_ul * bag.present_ul / self.final_ul(bag) if cells_in is not None else None
             yield Vessel(
                 name=bag.bag,
                 title=kind.title,
                 lowest_ul=1000 * kind.lowest_ml,
                 capacity_ul=1000 * kind.capacity_ml,
-                volume_ul=0 if move is not None else bag.present_ul,
+                volume_ul=0 if cells_in is not None else bag.present_ul,
                 end_ul=self.final_ul(bag),
                 end_cells_per_ul=density,
             )
@@ -162,8 +166,11 @@ class BagTasks:
         medium = bag.medium_ul - rinsed
         first = [f"drain {bag.drain_ul / 1000:g} mL"] if bag.drain_ul else []
         first += [f"run in {medium / 1000:g} mL base medium"] if medium else []
+        if bag.seeding is not None:
+            first.insert(0, f"label the new {kind.vessel} {bag.bag} ({kind.title})")
         joined = " and ".join(first)
         before = f"{joined[0].upper()}{joined[1:]}. " if joined else ""
+        reached = self.final_ul(bag) - (bag.present_ul if bag.seeding is not None else 0.0)
         moves = [VesselMove(from_vessel=bag.bag, volume_ul=bag.drain_ul)] if bag.drain_ul else []
         moves += [VesselMove(to_vessel=bag.bag, volume_ul=medium)] if medium else []
         moves.append(VesselMove(from_vessel=f"{spot[0]}:{spot[1]}", to_vessel=bag.bag, volume_ul=self.delivered_ul))
@@ -172,7 +179,7 @@ class BagTasks:
         instruction = (
             f"{before}{told} against {kind.vessel} {bag.bag} "
             f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
-            f"{kind.vessel}, seal the line{_told(kind, self.final_ul(bag))}."
+            f"{kind.vessel}, seal the line{_told(kind, reached)}."
         )
         return OperatorTask(
             kind="weld",

@@ -13,6 +13,7 @@ from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Kind
 from nkloop.recipes.models import ErrorLimits, Recipe, Stage
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
+from nkloop.worklists.bag_seeding import new_vessel
 from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
@@ -219,18 +220,26 @@ def _transfer(
     return plan_transfer(name, present, source, wanted.stage, volume_ul=volume_ul, dose_ul=dose_ul)
 
 
-def _bag_volumes(
-    wanted: Wanted, name: str, action: Action, volume_ul: float | None, dose_ul: float
-) -> dict[str, float]:
+def _bag_volumes(wanted: Wanted, name: str, action: Action, volume_ul: float | None, dose_ul: float) -> dict[str, Any]:
     present = wanted.present.get(name)
     if present is None:
+        if action != "seed":
+            raise PlanError(
+                f"{action} needs to know what stands there", where=f"bag {name}", remedy="give a table with --present"
+            )
         if volume_ul is None:
             raise PlanError(
                 f"the volume of bag {name} is not known",
                 where="volume",
                 remedy='give the volume of new bags with --volume "100 mL", or what bags hold with --present',
             )
-        return {"present_ul": volume_ul - dose_ul, "drain_ul": 0.0, "medium_ul": 0.0}
+        return new_vessel(name, wanted.stage, volume_ul, dose_ul)
+    if action == "seed":
+        raise PlanError(
+            f"bag {name} holds {present.volume_ul / 1000:g} mL already, seed is for new bags",
+            where="action",
+            remedy="leave out --present, or exchange, top-up, dilute, split or transfer",
+        )
     if action == "exchange":
         drained = round(wanted.stage.refresh.fraction.canonical * present.volume_ul, 0)
         return {"present_ul": present.volume_ul, "drain_ul": drained, "medium_ul": max(0.0, drained - dose_ul)}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.recipes.models import Recipe
-    from nkloop.worklists.bag_plans import BagDosingPlan, DoseTubeFilling
+    from nkloop.worklists.bag_plans import DoseTubeFilling
     from nkloop.worklists.dosing_assembly import Wanted
     from nkloop.worklists.positions import OuterWells
     from nkloop.worklists.stage_day import Action
@@ -413,18 +413,10 @@ def _plan_bags(
             bags,
         ),
     )
-    notes = (*_by_hand(plan), *_tube_notes(plan.tubes, len(plan.parts)))
+    notes = (f"{action}: {len(plan.tubes)} vessels.", *_tube_notes(plan.tubes, len(plan.parts)))
     tubes = [one.model_dump(mode="json") for one in plan.tubes]
     made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
     return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
-
-
-def _by_hand(plan: BagDosingPlan) -> tuple[str, ...]:
-    if not plan.base_by_hand_ul:
-        return ()
-    return (
-        f"People run in {plan.base_by_hand_ul / 1000:.4g} mL base medium in all; the first step says how to plan it.",
-    )
 
 
 def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, ...]:

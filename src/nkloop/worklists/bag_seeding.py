@@ -1,0 +1,104 @@
+"""New closed vessels: the cell suspension each one gets, how it is prepared, and the base medium people need for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nkloop.errors import PlanError
+from nkloop.recipes.models import Stage
+from nkloop.worklists.bag_plans import BagFeeding, BagSeeding
+from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
+from nkloop.worklists.stage_day import SEED_SHARE
+
+SUSPEND_MINUTES, RUN_IN_MINUTES = 10.0, 10.0
+"""Counting and diluting one suspension; welding it on and running it in. Estimates."""
+EXCESS_SHARE = 0.05
+"""Suspension made in addition to what the vessels get, for lines; a working value."""
+
+
+def new_vessel(name: str, stage: Stage, volume_ul: float, dose_ul: float) -> dict[str, object]:
+    """Volumes of one new vessel, as fields of `BagFeeding`: a tenth is cell suspension, dose and base medium the rest.
+
+    Raises:
+        PlanError: suspension and dose bring more than the volume.
+    """
+    suspension = round(SEED_SHARE * volume_ul, 0)
+    medium = volume_ul - suspension - dose_ul
+    if medium < 0:
+        raise PlanError(
+            f"bag {name} shall hold {volume_ul / 1000:g} mL, cells bring {suspension / 1000:g} mL and the dose "
+            f"{dose_ul / 1000:g} mL",
+            where="volume",
+            remedy="choose a larger volume, or a smaller dose",
+        )
+    density = stage.seeding_density.canonical * volume_ul / suspension
+    seeding = BagSeeding(cells_per_ul=density)
+    return {"present_ul": suspension, "drain_ul": 0.0, "medium_ul": medium, "seeding": seeding}
+
+
+def suspension_of(donor: str) -> str:
+    """Name of a donor's cell suspension, as it stands on its label."""
+    return f"cells-{donor}"
+
+
+def suspended_ul(bags: Sequence[BagFeeding]) -> float:
+    """Cell suspension that is made for new vessels, what stays in lines included."""
+    return sum(bag.present_ul for bag in bags if bag.seeding is not None) * (1 + EXCESS_SHARE)
+
+
+def by_hand_ul(bags: Sequence[BagFeeding]) -> float:
+    """Base medium people need besides the robot's: run into vessels, and what cells are suspended in."""
+    return sum(bag.medium_ul for bag in bags) + suspended_ul(bags)
+
+
+def suspension_vessels(bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
+    """The suspension of each donor, from which the cells of its new vessels come."""
+    for donor, some in _by_donor(bags).items():
+        made, seeding = suspended_ul(some), some[0].seeding
+        assert seeding is not None
+        yield Vessel(
+            name=suspension_of(donor),
+            title=f"cell suspension of {donor}",
+            lowest_ul=1,
+            capacity_ul=made,
+            volume_ul=made,
+            cells_per_ul=seeding.cells_per_ul,
+            end_ul=made - sum(bag.present_ul for bag in some),
+            is_emptied=True,
+        )
+
+
+def seeding_tasks(bags: Sequence[BagFeeding]) -> Iterator[OperatorTask]:
+    """Cells into vessels that already hold medium and dose, one donor open at a time."""
+    for donor, some in _by_donor(bags).items():
+        yield _suspend(donor, some)
+        for bag in some:
+            yield OperatorTask(
+                kind="weld",
+                instruction=f"Mix {suspension_of(donor)} gently, check both labels with a second person, weld it to "
+                f"{bag.bag} ({bag.arm}/{bag.donor}), run in {bag.present_ul / 1000:.4g} mL, mix, seal the line and put "
+                f"{bag.bag} into the incubator.",
+                minutes=RUN_IN_MINUTES,
+                moves=(VesselMove(from_vessel=suspension_of(donor), to_vessel=bag.bag, volume_ul=bag.present_ul),),
+            )
+
+
+def _suspend(donor: str, bags: Sequence[BagFeeding]) -> OperatorTask:
+    seeding, made_ml = bags[0].seeding, suspended_ul(bags) / 1000
+    assert seeding is not None
+    density = 1000 * seeding.cells_per_ul
+    return OperatorTask(
+        kind="confirm",
+        instruction=f"Count the cells of {donor}. Bring {density * made_ml:.3g} viable cells (that many divided by "
+        f"your count, in mL) into warm base medium without what the arms add, {made_ml:.4g} mL in all, {density:.3g} "
+        f"cells/mL; label it {suspension_of(donor)}. Fewer cells: stop, plan again with a smaller --volume.",
+        minutes=SUSPEND_MINUTES,
+    )
+
+
+def _by_donor(bags: Sequence[BagFeeding]) -> dict[str, list[BagFeeding]]:
+    found: dict[str, list[BagFeeding]] = {}
+    for bag in bags:
+        if bag.seeding is not None:
+            found.setdefault(bag.donor, []).append(bag)
+    return found

@@ -31,7 +31,7 @@ from nkloop.virtual.robot.service import robot_app
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
 
-Kind = Literal["refused", "reset", "timeout", "500", "slow", "twice"]
+Kind = Literal["refused", "reset", "timeout", "500", "slow", "twice", "late"]
 When = Literal["before", "after"]
 FAULTS: tuple[tuple[Kind, When], ...] = (
     ("refused", "before"),
@@ -43,8 +43,10 @@ FAULTS: tuple[tuple[Kind, When], ...] = (
     ("500", "after"),
     ("slow", "after"),
     ("twice", "after"),
+    ("late", "before"),
 )
-"""What goes wrong with a call, and whether the server has acted by then."""
+"""What goes wrong with a call, and whether the server has acted by then. `late`: it acts after the client gave up."""
+LATE_S = 0.03
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 VOLUME_UL = 50.0
@@ -85,6 +87,8 @@ class FaultyWire(httpx.AsyncBaseTransport):
         self._seen: Counter[tuple[str, str]] = Counter()
         self.calls: list[Call] = []
         self.fault: tuple[Call, Kind, When] | None = None
+        self.underway: list[asyncio.Task[httpx.Response]] = []
+        """Calls that are given up and arrive all the same."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         key = (request.method, _ID.sub("{id}", request.url.path))
@@ -107,13 +111,19 @@ class FaultyWire(httpx.AsyncBaseTransport):
         await response.aread()
         return httpx.Response(response.status_code, headers=response.headers, content=response.content)
 
+    async def _arriving(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(LATE_S)
+        return await self._delivered(request)
+
     async def _goes_wrong(self, request: httpx.Request, kind: Kind, when: When) -> httpx.Response:
         answer = await self._delivered(request) if when == "after" else None
         if kind == "refused":
             raise httpx.ConnectError("connection refused", request=request)
         if kind == "reset":
             raise httpx.ReadError("connection reset by peer", request=request)
-        if kind == "timeout":
+        if kind == "late":
+            self.underway.append(asyncio.create_task(self._arriving(request)))
+        if kind in {"timeout", "late"}:
             raise httpx.ReadTimeout("no answer", request=request)
         if kind == "twice":
             return await self._delivered(request)
@@ -421,6 +431,7 @@ def open_lab(tmp_path: Path, migrated: Path, robots: list[Built]) -> OpenLab:
         try:
             yield NetworkLab(wells, robot, wire, bench, records, operator)
         finally:
+            await asyncio.gather(*wire.underway, return_exceptions=True)
             with suppress(NkloopError):
                 await handler.close()
             records.close()

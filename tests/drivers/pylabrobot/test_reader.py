@@ -346,3 +346,16 @@ async def test_what_a_model_cannot_measure_is_refused_before_it_is_asked(
 def test_settings_that_do_not_fit_are_told(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(BenchError, match=told):
         PyLabRobotReader("reader", **settings)
+
+
+async def test_a_missing_library_of_a_wire_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def setup() -> None:
+        raise RuntimeError("hid is not installed. Install with: pip install pylabrobot[hid].")
+
+    device = Backend()
+    monkeypatch.setattr(device, "setup", setup)
+    reader = of_model("byonoy_absorbance_96", device, monkeypatch)
+    with pytest.raises(DeviceError, match=r"hid is not installed.*pip install 'nkloop\[devices\]'") as told:
+        await reader.inspect()
+    assert "check its cable" not in str(told.value)
+    await reader.close()

@@ -67,7 +67,7 @@ class RobotClient:
         self.url = url.rstrip("/")
         self.account = account
         self.fence: Fence = unguarded
-        """Called before everything that changes the robot."""
+        """Called right before every request that changes the robot, also before one that is sent again."""
         self._seconds = seconds
         self._verify = True if ca_file is None else ssl.create_default_context(cafile=str(ca_file))
         self._transport = transport
@@ -175,22 +175,22 @@ class RobotClient:
             raise self._unreachable(error) from error
 
     async def _send(self, method: str, path: str, **content: Any) -> Json:
-        self.fence()
-        answer = await self._sent(method, path, content)
+        answer = await self._sent(method, path, content, self.fence)
         if answer.status_code == 401 and self.account is not None:
             # A request refused for its token has changed nothing; the token had ended on the way.
             self.account.forget()
-            answer = await self._sent(method, path, content)
+            answer = await self._sent(method, path, content, self.fence)
         if answer.status_code >= 500:
             await self._reconnect()
         return self._content(answer, method, path)
 
-    async def _sent(self, method: str, path: str, content: Json) -> httpx.Response:
+    async def _sent(self, method: str, path: str, content: Json, fence: Fence = unguarded) -> httpx.Response:
         headers: dict[str, str] = {}
         if self.account is not None:
             if self.account.is_stale:
                 await self.account.renew(self._http, f"{self.name} at {self.url}")
             headers = self.account.headers()
+        fence()  # after the token: somebody else may take the robot over while this waits for one
         try:
             return await self._http.request(method, path, headers=headers, **content)
         except httpx.ConnectError as error:

@@ -19,6 +19,8 @@ _LEGACY = "pylabrobot.legacy"
 _TIP_MM = 6.0
 """Width of a tip, for the picture of it only."""
 _DOWNLOAD = "_download_ot_resource_file"
+WIRES = "install the wires: `pip install 'nkloop[devices]'`"
+"""Remedy where a library for USB, FTDI, serial or HID is missing."""
 _NOT_IN_LEGACY = ("resources", "io")
 """Parts that the 1.0 series keeps at their old place."""
 
@@ -63,6 +65,12 @@ def named(path: str, where: str) -> Any:
             where=where,
             remedy="choose another model, or install the release and extras that have it",
         ) from error
+
+
+def remedy_of(error: BaseException, otherwise: str) -> str:
+    """How to install the library of a device's wire when that is what is missing, else what is said here."""
+    is_missing = isinstance(error, ImportError) or "is not installed" in str(error)
+    return WIRES if is_missing else otherwise
 
 
 def child_name(parent: str, name: str) -> str:

@@ -73,7 +73,7 @@ class EvoFamily(Family):
             raise BenchError(
                 "the library for USB devices is missing",
                 where=self.model.title,
-                remedy="install the wires: `pip install nkloop[devices]`",
+                remedy="install the wires: `pip install 'nkloop[devices]'`",
             ) from error
         vendor, product = _USB
         there = find(idVendor=vendor, idProduct=product) is not None

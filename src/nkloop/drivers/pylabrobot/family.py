@@ -71,7 +71,7 @@ class Family:
             raise BenchError(
                 f"PyLabRobot's backend cannot be built: {error}",
                 where=self.model.name,
-                remedy="check backend_settings, and install the wires: `pip install nkloop[devices]`",
+                remedy="check backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
             ) from error
 
     def _counted(self, backend: Any) -> Any:

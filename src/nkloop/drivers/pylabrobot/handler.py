@@ -105,7 +105,7 @@ class PyLabRobotHandler:
             raise DeviceError(
                 f"it does not answer: {error or type(error).__name__}",
                 where=self.name,
-                remedy="switch it on, check its cable, close other programs that use it",
+                remedy=adapter.remedy_of(error, "switch it on, check its cable, close other programs that use it"),
             ) from error
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:

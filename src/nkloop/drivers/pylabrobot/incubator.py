@@ -227,7 +227,8 @@ class PyLabRobotIncubator:
             raise
         # A maker's protocol may raise anything; whatever it is, nobody saw the move end.
         except Exception as error:
-            raise self._refused(f"{what}: {error or type(error).__name__}", "look at the incubator") from error
+            remedy = adapter.remedy_of(error, "look at the incubator")
+            raise self._refused(f"{what}: {error or type(error).__name__}", remedy) from error
 
     def _place_of(self, site: Any) -> Site:
         rack = next(number for number, rack in enumerate(self._racks) if rack is site.parent)
@@ -282,7 +283,7 @@ def _build(model: str, where: str, settings: dict[str, Any]) -> Any:
         raise BenchError(
             f"PyLabRobot's backend cannot be built: {error}",
             where=where,
-            remedy="write `port` into backend_settings, and install the wires: `pip install nkloop[devices]`",
+            remedy="write `port` into backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
         ) from error
 
 

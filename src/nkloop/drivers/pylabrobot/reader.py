@@ -145,7 +145,7 @@ class PyLabRobotReader:
         # A backend may raise anything its maker's protocol or the operating system has; all mean the same here.
         except Exception as error:
             told = f"{what}: {error or type(error).__name__}"
-            raise DeviceError(told, where=where or self.name, remedy=remedy) from error
+            raise DeviceError(told, where=where or self.name, remedy=adapter.remedy_of(error, remedy)) from error
 
     async def _measure(
         self, plate: Any, request: ReadRequest, wavelength_nm: int | None

@@ -208,7 +208,7 @@ def build(model: str, where: str, settings: dict[str, Any]) -> Any:
         raise BenchError(
             f"PyLabRobot's backend of a {known.title} cannot be built: {error}",
             where=where,
-            remedy="check backend_settings, and install the wires: `pip install nkloop[devices]`",
+            remedy="check backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
         ) from error
 
 

@@ -15,6 +15,8 @@ from nkloop.runs.holding import Hold
 from nkloop.runs.outcomes import all_unknown, step_outcomes
 
 NOT_SENT = "not started: it was never sent to the device"
+FILES_LEFT = "its files were not copied out of the device"
+"""Remark in the record of a run whose files are fetched later (`late_files`)."""
 UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
 """Last events of a step that may have happened without anybody having seen its end."""
 IN_ORDER = "every step before it has ended"
@@ -120,7 +122,7 @@ async def copy_files(run: RunRecord, bench: Bench, records: Records) -> str:
         records.files.save(run.id, [(file.name, file.media_type, file.content) for file in files])
     except (DeviceError, RecordError) as error:
         logger.warning("files of %s were not copied: %s", run.id, error)
-        return f"its files were not copied out of the device: {words(error)}"
+        return f"{FILES_LEFT}: {words(error)}"
     return ""
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.served import served_bench
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
@@ -118,7 +119,7 @@ class DoseCytokines(BaseModel):
         description="Name a plan was reserved under, when this run is another; the very plan finds its own",
         max_length=120,
     )
-    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
 @flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")

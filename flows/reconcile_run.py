@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.recovery import Answer, ask_what_to_do, carry_on, reconciled, settled
+from nkloop.coordination.served import served_bench
 from nkloop.runs.session import open_session
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +37,7 @@ class ReconcileRun(BaseModel):
     not_happened: str = Field("", title="Steps that did not happen", description="Unknown steps you saw not to")
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
     go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
-    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
 @flow(name="reconcile-run", flow_run_name="reconcile {request.run} on {request.bench}")

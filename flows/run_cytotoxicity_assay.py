@@ -12,6 +12,7 @@ from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.served import served_bench
 from nkloop.coordination.work import carry_out_parts, verified_ahead
 from nkloop.recipes.models import Recipe
 from nkloop.records.models import Context
@@ -97,7 +98,7 @@ class RunCytotoxicityAssay(BaseModel):
         description="Name a plan was reserved under, when this run is another; the very plan finds its own",
         max_length=120,
     )
-    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
 @flow(name="run-cytotoxicity-assay", flow_run_name="killing assay vs {request.target_line} {request.plate_prefix}")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.served import served_bench
 from nkloop.errors import WorkspaceError
 from nkloop.runs.inbox import Outcome, inbox_of
 from nkloop.runs.session import open_session
@@ -32,7 +33,7 @@ class WatchInbox(BaseModel):
         ge=0,
         le=1440,
     )
-    bench: str = Field("virtual", title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
 
 
 @flow(name="watch-inbox", flow_run_name="inbox of {request.bench}")

@@ -24,6 +24,8 @@ async def test_the_runner_names_deployments_after_flows(root: Path, names: list[
     made: list[Any] = await deployments(Workspace(root=root), "lab")
     assert [one.name for one in made] == [one.flow_name for one in made] == names
     assert all(one.tags == ["nkloop", "lab"] for one in made)
+    # the lease of such a limit ends a run that waits for a person
+    assert all(one.concurrency_limit is None and one.concurrency_options is None for one in made)
 
 
 def test_prefect_yaml_has_the_same(root: Path, names: list[str]) -> None:
@@ -32,6 +34,7 @@ def test_prefect_yaml_has_the_same(root: Path, names: list[str]) -> None:
         name: f"flows/{file}.py:{file}" for name, file in zip(names, FLOWS, strict=True)
     }
     assert all(one["tags"] == ["nkloop", "virtual"] for one in described)
+    assert not any("concurrency_limit" in one for one in described)
 
 
 def test_documents_have_the_same(root: Path, names: list[str]) -> None:

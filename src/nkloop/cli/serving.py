@@ -19,6 +19,7 @@ import typer
 from nkloop.coordination.only_one import only_one
 from nkloop.coordination.report_pages import REPORTS_URL, reports_served
 from nkloop.coordination.runner import FLOWS
+from nkloop.coordination.served import SERVED_BENCH
 from nkloop.coordination.server import PrefectServer, require_free
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import DeviceError
@@ -86,7 +87,7 @@ class Service:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 command,
-                env={**os.environ, **server.environment},
+                env={**os.environ, **server.environment, SERVED_BENCH: self.bench},
                 cwd=self.workspace.root,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

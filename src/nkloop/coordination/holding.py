@@ -61,6 +61,22 @@ async def safety_told(session: Session, run_id: str) -> AsyncIterator[None]:
         raise
 
 
+@asynccontextmanager
+async def nothing_moved_told(worklist: str) -> AsyncIterator[None]:
+    """When the flow is cancelled before its robot was started, say in the flow that nothing was moved."""
+    try:
+        yield
+    except NkloopError:
+        raise  # says itself what is wrong
+    except BaseException:
+        told = f"{worklist}: interrupted before the robot was started; nothing was moved"
+        logger.warning(told)
+        with suppress(Exception):  # whatever Prefect answers, the flow ends by what interrupted it
+            async with asyncio.timeout(SHOW_SECONDS):
+                await show_markdown("robot-made-safe", markdown_text(told), told)
+        raise
+
+
 def _sentence(run: RunRecord) -> str:
     """What became of a run that did not end by itself."""
     if not run.is_over:

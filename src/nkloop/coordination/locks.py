@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from nkloop.errors import BenchError
 
 LEASE_SECONDS = 60
-WAIT_SECONDS = 15 * 60
+WAIT_SECONDS = 24 * 3600
+"""Longest wait for a bench; a run before may wait for a person over night."""
 
 
 async def ensure_limits(names: Sequence[str]) -> None:

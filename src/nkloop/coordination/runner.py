@@ -27,21 +27,22 @@ FLOWS = (
 
 
 async def deployments(workspace: Workspace, bench: str) -> list[Any]:
-    """One deployment per flow, named after it and tagged with the bench; robots take one run at a time, others wait."""
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    """One deployment per flow, named after it and tagged with the bench.
+
+    Runs wait for each other at the locks of their bench. A concurrency limit of the deployment would not do: Prefect
+    gives its slot up when a run pauses for a person, and ends the run when the lease is to be renewed.
+    """
     from prefect.flows import Flow
 
     made = []
     for name in FLOWS:
         flow: Any = await cast(Any, Flow.from_source)(source=str(workspace.root), entrypoint=f"flows/{name}.py:{name}")
-        limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         made.append(
             await flow.to_deployment(
                 name=flow.name,
                 description=(flow.description or "").strip(),
                 tags=["nkloop", bench],
                 enforce_parameter_schema=True,
-                concurrency_limit=limit,
             )
         )
     return made

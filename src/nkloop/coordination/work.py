@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
 from nkloop.coordination.artifacts import show_markdown, show_table
-from nkloop.coordination.holding import bench_held, safety_told
+from nkloop.coordination.holding import bench_held, nothing_moved_told, safety_told
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.report_pages import report_link
@@ -136,7 +136,8 @@ async def carry_out(
         place = context or Context(campaign=session.campaign, round=session.round)
         place = place.model_copy(update={"occurrence": occurrence, **({"parent": last.id} if last else {})})
         async with _stock(session, worklist, reservation) as hold:
-            hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), place)
+            async with nothing_moved_told(worklist.name):
+                hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), place)
             async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
                 await _play(_whole(session), run_id, _whole(meter))
             record = await _finish(_whole(session), run_id)

@@ -1,0 +1,69 @@
+"""What an interrupted flow says of its robot."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from nkloop.coordination import holding
+from nkloop.coordination.holding import nothing_moved_told, safety_told
+from nkloop.errors import DeviceError
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    told = []
+
+    async def show(key, text, description):
+        told.append((key, text))
+
+    monkeypatch.setattr(holding, "show_markdown", show)
+    return told
+
+
+def session_with(*, over=True):
+    events = ("done", "done", "unknown")
+    run = SimpleNamespace(
+        is_over=over,
+        state="interrupted",
+        error="the robot was stopped",
+        steps=[SimpleNamespace(event=event) for event in events],
+        unknown_steps=(3,),
+    )
+    return SimpleNamespace(records=SimpleNamespace(journal=SimpleNamespace(run=lambda run_id: run)))
+
+
+async def test_a_cancelled_flow_shows_what_its_robot_did(shown):
+    with pytest.raises(asyncio.CancelledError):
+        async with safety_told(session_with(), "run-0007"):
+            raise asyncio.CancelledError
+    ((key, text),) = shown
+    assert key == "robot-made-safe"
+    assert "run-0007" in text
+    assert "2 of 3 steps were done, 1 of unknown outcome" in text
+
+
+async def test_a_flow_whose_robot_another_process_holds_says_so(shown):
+    with pytest.raises(asyncio.CancelledError):
+        async with safety_told(session_with(over=False), "run-0007"):
+            raise asyncio.CancelledError
+    assert "another process holds it" in shown[0][1]
+
+
+async def test_a_failed_run_carries_its_robot_in_the_error(shown):
+    with pytest.raises(DeviceError) as told:
+        async with safety_told(session_with(), "run-0007"):
+            raise DeviceError("the robot refused", where="robot", remedy="look")
+    assert told.value.problems[0].message == "the robot refused"
+    assert "nkloop reconcile run-0007" in str(told.value)
+    assert not shown
+
+
+async def test_a_flow_cancelled_before_its_robot_started_says_that_nothing_moved(shown):
+    with pytest.raises(asyncio.CancelledError):
+        async with nothing_moved_told("medium"):
+            raise asyncio.CancelledError
+    ((_, text),) = shown
+    assert "nothing was moved" in text

@@ -76,6 +76,13 @@ class Execution:
         if act is not None:
             act(command.get("params") or {}, command.get("result") or {})
 
+    def touched(self, params: dict[str, Any]) -> tuple[tuple[Container, str], ...]:
+        """Container and well under every channel that has a tip, for the parameters of a command that moves liquid."""
+        pipette = self._pipette(params)
+        if not pipette.tips or ("labwareId" not in params and pipette.at is None):
+            return ()
+        return tuple((container, well) for _, container, well in self._reach(pipette, params))
+
     # what stands where
 
     def _load_module(self, params: dict[str, Any], result: dict[str, Any]) -> None:

@@ -44,6 +44,12 @@ class Report:
     seconds: float = 0.0
     run_seconds: float = 0.0
     """Until the flow process of the run had ended."""
+    decisions: list[str] = field(default_factory=list)
+    """What was decided about its runs, in their order."""
+    followed: int = 0
+    """Runs that carried on what another had left and succeeded."""
+    refused: list[str] = field(default_factory=list)
+    """Decisions that were refused, and why."""
     told: list[str] = field(default_factory=list)
     """What flow processes that ended by themselves said."""
 
@@ -115,7 +121,7 @@ def play_alone(scene: Scene, crash: Crash) -> float:
     lived = round(time.monotonic() - started, 3)
     again = crash.again
     for _ in range(TAKEN_UP):
-        scene.start_flow(FlowTask("take up", trigger=again))
+        scene.start_flow(FlowTask("take up", trigger=again, decision=crash.decision))
         again = None
         if scene.watch("flow") == 0:
             return lived
@@ -129,6 +135,9 @@ def _tell(places: Places, report: Report) -> None:
     runs = records.journal.runs()
     records.close()
     report.states = [run.state for run in runs]
+    report.decisions = [run.decision.decision for run in runs if run.decision]
+    report.followed = sum(run.parent is not None and run.state == "succeeded" for run in runs)
+    report.refused = [f"{one['kind']}: {one['why']}" for one in places.refusals()]
     report.events = dict(Counter(step.event for run in runs for step in run.steps))
 
 

@@ -8,26 +8,32 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
+from crash_lab.analyst import SharedVendor
+from crash_lab.hidden import look_at, read_physical
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure
 from crash_lab.triggers import Trigger, Triggers
 from nkloop.drivers.bench import DEVICES, open_bench
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.errors import StepUnknownError
+from nkloop.errors import PlanError, StepUnknownError, VerificationError
 from nkloop.records import Records
-from nkloop.records.models import Context
-from nkloop.runs.deciding import decide, question
+from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord
+from nkloop.runs.deciding import Verify, decide, follow_up_of, question
 from nkloop.runs.execution import finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
+from nkloop.runs.launches import has_moved
 from nkloop.runs.reconcile import clear_the_way
 from nkloop.runs.recovery import recover
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import stock_held
 from nkloop.runs.verification import Verifier
-from nkloop.vendor import VendorClient
-from nkloop.worklists.models import Verdict
+from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
+
+MOST_RUNS = 5
+"""Longest chain of runs that continue each other."""
 
 
 def bench_at(file: BenchFile, world: str, robot: str) -> BenchFile:
@@ -46,7 +52,7 @@ async def session_of(lab: Lab, places: Places, file: BenchFile) -> AsyncIterator
     """A session on the bench of this crash, as `open_session` makes it, with the parts that are known already."""
     workspace = Workspace(root=places.folder)
     records = Records.open(workspace.state)
-    vendor = VendorClient()
+    vendor = SharedVendor(lab.analyst, lab.analyses)
     bench = open_bench(file, workspace)
     verifier = Verifier(workspace, lab.catalogue, file.deck, vendor)
     try:
@@ -57,32 +63,38 @@ async def session_of(lab: Lab, places: Places, file: BenchFile) -> AsyncIterator
         records.close()
 
 
-async def run(session: Session, places: Places, procedure: Procedure) -> None:
+async def run(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
     """Run the worklist once, as `nkloop run` does."""
-    bench, records, worklist = session.bench, session.records, procedure.worklist
+    await _run_once(session, procedure.worklist, procedure.verdict, Context())
+
+
+async def _run_once(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> None:
+    bench, records = session.bench, session.records
     async with device_held(bench, records, worklist.name):
         await recover(session)
         async with stock_held(session, worklist) as hold:
-            hold.run_id = run_id = await prepare_run(worklist, procedure.verdict, bench, records, context=Context())
+            hold.run_id = run_id = await prepare_run(worklist, verdict, bench, records, context=context)
             await play_run(run_id, bench, records)
             await finish_run(run_id, bench, records)
 
 
-async def take_up(session: Session, places: Places, procedure: Procedure) -> None:
-    """What a user does after a crash: reconcile, decide what nobody knows, see that the next run may begin.
+async def take_up(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """What a user does after a crash: reconcile, decide, run what is left, see that the next run may begin.
 
     Raises:
         Unready: a run of unknown outcome did not stop the next one, or the next one could not begin.
     """
     bench, records = session.bench, session.records
     await recover(session)
-    undecided = records.decisions.undecided(devices_of(bench))
-    if undecided:
-        with suppress(StepUnknownError):
-            await clear_the_way(procedure.worklist, bench, records)
-            raise Unready(f"{undecided[0].id} waits for a decision and the next run could begin all the same")
-    for one in undecided:
-        await _discard(session, places, one.id)
+    for _ in range(MOST_RUNS):
+        undecided = records.decisions.undecided(devices_of(bench))
+        if undecided:
+            with suppress(StepUnknownError):
+                await clear_the_way(procedure.worklist, bench, records)
+                raise Unready(f"{undecided[0].id} waits for a decision and the next run could begin all the same")
+        moved = [one for one in records.journal.runs() if has_moved(one)]
+        if not moved or not await _goes_on(session, places, moved[-1], task.decision):
+            break
     async with device_held(bench, records, "the next run"):
         await clear_the_way(procedure.worklist, bench, records)
         wrong = [found for found in await bench.liquid_handler.preflight(procedure.worklist) if not found.ok]
@@ -90,28 +102,59 @@ async def take_up(session: Session, places: Places, procedure: Procedure) -> Non
         raise Unready(f"the next run could not begin: {wrong[0].subject}: {wrong[0].found}")
 
 
-async def _discard(session: Session, places: Places, run_id: str) -> None:
-    """Keep what is shown of the wells, and throw them away."""
-    asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
-    places.note_possible({(well.labware, well.well): well.volumes_ul for well in asked.wells})
-    await decide(
-        run_id,
-        "discard",
+async def _goes_on(session: Session, places: Places, last: RunRecord, kind: DecisionKind) -> bool:
+    """Decide about the last run and run what that leaves to be done; False when nothing is left."""
+    verdicts: dict[str, Verdict] = {}
+
+    async def verify(worklist: Worklist) -> Verdict:
+        verdicts[worklist.content_hash] = made = await session.verifier.verify(worklist)
+        return made
+
+    if last.state == "succeeded" or (last.decision is None and kind == "discard" and not last.needs_decision):
+        return False
+    decision = last.decision
+    if decision is None:
+        asked = question(last.id, session.records, session.catalogue, session.bench_file.deck)
+        places.note_possible(last.id, {(well.labware, well.well): well.volumes_ul for well in asked.wells})
+        decision = await _decided(session, places, last, kind, verify)
+    if decision.follow_up is None:
+        return False
+    worklist, context = follow_up_of(last.id, session.records)
+    verdict = verdicts.get(worklist.content_hash) or await verify(worklist)
+    await _run_once(session, worklist, verdict, context)
+    return True
+
+
+async def _decided(
+    session: Session, places: Places, last: RunRecord, kind: DecisionKind, verify: Verify
+) -> RunDecision:
+    """Answer with what is truly in the wells; what cannot be continued or repaired is discarded."""
+    worklist = session.records.journal.worklist(last.worklist_hash)
+    seen = look_at(last, worklist, read_physical(places))
+    said = {"happened": seen.happened, "not_happened": seen.not_happened} if kind == "continue" else {}
+    ask = partial(
+        decide,
+        last.id,
         by="crash lab",
-        reason="the deck was cleared and begun anew",
         at=await session.bench.clock.now(),
         records=session.records,
         catalogue=session.catalogue,
         deck=session.bench_file.deck,
-        verify=session.verifier.verify,
+        verify=verify,
     )
+    if kind != "discard":
+        try:
+            return (await ask(kind, reason="the deck was looked at", **said)).decision
+        except (PlanError, VerificationError) as error:
+            places.note_refusal(last.id, kind, str(error))
+    return (await ask("discard", reason="the deck was cleared and begun anew")).decision
 
 
 class Unready(Exception):
     """The bench is not as it must be after a crash."""
 
 
-async def run_in_prefect(session: Session, places: Places, procedure: Procedure) -> None:
+async def run_in_prefect(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
     """Run the worklist once, as the flows do."""
     from prefect import flow
 
@@ -138,6 +181,8 @@ class FlowTask:
     """Key of `WORK`."""
     who: str = "flow"
     trigger: Trigger | None = None
+    decision: DecisionKind = "discard"
+    """What a person decides about interrupted runs where the work is taken up."""
     lease_s: float | None = None
     """Length of its lease on the device, where it is not the usual one."""
 
@@ -153,7 +198,7 @@ def flow_process(lab: Lab, places: Places, bench: BenchFile, procedure: Procedur
 async def _work(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> int:
     try:
         async with session_of(lab, places, bench) as session:
-            await WORK[task.work](session, places, procedure)
+            await WORK[task.work](session, places, task, procedure)
     except Exception as error:  # noqa: BLE001 - whatever ends a flow, the next one has to cope with it
         places.note_outcome(task.who, type(error).__name__, str(error))
         return 3

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 
+from crash_lab.hidden import SAME_UL, VOLUME, Physical, Spot, composed, net_of, place_of, read_physical
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure
 from nkloop.records import Records
 from nkloop.records.models import RunRecord, StepRecord
-from nkloop.runs.stock_use import taken_by
+from nkloop.runs.launches import has_moved
 from nkloop.worklists.models import Step, Worklist
 from nkloop.workspace import Workspace
 
@@ -20,32 +20,10 @@ OVER = {"succeeded", "failed", "stopped", "interrupted"}
 NOT_STARTED = "not started"
 TOLERANCE_UL = 0.01
 """The stock counts whole nanolitres."""
+ROUNDING = 0.001
+"""Share by which rounding to whole nanolitres may shift a target."""
 SLACK, SLACK_UL = 0.04, 3.0
 """Share of all that passes through a well, and µL: errors of pipettes, films in tips, evaporation."""
-
-
-@dataclass
-class Physical:
-    """What took physical effect."""
-
-    begun: Counter[str] = field(default_factory=Counter)
-    """Device run to how often it was begun."""
-    done: dict[str, dict[int, Counter[str]]] = field(default_factory=dict)
-    """Device run, step, planned command to how often it took effect."""
-
-
-def read_physical(places: Places) -> Physical:
-    """Read the hidden record of the world."""
-    found = Physical()
-    lines = places.physical.read_text(encoding="utf-8").splitlines() if places.physical.exists() else []
-    for line in lines:
-        told = json.loads(line)
-        if "begin" in told:
-            found.begun[told["begin"]] += 1
-            continue
-        steps = found.done.setdefault(told["run"], {})
-        steps.setdefault(told["step"] or 0, Counter())[told["planned"]] += 1
-    return found
 
 
 def judge(lab: Lab, places: Places, procedure: Procedure) -> list[str]:
@@ -58,12 +36,13 @@ def judge(lab: Lab, places: Places, procedure: Procedure) -> list[str]:
         physical = read_physical(places)
         runs = records.journal.runs()
         for run in runs:
-            problems += _run_problems(run, physical, procedure)
+            problems += _run_problems(run, physical)
         if runs:
-            problems += _well_problems(lab, places, records, runs[-1])
+            problems += _well_problems(lab, places, records, runs)
         problems += strangers(runs, physical)
         problems += twice(runs, physical)
-        problems += _stock_problems(lab, records, runs)
+        problems += chain_problems(lab, procedure.worklist, runs, physical)
+        problems += _stock_problems(lab, records, runs, physical)
         problems += _lock_problems(records)
     finally:
         records.close()
@@ -83,15 +62,15 @@ def _database_problems(workspace: Workspace) -> Iterator[str]:
         yield f"rows without what they belong to: {broken}"
 
 
-def _run_problems(run: RunRecord, physical: Physical, procedure: Procedure) -> Iterator[str]:
+def _run_problems(run: RunRecord, physical: Physical) -> Iterator[str]:
     if run.state not in OVER:
         yield f"{run.id} is still {run.state}"
     done = physical.done.get(run.device_run_id or "", {})
     if physical.begun[run.device_run_id or ""] > 1:
         yield f"{run.id} was begun {physical.begun[run.device_run_id or '']} times"
-    planned = procedure.planned
     for step in run.steps:
-        yield from step_problems(run, step, done.get(step.number, Counter()), planned[step.number])
+        planned = physical.planned_of(run, step.number)
+        yield from step_problems(run, step, done.get(step.number, Counter()), planned)
 
 
 def step_problems(run: RunRecord, step: StepRecord, did: Counter[str], planned: Counter[str]) -> Iterator[str]:
@@ -111,30 +90,30 @@ def _lock_problems(records: Records) -> Iterator[str]:
             yield f"{one.device} is still held by {one.holder}"
 
 
-def _well_problems(lab: Lab, places: Places, records: Records, run: RunRecord) -> Iterator[str]:
+def _well_problems(lab: Lab, places: Places, records: Records, runs: tuple[RunRecord, ...]) -> Iterator[str]:
     """What is in the wells is what the journal's steps say; where steps are unknown, between the possibilities."""
-    worklist = records.journal.worklist(run.worklist_hash)
-    if not places.contents.exists() or not run.steps:
+    chain = [run for run in runs if has_moved(run)] or list(runs[-1:])
+    worklist = records.journal.worklist(chain[0].worklist_hash)
+    if not places.contents.exists() or not chain[0].steps:
         return
     true = json.loads(places.contents.read_text(encoding="utf-8"))
-    events = {step.number: _kind(step) for step in run.steps}
-    if set(events.values()) == {"nothing"} and run.device_run_id is None:
+    if chain[-1].device_run_id is None and all(_kind(step) == "nothing" for step in chain[-1].steps):
         return  # the deck may not even have been loaded
-    bounds = _bounds(lab, worklist, events)
+    bounds = _bounds(lab, worklist, [(records.journal.worklist(run.worklist_hash), run) for run in chain])
     passed = _passed(lab, worklist)
-    shown = places.possible()
+    shown, last = places.possible(chain[-1].id), chain[-1].id
     for item in worklist.deck:
-        held = true.get(item.barcode or f"slot {item.slot}", {})
+        held = true.get(place_of(item), {})
         for (nickname, well), (low, high) in bounds.items():
             if nickname != item.nickname:
                 continue
             volume = held.get(well, {"volume_ul": 0.0})["volume_ul"]
             slack = SLACK_UL + SLACK * passed[nickname, well]
             if not low - slack <= volume <= high + slack:
-                yield f"{run.id}: {nickname} {well} holds {volume:.0f} µL, the journal says {low:.0f} to {high:.0f} µL"
+                yield f"{last}: {nickname} {well} holds {volume:.0f} µL, the journal says {low:.0f} to {high:.0f} µL"
             low, high = shown.get((nickname, well), (low, high))
             if not low - slack <= volume <= high + slack:
-                yield f"{run.id}: {nickname} {well} holds {volume:.0f} µL, shown were {low:.0f} to {high:.0f} µL"
+                yield f"{last}: {nickname} {well} holds {volume:.0f} µL, shown were {low:.0f} to {high:.0f} µL"
 
 
 def _passed(lab: Lab, worklist: Worklist) -> dict[tuple[str, str], float]:
@@ -168,23 +147,92 @@ def _kind(step: StepRecord) -> str:
     return "nothing" if did_not_begin or step.event == "intended" else "unclear"
 
 
-def _bounds(lab: Lab, worklist: Worklist, events: dict[int, str]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Least and most of every well: without what unclear steps may have brought, without what they may have taken."""
+def _bounds(
+    lab: Lab, first: Worklist, chain: Sequence[tuple[Worklist, RunRecord]]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Least and most of every well: without what unclear steps may have brought, without what they may have taken.
+
+    What a person saw counts for what was given; whether a step that gave nothing has drawn, nobody sees.
+    """
     low: dict[tuple[str, str], float] = defaultdict(float)
     high: dict[tuple[str, str], float] = defaultdict(float)
-    for filling in worklist.fillings:
+    for filling in first.fillings:
         low[filling.labware, filling.well] += filling.volume_ul
         high[filling.labware, filling.well] += filling.volume_ul
-    for step in worklist.steps:
-        event = events.get(step.number, "nothing")
-        for name, well, moved in _moves(lab, worklist, step) if event != "nothing" else ():
-            low[name, well] += moved if event == "done" or moved < 0 else 0.0
-            high[name, well] += moved if event == "done" or moved > 0 else 0.0
+    for worklist, run in chain:
+        said = {ruling.number: ruling.happened for ruling in (run.decision.rulings if run.decision else ())}
+        events = {step.number: "done" if said.get(step.number) else _kind(step) for step in run.steps}
+        for step in worklist.steps:
+            event = events.get(step.number, "nothing")
+            for name, well, moved in _moves(lab, worklist, step) if event != "nothing" else ():
+                gave_not = moved > 0 and said.get(step.number) is False
+                low[name, well] += moved if event == "done" or moved < 0 else 0.0
+                high[name, well] += moved if event == "done" or (moved > 0 and not gave_not) else 0.0
     return {place: (low[place], high[place]) for place in {**low, **high}}
 
 
-def _stock_problems(lab: Lab, records: Records, runs: tuple[RunRecord, ...]) -> Iterator[str]:
-    """What a run with a loaded deck took is posted, once, and nothing stays reserved for it."""
+def chain_problems(lab: Lab, worklist: Worklist, runs: Sequence[RunRecord], physical: Physical) -> Iterator[str]:
+    """What a run and those that carried it on gave to every well together, against the plan of the first.
+
+    Whoever continues gives every well its plan once; whoever repairs gives no more than the plan and what was
+    unknown. Once the last has succeeded, every target holds.
+    """
+    chain = [run for run in runs if has_moved(run)]
+    decided = {run.decision.decision for run in chain if run.decision}
+    names = {item.nickname: place_of(item) for item in worklist.deck}
+    planned, unclear = _planned(lab, worklist, names), 0.0
+    given: dict[Spot, float] = defaultdict(float)
+    drawn: dict[Spot, float] = defaultdict(float)
+    lost: dict[Spot, float] = defaultdict(float)
+    for run in chain:
+        for step, net in net_of(physical.of(run)).items():
+            is_lost = sum(net.values()) < -SAME_UL
+            unclear += sum(max(0.0, moved) for moved in net.values()) if step in run.unknown_steps else 0.0
+            for spot, moved in net.items():
+                (given if moved > 0 else drawn)[spot] += abs(moved)
+                lost[spot] += abs(moved) if is_lost and moved < 0 else 0.0
+    is_whole = bool(chain) and chain[-1].state == "succeeded"
+    more = unclear if "repair" in decided else 0.0
+    for spot in {*given, *drawn, *planned}:
+        gives, draws = planned.get(spot, (0.0, 0.0))
+        told = f"{spot[0]} {spot[1]} was given {given[spot]:g} µL over {len(chain)} runs, planned are {gives:g} µL"
+        if given[spot] > gives + more + SAME_UL:
+            yield f"{told}: more than once"
+        elif is_whole and "repair" not in decided and given[spot] < gives - SAME_UL:
+            yield f"{told}: not whole"
+        if drawn[spot] > draws + lost[spot] + more + SAME_UL:
+            yield f"{drawn[spot]:g} µL were drawn from {spot[0]} {spot[1]}, planned are {draws:g} µL"
+    if is_whole:
+        yield from _missed_targets(worklist, names, physical)
+
+
+def _planned(lab: Lab, worklist: Worklist, names: Mapping[str, str]) -> dict[Spot, tuple[float, float]]:
+    """Spot, µL given and µL drawn when every step is done once."""
+    found: dict[Spot, tuple[float, float]] = {}
+    for step in worklist.steps:
+        for name, well, moved in _moves(lab, worklist, step):
+            gives, draws = found.get((names[name], well), (0.0, 0.0))
+            found[names[name], well] = (gives + max(0.0, moved), draws + max(0.0, -moved))
+    return found
+
+
+def _missed_targets(worklist: Worklist, names: Mapping[str, str], physical: Physical) -> Iterator[str]:
+    wells = composed(worklist, physical)
+    for target in worklist.targets:
+        held = wells[names[target.labware], target.well]
+        per_ul = held.get(target.component, 0.0) / max(held.get(VOLUME, 0.0), SAME_UL)
+        if abs(per_ul - target.per_ul) > target.per_ul * (target.tolerance_percent / 100 + ROUNDING):
+            yield (
+                f"{target.labware} {target.well} holds {per_ul:g} of {target.component} per µL, "
+                f"{target.per_ul:g} ± {target.tolerance_percent:g} % were promised"
+            )
+
+
+def _stock_problems(lab: Lab, records: Records, runs: tuple[RunRecord, ...], physical: Physical) -> Iterator[str]:
+    """What a run with a loaded deck truly drew is posted, once, and nothing stays reserved for it.
+
+    What steps of unknown outcome drew is thrown away with what is left on the deck and not posted as drawn.
+    """
     bench = lab.bench.name
     for held in records.stock.reservations(bench) if runs else ():
         yield f"'{held.name}' is still reserved although its run is over"
@@ -195,10 +243,22 @@ def _stock_problems(lab: Lab, records: Records, runs: tuple[RunRecord, ...]) -> 
         if not run.steps:
             continue
         worklist = records.journal.worklist(run.worklist_hash)
-        taken = taken_by(worklist, run, lab.inventory, lab.catalogue, lab.bench.deck)
-        for lot, amount in taken.items():
-            if abs(posted[lot] - amount.drawn_ul) > TOLERANCE_UL:
-                yield f"{run.id} drew {amount.drawn_ul:g} µL of {lot}, posted are {posted[lot]:g} µL"
+        done = {step.number for step in run.steps if step.event == "done"}
+        for lot, drawn in _drawn(worklist, net_of(act for act in physical.of(run) if act.step in done)).items():
+            if abs(posted[lot] - drawn) > TOLERANCE_UL:
+                yield f"{run.id} drew {drawn:g} µL of {lot}, posted are {posted[lot]:g} µL"
+
+
+def _drawn(worklist: Worklist, net: Mapping[int, Mapping[Spot, float]]) -> Counter[str]:
+    """µL that left the containers of every lot of the stock."""
+    names = {item.nickname: place_of(item) for item in worklist.deck}
+    found: Counter[str] = Counter()
+    for filling in worklist.fillings:
+        lot = filling.liquid.lot or ""
+        if ":" not in lot:
+            spot = (names[filling.labware], filling.well)
+            found[lot] -= sum(moved.get(spot, 0.0) for moved in net.values())  # type: ignore[assignment]
+    return found
 
 
 def strangers(runs: tuple[RunRecord, ...], physical: Physical) -> Iterator[str]:

@@ -58,14 +58,25 @@ class Places:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
-    def note_possible(self, wells: Mapping[tuple[str, str], tuple[float, float]]) -> None:
-        """Remember between which volumes (µL) a person was told that wells may lie, by nickname and well."""
-        shown = [[nickname, well, *bounds] for (nickname, well), bounds in wells.items()]
-        (self.folder / "possible.json").write_text(json.dumps(shown), encoding="utf-8")
+    def note_refusal(self, run: str, kind: str, why: str) -> None:
+        """Remember that a decision about a run was refused."""
+        with (self.folder / "refusals.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"run": run, "kind": kind, "why": why}) + "\n")
 
-    def possible(self) -> dict[tuple[str, str], tuple[float, float]]:
+    def refusals(self) -> list[dict[str, str]]:
+        """Decisions that were refused, in that order."""
+        path = self.folder / "refusals.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def note_possible(self, run: str, wells: Mapping[tuple[str, str], tuple[float, float]]) -> None:
+        """Remember between which volumes (µL) a person was told that wells of a run may lie, by nickname and well."""
+        shown = [[nickname, well, *bounds] for (nickname, well), bounds in wells.items()]
+        (self.folder / f"possible-{run}.json").write_text(json.dumps(shown), encoding="utf-8")
+
+    def possible(self, run: str) -> dict[tuple[str, str], tuple[float, float]]:
         """What was remembered of that; empty when no person was asked."""
-        path = self.folder / "possible.json"
+        path = self.folder / f"possible-{run}.json"
         shown = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         return {(nickname, well): (low, high) for nickname, well, low, high in shown}
 

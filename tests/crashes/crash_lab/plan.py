@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crash_lab.reality import PhysicalTrigger
 from crash_lab.triggers import PHASES, Trigger
+from nkloop.records.models import DecisionKind
 
 FLOW, ROBOT = "flow", "robot"
 AWAY_S = (0.0, 0.1, 0.6)
 """How long a robot that was killed stays away: shorter and longer than a flow waits for it."""
+DECISIONS: tuple[DecisionKind, ...] = ("continue", "repair", "discard")
 AT_RANDOM, LOOK_AT, AGAIN_AT = (2, 7), 4, 9
 """Which of every ten crashes come at random, at a request that only looks, and a second time."""
 WHILE_TAKEN_UP = tuple(
@@ -47,6 +49,8 @@ class Crash:
     """Instant after the start of the flow, for crashes at random."""
     away_s: float = 0.1
     """How long a killed robot stays away."""
+    decision: DecisionKind = "discard"
+    """What a person decides about interrupted runs."""
     again: Trigger | None = None
     """Strikes while the work is taken up."""
 
@@ -112,7 +116,8 @@ def storm(courses: Mapping[str, Course], n: int, seed: int) -> list[Crash]:
         else:
             procedure, victim, trigger = next(looks if number % 10 == LOOK_AT else acts)
             crashes.append(Crash(number, procedure, victim, trigger, away_s=away, again=again))
-    return crashes
+    decides = random.Random(f"{seed}, decisions")
+    return [replace(crash, decision=decides.choice(DECISIONS)) for crash in crashes]
 
 
 def _changes(trigger: Trigger) -> bool:

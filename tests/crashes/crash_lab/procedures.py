@@ -18,8 +18,10 @@ from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
 from nkloop.virtual.containers import Contents
 from nkloop.virtual.world import World
+from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
-from nkloop.worklists.models import CheckResult, DeckItem, Verdict, Worklist
+from nkloop.worklists.ledger_check import follow
+from nkloop.worklists.models import CheckResult, DeckItem, Target, Verdict, Worklist
 from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of
 from nkloop.workspace import Workspace
 
@@ -64,6 +66,11 @@ class Lab:
     """Lots the worklists use."""
     bench: BenchFile
     procedures: Mapping[str, Procedure]
+    analyses: Path
+    """Folder of analyses."""
+    analyst: str = ""
+    """Address of whoever makes analyses."""
+    analyst_pid: int = 0
 
     def world(self, procedure: Procedure, seed: int) -> World:
         """The world before the procedure: what earlier procedures left stands ready."""
@@ -105,13 +112,26 @@ async def prepare_lab(analyses: Path, first_steps: int | None = None) -> Lab:
         verifier = Verifier(workspace, catalogue, bench.deck, vendor)
         for name in NAMES:
             planned: Worklist = examples.EXAMPLES[name]()
-            worklist = planned.model_copy(update={"steps": planned.steps[:first_steps]})
+            worklist = planned if first_steps is None else _shortened(planned, first_steps, catalogue, bench.deck)
             analysis = await verifier.analyse(worklist)
             assert analysis.is_ok, analysis.errors
             procedures[name] = Procedure(name, worklist, _verdict(workspace, worklist), analysis)
     used = {filling.liquid.lot for one in procedures.values() for filling in one.worklist.fillings}
     lots = tuple(_first_containers(lot) for lot in inventory.lots if lot.id in used)
-    return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), bench, procedures)
+    return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), bench, procedures, analyses)
+
+
+def _shortened(planned: Worklist, n: int, catalogue: Catalogue, deck: BenchDeck) -> Worklist:
+    """The first steps; every well they give to shall hold what it holds after them."""
+    short = planned.model_copy(update={"steps": planned.steps[:n], "targets": (), "ends": ()})
+    given = {(step.to_labware, step.to_well) for step in short.steps if step.action == "transfer"}
+    targets = tuple(
+        Target(labware=nickname, well=well, component=component, per_ul=per_ul)
+        for nickname, well, held in follow(short, catalogue, deck).wells()
+        for component, per_ul in held.per_ul.items()
+        if (nickname, well) in given and per_ul > 0
+    )
+    return short.model_copy(update={"targets": targets})
 
 
 def _first_containers(lot: Lot) -> Lot:

@@ -63,7 +63,7 @@ class Hands:
         answer: dict[str, Any] = {}
         if asked["do"] == "begin":
             runs[asked["run"]] = self._world.begin_run(_Commands(asked["commands"]))
-            self._write({"begin": asked["run"]})
+            self._write({"begin": asked["run"], "steps": _by_step(asked["commands"])})
         elif asked["do"] == "apply":
             answer = self._apply(asked["run"], asked["command"], runs[asked["run"]])
         return {**answer, "now": self._world.clock.seconds}
@@ -76,9 +76,22 @@ class Hands:
         except Exception as error:  # noqa: BLE001 - the robot tells it
             return {"error": str(error)}
         told = {"run": run, "planned": command["id"], "kind": command["commandType"], "step": execution.step}
-        self._write(told)
+        self._write({**told, **self._moved(command, execution)})
         self._maybe_kill("after")
         return {}
+
+    def _moved(self, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
+        """Volume and wells of a command that moved liquid."""
+        params = command.get("params") or {}
+        told = {"pipette": params["pipetteId"]} if "pipetteId" in params else {}
+        if command["commandType"].removesuffix("InPlace") not in {"aspirate", "dispense"}:
+            return told
+        slots = {id(container): slot for slot, container in self._world.deck.items()}
+        spots = [
+            (container.barcode or f"slot {slots.get(id(container), 'unknown')}", well)
+            for container, well in execution.touched(params)
+        ]
+        return {**told, "volume": params["volume"], "spots": spots}
 
     def _maybe_kill(self, phase: str) -> None:
         trigger = self._trigger
@@ -90,6 +103,18 @@ class Hands:
     def _write(self, line: dict[str, Any]) -> None:
         with self._places.physical.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _by_step(commands: list[dict[str, Any]]) -> dict[int, list[str]]:
+    """Ids of the commands of every step."""
+    found: dict[int, list[str]] = {}
+    step = 0
+    for command in commands:
+        message = str((command.get("params") or {}).get("message") or "")
+        if message.startswith("step "):
+            step = int(message[5 : message.index(":")])
+        found.setdefault(step, []).append(command["id"])
+    return found
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ class RemoteWorld:
 class KnownAnalyses:
     """Analyses made beforehand, by the text of the worklist; any other is asked for."""
 
-    def __init__(self, known: Mapping[str, Any], cache: Path) -> None:
+    def __init__(self, known: Mapping[str, Any], vendor: VendorClient) -> None:
         self._known = known
-        self._cache = cache
+        self._vendor = vendor
 
     async def __call__(
         self, protocol: Path, *, csv: str, labware: Sequence[dict[str, Any]], values: dict[str, Any]
@@ -56,8 +56,7 @@ class KnownAnalyses:
         """The analysis of a protocol with its worklist."""
         if csv in self._known:
             return self._known[csv]
-        async with VendorClient(cache=self._cache) as vendor:
-            return await vendor.analyse(protocol, csv=csv, labware=labware, values=values)
+        return await self._vendor.analyse(protocol, csv=csv, labware=labware, values=values)
 
 
 def run_robot(deck: BenchDeck, analyse: KnownAnalyses, places: Places, port: int, speed: float) -> None:

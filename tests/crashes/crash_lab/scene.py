@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from crash_lab.analyst import SharedVendor
 from crash_lab.flow import FlowTask, bench_at, flow_process
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure, known_analyses
@@ -82,7 +83,7 @@ class Scene:
 
     def start_robot(self) -> None:
         """Switch the robot on (again)."""
-        analyse = KnownAnalyses(known_analyses(self._lab), self.places.folder / "analyses")
+        analyse = KnownAnalyses(known_analyses(self._lab), SharedVendor(self._lab.analyst, self._lab.analyses))
         self._start("robot", run_robot, self._lab.bench.deck, analyse, self.places, self._ports[1], self._speed)
         _wait(self._alive["robot"], lambda: _answers(self._ports[1]))
 
@@ -139,7 +140,7 @@ class Scene:
         """End what stands; tell of every process that should not be there."""
         for name in list(self._alive):
             self.end(name)
-        return [f"a process was left: {name}" for name in _orphans(self.spared)]
+        return [f"a process was left: {name}" for name in _orphans(self.spared | {self._lab.analyst_pid})]
 
     def end(self, who: str) -> None:
         """End a process."""

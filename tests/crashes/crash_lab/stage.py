@@ -7,15 +7,18 @@ import ctypes
 import functools
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 from httpx._transports import default as _default
 
+from crash_lab.analyst import SharedVendor, start_analyst
 from crash_lab.flow import bench_at
 from crash_lab.procedures import Lab, prepare_lab
 from crash_lab.robot import KnownAnalyses
 from nkloop.drivers.bench import open_bench
+from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware import Catalogue
 from nkloop.virtual.app import create_app
 from nkloop.virtual.robot.robot import VirtualRobot
@@ -39,13 +42,18 @@ def warm_lab(analyses: Path, first_steps: int | None = None) -> Lab:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.environ.pop("NKLOOP_DATABASE_URL", None)
     lab = asyncio.run(prepare_lab(analyses, first_steps))
+    address, pid = start_analyst()
+    lab = replace(lab, analyst=address, analyst_pid=pid)
     for module in PRELOADED:
         importlib.import_module(module)
     # Certificates cost a tenth of a second per client, and nothing here is encrypted.
     _default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
     world = lab.world(next(iter(lab.procedures.values())), seed=1)
-    create_app(world, VirtualRobot(world, lab.bench.deck, KnownAnalyses({}, analyses), folder=analyses))
+    create_app(
+        world, VirtualRobot(world, lab.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), folder=analyses)
+    )
     Catalogue.load = functools.cache(Catalogue.load)  # type: ignore[method-assign]
+    check_tracking(next(iter(lab.procedures.values())).worklist, lab.catalogue)
     asyncio.run(_open_once(lab))
     return lab
 

@@ -106,6 +106,10 @@ def _show(reports: Sequence[Report], broken: Sequence[Report], seconds: float) -
     events = Counter[str]()
     for report in struck:
         events.update(report["events"])
+    print(f"decisions: {_counted(kind for report in struck for kind in report.get('decisions', ()))}")
+    refusals = [told.partition(": ")[0] for report in struck for told in report.get("refused", ())]
+    followed = sum(report.get("followed", 0) for report in struck)
+    print(f"runs that carried on and succeeded: {followed}; refused: {_counted(iter(refusals)) or 'none'}")
     print(f"steps afterwards: {', '.join(f'{event} {n}' for event, n in sorted(events.items()))}")
     print("by transition:")
     for transition, n in sorted(Counter(transition_of(report["instant"]) for report in struck).items()):

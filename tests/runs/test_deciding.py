@@ -173,6 +173,14 @@ def test_where_no_addition_fits_both_it_is_refused_with_the_well() -> None:
     assert "C1" not in told
 
 
+def test_a_last_step_that_no_addition_fits_is_refused_with_what_its_well_would_hold() -> None:
+    """Adding nothing leaves no transfer; that is not the reason why it cannot be repaired."""
+    worklist = dosing()
+    last = worklist.model_copy(update={"steps": worklist.steps[:2], "targets": worklist.targets[:2]})
+    with pytest.raises(PlanError, match="no addition is right in every possibility"):
+        repaired("run-7", last, fates_of(last, CUT), CATALOGUE, DECK)
+
+
 def test_a_well_without_a_target_and_too_many_unknowns_are_not_repaired() -> None:
     aimless = dosing().model_copy(update={"targets": ()})
     with pytest.raises(PlanError, match="nothing says what plate B1 shall hold"):

@@ -54,6 +54,7 @@ def continued(
     ledger = replay(worklist, fates, catalogue, deck)
     rest = [step for fate in fates if (step := _still_to_do(fate, deck, worklist)) is not None]
     kept = _spared(run_id, rest, without, worklist, catalogue)
+    _require_transfer(run_id, kept)
     return _made(run_id, "rest", worklist, kept, _held(ledger), catalogue, without)
 
 
@@ -89,6 +90,7 @@ def repaired(
         ledgers = [_after(worklist, fates, kept, catalogue, deck, n, d) for n, d in _cases(unknown)]
         misses = tuple(_misses(worklist, ledgers, without))
         if not misses:
+            _require_transfer(run_id, kept)
             now = [_held(replay(worklist, fates, catalogue, deck, happened=n)) for n in (0, len(unknown))]
             return _made(run_id, "correction and rest", worklist, kept, _middle(*now), catalogue, without)
         first = first or misses
@@ -136,9 +138,13 @@ def _spared(
                 remedy="discard the wells it goes into as well",
             )
         kept.append(step)
-    if not any(step.action == "transfer" for step in kept):
-        raise PlanError("no transfer is left to do", where=f"run {run_id}", remedy="discard the wells, or leave it so")
     return kept
+
+
+def _require_transfer(run_id: str, steps: Sequence[Step]) -> None:
+    """Refuse to make a worklist that moves nothing."""
+    if not any(step.action == "transfer" for step in steps):
+        raise PlanError("no transfer is left to do", where=f"run {run_id}", remedy="discard the wells, or leave it so")
 
 
 def _cases(unknown: Sequence[Fate]) -> Iterator[tuple[int, bool]]:

@@ -136,7 +136,7 @@ class Seen:
     happened: tuple[int, ...]
     not_happened: tuple[int, ...]
     halfway: tuple[int, ...]
-    """Neither: some of it is there, or a mix has left its liquid in the tip."""
+    """Neither: some of it is there, or its liquid is in the tip and missing where it came from."""
 
 
 def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
@@ -158,5 +158,5 @@ def _seen(step: Step, net: Mapping[Spot, float], places: Mapping[str, str]) -> s
         return "no"
     given = net.get((places[step.to_labware], step.to_well), 0.0)
     if abs(given) < SAME_UL:
-        return "no"
+        return "halfway" if any(moved < -SAME_UL for moved in net.values()) else "no"
     return "yes" if abs(given - step.volume_ul) < SAME_UL else "halfway"

@@ -443,9 +443,9 @@ def test_a_robot_that_dies_leaves_unknown_steps_that_nobody_builds_upon(make_lab
         lab.session(killed_half_way)
     with lab.records() as records:
         (run,) = records.journal.runs()
-        assert run.state == "interrupted"
+        assert not run.is_over  # the robot may have gone on, and is asked when it answers again
         assert run.unknown_steps == tuple(step.number for step in run.steps)
-        assert "could not be stopped and may still be running" in run.error
+        assert "could not be asked and may still be running" in run.error
         assert records.audit.verify_chain() == ()
 
     async def planned(session: Session) -> None:

@@ -89,6 +89,9 @@ class FaultyWire(httpx.AsyncBaseTransport):
         self.fault: tuple[Call, Kind, When] | None = None
         self.underway: list[asyncio.Task[httpx.Response]] = []
         """Calls that are given up and arrive all the same."""
+        self.is_cut = False
+        self.cut_after: Call | None = None
+        """The call after whose answer the cable is pulled."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         key = (request.method, _ID.sub("{id}", request.url.path))
@@ -96,6 +99,10 @@ class FaultyWire(httpx.AsyncBaseTransport):
         call = Call(*key, self._seen[key])
         self.calls.append(call)
         await request.aread()
+        if self.is_cut:
+            raise httpx.ConnectError("no route to host", request=request)
+        if self.cut_after == call:
+            self.is_cut = True
         if self.fault is not None and self.fault[0] == call:
             _, kind, when = self.fault
             self.fault = None
@@ -316,9 +323,13 @@ class NetworkLab:
         except NkloopError as error:
             return error
 
+    def cut_after(self, method: str, route: str, number: int) -> None:
+        """Pull the cable when this call has been answered."""
+        self.wire.cut_after = Call(method, route, number)
+
     async def reconcile(self) -> None:
         """Come back when the network is well again."""
-        self.wire.fault = None
+        self.wire.fault, self.wire.is_cut, self.wire.cut_after = None, False, None
         await reconcile_bench(self.bench, self.records)
 
     def runs(self) -> tuple[RunRecord, ...]:
@@ -354,6 +365,12 @@ class NetworkLab:
     def under_way(self) -> list[str]:
         """Runs of the robot that could still move something by themselves."""
         return [run.id for run in self.robot.runs.all() if run.is_under_way]
+
+    def left_ready(self) -> list[str]:
+        """Runs that anybody could start on the robot's screen, and that no open run of the journal answers for."""
+        known = {run.device_run_id for run in self.runs() if not run.is_over}
+        runs = (run for run in self.robot.runs.all() if run.status == "idle" and run.is_current)
+        return [run.id for run in runs if run.id not in known]
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,8 @@ async def what_goes_wrong(open_lab: Any, name: str, call: Any, kind: str, when: 
         was_met = lab.wire.fault is None
         await lab.reconcile()
         acts = len(lab.wells.acts)
-        found = [*lab.contradictions(), *(f"{run} is still under way" for run in lab.under_way())]
+        ready = [f"{run} lies ready on the robot and the journal does not know of it" for run in lab.left_ready()]
+        found = [*ready, *lab.contradictions(), *(f"{run} is still under way" for run in lab.under_way())]
         if not any(run.needs_decision for run in lab.runs()) and acts == 0:
             again = await lab.dose()
             found += [f"the second attempt: {again}"] if isinstance(again, Exception) else []

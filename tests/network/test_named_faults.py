@@ -77,6 +77,8 @@ async def test_what_a_running_robot_tells_now_and_then_stays_known_after_a_loss_
         await lab.until(lambda: bool(lab.runs()) and events(lab.runs()[0])[3] == "seen")
         lab.robot.cut_power()
         assert isinstance(await task, DeviceUnreachableError)
+        lab.robot.switch_on()
+        await lab.reconcile()
         [run] = lab.runs()
         assert events(run) == {1: "done", 2: "done", 3: "unknown"}
         assert "the device was seen at step 3" in next(step.detail for step in run.steps if step.number == 2)

@@ -22,6 +22,7 @@ from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.execution import RunProgress, execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held
+from nkloop.runs.reconcile import reconcile_bench
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 
 
@@ -246,7 +247,7 @@ async def test_a_short_loss_of_connection_is_waited_for(
     assert (await finish_run(run_id, bench, records)).state == "succeeded"
 
 
-async def test_a_long_loss_of_connection_ends_the_run_as_unknown(
+async def test_a_long_loss_of_connection_leaves_the_run_open_until_its_device_answers(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = await prepare_run(worklist, verdict, bench, records)
@@ -259,7 +260,13 @@ async def test_a_long_loss_of_connection_ends_the_run_as_unknown(
     monkeypatch.setattr(handler, "play", plays_and_vanishes)
     with pytest.raises(DeviceUnreachableError, match="no answer"):
         await play_run(run_id, bench, records)
-    assert records.journal.run(run_id).unknown_steps == (1, 2, 3)
+    run = records.journal.run(run_id)
+    assert (run.is_over, run.unknown_steps) == (False, (1, 2, 3))
+    # the device has gone on meanwhile and knows everything, so closing the run here would have lost it
+    handler.unreachable_looks, handler.stop_fails = 0, False
+    monkeypatch.setattr(handler, "play", play)
+    [found] = await reconcile_bench(bench, records)
+    assert (found.run.state, found.run.unknown_steps) == ("succeeded", ())
 
 
 async def test_a_play_that_was_lost_is_sent_again_only_after_asking(

@@ -79,6 +79,8 @@ async def nothing_moved_told(worklist: str) -> AsyncIterator[None]:
 
 def _sentence(run: RunRecord) -> str:
     """What became of a run that did not end by itself."""
+    if not run.is_over and run.error:
+        return f"{run.error}; the run stays open and its device is asked again before anything else starts"
     if not run.is_over:
         return "the robot was not touched: another process holds it and follows the run"
     done = sum(step.event == "done" for step in run.steps)

@@ -79,8 +79,9 @@ def _require_known(run: RunRecord, fates: tuple[Fate, ...], unclear: set[str], b
     unknown = any(fate.what == "unknown" for fate in fates)
     if run.is_over and not unclear and (run.decision is not None or not unknown):
         return
+    how = "ended as" if run.is_over else "is"
     raise StepUnknownError(
-        f"run {run.id} ended as {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
+        f"run {run.id} {how} {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
         f"so nobody knows what {barcode} holds",
         remedy=f"look at the labware, then `nkloop reconcile {run.id}`",
     )

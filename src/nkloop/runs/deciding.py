@@ -157,8 +157,8 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
 def _require_open(run: RunRecord, records: Records) -> None:
     if not run.is_over:
         raise RecordError(
-            f"run {run.id} is {run.state} in the records, so its device has to be asked first",
-            remedy=f"nkloop reconcile {run.id}",
+            f"run {run.id} is {run.state} in the records: its device may still move and has to be asked first",
+            remedy=f"nkloop reconcile {run.id}; with --lost if the device will never answer again",
         )
     later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or has_moved(one)]
     if later:

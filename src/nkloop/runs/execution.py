@@ -127,7 +127,8 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
     """Start a prepared run once, follow it to its end and close it; people do the tasks of its pauses.
 
     A run that is already under way is followed, not started again. Whatever interrupts this (cancellation, Ctrl+C,
-    an operator who declines, a lost connection) stops the device, and the run is recorded as interrupted.
+    an operator who declines, a lost connection) stops the device, and the run is recorded as interrupted; where the
+    device cannot be asked, the run stays open and is reconciled before anything else starts.
 
     Raises:
         RecordError: the run was never prepared.

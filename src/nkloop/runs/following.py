@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
-from nkloop.errors import DeviceError, DeviceUnreachableError, NkloopError, StaleHolderError
+from nkloop.errors import DeviceError, DeviceUnreachableError, NkloopError, RunForgottenError, StaleHolderError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunRecord, StepEvent
@@ -49,7 +49,8 @@ async def follow_run(
 ) -> RunRecord:
     """Start a prepared run unless it is under way, follow it to its end, close it.
 
-    Whatever interrupts this stops the device, except that somebody else has taken it over.
+    Whatever interrupts this stops the device, except that somebody else has taken it over. A run whose device cannot be
+    asked stays open.
 
     Raises:
         OperatorRefusedError: a person declined.
@@ -138,20 +139,39 @@ class Watch:
         return state
 
     async def make_safe(self, why: str) -> None:
-        """Stop the device and record what can be known. Records in any case, also when interrupted once more."""
-        state: DeviceState | None = None
+        """Stop the device and close the run with what it tells. Where it cannot be asked, the run stays open.
+
+        The device goes on without us and can tell everything later. To close the run now would lose that, let a person
+        decide while the device still moves, and leave a run on the device that anybody could play. A device driven
+        step by step tells nothing later, so its run is closed with what is journalled.
+
+        Records in any case, also when interrupted once more.
+        """
         at = self._about_now()
+        is_forgotten = False
+        left = f"{why}; {self.run.device} could not be asked and may still be running"
         try:
             async with asyncio.timeout(SAFE_SECONDS):
                 at = await self.bench.clock.now()
                 state = await stopped(self.handler, self.device_run_id)
-                await close_ended(self.run, state, self.bench, self.records, self.hold, why=f"{why}; {STOPPED}")
+                left = f"{why}; {STOPPED}"
+                await close_ended(self.run, state, self.bench, self.records, self.hold, why=left)
+        except RunForgottenError as error:
+            is_forgotten, left = True, f"{why}; {words(error)}"
         except (NkloopError, TimeoutError) as error:
-            if state is None:
-                why = f"{why}; {self.run.device} could not be stopped and may still be running: {words(error)}"
+            left = f"{left}: {words(error)}"
         finally:
             with suppress(StaleHolderError):  # the run is another's; what ended this one matters more
-                close_unseen(self.run.id, why, self.records, self.hold, at=at)
+                if is_forgotten or self.handler.stepwise:
+                    close_unseen(self.run.id, left, self.records, self.hold, at=at)
+                else:
+                    self._leave_open(left)
+
+    def _leave_open(self, why: str) -> None:
+        """Write down why a run is not over; one that is over by now stays as it is."""
+        run = self.records.journal.run(self.run.id)
+        if not run.is_over:
+            self.records.journal.set_run_state(run.id, run.state, error=why, claim=self.hold.claim)
 
     async def _attend(self, state: DeviceState) -> None:
         self._tell(state.pause_message or state.status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState
-from nkloop.errors import RunForgottenError, StepUnknownError
+from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
@@ -99,7 +99,7 @@ async def reconcile_run(
     """Close a run with what its device tells; nothing is started, and nothing is done twice.
 
     Args:
-        run_id: the run; one that is over is only told.
+        run_id: the run; one that is over is only told, unless its device still moves in it.
         bench: the bench it is on.
         records: where it is journalled.
         stop: stop a run that is under way instead of following it.
@@ -110,11 +110,12 @@ async def reconcile_run(
         RecordError: the run is not recorded.
         DeviceHeldError: somebody else holds the device, most likely because the run goes on there.
         DeviceUnreachableError: the device does not answer; the run stays open.
+        DeviceError: the run was given up as lost, but its device has it still under way.
         OperatorRefusedError: a person declined a pause; the run was stopped.
     """
     run = records.journal.run(run_id)
     if run.is_over:
-        return Reconciled(run=run, told=f"the run is over: {run.state}")
+        return await _over(run, bench, stop=stop, is_lost=is_lost)
     async with device_held(bench, records, f"reconcile {run_id}") as hold:
         run = records.journal.run(run_id)
         if run.is_over:
@@ -122,6 +123,31 @@ async def reconcile_run(
         if is_lost or bench.liquid_handler.stepwise:
             return await _closed_alone(run, bench, records, hold, is_lost=is_lost)
         return await _closed_by_device(run, bench, records, hold, stop, on_progress)
+
+
+async def _over(run: RunRecord, bench: Bench, *, stop: bool, is_lost: bool) -> Reconciled:
+    """A run that is over in the records; nobody decides about its wells while a device given up as lost still moves.
+
+    A device that does not answer is no obstacle here: the run was closed with what it told, or a person insisted.
+    """
+    told = f"the run is over: {run.state}"
+    handler = bench.liquid_handler
+    if is_lost or handler.stepwise or not run.needs_decision or run.device_run_id is None:
+        return Reconciled(run=run, told=told)
+    try:
+        state = await _state(run, bench)
+    except DeviceUnreachableError:
+        return Reconciled(run=run, told=f"{told}; {handler.name} does not answer now")
+    if state is None or state.status in ENDED:
+        return Reconciled(run=run, told=told)
+    if stop:
+        await stopped(handler, run.device_run_id)
+        return Reconciled(run=run, told=f"{told}; it was still {state.status} on {handler.name} and was stopped")
+    raise DeviceError(
+        f"run {run.id} is over in the records, but {handler.name} still has it as {state.status}",
+        where=f"run {run.id}",
+        remedy=f"stop it, so that its wells stay as they are: `nkloop reconcile {run.id} --stop`",
+    )
 
 
 async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Hold, *, is_lost: bool) -> Reconciled:

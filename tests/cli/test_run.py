@@ -99,7 +99,9 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
 ) -> None:
     """One story, because starting a bench takes longer than everything in it."""
     _real_bench_moves_only_when_it_is_said(nkloop, workspace, file)
+    assert nkloop("lots", "import", workspace.devices / "lots" / "virtual.yaml", "--by", "Ada").code == 0
     _it_is_run_once_and_told(nkloop, file)
+    _what_it_opened_is_fresh(nkloop)
     run_id = cut(workspace, worklist)
     _a_person_is_asked(nkloop, run_id, file)
     _the_rest_is_run(nkloop, run_id)
@@ -115,6 +117,15 @@ def _real_bench_moves_only_when_it_is_said(nkloop: Nkloop, workspace: Workspace,
     assert "REAL" in ended.out
     assert nkloop("runs", "--json").json["runs"] == []
     bench.write_text(simulated)
+
+
+def _what_it_opened_is_fresh(nkloop: Nkloop) -> None:
+    """The bench's simulated time and the day people plan on agree."""
+    opened = [one for one in nkloop("lots", "show", "LOT-GBGM-01", "--json").json["containers"] if one["opened"]]
+    assert opened
+    today = datetime.now(UTC).date()
+    assert all(0 <= (datetime.fromisoformat(one["opened"]).date() - today).days <= 1 for one in opened)
+    assert "kept too long" not in nkloop("lots", "show", "LOT-GBGM-01").out
 
 
 def _it_is_run_once_and_told(nkloop: Nkloop, file: Path) -> None:

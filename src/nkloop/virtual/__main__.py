@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from nkloop.errors import NkloopError
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", action="append", default=[], help="name of a fault; may be given several times")
     parser.add_argument("--state", type=Path, default=None, help="folder of what outlives this process")
+    parser.add_argument("--not-before", type=datetime.fromisoformat, default=None, help="earliest time on its clock")
     parser.add_argument("--compliance", action="store_true")
     parser.add_argument("--parent", type=int, default=None, help="end when this process, which started us, ends")
     given = parser.parse_args(arguments)
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=given.seed,
             faults=tuple(given.fault),
             state=given.state,
+            not_before=given.not_before,
             compliance=given.compliance,
         )
         serve_virtual_bench(given.workspace, given.port, settings, announce=announce_on_stdout, parent=given.parent)

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -40,12 +41,14 @@ class VirtualBench:
         bench: str = "virtual",
         faults: Sequence[str] = (),
         state: Path | None = None,
+        not_before: datetime | None = None,
     ) -> Self:
         """Start the bench of a workspace and return once it answers.
 
         `log` takes what the bench writes on stderr. `port` 0 takes a free one. `speed` is bench seconds per wall
         second, 0 as fast as possible. `faults` shall happen. With a `state` folder, a bench started on it again has
-        the same wells, tips and time, and its robot knows what a real one would.
+        the same wells, tips and time, and its robot knows what a real one would. Its clock is moved on
+        to `not_before`, a time with zone, when it is behind.
 
         Raises:
             BenchError: it ended or stayed silent instead of answering; the message quotes its log.
@@ -54,6 +57,7 @@ class VirtualBench:
         options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         options += [part for name in faults for part in ("--fault", name)]
         options += [] if state is None else ["--state", str(state)]
+        options += [] if not_before is None else ["--not-before", not_before.isoformat()]
         return cls.launch([sys.executable, "-m", "nkloop.virtual", *options, "--parent", str(os.getpid())], log=log)
 
     @classmethod

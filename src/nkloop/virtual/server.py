@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,8 @@ class BenchSettings:
     """Folder for what outlives the process: `world.jsonl` (every physical act) and `robot.sqlite`."""
     compliance: bool = False
     """Whether the robot asks for an account: user `operator`, password `virtual`."""
+    not_before: datetime | None = None
+    """Earliest time on its clock, with zone; what stands there lives on until then."""
 
 
 def serve_virtual_bench(
@@ -120,6 +123,8 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
     vendor = VendorClient(cache=answers_folder(workspace.state))
     state = settings.state
     book = WorldBook(World.create(workspace.root, file, settings.seed), None if state is None else state / BOOK)
+    if settings.not_before is not None and settings.not_before > book.clock.now():
+        book.wait_until(settings.not_before)
     robot = VirtualRobot(
         book,
         file.deck,

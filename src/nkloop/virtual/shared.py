@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nkloop.errors import BenchError
@@ -22,7 +23,8 @@ def shared_bench(
     """Give the address of the virtual bench of a workspace; start it, and stop it at the end, unless it is there.
 
     It keeps wells, tips, time and its robot's memory in `virtual-<bench>` of the state folder, so that the next
-    command finds everything as this one left it.
+    command finds everything as this one left it. Between two commands time passes on it as it does for people, so that
+    what a run opens today is opened today for planning too; its own clock may be ahead, never behind.
 
     Args:
         workspace: folder of the workspace.
@@ -47,7 +49,10 @@ def shared_bench(
             return
         address.unlink(missing_ok=True)
         log = state / "virtual-bench.log"
-        with VirtualBench.start(workspace, log=log, bench=bench, speed=speed, seed=seed, state=folder) as running:
+        now = datetime.now(UTC)
+        with VirtualBench.start(
+            workspace, log=log, bench=bench, speed=speed, seed=seed, state=folder, not_before=now
+        ) as running:
             address.write_text(running.url, encoding="utf-8")
             try:
                 yield running.url

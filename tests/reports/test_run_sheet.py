@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from nkloop.labware import Catalogue
+from nkloop.quantities import Kind
 from nkloop.reports import labels_html, run_labels, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.reports.labels import PER_SHEET
 from nkloop.reports.qr import qr_svg
@@ -204,3 +205,44 @@ def test_a_pause_without_time_has_no_timer(killing):
     made = killing.model_copy(update={"steps": (Step(number=1, action="pause", operator=task),)})
     (block,) = sheet_of(made).blocks
     assert (block.text, block.time) == ("Weld bag B-1 on", "")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        pytest.param(
+            {"GM-CSF": Kind.MASS_CONCENTRATION, "GBGM": Kind.FRACTION},
+            {"A1": "GM-CSF 1 µg/mL in GBGM", "A2": "GM-CSF 10 ng/mL in GBGM"},
+            id="units",
+        ),
+        pytest.param(None, {"A1": "GBGM, GM-CSF", "A2": "GBGM, GM-CSF"}, id="names"),
+    ],
+)
+def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
+    tubes = "opentrons_6_tuberack_nest_50ml_conical"
+    block = killing.deck[0].model_copy(update={"load_name": tubes, "barcode": None, "nickname": "tubes"})
+    made = block.model_copy(update={"nickname": "dilutions", "slot": "D1"})
+    stock = Liquid(name="GM-CSF", per_ul={"GM-CSF": 100.0, "GBGM": 1.0})
+    base = Liquid(name="GBGM", per_ul={"GBGM": 1.0})
+    moves = [("tubes", "A2", "A1", 990), ("tubes", "A2", "A2", 990), ("tubes", "A1", "A1", 10)]
+    moves.append(("dilutions", "A1", "A2", 10))
+    worklist = killing.model_copy(
+        update={
+            "pipettes": {"left": "flex_1channel_1000"},
+            "deck": (block, made, next(item for item in killing.deck if item.nickname == "tips_1000")),
+            "fillings": (
+                Filling(labware="tubes", well="A1", volume_ul=5_000, liquid=stock),
+                Filling(labware="tubes", well="A2", volume_ul=9_000, liquid=base),
+            ),
+            "steps": tuple(
+                Step(
+                    number=n, action="transfer", labware=a, well=b, to_labware="dilutions", to_well=c, volume_ul=v,
+                    tip=f"tips_1000:A{n}", comment="GM-CSF: dilute 1:100",
+                )
+                for n, (a, b, c, v) in enumerate(moves, 1)
+            ),
+        }
+    )  # fmt: skip
+    catalogue = Catalogue.load(Path(__file__).parents[2] / "labware")
+    labels = run_labels(worklist, catalogue, prepared_on=DAY, kinds=kinds)
+    assert {label.place.split()[-1]: label.content for label in labels} == told

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from nkloop.frozen import FrozenModel
+from nkloop.quantities import Amount, Kind
+from nkloop.quantities.display import shown
 from nkloop.reports.deck_map import LabwareTitles, item_title
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
 from nkloop.worklists.bag_plans import DoseLabel
+from nkloop.worklists.contents import Ledger
 from nkloop.worklists.models import DeckItem, Worklist
 
 PER_SHEET = 24
@@ -42,6 +45,7 @@ def run_labels(
     prepared_on: date,
     batch: str = "",
     doses: Mapping[tuple[str, str], DoseLabel] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> tuple[Label, ...]:
     """A label for every plate with a barcode, every vessel the run fills for use, and every intermediate tube.
 
@@ -53,6 +57,7 @@ def run_labels(
         prepared_on: day of the work.
         batch: stands on every label; the worklist's name when empty.
         doses: what the plan says of dose tubes, by nickname and well: they leave the deck and carry its words.
+        kinds: what components are measured in; intermediates then tell the concentrations the ledger finds in them.
     """
     batch = batch or worklist.name
     until = "same day" if worklist.procedure == "cytotoxicity_assay" else _until(worklist)
@@ -63,7 +68,9 @@ def run_labels(
     ]
     drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
     named = _names(worklist)
-    for (nickname, well), (parts, last) in _made(worklist).items():
+    made = _made(worklist)
+    held = _held(worklist, catalogue, {spot: last for spot, (_, last) in made.items()}) if kinds else {}
+    for (nickname, well), (parts, last) in made.items():
         item = worklist.item(nickname)
         code = f"nkloop:{worklist.content_hash[:12]}:{nickname}:{well}"
         if doses and (nickname, well) in doses:
@@ -72,7 +79,7 @@ def run_labels(
         labels.append(
             Label(
                 batch=batch,
-                content=named.get((nickname, well)) or _content(parts),
+                content=named.get((nickname, well)) or _content(parts, held.get((nickname, well), {}), kinds or {}),
                 place=f"{_EMPTY.sub('', item_title(item, catalogue))} {well}",
                 step=f"{last}",
                 prepared=f"{prepared_on}",
@@ -88,16 +95,21 @@ def _steps_at(worklist: Worklist, nickname: str) -> list[int]:
 
 
 def _names(worklist: Worklist) -> dict[tuple[str, str], str]:
-    """What planners call a preparation: they close it with a step such as "mix the medium of reference"."""
+    """What planners call a preparation: they close it with a step such as "mix the medium of reference".
+
+    A cocktail is told by what is in it, because a run may make several.
+    """
     return {
         (s.labware, s.well): s.comment.removeprefix("mix the ")
         for s in worklist.steps
-        if s.action == "mix" and s.comment.startswith("mix the ")
+        if s.action == "mix" and s.comment.startswith("mix the ") and s.comment != "mix the cocktail"
     }
 
 
 def _made(worklist: Worklist) -> dict[tuple[str, str], tuple[list[str], int]]:
-    """Tubes without a barcode that the run fills from empty: what went in, and the last step that brought some."""
+    """Tubes without a barcode that the run fills from empty: liquids that went in, also by way of another such tube,
+    and the last step that brought some.
+    """
     names = {(f.labware, f.well): f.liquid.name for f in worklist.fillings}
     tubes = {item.nickname for item in worklist.deck if item.barcode is None and _is_tube(item)}
     made: dict[tuple[str, str], tuple[list[str], int]] = {}
@@ -106,8 +118,26 @@ def _made(worklist: Worklist) -> dict[tuple[str, str], tuple[list[str], int]]:
         if step.action != "transfer" or step.channels != 1 or spot in names or step.to_labware not in tubes:
             continue
         parts, _ = made.get(spot, ([], 0))
-        made[spot] = ([*parts, names.get((step.labware, step.well), step.comment)], step.number)
+        source = (step.labware, step.well)
+        come = [names[source]] if source in names else made[source][0] if source in made else [step.comment]
+        made[spot] = ([*parts, *come], step.number)
     return made
+
+
+def _held(
+    worklist: Worklist, catalogue: LabwareTitles | None, last: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Canonical concentrations in tubes after the step that finishes each; nothing without a catalogue."""
+    if catalogue is None:
+        return {}
+    ledger = Ledger.of(worklist, catalogue)
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for step in worklist.steps:
+        ledger.apply(step)
+        spot = (step.to_labware, step.to_well)
+        if last.get(spot) == step.number:
+            found[spot] = ledger.well(*spot).per_ul
+    return found
 
 
 def labels_html(labels: Iterable[Label], title: str) -> str:
@@ -160,6 +190,19 @@ def _is_tube(item: DeckItem) -> bool:
     return "tuberack" in item.load_name or "aluminumblock" in item.load_name or "reservoir" in item.load_name
 
 
-def _content(parts: Sequence[str]) -> str:
+def _content(parts: Sequence[str], per_ul: Mapping[str, float], kinds: Mapping[str, Kind]) -> str:
+    """What is in a tube: `GM-CSF 10 ng/mL in GBGM`, or the names alone where no concentration is known."""
     named = list(dict.fromkeys(parts))
+    told = {
+        name: f"{name} {shown(Amount(per_ul[name], kinds[name].value, substance=name))}"
+        for name in named
+        if per_ul.get(name, 0.0) > 0 and kinds.get(name, Kind.FRACTION) is not Kind.FRACTION
+    }
+    if not told:
+        return _few(named)
+    rest = [name for name in named if name not in told]
+    return f"{', '.join(told.values())}{f' in {_few(rest)}' if rest else ''}"
+
+
+def _few(named: Sequence[str]) -> str:
     return ", ".join(named) if len(named) <= _MOST_PARTS else f"{', '.join(named[:3])} and {len(named) - 3} more"

@@ -67,6 +67,7 @@ def answer(
             labels=labels,
             tubes=planned.tubes,
             vessels=planned.vessel_labels,
+            composition=planned.composition,
         )
     if json_output:
         print_json(document(planned, catalogue))

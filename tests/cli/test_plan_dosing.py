@@ -116,6 +116,13 @@ def test_what_remains_is_counted_and_dense_cultures_are_split(
     [
         pytest.param(("--vessel", "plate-7"), "there is no plate 'plate-7'", id="plate"),
         pytest.param(("--vessel", "bag-7", "--volume", "100 mL"), "there is no bag 'bag-7'", id="bag"),
+        pytest.param(("--vessel", "bag", "--replicates", "2"), "--replicates is about wells", id="bag replicates"),
+        pytest.param(("--vessel", "bag", "--outer", "avoid"), "--outer is about wells", id="bag outer"),
+        pytest.param(
+            ("--vessel", "bag", "--volume", "100 mL", "--cells-out", "15"),
+            "outside the incubator for about 20 min, at most 15 min are allowed",
+            id="bag too long out",
+        ),
         pytest.param(("--vessel", "bag"), "the volume of bag U1-reference is not known", id="bag volume"),
         pytest.param(("--vessel", "plate-24", "--day", "40"), "day 40 is outside stage expansion_i", id="day"),
         pytest.param(("--vessel", "plate-24", "--action", "shake"), "there is no action 'shake'", id="action"),

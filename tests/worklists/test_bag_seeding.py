@@ -82,6 +82,13 @@ def test_the_cells_needed_are_told_and_come_last(plan):
     assert "run in 85 mL base medium" in next(t.instruction for t in tasks if t.kind == "weld")
 
 
+def test_cells_that_wait_too_long_are_suspended_anew_for_another_part(plan):
+    planned = plan(cells_out_minutes=25)
+    assert len(planned.parts) == 2
+    assert planned.cells_out_minutes <= 25
+    assert len([task for task in tasks_of(planned) if task.instruction.startswith("Count the cells of")]) == 2
+
+
 def test_a_bag_without_its_cells_is_caught(plan, catalogue, deck):
     worklist = plan().parts[0].worklist
     steps = [s for s in worklist.steps if s.operator is None or "Mix cells-U1" not in s.operator.instruction]

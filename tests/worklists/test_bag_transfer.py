@@ -18,6 +18,7 @@ from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.present_table import Present
 from nkloop.worklists.temperature_rules import temperature_problems
+from nkloop.worklists.time_rules import time_problems
 
 ROOT = Path(__file__).parents[2]
 HELD = {"SCF": 0.01, "IL-2": 0.2}
@@ -87,7 +88,7 @@ def test_all_of_a_culture_goes_over_and_comes_to_the_seeding_density(plan, bags,
 def test_the_technician_is_led_through_with_weights(plan, bags):
     request, planned = plan(120_000, 400)
     kinds = [task.kind for task in tasks_of(planned)]
-    assert kinds == ["warm", "thaw", "weigh", "sample", "weld", "drain", "rinse", "weld"]
+    assert kinds == ["warm", "thaw", "confirm", "weigh", "sample", "weld", "drain", "rinse", "weld", "confirm"]
     move, source, target = request.bags[0].transfer, bags.bag("bag-500"), bags.bag("bag-1000")
     weigh, drain = tasks_of(planned, "weigh")[0], tasks_of(planned, "drain")[0]
     assert f"expected {source.tare_g + G_PER_ML * 120:.0f} g" in weigh.instruction
@@ -186,6 +187,27 @@ def test_a_slip_at_the_bags_is_caught_by_its_rule(plan, catalogue, deck, kind, c
     _, planned = plan(120_000, 400)
     result = check_ledger(mutated(planned.parts[0].worklist, kind, change), catalogue, deck)
     assert rule in {problem["rule"] for problem in result.problems}
+
+
+def test_the_time_of_people_is_held_to_the_limit(plan, deck):
+    _, planned = plan(120_000, 400)
+    # 1 out, 2 weigh, 5 sample, 10 weld, 5 drain, 5 rinse, 10 weld and 5 medium, 1 back
+    assert planned.cells_out_minutes == pytest.approx(44, abs=0.5)
+    with pytest.raises(PlanError, match="would be outside the incubator for about 44 min, at most 40 min are allowed"):
+        plan(120_000, 400, cells_out_minutes=40)
+    worklist = planned.parts[0].worklist
+    assert not list(time_problems(worklist, busy_minutes(worklist, deck)))
+    strict = worklist.model_copy(update={"limits": worklist.limits.model_copy(update={"cells_out_minutes": 40})})
+    told = list(time_problems(strict, busy_minutes(strict, deck)))
+    assert {problem.rule for problem in told} == {"V070"}
+    assert "U1-reference-grow" in told[-1].message
+
+
+def test_each_bag_is_out_for_its_own_work_only(plan):
+    _, planned = plan(120_000, 400, number=3)
+    assert planned.cells_out_minutes == pytest.approx(54, abs=0.5)
+    told = [task.instruction for task in tasks_of(planned, "confirm")]
+    assert [text.split(" ")[0] for text in told] == ["Take", "Put"] * 3
 
 
 def test_swapped_bags_are_caught(plan, catalogue, deck):

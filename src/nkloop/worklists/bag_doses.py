@@ -28,7 +28,7 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
 from nkloop.worklists.carriers import with_carriers
 from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
-from nkloop.worklists.cells_out import busy_minutes
+from nkloop.worklists.cells_out import CellsOutError, busy_minutes
 from nkloop.worklists.composition import (
     accurate_enough,
     composition_rows,
@@ -49,6 +49,7 @@ from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.vessel_times import vessel_times_out
 
 DOSES = "doses"
 CARRIER_SHARE = 0.5
@@ -63,6 +64,8 @@ class _Run:
 
     bags: tuple[BagFeeding, ...]
     worklist: Worklist
+    minutes_out: float
+    """Longest time the cells of one vessel are outside the incubator."""
     made: tuple[Made, ...]
     ledger: Ledger
     lots: tuple[LotUse, ...]
@@ -89,7 +92,7 @@ def plan_bag_doses(
         planner = _Planner(request, deck, catalogue, bags, errors)
 
         def plan(stocks: Stocks) -> tuple[_Run, ...]:
-            return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), DeckFullError)
+            return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), (DeckFullError, CellsOutError))
 
         return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
 
@@ -239,14 +242,17 @@ class _Planner:
         names = with_carriers([i.component for i in self.ingredients], stocks, self.request.use_until)
         planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
         prepared = with_preparation(held_to(planned, self.request.errors_allowed), self.catalogue)
-        vessels = {"vessels": tuple(self.tasks.vessels(bags))}
+        limits = prepared.limits.model_copy(update={"cells_out_minutes": self.request.cells_out_minutes})
+        vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits}
         worklist = self._with_warm_base(prepared.model_copy(update=vessels), bags)
+        minutes_out = self._minutes_out(worklist)
         refuse_by_ledger(worklist, self.catalogue, self.deck)
         spots = [one.spot for one in maker.made]
         ledger = follow(worklist, self.catalogue)
         return _Run(
             bags=bags,
             worklist=worklist,
+            minutes_out=minutes_out,
             made=tuple(maker.made),
             ledger=ledger,
             lots=lot_uses(worklist, lots, self.catalogue),
@@ -254,6 +260,24 @@ class _Planner:
             notes=tuple(maker.notes()),
             brought=tuple(brought_along(self.ingredients, lots, ledger.well(*spot).per_ul) for spot in spots),
         )
+
+    def _minutes_out(self, worklist: Worklist) -> float:
+        """Longest time out of the incubator, of the cells of one vessel.
+
+        Raises:
+            CellsOutError: it is beyond the limit.
+        """
+        limit = self.request.cells_out_minutes
+        name, _, longest = max(vessel_times_out(worklist, busy_minutes(worklist, self.deck)), key=lambda one: one[2])
+        if longest > limit:
+            raise CellsOutError(
+                f"the cells of {name} would be outside the incubator for about {longest:.0f} min, at most {limit:g} "
+                f"min are allowed",
+                where=self.request.name,
+                remedy="allow more time with --cells-out when the culture stands it, or choose an action with fewer "
+                "steps",
+            )
+        return longest
 
     def _with_warm_base(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
         """The bath for what people run in is filled first; the robot waits only for what its own work does not take."""
@@ -345,6 +369,7 @@ class _Planner:
         by_hand = by_hand_ul(self.bags)
         return BagDosingPlan(
             base_by_hand_ul=by_hand,
+            cells_out_minutes=max(run.minutes_out for run in runs),
             vessel_labels=tuple(self._vessel_label(bag) for run in runs for bag in run.bags if bag.transfer),
             parts=in_order([run.worklist for run in runs]),
             tubes=tuple(tubes),

@@ -12,6 +12,8 @@ from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
 
 WELD_MINUTES, DRAIN_MINUTES, SAMPLE_MINUTES, WEIGH_MINUTES, EQUILIBRATE_MINUTES = 10.0, 5.0, 5.0, 2.0, 10.0
 """Times of one handling with its checks; estimates."""
+CARRY_MINUTES = 1.0
+"""Taking a vessel out of the incubator, or putting it back; an estimate."""
 ROOM_C, FRIDGE_C = 22.0, 4.0
 G_PER_ML = 1.005
 """Density of culture medium at room temperature, near that of 0.9 % saline; a working value nobody has verified."""
@@ -34,15 +36,22 @@ class BagTasks:
                 the fridge until their turn.
         """
         each = [tuple(self._moving(bag)) for bag in bags]
-        needed = sum(task.minutes for some in each for task in some) + len(bags) * WELD_MINUTES
+        needed = sum(task.minutes for some in each for task in some) + sum(_weld_minutes(bag) for bag in bags)
         is_stored = needed > room_minutes
         if is_stored:
             yield self._store(spots)
         for bag, spot, moving in zip(bags, spots, each, strict=True):
+            has_cells, is_moved = bag.seeding is None, bag.transfer is not None
+            if is_stored and not is_moved:
+                yield self._equilibrate(bag, spot)
+            if has_cells:
+                yield _take_out(bag)
             yield from moving
-            if is_stored:
+            if is_stored and is_moved:
                 yield self._equilibrate(bag, spot)
             yield self._weld(bag, spot, is_labelled=is_stored)
+            if has_cells:
+                yield _put_back(bag)
         yield from seeding_tasks(bags)
 
     def vessels(self, bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
@@ -186,9 +195,28 @@ class BagTasks:
             instruction=instruction,
             labware=(spot[0],),
             wells=(spot[1],),
-            minutes=WELD_MINUTES,
+            minutes=_weld_minutes(bag),
             moves=tuple(moves),
         )
+
+
+def _weld_minutes(bag: BagFeeding) -> float:
+    """Welding the dose on, with draining and running medium in before it."""
+    rinsed = bag.transfer.rinse_ul if bag.transfer is not None else 0.0
+    return WELD_MINUTES + DRAIN_MINUTES * bool(bag.drain_ul or bag.medium_ul > rinsed)
+
+
+def _take_out(bag: BagFeeding) -> OperatorTask:
+    name = bag.transfer.from_bag if bag.transfer is not None else bag.bag
+    told = f"Take {name} out of the incubator, no other vessel yet; check its label, look for leaks and clumps."
+    return OperatorTask(kind="confirm", instruction=told, minutes=CARRY_MINUTES)
+
+
+def _put_back(bag: BagFeeding) -> OperatorTask:
+    told = f"Put {bag.bag} into the incubator, flat, and note the time."
+    if bag.transfer is not None and not bag.transfer.is_emptied:
+        told = f"Put {bag.transfer.from_bag} and {bag.bag} into the incubator and note the time."
+    return OperatorTask(kind="confirm", instruction=told, minutes=CARRY_MINUTES)
 
 
 def _weight(kind: Bag, volume_ul: float) -> float | None:

@@ -18,6 +18,7 @@ from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
+from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
 from nkloop.worklists.present_table import Present
@@ -162,6 +163,7 @@ def bag_request(
     tube: str,
     prepared: datetime,
     from_vessel: str = "bag",
+    cells_out_minutes: float = CELLS_OUT_MINUTES,
 ) -> BagDosingRequest:
     """The request for closed vessels: one for each arm of each donor.
 
@@ -169,6 +171,7 @@ def bag_request(
         vessel: a vessel of `labware/bags.yaml`, or `bag` or `bioreactor` for the smallest that takes the volume.
         volume_ul: volume of new bags, what bags are topped up to, or that of the vessel a culture is moved to.
         from_vessel: what cultures are moved out of, named in the same way.
+        cells_out_minutes: longest time the cells of one vessel stay outside the incubator.
 
     Raises:
         PlanError: a bag's volume is not known, or a culture cannot be thinned or moved as asked.
@@ -201,6 +204,7 @@ def bag_request(
         dose_ul=dose_ul,
         hours_since_dose=wanted.hours_since_dose,
         prepared=prepared,
+        cells_out_minutes=cells_out_minutes,
         use_until=wanted.use_until,
         seed=wanted.seed,
         error_limits=wanted.error_limits,

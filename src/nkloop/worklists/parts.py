@@ -121,14 +121,16 @@ Planned = TypeVar("Planned")
 
 
 def fewest_parts(
-    items: Sequence[Item], plan: Callable[[tuple[tuple[Item, ...], ...]], Planned], too_large: type[Exception]
+    items: Sequence[Item],
+    plan: Callable[[tuple[tuple[Item, ...], ...]], Planned],
+    too_large: type[Exception] | tuple[type[Exception], ...],
 ) -> Planned:
     """Plan in one part, else in two, three, … up to one part per item.
 
     Args:
         items: what is shared out, for example arms.
         plan: plans all parts in their order; raises `too_large` when one of them does not fit.
-        too_large: the error that asks for more parts.
+        too_large: the error that asks for more parts, or several.
 
     Raises:
         Exception: `too_large` of the last attempt, when a part of one item does not fit either.

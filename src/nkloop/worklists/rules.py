@@ -412,7 +412,8 @@ CELLS_OUT = enter(
     "Cells stay on the deck longer than allowed",
     "Temperature and pH drift: viability and killing fall, and early and late wells differ.",
     "The estimated robot time from the first step to the last that handles cells, without the time spent in "
-    "incubations, against the limit of the worklist.",
+    "incubations, against the limit of the worklist. For closed vessels: what people take, from the first step about a "
+    "vessel to the last.",
     "Split the run, use eight channels, or bring the cells to the deck at a pause before they are needed.",
 )
 STAGGER = enter(

@@ -8,6 +8,7 @@ from nkloop.errors import Problem
 from nkloop.worklists import rules
 from nkloop.worklists.cells_out import times_out
 from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.vessel_times import vessel_times_out
 
 
 def time_problems(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
@@ -27,6 +28,11 @@ def _cells_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Pro
     if late is not None:
         told = f"cells are on the deck for {late[1]:.0f} min by then, of robot time alone; at most {limit:g} min"
         yield Problem(told, f"step {late[0]}", "split the run or use eight channels", rules.CELLS_OUT)
+    for name, number, since in vessel_times_out(worklist, minutes):
+        if since > limit:
+            told = f"the cells of {name} are outside the incubator for {since:.0f} min by then; at most {limit:g} min"
+            remedy = "handle fewer vessels at a time, or put it back in between"
+            yield Problem(told, f"step {number}", remedy, rules.CELLS_OUT)
 
 
 def _stagger(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:

@@ -297,6 +297,8 @@ def _plan_step(
     from nkloop.worklists.present_table import read_present
 
     is_plate = asked.vessel.startswith("plate")
+    if not is_plate:
+        _refuse_of_plates(asked)
     if asked.present is None:
         raise PlanError(
             f"step {asked.step} needs the cell counts of the vessels", where="present", remedy="give --present TABLE"
@@ -386,7 +388,9 @@ def _plan_bags(
     from nkloop.worklists.bag_doses import plan_bag_doses
     from nkloop.worklists.bag_plans import tubes_csv
     from nkloop.worklists.dosing_assembly import bag_names, bag_request, with_enough_base
+    from nkloop.worklists.models import CELLS_OUT_MINUTES
 
+    _refuse_of_plates(asked)
     bags = BagCatalogue.load(found.labware)
     wanted = _with_present(wanted, asked, bag_names(wanted), "bag")
     action = _action(wanted, asked)
@@ -406,6 +410,7 @@ def _plan_bags(
                 tube=asked.tube,
                 prepared=prepared,
                 from_vessel=asked.from_vessel,
+                cells_out_minutes=CELLS_OUT_MINUTES if asked.cells_out is None else asked.cells_out,
             ),
             inventory,
             file.deck,
@@ -413,10 +418,27 @@ def _plan_bags(
             bags,
         ),
     )
-    notes = (f"{action}: {len(plan.tubes)} vessels.", *_tube_notes(plan.tubes, len(plan.parts)))
+    limit = plan.parts[0].worklist.limits.cells_out_minutes
+    minutes = f"{plan.cells_out_minutes:.0f} min (limit {limit:g} min)"
+    out = f"The cells of a vessel are outside the incubator for about {minutes}."
+    notes = (f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
     tubes = [one.model_dump(mode="json") for one in plan.tubes]
     made = _answer_of(found, file, inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
     return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
+
+
+def _refuse_of_plates(asked: _Asked) -> None:
+    """Refuse options that mean something for plates only."""
+    from nkloop.errors import PlanError
+
+    given = {
+        "--replicates": (asked.replicates != 1, "name the cord unit of each bag in --donors"),
+        "--outer": (asked.outer != "use", "leave it out"),
+        "--plate": (asked.plate != "culture-1", "leave it out: bags are named after donor and arm"),
+    }
+    for option, (is_given, remedy) in given.items():
+        if is_given:
+            raise PlanError(f"{option} is about wells of a plate, {asked.vessel} has none", where=option, remedy=remedy)
 
 
 def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ SLIPS = {
         "--recipe: two recipes are named, 'ucb-nk' and 'ucb-dc'. Remedy: name the recipe once",
     ),
     "no stage": (("ucb-nk", *VOLUME), "--stage: no stage is given. Remedy: add --stage expansion_i"),
+    "volume without a unit": (("ucb-nk", *STAGE, "--volume", "100"), "--volume: '100' is not a number with a unit"),
     "no volume": (("ucb-nk", *STAGE), '--volume: no volume is given. Remedy: add --volume "100 mL"'),
     "too many volumes": (
         ("ucb-nk", *STAGE, "--stage", "expansion_ii", *VOLUME, *VOLUME, *VOLUME),

@@ -16,7 +16,9 @@ from nkloop.assays.table_cells import Grid, read_grid
 from nkloop.errors import AssayError, PlanError, Problem, QuantityError
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
+from nkloop.recipes.media import Component
 from nkloop.recipes.models import Ingredient, Recipe
+from nkloop.recipes.ranges import amount_fits
 from nkloop.worklists.arms import FACTOR, REFERENCE, complete_arms, varied_in
 from nkloop.worklists.recipe_arms import control_arms
 
@@ -48,7 +50,7 @@ def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | No
     varied = varied_in(recipe, stage_id)
     medium = recipe.stage(stage_id).medium
     ingredients = {i.component: i for i in medium.ingredients if i.component in varied}
-    reader = _Reader(grid, ingredients)
+    reader = _Reader(grid, ingredients, {name: recipe.component(name) for name in ingredients})
     is_long = [cell.strip().casefold() for cell in grid.header[:3]] == list(_LONG)
     reader.read_long() if is_long else reader.read_wide()
     if not grid.rows:
@@ -79,8 +81,8 @@ def _refuse(problems: list[Problem]) -> None:
 class _Reader:
     """Reads a grid into factors per arm, collecting what is wrong."""
 
-    def __init__(self, grid: Grid, ingredients: Mapping[str, Ingredient]) -> None:
-        self.grid, self.ingredients = grid, ingredients
+    def __init__(self, grid: Grid, ingredients: Mapping[str, Ingredient], components: Mapping[str, Component]) -> None:
+        self.grid, self.ingredients, self.components = grid, ingredients, components
         self.found = _Found()
         self.problems: list[Problem] = []
 
@@ -176,7 +178,10 @@ class _Reader:
                 f"{amount} is {amount.kind.words}, {ingredient.component} of this stage is {wanted.kind.words}",
                 remedy=f"write it like {wanted}, or as a factor such as x2",
             )
-        return _positive(round(amount.canonical / wanted.canonical, 9), text)
+        factor = _positive(round(amount.canonical / wanted.canonical, 9), text)
+        for finding in amount_fits((), self.components[ingredient.component], amount):
+            raise QuantityError(finding.message, remedy=finding.remedy)
+        return factor
 
     def _unknown(self, component: str, line: int, column: str) -> None:
         remedy = f"use {', '.join(self.ingredients)}"
@@ -193,9 +198,12 @@ _ONCE = "give each component once"
 _OWN = "give each arm its own name"
 
 
+_ABOVE_0 = "write a concentration above 0; to leave the component out, plan with a recipe that lacks it"
+
+
 def _positive(factor: float, text: str) -> float:
     if factor <= 0:
-        raise QuantityError(f"'{text}' must be above 0", remedy="leave the cell empty for the recipe's concentration")
+        raise QuantityError(f"'{text}' must be above 0", remedy=_ABOVE_0)
     return factor
 
 

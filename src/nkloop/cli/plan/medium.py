@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
+    from nkloop.quantities import Amount
     from nkloop.recipes.models import ErrorLimits, Recipe
     from nkloop.worklists.plans import MediumOrder, MediumPlan
     from nkloop.workspace import Workspace
@@ -118,7 +119,6 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
         QuantityError: a volume cannot be read.
     """
     from nkloop.errors import PlanError
-    from nkloop.quantities import Amount
     from nkloop.worklists.plans import MediumOrder
 
     for given, option, example in ((stages, "--stage", "expansion_i"), (volumes, "--volume", '"100 mL"')):
@@ -131,7 +131,7 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
             where="--volume",
             remedy="give one volume for all stages, or one for each in the same order",
         )
-    amounts = [Amount.parse(text) for text in volumes] * (number if len(volumes) == 1 else 1)
+    amounts = [_volume(text) for text in volumes] * (number if len(volumes) == 1 else 1)
     names = list(stages) * (number if len(stages) == 1 else 1)
     seen: Counter[str] = Counter()
     orders = []
@@ -140,6 +140,21 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
         suffix = f"-{chr(ord('a') + seen[stage] - 1)}" if names.count(stage) > 1 else ""
         orders.append(MediumOrder(stage_id=stage, volume=amount, omit=omit, barcode=f"medium-{stage}{suffix}"))
     return tuple(orders)
+
+
+def _volume(text: str) -> Amount:
+    from dataclasses import replace
+
+    from nkloop.errors import QuantityError
+    from nkloop.quantities import Amount
+
+    try:
+        return Amount.parse(text)
+    except QuantityError as error:
+        problems = (
+            replace(one, where="--volume", remedy=one.remedy.replace("25 ng/mL", '"100 mL"')) for one in error.problems
+        )
+        raise QuantityError.from_problems(problems) from error
 
 
 def _plan(

@@ -246,3 +246,21 @@ def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
     catalogue = Catalogue.load(Path(__file__).parents[2] / "labware")
     labels = run_labels(worklist, catalogue, prepared_on=DAY, kinds=kinds)
     assert {label.place.split()[-1]: label.content for label in labels} == told
+
+
+def test_only_the_stocks_a_thaw_names_wait_for_it(killing):
+    made = with_lot(killing)
+    frozen = made.fillings[0]
+    heparin = frozen.liquid.model_copy(update={"name": "heparin", "lot": "LOT-HEP"})
+    beside = frozen.model_copy(update={"well": "D6", "liquid": heparin})
+    facts = made.lots[0].model_copy(update={"id": "LOT-HEP", "component": "heparin", "storage": "4 °C"})
+    task = OperatorTask(kind="thaw", instruction="Thaw IL-2", minutes=20, temperature_c=4, labware=(frozen.labware,))
+    update = {
+        "fillings": (frozen, beside),
+        "lots": (*made.lots, facts),
+        "steps": (Step(number=1, action="pause", operator=task),),
+    }
+    rows = {row.liquid: row for row in sheet_of(made.model_copy(update=update)).take_out}
+    assert (rows["IL-2"].when, rows["IL-2"].how) == ("at step 1", "thaw as the step says")
+    assert "thaw" not in rows["heparin"].how
+    assert rows["heparin"].storage == "4 °C"

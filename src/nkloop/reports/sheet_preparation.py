@@ -10,6 +10,7 @@ from nkloop.quantities.display import number as scientific
 from nkloop.reports.deck_map import LabwareTitles, item_title
 from nkloop.reports.numbers import count, listing, plain, volume
 from nkloop.worklists.models import Filling, LotFacts, Worklist
+from nkloop.worklists.operator_tasks import thawed_in_run
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
@@ -88,6 +89,9 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
     for step in worklist.steps:
         task = step.operator
         if task is None or task.kind not in {"thaw", "warm"}:
+            continue
+        # a step without wells names the stocks it thaws, not all that stands beside them
+        if task.kind == "thaw" and not task.wells and fillings[0].liquid.lot not in thawed_in_run(worklist):
             continue
         if all(f.labware in task.labware and (not task.wells or f.well in task.wells) for f in fillings):
             told = {"lead_minutes": 0.0, "when": f"at step {step.number}", "how": f"{task.kind} as the step says"}

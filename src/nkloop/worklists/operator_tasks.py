@@ -65,17 +65,22 @@ def preceded_by(worklist: Worklist, tasks: Iterable[OperatorTask]) -> Worklist:
     return worklist.model_copy(update={"steps": (*pauses, *later)}) if pauses else worklist
 
 
-def _thaws(worklist: Worklist) -> Iterable[_Preparation]:
-    """Frozen stocks in tubes small enough to thaw while the robot waits."""
+def thawed_in_run(worklist: Worklist) -> tuple[str, ...]:
+    """Lots of frozen stocks in tubes small enough to thaw while the robot waits, in the order of the deck."""
     frozen = {lot.id: lot for lot in worklist.lots if (at := storage_celsius(lot.storage)) is not None and at < 0}
     volumes: dict[str, float] = {}
     for filling in worklist.fillings:
         if filling.liquid.lot in frozen:
             volumes[filling.liquid.lot] = volumes.get(filling.liquid.lot, 0.0) + filling.volume_ul
-    small = [one for one, volume in volumes.items() if frozen[one].keep_cold or volume <= THAWS_IN_A_RUN_UL]
+    return tuple(one for one, volume in volumes.items() if frozen[one].keep_cold or volume <= THAWS_IN_A_RUN_UL)
+
+
+def _thaws(worklist: Worklist) -> Iterable[_Preparation]:
+    small = thawed_in_run(worklist)
     if not small:
         return
-    named = ", ".join(f"{frozen[one].component} ({one})" for one in small)
+    components = {lot.id: lot.component for lot in worklist.lots}
+    named = ", ".join(f"{components[one]} ({one})" for one in small)
     places = _labware(worklist, [f for f in worklist.fillings if f.liquid.lot in small])
     words = f"Thaw on ice, {THAW_MINUTES:g} min: {named}; mix gently, spin down, set into {_told(worklist, places)}"
     yield _Preparation("thaw", THAW_MINUTES, ICE_C, words, places)

@@ -76,6 +76,7 @@ def test_a_plate_ends_on_target_in_every_mode(
     assert plan.code == 0, (plan.err, plan.json["verdict"])
     rows = plan.json["composition"]
     assert len(rows) == 4 * 4
+    assert ("off target in seeded" in str(plan.json["warnings"])) == (mode == "seed"), plan.json["warnings"]
     assert max(abs(row["deviation_percent"]) for row in rows) < 2
     for worklist in seen:
         assert worklist.limits.cells_out_minutes == CELLS_OUT_MINUTES

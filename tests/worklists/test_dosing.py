@@ -148,7 +148,9 @@ def test_seeding_fills_first_and_mixes_cells_before_every_draw(plan, request_of,
         assert sum(v for k, v in state.per_ul.items() if k.startswith("donor:")) == pytest.approx(100)
     lots = {filling.liquid.lot for filling in planned.worklist.fillings}
     assert {"donor:U1", "donor:U2", "prepared:M-1:A1"} <= lots
-    assert planned.warnings == ("seeding dilutes the arm medium in the well by up to 10 %",)
+    diluted, off = planned.warnings
+    assert diluted == "seeding dilutes the arm medium in the well by up to 10 %"
+    assert "heparin 22.5 instead of 25 µg/mL" in off
     assert check_ledger(planned.worklist, catalogue, deck).passed
 
 

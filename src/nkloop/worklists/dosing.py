@@ -48,6 +48,7 @@ from nkloop.worklists.plans import (
 )
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.undosed import undosed_warnings
 
 
 class _PartTooLargeError(Exception):
@@ -225,12 +226,21 @@ class _Planner:
             lots=summed_uses([run.lots for run in runs]),
             composition=wells,
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
-            warnings=(*request_warnings(self.request), *self._unlimited(runs)),
+            warnings=(*request_warnings(self.request), *self._unlimited(runs), *self._undosed(runs)),
             notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         )
 
     def _unlimited(self, runs: Sequence[_Run]) -> tuple[str, ...]:
         return unlimited_words(self.request.recipe, (b for run in runs for b in run.brought.values()))
+
+    def _undosed(self, runs: Sequence[_Run]) -> tuple[str, ...]:
+        """What the donors' suspension dilutes, as the ledger has it."""
+        medium = stage_of(self.request.recipe, self.request.stage_id, self.request.name).medium
+        dosed = {i.component for i in self.ingredients}
+        held = [run.ledger.well(*_spot(well)).per_ul for run in runs for well in run.request.wells if well.seed_ul > 0]
+        why = f"the cell suspensions are taken as {medium.base.component} alone"
+        rest = [i for i in medium.additives if i.component not in dosed]
+        return undosed_warnings(rest, held, TOLERANCE_PERCENT, why)
 
     def _arms(self, run: _Run) -> list[ArmComposition]:
         arms = {arm.name: arm for arm in self.request.arms}

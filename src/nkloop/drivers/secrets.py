@@ -64,10 +64,19 @@ def fill_variables(value: Any, where: str, environment: Mapping[str, str] | None
         raise BenchError(
             f"environment variable {', '.join(missing)} is not set",
             where=where,
-            remedy=f"set it, for example `export {missing[0]}=…`; `nkloop serve` and `nkloop demo` set their own",
+            remedy=_remedy(missing[0]),
         )
     # both in one pass: what a secret holds is never looked at for places to fill
     return _PLACE.sub(lambda match: known[match[1]] if match[1] else _block(match[2], where), value)
+
+
+def _remedy(variable: str) -> str:
+    if variable == "NKLOOP_VIRTUAL_URL":
+        return (
+            "start a virtual bench with `nkloop virtual-robot` and set the address it tells; `nkloop run`, `serve`, "
+            "`demo` and `bench check` start their own"
+        )
+    return f"set it before the command: export {variable}=VALUE"
 
 
 def _block(name: str, where: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nkloop.errors import NkloopError
-from nkloop.virtual.server import BenchSettings, announce_on_stdout, serve_virtual_bench
+from nkloop.virtual.server import BenchSettings, announce_on_stdout, serve_shared_bench, serve_virtual_bench
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--not-before", type=datetime.fromisoformat, default=None, help="earliest time on its clock")
     parser.add_argument("--compliance", action="store_true")
     parser.add_argument("--parent", type=int, default=None, help="end when this process, which started us, ends")
+    parser.add_argument("--shared", type=Path, default=None, help="folder of a bench that ends with its last user")
     given = parser.parse_args(arguments)
     try:
         settings = BenchSettings(
@@ -35,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
             not_before=given.not_before,
             compliance=given.compliance,
         )
-        serve_virtual_bench(given.workspace, given.port, settings, announce=announce_on_stdout, parent=given.parent)
+        if given.shared is None:
+            serve_virtual_bench(given.workspace, given.port, settings, announce=announce_on_stdout, parent=given.parent)
+        else:
+            serve_shared_bench(given.workspace, given.port, settings, given.shared)
     except NkloopError as error:
         sys.stderr.write(f"{error}\n")
         return 1

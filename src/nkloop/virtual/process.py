@@ -42,6 +42,7 @@ class VirtualBench:
         faults: Sequence[str] = (),
         state: Path | None = None,
         not_before: datetime | None = None,
+        shared: Path | None = None,
     ) -> Self:
         """Start the bench of a workspace and return once it answers.
 
@@ -49,6 +50,8 @@ class VirtualBench:
         second, 0 as fast as possible. `faults` shall happen. With a `state` folder, a bench started on it again has
         the same wells, tips and time, and its robot knows what a real one would. Its clock is moved on
         to `not_before`, a time with zone, when it is behind.
+        With `shared`, a folder, it ends with the last command that uses it (`nkloop.virtual.shared`), not with this
+        process.
 
         Raises:
             BenchError: it ended or stayed silent instead of answering; the message quotes its log.
@@ -58,7 +61,8 @@ class VirtualBench:
         options += [part for name in faults for part in ("--fault", name)]
         options += [] if state is None else ["--state", str(state)]
         options += [] if not_before is None else ["--not-before", not_before.isoformat()]
-        return cls.launch([sys.executable, "-m", "nkloop.virtual", *options, "--parent", str(os.getpid())], log=log)
+        options += ["--parent", str(os.getpid())] if shared is None else ["--shared", str(shared)]
+        return cls.launch([sys.executable, "-m", "nkloop.virtual", *options], log=log)
 
     @classmethod
     def launch(cls, command: list[str], *, log: Path) -> Self:

@@ -81,6 +81,24 @@ def serve_virtual_bench(
     serve(lambda: _application(found, file, settings), port, announce=announce, parent=parent)
 
 
+def serve_shared_bench(workspace: Path, port: int, settings: BenchSettings, folder: Path) -> None:
+    """Serve the virtual bench of a workspace until the last command that uses it has ended, however it ended.
+
+    Raises:
+        BenchError: as `serve_virtual_bench`; also when another bench works with this folder.
+    """
+    from nkloop.virtual.shared import serving
+
+    with serving(folder) as told:
+
+        def announce(url: str) -> None:
+            os.write(told, json.dumps({"url": url, "pid": os.getpid()}).encode())
+            announce_on_stdout(url)
+
+        threading.Thread(target=_end_unused, args=(folder,), daemon=True).start()
+        serve_virtual_bench(workspace, port, settings, announce=announce)
+
+
 def serve(
     application: Callable[[], FastAPI], port: int, *, announce: Announce | None = None, parent: int | None = None
 ) -> None:
@@ -169,6 +187,18 @@ def _end_with(parent: int) -> None:
     """End this process when it is no longer a child of `parent`, gracefully first."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_SECONDS)
+    _end()
+
+
+def _end_unused(folder: Path) -> None:
+    """End this process when no command uses the bench of a folder."""
+    from nkloop.virtual.shared import wait_until_unused
+
+    wait_until_unused(folder, PARENT_POLL_SECONDS)
+    _end()
+
+
+def _end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS + 1)
     os._exit(1)

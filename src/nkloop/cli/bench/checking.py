@@ -20,7 +20,10 @@ def check(
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
-    """Connect to every device of a bench, read only, and compare it with its file; exit code 1 if it may not run."""
+    """Connect to every device of a bench, read only, and compare it with its file; exit code 1 if it may not run.
+
+    The virtual bench of a simulated one is started for as long, as `nkloop run` does.
+    """
     report = asyncio.run(_checked(workspace, bench))
     if json_output:
         print_json({**report.model_dump(mode="json"), "passed": report.passed})
@@ -32,14 +35,16 @@ def check(
 
 async def _checked(workspace: Path, bench: str) -> BenchReport:
     import nkloop.coordination  # noqa: F401 - lets `${block:NAME}` be read
+    from nkloop.cli.run.playing import virtual_bench
     from nkloop.drivers.bench import load_bench_file
     from nkloop.runs.benches.check import check_bench
     from nkloop.runs.session import bench_path
 
     found = find_workspace(workspace)
-    report = await check_bench(found, bench)
-    locks = load_bench_file(bench_path(found, bench)).locks
-    return report.model_copy(update={"lines": (*report.lines, *await _lock_lines(locks))})
+    file = load_bench_file(bench_path(found, bench))
+    with virtual_bench(found, file, quiet=True):
+        report = await check_bench(found, bench)
+    return report.model_copy(update={"lines": (*report.lines, *await _lock_lines(file.locks))})
 
 
 async def _lock_lines(names: tuple[str, ...]) -> list[BenchLine]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,27 @@ class Outcome:
         }
 
 
+@contextmanager
+def virtual_bench(workspace: Workspace, file: BenchFile, *, quiet: bool) -> Iterator[None]:
+    """Have the virtual bench of a simulated bench file there, unless its address is in the environment already.
+
+    Raises:
+        BenchError: it does not start.
+    """
+    if not file.simulated or os.environ.get(VIRTUAL_URL):
+        yield
+        return
+    from nkloop.virtual.shared import shared_bench
+
+    if not quiet:
+        typer.echo(f"Starting the virtual bench {file.name} ...", err=True)
+    with shared_bench(workspace.root, workspace.state, bench=file.name) as os.environ[VIRTUAL_URL]:
+        try:
+            yield
+        finally:
+            os.environ.pop(VIRTUAL_URL, None)
+
+
 @asynccontextmanager
 async def bench_opened(workspace: Workspace, bench: str, *, quiet: bool) -> AsyncIterator[Session]:
     """A session on a bench; a simulated one is started for as long, unless its address is in the environment.
@@ -72,14 +93,7 @@ async def bench_opened(workspace: Workspace, bench: str, *, quiet: bool) -> Asyn
     from nkloop.runs.session import bench_path, open_session
 
     file = load_bench_file(bench_path(workspace, bench))
-    with ExitStack() as stack:
-        if file.simulated and not os.environ.get(VIRTUAL_URL):
-            from nkloop.virtual.shared import shared_bench
-
-            if not quiet:
-                typer.echo(f"Starting the virtual bench {bench} ...", err=True)
-            os.environ[VIRTUAL_URL] = stack.enter_context(shared_bench(workspace.root, workspace.state, bench=bench))
-            stack.callback(os.environ.pop, VIRTUAL_URL, None)
+    with virtual_bench(workspace, file, quiet=quiet):
         async with open_session(workspace.root, bench) as session:
             yield session
 

@@ -12,7 +12,7 @@ import httpx
 
 from nkloop.drivers.interfaces import Fence, unguarded
 from nkloop.drivers.opentrons.access import Account
-from nkloop.drivers.opentrons.refusals import remedy_for, told_by
+from nkloop.drivers.opentrons.refusals import remedy_for, remedy_unreachable, told_by
 from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
 
 Json = dict[str, Any]
@@ -233,5 +233,5 @@ class RobotClient:
         return DeviceUnreachableError(
             f"the robot does not answer ({type(error).__name__}: {error})",
             where=f"{self.name} at {self.url}",
-            remedy="switch it on, check network and address in the bench file",
+            remedy=remedy_unreachable(self.url),
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import httpx
 
+_VIRTUAL_URL = "NKLOOP_VIRTUAL_URL"
+"""Environment variable with the address of the virtual bench."""
 _REMEDIES = {
     "RunAlreadyActive": "let the run on the robot end or cancel it on the touch screen",
     "RunNotIdle": "let the run on the robot end or cancel it on the touch screen",
@@ -53,3 +57,13 @@ def told_by(answer: httpx.Response) -> tuple[str, str]:
 def remedy_for(kind: str, status: int) -> str:
     """What to do about a refusal."""
     return _REMEDIES.get(kind) or _BY_STATUS.get(status) or "look at the robot's screen and log"
+
+
+def remedy_unreachable(url: str) -> str:
+    """What to do about a robot that does not answer at this address."""
+    if url.rstrip("/") == os.environ.get(_VIRTUAL_URL, "").rstrip("/"):
+        return (
+            "the virtual bench has ended: give the command again, `nkloop run`, `reconcile` and `serve` start it where "
+            "it stood; one of your own (`nkloop virtual-robot`) start yourself"
+        )
+    return "switch it on, check network and address in the bench file"

@@ -111,7 +111,7 @@ def _leave(users: int, folder: Path) -> None:
         if not _is_locked(folder / _SERVING):
             break
         with suppress(OSError, ValueError, KeyError):
-            os.kill(int(_announced(folder)["pid"]), how)
+            os.kill(_announced(folder)[1], how)
         deadline = time.monotonic() + STOP_SECONDS
         while _is_locked(folder / _SERVING) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS / 5)
@@ -125,7 +125,7 @@ def _told(folder: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with suppress(OSError, ValueError, KeyError):
-            return str(_announced(folder)["url"])
+            return _announced(folder)[0]
         time.sleep(_LOOK_SECONDS)
     raise BenchError(
         "the virtual bench of this workspace is there and does not say where",
@@ -134,9 +134,10 @@ def _told(folder: Path) -> str:
     )
 
 
-def _announced(folder: Path) -> dict[str, object]:
+def _announced(folder: Path) -> tuple[str, int]:
+    """Address and process number."""
     told = json.loads((folder / _SERVING).read_text(encoding="utf-8"))
-    return {"url": told["url"], "pid": told["pid"]}
+    return str(told["url"]), int(told["pid"])
 
 
 def _opened(path: Path) -> int:

@@ -177,6 +177,8 @@ class FakeOperator:
 
     name: str = "technician"
     declines: str = ""
+    because: str = ""
+    """What is said with it."""
     handler: FakeHandler | None = None
     asked: list[OperatorRequest] = field(default_factory=list)
     waits_at: str = ""
@@ -186,7 +188,7 @@ class FakeOperator:
         if self.waits_at and self.waits_at in request.title:
             await asyncio.sleep(3600)
         if self.declines and self.declines in request.title:
-            raise OperatorRefusedError("Ada declined", where=request.title)
+            raise OperatorRefusedError(f"Ada declined{self.because}", where=request.title)
         if self.handler is not None and self.handler.status == "blocked-by-open-door":
             self.handler.status = "paused"
         if self.handler is not None and self.handler.status == "awaiting-recovery":

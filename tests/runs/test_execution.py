@@ -16,6 +16,7 @@ from nkloop.errors import (
     DeviceUnreachableError,
     OperatorRefusedError,
     RecordError,
+    RunForgottenError,
     VerificationError,
 )
 from nkloop.records import Records
@@ -172,6 +173,29 @@ async def test_declining_a_pause_stops_the_robot_and_what_was_done_stays_done(
     assert run.state == "interrupted"
     assert events(records, run.id) == {1: "done", 2: "failed", 3: "failed"}
     assert "no liquid was moved" in run.steps[1].detail
+
+
+async def test_a_declined_step_is_no_unknown_one_and_the_remedy_is_one_that_works(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, operator: Any
+) -> None:
+    operator.declines, operator.because = "step 2", ": the bag leaks"
+    with pytest.raises(OperatorRefusedError, match=r"Remedy: settle it, then `nkloop reconcile run-0001`"):
+        await execute(worklist, verdict, bench, records)
+    run = records.journal.run("run-0001")
+    assert (run.steps[1].event, run.steps[1].detail) == ("failed", "declined by Ada: the bag leaks")
+    assert run.unknown_steps == ()
+
+
+async def test_a_step_that_somebody_confirmed_is_done_whatever_becomes_of_the_robot(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forgot(device_run_id: str) -> Any:
+        raise RunForgottenError("flex lost power and no longer knows the run")
+
+    monkeypatch.setattr(handler, "commands", forgot)
+    run = await execute(worklist, verdict, bench, records)
+    assert events(records, run.id) == {1: "unknown", 2: "done", 3: "unknown"}
+    assert run.steps[1].detail == "confirmed by Ada"
 
 
 async def test_cancelling_stops_the_robot_and_the_step_under_way_is_unknown(

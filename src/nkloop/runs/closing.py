@@ -11,6 +11,7 @@ from nkloop.drivers.interfaces import DeviceState
 from nkloop.errors import DeviceError, NkloopError, RecordError, RunForgottenError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunRecord, RunState, StepEvent
+from nkloop.runs.answers import with_answers
 from nkloop.runs.holding import Hold
 from nkloop.runs.outcomes import all_unknown, step_outcomes
 
@@ -54,7 +55,8 @@ async def close_ended(
     at = await bench.clock.now()
     worklist = records.journal.worklist(run.worklist_hash)
     succeeded = state.status == "succeeded"
-    events = step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
+    outcomes = step_outcomes(worklist, commands, succeeded=succeeded, at=at, device=run.device)
+    events = with_answers(run.id, outcomes, records)
     # a plate that lacks a dose must not be read as if it had it
     undone = [event.number for event in events if event.event != "done"] if succeeded else []
     outcome = _ENDED.get(state.status, "failed")
@@ -74,7 +76,7 @@ def close_told(
 ) -> RunRecord:
     """Close a run that was driven step by step: what was journalled of each step is all there is to know."""
     run = records.journal.run(run_id)
-    events = _settled(run, "the run ended during this step", at)
+    events = with_answers(run_id, _settled(run, "the run ended during this step", at), records)
     unclear = any(event.event == "unknown" for event in events)
     outcome = _ENDED.get(state.status, "failed")
     if why and outcome != "succeeded":
@@ -97,7 +99,7 @@ def close_unseen(run_id: str, why: str, records: Records, hold: Hold, *, at: dat
         StaleHolderError: somebody else has taken the device over.
     """
     run = records.journal.run(run_id)
-    events = _settled(run, why, at)
+    events = with_answers(run_id, _settled(run, why, at), records)
     records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
     return records.journal.run(run_id)
 

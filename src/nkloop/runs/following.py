@@ -10,11 +10,19 @@ from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
-from nkloop.errors import DeviceError, DeviceUnreachableError, NkloopError, RunForgottenError, StaleHolderError
+from nkloop.errors import (
+    DeviceError,
+    DeviceUnreachableError,
+    NkloopError,
+    OperatorRefusedError,
+    RunForgottenError,
+    StaleHolderError,
+)
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunRecord, StepEvent
 from nkloop.runs import people
+from nkloop.runs.answers import declined_step, point_to_decision
 from nkloop.runs.closing import IN_ORDER, close_ended, close_unseen, words
 from nkloop.runs.holding import Hold
 from nkloop.worklists.models import Worklist
@@ -67,6 +75,7 @@ async def follow_run(
     except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
         raise
     except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
+        point_to_decision(error, run)
         await watch.make_safe(words(error))
         raise
 
@@ -178,7 +187,12 @@ class Watch:
         place = (self.worklist, self.bench, self.records, self.run.id)
         if state.status == "paused" and state.pause_message is not None:
             self._door_was_open = False
-            await people.answer_pause(state.pause_message, *place)
+            try:
+                await people.answer_pause(state.pause_message, *place)
+            except OperatorRefusedError as error:
+                told = declined_step(state.pause_message, error, at=self._about_now(), device=self.run.device)
+                self.records.journal.append_events(self.run.id, told, claim=self.hold.claim)
+                raise
             await self._play(state)
         elif state.status == "paused":
             # Closing the door leaves a run paused; whoever closed it has already said that it may go on.

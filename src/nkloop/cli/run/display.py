@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from nkloop.runs.typed_steps import spans
+
 if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.records.models import RunRecord
@@ -88,8 +90,24 @@ def show_end(run: RunRecord, command: str) -> None:
     console.print(f"[{colour}]{run.id} {run.state}[/]: {escape(run.name)}; steps: {steps}", soft_wrap=True)
     if run.error:
         console.print(f"  {escape(run.error)}", soft_wrap=True)
+    console.print(f"  {escape(next_word(run, command))}", soft_wrap=True)
+
+
+def next_word(run: RunRecord, command: str) -> str:
+    """How a run stands in one sentence, and the command that comes next."""
+    from nkloop.runs.launches import has_moved
+
+    decide = f"Next: {command} reconcile {run.id}"
+    unknown, n = run.unknown_steps, len(run.unknown_steps)
+    if not run.is_over:
+        return f"{run.id} is not over: it is {run.state} in the records, ask its device. {decide}"
     if run.needs_decision:
-        numbers = ", ".join(map(str, run.unknown_steps))
-        console.print(f"  Nobody knows what step {numbers} did. Look at the deck, then: {command} reconcile {run.id}")
-    else:
-        console.print(f"  What happened: {command} run show {run.id}")
+        steps = f"{n} step{'s' if n > 1 else ''} of unknown outcome ({spans(unknown)})"
+        return f"{run.id} is {run.state}: {steps}. Look at the deck. {decide}"
+    if run.state == "succeeded":
+        return f"What happened: {command} run show {run.id}"
+    if not has_moved(run):
+        again = "When the cause is mended, give the same command again"
+        return f"{run.id} is {run.state}: nothing was moved, nothing to decide. {again}"
+    done = sum(step.event == "done" for step in run.steps)
+    return f"{run.id} is {run.state}: {done} of {len(run.steps)} steps were done, the others certainly not. {decide}"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 from nkloop.cli.interrupts import INTERRUPTED
+from nkloop.errors import NkloopError
+
+if TYPE_CHECKING:
+    from nkloop.cli.run.playing import Begun
+    from nkloop.workspace import Workspace
 
 
 def play(
@@ -39,21 +44,42 @@ def play(
     Exit code 0: every run succeeded; 1: refused, failed or not allowed; 130: interrupted.
     """
     from nkloop.cli.interrupts import heed_interrupts, interruptible
-    from nkloop.cli.run.playing import Order, carry_out
+    from nkloop.cli.run.playing import Begun, Order, carry_out
 
     order = Order(worklist, bench, procedure, is_allowed=yes, is_again=again, wait_seconds=wait * 60, quiet=json_output)
     found = find_workspace(workspace)
+    begun = Begun()
     heed_interrupts()
     try:
-        outcome = interruptible(carry_out(order, found))
+        outcome = interruptible(carry_out(order, found, begun))
     except KeyboardInterrupt:
-        typer.secho(
-            "Interrupted. A run under way was stopped and what happened is recorded.\n"
-            f"To read it: {command_name()} runs",
-            err=True,
-        )
+        typer.secho("Interrupted.", err=True)
+        _last_words(begun, found)
         raise typer.Exit(INTERRUPTED) from None
+    except NkloopError as error:
+        for problem in error.problems:
+            typer.secho(f"error: {problem}", fg=typer.colors.RED, err=True)
+        _last_words(begun, found)
+        raise typer.Exit(1) from error
     if json_output:
         print_json(outcome.plain())
     if not outcome.succeeded:
         raise typer.Exit(1)
+
+
+def _last_words(begun: Begun, workspace: Workspace) -> None:
+    """How the run that was begun stands, and what to type next; or that none was begun."""
+    from nkloop.cli.run.display import next_word
+    from nkloop.records import Records
+
+    if begun.known is None:
+        return
+    records = Records.open(workspace.state)
+    try:
+        new = [run for run in records.journal.runs() if run.id not in begun.known and run.worklist_hash in begun.hashes]
+    finally:
+        records.close()
+    for run in new[-1:]:
+        typer.secho(next_word(run, command_name()), err=True)
+    if not new:
+        typer.secho("No run was begun: nothing was moved.", err=True)

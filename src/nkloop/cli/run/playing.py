@@ -58,6 +58,16 @@ class Outcome:
         }
 
 
+@dataclass
+class Begun:
+    """What tells the run of this command from others when the command ends before its outcome is told."""
+
+    known: frozenset[str] | None = None
+    """Runs there were before; None while no worklist is to be run yet."""
+    hashes: frozenset[str] = frozenset()
+    """Worklists this command runs."""
+
+
 @contextmanager
 def virtual_bench(workspace: Workspace, file: BenchFile, *, quiet: bool) -> Iterator[None]:
     """Have the virtual bench of a simulated bench file there, unless its address is in the environment already.
@@ -98,7 +108,7 @@ async def bench_opened(workspace: Workspace, bench: str, *, quiet: bool) -> Asyn
             yield session
 
 
-async def carry_out(order: Order, workspace: Workspace) -> Outcome:
+async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome:
     """Verify, show and, when allowed, run.
 
     Raises:
@@ -128,6 +138,8 @@ async def carry_out(order: Order, workspace: Workspace) -> Outcome:
             summary(parts, verdicts, session.bench_file, source.told)
         for part, verdict in zip(parts, verdicts, strict=True):
             require(verdict, part.worklist)
+        begun.hashes = frozenset(part.worklist.content_hash for part in parts)
+        begun.known = frozenset(run.id for run in session.records.journal.runs())
         await _run_all(session, parts, verdicts, source.context, order, outcome)
     return outcome
 

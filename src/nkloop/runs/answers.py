@@ -1,0 +1,48 @@
+"""What people said of their own steps: it counts more than what a device tells, which only waited for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from nkloop.drivers.interfaces import announced_step
+from nkloop.errors import OperatorRefusedError
+from nkloop.records import Records
+from nkloop.records.models import JournalEvent, RunRecord
+
+_DECLINED = re.compile(r"(?P<who>.+?) declined: (?P<why>.+)", re.DOTALL)
+
+
+def declined_step(message: str, error: OperatorRefusedError, *, at: datetime, device: str) -> tuple[JournalEvent, ...]:
+    """The outcome of an announced step that a person declined; none when nobody gave an answer, or to no step."""
+    number, told = announced_step(message), _DECLINED.fullmatch(error.problems[0].message)
+    if number is None or told is None:
+        return ()
+    detail = f"declined by {told['who']}: {told['why']}"
+    return (JournalEvent(number=number, event="failed", at=at, device=device, detail=detail),)
+
+
+def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) -> tuple[JournalEvent, ...]:
+    """Outcomes as people know them: a step they confirmed is done, one they declined stays failed."""
+    run = records.journal.run(run_id)
+    pauses = {step.number for step in records.journal.worklist(run.worklist_hash).steps if step.action == "pause"}
+    confirmed = {action.step: action for action in records.journal.actions(run_id) if action.step in pauses}
+    declined = {step.number for step in run.steps if step.number in pauses and step.event == "failed"}
+    kept = []
+    for event in events:
+        if (action := confirmed.get(event.number)) is not None and event.event != "done":
+            told = f"confirmed by {action.confirmed_by}"
+            kept.append(event.model_copy(update={"event": "done", "detail": told, "moved_ul": ()}))
+        elif event.number not in declined:
+            kept.append(event)
+    return tuple(kept)
+
+
+def point_to_decision(error: BaseException, run: RunRecord) -> None:
+    """Make the remedy of a refusal in the middle of a run the command that works: a run that was begun is not begun
+    once more, it is reconciled."""
+    if isinstance(error, OperatorRefusedError):
+        remedy = f"settle it, then `nkloop reconcile {run.id}`"
+        error.problems = tuple(replace(problem, remedy=remedy) for problem in error.problems)

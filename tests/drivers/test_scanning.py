@@ -60,3 +60,7 @@ def test_a_lot_may_be_used_on_its_last_day() -> None:
 
 def test_codes_are_parted_by_what_scanners_send() -> None:
     assert list(codes_in("A;B, C\r\nA\tD ")) == ["A", "B", "C", "D"]
+
+
+def test_where_nothing_is_to_be_scanned_a_code_is_told_so() -> None:
+    assert Scans({}).take("P-9").told.endswith("nothing is to be scanned here")

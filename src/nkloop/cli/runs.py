@@ -36,7 +36,7 @@ def runs(
         told = [holder.model_dump(mode="json", exclude={"process"}) for holder in holders]
         print_json({"runs": [_plain(run) for run in listed], "holders": told})
     else:
-        _print(listed, holders)
+        _print(listed, holders, only_open=waiting)
 
 
 def _plain(run: RunRecord) -> dict[str, Any]:
@@ -44,18 +44,18 @@ def _plain(run: RunRecord) -> dict[str, Any]:
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
-def _print(listed: list[RunRecord], holders: list[DeviceHolder]) -> None:
+def _print(listed: list[RunRecord], holders: list[DeviceHolder], *, only_open: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table
 
     console = Console()
     if not listed:
-        console.print("no runs here")
+        console.print("nothing is open" if only_open else "no runs here")
     else:
         table = Table(*(Column(name, no_wrap=True) for name in ("run", "state")), "what", "bench")
         for name in ("begun (UTC)", "unknown", "decision"):
-            table.add_column(name, no_wrap=name.startswith("begun"))
+            table.add_column(name, no_wrap=True)
         for run in listed:
             colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
             begun = f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else ""

@@ -96,6 +96,8 @@ class Scans:
         known = self.what_is(code)
         what = f"{code} is {known}, which is not expected here" if known else f"{code} is not expected here"
         wanted = ", ".join(self.missing)
+        if not self.total:
+            return f"{what}; nothing is to be scanned here"
         return f"{what}; still to scan: {wanted}" if wanted else f"{what}; everything asked for has been scanned"
 
 

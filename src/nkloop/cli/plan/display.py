@@ -120,3 +120,4 @@ def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -
         console.print(f"Worklist for the robot: {', '.join(map(str, files))}", soft_wrap=True)
     else:
         console.print("Write the worklist for the robot with --csv FILE.")
+        console.print("To run it: the same command with --json > plan.json, then: nkloop run plan.json")

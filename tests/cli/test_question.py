@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from nkloop.cli.run.display import next_word
 from nkloop.cli.run.question import print_question
 from nkloop.quantities.units import Kind
 from nkloop.records.models import RunRecord, StepRecord
@@ -85,3 +86,15 @@ def test_spans_are_read_back_as_they_are_written() -> None:
     for numbers in ((), (1,), (1, 2, 3, 7), (2, 4, 5)):
         assert numbers_of(spans(numbers)) == numbers
     assert spans((1, 2, 3, 7)) == "1-3,7"
+
+
+def test_the_last_words_name_the_run_and_the_next_command() -> None:
+    run = asked(54).run
+    told = (
+        "run-0007 is interrupted: 54 steps of unknown outcome (1-54). Look at the deck. Next: nkloop reconcile run-0007"
+    )
+    assert next_word(run, "nkloop") == told
+    unmoved = run.model_copy(update={"steps": ()})
+    assert "run-0007 is interrupted: nothing was moved, nothing to decide" in next_word(unmoved, "nkloop")
+    open_run = run.model_copy(update={"state": "running"})
+    assert "is not over" in next_word(open_run, "nkloop")

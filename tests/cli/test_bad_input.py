@@ -80,21 +80,21 @@ def test_percentages_within_the_tolerance_pass(workspace: Workspace, nkloop: Nkl
 
 WORKLISTS = {
     # name: what is replaced, by what (a regular expression), where it is told, what is told
-    "overfills": (r"(step,1,.*?,)681,", r"\g<1>20000,", r"step 1", r"20000|20,000"),
+    "overfills": (r"(step,3,.*?,)681,", r"\g<1>20000,", r"step 3", r"20000|20,000"),
     "overdraws": (r"(base,A1,,,)20500,", r"\g<1>1500,", r"step \d", r"overdrawn|air|dead volume"),
     "overfull_well": (
         r"(liquid,.*?stocks,A1,,,)40,", r"\g<1>4000,", r"stocks", r"overfull|overfilled|holds|4000",
     ),
-    "absent_tip": ("tips_1000:A12", "tips_1000:A13", r"step 1", r"A13"),
-    "absent_rack": ("tips_1000:A12", "tips_5000:A12", r"line 19, column tip", r"tips_5000"),
-    "absent_labware": (r"(step,1,transfer,.*?),base,A1,", r"\1,basis,A1,", r"line 19, column labware", r"basis"),
+    "absent_tip": ("tips_1000:A12", "tips_1000:A13", r"step 3", r"A13"),
+    "absent_rack": ("tips_1000:A12", "tips_5000:A12", r"line 22, column tip", r"tips_5000"),
+    "absent_labware": (r"(step,3,transfer,.*?),base,A1,", r"\1,basis,A1,", r"line 22, column labware", r"basis"),
     "unknown_labware": (
         "corning_24_wellplate_3.4ml_flat", "corning_25_wellplate", r"culture|line", r"corning_25_wellplate",
     ),
     "absent_pipette": ("flex_1channel_1000", "flex_1channel_50", r"left|step|pipette", r"flex_1channel"),
-    "eight_channels_without": (r"(step,1,.*?,681,),", r"\g<1>8,", r"step 1", r"8|eight|channel"),
-    "negative_volume": (r"(step,1,.*?,)681,", r"\g<1>-681,", r"line \d+", r"-681"),
-    "nan_volume": (r"(step,1,.*?,)681,", r"\g<1>nan,", r"line \d+", r"nan"),
+    "eight_channels_without": (r"(step,3,.*?,681,),", r"\g<1>8,", r"step 3", r"8|eight|channel"),
+    "negative_volume": (r"(step,3,.*?,)681,", r"\g<1>-681,", r"line \d+", r"-681"),
+    "nan_volume": (r"(step,3,.*?,)681,", r"\g<1>nan,", r"line \d+", r"nan"),
     "no_header": ("record,step,", "rec,step,", r"line 1", r"record|header|column"),
     "binary": ("", "", r"binary", r"cannot be read"),
 }  # fmt: skip

@@ -23,7 +23,9 @@ CHECKS = {
     "device simulation": "Simulation of the device",
     "pylabrobot tracking": "PyLabRobot tracking",
 }
-"""The three independent checks every worklist passes before a run, and how they are called on a page."""
+"""How the checks of a worklist are called on a page, in their order."""
+SECOND = {"device simulation": "opentrons analysis"}
+"""Check of a device that is no Opentrons robot to the one that it stands for."""
 EVENT_WORDS = {
     "intended": "not started",
     "sent": "sent, outcome not seen",
@@ -114,7 +116,8 @@ def run_row(story: RunStory) -> RunRow:
 def check_marks(story: RunStory) -> tuple[CheckMark, ...]:
     """The three independent checks in their order, then any other; one that did not run is named as such."""
     found: dict[str, CheckResult] = {check.check: check for check in story.verdict.checks}
-    names = [*CHECKS, *(name for name in found if name not in CHECKS)]
+    absent = {SECOND[name] if name in found else name for name in SECOND}
+    names = [*(name for name in CHECKS if name not in absent), *(name for name in found if name not in CHECKS)]
     return tuple(_mark(name, found.get(name)) for name in names)
 
 

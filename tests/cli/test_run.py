@@ -190,6 +190,14 @@ def test_what_is_not_there_is_told(nkloop: Nkloop, arguments: list[str], told: s
     assert (ended.code, told in ended.err) == (1, True), ended.err
 
 
+def test_a_csv_without_lots_is_refused_before_anybody_loads_a_deck(nkloop: Nkloop, workspace: Workspace) -> None:
+    ended = nkloop("run", workspace.protocols / "medium_preparation.example.csv")
+    assert ended.code == 1
+    assert "liquids name no lot, the first is" in ended.err
+    assert "nkloop run plan.json" in ended.err
+    assert not nkloop("runs", "--json").json["runs"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

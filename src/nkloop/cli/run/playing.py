@@ -132,6 +132,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
     outcome = Outcome()
     async with bench_opened(workspace, order.bench, quiet=order.quiet) as session:
         parts = await _planned(session, source.parts)
+        _require_lots(parts)
         _refuse_repetition(session, parts, order)
         verdicts = [await session.verifier.verify(part.worklist) for part in parts]
         if not order.quiet:
@@ -173,6 +174,27 @@ async def _planned(session: Session, parts: tuple[Part, ...]) -> tuple[Part, ...
         part.model_copy(update={"worklist": as_planned(session.records, session.bench_file.name, part.worklist, at)})
         for part in parts
     )
+
+
+def _require_lots(parts: tuple[Part, ...]) -> None:
+    """Refuse what would have people load liquids of which nobody knows the lot.
+
+    Raises:
+        VerificationError: a filling names no lot, as in every worklist read from a CSV that no plan has reserved.
+    """
+    from nkloop.errors import VerificationError
+
+    for part in parts:
+        nameless = [filling for filling in part.worklist.fillings if not filling.liquid.lot]
+        if nameless:
+            first = nameless[0]
+            raise VerificationError(
+                f"{len(nameless)} of {len(part.worklist.fillings)} liquids name no lot, the first is "
+                f"{first.liquid.name} in {first.labware} {first.well}: nobody could tell what to put there",
+                where=part.worklist.name,
+                remedy="a CSV carries no lots: run the plan itself, `nkloop plan … --json > plan.json` and "
+                "`nkloop run plan.json`, or have the plan reserve them with --reserve",
+            )
 
 
 def _refuse_repetition(session: Session, parts: tuple[Part, ...], order: Order) -> None:

@@ -58,8 +58,8 @@ async def test_loses_power_leaves_one_run_to_be_decided_and_blocks_the_next(open
         lab.robot.switch_on()
         await lab.reconcile()
         [run] = lab.runs()
-        # it was seen at the pause of step 2, which it comes to only after step 1
-        assert (run.state, events(run)) == ("interrupted", {1: "done", 2: "unknown", 3: "unknown"})
+        # it was seen at the pause of step 2, which it comes to only after step 1; a person confirmed the pause
+        assert (run.state, events(run)) == ("interrupted", {1: "done", 2: "done", 3: "unknown"})
         assert run.needs_decision
         assert lab.contradictions() == []
         refused = await lab.dose()

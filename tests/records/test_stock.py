@@ -316,6 +316,8 @@ def _do(records: Records, bench: str, act: str, ul: float, number: int, worklist
         records.stock.release(bench, names[0], by="Ada", at=AT, why="test")
     elif act == "post" and names:
         run = records.journal.create_run(worklist, verdict, bench=bench, device="flex", at=AT, context=Context())
+        # a run that takes more than was held for it takes what others have reserved: then no promise is left to hold
+        ul = min(ul, sum(one.volume_ul for one in now(records, bench).held if one.plan == names[0]))
         taken = {"SCF-1": Taken(loaded_ul=ul, drawn_ul=ul / 2)}
         records.stock.post_run(bench, names[0], run, taken, by="Ada", at=AT)
     elif act == "adjust":

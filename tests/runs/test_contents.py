@@ -63,7 +63,7 @@ def test_runs_without_the_labware_and_runs_only_planned_are_passed_over(
     ("state", "event", "told"),
     [
         pytest.param("interrupted", "unknown", "ended as interrupted with 3 steps of unknown", id="unknown"),
-        pytest.param("running", "sent", "ended as running with 3 steps", id="sent and never seen again"),
+        pytest.param("running", "sent", "is running with 3 steps", id="sent and never seen again"),
         pytest.param("succeeded", "unknown", "ended as succeeded with 3 steps", id="succeeded, steps unseen"),
     ],
 )

@@ -170,7 +170,8 @@ def test_seeding_is_counted_when_the_well_is_the_aim(plan, request_of):
     assert {row.component: row.expected for row in planned.composition} == pytest.approx(
         {"SCF": 25, "IL-2": 1000}, rel=5e-3
     )
-    assert planned.warnings == ()
+    (warned,) = planned.warnings
+    assert "heparin 22.5 instead of 25 µg/mL" in warned  # the suspension of the cells is base alone
 
 
 def test_cells_move_to_a_new_plate_onto_their_medium(plan, request_of, catalogue, deck):

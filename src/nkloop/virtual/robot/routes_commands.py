@@ -85,7 +85,9 @@ def command_router(robot: VirtualRobot) -> APIRouter:
         sent = body.data
         check_command_type(sent.command_type)
         command = robot.send_to_run(run_id, sent.command_type, sent.params, sent.intent, sent.failed_command_id)
-        return answer(command, status=201)
+        # as recorded: the answer does not repeat which failed command it mends, only the list of commands does
+        told = {key: value for key, value in command.items() if key != "failedCommandId"}
+        return answer(told, status=201)
 
     @router.put("/runs/{run_id}/errorRecoveryPolicy")
     async def policy(run_id: str, body: PolicyBody) -> JSONResponse:

@@ -61,7 +61,7 @@ class SeenFile(FrozenModel):
     code: str = ""
     """Why it is in quarantine, in one word for programs."""
     reason: str = ""
-    """Why it is in quarantine, for people."""
+    """Why it is in quarantine, for people; the code stands before it."""
     seen_at: datetime
     by: str
     """Who decided: the software, or the person who assigned it."""

@@ -82,6 +82,7 @@ async def test_what_does_not_fit_is_put_aside_with_its_reason(
     (outcome,) = await opened().look()
     assert outcome.state == "quarantined"
     assert re.search(told, outcome.reason), outcome.reason
+    assert outcome.reason.startswith(f"{code}: ")
     assert reason(folder, "export.csv").strip() == outcome.reason
     assert "What to do: " in outcome.reason
     (file,) = records.inbox.files(state="quarantined")

@@ -15,12 +15,13 @@ class Refusal:
     """Why a file, or a plate of it, is put aside."""
 
     code: str
-    """One word for programs: `wrong_wells`, `out_of_time`, …"""
+    """One word, looked up in `docs/how-to/take-in-reader-files.md`: `wrong_wells`, `out_of_time`, …"""
     reason: str
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.reason}. What to do: {self.remedy}" if self.remedy else self.reason
+        told = f"{self.code}: {self.reason}"
+        return f"{told}. What to do: {self.remedy}" if self.remedy else told
 
 
 def fitted(

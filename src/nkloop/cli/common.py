@@ -19,6 +19,7 @@ WorkspaceOption = Annotated[
     typer.Option("--workspace", help="Folder with recipes, protocols, labware, devices and flows; or one inside it."),
 ]
 BenchOption = Annotated[str, typer.Option("--bench", help="Bench to use: a file name in devices/ without .yaml.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of the screen.")]
 
 
 def find_workspace(start: Path) -> Workspace:
@@ -64,6 +65,21 @@ def write_file(path: Path, content: str | bytes) -> None:
         raise WorkspaceError(
             f"cannot be written: {error.strerror or error}", where=str(path), remedy="name a file you may write"
         ) from error
+
+
+def give_schema(text: str, out: Path | None, *, beside: str) -> None:
+    """Write a JSON Schema to a file, or show it; tell the line by which an editor finds it from a file `beside` it.
+
+    Raises:
+        WorkspaceError: it cannot be written.
+    """
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_file(out, text)
+    typer.echo(
+        f"Schema written to {out}. First line of {beside} beside it:\n# yaml-language-server: $schema={out.name}"
+    )
 
 
 def command_name() -> str:

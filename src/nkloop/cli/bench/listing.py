@@ -47,17 +47,15 @@ def _details(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _row(path: Path) -> dict[str, Any]:
-    from nkloop.drivers.bench import load_bench_file
+    from nkloop.drivers.bench import DEVICES, load_bench_file
     from nkloop.errors import BenchError
 
     try:
         file = load_bench_file(path)
     except BenchError as error:
         return {"bench": path.stem, "problem": str(error.problems[0])}
-    devices = {
-        name: getattr(file, name).model or getattr(file, name).driver.partition(":")[2]
-        for name in ("liquid_handler", "plate_reader", "cell_counter", "operator", "clock")
-    }
+    specs = {name: getattr(file, name) for name in DEVICES}
+    devices = {name: spec.model or spec.driver.partition(":")[2] for name, spec in specs.items()}
     return {
         "bench": file.name,
         "title": file.title,

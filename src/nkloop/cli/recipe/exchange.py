@@ -7,23 +7,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, print_json, write_file
+from nkloop.cli.common import (
+    JsonFlag,
+    OutOption,
+    WorkspaceOption,
+    find_workspace,
+    give_schema,
+    print_json,
+    write_file,
+)
 from nkloop.cli.recipe.loading import Name, load
 
 
-def schema(
-    out: Annotated[Path | None, typer.Option("--out", help="Write to this file instead of the screen.")] = None,
-) -> None:
+def schema(out: OutOption = None) -> None:
     """Write the JSON Schema with which an editor completes and checks a recipe file."""
     from nkloop.recipes.schema import schema_text
 
-    if out is None:
-        typer.echo(schema_text(), nl=False)
-        return
-    write_file(out, schema_text())
-    typer.echo(
-        f"Schema written to {out}. First line of a recipe beside it:\n# yaml-language-server: $schema={out.name}"
-    )
+    give_schema(schema_text(), out, beside="a recipe")
 
 
 def import_(
@@ -81,7 +81,7 @@ def export(
             raise RecipeError(
                 "a workbook cannot be shown on the screen", where="--out", remedy="name a file with --out"
             )
-        _write_bytes(out, xlsx_bytes(recipe))
+        write_file(out, xlsx_bytes(recipe))
     else:
         written = {
             "csv": lambda: csv_text(recipe),
@@ -105,15 +105,3 @@ def _grid(file: Path, sheet: str | None) -> tuple[str, tuple[str, ...], tuple[tu
 
     grid = read_grid(file, sheet)
     return grid.source, grid.header, grid.rows
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    from nkloop.errors import WorkspaceError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise WorkspaceError(
-            f"cannot be written: {error.strerror or error}", where=str(path), remedy="name a file you may write"
-        ) from error

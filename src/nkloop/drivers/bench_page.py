@@ -77,13 +77,13 @@ def _bounds(field: Mapping[str, Any]) -> str:
 
 
 def _default(value: Any) -> str:
-    if value in (None, "", [], {}):
-        return {None: "none"}.get(value, "empty") if not isinstance(value, list | dict) else "empty"
-    return (
-        "as below"
-        if isinstance(value, dict | list)
-        else f"`{str(value).lower() if value is True or value is False else value}`"
-    )
+    if value is None:
+        return "none"
+    if value in ("", [], {}):
+        return "empty"
+    if isinstance(value, dict | list):
+        return "as below"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _cell(text: str) -> str:

@@ -1,40 +1,9 @@
-"""What a deck may carry besides labware, and what may stand beside it: shakers, temperature devices, plate storage."""
+"""What may stand beside a deck: plate storage."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Protocol
-
-
-class Shaker(Protocol):
-    """Shakes the plate on it."""
-
-    async def shake(self, rpm: int) -> None:
-        """Hold the plate and shake until stopped.
-
-        Raises:
-            DeviceError: it cannot do this speed, or failed.
-        """
-
-    async def stop_shaking(self) -> None:
-        """Stop and let the plate go."""
-
-
-class TemperatureController(Protocol):
-    """Holds what stands on it at a temperature."""
-
-    async def set_temperature(self, celsius: float) -> None:
-        """Start heating or cooling.
-
-        Raises:
-            DeviceError: it cannot reach that temperature, or failed.
-        """
-
-    async def temperature(self) -> float:
-        """Temperature now, °C."""
-
-    async def deactivate(self) -> None:
-        """Stop heating or cooling."""
 
 
 class PlateStorage(Protocol):

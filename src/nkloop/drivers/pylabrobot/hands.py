@@ -21,7 +21,6 @@ from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import Step, Worklist
 
 Operate = Callable[[str, dict[str, Any], Callable[[], Awaitable[Outcome]]], Awaitable[Outcome]]
-_COMMANDS = {"aspirate": "aspirate", "dispense": "dispense"}
 
 
 class Stopped(Exception):
@@ -185,7 +184,7 @@ class Hands:
             "flowRate": settings.get("flow_rates"),
         }
         outcome = await self._done(
-            _COMMANDS[operation.kind], params, lambda: do(wells, operation.volume_ul, held.channels, **settings), move
+            operation.kind, params, lambda: do(wells, operation.volume_ul, held.channels, **settings), move
         )
         self._book(mount, move, outcome)
 

@@ -46,6 +46,11 @@ class NkloopError(Exception):
         return "\n".join(str(problem) for problem in self.problems)
 
 
+def words_of(error: object) -> str:
+    """What an error of somebody else's says, or its kind when it says nothing."""
+    return str(error) or type(error).__name__
+
+
 class QuantityError(NkloopError):
     """An amount cannot be read, has the wrong unit, or is outside its bounds."""
 

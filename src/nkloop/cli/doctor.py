@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
-from nkloop.errors import NkloopError
+from nkloop.errors import NkloopError, words_of
 
 if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile, DeviceSpec
@@ -192,7 +192,7 @@ def _robot(subject: str, url: str) -> Line:
             told = answer.json()
             return Line(subject, "present", f"{told['name']} at {url}, software {told['api_version']}")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Line(subject, "missing", f"no answer from {url}: {error or type(error).__name__}", _SWITCH_ON)
+        return Line(subject, "missing", f"no answer from {url}: {words_of(error)}", _SWITCH_ON)
     except (ValueError, KeyError, TypeError):
         return Line(subject, "missing", f"what answers at {url} is no Opentrons robot", "correct url in the bench file")
 

@@ -14,7 +14,7 @@ from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader
 from nkloop.drivers.secrets import fill_variables, literal_secrets
 from nkloop.drivers.stations import PlateStorage
-from nkloop.errors import BenchError, NkloopError
+from nkloop.errors import BenchError, NkloopError, words_of
 from nkloop.labware.catalogue import Catalogue
 from nkloop.workspace import Workspace
 from nkloop.yamlfile import Finding, validate_yaml
@@ -161,7 +161,7 @@ def build_device(device: str, spec: DeviceSpec | IncubatorSpec, bench: str, offe
     except Exception as error:
         # A maker's driver may raise anything when its library or its device is absent.
         raise BenchError(
-            f"{spec.driver} cannot be built: {error or type(error).__name__}",
+            f"{spec.driver} cannot be built: {words_of(error)}",
             where=where,
             remedy="install the library its driver needs, or correct its settings",
         ) from error

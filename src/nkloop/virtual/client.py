@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from nkloop.errors import DeviceError, DeviceUnreachableError
+from nkloop.errors import DeviceError, DeviceUnreachableError, words_of
 
 TIMEOUT_SECONDS = 60.0
 IDLE_SECONDS = 2.0
@@ -54,7 +54,7 @@ class WorldClient:
             response = await self._client.request(method, f"/virtual{path}", json=body)
         except httpx.HTTPError as error:
             raise DeviceUnreachableError(
-                f"the virtual bench at {self._url} does not answer: {str(error) or type(error).__name__}",
+                f"the virtual bench at {self._url} does not answer: {words_of(error)}",
                 where=self._name,
                 remedy="start it with `nkloop serve` or `nkloop virtual-robot`",
             ) from error

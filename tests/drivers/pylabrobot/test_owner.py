@@ -66,3 +66,24 @@ async def test_what_the_device_raises_reaches_the_caller() -> None:
     owner.close()
     owner.close()
     assert not owner.is_running
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (TimeoutError(), "it does not shake: TimeoutError. Remedy: look at it"),
+        (OSError("wire cut"), "it does not shake: wire cut. Remedy: look at it"),
+        (ImportError("pyusb is not installed"), "it does not shake: pyusb is not installed. Remedy: install the wires"),
+    ],
+)
+async def test_what_a_driver_raises_is_told_in_one_sentence(error: Exception, told: str) -> None:
+    async def work() -> None:
+        raise error
+
+    owner = DeviceOwner("shaker")
+    try:
+        with pytest.raises(DeviceError) as caught:
+            await owner.asked(work, "it does not shake", "look at it", "slot 3")
+    finally:
+        owner.close()
+    assert str(caught.value).startswith(f"slot 3: {told}")

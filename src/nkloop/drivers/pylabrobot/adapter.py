@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, NoReturn
@@ -65,6 +66,20 @@ def named(path: str, where: str) -> Any:
             where=where,
             remedy="choose another model, or install the release and extras that have it",
         ) from error
+
+
+def built(make: Callable[[], Any], what: str, where: str, remedy: str = f"check backend_settings, and {WIRES}") -> Any:
+    """Build a backend, which raises whatever its optional libraries and its checks of arguments raise.
+
+    Raises:
+        BenchError: it cannot be built.
+    """
+    try:
+        return make()
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(f"{what} cannot be built: {error}", where=where, remedy=remedy) from error
 
 
 def remedy_of(error: BaseException, otherwise: str) -> str:

@@ -26,7 +26,6 @@ class HandlerModel:
     """`part:Name` of its backend for the real device."""
     n_rails: int = 0
     """Rails of the deck; 0 where it has slots."""
-    has_simulator: bool = True
 
 
 class Family:
@@ -62,17 +61,8 @@ class Family:
         Raises:
             BenchError: its settings do not fit, or PyLabRobot lacks what it needs.
         """
-        try:
-            return self._counted(self._simulator() if simulated else self._real())
-        except BenchError:
-            raise
-        # PyLabRobot raises whatever its optional libraries and checks of arguments raise.
-        except Exception as error:
-            raise BenchError(
-                f"PyLabRobot's backend cannot be built: {error}",
-                where=self.model.name,
-                remedy="check backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
-            ) from error
+        make = self._simulator if simulated else self._real
+        return adapter.built(lambda: self._counted(make()), "PyLabRobot's backend", self.model.name)
 
     def _counted(self, backend: Any) -> Any:
         """Count what is written to the device, so that an error before the first byte is told from one after it."""

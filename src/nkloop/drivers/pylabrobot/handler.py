@@ -96,17 +96,8 @@ class PyLabRobotHandler:
         )
         if self._simulated:
             return (*own, Finding(subject=self.name, found=f"simulated {MODELS[self._model].title}", ok=True))
-        try:
-            return (*own, *(await self._owner.call(family.look)))
-        except DeviceError:
-            raise
-        # A maker's driver may raise anything while it connects; all mean the same here.
-        except Exception as error:
-            raise DeviceError(
-                f"it does not answer: {error or type(error).__name__}",
-                where=self.name,
-                remedy=adapter.remedy_of(error, "switch it on, check its cable, close other programs that use it"),
-            ) from error
+        remedy = "switch it on, check its cable, close other programs that use it"
+        return (*own, *(await self._owner.asked(family.look, "it does not answer", remedy)))
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Whether this worklist fits the deck, tips, volumes and stations of the bench; nothing moves."""

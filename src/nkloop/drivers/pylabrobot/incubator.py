@@ -221,14 +221,7 @@ class PyLabRobotIncubator:
             await self._open()
             return await work()
 
-        try:
-            return await self._owner.call(do)
-        except DeviceError:
-            raise
-        # A maker's protocol may raise anything; whatever it is, nobody saw the move end.
-        except Exception as error:
-            remedy = adapter.remedy_of(error, "look at the incubator")
-            raise self._refused(f"{what}: {error or type(error).__name__}", remedy) from error
+        return await self._owner.asked(do, what, "look at the incubator")
 
     def _place_of(self, site: Any) -> Site:
         rack = next(number for number, rack in enumerate(self._racks) if rack is site.parent)
@@ -274,17 +267,9 @@ def _build(model: str, where: str, settings: dict[str, Any]) -> Any:
         return _simulated()()
     kind = "heraeus_cytomat_backend:HeraeusCytomatBackend" if model == "heraeus" else "cytomat:CytomatBackend"
     told = settings if model == "heraeus" else {"model": model, **settings}
-    try:
-        return adapter.named(f"{_STORAGE}.{kind}", where)(**told)
-    except BenchError:
-        raise
-    # PyLabRobot raises whatever its optional libraries and its checks of arguments raise.
-    except Exception as error:
-        raise BenchError(
-            f"PyLabRobot's backend cannot be built: {error}",
-            where=where,
-            remedy="write `port` into backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
-        ) from error
+    remedy = f"write `port` into backend_settings, and {adapter.WIRES}"
+    made = adapter.named(f"{_STORAGE}.{kind}", where)
+    return adapter.built(lambda: made(**told), "PyLabRobot's backend", where, remedy)
 
 
 @cache

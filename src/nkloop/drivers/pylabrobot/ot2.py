@@ -11,7 +11,7 @@ import httpx
 from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.family import Family, HandlerModel
-from nkloop.errors import BenchError, DeviceUnreachableError
+from nkloop.errors import BenchError, DeviceUnreachableError, words_of
 from nkloop.labware.models import LabwareType
 from nkloop.labware.outlines import Outline
 from nkloop.worklists.models import channels_of
@@ -129,7 +129,7 @@ class Ot2Family(Family):
                 pipettes = (await client.get("/pipettes", headers={"Opentrons-Version": "*"})).json()
             except httpx.HTTPError as error:
                 raise DeviceUnreachableError(
-                    f"no answer: {error or type(error).__name__}", where=f"{host}:{port}", remedy="switch the robot on"
+                    f"no answer: {words_of(error)}", where=f"{host}:{port}", remedy="switch the robot on"
                 ) from error
         found = [Finding(subject="software", found=str(health.get("api_version", "not told")), ok=True)]
         for mount, wanted in self.pipettes.items():

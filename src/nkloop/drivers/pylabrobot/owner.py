@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from nkloop.errors import DeviceError
+from nkloop.drivers.pylabrobot import adapter
+from nkloop.errors import DeviceError, words_of
 
 T = TypeVar("T")
 _START_S = 10.0
@@ -46,6 +47,27 @@ class DeviceOwner:
         """
         future: Future[T] = asyncio.run_coroutine_threadsafe(self._in_turn(work), self._started())
         return await asyncio.shield(asyncio.wrap_future(future))
+
+    async def asked(self, work: Callable[[], Awaitable[T]], what: str, remedy: str, where: str = "") -> T:
+        """As `call`; whatever goes wrong is told in one sentence.
+
+        Args:
+            work: what the device is to do.
+            what: what has not been done when it fails.
+            remedy: what people do then; that a library of the device's wire is missing is told instead.
+            where: what the error says it is about; the device when empty.
+
+        Raises:
+            DeviceError: the device failed, or the owner was closed before the work began.
+        """
+        try:
+            return await self.call(work)
+        except DeviceError:
+            raise
+        # A maker's driver may raise anything its protocol or the operating system has; all mean the same here.
+        except Exception as error:
+            told = f"{what}: {words_of(error)}"
+            raise DeviceError(told, where=where or self.name, remedy=adapter.remedy_of(error, remedy)) from error
 
     def close(self) -> None:
         """End the thread after the work under way; safe to call twice."""

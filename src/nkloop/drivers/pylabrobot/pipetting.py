@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nkloop.drivers.pylabrobot import adapter
-from nkloop.errors import DeviceError
+from nkloop.errors import DeviceError, words_of
 
 _SLACK_UL = 1e-6
 PITCH_MM = 9.0
@@ -92,8 +92,7 @@ class Pipetting:
                 raise self._refused(
                     f"the tip on channel {channel} has room for {room:g} µL, not {volume_ul:g} µL", "take a larger tip"
                 )
-        trackers = [well.tracker for well in wells] + [self._tip(channel).tracker for channel in channels]
-        return await self._move(self.handler.aspirate, wells, volume_ul, channels, trackers, settings)
+        return await self._move(self.handler.aspirate, wells, volume_ul, channels, settings)
 
     async def dispense(
         self, wells: Sequence[Any], volume_ul: float, channels: Sequence[int], **settings: Any
@@ -115,8 +114,7 @@ class Pipetting:
                 raise self._refused(
                     f"the tip on channel {channel} holds {held:g} µL, not {volume_ul:g} µL", "draw more"
                 )
-        trackers = [well.tracker for well in wells] + [self._tip(channel).tracker for channel in channels]
-        return await self._move(self.handler.dispense, wells, volume_ul, channels, trackers, settings)
+        return await self._move(self.handler.dispense, wells, volume_ul, channels, settings)
 
     def holds_tip(self, channel: int) -> bool:
         """Whether the front end believes a tip on a channel."""
@@ -132,10 +130,10 @@ class Pipetting:
         wells: Sequence[Any],
         volume_ul: float,
         channels: Sequence[int],
-        trackers: Sequence[Any],
         settings: dict[str, Any],
     ) -> Outcome:
         n = len(channels)
+        trackers = [well.tracker for well in wells] + [self._tip(channel).tracker for channel in channels]
         told = {name: [value] * n if not isinstance(value, list) else value for name, value in settings.items()}
         if n > 1 and len(set(wells)) == 1:
             told["offsets"] = side_by_side(n, self._backwards)
@@ -167,7 +165,7 @@ class Pipetting:
     def _partly(self, error: Any, channels: Sequence[int]) -> Outcome:
         """Some channels did it: each that did not is named with its own reason."""
         moved = tuple(channel not in error.errors for channel in channels)
-        reasons = "; ".join(f"channel {channel}: {_words(one)}" for channel, one in sorted(error.errors.items()))
+        reasons = "; ".join(f"channel {channel}: {words_of(one)}" for channel, one in sorted(error.errors.items()))
         told = DeviceError(
             f"{len(error.errors)} of {len(channels)} channels failed ({reasons})",
             where=self._where,
@@ -176,7 +174,7 @@ class Pipetting:
         return Outcome(moved, told)
 
     def _failed(self, error: Exception) -> DeviceError:
-        return DeviceError(f"the device failed: {_words(error)}", where=self._where, remedy="look at the device")
+        return DeviceError(f"the device failed: {words_of(error)}", where=self._where, remedy="look at the device")
 
     def _was_unsent(self, before: int | None) -> bool:
         """Whether an operation ended before anything was written, so that certainly nothing moved."""
@@ -213,7 +211,3 @@ def _totals(wells: Sequence[Any], volume_ul: float) -> list[tuple[Any, float]]:
     for well in wells:
         counted.setdefault(id(well), []).append(well)
     return [(same[0], volume_ul * len(same)) for same in counted.values()]
-
-
-def _words(error: object) -> str:
-    return str(error) or type(error).__name__

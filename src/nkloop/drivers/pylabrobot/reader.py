@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import string
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,7 +77,7 @@ class PyLabRobotReader:
             await self._open()
             return await identity(self.backend)
 
-        told = await self._asked(look, "the reader cannot be opened", "switch it on, check its cable")
+        told = await self._owner.asked(look, "the reader cannot be opened", "switch it on, check its cable")
         software = Finding(subject="software", found=f"PyLabRobot {adapter.version()}", ok=True)
         return (Finding(subject=self.name, found="answers", ok=True), software, *told)
 
@@ -88,7 +88,7 @@ class PyLabRobotReader:
             DeviceError: it does not answer.
         """
         if self._model is not None and self._model.opens_empty and not self._is_open:
-            await self._asked(self._open, "the reader cannot be opened", "switch it on, check its cable")
+            await self._owner.asked(self._open, "the reader cannot be opened", "switch it on, check its cable")
 
     async def read(self, request: ReadRequest) -> Reading:
         """Measure the plate that lies in the reader; a reference wavelength is read too and subtracted.
@@ -137,16 +137,6 @@ class PyLabRobotReader:
             await self.backend.setup()
             self._is_open = True
 
-    async def _asked(self, work: Callable[[], Awaitable[Any]], what: str, remedy: str, where: str = "") -> Any:
-        try:
-            return await self._owner.call(work)
-        except DeviceError:
-            raise
-        # A backend may raise anything its maker's protocol or the operating system has; all mean the same here.
-        except Exception as error:
-            told = f"{what}: {error or type(error).__name__}"
-            raise DeviceError(told, where=where or self.name, remedy=adapter.remedy_of(error, remedy)) from error
-
     async def _measure(
         self, plate: Any, request: ReadRequest, wavelength_nm: int | None
     ) -> tuple[dict[str, float], datetime]:
@@ -160,7 +150,7 @@ class PyLabRobotReader:
             await self._open()
             return await measure(self.backend, style, plate, wells, request, wavelength_nm)
 
-        measured = await self._asked(
+        measured = await self._owner.asked(
             do,
             "the plate was not read",
             "check that the reader is on, the plate lies in it, and that it has this mode and wavelength",

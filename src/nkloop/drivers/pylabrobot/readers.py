@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple
 from nkloop.assays.measurements import ReadRequest
 from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.pylabrobot import adapter
-from nkloop.errors import DeviceError
+from nkloop.errors import BenchError, DeviceError
 
 Range = tuple[int, int]
 _FOCAL_HEIGHT_MM = 12.0
+_OPEN_EMISSION_NM = 0
+"""Luminescence without a filter."""
 
 
 class ReaderModel(NamedTuple):
@@ -164,10 +166,6 @@ async def _by_wavelengths(backend: Any, plate: Any, request: ReadRequest, nm: in
     )
 
 
-_OPEN_EMISSION_NM = 0
-"""Luminescence without a filter."""
-
-
 async def identity(backend: Any) -> tuple[Finding, ...]:
     """What a reader tells of itself, where PyLabRobot asks it: firmware, serial number, filters."""
     found = []
@@ -190,8 +188,6 @@ def build(model: str, where: str, settings: dict[str, Any]) -> Any:
     Raises:
         BenchError: a setting is missing, or the installed PyLabRobot lacks what it needs.
     """
-    from nkloop.errors import BenchError
-
     if model not in MODELS:
         raise BenchError(f"plate reader '{model}' is not known", where=where, remedy=f"use {', '.join(MODELS)}")
     known = MODELS[model]
@@ -201,15 +197,7 @@ def build(model: str, where: str, settings: dict[str, Any]) -> Any:
             f"a {known.title} needs {' and '.join(missing)}", where=where, remedy="write it into backend_settings"
         )
     made = adapter.named(known.backend, where)
-    try:
-        return made(**settings)
-    # PyLabRobot raises whatever its optional libraries and its checks of arguments raise.
-    except Exception as error:
-        raise BenchError(
-            f"PyLabRobot's backend of a {known.title} cannot be built: {error}",
-            where=where,
-            remedy="check backend_settings, and install the wires: `pip install 'nkloop[devices]'`",
-        ) from error
+    return adapter.built(lambda: made(**settings), f"PyLabRobot's backend of a {known.title}", where)
 
 
 def refused(model: ReaderModel, why: str, where: str) -> DeviceError:

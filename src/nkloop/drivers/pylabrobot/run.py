@@ -19,7 +19,7 @@ from nkloop.drivers.pylabrobot.owner import DeviceOwner
 from nkloop.drivers.pylabrobot.pipetting import Pipetting
 from nkloop.drivers.pylabrobot.resources import Table
 from nkloop.drivers.pylabrobot.stations import Stations
-from nkloop.errors import DeviceError, NkloopError, StaleHolderError
+from nkloop.errors import DeviceError, NkloopError, StaleHolderError, words_of
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import DeckItem, Step, Worklist
 
@@ -226,7 +226,7 @@ class HandlerRun:
             try:
                 await leave()
             except Exception as error:  # noqa: BLE001 - must not hide the rest of the ending; it is told
-                self._errors.append(f"while ending the run: {error or type(error).__name__}")
+                self._errors.append(f"while ending the run: {words_of(error)}")
 
     async def _release(self) -> None:
         if self._frontend.setup_finished:

@@ -229,17 +229,8 @@ class Stations:
                 self.open[slot] = await self._build(station)
             return await what(self.open[slot])
 
-        try:
-            return await self._owner.call(do)
-        except DeviceError:
-            raise
-        # A maker's driver may raise anything; whatever it is, the device did not do it.
-        except Exception as error:
-            raise DeviceError(
-                f"{station.model} failed: {error or type(error).__name__}",
-                where=f"slot {slot}",
-                remedy="look at the device and its cable",
-            ) from error
+        remedy = "look at the device and its cable"
+        return await self._owner.asked(do, f"{station.model} failed", remedy, f"slot {slot}")
 
     async def _build(self, station: Station) -> Any:
         model = MODELS[station.model]

@@ -266,8 +266,8 @@ def _notes(needs: Sequence[dict[str, Any]], plans: Sequence[CytotoxicityPlan]) -
 def _limits_note(errors: ErrorLimits, of_recipe: ErrorLimits, deck: BenchDeck, *, has_recipe: bool) -> str:
     from nkloop.worklists.allowed_errors import limits_sentence
 
-    told = limits_sentence(errors, of_recipe, deck)
-    return told if has_recipe else told.replace("of the recipe", "default")
+    whose = "of the recipe" if has_recipe else "default"
+    return limits_sentence(errors, of_recipe, deck, whose_else=whose)
 
 
 def _warnings(layouts: tuple[PlateLayout, ...], recipe: Recipe | None) -> Iterator[str]:

@@ -1,0 +1,151 @@
+"""The options of `nkloop plan dosing`: how each is typed, and all of them as they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nkloop.recipes.models import Stage
+    from nkloop.worklists.positions import OuterWells
+
+RecipeOption = Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")]
+StageOption = Annotated[str, typer.Option("--stage", help="Stage of the recipe, for example expansion_i.")]
+VesselOption = Annotated[
+    str, typer.Option("--vessel", help="plate-6 to plate-96, bag, bioreactor, or a vessel of labware/bags.yaml.")
+]
+DonorsOption = Annotated[str, typer.Option("--donors", help="Cord units, separated by commas: U1,U2.")]
+ArmsOption = Annotated[Path | None, typer.Option("--arms", help="Arm table, CSV or XLSX.")]
+FactorialOption = Annotated[
+    str | None, typer.Option("--factorial", help="Levels of a factorial: SCF=x0.5,x2;IL-7=x0.5,x2.")
+]
+GeneratorOption = Annotated[
+    list[str] | None,
+    typer.Option("--generator", help="Makes a fraction of it: IL-7=SCF*TPO; may be given several times."),
+]
+CampaignOption = Annotated[
+    str | None, typer.Option("--campaign", help="Campaign in the records; its last round gives the arms.")
+]
+DayOption = Annotated[float | None, typer.Option("--day", help="Day of the culture; the stage's first by default.")]
+ActionOption = Annotated[
+    str | None,
+    typer.Option("--action", help="seed, exchange, top-up, dilute, split or transfer; else by what is there."),
+]
+StepOption = Annotated[
+    str | None,
+    typer.Option("--step", help="Process step that adds something, such as vector, instead of a dose."),
+]
+VolumeOption = Annotated[str | None, typer.Option("--volume", help='Volume of a vessel afterwards: "1.5 mL".')]
+PresentOption = Annotated[Path | None, typer.Option("--present", help="Table of what the vessels hold.")]
+HoursOption = Annotated[float, typer.Option("--hours", min=0, help="Hours since what is present was measured.")]
+ReplicatesOption = Annotated[int, typer.Option("--replicates", min=1, help="Wells of each arm and donor.")]
+OuterOption = Annotated[str, typer.Option("--outer", help="Wells at the edge: use, medium or avoid.")]
+CellsOutOption = Annotated[
+    float | None,
+    typer.Option("--cells-out", min=1, help="Longest time of cells outside the incubator, in minutes; else 60."),
+]
+PlateOption = Annotated[str, typer.Option("--plate", help="Barcode of the culture plate.")]
+DoseOption = Annotated[str, typer.Option("--dose", help="Volume a dose tube brings into a bag.")]
+FromVesselOption = Annotated[
+    str, typer.Option("--from-vessel", help="What a transfer takes cultures out of: bag, or a vessel by name.")
+]
+TubeOption = Annotated[str, typer.Option("--tube", help="Dose tube of labware/bags.yaml.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the positions; the same gives the same.")]
+PositionMapOption = Annotated[Path | None, typer.Option("--map", help="Write which well holds what to this CSV.")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options as they were typed."""
+
+    recipe: str
+    stage: str
+    vessel: str
+    donors: tuple[str, ...]
+    arms: Path | None
+    factorial: str | None
+    generators: tuple[str, ...]
+    campaign: str | None
+    day: float | None
+    action: str | None
+    step: str | None
+    volume: str | None
+    present: Path | None
+    hours: float
+    replicates: int
+    outer: str
+    cells_out: float | None
+    plate: str
+    dose: str
+    from_vessel: str
+    tube: str
+    seed: int
+    max_cv: float | None
+    max_bias: float | None
+    lots: Path | None
+    bench: str
+
+    @property
+    def is_plate(self) -> bool:
+        """Whether the cultures are in the wells of a plate."""
+        return self.vessel.startswith("plate")
+
+    @property
+    def outer_wells(self) -> OuterWells:
+        """What is done with the wells at the edge.
+
+        Raises:
+            PlanError: there is no such policy.
+        """
+        from typing import cast, get_args
+
+        from nkloop.errors import PlanError
+        from nkloop.worklists.positions import OuterWells
+
+        if self.outer not in get_args(OuterWells):
+            raise PlanError(
+                f"'{self.outer}' is no policy for outer wells", where="outer", remedy="use use, medium or avoid"
+            )
+        return cast("OuterWells", self.outer)
+
+    @property
+    def volume_ul(self) -> float | None:
+        """Volume of a vessel afterwards; None when none is asked for.
+
+        Raises:
+            PlanError: it is not a volume above 0.
+        """
+        return None if self.volume is None else _microlitres(self.volume)
+
+    @property
+    def dose_ul(self) -> float:
+        """Volume a dose tube brings.
+
+        Raises:
+            PlanError: it is not a volume above 0.
+        """
+        return _microlitres(self.dose)
+
+    @property
+    def cells_out_minutes(self) -> float:
+        """Longest time of cells outside the incubator."""
+        from nkloop.worklists.models import CELLS_OUT_MINUTES
+
+        return CELLS_OUT_MINUTES if self.cells_out is None else self.cells_out
+
+    def day_in(self, stage: Stage) -> float:
+        """Day of the culture: the stage's first when none is asked for."""
+        return stage.start_day if self.day is None else self.day
+
+
+def _microlitres(text: str) -> float:
+    from nkloop.errors import PlanError
+    from nkloop.quantities import Amount, Kind
+
+    amount = Amount.parse(text)
+    if amount.kind is not Kind.VOLUME or amount.canonical <= 0:
+        raise PlanError(f"'{text}' is not a volume above 0", where="volume", remedy='write it like "1.5 mL"')
+    return amount.canonical

@@ -1,0 +1,248 @@
+"""The three plans behind `nkloop plan dosing`: a dose for a plate, dose tubes for closed vessels, a process step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nkloop.cli.plan.dosing_options import Asked
+    from nkloop.cli.plan.planned import Planned
+    from nkloop.drivers.bench_file import BenchFile
+    from nkloop.inventory import Inventory
+    from nkloop.labware import Catalogue
+    from nkloop.worklists.bag_plans import DoseTubeFilling
+    from nkloop.worklists.dosing_assembly import Wanted
+    from nkloop.worklists.plans import CulturePosition
+    from nkloop.worklists.stage_day import Action
+    from nkloop.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Planning:
+    """Plans what was asked for on one bench; each plan comes with the table that `--map` writes."""
+
+    found: Workspace
+    catalogue: Catalogue
+    file: BenchFile
+    asked: Asked
+
+    def plan(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
+        """The plan the options ask for.
+
+        Raises:
+            PlanError: it cannot be carried out as asked.
+            ShortageError: the stock does not suffice.
+        """
+        if not self.asked.is_plate:
+            self._refuse_of_plates()
+        if self.asked.step is not None:
+            return self._step(inventory, wanted)
+        return self._plate(inventory, wanted) if self.asked.is_plate else self._bags(inventory, wanted)
+
+    def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
+        """A process step of the recipe that adds something, for the vessels of the arms that go through it."""
+        from nkloop.errors import PlanError
+        from nkloop.labware.bags import BagCatalogue
+        from nkloop.worklists.addition_assembly import addition_request, additions_csv
+        from nkloop.worklists.additions import plan_addition
+        from nkloop.worklists.dosing_assembly import bag_names
+        from nkloop.worklists.present_table import read_present
+
+        asked = self.asked
+        if asked.present is None:
+            raise PlanError(
+                f"step {asked.step} needs the cell counts of the vessels",
+                where="present",
+                remedy="give --present TABLE",
+            )
+        positions = self._positions(wanted) if asked.is_plate else ()
+        names, kind = ([one.well for one in positions], "well") if asked.is_plate else (bag_names(wanted), "bag")
+        wanted = replace(wanted, present=read_present(asked.present, (), names, kind))
+        request = addition_request(
+            wanted,
+            asked.step or "",
+            vessel=asked.vessel,
+            positions=positions,
+            barcode=asked.plate,
+            tube=asked.tube,
+            dose_ul=asked.dose_ul,
+            cells_out_minutes=asked.cells_out_minutes,
+        )
+        plan = plan_addition(request, inventory, self.file.deck, self.catalogue, BagCatalogue.load(self.found.labware))
+        rows = [one.model_dump(mode="json") for one in plan.additions]
+        more = {"additions": rows, "without": list(plan.without)}
+        return self._answer(inventory, plan, (), more), additions_csv(plan)
+
+    def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
+        """A dose for the wells of a plate, with the map of positions."""
+        from nkloop.worklists.dosing import plan_dosing
+        from nkloop.worklists.dosing_assembly import plate_request, with_enough_base
+        from nkloop.worklists.positions import map_csv
+
+        positions, outer = self._positions(wanted), self.asked.outer_wells
+        wanted = self._with_present(wanted, [one.well for one in positions], "well")
+        action = self._action(wanted)
+        plan = with_enough_base(
+            wanted,
+            self.catalogue,
+            lambda base: plan_dosing(
+                plate_request(
+                    wanted,
+                    self.asked.vessel,
+                    positions,
+                    self.catalogue,
+                    base,
+                    action=action,
+                    volume_ul=self.asked.volume_ul,
+                    outer=outer,
+                    barcode=self.asked.plate,
+                    cells_out_minutes=self.asked.cells_out_minutes,
+                ),
+                inventory,
+                self.file.deck,
+                self.catalogue,
+            ),
+        )
+        notes = (
+            f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
+            f"Cells are outside the incubator for about {plan.cells_out_minutes:.0f} min at a time "
+            f"(limit {plan.parts[0].worklist.limits.cells_out_minutes:g} min).",
+        )
+        rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
+        made = self._answer(inventory, plan, notes, {"positions": rows})
+        return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
+
+    def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
+        """Dose tubes for closed vessels, with the table of tubes."""
+        from datetime import UTC, datetime
+
+        from nkloop.labware.bags import BagCatalogue
+        from nkloop.worklists.bag_doses import plan_bag_doses
+        from nkloop.worklists.bag_plans import tubes_csv
+        from nkloop.worklists.dosing_assembly import bag_names, bag_request, with_enough_base
+
+        bags = BagCatalogue.load(self.found.labware)
+        wanted = self._with_present(wanted, bag_names(wanted), "bag")
+        action = self._action(wanted)
+        prepared = datetime.now(UTC).replace(second=0, microsecond=0)
+        plan = with_enough_base(
+            wanted,
+            self.catalogue,
+            lambda base: plan_bag_doses(
+                bag_request(
+                    wanted,
+                    self.asked.vessel,
+                    bags,
+                    base,
+                    action=action,
+                    volume_ul=self.asked.volume_ul,
+                    dose_ul=self.asked.dose_ul,
+                    tube=self.asked.tube,
+                    prepared=prepared,
+                    from_vessel=self.asked.from_vessel,
+                    cells_out_minutes=self.asked.cells_out_minutes,
+                ),
+                inventory,
+                self.file.deck,
+                self.catalogue,
+                bags,
+            ),
+        )
+        limit = plan.parts[0].worklist.limits.cells_out_minutes
+        minutes = f"{plan.cells_out_minutes:.0f} min (limit {limit:g} min)"
+        out = f"The cells of a vessel are outside the incubator for about {minutes}."
+        notes = (f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
+        tubes = [one.model_dump(mode="json") for one in plan.tubes]
+        made = self._answer(inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
+        return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
+
+    def _refuse_of_plates(self) -> None:
+        """Refuse options that mean something for plates only."""
+        from nkloop.errors import PlanError
+
+        given = {
+            "--replicates": (self.asked.replicates != 1, "name the cord unit of each bag in --donors"),
+            "--outer": (self.asked.outer != "use", "leave it out"),
+            "--plate": (self.asked.plate != "culture-1", "leave it out: bags are named after donor and arm"),
+        }
+        for option, (is_given, remedy) in given.items():
+            if is_given:
+                raise PlanError(
+                    f"{option} is about wells of a plate, {self.asked.vessel} has none", where=option, remedy=remedy
+                )
+
+    def _answer(self, inventory: Inventory, plan: Any, notes: tuple[str, ...], more: dict[str, Any]) -> Planned:
+        from nkloop.cli.plan.planned import Planned, protocol_of
+        from nkloop.runs.costs import plan_cost
+        from nkloop.runs.stock_use import take_out
+        from nkloop.worklists.duration import estimate_minutes
+        from nkloop.worklists.parts import between_notes, worklists_of
+
+        parts = worklists_of(plan.parts)
+        cost = plan_cost(inventory, plan.lots)
+        return Planned(
+            title=parts[0].name if len(parts) == 1 else parts[0].name.rpartition(", part")[0],
+            parts=parts,
+            composition=plan.composition,
+            lots=plan.lots,
+            warnings=plan.warnings,
+            notes=(*notes, *plan.notes, *between_notes(plan.parts)),
+            verdicts=(),
+            protocol=protocol_of(parts, self.found),
+            robot_minutes=tuple(estimate_minutes(part, self.file.deck) for part in parts),
+            price_eur=None if cost.without_price else round(cost.eur, 2),
+            unpriced=cost.without_price,
+            take_out=take_out(inventory, parts),
+            deck=self.file.deck,
+            simulated=self.file.simulated,
+            more=more,
+        )
+
+    def _positions(self, wanted: Wanted) -> tuple[CulturePosition, ...]:
+        from nkloop.worklists.dosing_assembly import plate_positions
+
+        asked = self.asked
+        return plate_positions(
+            wanted, asked.vessel, self.catalogue, replicates=asked.replicates, outer=asked.outer_wells
+        )
+
+    def _with_present(self, wanted: Wanted, vessels: Any, kind: str) -> Wanted:
+        from nkloop.worklists.dosing_request import added_ingredients
+        from nkloop.worklists.present_table import read_present
+
+        if self.asked.present is None:
+            return wanted
+        added = added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)
+        return replace(wanted, present=read_present(self.asked.present, added, vessels, kind))
+
+    def _action(self, wanted: Wanted) -> Action:
+        from typing import cast, get_args
+
+        from nkloop.errors import PlanError
+        from nkloop.worklists.stage_day import Action, action_of_day
+
+        by_day = action_of_day(wanted.stage, self.asked.day_in(wanted.stage), has_contents=bool(wanted.present))
+        if self.asked.action is None:
+            return by_day
+        if self.asked.action not in get_args(Action):
+            known = ", ".join(get_args(Action))
+            raise PlanError(f"there is no action '{self.asked.action}'", where="action", remedy=f"use one of: {known}")
+        return cast("Action", self.asked.action)
+
+
+def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, ...]:
+    """One sentence per tube, and once what stands on all their labels."""
+    if not tubes:
+        return ()
+    label = tubes[0].label
+    common = f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d %H:%M}, use by {label.expires}."
+    return (*(_tube_note(one, n_parts) for one in tubes), common)
+
+
+def _tube_note(tube: DoseTubeFilling, n_parts: int) -> str:
+    part = f", part {tube.part}" if n_parts > 1 else ""
+    return (
+        f"Tube {tube.well} ({tube.rack}{part}) for {tube.label.batch}: {tube.label.content}; "
+        f"{tube.delivered_ul / 1000:.4g} mL of it reach the vessel, which then holds {tube.final_ul / 1000:.4g} mL."
+    )

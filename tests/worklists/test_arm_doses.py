@@ -14,8 +14,9 @@ from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
 from nkloop.recipes.models import CarryOverLimit, ErrorLimits
 from nkloop.worklists.accuracy import volume_error
-from nkloop.worklists.arm_doses import RIM_UL, ArmDose, ArmDosePlanner
+from nkloop.worklists.arm_doses import RIM_UL, ArmDosePlanner
 from nkloop.worklists.chain_cost import CostModel
+from nkloop.worklists.cocktails import Dose
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.plans import DosingRequest, MediumSource, WellFeeding
@@ -171,7 +172,7 @@ def test_arms_that_share_nothing_have_no_cocktail(plan, request_of):
 
 def dose(name, amounts, diluent="base"):
     limits = tuple(300.0 for _ in amounts)
-    return ArmDose(name, 100.0, tuple(amounts), limits, CostModel(rim_ul=RIM_UL), diluent)
+    return Dose(name, 100.0, tuple(amounts), limits, CostModel(rim_ul=RIM_UL), diluent)
 
 
 @settings(max_examples=15, **SAME)

@@ -34,6 +34,11 @@ def carrier_of(lot: Lot, lots: Mapping[str, Lot]) -> str:
     return lot.diluent if lot.diluent in lots else BASE
 
 
+def carrier_name(carrier: str, base: str) -> str:
+    """What a carrier is called in notes, where the base medium has a name of its own."""
+    return base if carrier == BASE else carrier
+
+
 def carrier_notes(components: Iterable[str], lots: Mapping[str, Lot], base: str) -> tuple[str, ...]:
     """One sentence per liquid that should be diluted in and is not at hand.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nkloop.errors import PlanError
@@ -29,7 +29,7 @@ class Dose:
     cost: CostModel
     diluent: str
     """What it is diluted in; only components with the same diluent share a cocktail."""
-    may_share: bool
+    may_share: bool = True
     """False for what is never mixed with others before the medium, such as serum."""
 
 
@@ -68,16 +68,7 @@ class DosePlanner:
         Raises:
             PlanError: no chain serves a component; all of them are told.
         """
-        chains: dict[str, Chain] = {}
-        problems: list[PlanError] = []
-        for dose in doses:
-            try:
-                chains[dose.component] = self.chain(dose)
-            except PlanError as error:
-                problems.append(error)
-        if problems:
-            kind = TooInaccurateError if all(isinstance(e, TooInaccurateError) for e in problems) else PlanError
-            raise kind.from_problems(problem for error in problems for problem in error.problems)
+        chains = one_by_one(doses, self.chain)
         cocktails = []
         for group in self._groups(doses, chains):
             cocktail = self._cheaper(group, chains)
@@ -130,7 +121,7 @@ class DosePlanner:
         best, best_eur = None, sum(dose.cost.eur(chains[dose.component]) for dose in group)
         for total in TOTALS_UL:
             made = self._cocktail(group, total) if total <= self.tube_ul else None
-            if made is not None and (eur := _eur(made, group)) < best_eur:
+            if made is not None and (eur := cocktail_eur(made, group, CostModel.eur)) < best_eur:
                 best, best_eur = made, eur
         return best
 
@@ -141,7 +132,7 @@ class DosePlanner:
         small = any(0 < volume < self.minimum_ul for volume in volumes)
         if small or any(v > most for v, most in zip(volumes, group[0].limits_ul, strict=True)):
             return None
-        errors = self._left(group[0].cost, volumes)
+        errors = errors_left(self.errors, group[0].cost, volumes, self.minimum_ul)
         if errors is None:
             return None
         share = total_ul / sum(volumes)
@@ -163,19 +154,47 @@ class DosePlanner:
         made = Cocktail(chains=tuple(chains), total_ul=total_ul, volumes_ul=volumes)
         return made if made.diluent_ul >= self.minimum_ul else None
 
-    def _left(self, cost: CostModel, volumes: tuple[float, ...]) -> ErrorLimits | None:
-        """Errors the chains into a cocktail may have, its own dilution and dose taken off."""
-        own = cost.dose_errors(volumes).plus(cost.of_volume(self.minimum_ul * 20))
-        variance = self.errors.cv_percent**2 - 1e4 * own.variance
-        bias = self.errors.bias_percent - 100 * own.bias
-        return ErrorLimits(cv_percent=variance**0.5, bias_percent=bias) if variance > 0 and bias > 0 else None
+
+def one_by_one(doses: Iterable[Dose], chain: Callable[[Dose], Chain]) -> dict[str, Chain]:
+    """A chain for each component by itself.
+
+    Raises:
+        PlanError: no chain serves a component; all of them are told.
+    """
+    chains: dict[str, Chain] = {}
+    problems: list[PlanError] = []
+    for dose in doses:
+        try:
+            chains[dose.component] = chain(dose)
+        except PlanError as error:
+            problems.append(error)
+    if problems:
+        kind = TooInaccurateError if all(isinstance(e, TooInaccurateError) for e in problems) else PlanError
+        raise kind.from_problems(problem for error in problems for problem in error.problems)
+    return chains
 
 
-def _eur(made: Cocktail, group: Sequence[Dose]) -> float:
-    """Cost of a cocktail: its members into the tube, then one tube, mix and dose for all of them."""
-    cost = group[0].cost
-    into = sum(dose.cost.eur(chain) for dose, chain in zip(group, made.chains, strict=True))
+def errors_left(
+    limits: ErrorLimits, cost: CostModel, volumes: tuple[float, ...], minimum_ul: float
+) -> ErrorLimits | None:
+    """Errors the chains into a cocktail may have, its own dilution and dose taken off; None when nothing is left."""
+    own = cost.dose_errors(volumes).plus(cost.of_volume(minimum_ul * 20))
+    variance = limits.cv_percent**2 - 1e4 * own.variance
+    bias = limits.bias_percent - 100 * own.bias
+    return ErrorLimits(cv_percent=variance**0.5, bias_percent=bias) if variance > 0 and bias > 0 else None
+
+
+def cocktail_eur(made: Cocktail, members: Sequence[Dose], chain_eur: Callable[[CostModel, Chain], float]) -> float:
+    """Cost of a cocktail: the chains of its members, then one tube, mix and dose for all of them.
+
+    Args:
+        made: the cocktail.
+        members: its components, in the order of its chains.
+        chain_eur: cost of a chain by itself.
+    """
+    cost = members[0].cost
+    into = sum(chain_eur(dose.cost, chain) for dose, chain in zip(members, made.chains, strict=True))
     share = made.total_ul / max(made.total_ul - made.diluent_ul, 1e-9)
     tube = Dilution(factor=max(share, 1.0001), take_ul=made.total_ul - made.diluent_ul, diluent_ul=made.diluent_ul)
     errors = cost.dose_errors(made.volumes_ul)
-    return into + cost.dilution_eur(tube) + cost.dose_eur(made.volumes_ul) + len(group) * cost.error_eur(errors)
+    return into + cost.dilution_eur(tube) + cost.dose_eur(made.volumes_ul) + len(members) * cost.error_eur(errors)

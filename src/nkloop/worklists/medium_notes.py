@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount
-from nkloop.worklists.carriers import BASE, carrier_notes, carrier_of
+from nkloop.worklists.carriers import carrier_name, carrier_notes, carrier_of
 from nkloop.worklists.medium_run import MediumRun
 from nkloop.worklists.medium_vessels import MediumVessel
 
@@ -41,8 +41,7 @@ def _of_run(run: MediumRun, lots: Mapping[str, Lot], minimum_ul: float) -> Itera
     for component, chain in run.doses.chains.items():
         if not chain.dilutions:
             continue
-        diluent = carrier_of(lots[component], lots)
-        carrier = base if diluent == BASE else diluent
+        carrier = carrier_name(carrier_of(lots[component], lots), base)
         direct = sum(chain.volumes_ul) * chain.per_ul / chain.stock_per_ul
         why = f"{direct:.2g} µL of stock would be below the {minimum_ul:g} µL the pipette moves reliably"
         if direct >= minimum_ul:

@@ -16,10 +16,11 @@ from nkloop.labware.models import LabwareType
 from nkloop.quantities import Amount
 from nkloop.recipes.models import ErrorLimits, Ingredient
 from nkloop.worklists.accuracy import volume_error
-from nkloop.worklists.arm_doses import RIM_UL, ArmDose, ArmDosePlanner, ArmDoses
+from nkloop.worklists.arm_doses import RIM_UL, ArmDosePlanner, ArmDoses
 from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder, round_up
-from nkloop.worklists.carriers import BASE, carrier_notes, carrier_of
+from nkloop.worklists.carriers import BASE, carrier_name, carrier_notes, carrier_of
 from nkloop.worklists.chain_cost import CostModel, Prices
+from nkloop.worklists.cocktails import Dose
 from nkloop.worklists.models import Liquid
 from nkloop.worklists.stock_deck import StockDeck
 from nkloop.worklists.strength import stock_liquid, stock_per_ul
@@ -183,7 +184,7 @@ class MixtureMaker:
         for component, chain in self.doses.chains.items():
             if chain.dilutions:
                 carrier = self._carrier(self.lots[component])
-                yield f"{component} is pre-diluted {chain.words} in {PREPARED if carrier == BASE else carrier}."
+                yield f"{component} is pre-diluted {chain.words} in {carrier_name(carrier, PREPARED)}."
         diluted = [component for component, chain in self.doses.chains.items() if chain.dilutions]
         yield from carrier_notes(diluted, self.lots, PREPARED)
         if self._is_too_small:
@@ -222,12 +223,12 @@ class MixtureMaker:
         of_base = max(100 * volume_error(one, one.max_volume_ul / 2).systematic for one in pipettes)
         return self.errors.model_copy(update={"bias_percent": max(self.errors.bias_percent - of_base, 0.01)})
 
-    def _needed(self, ingredient: Ingredient) -> ArmDose:
+    def _needed(self, ingredient: Ingredient) -> Dose:
         component, lot = ingredient.component, self.lots[ingredient.component]
         carrier = self._carrier(lot)
         alike = [i for i in self.ingredients if (self._carrier(self.lots[i.component]) == BASE) == (carrier == BASE)]
         most = (_MOST_DOSED if carrier == BASE else self.carrier_share) / len(alike)
-        return ArmDose(
+        return Dose(
             component=component,
             stock_per_ul=stock_per_ul(lot, ingredient.amount),
             amounts=tuple(one.mixture.per_ul.get(component, 0.0) * one.volume_ul for one in self.made),

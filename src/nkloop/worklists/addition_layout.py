@@ -11,19 +11,19 @@ from nkloop.labware.bags import DoseTube
 from nkloop.quantities import Amount
 from nkloop.recipes.models import ProcessStep
 from nkloop.worklists.addition_plans import AdditionRequest, AdditionVessel
+from nkloop.worklists.bag_tasks import WELD_MINUTES
 from nkloop.worklists.builder import Spot, WorklistBuilder
-from nkloop.worklists.carriers import BASE, carrier_notes, carrier_of
+from nkloop.worklists.carriers import BASE, carrier_name, carrier_notes, carrier_of
 from nkloop.worklists.chain_cost import CostModel, Prices
 from nkloop.worklists.chains import Chain
 from nkloop.worklists.dilution import plan_chain
+from nkloop.worklists.dose_tubes import DOSES
 from nkloop.worklists.dosing_event import CELL_FLOW, CULTURE, TOLERANCE_PERCENT
 from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.stock_deck import StockDeck
 
-TUBES = "doses"
 MOST_ADDED = 0.2
 """Share of a culture's volume that may be added to it without a change of medium. Unverified."""
-WELD_MINUTES = 10.0
 CHECK_MINUTES = 2.0
 _CELL_TIP_UL = 1000.0
 
@@ -99,7 +99,7 @@ class _Layout:
         chain = self._chain(amounts, strength)
         stocks = StockDeck(self.builder, self.base)
         carrier = carrier_of(self.lot, self.lots)
-        diluent = self.base if carrier == BASE else carrier
+        diluent = carrier_name(carrier, self.base)
         diluted_ul = sum(one.diluent_ul for one in chain.dilutions)
         poured_ul = sum(self.fill_ul - volume for volume in chain.volumes_ul) if self.tube is not None else 0.0
         base_ul = poured_ul + (diluted_ul if carrier == BASE else 0.0)
@@ -129,8 +129,8 @@ class _Layout:
 
     def _place(self) -> list[Spot]:
         if self.tube is not None:
-            kind = self.builder.place(TUBES, self.tube.rack, f"{self.tube.title} (empty)")
-            return [(TUBES, well) for _, well in zip(self.vessels, kind.wells, strict=False)]
+            kind = self.builder.place(DOSES, self.tube.rack, f"{self.tube.title} (empty)")
+            return [(DOSES, well) for _, well in zip(self.vessels, kind.wells, strict=False)]
         request = self.request
         self.builder.place(CULTURE, request.plate_load_name, "Culture plate", barcode=request.plate_barcode)
         for one in request.vessels:
@@ -195,7 +195,7 @@ class _Layout:
                 f"({vessel.arm}/{vessel.donor}), weld it on, run in all that comes "
                 f"({self.delivered_ul / 1000:.4g} mL), mix the bag gently, seal the line."
             )
-            self.builder.pause(OperatorTask(kind="weld", instruction=told, labware=(TUBES,), minutes=WELD_MINUTES))
+            self.builder.pause(OperatorTask(kind="weld", instruction=told, labware=(DOSES,), minutes=WELD_MINUTES))
 
     def _targets(self, spots: Sequence[Spot], amounts: Sequence[float], chain: Chain) -> Iterator[Target]:
         for vessel, spot, amount, added in zip(self.vessels, spots, amounts, chain.volumes_ul, strict=True):

@@ -20,8 +20,9 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
 from nkloop.worklists.carriers import with_carriers
 from nkloop.worklists.cells_out import CellsOutError, cells_out_minutes, refuse_too_long
-from nkloop.worklists.composition import held_to, refuse_off_target, refuse_uncertain
+from nkloop.worklists.composition import composition_row, held_to, refuse_off_target, refuse_uncertain
 from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.dose_tubes import dose_tube, lost_ul
 from nkloop.worklists.dosing_event import CULTURE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import stage_of
 from nkloop.worklists.ledger_check import follow
@@ -31,14 +32,6 @@ from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.recipe_arms import goes_through, process_step
 from nkloop.worklists.uncertainty import Uncertainty, predict
-
-
-class _TooLargeError(Exception):
-    """A part needs more than the deck holds, or keeps cells out too long."""
-
-    def __init__(self, cause: PlanError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -73,24 +66,16 @@ def plan_addition(
 
     def plan(stocks: Stocks) -> tuple[_Run, ...]:
         return fewest_parts(
-            planner.treated, lambda parts: tuple(planner.run(part, stocks) for part in parts), _TooLargeError
+            planner.treated,
+            lambda parts: tuple(planner.run(part, stocks) for part in parts),
+            (DeckFullError, CellsOutError),
         )
 
-    try:
-        runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
-    except _TooLargeError as error:
-        raise error.cause from error
-    return planner.result(runs)
+    return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
 
 
 def _tube(request: AdditionRequest, bags: BagCatalogue) -> DoseTube | None:
-    if request.plate_load_name:
-        return None
-    found = next((tube for tube in bags.dose_tubes if tube.name == request.tube), None)
-    if found is None:
-        names = ", ".join(tube.name for tube in bags.dose_tubes)
-        raise PlanError(f"there is no dose tube '{request.tube}'", where=request.name, remedy=f"use one of: {names}")
-    return found
+    return None if request.plate_load_name else dose_tube(bags, request.tube, request.name)
 
 
 class _Planner:
@@ -112,7 +97,7 @@ class _Planner:
             for one in request.vessels
             if one.arm in self.arms and goes_through(request.recipe, self.arms[one.arm], step.id)
         )
-        self.lost_ul = 0.0 if tube is None else catalogue[tube.rack].dead_volume_ul + tube.line_dead_ul
+        self.lost_ul = 0.0 if tube is None else lost_ul(tube, catalogue)
         self.fill_ul = 0.0 if tube is None else round_up(request.dose_ul + self.lost_ul)
 
     @property
@@ -171,7 +156,8 @@ class _Planner:
         """One robot run.
 
         Raises:
-            _TooLargeError: smaller parts may do.
+            DeckFullError: it needs more than the deck holds; smaller parts may do.
+            CellsOutError: it keeps cells out too long; smaller parts may do.
         """
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, Laid]:
@@ -190,16 +176,13 @@ class _Planner:
             )
             return laid.worklist, laid
 
-        try:
-            names = with_carriers((self.component, self.base_name), stocks, self.request.use_until)
-            planned, laid, lots = with_lots(names, stocks, self.request.use_until, plan)
-            held = held_to(planned, self.request.errors_allowed)
-            cells = {"cells_out_minutes": self.request.cells_out_minutes, "cells_in": self._cells_in()}
-            worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
-            minutes = cells_out_minutes(worklist, self.deck)
-            refuse_too_long(minutes, self.request.cells_out_minutes, self.request.name)
-        except (DeckFullError, CellsOutError) as error:
-            raise _TooLargeError(error) from error
+        names = with_carriers((self.component, self.base_name), stocks, self.request.use_until)
+        planned, laid, lots = with_lots(names, stocks, self.request.use_until, plan)
+        held = held_to(planned, self.request.errors_allowed)
+        cells = {"cells_out_minutes": self.request.cells_out_minutes, "cells_in": self._cells_in()}
+        worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+        minutes = cells_out_minutes(worklist, self.deck)
+        refuse_too_long(minutes, self.request.cells_out_minutes, self.request.name)
         return _Run(
             laid=laid,
             worklist=worklist,
@@ -278,16 +261,14 @@ class _Planner:
         given -= vessel.per_ul.get(self.component, 0.0) * vessel.volume_ul if self.tube is None else 0.0
         reached = self._reached(given, vessel, run)
         wanted = self.step.amount or self.step.add_volume or Amount(0, "µL")
-        error = run.errors.get(spot, {}).get(self.component)
-        return CompositionRow(
-            destination=f"{vessel.vessel} ({vessel.arm}/{vessel.donor})",
-            component=self.component,
+        return composition_row(
+            f"{vessel.vessel} ({vessel.arm}/{vessel.donor})",
+            self.component,
             target=wanted.magnitude,
             expected=reached * wanted.magnitude,
             unit=wanted.unit,
-            deviation_percent=round(100 * (reached - 1), 2) + 0.0,
-            cv_percent=None if error is None else round(error.cv_percent, 2),
-            bias_percent=None if error is None else round(error.bias_percent, 2),
+            share=reached,
+            error=run.errors.get(spot, {}).get(self.component),
         )
 
     def _reached(self, given: float, vessel: AdditionVessel, run: _Run) -> float:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from nkloop.errors import LabwareError, PlanError, Problem
 from nkloop.inventory.models import Lot
-from nkloop.labware.bags import BagCatalogue, DoseTube
+from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Amount
-from nkloop.recipes.models import ErrorLimits, Ingredient
+from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.bag_plans import (
     BagDosingPlan,
     BagDosingRequest,
@@ -38,6 +38,7 @@ from nkloop.worklists.composition import (
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
+from nkloop.worklists.dose_tubes import DOSES, dose_tube, lost_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
@@ -47,11 +48,11 @@ from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Workli
 from nkloop.worklists.operator_tasks import preceded_by, with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
 from nkloop.worklists.vessel_times import vessel_times_out
 
-DOSES = "doses"
 CARRIER_SHARE = 0.5
 """Most of a dose that may be another carrier than the base medium: the bag thins it further."""
 LINES_SHARE = 0.05
@@ -114,9 +115,8 @@ class _Planner:
         stage = stage_of(request.recipe, request.stage_id, request.name)
         self.medium, self.base_name = stage.medium, stage.medium.base.component
         self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name)
-        self.tube = self._tube()
-        rack = catalogue[self.tube.rack]
-        self.lost_ul = rack.dead_volume_ul + self.tube.line_dead_ul
+        self.tube = dose_tube(known, request.tube, request.name)
+        self.lost_ul = lost_ul(self.tube, catalogue)
         self.fill_ul = round_up(request.dose_ul + self.lost_ul)
         self.delivered_ul = self.fill_ul - self.lost_ul
         self.tasks = BagTasks(known, self.delivered_ul)
@@ -126,19 +126,6 @@ class _Planner:
             for bag in request.bags
         )
         self.arms = {arm.name: arm for arm in request.arms}
-
-    def _tube(self) -> DoseTube:
-        found = next((tube for tube in self.known.dose_tubes if tube.name == self.request.tube), None)
-        if found is None:
-            names = ", ".join(tube.name for tube in self.known.dose_tubes)
-            raise PlanError(
-                f"there is no dose tube '{self.request.tube}'", where=self.request.name, remedy=f"use one of: {names}"
-            )
-        return found
-
-    def final_ul(self, bag: BagFeeding) -> float:
-        """Volume of a bag after the dose."""
-        return bag.kept_ul + bag.medium_ul + self.delivered_ul
 
     def targets(self, bag: BagFeeding) -> dict[str, float]:
         """Canonical concentration per component the bag shall have."""
@@ -174,7 +161,7 @@ class _Planner:
         except LabwareError as error:
             yield from error.problems
             return
-        final = self.final_ul(bag) / 1000
+        final = self.tasks.final_ul(bag) / 1000
         if final > kind.capacity_ml:
             yield Problem(
                 f"the {kind.vessel} would hold {final:.4g} mL, {kind.title} takes {kind.capacity_ml:g} mL",
@@ -197,15 +184,16 @@ class _Planner:
             )
 
     def _dose_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
+        final = self.tasks.final_ul(bag)
         for name, target in self.targets(bag).items():
             kept = bag.present_per_ul.get(name, 0.0)
             if self._dose(bag, name, target) < 0:
-                most = most_kept_ul(target, kept, self.final_ul(bag))
+                most = most_kept_ul(target, kept, final)
                 yield Problem(
-                    f"{name} would be {kept * bag.kept_ul / self.final_ul(bag) / target:.3g} times its target for "
+                    f"{name} would be {kept * bag.kept_ul / final / target:.3g} times its target for "
                     f"{bag.arm} without any fresh {name}",
                     where,
-                    f"keep at most {most / 1000:.3g} mL of {self.final_ul(bag) / 1000:.4g} mL: drain more",
+                    f"keep at most {most / 1000:.3g} mL of {final / 1000:.4g} mL: drain more",
                 )
 
     def _dose(self, bag: BagFeeding, name: str, target: float) -> float:
@@ -393,7 +381,7 @@ class _Planner:
     def _brought(self, run: _Run) -> Iterator[tuple[str, Mapping[str, Mapping[str, Amount]]]]:
         """What the dose brings into each bag, thinned to the volume of the bag afterwards."""
         for bag, made, brought in zip(run.bags, run.made, run.brought, strict=True):
-            share = (made.volume_ul - self.lost_ul) / self.final_ul(bag)
+            share = (made.volume_ul - self.lost_ul) / self.tasks.final_ul(bag)
             thinned = {
                 substance: {lot: amount.scaled(share) for lot, amount in lots.items()}
                 for substance, lots in brought.items()
@@ -402,16 +390,17 @@ class _Planner:
 
     def _vessel_label(self, bag: BagFeeding) -> DoseLabel:
         source = bag.transfer.from_bag if bag.transfer is not None else ""
+        final, kind = self.tasks.final_ul(bag), self.known.bag(bag.kind)
         return DoseLabel(
             batch=f"{bag.bag} {bag.arm}/{bag.donor}",
             step=self.request.name,
-            content=f"culture from {source}, {self.final_ul(bag) / 1000:.4g} mL ({self.known.bag(bag.kind).name})",
+            content=f"culture from {source}, {final / 1000:.4g} mL ({kind.name})",
             prepared=self.request.prepared,
             expires=self.request.use_until,
         )
 
     def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
-        wanted = [_at(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
+        wanted = [at_concentration(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
         present = [i for i in wanted if i.amount.magnitude > 0]
         rows = composition_rows(
             present, run.ledger.well(*made.spot).per_ul, f"tube {made.spot[1]}", run.errors.get(made.spot)
@@ -433,14 +422,14 @@ class _Planner:
             well=made.spot[1],
             fill_ul=made.volume_ul,
             delivered_ul=made.volume_ul - self.lost_ul,
-            final_ul=self.final_ul(bag),
+            final_ul=self.tasks.final_ul(bag),
             concentrations=rows,
             label=label,
         )
 
     def _in_bag(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
         """What the bag reaches with what the ledger says is in the tube."""
-        final, targets = self.final_ul(bag), self.targets(bag)
+        final, targets = self.tasks.final_ul(bag), self.targets(bag)
         tube = run.ledger.well(*made.spot).per_ul
         delivered = made.volume_ul - self.lost_ul
         reached, errors = {}, {}
@@ -451,7 +440,7 @@ class _Planner:
             if error is not None and reached[name] > 0:
                 share = dosed / final / reached[name]
                 errors[name] = Uncertainty(cv_percent=error.cv_percent * share, bias_percent=error.bias_percent * share)
-        wanted = [_at(i, targets[i.component]) for i in self.ingredients]
+        wanted = [at_concentration(i, targets[i.component]) for i in self.ingredients]
         text = f"bag {bag.bag} ({bag.arm}/{bag.donor})"
         rows = composition_rows(wanted, reached, text, errors)
         refuse_off_target(text, rows, TOLERANCE_PERCENT)
@@ -461,9 +450,3 @@ class _Planner:
 def count_words(bags: Sequence[BagFeeding]) -> str:
     """`1 vessel`, `3 vessels`."""
     return f"{len(bags)} vessel{'s' if len(bags) != 1 else ''}"
-
-
-def _at(ingredient: Ingredient, per_ul: float) -> Ingredient:
-    """The ingredient at another concentration."""
-    scale = per_ul / ingredient.amount.of(ingredient.component).canonical
-    return ingredient.model_copy(update={"amount": ingredient.amount.scaled(scale)})

@@ -39,13 +39,45 @@ def composition_rows(
 def _row(ingredient: Ingredient, reached: float, destination: str, error: Uncertainty | None) -> CompositionRow:
     target = ingredient.amount
     expected = in_unit(reached, target, ingredient.component)
-    return CompositionRow(
-        destination=destination,
-        component=ingredient.component,
+    return composition_row(
+        destination,
+        ingredient.component,
         target=target.magnitude,
         expected=expected,
         unit=target.unit,
-        deviation_percent=_percent(100 * (expected / target.magnitude - 1)),
+        share=expected / target.magnitude,
+        error=error,
+    )
+
+
+def composition_row(
+    destination: str,
+    component: str,
+    *,
+    target: float,
+    expected: float,
+    unit: str,
+    share: float,
+    error: Uncertainty | None,
+) -> CompositionRow:
+    """One row of a composition; percentages are rounded here.
+
+    Args:
+        destination: what holds it.
+        component: that is compared.
+        target: what is wanted, in `unit`.
+        expected: what the ledger says is reached, in `unit`.
+        unit: of both.
+        share: what is reached to what is wanted.
+        error: predicted; None when it was not.
+    """
+    return CompositionRow(
+        destination=destination,
+        component=component,
+        target=target,
+        expected=expected,
+        unit=unit,
+        deviation_percent=_percent(100 * (share - 1)),
         cv_percent=None if error is None else _percent(error.cv_percent),
         bias_percent=None if error is None else _percent(error.bias_percent),
     )

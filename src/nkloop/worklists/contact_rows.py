@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from nkloop.assays.models import PlateLayout
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.composition import DECIMALS
-from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.composition import composition_row
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.uncertainty import Uncertainty, predict
@@ -32,9 +33,7 @@ def contact_rows(
         PlanError: a volume is below the accuracy table of its pipette.
     """
     seeding = _before_contact(worklist)
-    ledger = Ledger.of(seeding, catalogue)
-    for step in seeding.steps:
-        ledger.apply(step)
+    ledger = follow(seeding, catalogue)
     held = {well: contents.amounts for nickname, well, contents in ledger.wells() if nickname == PLATE}
     errors = predict(seeding, catalogue, deck, [(PLATE, well) for well in held])
     return tuple(_rows(layout, held, {well: errors.get((PLATE, well), {}) for well in held}))
@@ -56,15 +55,13 @@ def _rows(
             kind, _, who = name.partition(":")
             ratio = one.nominal_ratio or 0.0
             wanted = layout.targets_per_well * (ratio if kind == "effector" else 1.0)
-            error = errors.get(one.well, {}).get(name)
             if wanted > 0:
-                yield CompositionRow(
-                    destination=f"{one.well} ({one.role.replace('_', ' ')})",
-                    component=f"{kind} {who}",
+                yield composition_row(
+                    f"{one.well} ({one.role.replace('_', ' ')})",
+                    f"{kind} {who}",
                     target=wanted,
                     expected=round(found, 1),
                     unit="cells",
-                    deviation_percent=round(100 * (found / wanted - 1), DECIMALS) + 0.0,
-                    cv_percent=None if error is None else round(error.cv_percent, DECIMALS),
-                    bias_percent=None if error is None else round(error.bias_percent, DECIMALS),
+                    share=found / wanted,
+                    error=errors.get(one.well, {}).get(name),
                 )

@@ -46,17 +46,13 @@ from nkloop.worklists.plans import (
     WellFeeding,
     WellState,
 )
+from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
 from nkloop.worklists.undosed import undosed_warnings
 
-
-class _PartTooLargeError(Exception):
-    """A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
-
-    def __init__(self, cause: PlanError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+_TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
+"""A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +92,9 @@ def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, cata
         planner = _Planner(request, stage, deck, catalogue, errors)
 
         def plan(stocks: Stocks) -> tuple[_Run, ...]:
-            return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _PartTooLargeError)
+            return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _TOO_LARGE)
 
-        try:
-            runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
-        except _PartTooLargeError as error:
-            raise error.cause from error
-        return planner.result(runs)
+        return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
 
     return accurate_enough(request.errors_allowed, None, attempt)
 
@@ -173,20 +165,15 @@ class _Planner:
             event = Event(request, self.stage, self.ingredients, lots, builder, standing, cells_in, self.errors)
             return event.plan(mixtures, index), event
 
-        try:
-            names = with_carriers(
-                [i.component for i in self.ingredients] if mixtures else [], stocks, request.use_until
-            )
-            planned, event, lots = with_lots(names, stocks, request.use_until, plan)
-            held = held_to(planned, request.errors_allowed)
-            cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
-            limited = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
-            worklist = with_preparation(limited, self.catalogue, warm_to_c=self.stage.medium.use_temperature)
-            minutes = cells_out_minutes(worklist, self.deck)
-            refuse_too_long(minutes, request.cells_out_minutes, request.name)
-            refuse_warm_mixes(worklist, busy_minutes(worklist, self.deck), self.catalogue)
-        except (DeckFullError, CellsOutError, MixTooWarmError) as error:
-            raise _PartTooLargeError(error) from error
+        names = with_carriers([i.component for i in self.ingredients] if mixtures else [], stocks, request.use_until)
+        planned, event, lots = with_lots(names, stocks, request.use_until, plan)
+        held = held_to(planned, request.errors_allowed)
+        cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
+        limited = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+        worklist = with_preparation(limited, self.catalogue, warm_to_c=self.stage.medium.use_temperature)
+        minutes = cells_out_minutes(worklist, self.deck)
+        refuse_too_long(minutes, request.cells_out_minutes, request.name)
+        refuse_warm_mixes(worklist, busy_minutes(worklist, self.deck), self.catalogue)
         ledger = follow(worklist, self.catalogue)
         brought = {
             made.mixture.name: brought_along(self.ingredients, lots, ledger.well(*made.spot).per_ul)
@@ -261,8 +248,7 @@ class _Planner:
             if per_ul is not None and self.request.aim == "vessel":
                 if per_ul <= 0:
                     continue
-                scale = per_ul / one.amount.of(one.component).canonical
-                one = one.model_copy(update={"amount": one.amount.scaled(scale)})
+                one = at_concentration(one, per_ul)
             wanted.append(one)
         return tuple(wanted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nkloop.errors import InventoryError, PlanError
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
+from nkloop.recipes.models import Ingredient
 from nkloop.worklists.models import Liquid
 
 
@@ -41,3 +42,9 @@ def in_unit(per_ul: float, like: Amount, substance: str) -> float:
     if like.kind is Kind.FRACTION:
         return Amount(per_ul, "v/v").to(like.unit)
     return Amount(per_ul, like.kind.value, substance=substance).to(like.unit)
+
+
+def at_concentration(ingredient: Ingredient, per_ul: float) -> Ingredient:
+    """The ingredient at another canonical concentration, in the unit the recipe writes."""
+    scale = per_ul / ingredient.amount.of(ingredient.component).canonical
+    return ingredient.model_copy(update={"amount": ingredient.amount.scaled(scale)})

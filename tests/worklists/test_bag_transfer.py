@@ -122,6 +122,7 @@ def test_a_bioreactor_is_chosen_by_its_range(plan):
     request, planned = plan(290_000, 220, vessel="bioreactor")
     assert request.bags[0].kind == "bioreactor-2000"
     assert "bioreactor U1-reference-grow" in tasks_of(planned, "weld")[-1].instruction
+    assert {row.destination for row in planned.composition} == {"bioreactor U1-reference-grow (reference/U1)"}
 
 
 @pytest.mark.parametrize(

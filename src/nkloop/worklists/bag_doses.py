@@ -379,14 +379,18 @@ class _Planner:
         )
 
     def _brought(self, run: _Run) -> Iterator[tuple[str, Mapping[str, Mapping[str, Amount]]]]:
-        """What the dose brings into each bag, thinned to the volume of the bag afterwards."""
+        """What the dose brings into each vessel, thinned to the volume of the vessel afterwards."""
         for bag, made, brought in zip(run.bags, run.made, run.brought, strict=True):
             share = (made.volume_ul - self.lost_ul) / self.tasks.final_ul(bag)
             thinned = {
                 substance: {lot: amount.scaled(share) for lot, amount in lots.items()}
                 for substance, lots in brought.items()
             }
-            yield f"bag {bag.bag}", thinned
+            yield self._words(bag), thinned
+
+    def _words(self, bag: BagFeeding) -> str:
+        """`bag B-1`, `bioreactor R-1`."""
+        return f"{self.known.bag(bag.kind).vessel} {bag.bag}"
 
     def _vessel_label(self, bag: BagFeeding) -> DoseLabel:
         source = bag.transfer.from_bag if bag.transfer is not None else ""
@@ -441,7 +445,7 @@ class _Planner:
                 share = dosed / final / reached[name]
                 errors[name] = Uncertainty(cv_percent=error.cv_percent * share, bias_percent=error.bias_percent * share)
         wanted = [at_concentration(i, targets[i.component]) for i in self.ingredients]
-        text = f"bag {bag.bag} ({bag.arm}/{bag.donor})"
+        text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
         rows = composition_rows(wanted, reached, text, errors)
         refuse_off_target(text, rows, TOLERANCE_PERCENT)
         return rows

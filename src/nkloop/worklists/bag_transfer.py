@@ -43,23 +43,7 @@ def plan_transfer(
         )
     times = times_denser(present, "transfer", stage, where)
     available = present.volume_ul - SAMPLE_UL - 1000 * source.residual_ml
-    moved = available if volume_ul is None else volume_ul / times
-    moved, final = round(moved, 0), round(available * times, 0) if volume_ul is None else volume_ul
-    if moved > available + 0.5:
-        raise PlanError(
-            f"{moved / 1000:.4g} mL of the culture are needed for {final / 1000:.4g} mL at {stage.seeding_density}, "
-            f"{available / 1000:.4g} mL come out of it",
-            where=where,
-            remedy=f'choose a smaller volume, at most --volume "{available * times / 1000:.4g} mL"',
-        )
-    low, high = (one.canonical for one in stage.vessel.volume)
-    if not low <= final <= high:
-        raise PlanError(
-            f"the culture would come to {final / 1000:.4g} mL, stage {stage.id} grows in {low / 1000:g} to "
-            f"{high / 1000:g} mL",
-            where=where,
-            remedy="give another volume with --volume, or wait until there are more cells",
-        )
+    moved, final = _moved_ul(available, times, volume_ul, stage, where)
     goes_on = available - moved >= 1000 * source.lowest_ml - 1000 * source.residual_ml
     rinse = 0.0 if goes_on else 1000 * source.rinse_ml
     room = final - moved - dose_ul
@@ -82,3 +66,38 @@ def plan_transfer(
         medium_ul=room - rinse,
         is_emptied=not goes_on,
     )
+
+
+def _moved_ul(
+    available_ul: float, times: float, volume_ul: float | None, stage: Stage, where: str
+) -> tuple[float, float]:
+    """How much of the culture moves, and the volume it comes to.
+
+    Args:
+        available_ul: what comes out of the old vessel.
+        times: how many times denser the culture is than the stage is seeded.
+        volume_ul: what is asked for; None moves all.
+        stage: that the culture enters.
+        where: the vessel, for messages.
+
+    Raises:
+        PlanError: there is less of it than is needed, or the stage does not grow in that volume.
+    """
+    moved = available_ul if volume_ul is None else volume_ul / times
+    moved, final = round(moved, 0), round(available_ul * times, 0) if volume_ul is None else volume_ul
+    if moved > available_ul + 0.5:
+        raise PlanError(
+            f"{moved / 1000:.4g} mL of the culture are needed for {final / 1000:.4g} mL at {stage.seeding_density}, "
+            f"{available_ul / 1000:.4g} mL come out of it",
+            where=where,
+            remedy=f'choose a smaller volume, at most --volume "{available_ul * times / 1000:.4g} mL"',
+        )
+    low, high = (one.canonical for one in stage.vessel.volume)
+    if not low <= final <= high:
+        raise PlanError(
+            f"the culture would come to {final / 1000:.4g} mL, stage {stage.id} grows in {low / 1000:g} to "
+            f"{high / 1000:g} mL",
+            where=where,
+            remedy="give another volume with --volume, or wait until there are more cells",
+        )
+    return moved, final

@@ -210,6 +210,14 @@ def test_a_run_posts_what_it_took_once(records: Records, run_id: str) -> None:
     assert records.audit.verify_chain() == ()
 
 
+def test_parts_of_a_container_never_sum_to_more_than_it_holds(records: Records, run_id: str) -> None:
+    load(records)
+    reserve(records, "plan", 100.011)
+    taken = {"SCF-1": Taken(loaded_ul=100.011, drawn_ul=50.0055)}  # half a nanolitre on either side of the cut
+    records.stock.post_run("lab", "plan", run_id, taken, by="Ada", at=LATER)
+    assert [one.volume_ul for one in now(records).lot("SCF-1").containers] == [0, 69.989, 100]
+
+
 def test_a_thawed_vial_is_used_first_while_it_keeps(records: Records, run_id: str) -> None:
     load(records)
     reserve(records, "plan", 10)

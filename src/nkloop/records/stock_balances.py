@@ -29,6 +29,11 @@ def microlitres(volume_nl: int) -> float:
     return volume_nl / NL_PER_UL
 
 
+def whole_nanolitres(volume_ul: float) -> float:
+    """µL as stock counts them: the nearest whole nanolitre, in µL."""
+    return microlitres(nanolitres(volume_ul))
+
+
 @dataclass(frozen=True)
 class Balance:
     """Containers of one bench after a number of its postings. Never changed: what is newer makes another one."""

@@ -10,6 +10,7 @@ from typing import Any
 from nkloop.errors import InventoryError
 from nkloop.inventory import Container, Held, Inventory, Lot
 from nkloop.inventory.picking import NOTHING_UL, shown, valid_until
+from nkloop.records.stock_balances import whole_nanolitres
 from nkloop.records.stock_models import ContainerDetail, Posting, PostingKind, Taken
 
 
@@ -61,8 +62,10 @@ def _held_by_others(held: Iterable[Held], own: Mapping[str, float]) -> dict[str,
 def _of_lot(
     lot: Lot, amount: Taken, reserved: Mapping[str, float], others: Mapping[str, float], signed: _Signed
 ) -> Iterator[Posting]:
-    drawn = min(amount.drawn_ul, amount.loaded_ul)
-    for container, volume in _spread(lot, amount.loaded_ul, reserved):
+    # in whole nanolitres before anything is parted: parts that are rounded each may sum to more than a container holds
+    loaded = whole_nanolitres(amount.loaded_ul)
+    drawn = min(whole_nanolitres(amount.drawn_ul), loaded)
+    for container, volume in _spread(lot, loaded, reserved):
         yield from _begun(lot, container, signed)
         by_steps = min(drawn, volume)
         drawn -= by_steps

@@ -161,7 +161,7 @@ async def test_a_look_tells_versions_bare_and_what_the_robot_keeps(make: Make) -
     told = found(await driver.inspect(FLEX))
     assert (told["software"], told["firmware"], told["serial number"]) == ("8.2.0", "virtual", "virtual")
     assert "0 of 20 runs and 0 of 50 data files" in told["free space"]
-    assert told["error recovery"] == "the robot waits for a person, who is asked"
+    assert told["error recovery"] == "the robot waits for a person, who is asked; goes on from its own screen only"
 
 
 async def test_a_mark_is_read_by_another_nkloop_and_never_fails(make: Make) -> None:
@@ -299,9 +299,3 @@ def test_an_account_that_cannot_work_is_refused_when_the_bench_is_built(
     with pytest.raises(BenchError, match=told) as caught:
         OpentronsRobot("flex", url, protocols=tmp_path, catalogue=nothing, account=settings)
     assert "Remedy" in str(caught.value)
-
-
-def test_an_unknown_way_of_recovery_is_refused(tmp_path: Path) -> None:
-    nothing: Any = None
-    with pytest.raises(BenchError, match="error_recovery is 'retry'"):
-        OpentronsRobot("flex", "http://r", protocols=tmp_path, catalogue=nothing, error_recovery="retry")  # type: ignore[arg-type]

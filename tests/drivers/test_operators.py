@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.drivers.interfaces import Choice, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
 from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe
 from nkloop.errors import OperatorRefusedError
@@ -61,6 +62,44 @@ async def test_a_person_may_decline(request_: OperatorRequest) -> None:
     person = Person({"operator": "Ada", "scanned": "x", "done": False, "note": "plate is broken"})
     with pytest.raises(OperatorRefusedError, match="Ada declined: plate is broken"):
         await PrefectOperator("technician", ask=person).perform(request_)
+
+
+CHOICES = (Choice(key="again", label="Do it | again"), Choice(key="stop", label="Stop the run"))
+
+
+def choosing() -> OperatorRequest:
+    task = OperatorTask(kind="confirm", instruction="No tip was found")
+    return OperatorRequest(title="step 3 failed", task=task, choices=CHOICES, run_id="run-0001")
+
+
+async def test_one_of_the_choices_is_answered_with_its_reason() -> None:
+    person = Person({"operator": "Ada", "choice": "again", "reason": "the rack stood askew "})
+    answer = await PrefectOperator("technician", ask=person).perform(choosing())
+    assert (answer.confirmed_by, answer.choice, answer.note) == ("Ada", "again", "the rack stood askew")
+    form, shown, _ = person.shown[0]
+    assert "| `again` | Do it / again |" in shown
+    field = form.model_json_schema()["properties"]["choice"]
+    assert (field["enum"], "default" in field) == (["again", "stop"], False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"operator": "Ada", "choice": "skip", "reason": "why not"},
+        {"operator": "Ada", "choice": "again", "reason": "x"},
+        {"operator": "", "choice": "again", "reason": "askew"},
+        {"operator": "Ada", "reason": "askew"},
+    ],
+)
+async def test_the_form_takes_no_other_choice_and_none_without_a_reason(answer: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        await PrefectOperator("technician", ask=Person(answer)).perform(choosing())
+
+
+async def test_a_reason_of_blanks_is_none() -> None:
+    person = Person({"operator": "Ada", "choice": "again", "reason": "    "})
+    with pytest.raises(OperatorRefusedError, match="reason of at least 3 characters"):
+        await PrefectOperator("technician", ask=person).perform(choosing())
 
 
 async def test_the_same_request_has_the_same_key_and_another_one_another(request_: OperatorRequest) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
 from nkloop.drivers.terminal_operator import TerminalOperator, told_of
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
@@ -75,3 +75,23 @@ def test_the_deck_is_told_with_lots(asked: OperatorRequest) -> None:
     assert "D1  nkloop_plate" in told
     assert "A1: 200 µL medium | fresh, lot L-7" in told
     assert "L-7  medium, use by 2099-01-01" in told
+
+
+@pytest.fixture
+def question(asked: OperatorRequest) -> OperatorRequest:
+    choices = (Choice(key="again", label="Do it again"), Choice(key="stop", label="Stop the run"))
+    return asked.model_copy(update={"choices": choices, "worklist": None, "barcodes": {}, "lots": ()})
+
+
+async def test_a_choice_is_typed_with_its_reason_and_anything_else_is_asked_again(question: OperatorRequest) -> None:
+    person = Person("skip", "again", "x", "Again", "rack stood askew", "Ada")
+    answer = await person.operator().perform(question)
+    assert (answer.choice, answer.note, answer.confirmed_by) == ("again", "rack stood askew", "Ada")
+    assert "     again   Do it again" in person.heard
+    assert "  NO: 'skip' is no choice here; choose again or stop" in person.heard
+    assert "  NO: a choice needs a reason of at least 3 characters" in person.heard
+
+
+async def test_three_wrong_choices_are_refused(question: OperatorRequest) -> None:
+    with pytest.raises(OperatorRefusedError, match="'c' is no choice here"):
+        await Person("a", "b", "c").operator().perform(question)

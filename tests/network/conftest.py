@@ -251,8 +251,9 @@ def planned_commands() -> list[dict[str, Any]]:
 async def analyse(protocol: Path, **_: Any) -> Any:
     """Every protocol does the worklist."""
     del protocol
-    nothing: dict[str, Any] = {key: [] for key in ("errors", "labware", "pipettes", "modules", "liquids")}
-    return SimpleNamespace(result="ok", commands=planned_commands(), **nothing)
+    nothing: dict[str, Any] = {key: [] for key in ("errors", "pipettes", "modules", "liquids")}
+    labware = [{"id": i.nickname, "loadName": i.load_name, "location": {"slotName": i.slot}} for i in WORKLIST.deck]
+    return SimpleNamespace(result="ok", commands=planned_commands(), labware=labware, **nothing)
 
 
 class _Catalogue:
@@ -270,13 +271,18 @@ class _Operator:
     name: str = "technician"
     hands: dict[str, Callable[[], Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    chooses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Part of a title to what is chosen there, and why."""
+    requests: list[OperatorRequest] = field(default_factory=list)
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         self.asked.append(request.title)
+        self.requests.append(request)
         for part, act in self.hands.items():
             if part in request.title:
                 act()
-        return OperatorAnswer(confirmed_by="Ada", at=AT)
+        choice, why = next((told for part, told in self.chooses.items() if part in request.title), ("", ""))
+        return OperatorAnswer(confirmed_by="Ada", at=AT, choice=choice, note=why)
 
 
 class _Clock:

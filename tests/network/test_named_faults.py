@@ -148,9 +148,9 @@ async def test_a_pipette_changed_after_the_look_fails_the_run_before_it_moves(op
 @pytest.mark.parametrize("action", ["resume-from-recovery", "resume-from-recovery-assuming-false-positive"])
 async def test_a_clogged_tip_asks_a_person_and_is_unknown_when_the_run_went_on(open_lab: Any, action: Any) -> None:
     async with open_lab("lab", faults=["clogs_tip"]) as lab:
-        lab.operator.hands["awaiting-recovery"] = lambda: lab.robot.act(lab.robot.runs.current().id, action)
+        lab.operator.hands["overpressure"] = lambda: lab.robot.act(lab.robot.runs.current().id, action)
         run = await lab.dose()
-        assert any("awaiting-recovery" in title for title in lab.operator.asked)
+        assert any("step 3 failed, overpressure" in title for title in lab.operator.asked)
         assert events(run) == {1: "done", 2: "done", 3: "unknown"}
         assert "overpressure: Pipette Overpressure" in next(s.detail for s in run.steps if s.number == 3)
         assert lab.contradictions() == []
@@ -171,11 +171,113 @@ async def test_a_command_done_again_in_recovery_makes_its_step_done(open_lab: An
                 lab.robot.send_to_run(run.id, broken["commandType"], broken["params"], "fixit", broken["id"])
             lab.robot.act(run.id, "resume-from-recovery")
 
-        lab.operator.hands["awaiting-recovery"] = mend
+        lab.operator.hands["overpressure"] = mend
         run = await lab.dose()
         assert events(run)[3] == told
         assert run.state == ("succeeded" if told == "done" else "failed")
         assert [one for one in lab.contradictions() if not one.startswith("step 0")] == []  # what is done by hand
+
+
+MAY = {"resumes": ["tipPhysicallyMissing"]}
+
+
+async def test_a_missing_tip_put_there_is_picked_up_again_and_the_step_is_done(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": ("again", "the rack stood askew")}
+        run = await lab.dose()
+        [asked] = [one for one in lab.operator.requests if one.choices]
+        assert [one.key for one in asked.choices] == ["again", "skip", "screen", "stop"]
+        assert asked.title == "small dose: step 3 failed, tipPhysicallyMissing"
+        assert "No Tip Detected" in asked.task.instruction
+        assert "opentrons_flex_96_tiprack_200ul in slot A1, B1" in asked.task.instruction
+        assert "50 µL from plate A1 to plate C1" in asked.task.instruction
+        assert (run.state, events(run)) == ("succeeded", {1: "done", 2: "done", 3: "done"})
+        assert sum(kind == "pickUpTip" for _, _, kind in lab.wells.acts) == 2, "the failed one picked up nothing"
+        [action] = [one for one in lab.records.journal.actions(run.id) if one.choice]
+        assert (action.step, action.choice, action.note) == (3, "again", "the rack stood askew")
+        assert lab.contradictions() == []
+
+
+async def test_a_skipped_command_leaves_its_step_unknown_before_it_is_sent(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": ("skip", "the tip is on, I see it")}
+        run = await lab.dose()
+        actions = [one["actionType"] for one in lab.robot.runs.all()[0].actions]
+        assert actions[-1] == "resume-from-recovery-assuming-false-positive"
+        assert events(run) == {1: "done", 2: "done", 3: "unknown"}
+        assert "Ada chose 'skip': the tip is on, I see it" in next(s.detail for s in run.steps if s.number == 3)
+        noted = [
+            one for one in lab.records.journal.events(run.id) if "whether its wells got their liquid" in one.detail
+        ]
+        assert [(one.number, one.event) for one in noted] == [(3, "unknown")]
+        assert (run.state, run.needs_decision) == ("failed", True)
+        assert lab.contradictions() == []
+
+
+async def test_who_chooses_to_stop_leaves_a_stopped_robot_and_a_step_that_was_not_done(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["misses_tip"]) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": ("stop", "I want to look at the rack")}
+        told = await lab.dose()
+        assert "Ada chose to stop after tipPhysicallyMissing of pickUpTip: I want to look at the rack" in str(told)
+        [asked] = [one for one in lab.operator.requests if one.choices]
+        assert [one.key for one in asked.choices] == ["screen", "stop"], "by default nkloop resumes from nothing"
+        assert lab.under_way() == []
+        [run] = lab.runs()
+        assert events(run) == {1: "done", 2: "done", 3: "failed"}
+        assert lab.contradictions() == []
+
+
+@pytest.mark.parametrize("way", ["again", "skip"])
+async def test_an_answer_after_somebody_went_on_at_the_screen_sends_nothing(open_lab: Any, way: str) -> None:
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": (way, "the rack stood askew")}
+        lab.operator.hands["tipPhysicallyMissing"] = lambda: lab.robot.act(
+            lab.robot.runs.current().id, "resume-from-recovery"
+        )
+        run = await lab.dose()
+        actions = [one["actionType"] for one in lab.robot.runs.all()[0].actions]
+        assert actions.count("resume-from-recovery") == 1
+        assert not any(one.endswith("false-positive") for one in actions)
+        assert sum(one.get("intent") == "fixit" for one in lab.robot.runs.all()[0].commands) == 0
+        assert any("was not carried out: the run no longer waits" in told for told in run.operator_actions)
+        assert events(run)[3] == "unknown"
+        assert lab.contradictions() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "when"), [("reset", "after"), ("timeout", "after"), ("500", "after"), ("slow", "after")]
+)
+async def test_a_lost_answer_in_recovery_sends_the_command_no_second_time(open_lab: Any, kind: Any, when: Any) -> None:
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": ("again", "the rack stood askew")}
+        lab.wire.fault = (("POST", "/runs/{id}/commands", 1), kind, when)
+        run = await lab.dose()
+        assert lab.wire.fault is None
+        assert sum(one.get("intent") == "fixit" for one in lab.robot.runs.all()[0].commands) == 1
+        assert (run.state, events(run)[3]) == ("succeeded", "done")
+        assert lab.contradictions() == []
+
+
+async def test_a_door_opened_in_recovery_is_closed_before_anybody_is_asked_how_to_go_on(open_lab: Any) -> None:
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.chooses = {"tipPhysicallyMissing": ("again", "the rack stood askew")}
+        recovery = lab.bench.liquid_handler.recovery
+        opened: list[bool] = []
+
+        async def opens(run_id: str) -> Any:
+            seen = await recovery(run_id)
+            if not opened:
+                opened.append(True)
+                lab.robot.set_door(True)
+                return await recovery(run_id)
+            return seen
+
+        lab.bench.liquid_handler.recovery = opens
+        lab.operator.hands["blocked-by-open-door"] = lambda: lab.robot.set_door(False)
+        run = await lab.dose()
+        assert (run.state, events(run)[3]) == ("succeeded", "done")
+        assert [one for one in lab.operator.asked if "blocked-by-open-door" in one] != []
+        assert lab.contradictions() == []
 
 
 async def test_a_clogged_tip_fails_an_unattended_run_and_what_it_drew_is_unknown(open_lab: Any) -> None:

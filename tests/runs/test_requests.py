@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from nkloop.drivers import desk_operator
 from nkloop.drivers.desk_operator import DeskOperator
-from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
 from nkloop.drivers.operators import request_key
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.records import Records, schema
@@ -154,3 +154,41 @@ async def test_without_records_it_is_refused() -> None:
 def test_an_unknown_request_is_told(records: Records) -> None:
     with pytest.raises(RecordError, match="there is no request 7"):
         confirm(records, 7, by="Ada", codes=[], at=datetime.now(UTC))
+
+
+CHOICES = (Choice(key="again", label="Do it again"), Choice(key="stop", label="Stop the run"))
+
+
+async def test_a_choice_reaches_the_one_who_asked_with_its_reason(records: Records) -> None:
+    question = asking(barcodes={}, lots=(), choices=CHOICES)
+    answer = asyncio.create_task(operator(records).perform(question))
+    await asyncio.sleep(0.05)
+    (asked,) = waiting_requests(records, "lab")
+    confirm(records, asked.id, by="Ada", codes=[], note="rack stood askew", choice="again")
+    found = await asyncio.wait_for(answer, 5)
+    assert (found.choice, found.note) == ("again", "rack stood askew")
+    assert records.audit.verify_chain() == ()
+
+
+@pytest.mark.parametrize(
+    ("choice", "note", "told"),
+    [
+        ("skip", "why not", r"'skip' is no choice here; choose again or stop.*--choose again \(Do it again\)"),
+        ("", "why not", "'' is no choice here"),
+        ("again", " ", "needs a reason of at least 3 characters"),
+    ],
+)
+async def test_a_choice_that_is_none_or_has_no_reason_changes_nothing(
+    records: Records, choice: str, note: str, told: str
+) -> None:
+    desk = RequestDesk(records, "lab")
+    number = desk.ask(asking(barcodes={}, lots=(), choices=CHOICES), "key")
+    with pytest.raises(RecordError, match=told):
+        confirm(records, number, by="Ada", codes=[], note=note, choice=choice)
+    assert [one.id for one in waiting_requests(records)] == [number]
+
+
+async def test_a_choice_where_there_is_none_is_refused(records: Records) -> None:
+    number = RequestDesk(records, "lab").ask(asking(barcodes={}, lots=()), "key")
+    with pytest.raises(RecordError, match="there is nothing to choose here"):
+        confirm(records, number, by="Ada", codes=[], choice="again")

@@ -220,6 +220,15 @@ class LotToScan(FrozenModel):
         return frozenset({self.lot, *self.codes})
 
 
+class Choice(FrozenModel):
+    """One of several answers."""
+
+    key: str = Field(pattern=r"^[a-z]+$")
+    """The word to type."""
+    label: str
+    """What it means, in a sentence."""
+
+
 class OperatorRequest(FrozenModel):
     """A question or instruction to a person."""
 
@@ -231,6 +240,8 @@ class OperatorRequest(FrozenModel):
     """Nickname of each labware concerned to the barcode it must carry."""
     lots: tuple[LotToScan, ...] = ()
     """Lots that are scanned as well."""
+    choices: tuple[Choice, ...] = ()
+    """Answers one of which is chosen, with a reason; empty when the task is only to be confirmed."""
     picture: str = ""
     """The deck, the plate with its wells, or what is to be done, as SVG text."""
     run_id: str | None = None
@@ -244,8 +255,27 @@ class OperatorAnswer(FrozenModel):
     confirmed_by: str = Field(min_length=1)
     at: datetime
     note: str = ""
+    """What the person adds; with a choice, the reason for it."""
     scanned: tuple[str, ...] = ()
     """Codes that were scanned, in their order."""
+    choice: str = ""
+    """Key of what was chosen; empty where there was nothing to choose."""
+
+
+SHORTEST_REASON = 3
+"""Characters of a reason for a choice."""
+
+
+def choice_problem(request: OperatorRequest, choice: str, reason: str) -> str:
+    """What is wrong with the choice a person made, in one sentence; empty when nothing is."""
+    keys = [one.key for one in request.choices]
+    if choice not in keys and (keys or choice):
+        return (
+            f"'{choice}' is no choice here; choose {' or '.join(keys)}" if keys else "there is nothing to choose here"
+        )
+    if keys and len(reason.strip()) < SHORTEST_REASON:
+        return f"a choice needs a reason of at least {SHORTEST_REASON} characters"
+    return ""
 
 
 class Operator(Protocol):

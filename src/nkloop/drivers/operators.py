@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
@@ -45,6 +45,8 @@ class PrefectOperator:
         Raises:
             OperatorRefusedError: the person declined, scanned wrong barcodes three times, or a lot has expired.
         """
+        if request.choices:
+            return await self._chosen(request)
         form = confirmation_form(with_barcodes=bool(request.barcodes or request.lots))
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
@@ -63,6 +65,15 @@ class PrefectOperator:
                 now, scanned = datetime.now(UTC), tuple(scans.taken)
                 return OperatorAnswer(confirmed_by=answer.operator, at=now, note=answer.note, scanned=scanned)
         raise OperatorRefusedError(problem, where=request.title, remedy="put the labware named there, then start again")
+
+    async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
+        form = choice_form(request.choices)
+        answer = await self._ask(form, describe(request), f"{request_key(request)}-1", self._wait_seconds)
+        if problem := choice_problem(request, answer.choice, answer.reason):
+            raise OperatorRefusedError(problem, where=request.title, remedy="start again and choose one of them")
+        return OperatorAnswer(
+            confirmed_by=answer.operator, at=datetime.now(UTC), note=answer.reason.strip(), choice=answer.choice
+        )
 
 
 def confirmation_form(*, with_barcodes: bool) -> type[Any]:
@@ -86,6 +97,22 @@ def confirmation_form(*, with_barcodes: bool) -> type[Any]:
         scanned: str = Field(min_length=1, title="Scanned barcodes", description="In any order, separated by spaces")
 
     return ScannedConfirmation
+
+
+def choice_form(choices: Sequence[Choice]) -> type[Any]:
+    """The form with which one of several answers is chosen; nothing is chosen beforehand."""
+    from prefect.input import RunInput
+    from pydantic import Field, create_model
+
+    about = "; ".join(f"{one.key}: {one.label}" for one in choices)
+    keys = Literal[tuple(one.key for one in choices)]  # type: ignore[valid-type]
+    fields: dict[str, Any] = {
+        "operator": (str, Field(min_length=1, max_length=80, title="Your name")),
+        "choice": (keys, Field(title="What is to happen", description=about)),
+        "reason": (str, Field(min_length=SHORTEST_REASON, max_length=500, title="Why")),
+    }
+    form: type[Any] = create_model("Chosen", __base__=RunInput, __module__=__name__, **fields)
+    return form
 
 
 async def ask_in_prefect(form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
@@ -119,6 +146,9 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
     if request.barcodes:
         rows = [f"| {nickname} | `{barcode}` |" for nickname, barcode in request.barcodes.items()]
         parts.append("\n".join(["| Labware | Barcode to scan |", "|---|---|", *rows]))
+    if request.choices:
+        rows = [f"| `{one.key}` | {_plain(one.label)} |" for one in request.choices]
+        parts.append("\n".join(["| Choice | What it means |", "|---|---|", *rows]))
     if request.lots:
         rows = [f"| {_plain(one.component)} | `{one.lot}` | {one.expires or ''} |" for one in request.lots]
         parts.append("\n".join(["| Component | Lot to scan | Use by |", "|---|---|---|", *rows]))
@@ -162,6 +192,7 @@ def request_key(request: OperatorRequest) -> str:
         "task": request.task.model_dump(mode="json"),
         "barcodes": request.barcodes,
         "lots": [one.lot for one in request.lots],
+        **({"choices": [one.key for one in request.choices]} if request.choices else {}),
         "occurrence": request.occurrence,
     }
     return f"operator-{content_hash(asked)[:16]}"

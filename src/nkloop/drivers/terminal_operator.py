@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.operators import ATTEMPTS, limits_of
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError
@@ -44,6 +44,8 @@ class TerminalOperator:
         async with self._one_at_a_time:
             for line in told_of(request):
                 self._say(line)
+            if request.choices:
+                return await self._chosen(request)
             scans = Scans.of(request)
             await self._scanned(request, scans)
             who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
@@ -52,6 +54,21 @@ class TerminalOperator:
             note = (await self._asked(request, "Note (Enter for none): ", may_be_empty=True)).strip()
             now = datetime.now(UTC)
             return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
+
+    async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
+        keys = ", ".join(one.key for one in request.choices)
+        for _ in range(ATTEMPTS):
+            choice = (await self._asked(request, f"Choose ({keys}): ")).strip().lower()
+            if choice not in keys.split(", "):
+                problem = choice_problem(request, choice, "")
+            else:
+                reason = (await self._asked(request, "Why: ")).strip()
+                problem = choice_problem(request, choice, reason)
+            if not problem:
+                who = (await self._asked(request, "Your name: ")).strip()
+                return OperatorAnswer(confirmed_by=who, at=datetime.now(UTC), note=reason, choice=choice)
+            self._say(f"  NO: {problem}")
+        raise OperatorRefusedError(problem, where=request.title, remedy="settle it, then start again")
 
     async def _scanned(self, request: OperatorRequest, scans: Scans) -> None:
         wrong = 0
@@ -103,6 +120,8 @@ def told_of(request: OperatorRequest) -> list[str]:
     if request.lots:
         lines.append("   scan lots:")
         lines += [f"     {one.lot}  {one.component}{_until(one.expires)}" for one in request.lots]
+    if request.choices:
+        lines += ["   choose:", *(f"     {one.key:<7} {one.label}" for one in request.choices)]
     return lines
 
 

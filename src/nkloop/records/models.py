@@ -86,12 +86,15 @@ class OperatorAction(FrozenModel):
     title: str
     instruction: str
     note: str = ""
+    choice: str | None = None
+    """What was chosen, where there was something to choose; `note` then says why."""
 
     @property
     def sentence(self) -> str:
         """Who, when, what: one line of a batch record."""
-        remark = f"; note: {self.note}" if self.note else ""
-        return f"{self.confirmed_by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.title}{remark}"
+        chosen = f"; chose '{self.choice}'" if self.choice else ""
+        remark = f"; {'because' if self.choice else 'note'}: {self.note}" if self.note else ""
+        return f"{self.confirmed_by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.title}{chosen}{remark}"
 
 
 DecisionKind = Literal["continue", "repair", "discard"]

@@ -37,6 +37,8 @@ class AskedRequest(FrozenModel):
     note: str = ""
     scanned: str = ""
     """Codes that were scanned, in their order, separated by spaces."""
+    choice: str | None = None
+    """What was chosen, where there was something to choose."""
     taken_at: datetime | None = None
     """When the one who asked took the answer."""
 
@@ -107,6 +109,7 @@ class OperatorRequests:
         at: datetime,
         note: str = "",
         scanned: Sequence[str] = (),
+        choice: str = "",
     ) -> AskedRequest:
         """Answer an open request, once.
 
@@ -125,6 +128,7 @@ class OperatorRequests:
                 "answered_by": by,
                 "note": note,
                 "scanned": " ".join(scanned),
+                "choice": choice or None,
             }
             change(connection, schema.operator_requests, number, values, who=by, action=state)
             return _asked(_row(connection, number))

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0005"
+HEAD = "0006"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -33,6 +33,8 @@ APPEND_ONLY = (
 LATER_COLUMNS = {
     "runs": frozenset({"locks", "token", "parent", "occurrence"}),
     "step_events": frozenset({"token", "moved_ul"}),
+    "operator_actions": frozenset({"choice"}),
+    "operator_requests": frozenset({"choice"}),
 }
 """Columns that came after the rows of older databases were hashed; while they are empty they are left out of the hash,
 so that those rows keep theirs."""
@@ -203,6 +205,7 @@ operator_actions = _table(
     _text("title"),
     _text("instruction"),
     _text("note"),
+    _text("choice", nullable=True),
 )
 readings = _table(
     "readings",
@@ -429,6 +432,7 @@ operator_requests = _table(
     _text("answered_by"),
     _text("note"),
     _text("scanned"),
+    _text("choice", nullable=True),
     _time("taken_at", nullable=True),
 )
 """Questions and instructions to people, and their answers."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from nkloop.drivers.interfaces import announced_step
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
-from nkloop.records.models import JournalEvent, RunRecord
+from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
 
 _DECLINED = re.compile(r"(?P<who>.+?) declined: (?P<why>.+)", re.DOTALL)
 
@@ -25,10 +25,15 @@ def declined_step(message: str, error: OperatorRefusedError, *, at: datetime, de
 
 
 def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) -> tuple[JournalEvent, ...]:
-    """Outcomes as people know them: a step they confirmed is done, one they declined stays failed."""
+    """Outcomes as people know them: a step they confirmed is done, one they declined stays failed.
+
+    What they chose after an error stands with the outcome of the step that failed.
+    """
     run = records.journal.run(run_id)
     pauses = {step.number for step in records.journal.worklist(run.worklist_hash).steps if step.action == "pause"}
-    confirmed = {action.step: action for action in records.journal.actions(run_id) if action.step in pauses}
+    actions = records.journal.actions(run_id)
+    confirmed = {action.step: action for action in actions if action.step in pauses}
+    chosen = {action.step: action for action in actions if action.choice}
     declined = {step.number for step in run.steps if step.number in pauses and step.event == "failed"}
     kept = []
     for event in events:
@@ -36,8 +41,15 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
             told = f"confirmed by {action.confirmed_by}"
             kept.append(event.model_copy(update={"event": "done", "detail": told, "moved_ul": ()}))
         elif event.number not in declined:
-            kept.append(event)
+            kept.append(_with_choice(event, chosen.get(event.number)))
     return tuple(kept)
+
+
+def _with_choice(event: JournalEvent, chosen: OperatorAction | None) -> JournalEvent:
+    if chosen is None:
+        return event
+    told = f"{chosen.confirmed_by} chose '{chosen.choice}': {chosen.note}"
+    return event.model_copy(update={"detail": "; ".join(filter(None, (event.detail, told)))})
 
 
 def point_to_decision(error: BaseException, run: RunRecord) -> None:

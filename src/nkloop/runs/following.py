@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
+from nkloop.drivers.recovering import Recovers
 from nkloop.errors import (
     DeviceError,
     DeviceUnreachableError,
@@ -25,6 +26,7 @@ from nkloop.runs import people
 from nkloop.runs.answers import declined_step, point_to_decision
 from nkloop.runs.closing import IN_ORDER, close_ended, close_unseen, words
 from nkloop.runs.holding import Hold
+from nkloop.runs.mending import mend
 from nkloop.worklists.models import Worklist
 
 PATIENCE = 5
@@ -202,6 +204,11 @@ class Watch:
             await self._play(state)
         elif self._cleared is not None and self._cleared[0] == state and time.monotonic() < self._cleared[1]:
             await asyncio.sleep(self.handler.poll_seconds)
+        elif state.status == "awaiting-recovery-paused":
+            await self._play(state)  # only holds the recovery after its door was closed; nothing moves by it
+        elif state.status == "awaiting-recovery" and isinstance(self.handler, Recovers):
+            if not await mend(self.run, self.worklist, self.bench, self.records, self.hold):
+                self._cleared = (state, time.monotonic() + ASK_AGAIN_SECONDS)
         else:
             self._door_was_open = state.status == "blocked-by-open-door"
             await people.clear_obstacle(state, *place)

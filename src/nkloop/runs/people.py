@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorRequest, announced_step
+from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction
 from nkloop.reports.task_picture import task_svg
@@ -81,6 +81,8 @@ async def clear_obstacle(state: DeviceState, worklist: Worklist, bench: Bench, r
     reasons = f" ({'; '.join(state.errors)})" if state.errors else ""
     instruction = {
         "blocked-by-open-door": "Close the front door and the top window of the robot.",
+        "awaiting-recovery-blocked-by-open-door": "Close the front door and the top window of the robot; "
+        f"then you are asked how to recover{reasons}.",
         "paused": "The run was paused by hand. Confirm when it may go on.",
     }.get(state.status, f"The robot waits for recovery{reasons}. Resolve it on its screen, then confirm.")
     task = OperatorTask(kind="confirm", instruction=instruction)
@@ -90,6 +92,15 @@ async def clear_obstacle(state: DeviceState, worklist: Worklist, bench: Bench, r
 
 async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step: int | None) -> None:
     """Have a task done and record who confirmed it.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    await answered(request, bench, records, step=step)
+
+
+async def answered(request: OperatorRequest, bench: Bench, records: Records, *, step: int | None) -> OperatorAnswer:
+    """Ask, record the answer with its choice, return it.
 
     Raises:
         OperatorRefusedError: the operator declined.
@@ -109,8 +120,10 @@ async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step:
             title=request.title,
             instruction=request.task.instruction,
             note="; ".join(filter(None, (answer.note, scanned))),
+            choice=answer.choice or None,
         )
     )
+    return answer
 
 
 def lots_to_scan(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.desk_operator import Declined
-from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory
@@ -47,8 +47,13 @@ class RequestDesk:
             raise OperatorRefusedError(f"the request was withdrawn: {asked.note}", where=asked.title)
         if asked.state == "declined":
             return Declined(by=asked.answered_by, reason=asked.note)
-        scanned = tuple(asked.scanned.split())
-        return OperatorAnswer(confirmed_by=asked.answered_by, at=asked.answered_at, note=asked.note, scanned=scanned)
+        return OperatorAnswer(
+            confirmed_by=asked.answered_by,
+            at=asked.answered_at,
+            note=asked.note,
+            scanned=tuple(asked.scanned.split()),
+            choice=asked.choice or "",
+        )
 
     def taken(self, number: int) -> None:
         """Say that the answer has arrived."""
@@ -89,13 +94,21 @@ def what_is(code: str, stock: Inventory | None) -> str:
 
 
 def confirm(
-    records: Records, number: int, *, by: str, codes: Sequence[str], note: str = "", at: datetime | None = None
+    records: Records,
+    number: int,
+    *,
+    by: str,
+    codes: Sequence[str],
+    note: str = "",
+    choice: str = "",
+    at: datetime | None = None,
 ) -> AskedRequest:
-    """Confirm that a request was done as asked.
+    """Confirm that a request was done as asked, or answer its question with one of its choices and a reason (`note`).
 
     Raises:
         RecordError: no name, a code is missing, wrong or of an expired lot, the time asked for has not passed and no
-            note says why, or the request is no longer open; nothing is changed.
+            note says why, the choice is none of those offered or has no reason, or the request is no longer open;
+            nothing is changed.
     """
     asked = records.requests.get(number)
     scans = scans_for(records, asked)
@@ -109,7 +122,13 @@ def confirm(
         raise RecordError(
             early, where=asked.title, remedy="confirm when it is over, or say in a note why it was shorter"
         )
-    return records.requests.answer(number, "confirmed", by=by.strip(), at=now, note=note.strip(), scanned=scans.taken)
+    request = request_of(asked)
+    if told := choice_problem(request, choice, note):
+        offered = "; ".join(f"--choose {one.key} ({one.label})" for one in request.choices)
+        raise RecordError(told, where=asked.title, remedy=offered or "leave --choose out")
+    return records.requests.answer(
+        number, "confirmed", by=by.strip(), at=now, note=note.strip(), scanned=scans.taken, choice=choice
+    )
 
 
 def decline(records: Records, number: int, *, by: str, reason: str) -> AskedRequest:

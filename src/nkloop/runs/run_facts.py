@@ -77,7 +77,8 @@ def _moments(
     for (at, event), group in groupby(events, key=lambda event: (event.at, event.event)):
         yield Moment(at=at, what=f"step {spans([one.number for one in group])} {event}")
     for action in records.journal.actions(run.id):
-        yield Moment(at=action.at, what=f"{action.confirmed_by} confirmed: {action.title}")
+        did = f"chose '{action.choice}', because {action.note}" if action.choice else "confirmed"
+        yield Moment(at=action.at, what=f"{action.confirmed_by} {did}: {action.title}")
     if run.ended_at is not None:
         yield Moment(at=run.ended_at, what=f"run {run.state}")
     for decision in decisions:

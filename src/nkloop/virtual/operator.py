@@ -14,6 +14,8 @@ from nkloop.errors import BenchError
 from nkloop.virtual.client import WorldClient
 
 CONFIRMED_BY = "virtual operator"
+PREFERRED = ("again", "stop")
+"""Choices of a simulated person, the best first."""
 
 
 class VirtualOperator:
@@ -68,6 +70,8 @@ class VirtualOperator:
             DeviceError: the world refused (unknown lot, wrong labware) or is not reachable.
         """
         person = await self._person.perform(request) if self._person is not None else None
+        if request.choices:
+            return person if person is not None else await self._chosen(request)
         barcodes = dict(request.barcodes)
         if request.worklist is not None:
             worklist = request.worklist.model_dump(mode="json")
@@ -77,6 +81,14 @@ class VirtualOperator:
         if person is not None:
             return person.model_copy(update={"at": at})  # the bench's time, not that of the person's watch
         return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=at)
+
+    async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
+        """Take the first answer that leaves nothing unknown: do it again where that is open, stop otherwise."""
+        keys = [one.key for one in request.choices]
+        choice = next((key for key in PREFERRED if key in keys), keys[-1])
+        at = datetime.fromisoformat((await self._world.get("/clock"))["now"])
+        reason = "a simulated person takes no risk"
+        return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=at, note=reason, choice=choice)
 
     async def close(self) -> None:
         """Release the connection."""

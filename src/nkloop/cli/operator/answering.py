@@ -16,12 +16,15 @@ def answer(
     by: Annotated[str, typer.Option("--by", help="Your name.")],
     scan: Annotated[list[str] | None, typer.Option("--scan", help="A scanned code; give it once for each.")] = None,
     note: Annotated[str, typer.Option("--note", help="What the record should say.")] = "",
+    choose: Annotated[
+        str, typer.Option("--choose", metavar="WORD", help="One of the choices offered; say why with --note.")
+    ] = "",
     decline: Annotated[
         str | None, typer.Option("--decline", metavar="REASON", help="Do not confirm; the run stops with this reason.")
     ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Confirm a request with the codes it expects, or decline it with a reason; an answer is given once."""
+    """Confirm a request with its codes, choose where it offers choices, or decline it with a reason; once."""
     from nkloop.runs import requests
     from nkloop.runs.stock import opened
 
@@ -29,5 +32,5 @@ def answer(
         if decline is not None:
             asked = requests.decline(records, number, by=by, reason=decline)
         else:
-            asked = requests.confirm(records, number, by=by, codes=scan or [], note=note)
+            asked = requests.confirm(records, number, by=by, codes=scan or [], note=note, choice=choose)
     typer.echo(f"Request {asked.id} is {asked.state} by {asked.answered_by}.")

@@ -73,6 +73,9 @@ def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
     from nkloop.runs import requests
 
     _show(asked, pictures)
+    if choices := requests.request_of(asked).choices:
+        _choose(records, asked, [one.key for one in choices])
+        return
     scans = requests.scans_for(records, asked)
     while scans.missing:
         line = _said(records, asked, f"scan ({len(scans.missing)} to go), no, later: ")
@@ -91,6 +94,31 @@ def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
     note = _said(records, asked, prompt, may_be_empty=not early)
     requests.confirm(records, asked.id, by=by, codes=scans.taken, note=note)
     typer.echo(f"Request {asked.id} confirmed by {by}.")
+
+
+def _choose(records: Records, asked: AskedRequest, keys: list[str]) -> None:
+    """Take one of the choices, its reason and a name; anything else is asked again."""
+    from nkloop.errors import RecordError
+    from nkloop.runs import requests
+
+    while True:
+        choice = _said(records, asked, f"choose ({', '.join(keys)}), no, later: ").lower()
+        if choice in NO:
+            _decline(records, asked)
+            return
+        if choice not in keys:
+            typer.secho(f"  NO  '{choice}' is no choice here", fg=typer.colors.RED)
+            continue
+        why, by = _said(records, asked, "Why: "), _said(records, asked, "Your name: ")
+        try:
+            requests.confirm(records, asked.id, by=by, codes=[], note=why, choice=choice)
+        except RecordError as error:
+            if records.requests.get(asked.id).state != "open":
+                raise
+            typer.secho(f"  NO  {error}", fg=typer.colors.RED)
+            continue
+        typer.echo(f"Request {asked.id} answered by {by}: {choice}.")
+        return
 
 
 def _show(asked: AskedRequest, pictures: Path) -> None:

@@ -23,10 +23,18 @@ KEPT_SECONDS = 600.0
 class Looks:
     """Looks at one robot. Answers that hardly change are kept for some minutes."""
 
-    def __init__(self, client: RobotClient, deck: BenchDeck | None, *, fails_on_errors: bool) -> None:
+    def __init__(
+        self,
+        client: RobotClient,
+        deck: BenchDeck | None,
+        *,
+        fails_on_errors: bool,
+        resumes: frozenset[str] = frozenset(),
+    ) -> None:
         self._client = client
         self._deck = deck
         self._fails_on_errors = fails_on_errors
+        self._resumes = resumes
         self._kept: tuple[float, tuple[Finding, ...]] = (-KEPT_SECONDS, ())
         self._has_offset_list = True
 
@@ -124,7 +132,7 @@ class Looks:
         settings = data_of(await find("/errorRecovery/settings")) if is_flex else None
         found = [
             look.check_clock(data_of(await find("/system/time")), datetime.now(UTC)),
-            look.tell_recovery(settings, fails=self._fails_on_errors),
+            look.tell_recovery(settings, fails=self._fails_on_errors, resumes=self._resumes),
             *look.tell_mark(await self.mark()),
         ]
         if is_flex:

@@ -187,14 +187,16 @@ def tell_space(runs: int, files: int | None, software: str) -> Finding:
     return Finding(subject="free space", found=found, ok=True)
 
 
-def tell_recovery(settings: Json | None, *, fails: bool) -> Finding:
-    """What happens after an error a person could recover from."""
+def tell_recovery(settings: Json | None, *, fails: bool, resumes: Iterable[str] = ()) -> Finding:
+    """What happens after an error a person could recover from, and after which one may go on from nkloop."""
     if settings is None or not settings.get("enabled", True):
         found = "the run fails at the first error"
     elif fails:
         found = "the run fails at the first error (nkloop asks for it in each of its runs)"
     else:
         found = "the robot waits for a person, who is asked"
+        named = ", ".join(sorted(resumes))
+        found += f"; goes on from nkloop after {named}" if named else "; goes on from its own screen only"
     return Finding(subject="error recovery", found=found, ok=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from nkloop.drivers.opentrons.client import UNCLEAR, Json, RobotClient
 from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
 from nkloop.drivers.opentrons.preflight import csv_files
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
-from nkloop.drivers.opentrons.recovery import ErrorRecovery, policy
+from nkloop.drivers.opentrons.recovery import ErrorRecovery, checked_policy, policy, recover, recovery_of
+from nkloop.drivers.recovering import Recovery, Way
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import Worklist
@@ -62,6 +63,7 @@ class OpentronsRobot:
         answer_seconds: float = 30.0,
         trash_slot: str = "A3",
         error_recovery: ErrorRecovery = "ask",
+        resumes: Sequence[str] = (),
         labware_offsets: bool = True,
         account: dict[str, str] | None = None,
         ca_file: str | None = None,
@@ -80,13 +82,15 @@ class OpentronsRobot:
             answer_seconds: longest wait for one answer.
             trash_slot: where the protocols drop tips.
             error_recovery: `ask` people after a recoverable error, or `fail` the run, for unattended ones.
+            resumes: errors after which a person may have a run go on from nkloop; by default on its screen only.
             labware_offsets: whether offsets found on the robot are given to the runs.
             account: who nkloop is on a robot in compliance mode: `username`, `password`, `reason`, `signs_as`.
             ca_file: certificate of the robot, for an address with https.
             transport: replaces the network in tests.
 
         Raises:
-            BenchError: `poll_seconds` is out of bounds, `error_recovery` is unknown, or the account is incomplete.
+            BenchError: `poll_seconds` is out of bounds, `error_recovery` or `resumes` are wrong, or the account is
+                incomplete.
         """
         low, high = POLL_BOUNDS_S
         if not low <= poll_seconds <= high:
@@ -95,8 +99,6 @@ class OpentronsRobot:
                 where=name,
                 remedy="use 2 for a real robot",
             )
-        if error_recovery not in {"ask", "fail"}:
-            raise BenchError(f"error_recovery is '{error_recovery}'", where=name, remedy="write ask or fail")
         self.name = name
         self.poll_seconds = poll_seconds
         self.on_step: StepListener | None = None
@@ -110,9 +112,10 @@ class OpentronsRobot:
         )
         self._protocols = protocols
         self._trash_slot = trash_slot
+        self._resumes = checked_policy(error_recovery, resumes, name)
         self._policy = policy(error_recovery)
         self._applies_offsets = labware_offsets
-        self._looks = Looks(self._client, deck, fails_on_errors=error_recovery == "fail")
+        self._looks = Looks(self._client, deck, fails_on_errors=error_recovery == "fail", resumes=self._resumes)
         self._preparation = Preparation(
             self._client, catalogue, poll_seconds=poll_seconds, analysis_seconds=analysis_seconds
         )
@@ -239,21 +242,27 @@ class OpentronsRobot:
             return
         await self._act(run_id, "play", before)
 
-    async def resume(self, run_id: str, *, assume_false_positive: bool = False) -> None:
-        """Go on after an error somebody has recovered from; a run that does not wait for that is left alone.
-
-        Args:
-            run_id: the robot's id of the run.
-            assume_false_positive: the error was none, and the command counts as done.
+    async def recovery(self, run_id: str) -> Recovery | None:
+        """What failed and how it may go on; None when the run does not wait for a person to recover from an error.
 
         Raises:
-            DeviceError: the robot refused.
+            DeviceUnreachableError: the robot does not answer.
+        """
+        return await recovery_of(self._client, await self._run(run_id), self._resumes)
+
+    async def recover(self, run_id: str, recovery: Recovery, way: Way) -> None:
+        """Go on behind a failed command: after doing it again, or as if it had been done; nothing for the other ways.
+
+        A command that fails again leaves the run waiting.
+
+        Raises:
+            DeviceError: the run no longer waits behind this command, the way is not open, or the robot refused.
             DeviceUnreachableError: no answer, and the run still stands where it stood.
         """
         before = await self._run(run_id)
-        if before["status"] == "awaiting-recovery":
-            ending = "-assuming-false-positive" if assume_false_positive else ""
-            await self._act(run_id, f"resume-from-recovery{ending}", before)
+        action = await recover(self._client, before, recovery, way)
+        if action is not None:
+            await self._act(run_id, action, before)
 
     async def stop(self, run_id: str) -> None:
         """Stop a run; the robot drops its tips. A run that has ended is left alone.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from nkloop.virtual.robot.durations import duration
-from nkloop.virtual.robot.faults import OVERPRESSURE, Faults
+from nkloop.virtual.robot.faults import FAILURES, Faults
 from nkloop.virtual.robot.hardware import Hardware
 from nkloop.virtual.robot.interfaces import Analysis, Command, Execution, PhysicalWorld
 from nkloop.virtual.robot.occurrences import as_occurrence, command_failed, exception_in_protocol, occurrence
@@ -157,8 +157,8 @@ class Conductor:
 
     def _check(self, planned: Command, struck: str | None) -> None:
         """Fail as the analysis foresaw, or because the hardware is not what the protocol needs."""
-        if struck == "clogs_tip":
-            raise self._failure(as_occurrence(OVERPRESSURE, self._now()))
+        if struck in FAILURES:
+            raise self._failure(as_occurrence(FAILURES[struck], self._now()))
         if planned.get("status") == "failed":
             raise self._failure(as_occurrence(planned.get("error") or {}, self._now()))
         fault = self._hardware.fault(planned)

@@ -19,19 +19,32 @@ FAULTS = {
     "runs_another_persons_protocol": "somebody else's protocol is running when nkloop comes",
     "wrong_pipette": "another pipette is on the first mount than the bench file says",
     "clogs_tip": "half-way through the first run a tip is clogged: the robot waits for a person (Flex) or fails (OT-2)",
+    "misses_tip": "half-way through the first run a pipette finds no tip: the robot waits for a person (Flex) or fails",
     "opens_door": "half-way through the first run the front door is opened and stays open",
 }
 """Every fault with what it does. All but `clock_wrong`, `wrong_pipette` and the other person's run happen once."""
 CLOCK_ERROR = timedelta(hours=-3)
-MID_RUN = frozenset({"loses_power_mid_step", "restarts", "never_finishes", "clogs_tip", "opens_door"})
-_LIQUID = frozenset({"aspirate", "aspirateInPlace"})
-OVERPRESSURE: dict[str, Any] = {
-    "errorType": "overpressure",
-    "errorCode": "3006",
-    "detail": "Pipette Overpressure",
-    "isDefined": True,
-    "errorInfo": {"retryLocation": [0.0, 0.0, 0.0]},
+MID_RUN = frozenset({"loses_power_mid_step", "restarts", "never_finishes", "clogs_tip", "misses_tip", "opens_door"})
+_DRAWS = frozenset({"aspirate", "aspirateInPlace"})
+_AT: dict[str, frozenset[str]] = {"misses_tip": frozenset({"pickUpTip"})}
+"""Commands at which a fault happens, where that is not one that draws liquid."""
+FAILURES: dict[str, dict[str, Any]] = {
+    "clogs_tip": {
+        "errorType": "overpressure",
+        "errorCode": "3006",
+        "detail": "Pipette Overpressure",
+        "isDefined": True,
+        "errorInfo": {"retryLocation": [0.0, 0.0, 0.0]},
+    },
+    "misses_tip": {
+        "errorType": "tipPhysicallyMissing",
+        "errorCode": "3003",
+        "detail": "No Tip Detected",
+        "isDefined": True,
+        "errorInfo": {},
+    },
 }
+"""Errors of the commands that faults make fail."""
 
 
 class Faults:
@@ -55,16 +68,16 @@ class Faults:
         return True
 
     def strikes(self, commands: Sequence[Command], command: Command) -> str | None:
-        """Name of the fault that happens at this command of a run, the middle one of those that draw liquid."""
-        waiting = self._names & MID_RUN
-        if not waiting or command["commandType"] not in _LIQUID:
-            return None
-        draws = [one for one in commands if one["commandType"] in _LIQUID]
-        if command is not draws[len(draws) // 2]:
-            return None
-        name = sorted(waiting)[0]
-        self._names.remove(name)
-        return name
+        """Name of the fault that happens at this command of a run, the middle one of those of its kind."""
+        for name in sorted(self._names & MID_RUN):
+            kinds = _AT.get(name, _DRAWS)
+            if command["commandType"] not in kinds:
+                continue
+            alike = [one for one in commands if one["commandType"] in kinds]
+            if command is alike[len(alike) // 2]:
+                self._names.remove(name)
+                return name
+        return None
 
     def drops(self, method: str, path: str) -> bool:
         """True for the first POST on each route of a robot that drops connections; ids in a path do not count."""

@@ -15,8 +15,15 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+# Made once: `json.dumps` with these arguments makes one each time, and everything is hashed before every step.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON of a model or of plain data with sorted keys, no spaces and no NaN: equal content is equal text."""
+    return _CANONICAL.encode(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+
+
 def content_hash(value: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of a model or of plain data; equal content gives an equal hash."""
-    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

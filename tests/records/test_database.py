@@ -58,6 +58,18 @@ def test_an_unmigrated_database_is_told(url: str) -> None:
     records.close()
 
 
+def test_a_database_that_another_program_locks_is_told(records: Records, url: str) -> None:
+    database = Database(url)
+    sa.event.listen(database.engine, "connect", lambda driver, _: driver.execute("PRAGMA busy_timeout=10"))
+    with (
+        records.journal._database.writing(),
+        pytest.raises(RecordError, match="the database refused: database is locked"),
+        database.writing(),
+    ):
+        pass
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["nonsense", "oracle+nodriver://here/x"])
 def test_a_bad_url_is_told(url: str) -> None:
     with pytest.raises(RecordError, match="cannot be used"):

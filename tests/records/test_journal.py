@@ -80,6 +80,20 @@ def test_every_event_of_300_steps_is_kept(
     assert len(records.journal.events(run_id)) == 900
 
 
+def test_a_durable_step_asks_once_and_writes_twice(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    journal, claim = records.journal, records.claims.claim(("flex",), "prepare medium")
+    run_id = journal.create_run(worklist, verdict, bench="b", device="flex", at=at, context=Context(), claim=claim)
+    told: list[str] = []
+    engine = journal._database.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: told.append(given[2].split()[0]))
+    journal.append_event(run_id, [1], "sent", at=at, device="flex", claim=claim)
+    journal.append_event(run_id, [1], "done", at=at, device="flex", claim=claim)
+    assert told == ["SELECT", "INSERT", "INSERT"] * 2
+    assert records.audit.verify_chain() == ()
+
+
 @pytest.mark.parametrize("change", ["UPDATE step_events SET event = 'done'", "DELETE FROM step_events"])
 def test_journal_rows_cannot_be_changed(
     records: Records, worklist: Worklist, verdict: Verdict, at: datetime, change: str

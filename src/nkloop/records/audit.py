@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,11 +22,12 @@ _UNAUDITED = {"audit_entries", "step_events", "device_holders"}
 """The chain itself; the journal, whose entries are hashed in batches; and leases, whose history is audited instead."""
 
 # Made once: building a statement costs more than executing it, and the journal writes before every step.
-_LAST_ENTRY = (
+LAST_ENTRY = (
     sa.select(schema.audit_entries.c.number, schema.audit_entries.c.entry_hash)
     .order_by(schema.audit_entries.c.number.desc())
     .limit(1)
 )
+"""Number and hash of the end of the chain; no row while it is empty."""
 _ADD_ENTRY = sa.insert(schema.audit_entries)
 
 
@@ -71,9 +72,22 @@ def link(connection: sa.Connection, table: sa.Table, key: tuple[Any, ...], *, wh
     _append(connection, who, action, [(_subject(table.name, key), row_hash(as_hashed(table.name, row)))])
 
 
-def link_events(connection: sa.Connection, run_id: str, entry: int, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append one audit entry for a batch of journal rows."""
-    _append(connection, SOFTWARE, "journalled", [(_subject("step_events", (run_id, entry)), _batch_hash(rows))])
+class ChainEnd(NamedTuple):
+    """The newest entry of the chain, read in the transaction that appends the next one."""
+
+    number: int
+    entry_hash: str
+
+
+EMPTY_CHAIN = ChainEnd(0, GENESIS)
+
+
+def link_events(
+    connection: sa.Connection, run_id: str, entry: int, rows: Iterable[Mapping[str, Any]], end: ChainEnd
+) -> None:
+    """Append one audit entry for a batch of journal rows to a chain whose end the caller knows."""
+    subject = _subject("step_events", (run_id, entry))
+    _append_after(end, connection, SOFTWARE, "journalled", [(subject, _batch_hash(rows))])
 
 
 class Audit:
@@ -151,8 +165,14 @@ def _journal_hashes(connection: sa.Connection) -> dict[str, str]:
 
 def _append(connection: sa.Connection, who: str, action: str, contents: Iterable[tuple[str, str]]) -> None:
     """Append one entry for each subject with the hash of its content, in their order."""
-    last = connection.execute(_LAST_ENTRY).first()
-    number, previous = (last.number, last.entry_hash) if last else (0, GENESIS)
+    last = connection.execute(LAST_ENTRY).first()
+    _append_after(ChainEnd(last.number, last.entry_hash) if last else EMPTY_CHAIN, connection, who, action, contents)
+
+
+def _append_after(
+    end: ChainEnd, connection: sa.Connection, who: str, action: str, contents: Iterable[tuple[str, str]]
+) -> None:
+    number, previous = end
     entries = []
     for subject, digest in contents:
         number += 1

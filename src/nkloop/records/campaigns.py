@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from nkloop.errors import ApprovalError, RecordError
 from nkloop.feedback.models import Observation, Proposal, Round
+from nkloop.frozen import canonical_json
 from nkloop.recipes.models import Recipe, Revision
 from nkloop.records import schema
 from nkloop.records.audit import change, write
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
 from nkloop.records.models import ApprovalEntry, CampaignEntry, Decision
 from nkloop.records.results import load_documents
 
@@ -139,7 +139,7 @@ class Campaigns:
             RecordError: the campaign has this round already, or is not recorded.
         """
         with self._database.writing() as connection:
-            row = {"campaign": campaign, "number": round.number, "document": dump(round)}
+            row = {"campaign": campaign, "number": round.number, "document": canonical_json(round)}
             write(connection, schema.rounds, row)
 
     def rounds(self, campaign: str) -> tuple[Round, ...]:
@@ -154,7 +154,7 @@ class Campaigns:
         with self._database.writing() as connection:
             for seen in observations:
                 row = {"campaign": campaign, "round": seen.round, "arm": seen.arm, "donor": seen.donor}
-                write(connection, schema.observations, {**row, "document": dump(seen)})
+                write(connection, schema.observations, {**row, "document": canonical_json(seen)})
 
     def observations(self, campaign: str) -> tuple[Observation, ...]:
         """Observations in the order they were saved."""
@@ -171,7 +171,7 @@ class Campaigns:
             "campaign": proposal.campaign,
             "after_round": proposal.after_round,
             "revision_id": proposal.revision_id,
-            "document": dump(proposal),
+            "document": canonical_json(proposal),
         }
         with self._database.writing() as connection:
             write(connection, schema.proposals, row)
@@ -203,7 +203,7 @@ def _revision_values(recipe: Recipe, at: datetime) -> dict[str, Any]:
         "status": recipe.revision.status,
         "reason": recipe.revision.reason,
         "created_at": at,
-        "document": dump(recipe),
+        "document": canonical_json(recipe),
     }
 
 

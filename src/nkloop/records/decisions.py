@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
+from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
 from nkloop.records.journal_rows import devices_of_row, run_record, run_row, save_worklist
 from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
 from nkloop.worklists.models import Worklist
@@ -49,7 +49,13 @@ class Decisions:
                 save_worklist(connection, follow_up, decision.at)
             row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
             action = f"decided {decision.decision}"
-            write(connection, schema.run_decisions, {**row, "document": dump(decision)}, who=decision.by, action=action)
+            write(
+                connection,
+                schema.run_decisions,
+                {**row, "document": canonical_json(decision)},
+                who=decision.by,
+                action=action,
+            )
             for barcode, well in _with_barcode(connection, run.worklist_hash, decision.wells):
                 values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
                 told = {"by": decision.by, "reason": decision.reason}

@@ -11,11 +11,10 @@ from pydantic import Field
 
 from nkloop.assays.measurements import Reading
 from nkloop.errors import RecordError
-from nkloop.frozen import FrozenModel
+from nkloop.frozen import FrozenModel, canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import SOFTWARE, change, write
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
 
 WaitKind = Literal["plate", "counts"]
 WaitState = Literal["waiting", "delivered", "used", "withdrawn"]
@@ -249,7 +248,7 @@ def _add_reading(connection: sa.Connection, reading: Reading, run_id: str | None
         "round": run["round"] if run else None,
         "read_at": reading.read_at,
         "file_sha256": reading.file_sha256,
-        "document": dump(reading),
+        "document": canonical_json(reading),
     }
     write(connection, schema.readings, row, who=by)
 

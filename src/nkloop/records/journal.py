@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError, StaleHolderError
+from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import change, link_events, write
 from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
+from nkloop.records.journal_footing import Footing, footing_of
 from nkloop.records.journal_rows import (
     actions_of,
     devices_of_row,
@@ -38,9 +39,6 @@ from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
 # Made once: building a statement costs more than executing it, and this happens before and after every step.
-_LAST_BATCH = sa.select(sa.func.coalesce(sa.func.max(schema.step_events.c.entry), 0)).where(
-    schema.step_events.c.run_id == sa.bindparam("wanted")
-)
 _ADD_EVENTS = sa.insert(schema.step_events)
 
 
@@ -85,7 +83,7 @@ class Journal:
                     "worklist_hash": worklist.content_hash,
                     "passed": verdict.passed,
                     "at": at,
-                    "document": dump(verdict),
+                    "document": canonical_json(verdict),
                 },
             )
             row = {
@@ -122,8 +120,8 @@ class Journal:
         if not events:
             return
         with self._database.writing() as connection:
-            _require_right(run_row(connection, run_id), connection, claim)
-            _insert_events(connection, run_id, events, claim)
+            footing = _with_right(connection, run_id, claim)
+            _insert_events(connection, run_id, events, claim, footing)
 
     def append_event(
         self,
@@ -166,7 +164,7 @@ class Journal:
         given = {"device_run_id": device_run_id, "started_at": started_at, "ended_at": ended_at, "error": error}
         values: dict[str, Any] = {"state": state} | {key: value for key, value in given.items() if value is not None}
         with self._database.writing() as connection:
-            _require_right(run_row(connection, run_id), connection, claim)
+            _with_right(connection, run_id, claim)
             _set_state(connection, run_id, values, claim)
 
     def close_run(
@@ -188,12 +186,11 @@ class Journal:
             RecordError: the run does not exist.
         """
         with self._database.writing() as connection:
-            row = run_row(connection, run_id)
-            _require_right(row, connection, claim)
-            if row["state"] in RUN_OVER:
+            footing = _with_right(connection, run_id, claim)
+            if footing.state in RUN_OVER:
                 return
             if events:
-                _insert_events(connection, run_id, events, claim)
+                _insert_events(connection, run_id, events, claim, footing)
             _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error}, claim)
 
     def add_action(self, action: OperatorAction) -> None:
@@ -308,25 +305,29 @@ def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], c
     change(connection, schema.runs, run_id, values, action=f"run {values['state']}")
 
 
-def _insert_events(connection: sa.Connection, run_id: str, events: Sequence[JournalEvent], claim: Claim | None) -> None:
-    entry = connection.execute(_LAST_BATCH, {"wanted": run_id}).scalar_one() + 1
+def _insert_events(
+    connection: sa.Connection, run_id: str, events: Sequence[JournalEvent], claim: Claim | None, footing: Footing
+) -> None:
+    entry = footing.batch + 1
     rows = [event_row(run_id, entry, event, claim) for event in events]
     connection.execute(_ADD_EVENTS, rows)
-    link_events(connection, run_id, entry, rows)
+    link_events(connection, run_id, entry, rows, footing.end)
 
 
-def _require_right(row: Any, connection: sa.Connection, claim: Claim | None) -> None:
+def _with_right(connection: sa.Connection, run_id: str, claim: Claim | None) -> Footing:
     """Refuse to write to a run without the newest claim of all its devices; a run without devices needs none."""
-    devices = devices_of_row(row)
-    if not devices and claim is None:
-        return
-    if claim is None or not devices <= set(claim.devices):
+    footing = footing_of(connection, run_id, claim)
+    if claim is None and not footing.devices:
+        return footing
+    if claim is None or not footing.devices.issubset(claim.devices):
         held = f"claim {claim.token} covers {', '.join(claim.devices)}" if claim else "nobody claimed them for it"
         raise StaleHolderError(
-            f"run {row['id']} is on {', '.join(sorted(devices))}, but {held}",
+            f"run {run_id} is on {', '.join(sorted(footing.devices))}, but {held}",
             remedy="claim the bench of the run first",
         )
-    require_newest(connection, claim)
+    if not footing.held.issuperset(claim.devices):
+        require_newest(connection, claim)  # it refuses, and tells who holds the devices
+    return footing
 
 
 def _document(connection: sa.Connection, table: sa.Table, key: Any) -> str:

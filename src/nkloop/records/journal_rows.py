@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
+from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
-from nkloop.records.documents import dump
 from nkloop.records.models import (
     Claim,
     JournalEvent,
@@ -37,8 +37,13 @@ def run_row(connection: sa.Connection, run_id: str) -> Any:
     """
     row = connection.execute(_RUN, {"wanted": run_id}).mappings().first()
     if row is None:
-        raise RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
+        raise not_recorded(run_id)
     return row
+
+
+def not_recorded(run_id: str) -> RecordError:
+    """What is told of a run nobody recorded."""
+    return RecordError(f"run {run_id} is not recorded", remedy="list the recorded runs with `nkloop runs`")
 
 
 def run_record(connection: sa.Connection, row: Any) -> RunRecord:
@@ -55,7 +60,12 @@ def run_record(connection: sa.Connection, row: Any) -> RunRecord:
 
 def devices_of_row(row: Any) -> set[str]:
     """Devices a run was claimed for; empty for a run of a bench that nobody claims."""
-    return set(json.loads(row["locks"])) if row["locks"] else set()
+    return devices_of_text(row["locks"])
+
+
+def devices_of_text(locks: str | None) -> set[str]:
+    """Devices as the row of a run holds them."""
+    return set(json.loads(locks)) if locks else set()
 
 
 def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:
@@ -63,7 +73,7 @@ def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -
     table, digest = schema.worklists, worklist.content_hash
     if connection.execute(sa.select(table.c.hash).where(table.c.hash == digest)).first() is None:
         row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
-        write(connection, table, {**row, "document": dump(worklist)})
+        write(connection, table, {**row, "document": canonical_json(worklist)})
 
 
 def event_row(run_id: str, entry: int, event: JournalEvent, claim: Claim | None) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from nkloop.frozen import FrozenModel
+from nkloop.frozen import FrozenModel, canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
 
 Plan = TypeVar("Plan", bound=FrozenModel)
 
@@ -31,7 +30,7 @@ class KeptPlans:
         """Save a plan before anything of it is run; durable when this returns."""
         version = len(self._versions(occurrence, name)) + 1
         with self._database.writing() as connection:
-            row = {"occurrence": occurrence, "name": f"{name} #{version}", "document": dump(plan)}
+            row = {"occurrence": occurrence, "name": f"{name} #{version}", "document": canonical_json(plan)}
             write(connection, schema.kept_plans, {**row, "saved_at": datetime.now(UTC)}, action="plan kept")
 
     def _versions(self, occurrence: str, name: str) -> list[str]:

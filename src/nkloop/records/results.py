@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from nkloop.assays.measurements import CellCount, Reading
 from nkloop.assays.models import AssayResult
+from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.documents import dump
 from nkloop.records.models import Context
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,7 +80,7 @@ class Results:
         place = context or Context()
         with self._database.writing() as connection:
             for row, model in rows:
-                whole = {**row, "campaign": place.campaign, "round": place.round, "document": dump(model)}
+                whole = {**row, "campaign": place.campaign, "round": place.round, "document": canonical_json(model)}
                 write(connection, table, whole)
 
     def _load(self, table: sa.Table, kind: type[Model], campaign: str | None, round: int | None) -> tuple[Model, ...]:

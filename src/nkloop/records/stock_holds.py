@@ -10,10 +10,10 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from nkloop.errors import InventoryError, NkloopError, Problem
+from nkloop.frozen import canonical_json
 from nkloop.inventory import Inventory, Pick
 from nkloop.records import schema, stock_rows
 from nkloop.records.audit import SOFTWARE, write
-from nkloop.records.documents import dump
 from nkloop.records.stock_balances import nanolitres
 from nkloop.records.stock_models import Outcome, Reservation, ReservedPart
 from nkloop.worklists.models import Worklist
@@ -113,7 +113,13 @@ def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -
     known = sa.select(table.c.hash).where(table.c.hash == digest)
     if connection.execute(known).first() is None:
         row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
-        write(connection, table, {**row, "document": dump(worklist)}, who=SOFTWARE, action="worklist reserved for")
+        write(
+            connection,
+            table,
+            {**row, "document": canonical_json(worklist)},
+            who=SOFTWARE,
+            action="worklist reserved for",
+        )
 
 
 def end(

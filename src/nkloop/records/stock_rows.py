@@ -11,11 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nkloop.frozen import canonical_json
 from nkloop.inventory import Container, Held, Inventory, Lot
 from nkloop.quantities import Amount
 from nkloop.records import schema
 from nkloop.records.audit import write, write_all
-from nkloop.records.documents import dump
 from nkloop.records.stock_balances import Balance, balance, microlitres, nanolitres
 from nkloop.records.stock_models import ContainerDetail, Posting, Reservation, ReservedPart
 
@@ -126,7 +126,7 @@ def _posting(row: Any) -> Posting:
 
 def _lot_document(lot: Lot) -> str:
     """What a lot is, with the volume its price was given for."""
-    return dump(lot.model_copy(update={"containers": (), "freeze_thaws": 0}))
+    return canonical_json(lot.model_copy(update={"containers": (), "freeze_thaws": 0}))
 
 
 @lru_cache(maxsize=1000)

@@ -130,3 +130,72 @@ def test_a_bag_that_cannot_be_thinned_is_told(
     ended = nkloop(*DOSING, *asked)
     assert (ended.code, seen) == (1, [])
     assert message in " ".join(ended.err.split())
+
+
+VECTOR = (
+    "plan",
+    "dosing",
+    "--recipe",
+    "ucb-nk-transduced",
+    "--stage",
+    "expansion_ii",
+    "--step",
+    "vector",
+    "--donors",
+    "U1",
+)
+
+
+@pytest.mark.parametrize(
+    ("vessel", "kind", "names", "volume"),
+    [
+        pytest.param("plate-24", "well", ("A1", "B1"), "1.5 mL", id="plate"),
+        pytest.param("bag", "bag", ("U1-reference", "U1-untransduced"), "100 mL", id="bags"),
+    ],
+)
+def test_a_vector_and_its_control_are_planned_on_every_paper(
+    nkloop: Nkloop,
+    workspace: Workspace,
+    seen: list[Worklist],
+    vessel: str,
+    kind: str,
+    names: tuple[str, ...],
+    volume: str,
+) -> None:
+    (workspace.root / "counted.csv").write_text(
+        "\n".join([f"{kind},volume,cells", *(f"{name},{volume},2e5 cells/mL" for name in names)]), encoding="utf-8"
+    )
+    papers = ("--map", "map.csv", "--sheet", "sheet.html", "--labels", "labels.html", "--json")
+    plan = nkloop(*VECTOR, "--vessel", vessel, "--day", "10", "--present", "counted.csv", *papers)
+    assert plan.code == 0, plan.err
+    told = {one["arm"]: one for one in plan.json["additions"]}
+    assert (told["reference"]["liquid"], told["untransduced"]["liquid"]) == ("CAR vector", "GBGM")
+    assert told["reference"]["volume_ul"] == told["untransduced"]["volume_ul"]
+    assert told["reference"]["thinned_percent"] == told["untransduced"]["thinned_percent"]
+    assert plan.json["without"] == [told["untransduced"]["vessel"]]
+    assert 20 < plan.json["thawed_minutes"] < 60
+    table = (workspace.root / "map.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[2:4] for line in table[1:]] == [["reference", "U1"], ["untransduced", "U1"]]
+    kinds = [step["kind"] for step in plan.json["operator_steps"]]
+    assert kinds.count("thaw") == 1
+    assert kinds.index("thaw") < len(kinds) - 2
+    labels = (workspace.root / "labels.html").read_text(encoding="utf-8")
+    assert all(tube["label"]["content"] in labels for tube in plan.json["tubes"])
+    assert len(plan.json["tubes"]) == (0 if vessel == "plate-24" else 2)
+    assert "A second person checks" in (workspace.root / "sheet.html").read_text(encoding="utf-8")
+
+
+def test_a_step_on_another_day_or_too_slow_is_refused(
+    nkloop: Nkloop, workspace: Workspace, seen: list[Worklist]
+) -> None:
+    (workspace.root / "counted.csv").write_text(
+        "bag,volume,cells\nU1-reference,100 mL,2e5 cells/mL\nU1-untransduced,100 mL,2e5 cells/mL", encoding="utf-8"
+    )
+    asked = [*VECTOR, "--vessel", "bag", "--present", "counted.csv"]
+    for more, message in (
+        (["--day", "11"], "step vector belongs to day 10, day 11 was asked for"),
+        (["--thawed", "25"], "after it left the freezer; at most 25 min"),
+    ):
+        ended = nkloop(*asked, *more)
+        assert (ended.code, seen) == (1, [])
+        assert message in " ".join(ended.err.split())

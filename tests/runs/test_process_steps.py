@@ -69,7 +69,10 @@ async def test_the_product_gets_the_vector_and_the_control_is_grown_beside_it(
     counts = {well: count(well) for well in culture.wells}
     plan = await plan_step(session, transduced, stage, step, culture, counts, grown_arms(session, round_))
     # 6e5 cells × 5 TU/cell of a lot with 1e8 TU/mL
-    assert {(one.arm, one.stock_ul) for one in plan.additions} == {("reference", 30.0), ("arm-1-1", 30.0)}
+    assert {(one.arm, one.stock_ul) for one in plan.additions} == {
+        ("reference", 30.0), ("arm-1-1", 30.0), ("untransduced", 0.0),
+    }  # fmt: skip
+    assert {one.volume_ul for one in plan.additions} == {30.0}
     (control,) = [p.well for p in culture.positions if p.arm == "untransduced"]
     assert plan.without == (control,)
     with pytest.raises(PlanError, match="has no viable cells counted"):

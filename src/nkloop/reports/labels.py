@@ -162,7 +162,7 @@ def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:
         place=place,
         step=dose.step,
         prepared=f"{dose.prepared:%Y-%m-%d %H:%M}",
-        expires=f"{dose.expires}",
+        expires=dose.use or f"{dose.expires}",
         code=code,
     )
 

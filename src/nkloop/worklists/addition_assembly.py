@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from nkloop.errors import PlanError, Problem
+from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.dosing_assembly import PLATES, Wanted, bag_names
+from nkloop.worklists.models import THAWED_MINUTES
 from nkloop.worklists.plans import CulturePosition
+from nkloop.worklists.recipe_arms import process_step
 
 
 def addition_request(
@@ -22,6 +26,10 @@ def addition_request(
     tube: str,
     dose_ul: float,
     cells_out_minutes: float,
+    bags: BagCatalogue,
+    prepared: datetime,
+    thawed_minutes: float = THAWED_MINUTES,
+    day: float | None = None,
 ) -> AdditionRequest:
     """The request for one process step.
 
@@ -34,16 +42,29 @@ def addition_request(
         tube: dose tube, for bags.
         dose_ul: volume a tube brings into its bag.
         cells_out_minutes: longest time of cells outside the incubator.
+        bags: kinds of closed vessels.
+        prepared: time on the labels of dose tubes.
+        thawed_minutes: longest time from the freezer to the last culture.
+        day: day that was asked for; None takes that of the step.
 
     Raises:
-        PlanError: a vessel has no cell count; every one is named.
+        PlanError: a vessel has no cell count (every one is named), or the step belongs to another day.
+        LabwareError: no closed vessel of that name or for that volume is known.
     """
     problems: list[Problem] = []
-    vessels = tuple(_vessels(wanted, positions, problems))
+    found = tuple(_vessels(wanted, positions, problems))
     if problems:
         raise PlanError.from_problems(problems)
+    vessels = found if positions else tuple(_closed(one, vessel, dose_ul, bags) for one in found)
+    own_day = process_step(wanted.recipe, wanted.stage.id, step_id).day
+    if day is not None and day != own_day:
+        raise PlanError(
+            f"step {step_id} belongs to day {own_day:g}, day {day:g} was asked for",
+            where="day",
+            remedy="leave --day out, or change the day of the step in a revision of the recipe",
+        )
     return AdditionRequest(
-        name=f"{step_id} {wanted.stage.id}",
+        name=f"{step_id} {wanted.stage.id}, day {own_day:g}",
         recipe=wanted.recipe,
         stage_id=wanted.stage.id,
         step_id=step_id,
@@ -55,6 +76,8 @@ def addition_request(
         dose_ul=dose_ul,
         use_until=wanted.use_until,
         cells_out_minutes=cells_out_minutes,
+        thawed_minutes=thawed_minutes,
+        prepared=prepared,
         seed=wanted.seed,
         error_limits=wanted.error_limits,
     )
@@ -75,14 +98,21 @@ def _vessels(wanted: Wanted, positions: Sequence[CulturePosition], problems: lis
         )
 
 
+def _closed(one: AdditionVessel, vessel: str, dose_ul: float, bags: BagCatalogue) -> AdditionVessel:
+    """With the kind of its vessel: the one that is named, or the smallest bag or bioreactor that takes its volume."""
+    final_ml = (one.volume_ul + dose_ul) / 1000
+    kind = bags.smallest(vessel, final_ml).name if vessel in ("bag", "bioreactor") else vessel
+    return one.model_copy(update={"kind": kind})
+
+
 def additions_csv(plan: AdditionPlan) -> str:
-    """What every vessel gets, one line each; vessels whose arm leaves the step out get 0 µL."""
+    """What every vessel gets, one line each: the component, or as a control its carrier alone."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["part", "vessel", "arm", "donor", "cells", "wanted", "unit", "stock_ul", "volume_ul", "tube"])
+    head = ["part", "vessel", "arm", "donor", "cells", "wanted", "unit", "liquid", "stock_ul", "volume_ul"]
+    writer.writerow([*head, "thinned_percent", "tube"])
     for one in plan.additions:
         told = [one.part, one.vessel, one.arm, one.donor, f"{one.cells:.6g}", one.wanted, one.unit]
-        writer.writerow([*told, f"{one.stock_ul:.6g}", one.volume_ul, one.tube])
-    for vessel in plan.without:
-        writer.writerow(["", vessel, "", "", "", 0, "", 0, 0, ""])
+        given = [one.liquid, f"{one.stock_ul:.6g}", one.volume_ul, one.thinned_percent, one.tube]
+        writer.writerow([*told, *given])
     return out.getvalue()

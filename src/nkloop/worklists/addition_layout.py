@@ -1,4 +1,4 @@
-"""One robot run of an addition: the stock and its dilutions, the second person's check, then every vessel."""
+"""One robot run of an addition: carrier for the controls, the thaw, the dilutions, the check, then every vessel."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import DoseTube
-from nkloop.quantities import Amount
 from nkloop.recipes.models import ProcessStep
+from nkloop.worklists.addition_controls import same_shares, same_volumes
 from nkloop.worklists.addition_plans import AdditionRequest, AdditionVessel
-from nkloop.worklists.bag_tasks import WELD_MINUTES
-from nkloop.worklists.builder import Spot, WorklistBuilder
-from nkloop.worklists.carriers import BASE, carrier_name, carrier_notes, carrier_of
+from nkloop.worklists.addition_tasks import around_notes, check_task, closing_task, ready_task, thaw_task
+from nkloop.worklists.bag_tasks import BagTasks
+from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilder
+from nkloop.worklists.carriers import (
+    BASE,
+    NO_CARRIER,
+    carrier_name,
+    carrier_notes,
+    carrier_of,
+    suspension_of,
+)
 from nkloop.worklists.chain_cost import CostModel, Prices
 from nkloop.worklists.chains import Chain
 from nkloop.worklists.dilution import plan_chain
@@ -24,8 +32,22 @@ from nkloop.worklists.stock_deck import StockDeck
 
 MOST_ADDED = 0.2
 """Share of a culture's volume that may be added to it without a change of medium. Unverified."""
-CHECK_MINUTES = 2.0
 _CELL_TIP_UL = 1000.0
+
+
+@dataclass(frozen=True)
+class TubeKind:
+    """The dose tubes of closed vessels, and what a person does with them."""
+
+    tube: DoseTube
+    fill_ul: float
+    """What the robot puts into one."""
+    tasks: BagTasks
+
+    @property
+    def delivered_ul(self) -> float:
+        """What of it reaches the vessel."""
+        return self.tasks.delivered_ul
 
 
 @dataclass(frozen=True)
@@ -34,9 +56,16 @@ class Laid:
 
     worklist: Worklist
     vessels: tuple[AdditionVessel, ...]
+    """That get the component."""
     spots: tuple[Spot, ...]
     """Well or tube of each vessel, in the order of `vessels`."""
     chain: Chain
+    controls: tuple[AdditionVessel, ...]
+    """That get the carrier alone."""
+    control_spots: tuple[Spot, ...]
+    control_volumes_ul: tuple[float, ...]
+    carrier: str
+    """What the controls get, by name."""
     notes: tuple[str, ...]
 
 
@@ -45,13 +74,12 @@ def lay_out(
     request: AdditionRequest,
     step: ProcessStep,
     vessels: Sequence[AdditionVessel],
+    controls: Sequence[AdditionVessel],
     amounts: tuple[tuple[float, ...], float],
     lots: Mapping[str, Lot],
     *,
     base: str,
-    tube: DoseTube | None,
-    fill_ul: float,
-    delivered_ul: float,
+    tubes: TubeKind | None,
 ) -> Laid:
     """Write the run of some vessels.
 
@@ -60,19 +88,17 @@ def lay_out(
         request: what is asked for.
         step: the process step.
         vessels: that get the component.
-        amounts: what each gets, and how much is in a µL of the lot.
-        lots: of the component, the base medium and what stocks are diluted in.
+        controls: that get the same volume of its carrier.
+        amounts: what each of `vessels` gets, and how much is in a µL of the lot.
+        lots: of the component, the base medium, what stocks are diluted in and what they are suspended in.
         base: name of the base medium.
-        tube: kind of tube for bags; None for the wells of a plate.
-        fill_ul: volume of a tube.
-        delivered_ul: what of it reaches the bag.
+        tubes: dose tubes for closed vessels; None for the wells of a plate.
 
     Raises:
         PlanError: the volume cannot be pipetted or is too much for a vessel.
         DeckFullError: a smaller run may fit.
     """
-    layout = _Layout(builder, request, step, tuple(vessels), lots, base, tube, fill_ul, delivered_ul)
-    return layout.plan(*amounts)
+    return _Layout(builder, request, step, tuple(vessels), tuple(controls), lots, base, tubes).plan(*amounts)
 
 
 class _Layout:
@@ -82,68 +108,82 @@ class _Layout:
         request: AdditionRequest,
         step: ProcessStep,
         vessels: tuple[AdditionVessel, ...],
+        controls: tuple[AdditionVessel, ...],
         lots: Mapping[str, Lot],
         base: str,
-        tube: DoseTube | None,
-        fill_ul: float,
-        delivered_ul: float,
+        tubes: TubeKind | None,
     ) -> None:
         self.builder, self.request, self.step, self.vessels, self.lots = builder, request, step, vessels, lots
-        self.base, self.tube, self.fill_ul, self.delivered_ul = base, tube, fill_ul, delivered_ul
+        self.controls, self.base, self.tubes = controls, base, tubes
         self.component = step.component or ""
         self.lot = lots[self.component]
+        self.stage = request.recipe.stage(request.stage_id)
+        self.carrier = carrier_of(self.lot, lots)
+        self.instead = suspension_of(self.lot, lots)
 
     def plan(self, amounts: Sequence[float], strength: float) -> Laid:
         """Place everything and write all steps."""
         spots = self._place()
+        own, others = spots[: len(self.vessels)], spots[len(self.vessels) :]
         chain = self._chain(amounts, strength)
+        instead = self._instead_ul(chain)
         stocks = StockDeck(self.builder, self.base)
-        carrier = carrier_of(self.lot, self.lots)
-        diluent = carrier_name(carrier, self.base)
-        diluted_ul = sum(one.diluent_ul for one in chain.dilutions)
-        poured_ul = sum(self.fill_ul - volume for volume in chain.volumes_ul) if self.tube is not None else 0.0
-        base_ul = poured_ul + (diluted_ul if carrier == BASE else 0.0)
-        base = stocks.carrier(self._liquid(self.base), base_ul) if base_ul > 0 else None
-        own = stocks.carrier(self._liquid(carrier), diluted_ul) if diluted_ul and carrier != BASE else base
-        stocks.add(self._stock(strength), chain, own)
-        if self.tube is not None and base is not None:
-            for number, (spot, volume) in enumerate(zip(spots, chain.volumes_ul, strict=True)):
-                text = f"{self.base} for {self.vessels[number].vessel}"
-                left = self.fill_ul - volume
-                self.builder.transfer(base, spot, left, fresh=number == 0, tip_ul=_CELL_TIP_UL, comment=text)
-        if own is not None:
-            stocks.prepare(own)
-        self.builder.pause(self._check(chain))
+        supplies = self._supplies(stocks, chain, instead)
+        stocks.add(self._stock(strength), chain, supplies.get(self.carrier), in_the_cold=self.lot.is_frozen)
+        self._pause(ready_task(self.stage, self.step))
+        self._fill_tubes(supplies, spots, (*chain.volumes_ul, *instead))
+        self._pause(self._thaw(stocks))
+        if chain.dilutions:
+            stocks.prepare(supplies[self.carrier])
+        self.builder.pause(self._check(own, others, chain, instead))
+        self._give_instead(supplies, others, instead)
         source, volumes = stocks.give(self.component)
-        for vessel, spot, volume in zip(self.vessels, spots, volumes, strict=True):
-            text = f"{self.component} for {vessel.vessel} ({vessel.arm}/{vessel.donor})"
-            flow = 1.0 if self.tube is not None else CELL_FLOW
-            self.builder.transfer(source, spot, volume, each_fresh=True, mix_after=3, flow=flow, comment=text)
+        for vessel, spot, volume in zip(self.vessels, own, volumes, strict=True):
+            text = f"{self.component} for {_words(vessel)}"
+            self._give(source, spot, volume, text)
         self._end(spots)
         worklist = self.builder.build(
-            targets=list(self._targets(spots, amounts, chain)),
+            targets=[*self._targets(own, amounts, chain), *self._without(others, instead)],
             recipe_revision=self.request.recipe.revision_id,
             seed=self.request.seed,
         )
-        return Laid(worklist, self.vessels, tuple(spots), chain, tuple(self._notes(chain, diluent)))
+        return Laid(
+            worklist=worklist,
+            vessels=self.vessels,
+            spots=tuple(own),
+            chain=chain,
+            controls=self.controls,
+            control_spots=tuple(others),
+            control_volumes_ul=instead,
+            carrier=carrier_name(self.instead, self.base),
+            notes=tuple(self._notes(chain)),
+        )
+
+    # -- deck and liquids ---------------------------------------------------------------------------------------
 
     def _place(self) -> list[Spot]:
-        if self.tube is not None:
-            kind = self.builder.place(DOSES, self.tube.rack, f"{self.tube.title} (empty)")
-            return [(DOSES, well) for _, well in zip(self.vessels, kind.wells, strict=False)]
+        every = (*self.vessels, *self.controls)
+        if self.tubes is not None:
+            kind = self.builder.place(DOSES, self.tubes.tube.rack, f"{self.tubes.tube.title} (empty)")
+            if len(every) > len(kind.wells):
+                raise self._too_many(len(every), len(kind.wells))
+            return [(DOSES, well) for _, well in zip(every, kind.wells, strict=False)]
         request = self.request
         self.builder.place(CULTURE, request.plate_load_name, "Culture plate", barcode=request.plate_barcode)
         for one in request.vessels:
             liquid = Liquid(name=f"culture {one.arm}/{one.donor}", per_ul=one.per_ul)
             self.builder.fill((CULTURE, one.vessel), one.volume_ul, liquid)
-        return [(CULTURE, one.vessel) for one in self.vessels]
+        return [(CULTURE, one.vessel) for one in every]
+
+    def _too_many(self, wanted: int, wells: int) -> DeckFullError:
+        return DeckFullError(
+            f"{wanted} dose tubes do not fit the rack of {wells}",
+            where=self.builder.name,
+            remedy="plan fewer vessels at a time",
+        )
 
     def _chain(self, amounts: Sequence[float], strength: float) -> Chain:
-        if self.tube is not None:
-            limits = [0.9 * self.fill_ul for _ in self.vessels]
-        else:
-            most = self.builder.kind(CULTURE).working_volume_ul
-            limits = [min(MOST_ADDED * one.volume_ul, most - one.volume_ul) for one in self.vessels]
+        limits = [self._most_ul(one) for one in self.vessels]
         for one, amount, limit in zip(self.vessels, amounts, limits, strict=True):
             if amount / strength > limit + 1e-6:
                 raise PlanError(
@@ -166,65 +206,142 @@ class _Layout:
             errors=self.request.errors_allowed,
         )
 
+    def _most_ul(self, vessel: AdditionVessel) -> float:
+        """What may be added to a vessel, or be of its tube."""
+        if self.tubes is not None:
+            return 0.9 * self.tubes.fill_ul
+        room = self.builder.kind(CULTURE).working_volume_ul - vessel.volume_ul
+        return min(MOST_ADDED * vessel.volume_ul, room)
+
+    def _instead_ul(self, chain: Chain) -> tuple[float, ...]:
+        """What each control gets."""
+        if self.tubes is not None:
+            return same_volumes(self.controls, self.vessels, chain.volumes_ul)
+        lowest = self.builder.minimum_ul()
+        volumes = same_shares(self.controls, self.vessels, chain.volumes_ul, lowest_ul=lowest)
+        for one, volume in zip(self.controls, volumes, strict=True):
+            if volume > self._most_ul(one) + 1e-6:
+                raise PlanError(
+                    f"{volume:g} µL of {carrier_name(self.instead, self.base)} would go into control {one.vessel}, at "
+                    f"most {max(0.0, self._most_ul(one)):.4g} µL may",
+                    where=f"{self.request.name}, step {self.step.id}",
+                    remedy="remove medium from the control first, as from the others",
+                )
+        return volumes
+
+    def _supplies(self, stocks: StockDeck, chain: Chain, instead: Sequence[float]) -> dict[str, Supply]:
+        """Base medium, diluent and what the controls get, each in tubes of its own, by name."""
+        needs: dict[str, float] = {}
+        if self.tubes is not None:
+            needs[BASE] = sum(self.tubes.fill_ul - volume for volume in (*chain.volumes_ul, *instead))
+        needs[self.carrier] = needs.get(self.carrier, 0.0) + sum(one.diluent_ul for one in chain.dilutions)
+        needs[self.instead] = needs.get(self.instead, 0.0) + sum(instead)
+        return {
+            name: stocks.carrier(self._liquid(carrier_name(name, self.base)), volume)
+            for name, volume in needs.items()
+            if volume > 0
+        }
+
     def _stock(self, strength: float) -> Liquid:
         per_ul = {self.component: strength}
-        if self.step.amount is not None and self.lot.carrier not in {"none", BASE}:
+        if self.step.amount is not None and self.lot.carrier not in {NO_CARRIER, BASE}:
             per_ul[self.lot.carrier] = 1.0
         return Liquid(name=self.component, per_ul=per_ul, lot=self.lot.id)
 
     def _liquid(self, name: str) -> Liquid:
         return Liquid(name=name, per_ul={name: 1.0}, lot=self.lots[name].id)
 
-    def _check(self, chain: Chain) -> OperatorTask:
-        volumes = ", ".join(f"{v.vessel} {u:g} µL" for v, u in zip(self.vessels, chain.volumes_ul, strict=True))
-        what = f"the last dilution of {self.component}" if chain.dilutions else self.component
-        who = "A second person checks" if self.step.second_person else "Check"
-        told = f"{who} lot {self.lot.id} ({self.lot.concentration}) and the volumes of {what}: {volumes}."
-        labware: tuple[str, ...] = ()
-        if self.tube is None:
-            told += (
-                f" Then take culture plate {self.request.plate_barcode} out of the incubator and set it on the deck."
-            )
-            labware = (CULTURE,)
-        return OperatorTask(kind="confirm", instruction=told, labware=labware, minutes=CHECK_MINUTES)
+    # -- steps --------------------------------------------------------------------------------------------------
+
+    def _fill_tubes(self, supplies: Mapping[str, Supply], spots: Sequence[Spot], volumes: Sequence[float]) -> None:
+        """Base medium into the dose tubes, as much as the rest leaves room for."""
+        if self.tubes is None:
+            return
+        every = (*self.vessels, *self.controls)
+        for number, (vessel, spot, volume) in enumerate(zip(every, spots, volumes, strict=True)):
+            text, left = f"{self.base} for {vessel.vessel}", self.tubes.fill_ul - volume
+            self.builder.transfer(supplies[BASE], spot, left, fresh=number == 0, tip_ul=_CELL_TIP_UL, comment=text)
+
+    def _give_instead(self, supplies: Mapping[str, Supply], spots: Sequence[Spot], volumes: Sequence[float]) -> None:
+        """Controls come before the others, while nothing on the deck has touched the component's tips."""
+        name = carrier_name(self.instead, self.base)
+        for vessel, spot, volume in zip(self.controls, spots, volumes, strict=True):
+            self._give(supplies[self.instead], spot, volume, f"{name} instead of {self.component} for {_words(vessel)}")
+
+    def _give(self, source: Spot | Supply, spot: Spot, volume: float, text: str) -> None:
+        flow = 1.0 if self.tubes is not None else CELL_FLOW
+        self.builder.transfer(source, spot, volume, each_fresh=True, mix_after=3, flow=flow, comment=text)
+
+    def _pause(self, task: OperatorTask | None) -> None:
+        if task is not None:
+            self.builder.pause(task)
+
+    def _thaw(self, stocks: StockDeck) -> OperatorTask | None:
+        spots = stocks.stands_in(self.component)
+        slot = self.builder.slot_of(spots[0][0])
+        return thaw_task(self.lot, spots, slot, self.request.thawed_minutes)
+
+    def _check(
+        self, own: Sequence[Spot], others: Sequence[Spot], chain: Chain, instead: Sequence[float]
+    ) -> OperatorTask:
+        """Told by wells and tubes: closed vessels are still in the incubator, and are named when they are taken out."""
+        return check_task(
+            self.step,
+            self.lot,
+            [(_place(spot), volume) for spot, volume in zip(own, chain.volumes_ul, strict=True)],
+            [(_place(spot), volume) for spot, volume in zip(others, instead, strict=True)],
+            is_diluted=bool(chain.dilutions),
+            carrier=carrier_name(self.instead, self.base),
+            plate=self.request.plate_barcode if self.tubes is None else "",
+        )
 
     def _end(self, spots: Sequence[Spot]) -> None:
-        for vessel, spot in zip(self.vessels, spots, strict=True) if self.tube is not None else ():
-            told = (
-                f"Cap and label the tube in {spot[0]} {spot[1]}, check its label against bag {vessel.vessel} "
-                f"({vessel.arm}/{vessel.donor}), weld it on, run in all that comes "
-                f"({self.delivered_ul / 1000:.4g} mL), mix the bag gently, seal the line."
-            )
-            self.builder.pause(OperatorTask(kind="weld", instruction=told, labware=(DOSES,), minutes=WELD_MINUTES))
+        if self.tubes is not None:
+            feedings = [one.as_feeding() for one in (*self.vessels, *self.controls)]
+            # what was thawed is not stored again, so the tubes never wait in the fridge
+            for task in self.tubes.tasks.tasks(feedings, spots, float("inf")):
+                self.builder.pause(task)
+        self._pause(closing_task(self.stage, self.step, self.request.plate_barcode if self.tubes is None else ""))
+
+    # -- what is promised ---------------------------------------------------------------------------------------
 
     def _targets(self, spots: Sequence[Spot], amounts: Sequence[float], chain: Chain) -> Iterator[Target]:
         for vessel, spot, amount, added in zip(self.vessels, spots, amounts, chain.volumes_ul, strict=True):
-            held = 0.0 if self.tube is not None else vessel.per_ul.get(self.component, 0.0) * vessel.volume_ul
-            volume = self.fill_ul if self.tube is not None else vessel.volume_ul + added
-            yield Target(
-                labware=spot[0],
-                well=spot[1],
-                component=self.component,
-                per_ul=(held + amount) / volume,
-                tolerance_percent=TOLERANCE_PERCENT,
-            )
+            yield self._target(spot, (self._held(vessel) + amount) / self._end_ul(vessel, added))
 
-    def _notes(self, chain: Chain, diluent: str) -> Iterator[str]:
+    def _without(self, spots: Sequence[Spot], instead: Sequence[float]) -> Iterator[Target]:
+        """Controls shall hold none of it, or no more than they held."""
+        for vessel, spot, added in zip(self.controls, spots, instead, strict=True):
+            yield self._target(spot, self._held(vessel) / self._end_ul(vessel, added))
+
+    def _target(self, spot: Spot, per_ul: float) -> Target:
+        return Target(
+            labware=spot[0], well=spot[1], component=self.component, per_ul=per_ul, tolerance_percent=TOLERANCE_PERCENT
+        )
+
+    def _held(self, vessel: AdditionVessel) -> float:
+        return 0.0 if self.tubes is not None else vessel.per_ul.get(self.component, 0.0) * vessel.volume_ul
+
+    def _end_ul(self, vessel: AdditionVessel, added: float) -> float:
+        return self.tubes.fill_ul if self.tubes is not None else vessel.volume_ul + added
+
+    def _notes(self, chain: Chain) -> Iterator[str]:
         if chain.dilutions:
-            yield f"{self.component} is pre-diluted {chain.words} in {diluent}."
+            yield f"{self.component} is pre-diluted {chain.words} in {carrier_name(self.carrier, self.base)}."
             yield from carrier_notes([self.component], self.lots, self.base)
-        same_day = [one for one in self.request.recipe.stage(self.request.stage_id).process if one.day == self.step.day]
-        at = same_day.index(self.step)
-        for word, steps in (("Before", same_day[:at]), ("Afterwards", same_day[at + 1 :])):
-            for one in steps:
-                yield f"{word}: {one.title.lower()}. {one.instruction}{_how(one)}"
+        if self.controls and self.instead != self.lot.carrier:
+            suspended = (
+                "is not told" if self.lot.carrier in {NO_CARRIER, BASE} else f"is {self.lot.carrier}, not at hand"
+            )
+            taken = carrier_name(self.instead, self.base)
+            yield f"What {self.component} is suspended in {suspended}; controls get {taken} instead."
+        yield from around_notes(self.stage, self.step)
 
 
-def _how(step: ProcessStep) -> str:
-    told = [
-        *([str(step.duration)] if step.duration is not None else []),
-        *([f"{step.temperature:g} °C"] if step.temperature is not None else []),
-        *([f"{step.force_g:g} g"] if step.force_g is not None else []),
-        *([f"{step.component} {step.amount}"] if step.kind == "coat" and isinstance(step.amount, Amount) else []),
-    ]
-    return f" ({', '.join(told)})" if told else ""
+def _place(spot: Spot) -> str:
+    """`A1` of the culture plate, `tube A1`."""
+    return spot[1] if spot[0] == CULTURE else f"tube {spot[1]}"
+
+
+def _words(vessel: AdditionVessel) -> str:
+    return f"{vessel.vessel} ({vessel.arm}/{vessel.donor})"

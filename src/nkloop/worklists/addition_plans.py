@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from pydantic import Field
 
 from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import ErrorLimits, Recipe
+from nkloop.worklists.bag_plans import BagFeeding, DoseTubeFilling
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import CELLS_OUT_MINUTES
+from nkloop.worklists.models import CELLS_OUT_MINUTES, THAWED_MINUTES
 from nkloop.worklists.parts import Part
 from nkloop.worklists.plans import CompositionRow
 
@@ -27,11 +28,17 @@ class AdditionVessel(FrozenModel):
     """Viable cells."""
     per_ul: dict[str, float] = Field(default_factory=dict)
     """What is known of the contents, canonical."""
+    kind: str = ""
+    """Name in `labware/bags.yaml` of a closed vessel; empty for a well."""
 
     @property
     def cells(self) -> float:
         """Viable cells in the vessel."""
         return self.volume_ul * self.cells_per_ul
+
+    def as_feeding(self) -> BagFeeding:
+        """The closed vessel as people handle it: nothing is drained, a dose tube is run in."""
+        return BagFeeding(bag=self.vessel, kind=self.kind, arm=self.arm, donor=self.donor, present_ul=self.volume_ul)
 
 
 class AdditionRequest(FrozenModel):
@@ -52,6 +59,10 @@ class AdditionRequest(FrozenModel):
     """Volume a tube brings into its bag, about."""
     use_until: date
     cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
+    thawed_minutes: float = Field(default=THAWED_MINUTES, gt=0)
+    """Longest time from the freezer to the last culture, of a frozen lot."""
+    prepared: datetime | None = None
+    """Time on the labels of dose tubes; closed vessels need it."""
     seed: int | None = None
     error_limits: ErrorLimits | None = None
 
@@ -62,12 +73,16 @@ class AdditionRequest(FrozenModel):
 
 
 class Addition(FrozenModel):
-    """What one vessel gets."""
+    """What one vessel gets: the component, or as a control its carrier alone."""
 
     vessel: str
     arm: str
     donor: str
     part: int = Field(default=1, ge=1)
+    liquid: str
+    """The component, or the carrier a control gets instead."""
+    is_control: bool = False
+    """True when its arm of the recipe goes without the step."""
     cells: float
     wanted: float
     """Amount asked for in the unit of `unit` (per cell, or per volume)."""
@@ -75,7 +90,9 @@ class Addition(FrozenModel):
     stock_ul: float
     """Of the lot, before any dilution."""
     volume_ul: float
-    """What is pipetted, of the lot or of its dilution."""
+    """What is pipetted, of the lot, of its dilution, or of the carrier."""
+    thinned_percent: float
+    """By how much everything else in the culture is diluted."""
     tube: str = ""
     """Rack and well of the tube for a bag."""
 
@@ -85,10 +102,15 @@ class AdditionPlan(FrozenModel):
 
     parts: tuple[Part, ...] = Field(min_length=1)
     additions: tuple[Addition, ...]
+    """Every vessel, controls after the others."""
     without: tuple[str, ...]
-    """Vessels that do not get it, because their arm leaves the step out."""
+    """Vessels that get the carrier alone, because their arm leaves the step out."""
+    tubes: tuple[DoseTubeFilling, ...] = ()
+    """Dose tubes of closed vessels, with their labels."""
     composition: tuple[CompositionRow, ...]
     lots: tuple[LotUse, ...]
     cells_out_minutes: float = 0.0
+    thawed_minutes: float | None = None
+    """From the freezer to the last culture, the longest of all parts; None when nothing is thawed."""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -2,80 +2,69 @@
 
 The amount per vessel follows from its cell count (transducing units per cell) or its volume (a concentration, a fixed
 volume); the volume from the titre of the lot in hand. A volume below what the pipette moves reliably is diluted first.
+Controls whose arm goes without the step get the carrier alone, so that their medium is thinned as much.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import LabwareError, PlanError, Problem
 from nkloop.inventory.models import Lot
-from nkloop.labware.bags import BagCatalogue, DoseTube
-from nkloop.quantities import Amount, Kind
+from nkloop.labware.bags import BagCatalogue
+from nkloop.quantities import Kind
 from nkloop.recipes.models import ProcessStep
-from nkloop.worklists.addition_layout import Laid, lay_out
-from nkloop.worklists.addition_plans import Addition, AdditionPlan, AdditionRequest, AdditionVessel
+from nkloop.worklists.addition_answer import AdditionRun, answer
+from nkloop.worklists.addition_controls import controls_of
+from nkloop.worklists.addition_layout import Laid, TubeKind, lay_out
+from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
+from nkloop.worklists.bag_tasks import BagTasks
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
-from nkloop.worklists.carriers import with_carriers
-from nkloop.worklists.cells_out import CellsOutError, cells_out_minutes, refuse_too_long
-from nkloop.worklists.composition import composition_row, held_to, refuse_off_target, refuse_uncertain
-from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.carriers import with_carriers, with_suspension
+from nkloop.worklists.cells_out import CellsOutError, busy_minutes, cells_out_minutes, refuse_too_long
+from nkloop.worklists.composition import held_to
+from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dose_tubes import dose_tube, lost_ul
-from nkloop.worklists.dosing_event import CULTURE, TOLERANCE_PERCENT
+from nkloop.worklists.dosing_event import CULTURE
 from nkloop.worklists.dosing_request import stage_of
-from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.ledger_check import follow, refuse_by_ledger
+from nkloop.worklists.lots import Stocks, lot_uses, lots_over, with_lots
 from nkloop.worklists.models import Worklist
-from nkloop.worklists.parts import fewest_parts, in_order
-from nkloop.worklists.plans import CompositionRow
+from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.parts import fewest_parts
 from nkloop.worklists.recipe_arms import goes_through, process_step
-from nkloop.worklists.uncertainty import Uncertainty, predict
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The vessels of one robot run."""
-
-    laid: Laid
-    worklist: Worklist
-    ledger: Ledger
-    lot: Lot
-    lots: tuple[LotUse, ...]
-    errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
-    cells_out_minutes: float
+from nkloop.worklists.thaw_rules import ThawedTooLongError, refuse_thawed_too_long, thawed_minutes
+from nkloop.worklists.uncertainty import predict
+from nkloop.worklists.vessel_times import vessel_times_out
 
 
 def plan_addition(
     request: AdditionRequest, inventory: Stocks, deck: BenchDeck, catalogue: LabwareLookup, bags: BagCatalogue
 ) -> AdditionPlan:
-    """Plan a process step for every vessel whose arm goes through it.
+    """Plan a process step for every vessel: the component where the arm goes through it, else its carrier.
 
     Raises:
-        PlanError: the step adds nothing, the titre cannot give the amount, volumes do not fit the vessel, or no
-            dilution can be pipetted accurately enough.
+        PlanError: the step adds nothing, the titre cannot give the amount, volumes do not fit the vessel, no dilution
+            can be pipetted accurately enough, or one vessel alone takes longer than cells or vector may.
         ShortageError: no valid lot holds enough.
     """
     stage_of(request.recipe, request.stage_id, request.name)
     step = process_step(request.recipe, request.stage_id, request.step_id)
-    planner = _Planner(request, step, deck, catalogue, _tube(request, bags))
+    planner = _Planner(request, step, deck, catalogue, bags)
     problems = list(planner.problems())
     if problems:
         raise PlanError.from_problems(problems)
 
-    def plan(stocks: Stocks) -> tuple[_Run, ...]:
+    def plan(stocks: Stocks) -> tuple[AdditionRun, ...]:
         return fewest_parts(
             planner.treated,
             lambda parts: tuple(planner.run(part, stocks) for part in parts),
-            (DeckFullError, CellsOutError),
+            (DeckFullError, CellsOutError, ThawedTooLongError),
         )
 
-    return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
-
-
-def _tube(request: AdditionRequest, bags: BagCatalogue) -> DoseTube | None:
-    return None if request.plate_load_name else dose_tube(bags, request.tube, request.name)
+    runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
+    return answer(request, step, planner.tubes, runs)
 
 
 class _Planner:
@@ -87,23 +76,26 @@ class _Planner:
         step: ProcessStep,
         deck: BenchDeck,
         catalogue: LabwareLookup,
-        tube: DoseTube | None,
+        known: BagCatalogue,
     ) -> None:
-        self.request, self.step, self.deck, self.catalogue, self.tube = request, step, deck, catalogue, tube
-        self.base_name = request.recipe.stage(request.stage_id).medium.base.component
+        self.request, self.step, self.deck, self.catalogue, self.known = request, step, deck, catalogue, known
+        self.medium = request.recipe.stage(request.stage_id).medium
+        self.base_name = self.medium.base.component
+        self.component = step.component or ""
         self.arms = {arm.name: arm for arm in request.arms}
-        self.treated = tuple(
-            one
-            for one in request.vessels
-            if one.arm in self.arms and goes_through(request.recipe, self.arms[one.arm], step.id)
-        )
-        self.lost_ul = 0.0 if tube is None else lost_ul(tube, catalogue)
-        self.fill_ul = 0.0 if tube is None else round_up(request.dose_ul + self.lost_ul)
+        known_arms = [one for one in request.vessels if one.arm in self.arms]
+        self.treated = tuple(one for one in known_arms if goes_through(request.recipe, self.arms[one.arm], step.id))
+        self.controls = tuple(one for one in known_arms if one not in self.treated)
+        self.tubes = None if request.plate_load_name else self._tubes()
 
-    @property
-    def component(self) -> str:
-        """What is added."""
-        return self.step.component or ""
+    def _tubes(self) -> TubeKind:
+        tube = dose_tube(self.known, self.request.tube, self.request.name)
+        lost = lost_ul(tube, self.catalogue)
+        fill = round_up(self.request.dose_ul + lost)
+        tasks = BagTasks(self.known, fill - lost, checked_by_two=self.step.second_person)
+        return TubeKind(tube=tube, fill_ul=fill, tasks=tasks)
+
+    # -- what is wrong ------------------------------------------------------------------------------------------
 
     def problems(self) -> Iterator[Problem]:
         """Everything that is wrong with the request."""
@@ -116,10 +108,34 @@ class _Planner:
                 yield Problem(told, f"{where}, {one.vessel}", f"use {', '.join(self.arms)}")
         if not self.treated:
             yield Problem("no vessel's arm goes through it", where, "name a vessel of the product")
-        if self.tube is not None and self.fill_ul > self.catalogue[self.tube.rack].working_volume_ul:
-            most = self.catalogue[self.tube.rack].working_volume_ul / 1000
-            told = f"a dose of {self.request.dose_ul / 1000:g} mL does not fit {self.tube.title} ({most:g} mL)"
+        if self.tubes is not None:
+            yield from self._tube_problems(self.tubes, where)
+
+    def _tube_problems(self, tubes: TubeKind, where: str) -> Iterator[Problem]:
+        most = self.catalogue[tubes.tube.rack].working_volume_ul
+        if tubes.fill_ul > most:
+            told = f"a dose of {self.request.dose_ul / 1000:g} mL does not fit {tubes.tube.title} ({most / 1000:g} mL)"
             yield Problem(told, where, "choose a smaller dose or a larger tube")
+        if self.request.prepared is None:
+            yield Problem("the labels of dose tubes have no time", where, "give `prepared`")
+        for one in self.request.vessels:
+            yield from self._range_problems(one, tubes.delivered_ul, f"{where}, {one.vessel}")
+
+    def _range_problems(self, vessel: AdditionVessel, delivered_ul: float, where: str) -> Iterator[Problem]:
+        try:
+            kind = self.known.bag(vessel.kind)
+        except LabwareError as error:
+            yield from error.problems
+            return
+        final_ml = (vessel.volume_ul + delivered_ul) / 1000
+        if not kind.lowest_ml <= final_ml <= kind.capacity_ml:
+            told = (
+                f"the {kind.vessel} would hold {final_ml:.4g} mL, {kind.title} takes {kind.lowest_ml:g} to "
+                f"{kind.capacity_ml:g} mL"
+            )
+            yield Problem(told, where, "choose another vessel with --vessel, or another dose volume with --dose")
+
+    # -- amounts ------------------------------------------------------------------------------------------------
 
     def amount(self, vessel: AdditionVessel) -> float:
         """What a vessel needs, in the unit of the lot times µL; 0 when a fixed volume of the lot is added."""
@@ -150,144 +166,85 @@ class _Planner:
             )
         return lot.strength(kind)
 
+    def _fixed_ul(self) -> float:
+        return 0.0 if self.step.add_volume is None else self.step.add_volume.canonical
+
     # -- planning -----------------------------------------------------------------------------------------------
 
-    def run(self, vessels: Sequence[AdditionVessel], stocks: Stocks) -> _Run:
-        """One robot run.
+    def run(self, vessels: Sequence[AdditionVessel], stocks: Stocks) -> AdditionRun:
+        """One robot run, with the controls that belong to its vessels.
 
         Raises:
             DeckFullError: it needs more than the deck holds; smaller parts may do.
             CellsOutError: it keeps cells out too long; smaller parts may do.
+            ThawedTooLongError: the last culture would get what was thawed too late; smaller parts may do.
         """
+        controls = controls_of(vessels, self.treated, self.controls)
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, Laid]:
             builder = WorklistBuilder(self.request.name, "cytokine_dosing", self.deck, self.catalogue)
+            strength = self.strength(lots[self.component])
+            wanted = tuple(self.amount(one) or self._fixed_ul() * strength for one in vessels)
             laid = lay_out(
                 builder,
                 self.request,
                 self.step,
                 vessels,
-                self._amounts(vessels, lots[self.component]),
+                controls,
+                (tuple(self._scale() * one for one in wanted), strength),
                 lots,
                 base=self.base_name,
-                tube=self.tube,
-                fill_ul=self.fill_ul,
-                delivered_ul=self.fill_ul - self.lost_ul,
+                tubes=self.tubes,
             )
             return laid.worklist, laid
 
         names = with_carriers((self.component, self.base_name), stocks, self.request.use_until)
+        if controls:
+            names = with_suspension(names, self.component, stocks, self.request.use_until)
         planned, laid, lots = with_lots(names, stocks, self.request.use_until, plan)
-        held = held_to(planned, self.request.errors_allowed)
-        cells = {"cells_out_minutes": self.request.cells_out_minutes, "cells_in": self._cells_in()}
-        worklist = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
-        minutes = cells_out_minutes(worklist, self.deck)
-        refuse_too_long(minutes, self.request.cells_out_minutes, self.request.name)
-        return _Run(
+        worklist = self._finished(planned, (*vessels, *controls), lots[self.component])
+        minutes = busy_minutes(worklist, self.deck)
+        strength = self.strength(lots[self.component])
+        spots = (*laid.spots, *laid.control_spots)
+        return AdditionRun(
             laid=laid,
             worklist=worklist,
             ledger=follow(worklist, self.catalogue),
             lot=lots[self.component],
             lots=lot_uses(worklist, lots, self.catalogue),
-            errors=predict(worklist, self.catalogue, self.deck, laid.spots),
-            cells_out_minutes=minutes,
+            errors=predict(worklist, self.catalogue, self.deck, spots),
+            cells_out_minutes=self._minutes_out(worklist, minutes),
+            thawed_minutes=self._minutes_thawed(worklist, minutes, lots[self.component]),
+            wanted={one.vessel: self.amount(one) or self._fixed_ul() * strength for one in vessels},
+            lost_ul=0.0 if self.tubes is None else self.tubes.fill_ul - self.tubes.delivered_ul,
         )
 
-    def _cells_in(self) -> tuple[str, ...]:
-        return () if self.tube is not None else (CULTURE,)
+    def _scale(self) -> float:
+        """A tube holds what stays behind in it as well."""
+        return 1.0 if self.tubes is None else self.tubes.fill_ul / self.tubes.delivered_ul
 
-    def _amounts(self, vessels: Sequence[AdditionVessel], lot: Lot) -> tuple[tuple[float, ...], float]:
-        """Amount per vessel (in a bag's whole tube, what stays behind included) and the strength of the lot."""
-        scale = 1.0 if self.tube is None else self.fill_ul / (self.fill_ul - self.lost_ul)
-        fixed = 0.0 if self.step.add_volume is None else self.step.add_volume.canonical
-        strength = self.strength(lot)
-        return tuple(scale * (self.amount(one) or fixed * strength) for one in vessels), strength
+    def _finished(self, planned: Worklist, vessels: Sequence[AdditionVessel], lot: Lot) -> Worklist:
+        """The worklist with its limits, its closed vessels and what has to be warmed."""
+        held = held_to(planned, self.request.errors_allowed)
+        told = {
+            "cells_out_minutes": self.request.cells_out_minutes,
+            "cells_in": () if self.tubes is not None else (CULTURE,),
+            "thawed_minutes": self.request.thawed_minutes if lot.is_frozen else None,
+        }
+        closed = () if self.tubes is None else tuple(self.tubes.tasks.vessels([one.as_feeding() for one in vessels]))
+        fields = {"limits": held.limits.model_copy(update=told), "vessels": closed}
+        warm_to_c = self.medium.use_temperature
+        worklist = with_preparation(held.model_copy(update=fields), self.catalogue, warm_to_c=warm_to_c)
+        refuse_by_ledger(worklist, self.catalogue, self.deck)
+        return worklist
 
-    # -- the answer ---------------------------------------------------------------------------------------------
+    def _minutes_out(self, worklist: Worklist, minutes: Mapping[int, float]) -> float:
+        longest = cells_out_minutes(worklist, self.deck)
+        if self.tubes is not None:
+            longest = max((out for _, _, out in vessel_times_out(worklist, minutes)), default=0.0)
+        refuse_too_long(longest, self.request.cells_out_minutes, self.request.name)
+        return longest
 
-    def result(self, runs: Sequence[_Run]) -> AdditionPlan:
-        """The plan out of its runs.
-
-        Raises:
-            PlanError: a vessel is off target, or its predicted error beyond the limits.
-        """
-        additions: list[Addition] = []
-        rows: list[CompositionRow] = []
-        for number, run in enumerate(runs, start=1):
-            for index, (vessel, spot) in enumerate(zip(run.laid.vessels, run.laid.spots, strict=True)):
-                additions.append(self._addition(vessel, run, index, number))
-                rows.append(self._row(vessel, spot, run))
-        refuse_off_target(self.request.name, rows, TOLERANCE_PERCENT)
-        refuse_uncertain(rows, self.request.errors_allowed)
-        return AdditionPlan(
-            parts=in_order([run.worklist for run in runs]),
-            additions=tuple(additions),
-            without=tuple(v.vessel for v in self.request.vessels if v not in self.treated),
-            composition=tuple(rows),
-            lots=summed_uses([run.lots for run in runs]),
-            cells_out_minutes=max(run.cells_out_minutes for run in runs),
-            warnings=self._warnings(),
-            notes=(*self._notes(additions, runs[0].lot), *(note for run in runs for note in run.laid.notes)),
-        )
-
-    def _warnings(self) -> tuple[str, ...]:
-        if self.step.verified_by is not None:
-            return ()
-        wanted = self.step.amount or self.step.add_volume
-        return (f"nobody has verified the {wanted} of step {self.step.id} yet",)
-
-    def _addition(self, vessel: AdditionVessel, run: _Run, index: int, part: int) -> Addition:
-        wanted = self.step.amount or self.step.add_volume
-        chain = run.laid.chain
-        volume = chain.volumes_ul[index]
-        spot = run.laid.spots[index]
-        return Addition(
-            vessel=vessel.vessel,
-            arm=vessel.arm,
-            donor=vessel.donor,
-            part=part,
-            cells=vessel.cells,
-            wanted=0.0 if wanted is None else wanted.magnitude,
-            unit="" if wanted is None else wanted.unit,
-            stock_ul=volume * chain.per_ul / chain.stock_per_ul,
-            volume_ul=volume,
-            tube="" if self.tube is None else f"{spot[0]} {spot[1]}",
-        )
-
-    def _row(self, vessel: AdditionVessel, spot: tuple[str, str], run: _Run) -> CompositionRow:
-        """What the vessel gets in the unit the recipe writes, as the ledger says."""
-        held = run.ledger.well(*spot)
-        given = held.per_ul.get(self.component, 0.0) * (held.volume_ul - self.lost_ul)
-        given -= vessel.per_ul.get(self.component, 0.0) * vessel.volume_ul if self.tube is None else 0.0
-        reached = self._reached(given, vessel, run)
-        wanted = self.step.amount or self.step.add_volume or Amount(0, "µL")
-        return composition_row(
-            f"{vessel.vessel} ({vessel.arm}/{vessel.donor})",
-            self.component,
-            target=wanted.magnitude,
-            expected=reached * wanted.magnitude,
-            unit=wanted.unit,
-            share=reached,
-            error=run.errors.get(spot, {}).get(self.component),
-        )
-
-    def _reached(self, given: float, vessel: AdditionVessel, run: _Run) -> float:
-        fixed = 0.0 if self.step.add_volume is None else self.step.add_volume.canonical * self.strength(run.lot)
-        return given / (self.amount(vessel) or fixed)
-
-    def _notes(self, additions: Sequence[Addition], lot: Lot) -> Iterator[str]:
-        for one in additions:
-            told = f"{one.cells:.3g} viable cells × {one.wanted:g} {one.unit}"
-            if self.step.amount is None:
-                told = f"{one.wanted:g} {one.unit}"
-            elif self.step.amount.kind is not Kind.MULTIPLICITY:
-                told = f"{one.wanted:g} {one.unit} in the volume present"
-            diluted = "" if abs(one.volume_ul - one.stock_ul) < 1e-6 else f", as {one.volume_ul:g} µL of its dilution"
-            yield (
-                f"{one.vessel} ({one.arm}/{one.donor}): {told} = {one.stock_ul:.3g} µL of lot {lot.id} "
-                f"({lot.concentration}){diluted}."
-            )
-        left_out = [one for one in self.request.vessels if one not in self.treated]
-        if left_out:
-            names = ", ".join(f"{one.vessel} ({one.arm}/{one.donor})" for one in left_out)
-            yield f"Not given to {names}: their arm of the recipe goes without step {self.step.id}."
+    def _minutes_thawed(self, worklist: Worklist, minutes: Mapping[int, float], lot: Lot) -> float | None:
+        refuse_thawed_too_long(worklist, minutes, self.catalogue)
+        return thawed_minutes(worklist, minutes, self.catalogue, lot.id)[1] if lot.is_frozen else None

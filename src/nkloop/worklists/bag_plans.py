@@ -122,6 +122,8 @@ class DoseLabel(FrozenModel):
     content: str
     prepared: datetime
     expires: date
+    use: str = ""
+    """How it is to be used, in place of the date, for what does not keep: `at once`."""
 
 
 class DoseTubeFilling(FrozenModel):

@@ -22,9 +22,11 @@ G_PER_ML = 1.005
 class BagTasks:
     """The tasks of one robot run's bags."""
 
-    def __init__(self, known: BagCatalogue, delivered_ul: float) -> None:
-        """`delivered_ul` is what a dose tube brings into its vessel."""
-        self.known, self.delivered_ul = known, delivered_ul
+    def __init__(self, known: BagCatalogue, delivered_ul: float, *, checked_by_two: bool = False) -> None:
+        """`delivered_ul` is what a dose tube brings into its vessel; `checked_by_two` asks a second person to compare
+        the labels of tube and vessel.
+        """
+        self.known, self.delivered_ul, self.checked_by_two = known, delivered_ul, checked_by_two
 
     def tasks(self, bags: Sequence[BagFeeding], spots: Sequence[Spot], room_minutes: float) -> Iterator[OperatorTask]:
         """Every task in order, one vessel after the other.
@@ -186,7 +188,7 @@ class BagTasks:
         tube = f"the tube in {spot[0]} {spot[1]}"
         told = f"Check the label of {tube}" if is_labelled else f"Cap and label {tube}, check its label"
         instruction = (
-            f"{before}{told} against {kind.vessel} {bag.bag} "
+            f"{before}{told}{' with a second person' * self.checked_by_two} against {kind.vessel} {bag.bag} "
             f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
             f"{kind.vessel}, seal the line{_told(kind, reached)}."
         )

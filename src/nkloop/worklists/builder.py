@@ -135,6 +135,10 @@ class WorklistBuilder:
         """Type of a placed labware."""
         return self._types[nickname]
 
+    def slot_of(self, nickname: str) -> str:
+        """Slot of a placed labware on a module; that of others may still change until the worklist is built."""
+        return self._items[nickname].slot
+
     def fill(self, spot: Spot, volume_ul: float, liquid: Liquid) -> None:
         """A well that holds a known volume when the run starts."""
         filling = Filling(labware=spot[0], well=spot[1], volume_ul=volume_ul, liquid=liquid)

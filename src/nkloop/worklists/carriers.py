@@ -11,6 +11,8 @@ from nkloop.quantities import Amount
 from nkloop.worklists.lots import Stocks, first_lots
 
 BASE = "base"
+NO_CARRIER = "none"
+"""Carrier of a lot that is the liquid itself, or whose buffer nobody told."""
 
 
 def carriers_at_hand(lots: Iterable[Lot], stocks: Stocks, use_until: date) -> tuple[str, ...]:
@@ -32,6 +34,25 @@ def with_carriers(names: Sequence[str], stocks: Stocks, use_until: date) -> tupl
 def carrier_of(lot: Lot, lots: Mapping[str, Lot]) -> str:
     """Name of what a lot is diluted in: its own diluent when a lot of it is used, else `base`."""
     return lot.diluent if lot.diluent in lots else BASE
+
+
+def with_suspension(names: Sequence[str], component: str, stocks: Stocks, use_until: date) -> tuple[str, ...]:
+    """Names and, after them, the liquid a component's stock is suspended in, when the lot list can give it.
+
+    Raises:
+        ShortageError: the component has no usable lot.
+    """
+    carrier = first_lots((component,), stocks, use_until)[component].carrier
+    if carrier in {BASE, NO_CARRIER, *names} or not _can_give(carrier, stocks, use_until):
+        return tuple(names)
+    return (*names, carrier)
+
+
+def suspension_of(lot: Lot, lots: Mapping[str, Lot]) -> str:
+    """What stands in for a stock in a culture that goes without it: what the stock is suspended in when a lot of that
+    is used, else what it is diluted in.
+    """
+    return lot.carrier if lot.carrier in lots else carrier_of(lot, lots)
 
 
 def carrier_name(carrier: str, base: str) -> str:

@@ -197,6 +197,11 @@ CELLS_OUT_MINUTES = 60.0
 """Longest time of cells outside the incubator when nobody says otherwise; a working value nobody has verified."""
 
 
+THAWED_MINUTES = 60.0
+"""Longest time from the freezer to the cells of a component that is added to cultures, when nobody says otherwise; a
+working value nobody has verified."""
+
+
 MIX_AT_ROOM_MINUTES = 120.0
 """Longest time a mix of stocks that are kept cold stands at room temperature; a working value nobody has verified."""
 
@@ -212,6 +217,8 @@ class Limits(FrozenModel):
     """Largest share of the contact time between the first and the last well that gets targets."""
     mix_at_room_minutes: float = Field(default=MIX_AT_ROOM_MINUTES, gt=0)
     """Longest time a mix of stocks that are kept cold stands at room temperature before it is used or stored."""
+    thawed_minutes: float | None = Field(default=None, gt=0)
+    """Longest time between the thaw of a lot and its arrival at cells; None asks for no bound."""
     cv_percent: float | None = Field(default=None, gt=0)
     """Largest predicted CV of a component with a target; None asks for no bound."""
     bias_percent: float | None = Field(default=None, gt=0)

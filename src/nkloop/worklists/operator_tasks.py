@@ -76,7 +76,8 @@ def thawed_in_run(worklist: Worklist) -> tuple[str, ...]:
 
 
 def _thaws(worklist: Worklist) -> Iterable[_Preparation]:
-    small = thawed_in_run(worklist)
+    begun = _thawed_by_steps(worklist)
+    small = tuple(lot for lot in thawed_in_run(worklist) if lot not in begun)
     if not small:
         return
     components = {lot.id: lot.component for lot in worklist.lots}
@@ -84,6 +85,19 @@ def _thaws(worklist: Worklist) -> Iterable[_Preparation]:
     places = _labware(worklist, [f for f in worklist.fillings if f.liquid.lot in small])
     words = f"Thaw on ice, {THAW_MINUTES:g} min: {named}; mix gently, spin down, set into {_told(worklist, places)}"
     yield _Preparation("thaw", THAW_MINUTES, ICE_C, words, places)
+
+
+def _thawed_by_steps(worklist: Worklist) -> frozenset[str]:
+    """Lots that a step of the worklist thaws already."""
+    tasks = [step.operator for step in worklist.steps if step.operator is not None and step.operator.kind == "thaw"]
+    return frozenset(
+        filling.liquid.lot
+        for filling in worklist.fillings
+        for task in tasks
+        if filling.liquid.lot is not None
+        and filling.labware in task.labware
+        and (not task.wells or filling.well in task.wells)
+    )
 
 
 def _warms(worklist: Worklist, catalogue: LabwareLookup, warm_to_c: float) -> Iterable[_Preparation]:

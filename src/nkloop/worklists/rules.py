@@ -447,6 +447,17 @@ MIX_TOO_WARM = enter(
     "Time in the fridge, from a `store` step at 8 °C or below to an `equilibrate` step, does not count.",
     "Store the mix at 4 °C in between, or make fewer at a time.",
 )
+THAWED_TOO_LONG = enter(
+    "V074",
+    "out of the freezer",
+    "What is thawed in the run reaches cells too long after it left the freezer",
+    "A thawed vector loses half of its titre within hours, and the last culture gets fewer units per cell than the "
+    "first: no volume on paper shows it.",
+    "From the start of the `thaw` step to the last transfer or weld that brings what was thawed to cells, robot time "
+    "and people's tasks together, against `thawed_minutes` of the worklist (60 min for an added component, a working "
+    "value). A worklist with this limit that has no `thaw` step for a frozen lot is refused as well.",
+    "Thaw later, or thaw again for part of the cultures in a run of its own.",
+)
 # -- the checks themselves, and files ---------------------------------------------------------------------------------
 
 CHECKS_DISAGREE = _checks.CHECKS_DISAGREE

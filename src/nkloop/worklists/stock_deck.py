@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -46,21 +47,24 @@ class StockDeck:
         self._cocktails: list[_Cocktail] = []
         self._free: dict[str, list[str]] = {}
 
-    def add(self, liquid: Liquid, chain: Chain, diluent: Supply | None = None) -> None:
+    def add(self, liquid: Liquid, chain: Chain, diluent: Supply | None = None, *, in_the_cold: bool = False) -> None:
         """Put a stock on the deck and reserve the tubes of its chain.
 
         Args:
             liquid: the stock.
             chain: how it is diluted and dosed.
             diluent: what it is diluted in; what `prepare` gets when None.
+            in_the_cold: keep it in several tubes of the cold block rather than in one large tube beside it.
 
         Raises:
             DeckFullError: a rack is full.
         """
         cold = self.builder.type_of(COLD_BLOCK)
         small = chain.stock_ul + cold.dead_volume_ul <= cold.working_volume_ul
-        if small:
-            supply = self.builder.supply("stocks", (self._well("stocks"),), liquid)
+        if small or in_the_cold:
+            # a tube is left when it cannot give the next volume: at least half of what it can give is drawn
+            number = 1 if small else 1 + math.ceil(2 * chain.stock_ul / (cold.working_volume_ul - cold.dead_volume_ul))
+            supply = self.builder.supply("stocks", tuple(self._well("stocks") for _ in range(number)), liquid)
         else:
             kind = self.builder.type_of(BULK_TUBES)
             number = 1 + int(chain.stock_ul // (kind.working_volume_ul - kind.dead_volume_ul - 1000))
@@ -146,6 +150,11 @@ class StockDeck:
     def cocktail_tube(self, cocktail: Cocktail) -> Spot:
         """Where a cocktail stands."""
         return next(made.tube for made in self._cocktails if made.cocktail is cocktail)
+
+    def stands_in(self, component: str) -> tuple[Spot, ...]:
+        """Wells a component's stock may stand in."""
+        supply = self._stocks[component].supply
+        return tuple((supply.nickname, well) for well in (*supply.opened, *supply.wells))
 
     def give(self, component: str) -> tuple[Spot | Supply, tuple[float, ...]]:
         """Where a component is drawn from and the volume for each destination."""

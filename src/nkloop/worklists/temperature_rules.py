@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from nkloop.errors import LabwareError, PlanError, Problem
+from nkloop.errors import PlanError, Problem
 from nkloop.frozen import FrozenModel
 from nkloop.worklists import rules
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.ledger_state import CELL_PREFIXES
 from nkloop.worklists.models import Filling, OperatorTask, Step, Worklist
+from nkloop.worklists.reach import Reach, Spot, cell_spots, step_minutes
 
 COLD_C = 8.0
 """Warmest of what counts as kept cold."""
@@ -25,7 +26,6 @@ COLD_SHARE = 0.1
 WARMING = ((2_000.0, 15.0), (50_000.0, 30.0), (float("inf"), 60.0))
 """Volume (µL) up to which a bath at 37 °C takes so many minutes; working values nobody has verified."""
 _NUMBER = re.compile(r"^\s*([-−]?\d+(?:[.,]\d+)?)")
-Spot = tuple[str, str]
 Origin = tuple[str, str]
 
 
@@ -105,8 +105,8 @@ def refuse_warm_mixes(worklist: Worklist, minutes: Mapping[int, float], catalogu
 
 def cold_arrivals(worklist: Worklist, minutes: Mapping[int, float], catalogue: LabwareLookup) -> Iterator[ColdArrival]:
     """Every step that makes a well with cells cold: more than `COLD_SHARE` of it comes from a cold labware."""
-    reach = _Reach(worklist, catalogue)
-    cells = _cell_spots(worklist, reach)
+    reach = Reach(worklist, catalogue)
+    cells = cell_spots(worklist, reach)
     held = {(f.labware, f.well): f.volume_ul for f in worklist.fillings}
     cold: dict[Spot, dict[Origin, float]] = {}
     bulk: dict[Origin, float] = {}
@@ -138,7 +138,7 @@ def cold_arrivals(worklist: Worklist, minutes: Mapping[int, float], catalogue: L
                         warmed_minutes=clock - bath[origin] if origin in bath else 0.0,
                         needed_minutes=warming_minutes(bulk[origin]),
                     )
-        clock += _minutes(step, minutes)
+        clock += step_minutes(step, minutes)
 
 
 def _is_meant(task: OperatorTask, labware: str, wells: set[str]) -> bool:
@@ -194,14 +194,14 @@ def _kept_out(worklist: Worklist, minutes: Mapping[int, float], catalogue: Labwa
     active = {(f.labware, f.well) for f in worklist.fillings if f.liquid.lot in cold_lots}
     if not active:
         return
-    reach = _Reach(worklist, catalogue)
-    stay = _Stay(worklist, _cell_spots(worklist, reach), active)
+    reach = Reach(worklist, catalogue)
+    stay = _Stay(worklist, cell_spots(worklist, reach), active)
     for step in worklist.steps:
         if step.action == "transfer":
             yield from stay.transfer(step, reach)
         if step.operator is not None:
             yield from stay.before(step, step.operator)
-        stay.clock += _minutes(step, minutes)
+        stay.clock += step_minutes(step, minutes)
         if step.operator is not None:
             stay.after(step.operator)
     yield from stay.at_the_end({(target.labware, target.well) for target in worklist.targets})
@@ -218,7 +218,7 @@ class _Stay:
         self.told: set[str] = set()
         self.clock = 0.0
 
-    def transfer(self, step: Step, reach: _Reach) -> Iterator[Problem]:
+    def transfer(self, step: Step, reach: Reach) -> Iterator[Problem]:
         for source, target in reach.pairs(step):
             if source not in self.active:
                 continue
@@ -266,50 +266,3 @@ class _Stay:
         where = f"step {step}" if step is not None else f"{spot[0]} {spot[1]}"
         remedy = "store it at 4 °C in between, or make fewer at a time"
         yield Problem(told, where, remedy, rules.MIX_TOO_WARM)
-
-
-# -- where liquid goes -----------------------------------------------------------------------------------------------
-
-
-class _Reach:
-    """Wells a step draws from and gives to, channel by channel; a step that reaches none has no pairs."""
-
-    def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
-        self._loads = {item.nickname: item.load_name for item in worklist.deck}
-        self._catalogue = catalogue
-        self._known: dict[tuple[str, str, int], tuple[str, ...]] = {}
-
-    def pairs(self, step: Step) -> Iterator[tuple[Spot, Spot]]:
-        sources = self._wells(step.labware, step.well, step.channels)
-        targets = self._wells(step.to_labware, step.to_well, step.channels)
-        for source, target in zip(sources, targets, strict=False):
-            yield (step.labware, source), (step.to_labware, target)
-
-    def _wells(self, labware: str, well: str, channels: int) -> tuple[str, ...]:
-        key = (labware, well, channels)
-        if key not in self._known:
-            try:
-                self._known[key] = self._catalogue[self._loads[labware]].reached(well, channels)
-            except (LabwareError, KeyError):  # other rules refuse it
-                self._known[key] = ()
-        return self._known[key]
-
-
-def _cell_spots(worklist: Worklist, reach: _Reach) -> frozenset[Spot]:
-    """Wells that hold living cells at some time of the run; what leaves a centrifuged labware is supernatant."""
-    found = {
-        (f.labware, f.well)
-        for f in worklist.fillings
-        if f.labware in worklist.limits.cells_in or any(name.startswith(CELL_PREFIXES) for name in f.liquid.per_ul)
-    }
-    spun: set[str] = set()
-    for step in worklist.steps:
-        if step.operator is not None and step.operator.kind == "centrifuge":
-            spun.update(step.operator.labware)
-        if step.action == "transfer" and step.labware not in spun and step.to_labware != "waste":
-            found |= {target for source, target in reach.pairs(step) if source in found}
-    return frozenset(found)
-
-
-def _minutes(step: Step, minutes: Mapping[int, float]) -> float:
-    return step.operator.minutes if step.operator is not None else minutes.get(step.number, 0.0)

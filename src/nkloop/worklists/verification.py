@@ -17,6 +17,7 @@ from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 from nkloop.worklists.temperature_rules import temperature_problems
+from nkloop.worklists.thaw_rules import thaw_problems
 from nkloop.worklists.time_rules import time_problems
 
 Analyse = Callable[[Worklist], Awaitable[AnalysisLike]]
@@ -68,6 +69,7 @@ def _with_errors(
             minutes = busy_minutes(worklist, deck)
             problems += tuple(time_problems(worklist, minutes))
             problems += tuple(temperature_problems(worklist, minutes, catalogue))
+            problems += tuple(thaw_problems(worklist, minutes, catalogue))
     except NkloopError as error:
         problems = _not_made(error)
     seconds = ledger.seconds + time.perf_counter() - started

@@ -31,6 +31,7 @@ from nkloop.cli.plan.dosing_options import (
     SeedOption,
     StageOption,
     StepOption,
+    ThawedOption,
     TubeOption,
     VesselOption,
     VolumeOption,
@@ -67,6 +68,7 @@ def dosing(
     replicates: ReplicatesOption = 1,
     outer: OuterOption = "use",
     cells_out: CellsOutOption = None,
+    thawed: ThawedOption = None,
     plate: PlateOption = "culture-1",
     dose: DoseOption = "5 mL",
     from_vessel: FromVesselOption = "bag",
@@ -97,7 +99,7 @@ def dosing(
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = Asked(
         recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
-        present, hours, replicates, outer, cells_out, plate, dose, from_vessel, tube, seed, max_cv,
+        present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, tube, seed, max_cv,
         max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))

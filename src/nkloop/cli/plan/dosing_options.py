@@ -47,6 +47,12 @@ CellsOutOption = Annotated[
     float | None,
     typer.Option("--cells-out", min=1, help="Longest time of cells outside the incubator, in minutes; else 60."),
 ]
+ThawedOption = Annotated[
+    float | None,
+    typer.Option(
+        "--thawed", min=1, help="Longest time of a vector from the freezer to the last culture, in minutes; else 60."
+    ),
+]
 PlateOption = Annotated[str, typer.Option("--plate", help="Barcode of the culture plate.")]
 DoseOption = Annotated[str, typer.Option("--dose", help="Volume a dose tube brings into a bag.")]
 FromVesselOption = Annotated[
@@ -78,6 +84,7 @@ class Asked:
     replicates: int
     outer: str
     cells_out: float | None
+    thawed: float | None
     plate: str
     dose: str
     from_vessel: str
@@ -135,6 +142,13 @@ class Asked:
         from nkloop.worklists.models import CELLS_OUT_MINUTES
 
         return CELLS_OUT_MINUTES if self.cells_out is None else self.cells_out
+
+    @property
+    def thawed_minutes(self) -> float:
+        """Longest time from the freezer to the last culture."""
+        from nkloop.worklists.models import THAWED_MINUTES
+
+        return THAWED_MINUTES if self.thawed is None else self.thawed
 
     def day_in(self, stage: Stage) -> float:
         """Day of the culture: the stage's first when none is asked for."""

@@ -41,7 +41,9 @@ class Planning:
         return self._plate(inventory, wanted) if self.asked.is_plate else self._bags(inventory, wanted)
 
     def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
-        """A process step of the recipe that adds something, for the vessels of the arms that go through it."""
+        """A process step of the recipe that adds something: the component, or its carrier where an arm goes without."""
+        from datetime import UTC, datetime
+
         from nkloop.errors import PlanError
         from nkloop.labware.bags import BagCatalogue
         from nkloop.worklists.addition_assembly import addition_request, additions_csv
@@ -56,6 +58,7 @@ class Planning:
                 where="present",
                 remedy="give --present TABLE",
             )
+        bags = BagCatalogue.load(self.found.labware)
         positions = self._positions(wanted) if asked.is_plate else ()
         names, kind = ([one.well for one in positions], "well") if asked.is_plate else (bag_names(wanted), "bag")
         wanted = replace(wanted, present=read_present(asked.present, (), names, kind))
@@ -68,11 +71,23 @@ class Planning:
             tube=asked.tube,
             dose_ul=asked.dose_ul,
             cells_out_minutes=asked.cells_out_minutes,
+            bags=bags,
+            prepared=datetime.now(UTC).replace(second=0, microsecond=0),
+            thawed_minutes=asked.thawed_minutes,
+            day=asked.day,
         )
-        plan = plan_addition(request, inventory, self.file.deck, self.catalogue, BagCatalogue.load(self.found.labware))
-        rows = [one.model_dump(mode="json") for one in plan.additions]
-        more = {"additions": rows, "without": list(plan.without)}
-        return self._answer(inventory, plan, (), more), additions_csv(plan)
+        plan = plan_addition(request, inventory, self.file.deck, self.catalogue, bags)
+        limit = plan.parts[0].worklist.limits.cells_out_minutes
+        minutes = f"{plan.cells_out_minutes:.0f} min at a time (limit {limit:g} min)"
+        out = f"Cells are outside the incubator for about {minutes}."
+        more = {
+            "additions": [one.model_dump(mode="json") for one in plan.additions],
+            "without": list(plan.without),
+            "tubes": [one.model_dump(mode="json") for one in plan.tubes],
+            "thawed_minutes": plan.thawed_minutes,
+        }
+        made = self._answer(inventory, plan, (out, *_tube_notes(plan.tubes, len(plan.parts))), more)
+        return replace(made, tubes=plan.tubes), additions_csv(plan)
 
     def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A dose for the wells of a plate, with the map of positions."""
@@ -236,7 +251,8 @@ def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, 
     if not tubes:
         return ()
     label = tubes[0].label
-    common = f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d %H:%M}, use by {label.expires}."
+    use = label.use or f"by {label.expires}"
+    common = f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d %H:%M}, use {use}."
     return (*(_tube_note(one, n_parts) for one in tubes), common)
 
 

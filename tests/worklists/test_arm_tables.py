@@ -11,16 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
+from nkloop.feedback.models import Arm
+from nkloop.quantities import Amount
 from nkloop.recipes import load_recipe
+from nkloop.worklists.arm_levels import range_warnings
 from nkloop.worklists.arm_table import read_arm_table
 from nkloop.worklists.arms import complete_arms, factorial_arms
-from nkloop.worklists.dosing_request import added_ingredients
+from nkloop.worklists.dosing_request import added_ingredients, arm_concentration
 from nkloop.worklists.present_table import read_present
 
 ROOT = Path(__file__).parents[2]
 BROKEN = Path(__file__).parent / "broken_arms"
 RECIPE = load_recipe(ROOT / "recipes" / "ucb-nk.yaml")
 STAGE = "expansion_i"
+MORE = ("IL-21", "IL-4")
+"""Components of the lot list that the recipe does not know."""
 SCF, IL7 = "SCF@expansion_i+expansion_ii", "IL-7@expansion_i+expansion_ii"
 
 
@@ -31,7 +36,7 @@ def expected() -> dict[str, str]:
 
 def read(path: Path) -> object:
     if path.parent.name == "arms":
-        return read_arm_table(path, RECIPE, STAGE)
+        return read_arm_table(path, RECIPE, STAGE, more=MORE)
     added = added_ingredients(RECIPE, RECIPE.stage(STAGE), (), "plan")
     return read_present(path, added, ["A1", "B1"])
 
@@ -109,18 +114,30 @@ def test_a_factorial_gives_arms_without_the_run_that_is_the_reference():
     ]
 
 
-def test_a_fraction_keeps_to_the_limits_of_the_loop():
-    arms, design = factorial_arms(RECIPE, STAGE, "SCF=x0.5,x2;Flt3L=x0.5,x2;TPO=x0.5,x2", ["TPO=SCF*Flt3L"])
+def test_a_fraction_may_go_beyond_what_the_loop_would_propose():
+    arms, design = factorial_arms(RECIPE, STAGE, "SCF=x0.1,x10;Flt3L=x0.5,x2;TPO=x0.5,x2", ["TPO=SCF*Flt3L"])
     assert (len(arms), design.resolution) == (5, 3)
-    with pytest.raises(PlanError, match=r"4 components changed .*, at most 3"):
-        factorial_arms(RECIPE, STAGE, "SCF=x0.5,x2;Flt3L=x0.5,x2;TPO=x0.5,x2;IL-7=x0.5,x2")
+    assert len(factorial_arms(RECIPE, STAGE, "SCF=x0.5,x2;Flt3L=x0.5,x2;TPO=x0.5,x2;IL-7=x0.5,x2")[0]) == 17
+
+
+def test_a_factorial_leaves_components_out_and_adds_what_the_stage_has_not():
+    arms, design = factorial_arms(RECIPE, STAGE, "TPO=0,x1; IL-21=0,20 ng/mL; LIF=x1,100 pg/mL", more=MORE)
+    assert len(design.runs) == 8
+    found = {(concentration(arm, "TPO"), concentration(arm, "IL-21"), concentration(arm, "LIF")) for arm in arms}
+    assert len(arms) == len(found) == 8
+    assert {tpo for tpo, _, _ in found} == {0, 25}
+    assert {il21 for _, il21, _ in found} == {None, 20}
+    assert {round(lif, 9) for _, _, lif in found} == {50, 100}
 
 
 @pytest.mark.parametrize(
     ("levels", "generators", "message"),
     [
-        pytest.param("IL-15=x0.5,x2", [], "component 'IL-15' is not varied in this stage", id="other stage"),
-        pytest.param("SCF=0.5,x2", [], "'0.5' of SCF is not a factor", id="no factor"),
+        pytest.param("IL-15=x0.5,x2", [], "'x0.5' is a factor, and stage expansion_i has no IL-15", id="other stage"),
+        pytest.param("SCF=0.5,x2", [], "'0.5' has no unit", id="no unit"),
+        pytest.param("SCF=x2,50 ng/mL", [], "level 50 ng/mL stands twice", id="same level"),
+        pytest.param("IL-99=0,5 ng/mL", [], "'IL-99' is not in stage expansion_i", id="unknown"),
+        pytest.param("SCF=x0,-5 ng/mL", [], "'-5 ng/mL' is below 0", id="negative"),
         pytest.param("SCF=x0.5,x2;SCF=x1,x2", [], "SCF stands twice", id="twice"),
         pytest.param("SCF=x0.5,x2", ["TPO"], "'TPO' is not a generator", id="no generator"),
     ],
@@ -130,7 +147,51 @@ def test_a_factorial_that_cannot_be_read_is_refused(levels, generators, message)
         factorial_arms(RECIPE, STAGE, levels, generators)
 
 
-def test_a_stage_that_is_not_there_or_varies_nothing_is_refused():
+def concentration(arm, component, stage=STAGE):
+    amount = arm_concentration(RECIPE, stage, arm, component)
+    return None if amount is None else amount.magnitude
+
+
+def test_an_arm_leaves_a_component_out_or_has_one_the_stage_lacks(tmp_path):
+    text = (
+        "arm,TPO,LIF [pg/mL],IL-15,IL-21 [ng/mL],SCF\n"
+        "no-tpo,0,,,,\nno-lif,,0,,,\nplus-il15,,,20 ng/mL,,\nplus-il21,,,0,30,x12\nless-scf,,,,,0.001 x\n"
+    )
+    arms = {arm.name: arm for arm in read_arm_table(write(tmp_path, text), RECIPE, STAGE, more=MORE)}
+    names = ("TPO", "LIF", "IL-15", "IL-21", "SCF")
+    told = {name: tuple(concentration(arm, one) for one in names) for name, arm in arms.items()}
+    assert told == {
+        "reference": (25, 50, None, None, 25),
+        "no-tpo": (0, 50, None, None, 25),
+        "no-lif": (25, 0, None, None, 25),
+        "plus-il15": (25, 50, 20, None, 25),
+        "plus-il21": (25, 50, None, 30, 300),
+        "less-scf": (25, 50, None, None, pytest.approx(0.025)),
+    }
+    added = added_ingredients(RECIPE, RECIPE.stage(STAGE), (), "plan", tuple(arms.values()))
+    assert {i.component for i in added} == {*names, "Flt3L", "IL-7"}
+    for arm in arms.values():
+        assert Arm.model_validate_json(arm.model_dump_json()) == arm
+    assert range_warnings(RECIPE, STAGE, arms.values()) == (
+        "the recipe has no plausible range of IL-21: nobody checked 30 ng/mL for a slip",
+        "arm less-scf: 0.025 ng/mL of SCF is outside its plausible range 0.5 ng/mL to 500 ng/mL; check the unit: it is "
+        "off by a factor of 1000 if 25 ng/mL was meant",
+    )
+
+
+def test_components_that_an_arm_changes_cannot_be_left_to_the_base():
+    arms = complete_arms(RECIPE, STAGE, [("arm-1", {"SCF": 0.0}, "line 2")])
+    with pytest.raises(PlanError, match="arms differ in SCF, which they would not be given"):
+        added_ingredients(RECIPE, RECIPE.stage(STAGE), ("TPO",), "plan", arms)
+
+
+def test_an_activity_that_only_arms_have_survives_json():
+    arms = complete_arms(RECIPE, STAGE, [("arm-1", {"IL-2": Amount(500, "IU/mL", substance="IL-2")}, "line 2")])
+    again = Arm.model_validate_json(arms[1].model_dump_json())
+    assert again.amounts["IL-2@expansion_i"].canonical == pytest.approx(0.5)
+
+
+def test_a_stage_that_is_not_there_is_refused():
     with pytest.raises(PlanError, match="ucb-nk has no stage 'nowhere'"):
         complete_arms(RECIPE, "nowhere", ())
 

@@ -175,14 +175,20 @@ def test_base_left_is_what_was_not_drawn(plan, request_of, base, catalogue):
     assert planned.base_left_ul < base.volume_ul - 3000
 
 
-def test_a_stage_in_which_nothing_is_varied_gets_plain_base_medium(plan, request_of, recipe, deck, stocks, catalogue):
+def test_a_stage_in_which_nothing_is_varied_gets_plain_base_medium(
+    plan, request_of, recipe, arms, deck, stocks, catalogue
+):
     loop = recipe.loop.model_copy(
         update={"vary": tuple(one.model_copy(update={"stages": ("other",)}) for one in recipe.loop.vary)}
     )
     plain = recipe.model_copy(update={"loop": loop})
     dates = {"use_until": USE_UNTIL, "today": TODAY, "destination_barcode": "M-2"}
     complete = plan_medium(plain, "grow", Amount(80, "mL"), stocks, deck, catalogue, **dates).source
-    planned = plan(request_of(recipe=plain, base=complete, present_ul=1000, remove_ul=500))
+    elsewhere = [
+        arm.model_copy(update={"factors": {key.replace("grow", "other"): f for key, f in arm.factors.items()}})
+        for arm in arms
+    ]
+    planned = plan(request_of(recipe=plain, base=complete, arms=elsewhere, present_ul=1000, remove_ul=500))
     assert not any(step.to_labware == "dilutions" for step in planned.worklist.steps)
     assert all(abs(row.deviation_percent) < 1 for arm in planned.arms for row in arm.rows)
 
@@ -209,7 +215,7 @@ def test_a_full_plate_fits(plan, request_of):
         ({"seed_ul": 100}, "no tube of donor U1"),
         ({"components": ("serum",)}, "arms cannot add serum: not a dissolved additive"),
         ({"components": ("unheard of",)}, "arms cannot add unheard of"),
-        ({"components": ("IL-7",)}, "the base medium M-1 already holds IL-7"),
+        ({"components": ("SCF", "IL-2", "IL-7")}, "the base medium M-1 already holds IL-7"),
     ],
 )
 def test_bad_requests_are_refused_with_the_remedy(plan, request_of, more, message):

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
+from nkloop.quantities import Amount
+from nkloop.worklists.arms import complete_arms
 from nkloop.worklists.dose import after_decay, fresh_concentration, most_kept_ul
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_request import targets_of, varied_ingredients
@@ -223,3 +225,49 @@ def test_one_tip_carries_one_cytokine_to_every_arm(plan, request_of, arms):
     assert len(doses) == 6
     assert sum(1 for s in doses if s.tip) == 2
     assert all(s.volume_ul >= 10 for s in doses)
+
+
+def test_what_an_arm_shall_not_have_is_absent_and_what_it_adds_is_there(
+    request_of, recipe, catalogue, deck, lots, stocks_of, lot_of
+):
+    wanted = [
+        ("no-scf", {"SCF": 0.0}, "line 2"),
+        ("plus", {"LIF": Amount(40, "pg/mL"), "GM-CSF": 30.0}, "line 3"),
+    ]
+    arms = complete_arms(recipe, "grow", wanted)
+    wells = [well(f"{row}1", arm.name, add_ul=900) for row, arm in zip("ABC", arms, strict=True)]
+    base = {k: v for k, v in BASE.items() if k != "GM-CSF"}
+    lots = (*lots, lot_of("LIF", "100 µg/mL"))
+    request = request_of(wells, arms=arms)
+    request = request.model_copy(update={"base": request.base.model_copy(update={"per_ul": base})})
+    planned = plan_dosing(request, stocks_of(lots), deck, catalogue)
+    found = {(row.destination, row.component): row for row in planned.composition}
+    assert found["A1 (reference/U1)", "LIF"].expected == 0
+    assert found["B1 (no-scf/U1)", "SCF"].expected == 0
+    assert found["B1 (no-scf/U1)", "SCF"].deviation_percent is None
+    assert found["B1 (no-scf/U1)", "IL-2"].expected == pytest.approx(1000, rel=0.01)
+    assert found["C1 (plus/U1)", "LIF"].expected == pytest.approx(40, rel=0.01)
+    assert found["C1 (plus/U1)", "GM-CSF"].expected == pytest.approx(300, rel=0.01)
+    worklist = planned.parts[0].worklist
+    assert check_ledger(worklist, catalogue, deck).passed
+    # a dose that goes to the arm without it is caught
+    scf = next(s for s in worklist.steps if s.comment == "SCF for reference")
+    spot = next(made for made in planned.arms if made.arm == "no-scf")
+    moved = [s.model_copy(update={"to_well": spot.well}) if s is scf else s for s in worklist.steps]
+    verdict = check_ledger(worklist.model_copy(update={"steps": tuple(moved)}), catalogue, deck)
+    assert any("should be absent" in problem["message"] for problem in verdict.problems)
+
+
+def test_what_remains_of_a_dropped_component_is_told_not_refused(plan, request_of, recipe, catalogue, deck):
+    arms = complete_arms(recipe, "grow", [("no-scf", {"SCF": 0.0}, "line 2")])
+    held = {**BASE, "SCF": 0.02, "IL-2": 0.5}
+    wells = [
+        well("A1", held=held, present_ul=1000, remove_ul=500, add_ul=500),
+        well("B1", "no-scf", held=held, present_ul=1000, remove_ul=500, add_ul=500),
+    ]
+    planned = plan(request_of(wells, arms=arms))
+    (row,) = [r for r in planned.composition if r.target == 0]
+    assert (row.destination, row.component, row.expected) == ("B1 (no-scf/U1)", "SCF", pytest.approx(10))
+    (told,) = [one for one in planned.warnings if "remains" in one]
+    assert told.startswith("SCF remains where the arm shall have none: 10 ng/mL in B1 (no-scf/U1); it leaves")
+    assert check_ledger(planned.parts[0].worklist, catalogue, deck).passed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nkloop.frozen import FrozenModel
+from nkloop.quantities import Concentration
+from nkloop.recipes.media import activity_of
 
 
 class Arm(FrozenModel):
@@ -15,12 +17,22 @@ class Arm(FrozenModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     """`reference`, or `arm-<round>-<n>`."""
     factors: dict[str, float]
-    """`VariedComponent.key` to factor; the reference has 1.0 everywhere."""
+    """`VariedComponent.key`, or `component@stage` of what the loop does not vary, to factor; 0 leaves it out. The
+    reference has 1.0 everywhere."""
+    amounts: dict[str, Concentration] = Field(default_factory=dict)
+    """`component@stage` to the final concentration of what the arm has beyond the medium of the stage."""
     origin: Literal["reference", "exploration", "optimizer", "replicate", "control"]
     way: str = ""
     """Arm of the recipe whose process steps it goes through; empty goes through all of them."""
     predicted_score: float | None = None
     predicted_sd: float | None = None
+
+    @field_validator("amounts", mode="before")
+    @classmethod
+    def _activity_is_its_own(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: activity_of(value, str(key).partition("@")[0]) for key, value in data.items()}
 
 
 class Round(FrozenModel):

@@ -11,6 +11,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.inventory import Cost, Inventory
 from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import ProcessStep, Recipe, RecipeArm
+from nkloop.worklists.dosing_request import arm_factor
 from nkloop.worklists.lots import LotUse
 
 
@@ -67,10 +68,25 @@ def arm_cost(recipe: Recipe, arm: Arm, volumes: Mapping[str, Amount], inventory:
     """
     total = MediumCost(volume_ul=0, eur_per_component={})
     for stage_id, volume in volumes.items():
-        varied = (entry for entry in recipe.loop.vary if stage_id in entry.stages)
-        factors = {entry.component: arm.factors.get(entry.key, 1.0) for entry in varied}
+        names = [entry.component for entry in recipe.stage(stage_id).medium.ingredients]
+        factors = {name: arm_factor(recipe, stage_id, arm, name) for name in names}
         total = total.plus(_cost(recipe, stage_id, volume.to("µL"), inventory, factors))
+        total = total.plus(_beyond_stage(arm, stage_id, volume.to("µL"), inventory))
     return total
+
+
+def _beyond_stage(arm: Arm, stage_id: str, volume_ul: float, inventory: Inventory) -> MediumCost:
+    """What an arm has in a volume of medium beyond what the stage has."""
+    eur: dict[str, float] = {}
+    unknown: list[str] = []
+    for key, amount in arm.amounts.items():
+        name, _, stage = key.partition("@")
+        price = _price(name, amount.kind, inventory) if stage == stage_id else 0.0
+        if price is None:
+            unknown.append(name)
+        elif stage == stage_id:
+            eur[name] = amount.canonical * price * volume_ul
+    return MediumCost(volume_ul=0, eur_per_component=eur, without_price=tuple(unknown))
 
 
 def way_cost(

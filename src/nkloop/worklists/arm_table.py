@@ -1,44 +1,50 @@
 """Arm tables people write, as CSV or XLSX: one line per arm (wide), or one line per arm and component (long).
 
 Wide: `arm`, then one column per component. A cell is a concentration with its unit (`50 ng/mL`), a factor of the
-recipe's concentration (`x2`), or a plain number when the header carries the unit (`SCF [ng/mL]`, `IL-2 [x]`). An empty
-cell leaves the recipe's concentration. Long: `arm`, `component`, `amount`.
+recipe's concentration (`x2`), 0 for none of it, or a plain number when the header carries the unit (`SCF [ng/mL]`,
+`IL-2 [x]`). An empty cell leaves the recipe's concentration. Long: `arm`, `component`, `amount`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nkloop.assays.table_cells import Grid, read_grid
 from nkloop.errors import AssayError, PlanError, Problem, QuantityError
 from nkloop.feedback.models import Arm
-from nkloop.quantities import Amount
-from nkloop.recipes.media import Component
-from nkloop.recipes.models import Ingredient, Recipe
-from nkloop.recipes.ranges import amount_fits
-from nkloop.worklists.arms import FACTOR, REFERENCE, complete_arms, varied_in
+from nkloop.recipes.models import Recipe
+from nkloop.worklists.arm_levels import Level, Levels
+from nkloop.worklists.arms import REFERENCE, complete_arms
 from nkloop.worklists.recipe_arms import control_arms
 
 _HEADER = re.compile(r"^(.+?)\s*(?:[\[(]\s*(.+?)\s*[\])])?$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-_NUMBER = re.compile(r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$")
 _LONG = ("arm", "component", "amount")
 MOST_PROBLEMS = 20
 
 
 @dataclass
 class _Found:
-    """Arms as they are read: factors and where the arm stands first."""
+    """Arms as they are read: levels and where the arm stands first."""
 
-    factors: dict[str, dict[str, float]] = field(default_factory=dict)
+    levels: dict[str, dict[str, Level]] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
 
 
-def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | None = None) -> tuple[Arm, ...]:
+def read_arm_table(
+    path: Path, recipe: Recipe, stage_id: str, *, sheet: str | None = None, more: Collection[str] = ()
+) -> tuple[Arm, ...]:
     """Arms of a table; the reference is added when the table does not name it.
+
+    Args:
+        path: CSV or XLSX.
+        recipe: gives the concentrations that factors are of.
+        stage_id: stage the arms are for.
+        sheet: of a workbook; its first when None.
+        more: components that lots are at hand of, beyond those of the recipe.
 
     Raises:
         PlanError: with every problem: file, line, column, value, bound and remedy.
@@ -47,10 +53,7 @@ def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | No
         grid = read_grid(path, sheet)
     except AssayError as error:
         raise PlanError.from_problems(error.problems) from error
-    varied = varied_in(recipe, stage_id)
-    medium = recipe.stage(stage_id).medium
-    ingredients = {i.component: i for i in medium.ingredients if i.component in varied}
-    reader = _Reader(grid, ingredients, {name: recipe.component(name) for name in ingredients})
+    reader = _Reader(grid, Levels(recipe, stage_id, more))
     is_long = [cell.strip().casefold() for cell in grid.header[:3]] == list(_LONG)
     reader.read_long() if is_long else reader.read_wide()
     if not grid.rows:
@@ -58,11 +61,11 @@ def read_arm_table(path: Path, recipe: Recipe, stage_id: str, *, sheet: str | No
     found = reader.found
     arms: tuple[Arm, ...] = ()
     try:
-        arms = complete_arms(recipe, stage_id, [(n, f, found.where[n]) for n, f in found.factors.items() if f])
+        arms = complete_arms(recipe, stage_id, [(n, some, found.where[n]) for n, some in found.levels.items() if some])
     except PlanError as error:
         reader.problems += error.problems
     known = {REFERENCE, *(arm.name for arm in control_arms(recipe))}
-    idle = [name for name, factors in found.factors.items() if not factors and name not in known]
+    idle = [name for name, some in found.levels.items() if not some and name not in known]
     if not reader.problems:
         reader.problems += [Problem(f"arm '{n}' changes nothing", found.where[n], "fill a cell") for n in idle]
     _refuse(reader.problems)
@@ -79,10 +82,10 @@ def _refuse(problems: list[Problem]) -> None:
 
 
 class _Reader:
-    """Reads a grid into factors per arm, collecting what is wrong."""
+    """Reads a grid into levels per arm, collecting what is wrong."""
 
-    def __init__(self, grid: Grid, ingredients: Mapping[str, Ingredient], components: Mapping[str, Component]) -> None:
-        self.grid, self.ingredients, self.components = grid, ingredients, components
+    def __init__(self, grid: Grid, levels: Levels) -> None:
+        self.grid, self.levels = grid, levels
         self.found = _Found()
         self.problems: list[Problem] = []
 
@@ -105,9 +108,9 @@ class _Reader:
         for line, cells in self.grid.rows:
             arm, component, amount = (_text(cells[at] if at < len(cells) else None) for at in range(3))
             name = self._arm(line, arm, is_new=False)
-            if component not in self.ingredients and (component or amount):
-                self._unknown(component, line, "component")
-            elif name is not None and not amount and component:
+            if (component or amount) and self._is_unknown(component, line, "component"):
+                continue
+            if name is not None and not amount and component:
                 self._say("the cell is empty", line, "amount", "write an amount, or leave the line out")
             elif name is not None and (name, component) in seen:
                 first = seen[name, component]
@@ -124,7 +127,7 @@ class _Reader:
             self._say(f"the first column is '{first}', must be 'arm'", line, first, "begin the header with arm")
             return
         if len(header) < 2:
-            self._say("names no component", line, "", f"add a column for {', '.join(self.ingredients)}")
+            self._say("names no component", line, "", f"add a column for {', '.join(self.levels.ingredients)}")
         seen: set[str] = set()
         for at, text in enumerate(header[1:], start=1):
             if not text.strip():
@@ -133,9 +136,9 @@ class _Reader:
                 continue
             match = _HEADER.match(text.strip())
             component, unit = (match[1], match[2] or "") if match else (text, "")
-            if component not in self.ingredients:
-                self._unknown(component, line, text)
-            elif component in seen:
+            if self._is_unknown(component, line, text):
+                continue
+            if component in seen:
                 self._say(f"component {component} has two columns", line, text, _ONCE)
             else:
                 seen.add(component)
@@ -150,42 +153,21 @@ class _Reader:
             self._say(f"arm '{name}' is named twice, first in {self.found.where[name]}", line, "arm", _OWN)
             return None
         self.found.where.setdefault(name, self._where(line))
-        self.found.factors.setdefault(name, {})
+        self.found.levels.setdefault(name, {})
         return name
 
     def _cell(self, arm: str, component: str, text: str, unit: str, line: int, column: str = "") -> None:
         try:
-            self.found.factors[arm][component] = self._factor(self.ingredients[component], text, unit)
+            self.found.levels[arm][component] = self.levels.read(component, text, unit)
         except QuantityError as error:
             problem = error.problems[0]
             self._say(problem.message, line, column or component, problem.remedy)
 
-    def _factor(self, ingredient: Ingredient, text: str, unit: str) -> float:
-        """Factor of the recipe's concentration; raises QuantityError."""
-        as_factor = FACTOR.match(text)
-        if as_factor or (unit.casefold() in {"x", "×", "factor"} and _NUMBER.match(text)):
-            factor = float(as_factor[1] or as_factor[2]) if as_factor else float(text)
-            return _positive(factor, text)
-        if _NUMBER.match(text):
-            if not unit:
-                remedy = f"write {ingredient.amount}, x2, or the unit in the header as {ingredient.component} [ng/mL]"
-                raise QuantityError(f"'{text}' has no unit", remedy=remedy)
-            text = f"{text} {unit}"
-        amount = Amount.parse(text, substance=ingredient.component)
-        wanted = ingredient.amount.of(ingredient.component)
-        if amount.kind is not wanted.kind:
-            raise QuantityError(
-                f"{amount} is {amount.kind.words}, {ingredient.component} of this stage is {wanted.kind.words}",
-                remedy=f"write it like {wanted}, or as a factor such as x2",
-            )
-        factor = _positive(round(amount.canonical / wanted.canonical, 9), text)
-        for finding in amount_fits((), self.components[ingredient.component], amount):
-            raise QuantityError(finding.message, remedy=finding.remedy)
-        return factor
-
-    def _unknown(self, component: str, line: int, column: str) -> None:
-        remedy = f"use {', '.join(self.ingredients)}"
-        self._say(f"component '{component}' is not varied in this stage", line, column, remedy)
+    def _is_unknown(self, component: str, line: int, column: str) -> bool:
+        refusal = self.levels.refusal(component)
+        if refusal is not None:
+            self._say(refusal[0], line, column, refusal[1])
+        return refusal is not None
 
     def _where(self, line: int, column: str = "") -> str:
         return f"{self.grid.source}, line {line}" + (f", column {column}" if column else "")
@@ -196,15 +178,6 @@ class _Reader:
 
 _ONCE = "give each component once"
 _OWN = "give each arm its own name"
-
-
-_ABOVE_0 = "write a concentration above 0; to leave the component out, plan with a recipe that lacks it"
-
-
-def _positive(factor: float, text: str) -> float:
-    if factor <= 0:
-        raise QuantityError(f"'{text}' must be above 0", remedy=_ABOVE_0)
-    return factor
 
 
 def _text(cell: object) -> str:

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from nkloop.errors import FeedbackError, PlanError, Problem
+from nkloop.errors import PlanError, Problem, QuantityError
 from nkloop.feedback.envelope import Envelope
 from nkloop.feedback.factorial import Factorial, fractional_factorial, full_factorial
 from nkloop.feedback.models import Arm
-from nkloop.recipes.models import Recipe, VariedComponent
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Recipe
+from nkloop.worklists.arm_levels import Level, Levels
+from nkloop.worklists.dosing_request import arm_key
 from nkloop.worklists.recipe_arms import control_arms
 
 REFERENCE = "reference"
-FACTOR = re.compile(r"^(?:[x×]\s*(\d+\.?\d*|\.\d+)|(\d+\.?\d*|\.\d+)\s*[x×])$", re.IGNORECASE)
-"""`x2`, `2x`, `×0.5`."""
+Wanted = tuple[str, Mapping[str, Level], str]
+"""Name of an arm, level per component, and where it is written."""
 
 
-def varied_in(recipe: Recipe, stage_id: str) -> dict[str, VariedComponent]:
-    """Components the loop varies in a stage, by component name.
-
-    Raises:
-        PlanError: the recipe has no such stage, or varies nothing in it.
-    """
-    if stage_id not in recipe.stage_ids:
-        raise PlanError(
-            f"{recipe.id} has no stage '{stage_id}'", where="stage", remedy=f"use {', '.join(recipe.stage_ids)}"
-        )
-    found = {one.component: one for one in recipe.loop.vary if stage_id in one.stages}
-    if not found:
-        raise PlanError(
-            f"the loop of {recipe.id} varies nothing in stage {stage_id}",
-            where="stage",
-            remedy="add the components to loop.vary of the recipe, or choose another stage",
-        )
-    return found
-
-
-def complete_arms(
-    recipe: Recipe, stage_id: str, wanted: Sequence[tuple[str, Mapping[str, float], str]]
-) -> tuple[Arm, ...]:
+def complete_arms(recipe: Recipe, stage_id: str, wanted: Sequence[Wanted]) -> tuple[Arm, ...]:
     """Arms with the reference first, every factor filled in, and the recipe's own controls at the end.
 
+    The bounds of the loop are about what it proposes; arms that people choose may go beyond them.
+
     Args:
-        recipe: its loop limits bound the factors.
+        recipe: gives the concentrations the factors are of.
         stage_id: stage the components belong to.
-        wanted: name, factor per component and where it is written, one for each arm.
+        wanted: one for each arm.
 
     Raises:
-        PlanError: with every problem: a component is not varied, a factor outside the limits, an arm twice.
+        PlanError: with every problem: a level that is none, an arm twice, a reference that changes something.
     """
-    keys = {component: varied.key for component, varied in varied_in(recipe, stage_id).items()}
-    envelope = Envelope.of(recipe)
-    problems = [problem for one in wanted for problem in _outside(envelope, keys, *one)]
+    levels = Levels(recipe, stage_id)
+    problems = [problem for one in wanted for problem in _impossible(levels, *one)]
     controls = {arm.name: arm for arm in control_arms(recipe)}
     wanted = [one for one in wanted if not _is_control(one, controls)]
-    problems += _twins(wanted, keys)
+    problems += _twins(wanted, levels)
     problems += [
         Problem(
             f"arm '{name}' has the name of a control of {recipe.id}, whose media are those of the reference",
@@ -67,47 +49,60 @@ def complete_arms(
     ]
     if problems:
         raise PlanError.from_problems(problems)
-    arms = [_arm(envelope, keys, name, factors) for name, factors, _ in wanted if name != REFERENCE]
-    return (_arm(envelope, keys, REFERENCE, {}), *arms, *controls.values())
+    blank = Envelope.of(recipe).complete({})
+    named = dict.fromkeys(name for _, some, _ in wanted for name in some if name in levels.ingredients)
+    blank |= {arm_key(recipe, stage_id, name): 1.0 for name in named}
+    arms = [_arm(recipe, stage_id, blank, name, some) for name, some, _ in wanted if name != REFERENCE]
+    return (_arm(recipe, stage_id, blank, REFERENCE, {}), *arms, *controls.values())
 
 
-def _is_control(one: tuple[str, Mapping[str, float], str], controls: Mapping[str, Arm]) -> bool:
-    return one[0] in controls and all(factor == 1 for factor in one[1].values())
+def _is_control(one: Wanted, controls: Mapping[str, Arm]) -> bool:
+    return one[0] in controls and all(level == 1 for level in one[1].values())
 
 
-def _arm(envelope: Envelope, keys: Mapping[str, str], name: str, factors: Mapping[str, float]) -> Arm:
-    told = {keys[component]: factor for component, factor in factors.items()}
-    origin = "reference" if name == REFERENCE else "exploration"
-    return Arm.model_validate({"name": name, "factors": envelope.complete(told), "origin": origin})
+def _arm(recipe: Recipe, stage_id: str, blank: Mapping[str, float], name: str, levels: Mapping[str, Level]) -> Arm:
+    factors = {arm_key(recipe, stage_id, c): one for c, one in levels.items() if not isinstance(one, Amount)}
+    return Arm(
+        name=name,
+        factors={key: factors.get(key, usual) for key, usual in blank.items()},
+        amounts={f"{c}@{stage_id}": one for c, one in levels.items() if isinstance(one, Amount)},
+        origin="reference" if name == REFERENCE else "exploration",
+    )
 
 
-def _outside(
-    envelope: Envelope, keys: Mapping[str, str], name: str, factors: Mapping[str, float], where: str
-) -> Iterator[Problem]:
-    if name == REFERENCE and any(factor != 1 for factor in factors.values()):
-        changed = ", ".join(f"{component} x{factor:g}" for component, factor in factors.items() if factor != 1)
+def _told(level: Level) -> str:
+    return f"to {level}" if isinstance(level, Amount) else f"x{level:g}"
+
+
+def _impossible(levels: Levels, name: str, wanted: Mapping[str, Level], where: str) -> Iterator[Problem]:
+    changed = {component: one for component, one in wanted.items() if one != _usual(levels, component)}
+    if name == REFERENCE and changed:
+        told = ", ".join(f"{component} {_told(one)}" for component, one in changed.items())
         remedy = "leave the reference at the recipe's values, or give the arm another name"
-        yield Problem(f"the reference arm changes {changed}", where, remedy)
+        yield Problem(f"the reference arm changes {told}", where, remedy)
         return
-    told: set[str] = set()
-    checked = [({keys[component]: factor}, f"{where}, column {component}") for component, factor in factors.items()]
-    for some, place in (*checked, ({keys[component]: factor for component, factor in factors.items()}, where)):
-        try:
-            envelope.check(some, where=place)
-        except FeedbackError as error:
-            yield from (problem for problem in error.problems if problem.message not in told)
-            told |= {problem.message for problem in error.problems}
+    for component, one in wanted.items():
+        if not isinstance(one, Amount) and not (math.isfinite(one) and one >= 0):
+            told = f"factor {one:g} of {component} is none"
+            yield Problem(told, f"{where}, column {component}", "use 0 for none of it, 1 for no change, or another")
 
 
-def _twins(wanted: Sequence[tuple[str, Mapping[str, float], str]], keys: Mapping[str, str]) -> Iterator[Problem]:
+def _usual(levels: Levels, component: str) -> float:
+    """Level of the reference."""
+    return 1.0 if component in levels.ingredients else 0.0
+
+
+def _twins(wanted: Sequence[Wanted], levels: Levels) -> Iterator[Problem]:
+    components = tuple(dict.fromkeys(component for _, some, _ in wanted for component in some))
+    usual = tuple(_usual(levels, component) for component in components)
     names: dict[str, str] = {}
-    same: dict[tuple[float, ...], str] = {(1.0,) * len(keys): REFERENCE}
-    for name, factors, where in wanted:
+    same: dict[tuple[float, ...], str] = {usual: REFERENCE}
+    for name, some, where in wanted:
         if name in names:
             yield Problem(f"arm '{name}' is named twice, first in {names[name]}", where, "give each arm its own name")
             continue
         names[name] = where
-        full = tuple(round(factors.get(component, 1.0), 9) for component in keys)
+        full = tuple(_number(some.get(one, reference)) for one, reference in zip(components, usual, strict=True))
         if name == REFERENCE:
             continue
         if full in same:
@@ -116,50 +111,61 @@ def _twins(wanted: Sequence[tuple[str, Mapping[str, float], str]], keys: Mapping
         same.setdefault(full, name)
 
 
+def _number(level: Level) -> float:
+    return float(f"{level.canonical if isinstance(level, Amount) else level:.9g}")
+
+
 def factorial_arms(
-    recipe: Recipe, stage_id: str, levels_text: str, generators: Sequence[str] = ()
+    recipe: Recipe, stage_id: str, levels_text: str, generators: Sequence[str] = (), *, more: Collection[str] = ()
 ) -> tuple[tuple[Arm, ...], Factorial]:
     """Arms of a full or fractional factorial, and the design with what it can tell.
 
     Args:
-        recipe: its loop limits bound the levels.
+        recipe: gives the concentrations that factors are of.
         stage_id: stage the components belong to.
-        levels_text: `SCF=x0.5,x2;IL-7=x0.5,x2`.
+        levels_text: `SCF=x0,x2;IL-7=12.5 ng/mL,50 ng/mL`.
         generators: `IL-7=SCF*TPO`, one for each generated factor.
+        more: components that lots are at hand of, beyond those of the recipe.
 
     Raises:
-        PlanError: the text cannot be read, or an arm is outside the limits.
+        PlanError: the text cannot be read, or an arm is impossible.
         FeedbackError: the design is impossible.
     """
-    varied = varied_in(recipe, stage_id)
-    levels = _levels(levels_text, varied)
-    design = fractional_factorial(levels, _generators(generators)) if generators else full_factorial(levels)
-    runs = [run for run in design.runs if any(factor != 1 for factor in run.values())]
+    found = _levels(levels_text, Levels(recipe, stage_id, more))
+    numbers = {name: tuple(some) for name, some in found.items()}
+    design = fractional_factorial(numbers, _generators(generators)) if generators else full_factorial(numbers)
+    runs = [{name: found[name][number] for name, number in run.items()} for run in design.runs]
+    levels = Levels(recipe, stage_id)
+    runs = [run for run in runs if any(one != _usual(levels, name) for name, one in run.items())]
     wanted = [(f"run-{number}", run, f"factorial, run {number}") for number, run in enumerate(runs, start=1)]
     return complete_arms(recipe, stage_id, wanted), design
 
 
-def _levels(text: str, varied: Mapping[str, VariedComponent]) -> dict[str, tuple[float, ...]]:
-    levels: dict[str, tuple[float, ...]] = {}
+def _levels(text: str, levels: Levels) -> dict[str, dict[float, Level]]:
+    """Component to its levels, each by the number it is in the design."""
+    found: dict[str, dict[float, Level]] = {}
     problems = []
     for part in (part.strip() for part in text.split(";") if part.strip()):
         name, _, written = part.partition("=")
         name = name.strip()
-        if name not in varied:
-            remedy = f"use {', '.join(varied)}"
-            problems.append(Problem(f"component '{name}' is not varied in this stage", "factorial", remedy))
+        if (refusal := levels.refusal(name)) is not None:
+            problems.append(Problem(refusal[0], "factorial", refusal[1]))
             continue
-        if name in levels:
+        if name in found:
             problems.append(Problem(f"{name} stands twice", "factorial", "give all levels of a factor at once"))
-        found = [FACTOR.match(one.strip()) for one in written.split(",")]
-        if not all(found):
-            wrong = next(one.strip() for one, match in zip(written.split(","), found, strict=True) if not match)
-            remedy = f"write {name}=x0.5,x2"
-            problems.append(Problem(f"'{wrong}' of {name} is not a factor", "factorial", remedy))
-        levels[name] = tuple(float(match[1] or match[2]) for match in found if match)
+        found[name] = {}
+        for one in (one.strip() for one in written.split(",")):
+            try:
+                level = levels.read(name, one)
+            except QuantityError as error:
+                problems.append(Problem(error.problems[0].message, f"factorial, {name}", error.problems[0].remedy))
+                continue
+            if _number(level) in found[name]:
+                problems.append(Problem(f"level {one} stands twice", f"factorial, {name}", "give each level once"))
+            found[name][_number(level)] = level
     if problems:
         raise PlanError.from_problems(problems)
-    return levels
+    return found
 
 
 def _generators(texts: Sequence[str]) -> dict[str, str]:

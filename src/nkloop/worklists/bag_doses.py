@@ -51,6 +51,7 @@ from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.undosed import remains_warnings
 from nkloop.worklists.vessel_times import vessel_times_out
 
 CARRIER_SHARE = 0.5
@@ -114,7 +115,7 @@ class _Planner:
         self.request, self.deck, self.catalogue, self.known, self.errors = request, deck, catalogue, known, errors
         stage = stage_of(request.recipe, request.stage_id, request.name)
         self.medium, self.base_name = stage.medium, stage.medium.base.component
-        self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name)
+        self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name, request.arms)
         self.tube = dose_tube(known, request.tube, request.name)
         self.lost_ul = lost_ul(self.tube, catalogue)
         self.fill_ul = round_up(request.dose_ul + self.lost_ul)
@@ -187,7 +188,8 @@ class _Planner:
         final = self.tasks.final_ul(bag)
         for name, target in self.targets(bag).items():
             kept = bag.present_per_ul.get(name, 0.0)
-            if self._dose(bag, name, target) < 0:
+            # what an arm shall not have cannot be taken out again: it is told, not refused
+            if target > 0 and self._dose(bag, name, target) < 0:
                 most = most_kept_ul(target, kept, final)
                 yield Problem(
                     f"{name} would be {kept * bag.kept_ul / final / target:.3g} times its target for "
@@ -217,7 +219,7 @@ class _Planner:
             Mixture(
                 name=f"{bag.arm}/{bag.donor} for bag {bag.bag}",
                 arm=bag.arm,
-                per_ul={name: self._dose(bag, name, target) for name, target in self.targets(bag).items()},
+                per_ul={name: max(0.0, self._dose(bag, name, target)) for name, target in self.targets(bag).items()},
                 volume_ul=self.delivered_ul + self.tube.line_dead_ul,
             )
             for bag in bags
@@ -301,7 +303,8 @@ class _Planner:
     def _medium_command(self, by_hand_ul: float) -> str:
         """The command that plans the base medium people run in."""
         request = self.request
-        left_out = " ".join(f"--leave-out {i.component}" for i in self.ingredients)
+        own = [i.component for i in self.ingredients if self.medium.amount_of(i.component) is not None]
+        left_out = " ".join(f"--leave-out {name}" for name in own)
         volume = f'--volume "{self._prepared_ml(by_hand_ul):g} mL"'
         return f"nkloop plan medium {request.recipe.id} --stage {request.stage_id} {volume} {left_out}"
 
@@ -365,7 +368,7 @@ class _Planner:
             base_left_ul=last,
             lots=summed_uses([run.lots for run in runs]),
             notes=(*self._by_hand_note(by_hand), *dict.fromkeys(note for run in runs for note in run.notes)),
-            warnings=unlimited_words(self.request.recipe, (told for _, told in brought)),
+            warnings=(*unlimited_words(self.request.recipe, (t for _, t in brought)), *remains_warnings(rows)),
         )
 
     def _by_hand_note(self, by_hand_ul: float) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def _row(ingredient: Ingredient, reached: float, destination: str, error: Uncert
         target=target.magnitude,
         expected=expected,
         unit=target.unit,
-        share=expected / target.magnitude,
+        share=expected / target.magnitude if target.magnitude else None,
         error=error,
     )
 
@@ -57,7 +57,7 @@ def composition_row(
     target: float,
     expected: float,
     unit: str,
-    share: float,
+    share: float | None,
     error: Uncertainty | None,
 ) -> CompositionRow:
     """One row of a composition; percentages are rounded here.
@@ -68,7 +68,7 @@ def composition_row(
         target: what is wanted, in `unit`.
         expected: what the ledger says is reached, in `unit`.
         unit: of both.
-        share: what is reached to what is wanted.
+        share: what is reached to what is wanted; None when nothing is.
         error: predicted; None when it was not.
     """
     return CompositionRow(
@@ -77,7 +77,7 @@ def composition_row(
         target=target,
         expected=expected,
         unit=unit,
-        deviation_percent=_percent(100 * (share - 1)),
+        deviation_percent=None if share is None else _percent(100 * (share - 1)),
         cv_percent=None if error is None else _percent(error.cv_percent),
         bias_percent=None if error is None else _percent(error.bias_percent),
     )

@@ -49,7 +49,7 @@ from nkloop.worklists.plans import (
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
-from nkloop.worklists.undosed import undosed_warnings
+from nkloop.worklists.undosed import remains_warnings, undosed_warnings
 
 _TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
 """A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
@@ -213,7 +213,12 @@ class _Planner:
             lots=summed_uses([run.lots for run in runs]),
             composition=wells,
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
-            warnings=(*request_warnings(self.request), *self._unlimited(runs), *self._undosed(runs)),
+            warnings=(
+                *request_warnings(self.request),
+                *self._unlimited(runs),
+                *self._undosed(runs),
+                *remains_warnings(wells),
+            ),
             notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         )
 

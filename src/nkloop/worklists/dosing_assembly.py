@@ -11,7 +11,7 @@ from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Kind
-from nkloop.recipes.models import ErrorLimits, Recipe, Stage
+from nkloop.recipes.models import ErrorLimits, Ingredient, Recipe, Stage
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
 from nkloop.worklists.bag_seeding import new_vessel
 from nkloop.worklists.bag_transfer import plan_transfer
@@ -55,10 +55,19 @@ class Wanted:
     present: Mapping[str, Present] = field(default_factory=dict)
     """Contents per well or bag; empty for new vessels."""
 
+    @property
+    def added(self) -> tuple[Ingredient, ...]:
+        """What the arms add.
+
+        Raises:
+            PlanError: a named component cannot be added, or one that an arm changes is not named.
+        """
+        return added_ingredients(self.recipe, self.stage, self.components, self.name, self.arms)
+
 
 def base_of(wanted: Wanted, volume_ul: float) -> MediumSource:
     """The base medium of the stage without what the arms add, as it has to be prepared."""
-    added = {i.component for i in added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)}
+    added = {i.component for i in wanted.added}
     per_ul = {
         i.component: i.amount.to("v/v") if i.amount.kind is Kind.FRACTION else i.amount.of(i.component).canonical
         for i in wanted.stage.medium.ingredients

@@ -10,6 +10,7 @@ from nkloop.quantities import Kind
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
+from nkloop.worklists.feeding_aims import unavoidable
 from nkloop.worklists.mixtures import DEEP_WELLS, OVERAGE, TUBES_15, TUBES_50, Made, Mixture, MixtureMaker
 from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.plans import DosingRequest, WellFeeding
@@ -264,7 +265,8 @@ class Event:
             spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
             aims = targets_of(self.request.recipe, self.request.stage_id, arms[well.arm], self.ingredients)
             for component, per_ul in aims.items():
-                yield _target(spot, component, per_ul)
+                kept = well.present_per_ul.get(component, 0.0)
+                yield _target(spot, component, unavoidable(per_ul, kept, well.kept_ul, well.final_ul))
 
     def _tube_targets(self) -> Iterator[Target]:
         arms = {arm.name: arm for arm in self.request.arms}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from nkloop.errors import PlanError, Problem
 from nkloop.feedback.models import Arm
 from nkloop.labware.models import LabwareType
-from nkloop.quantities import Kind
+from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Ingredient, Recipe, Stage
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.plans import DosingRequest, WellFeeding
+
+ARM_TABLE = "arms"
+"""Source of a concentration that only arms have."""
 
 
 def stage_of(recipe: Recipe, stage_id: str, where: str) -> Stage:
@@ -28,19 +31,26 @@ def stage_of(recipe: Recipe, stage_id: str, where: str) -> Stage:
         ) from None
 
 
-def added_ingredients(recipe: Recipe, stage: Stage, components: tuple[str, ...], where: str) -> tuple[Ingredient, ...]:
-    """Ingredients of a stage that the arms add, the smallest concentration first.
+def added_ingredients(
+    recipe: Recipe, stage: Stage, components: tuple[str, ...], where: str, arms: Sequence[Arm] = ()
+) -> tuple[Ingredient, ...]:
+    """Ingredients that the arms add, the smallest concentration first.
+
+    What only arms have and the stage has not is given at the highest concentration of any arm.
 
     Args:
-        components: their names; empty means those the recipe's loop varies in this stage.
+        components: their names; empty means those the recipe's loop varies in this stage and those the arms change.
         where: for messages.
+        arms: of the plan; whatever one of them changes must be among the components.
 
     Raises:
-        PlanError: a named component is not in the medium of the stage, or is given in % v/v.
+        PlanError: a named component is not in the medium of the stage, is given in % v/v, or one that an arm changes is
+            not named.
     """
     in_loop = [v.component for v in recipe.loop.vary if stage.id in v.stages]
-    names = dict.fromkeys(components or in_loop)
-    found = {i.component: i for i in stage.medium.additives}
+    changed = changed_components(recipe, stage.id, arms)
+    names = dict.fromkeys(components or (*in_loop, *changed))
+    found = {i.component: i for i in stage.medium.additives} | _beyond_stage(stage, arms)
     wrong = [name for name in names if name not in found or found[name].amount.kind is Kind.FRACTION]
     if wrong:
         raise PlanError(
@@ -48,28 +58,51 @@ def added_ingredients(recipe: Recipe, stage: Stage, components: tuple[str, ...],
             where=where,
             remedy="name additives given as mass, activity or molar concentration",
         )
+    if left := [name for name in changed if name not in names]:
+        raise PlanError(
+            f"arms differ in {', '.join(left)}, which they would not be given",
+            where=where,
+            remedy="name these components, too",
+        )
     chosen = [found[name] for name in names]
     return tuple(
         sorted(chosen, key=lambda i: (i.amount.kind is Kind.ACTIVITY_CONCENTRATION, i.amount.of(i.component).canonical))
     )
 
 
+def _beyond_stage(stage: Stage, arms: Sequence[Arm]) -> dict[str, Ingredient]:
+    """What arms have and the stage has not, at the highest concentration of any arm."""
+    found: dict[str, Ingredient] = {}
+    for arm in arms:
+        for key, amount in arm.amounts.items():
+            name, _, stage_id = key.partition("@")
+            known = found.get(name)
+            if stage_id == stage.id and (known is None or amount.canonical > known.amount.canonical):
+                found[name] = Ingredient(component=name, amount=amount, source=ARM_TABLE)
+    return found
+
+
 def varied_ingredients(request: DosingRequest) -> tuple[Ingredient, ...]:
-    """Ingredients of the stage that the arms of a request add.
+    """Ingredients that the arms of a request add.
 
     Raises:
         PlanError: a named component cannot be added.
     """
     stage = stage_of(request.recipe, request.stage_id, request.name)
-    return added_ingredients(request.recipe, stage, request.components, request.name)
+    return added_ingredients(request.recipe, stage, request.components, request.name, request.arms)
+
+
+def arm_key(recipe: Recipe, stage_id: str, component: str) -> str:
+    """Name of a component's factor in an arm: the loop's where it varies the component in the stage."""
+    for varied in recipe.loop.vary:
+        if varied.component == component and stage_id in varied.stages:
+            return varied.key
+    return f"{component}@{stage_id}"
 
 
 def arm_factor(recipe: Recipe, stage_id: str, arm: Arm, component: str) -> float:
     """Factor of an arm for a component in a stage; 1 when the arm does not vary it."""
-    for varied in recipe.loop.vary:
-        if varied.component == component and stage_id in varied.stages:
-            return arm.factors.get(varied.key, 1.0)
-    return 1.0
+    return arm.factors.get(arm_key(recipe, stage_id, component), 1.0)
 
 
 def factor_of(request: DosingRequest, arm: Arm, component: str) -> float:
@@ -77,24 +110,44 @@ def factor_of(request: DosingRequest, arm: Arm, component: str) -> float:
     return arm_factor(request.recipe, request.stage_id, arm, component)
 
 
+def arm_concentration(recipe: Recipe, stage_id: str, arm: Arm, component: str) -> Amount | None:
+    """Final concentration of a component in an arm; None when neither stage nor arm have it."""
+    own = recipe.stage(stage_id).medium.amount_of(component)
+    if own is None:
+        return arm.amounts.get(f"{component}@{stage_id}")
+    return own.of(component).scaled(arm_factor(recipe, stage_id, arm, component))
+
+
+def changed_components(recipe: Recipe, stage_id: str, arms: Iterable[Arm]) -> tuple[str, ...]:
+    """Components that an arm has at another concentration than the stage, in the order the arms name them."""
+    found: dict[str, None] = {}
+    for arm in arms:
+        keys = (*(key for key, factor in arm.factors.items() if factor != 1), *arm.amounts)
+        for name in (key.partition("@")[0] for key in keys):
+            own = recipe.stage(stage_id).medium.amount_of(name)
+            has = arm_concentration(recipe, stage_id, arm, name)
+            if has is not None and (own is None or has != own.of(name)):
+                found[name] = None
+    return tuple(found)
+
+
 def targets_of(recipe: Recipe, stage_id: str, arm: Arm, ingredients: tuple[Ingredient, ...]) -> dict[str, float]:
-    """Canonical concentration per component that an arm aims at."""
-    return {
-        i.component: i.amount.of(i.component).canonical * arm_factor(recipe, stage_id, arm, i.component)
-        for i in ingredients
-    }
+    """Canonical concentration per component that an arm aims at; 0 of what it shall not have."""
+    found = {i.component: arm_concentration(recipe, stage_id, arm, i.component) for i in ingredients}
+    return {name: 0.0 if amount is None else amount.canonical for name, amount in found.items()}
 
 
 def arm_ingredients(request: DosingRequest, arm: Arm) -> tuple[Ingredient, ...]:
-    """The medium of the stage as one arm has it."""
+    """The medium of the stage as one arm has it, and after it what only arms have; 0 of what this arm does not."""
     medium = request.recipe.stage(request.stage_id).medium
-    added = {i.component for i in varied_ingredients(request)}
-    return tuple(
-        i.model_copy(update={"amount": i.amount.scaled(factor_of(request, arm, i.component))})
-        if i.component in added
-        else i
-        for i in medium.ingredients
-    )
+    added = {i.component: i for i in varied_ingredients(request)}
+    beyond = [i for name, i in added.items() if medium.amount_of(name) is None]
+    return tuple(_as_in(request, arm, one) if one.component in added else one for one in (*medium.ingredients, *beyond))
+
+
+def _as_in(request: DosingRequest, arm: Arm, ingredient: Ingredient) -> Ingredient:
+    amount = arm_concentration(request.recipe, request.stage_id, arm, ingredient.component)
+    return ingredient.model_copy(update={"amount": ingredient.amount.scaled(0) if amount is None else amount})
 
 
 def request_problems(request: DosingRequest, stage: Stage, catalogue: LabwareLookup) -> Iterator[Problem]:

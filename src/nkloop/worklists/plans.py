@@ -28,7 +28,8 @@ class CompositionRow(FrozenModel):
     target: float
     expected: float
     unit: str
-    deviation_percent: float
+    deviation_percent: float | None
+    """Of expected from target; None when nothing is wanted."""
     cv_percent: float | None = None
     """Predicted random error of the concentration; None when it was not predicted."""
     bias_percent: float | None = None

@@ -58,9 +58,8 @@ def _show_composition(console: Console, planned: Planned) -> None:
             row.component,
             f"{row.target:g} {row.unit}",
             f"{row.expected:.4g} {row.unit}",
-            f"{row.deviation_percent:+.2f} %",
-            _percent(row.cv_percent),
-            _percent(row.bias_percent),
+            "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
+            *(("", "") if row.expected == 0 else (_percent(row.cv_percent), _percent(row.bias_percent))),
         )
     console.print(table)
 

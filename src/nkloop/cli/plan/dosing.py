@@ -117,12 +117,13 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import lots_for
+    from nkloop.worklists.arm_levels import range_warnings
 
     file = load_bench_file(bench_path(found, asked.bench))
     inventory = lots_for(found, asked.bench, lots=asked.lots)
     recipe = find_recipe(found.recipes, asked.recipe)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
-    wanted, notes = _wanted(found, recipe, asked, until, file)
+    wanted, notes = _wanted(found, recipe, asked, until, file, {lot.component for lot in inventory.lots})
     planning = Planning(found, catalogue, file, asked)
     (planned, text), _, own = planned_with_own(
         found,
@@ -138,12 +139,12 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     verdicts = await verified(planned.parts, found, catalogue, file)
     unverified = [i.component for i in recipe.stage(asked.stage).medium.ingredients if i.verified_by is None]
     told = (f"published values nobody has verified yet: {', '.join(unverified)}",) if unverified else ()
-    warnings = (*planned.warnings, *told)
+    warnings = (*range_warnings(recipe, asked.stage, wanted.arms), *planned.warnings, *told)
     return replace(planned, verdicts=verdicts, notes=(*notes, *planned.notes), warnings=warnings), text
 
 
 def _wanted(
-    found: Workspace, recipe: Recipe, asked: Asked, use_until: Any, file: BenchFile
+    found: Workspace, recipe: Recipe, asked: Asked, use_until: Any, file: BenchFile, at_hand: set[str]
 ) -> tuple[Wanted, tuple[str, ...]]:
     from nkloop.errors import PlanError
     from nkloop.worklists.allowed_errors import limits_sentence
@@ -151,7 +152,7 @@ def _wanted(
     from nkloop.worklists.dosing_request import stage_of
 
     stage = stage_of(recipe, asked.stage, "stage")
-    arms, notes = _arms(found, recipe, asked)
+    arms, notes = _arms(found, recipe, asked, at_hand)
     if not asked.donors:
         raise PlanError("no donor is named", where="donors", remedy="write --donors U1,U2")
     wanted = Wanted(
@@ -168,7 +169,7 @@ def _wanted(
     return wanted, (*notes, limits_sentence(wanted.error_limits or recipe.error_limits, recipe.error_limits, file.deck))
 
 
-def _arms(found: Workspace, recipe: Recipe, asked: Asked) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+def _arms(found: Workspace, recipe: Recipe, asked: Asked, at_hand: set[str]) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     from nkloop.errors import PlanError
     from nkloop.worklists.arm_table import read_arm_table
     from nkloop.worklists.arms import complete_arms, factorial_arms
@@ -177,9 +178,9 @@ def _arms(found: Workspace, recipe: Recipe, asked: Asked) -> tuple[tuple[Arm, ..
     if len(ways) > 1:
         raise PlanError("arms are given in two ways", where="arms", remedy="use one of --arms, --factorial, --campaign")
     if asked.arms is not None:
-        return read_arm_table(asked.arms, recipe, asked.stage), ()
+        return read_arm_table(asked.arms, recipe, asked.stage, more=at_hand), ()
     if asked.factorial is not None:
-        arms, design = factorial_arms(recipe, asked.stage, asked.factorial, asked.generators)
+        arms, design = factorial_arms(recipe, asked.stage, asked.factorial, asked.generators, more=at_hand)
         return arms, (f"Arms: {design.sentence}, and the reference{_controls(arms)}.",)
     if asked.campaign is not None:
         return _campaign_arms(found, asked.campaign, recipe)
@@ -231,15 +232,15 @@ def _base_notes(wanted: Wanted, planned: Planned, asked: Asked) -> tuple[str, ..
     import shlex
 
     from nkloop.worklists.dosing_event import BASE
-    from nkloop.worklists.dosing_request import added_ingredients
 
     poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
     if not poured:
         return ()
-    names = [i.component for i in added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)]
+    names = [i.component for i in wanted.added]
     volume = f"{poured[0].volume_ul / 1000:.4g} mL"
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
-    words += [word for name in names for word in ("--leave-out", name)]
+    own = [name for name in names if wanted.stage.medium.amount_of(name) is not None]
+    words += [word for name in own for word in ("--leave-out", name)]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     return (
         f"Base medium: {volume} of {wanted.stage.id} without {', '.join(names)}, which the arms add. "

@@ -223,13 +223,11 @@ class Planning:
         )
 
     def _with_present(self, wanted: Wanted, vessels: Any, kind: str) -> Wanted:
-        from nkloop.worklists.dosing_request import added_ingredients
         from nkloop.worklists.present_table import read_present
 
         if self.asked.present is None:
             return wanted
-        added = added_ingredients(wanted.recipe, wanted.stage, wanted.components, wanted.name)
-        return replace(wanted, present=read_present(self.asked.present, added, vessels, kind))
+        return replace(wanted, present=read_present(self.asked.present, wanted.added, vessels, kind))
 
     def _action(self, wanted: Wanted) -> Action:
         from typing import cast, get_args

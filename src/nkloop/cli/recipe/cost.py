@@ -48,10 +48,11 @@ def cost(
 
     recipe = load(name, workspace)
     volumes = _volumes(recipe, volume)
+    inventory = lots_for(find_workspace(workspace), bench, lots=lots)
     variants: tuple[Arm, ...] = ()
     if arms is not None:
-        variants = read_arm_table(arms, recipe, _stage(recipe, arms_stage) if arms_stage else next(iter(volumes)))
-    inventory = lots_for(find_workspace(workspace), bench, lots=lots)
+        stage_id = _stage(recipe, arms_stage) if arms_stage else next(iter(volumes))
+        variants = read_arm_table(arms, recipe, stage_id, more={lot.component for lot in inventory.lots})
     stages = {stage: medium_cost(recipe, stage, amount, inventory) for stage, amount in volumes.items()}
     batch = batch_cost(recipe, volumes, inventory)
     of_arms = {arm.name: arm_cost(recipe, arm, volumes, inventory) for arm in variants if arm.origin != "control"}

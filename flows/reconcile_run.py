@@ -34,7 +34,12 @@ class ReconcileRun(BaseModel):
     decided_by: str = Field("", title="Your name", description="Recorded with the decision; needed unless it is ask")
     reason: str = Field("", title="Reason", description="Recorded with the decision; needed unless it is ask")
     happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
-    not_happened: str = Field("", title="Steps that did not happen", description="Unknown steps you saw not to")
+    not_happened: str = Field(
+        "", title="Steps that did not happen", description="Unknown steps of which nothing was drawn and nothing given"
+    )
+    drawn: str = Field(
+        "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
     go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
     bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
@@ -61,5 +66,5 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
     if request.decision == "ask":
         return await ask_what_to_do(session, run_id)
     given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
-    told = {"happened": request.happened, "not_happened": request.not_happened, "wells": request.wells}
-    return Answer(**given, **told)
+    told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
+    return Answer(**given, **told, wells=request.wells)

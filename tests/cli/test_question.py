@@ -62,6 +62,8 @@ def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     assert "--decide repair" not in text, "what would be refused is not offered"
     assert "64 steps are unknown, at most 12 can be corrected" in text
     assert "--decide repair" in page(asked(12))
+    assert "continue --drawn 1 --not-happened 2-64 " in text
+    assert "continue --drawn 1 --by NAME" in page(asked(1))
 
 
 def test_all_of_it_is_shown_when_asked_for() -> None:

@@ -176,6 +176,21 @@ def _the_rest_is_run(nkloop: Nkloop, run_id: str) -> None:
     assert f"{run_id} has been followed by run-0003" in over.err
 
 
+def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
+    nkloop: Nkloop, workspace: Workspace, worklist: Worklist
+) -> None:
+    run_id = cut(workspace, worklist)
+    asked = nkloop("reconcile", run_id)
+    assert "continue --drawn 2 --by NAME" in " ".join(asked.out.split())
+    word = ("--decide", "continue", "--drawn", "2", "--by", "Ada", "--reason", "a full tip in the trash")
+    decided = nkloop("reconcile", run_id, *word, "--json")
+    assert decided.code == 0, decided.err
+    assert decided.json["decision"]["rulings"] == [{"number": 2, "happened": False, "is_drawn": True}]
+    assert decided.json["follow_up"]["transfers"] == 2
+    shown = nkloop("run", "show", run_id)
+    assert "step 2 drew its liquid and lost it" in " ".join(shown.out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -221,6 +236,7 @@ def test_a_file_that_is_no_worklist_is_told(nkloop: Nkloop, tmp_path: Path, name
             ["--decide", "discard"], "a decision needs a name and a reason; it is missing, at least 2", id="nobody"
         ),
         pytest.param(["--happened", "2"], "nothing was decided", id="no_decision"),
+        pytest.param(["--drawn", "2"], "nothing was decided", id="drawn_without_decision"),
         pytest.param(
             ["--decide", "continue", "--by", "Ada", "--reason", "saw it", "--happened", "two"],
             "'two' names no steps",

@@ -18,7 +18,9 @@ from nkloop.records.models import JournalEvent, RunDecision, StepEvent, StepRuli
 from nkloop.runs.contents import known_contents
 from nkloop.runs.deciding import Decided, decide, follow_up_of, question
 from nkloop.runs.follow_up import continued, repaired
-from nkloop.runs.possible import fates_of, possible_wells, replay
+from nkloop.runs.possible import possible_wells, replay
+from nkloop.runs.run_facts import run_facts
+from nkloop.runs.ways import How, fates_of
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.models import (
     CheckResult,
@@ -137,6 +139,40 @@ def test_what_did_not_happen_is_done_again_and_drawn_liquid_is_missing() -> None
     assert check_ledger(made, CATALOGUE, DECK).problems == ()
 
 
+def test_what_a_person_saw_to_be_lost_with_the_tip_is_missing_in_its_source() -> None:
+    """The same for a device that tells nothing of the draw, as one that has lost its memory."""
+    fates = fates_of(dosing(), CUT, [StepRuling(number=2, happened=False, is_drawn=True)])
+    made = continued("run-7", dosing(), fates, CATALOGUE, DECK)
+    assert [s.to_well for s in made.steps if s.action == "transfer"] == ["B1", "C1"]
+    assert {(f.labware, f.well): f.volume_ul for f in made.fillings}["tubes", "A1"] == 400
+    assert follow(made, CATALOGUE, DECK).well("tubes", "A1").volume_ul == 300
+    assert check_ledger(made, CATALOGUE, DECK).problems == ()
+
+
+def tight(volume_ul: float) -> Worklist:
+    """The dosing out of a tube with little to spare."""
+    worklist = dosing()
+    fillings = [f.model_copy(update={"volume_ul": volume_ul}) if f.labware == "tubes" else f for f in worklist.fillings]
+    return worklist.model_copy(update={"fillings": tuple(fillings)})
+
+
+def test_a_source_that_would_run_dry_is_named_with_what_is_missing_and_what_to_leave_out() -> None:
+    worklist = tight(150 + CATALOGUE["opentrons_24_tuberack_nest_1.5ml_snapcap"].dead_volume_ul + 20)
+    assert check_ledger(worklist, CATALOGUE, DECK).problems == ()
+    fates = fates_of(worklist, CUT, [StepRuling(number=2, happened=False)])
+    continued("run-7", worklist, fates, CATALOGUE, DECK)  # nothing was drawn: there is enough
+    lost = fates_of(worklist, CUT, [StepRuling(number=2, happened=False, is_drawn=True)])
+    with pytest.raises(PlanError) as refused:
+        continued("run-7", worklist, lost, CATALOGUE, DECK)
+    told = str(refused.value)
+    assert "tubes A1 holds" in told
+    assert "30 µL less than the rest draws from it" in told
+    assert "with --well plate:C1, and give that anew from a fresh container; or --decide discard" in told
+    made = continued("run-7", worklist, lost, CATALOGUE, DECK, without=[("plate", "C1")])
+    assert [s.to_well for s in made.steps if s.action == "transfer"] == ["B1"]
+    assert check_ledger(made, CATALOGUE, DECK).problems == ()
+
+
 def test_without_a_word_about_an_unknown_step_nothing_is_continued() -> None:
     with pytest.raises(PlanError, match=r"nobody has said whether step 2 happened.*--happened"):
         continued("run-7", dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)
@@ -156,8 +192,9 @@ def test_an_addition_that_fits_both_possibilities_repairs() -> None:
     fates = fates_of(worklist, CUT)
     made = repaired("run-7", worklist, fates, CATALOGUE, DECK)
     assert [(s.to_well, s.volume_ul) for s in made.steps if s.action == "transfer"] == [("B1", 25), ("C1", 50)]
-    for happened in (0, 1):
-        ledger = replay(worklist, fates, CATALOGUE, DECK, happened=happened)
+    hows: tuple[How, ...] = ("not", "drawn", "done")
+    for how in hows:
+        ledger = replay(worklist, fates, CATALOGUE, DECK, how={2: how})
         for step in made.steps:
             ledger.apply(step)
         reached = ledger.well("plate", "B1").per_ul["IL-15"]
@@ -190,10 +227,13 @@ def test_a_well_without_a_target_and_too_many_unknowns_are_not_repaired() -> Non
         repaired("run-7", many, fates_of(many, journal(*((n, "unknown") for n in range(1, 14)))), CATALOGUE, DECK)
 
 
-@given(cut=st.integers(1, 3), happened=st.booleans(), drawn=st.booleans(), volume=st.integers(5, 110).map(float))
+@given(
+    cut=st.integers(1, 3), happened=st.booleans(), drawn=st.sampled_from(["", "device", "person"]),
+    volume=st.integers(5, 110).map(float),
+)  # fmt: skip
 @settings(max_examples=30, deadline=None)
 def test_continued_wherever_it_was_cut_every_well_ends_as_planned(
-    cut: int, happened: bool, drawn: bool, volume: float
+    cut: int, happened: bool, drawn: str, volume: float
 ) -> None:
     """Whatever step was cut and whatever is said of it: run and rest together reach the plan."""
     worklist = dosing(volume)
@@ -201,9 +241,10 @@ def test_continued_wherever_it_was_cut_every_well_ends_as_planned(
         *((n, "done") for n in range(1, cut)),
         (cut, "unknown"),
         *((n, "failed") for n in range(cut + 1, 5)),
-        moved={cut: (0.0,)} if drawn else None,
+        moved={cut: (0.0,)} if drawn == "device" else None,
     )
-    fates = fates_of(worklist, told, [StepRuling(number=cut, happened=happened)])
+    saw_a_tip = drawn == "person" and not happened
+    fates = fates_of(worklist, told, [StepRuling(number=cut, happened=happened, is_drawn=saw_a_tip)])
     if cut == 3 and happened:
         with pytest.raises(PlanError, match="no transfer is left"):
             continued("run-1", worklist, fates, CATALOGUE, DECK)
@@ -263,6 +304,19 @@ async def test_continuing_keeps_who_why_and_the_worklist(records: Records, cut_r
     assert records.audit.entries()[-1].who == "Ada"
 
 
+async def test_what_was_lost_with_the_tip_is_kept_and_told(records: Records, cut_run: str) -> None:
+    made = await decided(records, cut_run, "continue", drawn=[2])
+    run = records.journal.run(cut_run)
+    assert run.decision is not None
+    assert run.decision.rulings == (StepRuling(number=2, happened=False, is_drawn=True),)
+    assert made.follow_up is not None
+    assert {(f.labware, f.well): f.volume_ul for f in made.follow_up.fillings}["tubes", "A1"] == 400
+    facts = run_facts(cut_run, records, CATALOGUE)
+    assert "step 2 drew its liquid and lost it" in facts.decisions[0]
+    assert {(w.labware, w.well): w.sentence for w in facts.wells}["tubes", "A1"] == "400 µL"
+    assert records.audit.verify_chain() == ()
+
+
 async def test_a_follow_up_that_a_check_refuses_leaves_the_question_open(records: Records, cut_run: str) -> None:
     with pytest.raises(VerificationError, match="too late"):
         await decided(records, cut_run, "continue", happened=[2], verify=refuses)
@@ -304,6 +358,10 @@ async def test_what_people_said_counts_in_the_contents(records: Records, cut_run
     [
         pytest.param({"happened": [3]}, "step 3 of run-0001 is not unknown.*unknown outcome: 2", id="known_step"),
         pytest.param({"happened": [2], "not_happened": [2]}, "step 2 is said to have happened and not", id="both"),
+        pytest.param(
+            {"drawn": [2], "not_happened": [2]}, "not happened and drawn its liquid and lost it", id="drawn_not"
+        ),
+        pytest.param({"drawn": [3]}, "step 3 of run-0001 is not unknown", id="drawn_known"),
         pytest.param({"wells": [("plate", "Z9")], "happened": [2]}, "no well Z9 of 'plate'", id="no_such_well"),
     ],
 )
@@ -311,6 +369,14 @@ async def test_a_slip_of_the_keyboard_is_refused(records: Records, cut_run: str,
     with pytest.raises(PlanError, match=told):
         await decided(records, cut_run, "continue", **more)
     assert records.journal.run(cut_run).needs_decision
+
+
+async def test_a_pause_draws_nothing(records: Records, journalled: Journalled) -> None:
+    run_id = journalled(dosing(), "planned")
+    records.journal.append_events(run_id, journal((1, "done"), (2, "done"), (3, "done"), (4, "unknown")))
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    with pytest.raises(PlanError, match=r"step 4 \(Rock the plate ten times.\) moves no liquid.*--happened 4"):
+        await decided(records, run_id, "continue", drawn=[4])
 
 
 async def test_a_run_that_was_followed_is_not_decided_again(

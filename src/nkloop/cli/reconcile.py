@@ -44,7 +44,12 @@ def reconcile(
     by: Annotated[str, typer.Option("--by", help="Your name; it is recorded with the decision.")] = "",
     reason: Annotated[str, typer.Option(help="Why, in a sentence; it is recorded with the decision.")] = "",
     happened: Annotated[str, typer.Option(help="Unknown steps that did happen, as you saw: 3 or 1-4,7.")] = "",
-    not_happened: Annotated[str, typer.Option(help="Unknown steps that did not happen, as you saw.")] = "",
+    not_happened: Annotated[
+        str, typer.Option(help="Unknown steps that did not happen, as you saw: nothing drawn, nothing given.")
+    ] = "",
+    drawn: Annotated[
+        str, typer.Option(help="Unknown steps that drew their liquid and lost it with the tip: nothing given.")
+    ] = "",
     well: Annotated[
         list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
     ] = None,
@@ -73,9 +78,10 @@ def reconcile(
             "reason": reason.strip(),
             "happened": numbers_of(happened),
             "not_happened": numbers_of(not_happened),
+            "drawn": numbers_of(drawn),
             "wells": wells_of(well or ()),
         }
-    elif happened or not_happened or well:
+    elif happened or not_happened or drawn or well:
         raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
     answer = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
     asked = answer.asked

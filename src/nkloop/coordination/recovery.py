@@ -34,7 +34,12 @@ class Answer(RunInput):
     decided_by: str = Field(..., title="Your name", description="It is recorded with the decision", min_length=2)
     reason: str = Field(..., title="Reason", description="It is recorded with the decision", min_length=3)
     happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
-    not_happened: str = Field("", title="Steps that did not happen", description="Unknown steps you saw not to")
+    not_happened: str = Field(
+        "", title="Steps that did not happen", description="Unknown steps of which nothing was drawn and nothing given"
+    )
+    drawn: str = Field(
+        "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
 
 
@@ -88,6 +93,7 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         verify=session.verifier.verify,
         happened=numbers_of(answer.happened),
         not_happened=numbers_of(answer.not_happened),
+        drawn=numbers_of(answer.drawn),
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
@@ -120,7 +126,7 @@ def question_markdown(asked: Question) -> str:
         lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
     lines += [
         "",
-        "Look at the deck and the tips, then answer: **continue** with what you saw, **repair** when you cannot "
-        "see it, or **discard** the wells.",
+        "Look at the deck and the tips, then answer: **continue** with what you saw (a step happened, did not happen, "
+        "or its liquid was lost with the tip), **repair** when you cannot see it, or **discard** the wells.",
     ]
     return "\n".join(lines)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nkloop.frozen import FrozenModel
 
@@ -106,6 +106,14 @@ class StepRuling(FrozenModel):
     number: int = Field(ge=1)
     happened: bool | None = None
     """None when the person does not know either."""
+    is_drawn: bool = False
+    """It did not happen, but its liquid left the source and was lost with the tip."""
+
+    @model_validator(mode="after")
+    def _was_lost_only_when_it_did_not_happen(self) -> Self:
+        if self.is_drawn and self.happened is not False:
+            raise ValueError(f"step {self.number}: what was drawn and lost has not happened")
+        return self
 
 
 class RunDecision(FrozenModel):

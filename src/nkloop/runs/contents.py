@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from nkloop.errors import RecordError, StepUnknownError
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.possible import Fate, fates_of, reached_wells, replay
+from nkloop.runs.possible import reached_wells, replay
+from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import Worklist

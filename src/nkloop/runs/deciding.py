@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from nkloop.errors import PlanError, RecordError
@@ -12,13 +12,15 @@ from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
-from nkloop.runs.possible import Fate, PossibleWell, Spot, fates_of, possible_wells, sentence
+from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
+from nkloop.runs.ways import LIQUID, Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.verification import require
 
 Verify = Callable[[Worklist], Awaitable[Verdict]]
+_SAID = {"happened": "happened", "not happened": "not happened", "drawn": "drawn its liquid and lost it"}
 
 
 class OpenStep(FrozenModel):
@@ -91,6 +93,7 @@ async def decide(
     verify: Verify,
     happened: Collection[int] = (),
     not_happened: Collection[int] = (),
+    drawn: Collection[int] = (),
     wells: Collection[Spot] = (),
 ) -> Decided:
     """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
@@ -106,7 +109,8 @@ async def decide(
         deck: the bench's deck.
         verify: checks the worklist that follows.
         happened: unknown steps the person saw to have happened.
-        not_happened: unknown steps the person saw not to have happened.
+        not_happened: unknown steps the person saw not to have happened: nothing was drawn, nothing given.
+        drawn: unknown steps whose liquid left its source and was lost with the tip: nothing was given.
         wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
             is named.
 
@@ -118,8 +122,8 @@ async def decide(
     run = records.journal.run(run_id)
     refuse_discarded(run)
     _require_open(run, records)
-    rulings = _rulings(run, happened, not_happened)
     worklist = records.journal.worklist(run.worklist_hash)
+    rulings = _rulings(run, worklist, {"happened": happened, "not happened": not_happened, "drawn": drawn})
     fates = fates_of(worklist, records.journal.events(run_id), rulings)
     gone = _spots(worklist, catalogue, wells)
     follow_up: Worklist | None = None
@@ -170,21 +174,36 @@ def _require_open(run: RunRecord, records: Records) -> None:
         )
 
 
-def _rulings(run: RunRecord, happened: Collection[int], not_happened: Collection[int]) -> tuple[StepRuling, ...]:
-    unknown = set(run.unknown_steps)
-    both = sorted(set(happened) & set(not_happened))
-    strange = sorted((set(happened) | set(not_happened)) - unknown)
-    if both:
-        raise PlanError(f"step {both[0]} is said to have happened and not to have happened", remedy="say it once")
+def _rulings(run: RunRecord, worklist: Worklist, said: Mapping[str, Collection[int]]) -> tuple[StepRuling, ...]:
+    """What a person said of every unknown step; a slip of the keyboard must not become a ruling."""
+    told = [(number, what) for what, numbers in said.items() for number in dict.fromkeys(numbers)]
+    of_step: dict[int, str] = {}
+    for number, what in told:
+        if number in of_step:
+            raise PlanError(
+                f"step {number} is said to have {_SAID[of_step[number]]} and {_SAID[what]}", remedy="say it once"
+            )
+        of_step[number] = what
+    strange = sorted(set(of_step) - set(run.unknown_steps))
     if strange:
-        known = ", ".join(map(str, sorted(unknown))) or "none"
+        known = ", ".join(map(str, sorted(run.unknown_steps))) or "none"
         raise PlanError(
             f"step {strange[0]} of {run.id} is not unknown",
             where=f"run {run.id}",
             remedy=f"steps of unknown outcome: {known}",
         )
-    said = {**dict.fromkeys(happened, True), **dict.fromkeys(not_happened, False)}
-    return tuple(StepRuling(number=number, happened=said.get(number)) for number in sorted(unknown))
+    for step in worklist.steps:
+        if of_step.get(step.number) == "drawn" and step.action not in LIQUID:
+            raise PlanError(
+                f"step {step.number} ({sentence(step)}) moves no liquid, so none of it was drawn and lost",
+                where=f"run {run.id}",
+                remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
+            )
+    happened = {None: None, "happened": True, "not happened": False, "drawn": False}
+    return tuple(
+        StepRuling(number=n, happened=happened[of_step.get(n)], is_drawn=of_step.get(n) == "drawn")
+        for n in sorted(run.unknown_steps)
+    )
 
 
 def _spots(worklist: Worklist, catalogue: LabwareLookup, wells: Collection[Spot]) -> tuple[Spot, ...]:

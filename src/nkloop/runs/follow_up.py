@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from nkloop.errors import PlanError, Problem
-from nkloop.runs.possible import Fate, Spot, reached_wells, replay
+from nkloop.runs.enough import require_enough
+from nkloop.runs.possible import Spot, reached_wells, replay
 from nkloop.runs.tips_left import with_tips
+from nkloop.runs.ways import MOST_WAYS, Fate, Way, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
@@ -42,20 +44,23 @@ def continued(
         without: wells that were discarded; what goes into them only is left out.
 
     Raises:
-        PlanError: a step is unknown, a discarded well would be drawn from, or nothing is left to do.
+        PlanError: a step is unknown, a discarded well would be drawn from, a source has too little left, or nothing
+            is left to do.
     """
     open_steps = [fate.step.number for fate in fates if fate.what == "unknown"]
     if open_steps:
         raise PlanError(
             f"nobody has said whether step {', '.join(map(str, open_steps))} happened",
             where=f"run {run_id}",
-            remedy="say it with --happened or --not-happened, repair, or discard the wells",
+            remedy="say it with --happened, --not-happened or --drawn, repair, or discard the wells",
         )
     ledger = replay(worklist, fates, catalogue, deck)
     rest = [step for fate in fates if (step := _still_to_do(fate, deck, worklist)) is not None]
     kept = _spared(run_id, rest, without, worklist, catalogue)
     _require_transfer(run_id, kept)
-    return _made(run_id, "rest", worklist, kept, _held(ledger), catalogue, without)
+    held = _held(ledger)
+    require_enough(run_id, kept, held, worklist, catalogue)
+    return _made(run_id, "rest", worklist, kept, held, catalogue, without)
 
 
 def repaired(
@@ -82,16 +87,24 @@ def repaired(
             where=f"run {run_id}",
             remedy="measure the wells and say which steps happened, or discard the wells",
         )
+    if n_ways(fates) > MOST_WAYS:
+        raise PlanError(
+            f"the unknown steps may have gone in {n_ways(fates)} ways, at most {MOST_WAYS} are corrected together",
+            where=f"run {run_id}",
+            remedy="measure the wells and say which of these steps happened, or discard the wells",
+        )
     _require_targets(run_id, worklist, unknown, catalogue, without)
+    ways = tuple(ways_of(fates, with_drawn=True))
     first: tuple[Problem, ...] = ()
     for share in (0.5, 0.0, 1.0):
         steps = [step for fate in fates if (step := _corrected(fate, share, deck, worklist)) is not None]
         kept = _spared(run_id, steps, without, worklist, catalogue)
-        ledgers = [_after(worklist, fates, kept, catalogue, deck, n, d) for n, d in _cases(unknown)]
+        ledgers = [_after(worklist, fates, kept, catalogue, deck, way) for way in ways]
         misses = tuple(_misses(worklist, ledgers, without))
         if not misses:
             _require_transfer(run_id, kept)
-            now = [_held(replay(worklist, fates, catalogue, deck, happened=n)) for n in (0, len(unknown))]
+            everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
+            now = [_held(replay(worklist, fates, catalogue, deck, how=way.how)) for way in (ways[0], everything)]
             return _made(run_id, "correction and rest", worklist, kept, _middle(*now), catalogue, without)
         first = first or misses
     raise PlanError.from_problems(first)
@@ -147,25 +160,16 @@ def _require_transfer(run_id: str, steps: Sequence[Step]) -> None:
         raise PlanError("no transfer is left to do", where=f"run {run_id}", remedy="discard the wells, or leave it so")
 
 
-def _cases(unknown: Sequence[Fate]) -> Iterator[tuple[int, bool]]:
-    """How many unknown steps happened, and whether the next one drew its liquid."""
-    for count in range(len(unknown) + 1):
-        yield count, False
-        if count < len(unknown) and unknown[count].step.action == "transfer":
-            yield count, True
-
-
 def _after(
     worklist: Worklist,
     fates: Sequence[Fate],
     steps: Sequence[Step],
     catalogue: LabwareLookup,
     deck: BenchDeck | None,
-    happened: int,
-    is_drawn: bool,
+    way: Way,
 ) -> tuple[Ledger, int]:
-    """The ledger when, in this possibility, these steps have been done too, and the number of older violations."""
-    ledger = replay(worklist, fates, catalogue, deck, happened=happened, is_drawn=is_drawn)
+    """The ledger when, having gone this way, these steps have been done too, and the number of older violations."""
+    ledger = replay(worklist, fates, catalogue, deck, how=way.how)
     before = len(ledger.violations)
     for step in with_tips(worklist, steps, catalogue):
         ledger.apply(step)

@@ -13,6 +13,10 @@ from nkloop.worklists.models import Step, Worklist
 ANNOUNCING = frozenset({"comment", "waitForResume", "pause"})
 
 
+WENT_ON = "the run went on after error recovery"
+"""Part of the detail of an unknown step that the device has passed over: others may be done or not all the same."""
+NOT_TOLD = "the device reports no such step"
+"""The same of a step that a run which succeeded says nothing of."""
 _STOPPED = "RunStopped"
 """Part of the error of a command that was cut short because the run was stopped; how far it came is not told."""
 
@@ -95,7 +99,7 @@ def _outcome(
 ) -> tuple[StepEvent, str]:
     if commands is None:
         if succeeded:
-            return "unknown", "the run succeeded, but the device reports no such step"
+            return "unknown", f"the run succeeded, but {NOT_TOLD}"
         return "failed", "not started: the run ended before this step"
     if any(command.status == "failed" for command in commands):
         return _after_failure(commands, went_on=succeeded or not is_last)
@@ -117,7 +121,7 @@ def _after_failure(commands: Sequence[DeviceCommand], *, went_on: bool) -> tuple
     if went_on and is_mended(commands):
         return "done", f"{told}; done again in error recovery{_besides(commands)}"
     if went_on or commands[-1] is not first:
-        return "unknown", f"{told}; the run went on after error recovery, in which somebody may have mended it by hand"
+        return "unknown", f"{told}; {WENT_ON}, in which somebody may have mended it by hand"
     if first.command_type in GIVING:
         return "unknown", f"{told}; how much came out is not told"
     if first.command_type in DRAWING:

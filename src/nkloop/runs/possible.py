@@ -1,17 +1,13 @@
-"""What wells may hold after a run whose outcome is not known in every step: both possibilities, by the ledger.
-
-A robot works its steps in their order, so of several steps of unknown outcome some first ones happened and the others
-did not; the first that did not happen to its end may have drawn its liquid without giving it.
-"""
+"""What wells may hold after a run whose outcome is not known in every step: every possibility, by the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from nkloop.errors import LabwareError
 from nkloop.frozen import FrozenModel
-from nkloop.records.models import JournalEvent, StepRuling
+from nkloop.runs.ways import LIQUID, Fate, How, ways_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
 from nkloop.worklists.models import Step, Worklist
@@ -20,18 +16,6 @@ Spot = tuple[str, str]
 """Nickname and well."""
 _SAME_UL = 1e-6
 _SAME_SHARE = 1e-9
-
-
-class Fate(NamedTuple):
-    """What became of one step."""
-
-    step: Step
-    what: Literal["done", "not", "partly", "unknown"]
-    """`partly`: its liquid was drawn and only some of it given."""
-    given_ul: float = 0.0
-    """Of each channel; for `unknown` what is certain at least."""
-    is_drawn: bool = False
-    """For `unknown`: the liquid certainly left its source."""
 
 
 class PossibleContents(FrozenModel):
@@ -59,67 +43,27 @@ class PossibleWell(FrozenModel):
         return min(volumes), max(volumes)
 
 
-def fates_of(
-    worklist: Worklist, events: Iterable[JournalEvent], rulings: Iterable[StepRuling] = ()
-) -> tuple[Fate, ...]:
-    """What the journal, and then people, say of every step of a worklist, in the worklist's order."""
-    last = {event.number: event for event in events}
-    said = {ruling.number: ruling.happened for ruling in rulings}
-    return tuple(_fate(step, last.get(step.number), said.get(step.number)) for step in worklist.steps)
-
-
-def _fate(step: Step, event: JournalEvent | None, happened: bool | None) -> Fate:
-    if event is None or event.event == "intended":
-        return Fate(step, "not")
-    if event.event == "done":
-        return Fate(step, "done", step.volume_ul)
-    if event.event == "failed":
-        if event.moved_ul:
-            return Fate(step, "partly", min(event.moved_ul), is_drawn=True)
-        return Fate(step, "not")
-    if happened is not None:
-        return Fate(step, "done", step.volume_ul) if happened else _not_happened(step, event)
-    given = min(event.moved_ul, default=0.0)  # channels of a device driven step by step may differ
-    return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul))
-
-
-def _not_happened(step: Step, event: JournalEvent) -> Fate:
-    """A person saw that nothing arrived; what the device certainly drew is gone from its source all the same."""
-    return Fate(step, "partly", min(event.moved_ul), is_drawn=True) if event.moved_ul else Fate(step, "not")
-
-
 def replay(
     worklist: Worklist,
     fates: Sequence[Fate],
     catalogue: LabwareLookup,
     deck: BenchDeck | None = None,
     *,
-    happened: int = 0,
-    is_drawn: bool = False,
+    how: Mapping[int, How] = MappingProxyType({}),
 ) -> Ledger:
-    """The ledger of one possibility: the first `happened` unknown steps happened, the others did not.
+    """The ledger of one way in which the unknown steps may have gone.
 
     Args:
         worklist: the worklist of the run.
         fates: what became of its steps.
         catalogue: labware types by load name.
         deck: the bench's deck.
-        happened: how many of the unknown steps happened.
-        is_drawn: whether the first unknown step that did not happen drew its liquid.
+        how: what became of unknown steps, by number; of others only what is certain happened.
     """
     ledger = Ledger.of(worklist, catalogue, deck)
-    seen = 0
     for fate in fates:
-        if fate.what == "done":
-            ledger.apply(fate.step)
-        elif fate.what == "partly":
-            _draw(ledger, fate)
-        elif fate.what == "unknown":
-            seen += 1
-            if seen <= happened:
-                ledger.apply(fate.step)
-            elif seen == happened + 1 and (is_drawn or fate.is_drawn):
-                _draw(ledger, fate)
+        known: How = "done" if fate.what == "done" else "drawn" if fate.is_drawn else "not"
+        _follow(ledger, fate, how.get(fate.step.number, known) if fate.what == "unknown" else known)
     ledger.drop_all()
     return ledger
 
@@ -127,7 +71,7 @@ def replay(
 def reached_wells(step: Step, worklist: Worklist, catalogue: LabwareLookup, *, is_target: bool) -> Iterator[Spot]:
     """Wells that a step gives into, or draws from; none for a step that moves no liquid there."""
     nickname, well = (step.to_labware, step.to_well) if is_target else (step.labware, step.well)
-    if step.action not in {"transfer", "mix"} or (is_target and step.action == "mix"):
+    if step.action not in LIQUID or (is_target and step.action == "mix"):
         return
     try:
         names = catalogue[worklist.item(nickname).load_name].reached(well, step.channels)
@@ -137,16 +81,22 @@ def reached_wells(step: Step, worklist: Worklist, catalogue: LabwareLookup, *, i
         yield nickname, name
 
 
-def _draw(ledger: Ledger, fate: Fate) -> None:
-    """Take the liquid out of the source; what was not given stays in the tip and is thrown away with it."""
+def _follow(ledger: Ledger, fate: Fate, how: How) -> None:
+    """Follow a step as far as it went; what was not given stays in the tip and is thrown away with it."""
     step = fate.step
-    if step.action != "transfer":
+    if how == "done":
+        ledger.apply(step)
+    if how in {"done", "not"} or step.action not in LIQUID:
         return
     if step.tip:
         ledger.pick_up(step.channels, step.tip, step.mount)
-    ledger.aspirate(step.channels, step.labware, step.well, step.volume_ul, step.mount)
-    if fate.given_ul > 0:
-        ledger.dispense(step.channels, step.to_labware, step.to_well, fate.given_ul, step.mount)
+    volume = step.mix_volume_ul if how == "cut_before" else step.volume_ul
+    ledger.aspirate(step.channels, step.labware, step.well, volume, step.mount)
+    given = step.volume_ul if how == "cut_after" else fate.given_ul
+    if given > 0 and step.action == "transfer" and how != "cut_before":
+        ledger.dispense(step.channels, step.to_labware, step.to_well, given, step.mount)
+    if how == "cut_after":
+        ledger.aspirate(step.channels, step.to_labware, step.to_well, step.mix_volume_ul, step.mount)
 
 
 def possible_wells(
@@ -155,7 +105,12 @@ def possible_wells(
     """Wells that hold different things depending on what happened, with every possibility."""
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
     gathered: dict[tuple[str, str], list[tuple[str, WellContents]]] = {}
-    told = [(when, _held(ledger)) for when, ledger in _possibilities(worklist, fates, catalogue, deck)]
+
+    def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
+        return reached_wells(step, worklist, catalogue, is_target=is_target)
+
+    ways = ways_of(fates, reaches=reaches)
+    told = [(way.when, _held(replay(worklist, fates, catalogue, deck, how=way.how))) for way in ways]
     empty = WellContents(0.0, {})
     spots = dict.fromkeys(spot for _, held in told for spot in held)
     for spot in spots:
@@ -177,27 +132,6 @@ def possible_wells(
         for (nickname, well), known in gathered.items()
         if len(known) > 1
     )
-
-
-def _possibilities(
-    worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, deck: BenchDeck | None
-) -> Iterator[tuple[str, Ledger]]:
-    # a step that drew and did not give leaves its source as if it had happened and its target as if it had not, so
-    # that it adds no possibility of a single well
-    unknown = [fate for fate in fates if fate.what == "unknown"]
-    yield _when(unknown, 0), replay(worklist, fates, catalogue, deck)
-    for count, fate in enumerate(unknown, start=1):
-        if fate.step.action in {"transfer", "mix"}:
-            yield _when(unknown, count), replay(worklist, fates, catalogue, deck, happened=count)
-
-
-def _when(unknown: Sequence[Fate], count: int) -> str:
-    if not unknown:
-        return "known"
-    if count == 0:
-        return "no unknown step happened" if len(unknown) > 1 else f"step {unknown[0].step.number} did not happen"
-    last = unknown[count - 1].step.number
-    return f"step {last} happened" if count == len(unknown) else f"step {last} was the last that happened"
 
 
 def _held(ledger: Ledger) -> Mapping[tuple[str, str], WellContents]:

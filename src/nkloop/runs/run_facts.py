@@ -9,8 +9,9 @@ from itertools import groupby
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
-from nkloop.runs.possible import Fate, fates_of, possible_wells, reached_wells, replay, sentence
+from nkloop.runs.possible import possible_wells, reached_wells, replay, sentence
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
@@ -130,7 +131,10 @@ def _not_begun(event: JournalEvent | None) -> str:
 
 def _decision(one: RunDecision) -> str:
     said = {True: "happened", False: "did not happen", None: "left open"}
-    rulings = "; ".join(f"step {ruling.number} {said[ruling.happened]}" for ruling in one.rulings)
+    rulings = "; ".join(
+        f"step {ruling.number} {'drew its liquid and lost it' if ruling.is_drawn else said[ruling.happened]}"
+        for ruling in one.rulings
+    )
     wells = ", ".join(f"{labware} {well}" for labware, well in one.wells)
     parts = [f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC: {one.decision}: {one.reason}", rulings]
     parts += [f"discarded {wells}"] if wells else []

@@ -131,7 +131,7 @@ async def _decided(
     """Answer with what is truly in the wells; what cannot be continued or repaired is discarded."""
     worklist = session.records.journal.worklist(last.worklist_hash)
     seen = look_at(last, worklist, read_physical(places))
-    said = {"happened": seen.happened, "not_happened": seen.not_happened} if kind == "continue" else {}
+    said = {"happened": seen.happened, "not_happened": seen.not_happened, "drawn": seen.drawn}
     ask = partial(
         decide,
         last.id,
@@ -144,7 +144,8 @@ async def _decided(
     )
     if kind != "discard":
         try:
-            return (await ask(kind, reason="the deck was looked at", **said)).decision
+            answer = said if kind == "continue" else {}
+            return (await ask(kind, reason="the deck was looked at", **answer)).decision
         except (PlanError, VerificationError) as error:
             places.note_refusal(last.id, kind, str(error))
     return (await ask("discard", reason="the deck was cleared and begun anew")).decision

@@ -135,8 +135,10 @@ class Seen:
 
     happened: tuple[int, ...]
     not_happened: tuple[int, ...]
+    drawn: tuple[int, ...]
+    """Its liquid was in the tip: missing where it came from, and not given."""
     halfway: tuple[int, ...]
-    """Neither: some of it is there, or its liquid is in the tip and missing where it came from."""
+    """None of these: some of it is there, or liquid of a mix was in the tip."""
 
 
 def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
@@ -144,19 +146,20 @@ def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
     net = net_of(physical.of(run))
     done = physical.done.get(run.device_run_id or "", {})
     places = {item.nickname: place_of(item) for item in worklist.deck}
-    told: dict[str, list[int]] = {"yes": [], "no": [], "halfway": []}
+    told: dict[str, list[int]] = {"yes": [], "no": [], "drawn": [], "halfway": []}
     for step in (one for one in worklist.steps if one.number in run.unknown_steps):
         is_whole = done.get(step.number, Counter()) == physical.planned_of(run, step.number)
         told["yes" if is_whole else _seen(step, net.get(step.number, {}), places)].append(step.number)
-    return Seen(tuple(told["yes"]), tuple(told["no"]), tuple(told["halfway"]))
+    return Seen(*(tuple(told[what]) for what in ("yes", "no", "drawn", "halfway")))
 
 
 def _seen(step: Step, net: Mapping[Spot, float], places: Mapping[str, str]) -> str:
-    if step.action == "mix":
-        return "no" if all(abs(moved) < SAME_UL for moved in net.values()) else "halfway"
-    if step.action != "transfer":
+    if step.action not in {"transfer", "mix"}:
         return "no"
-    given = net.get((places[step.to_labware], step.to_well), 0.0)
-    if abs(given) < SAME_UL:
-        return "halfway" if any(moved < -SAME_UL for moved in net.values()) else "no"
-    return "yes" if abs(given - step.volume_ul) < SAME_UL else "halfway"
+    target = (places.get(step.to_labware, ""), step.to_well)
+    given, lost = net.get(target, 0.0), -sum(moved for moved in net.values() if moved < 0)
+    if abs(given) < SAME_UL and lost < SAME_UL:
+        return "no"
+    if abs(given) < SAME_UL and abs(lost - step.channels * step.volume_ul) < SAME_UL:
+        return "drawn"
+    return "yes" if step.action == "transfer" and abs(given - step.volume_ul) < SAME_UL else "halfway"

@@ -11,7 +11,7 @@ from crash_lab.hidden import SAME_UL, VOLUME, Physical, Spot, composed, net_of, 
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure
 from nkloop.records import Records
-from nkloop.records.models import RunRecord, StepRecord
+from nkloop.records.models import RunRecord, StepRecord, StepRuling
 from nkloop.runs.launches import has_moved
 from nkloop.worklists.models import Step, Worklist
 from nkloop.workspace import Workspace
@@ -141,6 +141,18 @@ def _moves(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str,
             yield name, reached, moved
 
 
+def _mixes(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str, float]]:
+    """Labware, well and µL that every channel of a mix has in its tip at a time."""
+    kinds = {item.nickname: lab.catalogue[item.load_name] for item in worklist.deck}
+    for is_mixed, name, well, mixed in (
+        (step.action == "mix", step.labware, step.well, step.volume_ul),
+        (step.action == "transfer" and step.mix_before, step.labware, step.well, step.mix_volume_ul),
+        (step.action == "transfer" and step.mix_after, step.to_labware, step.to_well, step.mix_volume_ul),
+    ):
+        for reached in kinds[name].reached(well, step.channels) if is_mixed else ():
+            yield name, reached, mixed
+
+
 def _kind(step: StepRecord) -> str:
     if step.event == "done":
         return "done"
@@ -153,7 +165,8 @@ def _bounds(
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """Least and most of every well: without what unclear steps may have brought, without what they may have taken.
 
-    What a person saw counts for what was given; whether a step that gave nothing has drawn, nobody sees.
+    What a person saw counts for what was given and what was drawn. Of the unclear steps of a run one may have been cut
+    in its mixing.
     """
     low: dict[tuple[str, str], float] = defaultdict(float)
     high: dict[tuple[str, str], float] = defaultdict(float)
@@ -161,15 +174,28 @@ def _bounds(
         low[filling.labware, filling.well] += filling.volume_ul
         high[filling.labware, filling.well] += filling.volume_ul
     for worklist, run in chain:
-        said = {ruling.number: ruling.happened for ruling in (run.decision.rulings if run.decision else ())}
-        events = {step.number: "done" if said.get(step.number) else _kind(step) for step in run.steps}
+        said = {one.number: _said(one) for one in (run.decision.rulings if run.decision else ())}
+        events = {step.number: said.get(step.number) or _kind(step) for step in run.steps}
+        cut: dict[tuple[str, str], float] = defaultdict(float)
         for step in worklist.steps:
             event = events.get(step.number, "nothing")
             for name, well, moved in _moves(lab, worklist, step) if event != "nothing" else ():
-                gave_not = moved > 0 and said.get(step.number) is False
                 low[name, well] += moved if event == "done" or moved < 0 else 0.0
-                high[name, well] += moved if event == "done" or (moved > 0 and not gave_not) else 0.0
+                high[name, well] += moved if event == "done" or (moved < 0) == (event == "drawn") else 0.0
+            for name, well, mixed in _mixes(lab, worklist, step):
+                if event == "unclear":
+                    cut[name, well] = min(cut[name, well], -mixed)
+                elif event == "drawn" and step.action == "mix":
+                    low[name, well] -= mixed
+                    high[name, well] -= mixed
+        for place, mixed in cut.items():
+            low[place] += mixed
     return {place: (low[place], high[place]) for place in {**low, **high}}
+
+
+def _said(ruling: StepRuling) -> str:
+    """What a person said of a step; empty when nothing."""
+    return "drawn" if ruling.is_drawn else {True: "done", False: "nothing", None: ""}[ruling.happened]
 
 
 def chain_problems(lab: Lab, worklist: Worklist, runs: Sequence[RunRecord], physical: Physical) -> Iterator[str]:

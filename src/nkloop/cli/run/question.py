@@ -34,7 +34,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     """
     _print_steps(console, asked.steps, whole)
     _print_wells(console, asked.wells, kinds, whole)
-    console.print("A step may also have drawn its liquid and not given it; look at the tips in the trash.")
+    console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
     if asked.left:
         console.print(f"Certainly not done: {len(asked.left)} further steps ({spans(asked.left)}).")
     start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
@@ -44,6 +44,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     for what, line in (
         ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
         ("you saw that they did not happen: they are done as well", f"continue --not-happened {numbers} {who}"),
+        *_lost(asked.steps, who),
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
     ):
@@ -55,6 +56,17 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
             continue
         console.print(f"  {what}:")
         console.print(f"    {escape(f'{start} {line}')}", soft_wrap=True)
+
+
+def _lost(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
+    """The answer for a tip that was lost with liquid: at most one step of those that are worked in order."""
+    first = next((step.number for step in steps if step.tip), None)
+    if first is None:
+        return []
+    others = spans([step.number for step in steps if step.number != first])
+    told = "the first of them had its liquid in the tip" if others else "its liquid was in the tip, which is gone"
+    rest = f" --not-happened {others}" if others else ""
+    return [(f"{told}: it is done from what its source has left", f"continue --drawn {first}{rest} {who}")]
 
 
 def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:

@@ -1,0 +1,66 @@
+"""What a person answers in the browser reaches the decision as it does from the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from nkloop.coordination import recovery
+from nkloop.coordination.recovery import Answer, settled
+from nkloop.runs.session import Session
+
+AT = datetime(2026, 11, 23, tzinfo=UTC)
+FLOW = Path(__file__).resolve().parents[2] / "flows" / "reconcile_run.py"
+SAID = {"happened": "1", "not_happened": "3-4", "drawn": "2", "wells": "plate:B3"}
+
+
+@pytest.fixture
+def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What was decided, instead of deciding it."""
+    made: list[dict[str, Any]] = []
+
+    async def decide(run_id: str, kind: str, **told: Any) -> None:
+        made.append({"run_id": run_id, "kind": kind, **told})
+
+    async def show(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(recovery, "decide", decide)
+    monkeypatch.setattr(recovery, "show_markdown", show)
+    return made
+
+
+def session() -> Session:
+    async def now() -> datetime:
+        return AT
+
+    bench = SimpleNamespace(clock=SimpleNamespace(now=now))
+    file, verifier = SimpleNamespace(deck=None), SimpleNamespace(verify=None)
+    told = SimpleNamespace(bench=bench, records=None, catalogue=None, bench_file=file, verifier=verifier)
+    return cast(Session, told)
+
+
+async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict[str, Any]]) -> None:
+    answer = Answer(decision="continue", decided_by="Ada", reason="a full tip in the trash", **cast(Any, SAID))
+    await settled(session(), "run-0007", answer)
+    (made,) = decisions
+    assert (made["run_id"], made["kind"], made["by"]) == ("run-0007", "continue", "Ada")
+    assert (made["happened"], made["not_happened"], made["drawn"]) == ((1,), (3, 4), (2,))
+    assert made["wells"] == (("plate", "B3"),)
+
+
+async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
+    spec = importlib.util.spec_from_file_location("reconcile_run", FLOW)
+    assert spec is not None
+    assert spec.loader is not None
+    flow = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(flow)
+    request = flow.ReconcileRun(decision="continue", decided_by="Ada", reason="looked at it", **SAID)
+    answer = await flow._answer(None, "run-0007", request)
+    assert {name: getattr(answer, name) for name in SAID} == SAID
+    assert set(Answer.model_fields) - {"decision"} <= set(flow.ReconcileRun.model_fields)

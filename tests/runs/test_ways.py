@@ -13,7 +13,7 @@ from nkloop.errors import PlanError
 from nkloop.labware import Catalogue
 from nkloop.records.models import JournalEvent, StepEvent
 from nkloop.runs.follow_up import repaired
-from nkloop.runs.outcomes import WENT_ON, step_outcomes
+from nkloop.runs.outcomes import SKIPPED, WENT_ON, step_outcomes
 from nkloop.runs.possible import possible_wells
 from nkloop.runs.ways import MOST_WAYS, fates_of, n_ways, ways_of
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Target, Worklist
@@ -24,7 +24,7 @@ AT = datetime(2026, 11, 23, tzinfo=UTC)
 CATALOGUE = Catalogue.load(ROOT / "labware")
 WELLS = [f"{row}{column}" for column in range(1, 7) for row in "ABCD"]
 FORGOTTEN = "flex no longer knows the run"
-SKIPPED = f"aspirate: overpressure; {WENT_ON}, in which somebody may have mended it by hand"
+LEFT_BEHIND = f"aspirate: overpressure; {WENT_ON}, in which somebody may have mended it by hand"
 
 
 def worklist(n: int, **more: Any) -> Worklist:
@@ -69,16 +69,16 @@ def test_what_a_device_forgot_happened_in_its_order() -> None:
 
 
 def test_steps_a_device_went_on_behind_are_independent_of_each_other() -> None:
-    told = events(SKIPPED, "done", SKIPPED, "done")
+    told = events(LEFT_BEHIND, "done", LEFT_BEHIND, "done")
     assert happened(worklist(4), told) == {(), (1,), (3,), (1, 3)}
 
 
 def test_recovered_steps_are_independent_also_where_nothing_came_after_them() -> None:
-    assert happened(worklist(2), events(SKIPPED, SKIPPED)) == {(), (1,), (2,), (1, 2)}
+    assert happened(worklist(2), events(LEFT_BEHIND, LEFT_BEHIND)) == {(), (1,), (2,), (1, 2)}
 
 
 def test_steps_before_a_recovered_one_were_passed_over_too_and_those_after_it_keep_their_order() -> None:
-    told = events(FORGOTTEN, SKIPPED, FORGOTTEN, FORGOTTEN)
+    told = events(FORGOTTEN, LEFT_BEHIND, FORGOTTEN, FORGOTTEN)
     found = happened(worklist(4), told)
     assert {ways for ways in found if 1 not in ways and 2 not in ways} == {(), (3,), (3, 4)}
     assert (2,) in found
@@ -109,7 +109,7 @@ def test_a_mix_that_was_cut_takes_its_liquid_along() -> None:
 
 def test_each_well_shows_every_possibility_of_steps_passed_over() -> None:
     made = worklist(4)
-    told = events(SKIPPED, "done", SKIPPED, "done")
+    told = events(LEFT_BEHIND, "done", LEFT_BEHIND, "done")
     held = {(w.labware, w.well): w for w in possible_wells(made, fates_of(made, told), CATALOGUE)}
     assert [one.when for one in held["plate", "C1"].contents] == [
         "step 1 did not happen, step 3 did not happen",
@@ -133,7 +133,7 @@ def test_of_very_many_ways_those_that_fill_and_empty_a_well_most_are_kept() -> N
             ),
         }
     )
-    fates = fates_of(made, events(*[SKIPPED] * 12))
+    fates = fates_of(made, events(*[LEFT_BEHIND] * 12))
     assert n_ways(fates) > MOST_WAYS
     held = {(w.labware, w.well): w for w in possible_wells(made, fates, CATALOGUE)}
     assert held["plate", "A1"].volumes_ul == (400, 1600)
@@ -157,7 +157,7 @@ def test_what_fits_only_steps_in_their_order_is_no_repair_of_steps_passed_over()
     follow_up = repaired("run-7", made, fates_of(made, events(FORGOTTEN, FORGOTTEN)), CATALOGUE)
     assert [step.volume_ul for step in follow_up.steps] == [50, 50]
     with pytest.raises(PlanError, match="no addition is right in every possibility"):
-        repaired("run-7", made, fates_of(made, events(SKIPPED, SKIPPED)), CATALOGUE)
+        repaired("run-7", made, fates_of(made, events(LEFT_BEHIND, LEFT_BEHIND)), CATALOGUE)
 
 
 def test_the_details_of_a_device_that_went_on_say_so() -> None:
@@ -183,3 +183,9 @@ def _commands(step: int, status: str) -> list[DeviceCommand]:
         error="overpressure" if status == "failed" else None,
     )  # fmt: skip
     return [announced, drawn]
+
+
+def test_a_step_that_a_person_had_skipped_tells_nothing_of_those_before_it() -> None:
+    skipped = f"tip_not_found of pickUpTip; Ada chose 'skip': {SKIPPED}, so whether its wells got it is unknown"
+    told = events(FORGOTTEN, skipped, FORGOTTEN)
+    assert [fate.is_passed for fate in fates_of(worklist(3), told)] == [True, True, False]

@@ -14,6 +14,7 @@ from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
 from nkloop.runs import people
 from nkloop.runs.closing import words
 from nkloop.runs.holding import Hold
+from nkloop.runs.outcomes import SKIPPED
 from nkloop.runs.possible import sentence
 from nkloop.worklists.models import OperatorTask, Worklist
 
@@ -80,7 +81,7 @@ async def _note_choice(
     if seen.step is None:
         return
     meaning = (
-        "the failed command is skipped, so whether its wells got their liquid is unknown"
+        f"{SKIPPED}, so whether its wells got their liquid is unknown"
         if answer.choice == "skip"
         else "the failed command is done once more"
     )

@@ -17,6 +17,9 @@ WENT_ON = "the run went on after error recovery"
 """Part of the detail of an unknown step that the device has passed over: others may be done or not all the same."""
 NOT_TOLD = "the device reports no such step"
 """The same of a step that a run which succeeded says nothing of."""
+SKIPPED = "the failed command is skipped"
+"""The same of a step whose failed command a person had the device leave out."""
+PASSED = (WENT_ON, NOT_TOLD, SKIPPED)
 _STOPPED = "RunStopped"
 """Part of the error of a command that was cut short because the run was stopped; how far it came is not told."""
 

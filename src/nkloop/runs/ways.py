@@ -17,7 +17,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 from nkloop.records.models import JournalEvent, StepRuling
-from nkloop.runs.outcomes import NOT_TOLD, WENT_ON
+from nkloop.runs.outcomes import PASSED
 from nkloop.worklists.models import Step, Worklist
 
 How = Literal["done", "not", "drawn", "cut_before", "cut_after"]
@@ -64,7 +64,7 @@ def fates_of(
     for step in reversed(worklist.steps):
         event = last.get(step.number)
         fate = _fate(step, event, said.get(step.number))
-        is_told = event is not None and any(told in event.detail for told in (WENT_ON, NOT_TOLD))
+        is_told = event is not None and any(told in event.detail for told in PASSED)
         is_passed = is_passed or is_told or fate.what in {"done", "partly"}
         found.append(fate._replace(is_passed=is_passed) if fate.what == "unknown" else fate)
     return tuple(reversed(found))

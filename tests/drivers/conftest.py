@@ -32,6 +32,15 @@ def exchanges() -> list[Json]:
 
 
 @pytest.fixture
+def recorded_plate_file() -> bytes:
+    """A file of the plate reader as the real server exported it."""
+    path = RECORDED.with_name("plate_reader_8.2.csv")
+    if not path.is_file():
+        pytest.skip("no recorded file beside the repository; NKLOOP_RECORDINGS names its folder")
+    return path.read_bytes()
+
+
+@pytest.fixture
 def worklist() -> Worklist:
     """A transfer, a pause and a transfer, with a heater-shaker and a custom plate."""
     return Worklist(

@@ -195,6 +195,25 @@ class OpensEmpty(Protocol):
         """
 
 
+@runtime_checkable
+class OpensFor(Protocol):
+    """A reader on a robot, opened by a run of that robot for one plate; whoever reads holds the robot meanwhile."""
+
+    fence: Fence
+    files: tuple[DeviceFile, ...]
+    """What it exported for the plate read last."""
+
+    async def open_for(self, request: ReadRequest) -> None:
+        """Open it; returns when the plate may be put in.
+
+        Raises:
+            DeviceError: it cannot read this plate, or something is in the way.
+        """
+
+    async def abandon(self) -> None:
+        """Leave it safe when the plate is not read after all."""
+
+
 class CellCounter(Protocol):
     """Counts cells and their phenotype."""
 

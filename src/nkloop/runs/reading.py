@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.file_reader import FileReader
-from nkloop.drivers.interfaces import OpensEmpty, OperatorRequest
+from nkloop.drivers.interfaces import OpensEmpty, OpensFor, OperatorRequest
 from nkloop.errors import DeviceError
 from nkloop.records import Records
 from nkloop.records.models import Context
+from nkloop.runs.following import SAFE_SECONDS
+from nkloop.runs.holding import device_held
 from nkloop.runs.people import ask
 from nkloop.worklists.models import OperatorTask
 
@@ -37,30 +43,59 @@ async def read_plate(
         DeviceError: the reader could not read it, or read another plate.
     """
     request = request.model_copy(update={"run_id": run_id})
-    if isinstance(bench.plate_reader, OpensEmpty):
-        await bench.plate_reader.open_empty()
-    instruction = f"Put plate {request.barcode} into {bench.plate_reader.name}, lid off, A1 at the mark."
-    if isinstance(bench.plate_reader, FileReader):
-        bench.plate_reader.expect(request)
-        instruction = f"{instruction} {bench.plate_reader.instruction(request)}"
-    task = OperatorTask(
-        kind="move_to_reader",
-        instruction=instruction,
-        labware=(nickname,),
-    )
-    asked = OperatorRequest(
-        title=f"Plate {request.barcode} into the reader", task=task, barcodes={nickname: request.barcode}, run_id=run_id
-    )
-    await ask(asked, bench, records, step=None)
-    reading = await bench.plate_reader.read(request)
+    async with _opened(bench, request, records):
+        await _put_in(bench, request, records, run_id, nickname)
+        reading = await bench.plate_reader.read(request)
     if reading.barcode != request.barcode:
         raise DeviceError(
             f"the reader read plate {reading.barcode} instead of {request.barcode}",
             where=bench.plate_reader.name,
             remedy="put the right plate in and read again",
         )
-    if reading.file_sha256 is not None:
+    if isinstance(bench.plate_reader, OpensFor):
+        _keep_files(bench.plate_reader, records, run_id)
+    elif reading.file_sha256 is not None:
         return reading  # the inbox recorded it with the time its file tells
     reading = reading.model_copy(update={"read_at": await bench.clock.now()})
     records.results.add_reading(reading, run_id=run_id, context=context)
     return reading
+
+
+@asynccontextmanager
+async def _opened(bench: Bench, request: ReadRequest, records: Records) -> AsyncIterator[None]:
+    """The reader open for a plate, where it has to be opened first; a robot that does so is held, and left safe."""
+    reader = bench.plate_reader
+    if isinstance(reader, OpensEmpty):
+        await reader.open_empty()
+    if not isinstance(reader, OpensFor):
+        yield
+        return
+    async with device_held(bench, records, f"reading plate {request.barcode}") as hold:
+        reader.fence = hold.fence
+        try:
+            await reader.open_for(request)
+            yield
+        except BaseException:  # a cancelled read leaves a lid open and a run that anybody could play
+            with suppress(DeviceError, TimeoutError):
+                async with asyncio.timeout(SAFE_SECONDS):
+                    await reader.abandon()
+            raise
+
+
+async def _put_in(bench: Bench, request: ReadRequest, records: Records, run_id: str | None, nickname: str) -> None:
+    reader = bench.plate_reader
+    instruction = f"Put plate {request.barcode} into {reader.name}, lid off, A1 at the mark."
+    if isinstance(reader, FileReader):
+        reader.expect(request)
+        instruction = f"{instruction} {reader.instruction(request)}"
+    task = OperatorTask(kind="move_to_reader", instruction=instruction, labware=(nickname,))
+    asked = OperatorRequest(
+        title=f"Plate {request.barcode} into the reader", task=task, barcodes={nickname: request.barcode}, run_id=run_id
+    )
+    await ask(asked, bench, records, step=None)
+
+
+def _keep_files(reader: OpensFor, records: Records, run_id: str | None) -> None:
+    """Keep what the robot exported with the run the plate comes from; the robot deletes its files without a word."""
+    if run_id is not None:
+        records.files.save(run_id, [(file.name, file.media_type, file.content) for file in reader.files])

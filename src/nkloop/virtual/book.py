@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from nkloop.assays.measurements import CellCount, ReadRequest
-from nkloop.errors import BenchError, NkloopError
+from nkloop.errors import BenchError, DeviceError, NkloopError
 from nkloop.virtual.clock_world import WorldClock
 from nkloop.virtual.loading import load_deck
 from nkloop.virtual.tasks import perform
@@ -90,6 +90,20 @@ class WorldBook:
     def read(self, request: ReadRequest) -> dict[str, float]:
         """Raw signals of the plate in the reader."""
         return self._do("read", lambda: self.world.read(request), request=request.model_dump(mode="json"))
+
+    def measure(self, wavelengths_nm: Sequence[int]) -> dict[str, dict[str, float]]:
+        """Wavelength, as text, to well to optical density of the plate in the reader, read by the robot itself.
+
+        Raises:
+            DeviceError: the reader is empty.
+        """
+        barcode = self.world.in_reader
+        if barcode is None:
+            raise DeviceError("the reader holds no plate", where="plate reader", remedy="put the plate in")
+        asked = ReadRequest(
+            barcode=barcode, load_name=self.world.containers[barcode].labware.load_name, mode="absorbance"
+        )
+        return {str(nm): self.read(asked.model_copy(update={"wavelength_nm": nm})) for nm in wavelengths_nm}
 
     def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
         """Count cells."""

@@ -66,10 +66,10 @@ def write(workspace: Workspace, settings: str = "{}", spec: str = "", extra: str
     text = (
         head
         + robot
-        + rest.replace("flex, byonoy", "lab-flex")
-        .replace("nkloop.drivers.pylabrobot:PyLabRobotReader", f"{__name__}:Robot")
+        + rest.replace("locks: [flex]", "locks: [lab-flex]")
+        .replace("nkloop.drivers.opentrons:FlexPlateReader", f"{__name__}:Robot")
         .replace(
-            "    model: byonoy_absorbance_96\n    saturation: 4.0",
+            "    url: ${NKLOOP_FLEX_URL}\n    poll_seconds: 2\n    saturation: 4.0",
             "    fault: silent",
         )
     )

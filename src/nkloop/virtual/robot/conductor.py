@@ -21,6 +21,8 @@ COMMANDS_PER_BREATH = 10
 SHORTEST_NAP = 0.005
 """Seconds of wall time below which waiting is put off, because a timer is no finer."""
 PAUSES = frozenset({"waitForResume", "pause"})
+MOVED_BY_HAND = "manualMoveWithPause"
+"""How a labware is moved that a person moves; the run waits meanwhile."""
 
 
 class Surroundings(Protocol):
@@ -105,7 +107,7 @@ class Conductor:
         record = self._begun(planned)
         run.add(record)
         try:
-            if planned["commandType"] in PAUSES:
+            if planned["commandType"] in PAUSES or planned.get("params", {}).get("strategy") == MOVED_BY_HAND:
                 run.hold()
                 await run.go_ahead()
             await self._take(run, duration(planned))

@@ -24,6 +24,17 @@ OT2_OTHERS = ("p20_single_gen2", "p1000_single_gen2")
 CALIBRATED_AT = "2026-01-02T09:00:00+00:00"
 """When somebody calibrated the pipettes of the virtual robot."""
 
+_GRIPPER: dict[str, Any] = {
+    "mount": "extension",
+    "instrumentType": "gripper",
+    "instrumentModel": "gripperV1.3",
+    "serialNumber": "virtual-gripper",
+    "subsystem": "gripper",
+    "ok": True,
+    "data": {"jawState": "homed_ready"},
+}
+"""A robot whose reader has a lid has a gripper to move it."""
+
 
 class Hardware:
     """What is mounted and plugged in, from the deck of the bench file."""
@@ -44,7 +55,8 @@ class Hardware:
         found = [self.pipettes[mount] for mount in ("left", "right") if mount in self.pipettes]
         if not self.model.is_flex:
             return [_common(pipette) for pipette in found]
-        return [_on_flex(pipette, self.calibrated_at) for pipette in found]
+        grippers = [_GRIPPER] if any(module.model == "absorbanceReaderV1" for module in self.modules) else []
+        return [*(_on_flex(pipette, self.calibrated_at) for pipette in found), *grippers]
 
     def pipette_offsets(self) -> list[dict[str, Any]]:
         """The pipette calibrations as an OT-2 lists them under `/calibration/pipette_offset`."""

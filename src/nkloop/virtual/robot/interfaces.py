@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Command = dict[str, Any]
 """A command in Opentrons shape: `id`, `key`, `commandType`, `params`, `status`, `result`, `error`."""
@@ -37,6 +37,18 @@ class PhysicalWorld(Protocol):
 
     def begin_run(self, analysis: Any) -> Execution:
         """Start to execute the commands of an analysis; `Any` because each world names its own analysis type."""
+
+
+@runtime_checkable
+class MeasuresPlates(Protocol):
+    """A world whose plate reader can be read."""
+
+    def measure(self, wavelengths_nm: Sequence[int]) -> dict[str, dict[str, float]]:
+        """Wavelength, as text, to well to optical density of the plate in the reader.
+
+        Raises:
+            DeviceError: the reader is empty.
+        """
 
 
 class Analysis(Protocol):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
@@ -113,13 +113,8 @@ class DoseCytokines(BaseModel):
         "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
     )
     seed: int = Field(1, title="Seed", description="Seed the positions were drawn with; kept with the worklist", ge=0)
-    reservation: str = Field(
-        "",
-        title="Reservation",
-        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
-        max_length=120,
-    )
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    reservation: str = reservation_field()
+    bench: str = bench_field()
 
 
 @flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")

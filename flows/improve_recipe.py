@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nkloop.coordination.approval import ask_decision
 from nkloop.coordination.artifacts import show_markdown, show_report
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field
 from nkloop.errors import NoImprovementError
 from nkloop.feedback.models import Proposal
 from nkloop.reports import proposal_markdown
@@ -31,7 +31,7 @@ class ImproveRecipe(BaseModel):
     ask_approval: bool = Field(
         True, title="Ask for approval", description="Pause until a person approves or rejects the proposed revision"
     )
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = bench_field()
 
 
 @flow(name="improve-recipe", flow_run_name="improve recipe from {request.campaign}")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
 from nkloop.reports.tables import composition_rows
@@ -42,13 +42,8 @@ class PrepareMedium(BaseModel):
         description="Scanned label; made from stage and date when empty",
         max_length=60,
     )
-    reservation: str = Field(
-        "",
-        title="Reservation",
-        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
-        max_length=120,
-    )
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    reservation: str = reservation_field()
+    bench: str = bench_field()
 
 
 @flow(name="prepare-medium", flow_run_name="prepare medium {request.stage}", validate_parameters=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.recovery import Answer, ask_what_to_do, carry_on, reconciled, settled
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field
 from nkloop.runs.session import open_session
 
 HERE = Path(__file__).resolve().parent
@@ -42,10 +42,15 @@ class ReconcileRun(BaseModel):
     )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
     go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = bench_field()
+
+    @property
+    def meant(self) -> str:
+        """What is reconciled, for the name of the flow run."""
+        return self.run or "open runs"
 
 
-@flow(name="reconcile-run", flow_run_name="reconcile {request.run} on {request.bench}")
+@flow(name="reconcile-run", flow_run_name="reconcile {request.meant} on {request.bench}")
 @fails_plainly
 async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str, Any]]:  # noqa: B008 - default of the form
     """Ask the device what became of its open runs, have a person decide what nobody knows, do what is left."""

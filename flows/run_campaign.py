@@ -17,7 +17,7 @@ from nkloop.assays.models import AssayResult
 from nkloop.assays.panel import check_lines, line_named
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Campaign
 from nkloop.feedback.models import Arm, Round
@@ -78,7 +78,7 @@ class RunCampaign(BaseModel):
     )
     seed: int = Field(1, title="Seed", description="Seed of designs and layouts; saved with the campaign", ge=0)
     ask_approval: bool = Field(True, title="Ask for approval", description="Pause at the end until a person decides")
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    bench: str = bench_field()
 
 
 @flow(name="run-campaign", flow_run_name="campaign {request.campaign}")

@@ -12,7 +12,7 @@ from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
+from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts, verified_ahead
 from nkloop.recipes.models import Recipe
 from nkloop.records.models import Context
@@ -92,13 +92,8 @@ class RunCytotoxicityAssay(BaseModel):
         max_length=60,
     )
     seed: int = Field(1, title="Seed", description="Order of the columns on the plates; saved with the layout", ge=0)
-    reservation: str = Field(
-        "",
-        title="Reservation",
-        description="Name a plan was reserved under, when this run is another; the very plan finds its own",
-        max_length=120,
-    )
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    reservation: str = reservation_field()
+    bench: str = bench_field()
 
 
 @flow(name="run-cytotoxicity-assay", flow_run_name="killing assay vs {request.target_line} {request.plate_prefix}")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.served import served_bench
-from nkloop.errors import WorkspaceError
-from nkloop.runs.inbox import Outcome, inbox_of
+from nkloop.coordination.served import bench_field
+from nkloop.runs.inbox import Inbox, Outcome, inbox_of
 from nkloop.runs.session import open_session
 
 HERE = Path(__file__).resolve().parent
-LOOK_SECONDS = 1.0
-"""Pause between two looks at the folder."""
 
 
 class WatchInbox(BaseModel):
@@ -33,7 +29,13 @@ class WatchInbox(BaseModel):
         ge=0,
         le=1440,
     )
-    bench: str = Field(served_bench(), title="Bench", description="File name in devices/ without .yaml", min_length=1)
+    folder: str = Field(
+        "",
+        title="Folder",
+        description="Where files are dropped, on the computer that runs the flows; empty for the folder of the bench",
+        max_length=500,
+    )
+    bench: str = bench_field()
 
 
 @flow(name="watch-inbox", flow_run_name="inbox of {request.bench}")
@@ -43,24 +45,39 @@ async def watch_inbox(
 ) -> int:
     """Take in the files that reader and counter software drops into the inbox of a bench; returns how many."""
     async with open_session(HERE, request.bench) as session:
-        inbox = inbox_of(session.workspace, session.bench_file, session.records, session.vendor, session.catalogue)
-        outcomes = list(await inbox.once())
-        end = time.monotonic() + 60 * request.minutes
-        while time.monotonic() < end:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                outcomes += await inbox.look()
-            except WorkspaceError as error:  # a network share may be gone for a while
-                get_run_logger().warning("%s", error)
-                await asyncio.sleep(10 * LOOK_SECONDS)
-        await show_table("inbox", [_row(one) for one in outcomes], f"Files taken in from {inbox.folder}")
-        return sum(one.state == "recorded" for one in outcomes)
+        inbox = inbox_of(
+            session.workspace,
+            session.bench_file,
+            session.records,
+            session.vendor,
+            session.catalogue,
+            folder=_folder(request.folder),
+        )
+        began, copies = inbox.now(), list[Outcome]()
+        async for outcome in inbox.watch_for(60 * request.minutes):
+            copies += [outcome] if outcome.state == "known" else []
+            await _show(inbox, [*inbox.seen_since(began), *copies])
+        seen = inbox.seen_since(began)
+        await _show(inbox, [*seen, *copies])
+        recorded = sum(one.state == "recorded" for one in seen)
+        session.tell(f"{recorded} of {len(seen)} files recorded" if seen else f"no new file came into {inbox.folder}")
+        return recorded
 
 
-def _row(outcome: Outcome) -> dict[str, str]:
-    return {
-        "file": outcome.name,
-        "state": outcome.state,
-        "plates": ", ".join(outcome.barcodes),
-        "reason": outcome.reason,
-    }
+def _folder(named: str) -> Path | None:
+    return Path(named).expanduser() if named.strip() else None
+
+
+async def _show(inbox: Inbox, outcomes: Sequence[Outcome]) -> None:
+    """Show what came and what is still waited for."""
+    await show_table("inbox", [outcome.row for outcome in outcomes], f"Files taken in from {inbox.folder}")
+    waits = [
+        {
+            "plate": wait.barcode,
+            "what": wait.kind,
+            "run": wait.run_id or "",
+            "since": f"{wait.asked_at:%Y-%m-%d %H:%M} UTC",
+        }
+        for wait in inbox.records.inbox.waiting(inbox.bench)
+    ]
+    await show_table("inbox-waiting", waits, f"What bench {inbox.bench} still waits for")

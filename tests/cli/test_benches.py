@@ -11,6 +11,7 @@ import pytest
 
 from nkloop.assays.measurements import ReadRequest
 from nkloop.cli.operator import watching
+from nkloop.coordination.pauses import Pause
 from nkloop.drivers.interfaces import OperatorRequest
 from nkloop.records import Records
 from nkloop.runs.requests import RequestDesk
@@ -62,9 +63,10 @@ def test_files_are_taken_in_listed_and_released(nkloop: Nkloop, workspace: Works
     (folder / "a.csv").write_text(reading("P-1"), encoding="utf-8")
     (folder / "b.csv").write_text(reading("P-2"), encoding="utf-8")
     devices = workspace.devices / "virtual.yaml"
-    devices.write_text(
-        devices.read_text(encoding="utf-8") + f"\ninbox: {{folder: {folder}, quiet_seconds: 0}}\n", encoding="utf-8"
-    )
+    told = devices.read_text(encoding="utf-8")
+    assert "folder: inbox" in told
+    told = told.replace("folder: inbox", f"folder: {folder}").replace("quiet_seconds: 2", "quiet_seconds: 0")
+    devices.write_text(told, encoding="utf-8")
     ended = nkloop("inbox", "once", "--json")
     assert ended.code == 1
     assert [(one["name"], one["state"]) for one in ended.json["files"]] == [
@@ -83,9 +85,15 @@ def test_files_are_taken_in_listed_and_released(nkloop: Nkloop, workspace: Works
 
 
 def test_without_a_folder_the_inbox_says_what_to_add(nkloop: Nkloop) -> None:
-    ended = nkloop("inbox", "once")
+    ended = nkloop("inbox", "once", "--bench", "virtual_ot2")
     assert ended.code == 1
-    assert "bench virtual has no inbox. Remedy: add an `inbox:` block" in ended.err
+    assert "bench virtual_ot2: no inbox: nothing tells where" in ended.err
+    assert "Remedy: add an `inbox:` block" in ended.err
+
+
+def test_the_virtual_bench_has_an_inbox_in_its_workspace(nkloop: Nkloop, workspace: Workspace) -> None:
+    assert nkloop("inbox", "once").out == "No file to take in.\n"
+    assert (workspace.root / "inbox").is_dir()
 
 
 def ask(workspace: Workspace, title: str = "Weld") -> int:
@@ -95,6 +103,26 @@ def ask(workspace: Workspace, title: str = "Weld") -> int:
     number = RequestDesk(records, "virtual").ask(request, title)
     records.close()
     return number
+
+
+def test_what_a_flow_asks_on_its_page_is_listed_too(
+    nkloop: Nkloop, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.state.mkdir(exist_ok=True)
+    (workspace.state / "serve.url").write_text("http://127.0.0.1:9\n")
+    silent = nkloop("operator", "list")
+    assert "What flows ask on their pages is not known" in silent.err
+    assert "Nothing waits" not in silent.out
+    waiting = Pause(flow_run="feed P-1", asked="Load the deck", since=datetime.now(UTC), until=None, page="http://x/1")
+    monkeypatch.setattr("nkloop.coordination.pauses.pauses", lambda *_: (waiting,))
+    number = ask(workspace)
+    out = nkloop("operator", "list").out
+    assert f"{number}  Weld  [virtual]" in out
+    assert (
+        "Answered on the page of the flow run, with Resume:\n      Load the deck  [feed P-1]  waiting for 0 min" in out
+    )
+    assert "http://x/1" in out
+    assert nkloop("operator", "list", "--json").json["paused"][0]["asked"] == "Load the deck"
 
 
 def test_requests_are_listed_shown_and_answered(nkloop: Nkloop, workspace: Workspace, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Desk:
     async def show(self, name: str, markdown: str, description: str) -> None:
         self.shown.append(f"{name}: {description}: {markdown}")
 
-    async def pause(self, **settings: Any) -> RevisionDecision:
+    async def pause(self, *asked: Any) -> RevisionDecision:
         self.pauses += 1
         if self.decided_meanwhile:
             self.decide()
@@ -70,7 +70,7 @@ def desk(tmp_path: Path, proposed: Recipe, monkeypatch: pytest.MonkeyPatch) -> I
     )
     (tmp_path / "recipes").mkdir()
     desk = Desk(session, proposed.revision_id)
-    monkeypatch.setattr(approval, "pause_flow_run", desk.pause)
+    monkeypatch.setattr(approval, "ask_in_prefect", desk.pause)
     monkeypatch.setattr(approval, "show_markdown", desk.show)
     yield desk
     records.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from types import SimpleNamespace
 
 import pytest
 
 from nkloop.coordination import holding
-from nkloop.coordination.holding import nothing_moved_told, safety_told
+from nkloop.coordination.holding import next_step, nothing_moved_told, safety_told
 from nkloop.errors import DeviceError
 
 
@@ -21,14 +20,13 @@ def shown(monkeypatch):
         told.append((key, text))
 
     monkeypatch.setattr(holding, "show_markdown", show)
-    # Prefect's own logger wants a flow run around it
-    monkeypatch.setattr(holding, "logger", logging.getLogger("test"))
     return told
 
 
 def session_with(*, over=True):
     events = ("done", "done", "unknown")
     run = SimpleNamespace(
+        id="run-0007",
         is_over=over,
         state="interrupted",
         error="the robot was stopped",
@@ -70,3 +68,19 @@ async def test_a_flow_cancelled_before_its_robot_started_says_that_nothing_moved
             raise asyncio.CancelledError
     ((_, text),) = shown
     assert "nothing was moved" in text
+
+
+@pytest.mark.parametrize(
+    ("events", "over", "told"),
+    [
+        (("failed", "failed"), True, "when the cause is mended, retry this flow run"),
+        (("done", "failed"), True, "retry this flow run, which does the rest and repeats nothing"),
+        (("done", "unknown"), True, "`nkloop reconcile run-0007` or the deployment reconcile-run"),
+        (("sent", "sent"), False, "`nkloop reconcile run-0007` or the deployment reconcile-run"),
+    ],
+)
+def test_what_comes_next_depends_on_what_has_moved(events, over, told):
+    steps = [SimpleNamespace(event=event) for event in events]
+    unknown = tuple(n for n, event in enumerate(events, start=1) if event in {"unknown", "sent"})
+    run = SimpleNamespace(id="run-0007", is_over=over, steps=steps, unknown_steps=unknown)
+    assert told in next_step(run)

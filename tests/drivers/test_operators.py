@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from nkloop.drivers.interfaces import Choice, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
-from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe
+from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe, heading
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
 
@@ -114,9 +114,20 @@ async def test_the_same_request_has_the_same_key_and_another_one_another(request
 def test_the_page_shows_deck_limits_and_barcodes(request_: OperatorRequest) -> None:
     shown = describe(request_)
     assert "**240 min, 37 °C**" in shown
-    assert "| D1 | nkloop_plate | A1: 200 µL medium / fresh (`L-7`) |" in shown
-    assert "| plate | `P-1` |" in shown
+    assert "**D1** nkloop_plate\n\n- A1: 200 µL medium / fresh, lot `L-7`" in shown
+    assert "- `P-1` on plate" in shown
     assert "Put it / into the incubator" in shown
+
+
+def test_the_page_has_no_table_and_tells_large_volumes_in_millilitres(request_: OperatorRequest) -> None:
+    """The dialog of the Prefect page cuts a table off at its right edge, where the lots stood."""
+    assert request_.worklist is not None
+    filling = request_.worklist.fillings[0].model_copy(update={"volume_ul": 25_000.0})
+    shown = describe(
+        request_.model_copy(update={"worklist": request_.worklist.model_copy(update={"fillings": (filling,)})})
+    )
+    assert "25 mL medium" in shown
+    assert "|" not in shown
 
 
 @pytest.mark.parametrize("given", [{}, {"operator": ""}, {"operator": "Ada", "scanned": ""}])
@@ -180,3 +191,11 @@ async def test_counts_wrong_three_times_are_refused() -> None:
 def test_wrong_counts_are_told(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         parse_counts(text, "P-1", ("A1", "B1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "a question"), ("\n\n### **Load** the deck\n\nNow.", "Load** the deck"), ("run a\\_b", "run a_b")],
+)
+def test_a_heading_is_the_first_line_that_says_something(text: str, told: str) -> None:
+    assert heading(text) == told

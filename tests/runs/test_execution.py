@@ -186,6 +186,32 @@ async def test_a_declined_step_is_no_unknown_one_and_the_remedy_is_one_that_work
     assert run.unknown_steps == ()
 
 
+async def test_declining_before_anything_moved_leaves_nothing_to_reconcile(
+    worklist: Worklist, bench: Bench, records: Records, operator: Any
+) -> None:
+    worklist = worklist.model_copy(update={"steps": worklist.steps[1:]})
+    ledger = CheckResult(check="ledger", passed=True, seconds=0)
+    passed = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(ledger,))
+    operator.declines, operator.because = "step 2", ": the bag leaks"
+    with pytest.raises(OperatorRefusedError, match=r"Remedy: settle it, then start the same again$"):
+        await execute(worklist, passed, bench, records)
+
+
+async def test_progress_moves_with_what_a_running_device_tells(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = handler.state
+
+    async def told_of_a_step(run_id: str) -> Any:
+        state = await asked(run_id)
+        return state.model_copy(update={"step": 1}) if state.status == "running" else state
+
+    monkeypatch.setattr(handler, "state", told_of_a_step)
+    told: list[RunProgress] = []
+    await execute(worklist, verdict, bench, records, on_progress=told.append)
+    assert 1 in [progress.current for progress in told if progress.phrase == "running"]
+
+
 async def test_a_step_that_somebody_confirmed_is_done_whatever_becomes_of_the_robot(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.runs.execution import execute
 from nkloop.runs.late_files import SETTLED, are_files_pending
-from nkloop.runs.recovery import settle_latest
+from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
 from nkloop.worklists.models import Verdict, Worklist
 
@@ -40,14 +40,14 @@ class Robot:
 def robot(handler: Any, monkeypatch: pytest.MonkeyPatch) -> Robot:
     made = Robot()
     monkeypatch.setattr(handler, "files", made.files)
-    monkeypatch.setattr("nkloop.runs.recovery.settle_run", lambda *_, **__: False)
+    monkeypatch.setattr("nkloop.runs.recovery.settle_runs", lambda *_, **__: ())
     return made
 
 
 async def again(bench: Bench, records: Records) -> RunRecord:
     """What every session does at its beginning."""
     session: Any = SimpleNamespace(bench=bench, records=records, bench_file=bench.file, catalogue=None)
-    await settle_latest(cast(Session, session))
+    await finish_latest(cast(Session, session))
     (run,) = records.journal.runs()
     return run
 

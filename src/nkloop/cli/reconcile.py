@@ -112,7 +112,7 @@ async def _reconciled(
     from nkloop.records import Records
     from nkloop.runs.deciding import decide, question
     from nkloop.runs.reconcile import reconcile_run
-    from nkloop.runs.recovery import settle_latest
+    from nkloop.runs.recovery import finish_latest
     from nkloop.runs.strengths import kinds_of
 
     records = Records.open(workspace.state)
@@ -123,7 +123,7 @@ async def _reconciled(
     _require_bench(workspace, run.bench)
     async with bench_opened(workspace, run.bench, quiet=quiet or run.is_over) as session:
         found = await reconcile_run(run_id, session.bench, session.records, stop=stop, is_lost=lost)
-        await settle_latest(session)
+        await finish_latest(session)
         decided = None
         if decision is not None:
             decided = await decide(
@@ -179,6 +179,7 @@ def _print(reply: Reply, whole: bool) -> None:
     from rich.markup import escape
 
     from nkloop.cli.run.question import print_question
+    from nkloop.runs.launches import has_moved
 
     console, run, asked = Console(), reply.asked.run, reply.asked
     told = f": {escape(reply.told)}" if reply.decided is None and not reply.told.startswith("the run is over") else ""
@@ -189,6 +190,8 @@ def _print(reply: Reply, whole: bool) -> None:
         print_question(console, asked, command_name(), reply.kinds, whole=whole)
     elif run.decision is not None:
         console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision} ({escape(run.decision.reason)}).")
+    elif run.is_over and not has_moved(run):
+        console.print("Nothing was moved, nothing is to be decided. When the cause is mended, start the same again.")
     elif asked.left:
         console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
         hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 
@@ -44,29 +45,40 @@ def _plain(run: RunRecord) -> dict[str, Any]:
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
+def _standing(run: RunRecord) -> str:
+    """State, steps and decision in one line; steps of a run that is not over are under way, not unknown."""
+    colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
+    done = sum(step.event == "done" for step in run.steps)
+    told = [f"[{colour}]{run.state}[/]", f"{done} of {len(run.steps)} steps done" if run.steps else "nothing was sent"]
+    if run.is_over and run.unknown_steps:
+        told.append(f"{len(run.unknown_steps)} unknown")
+    if run.decision is not None:
+        told.append(f"decided: {run.decision.decision}")
+    elif run.is_over and run.needs_decision:
+        told.append("[red]decision needed[/]")
+    return ", ".join(told)
+
+
 def _print(listed: list[RunRecord], holders: list[DeviceHolder], *, only_open: bool) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Column, Table
 
     console = Console()
     if not listed:
         console.print("nothing is open" if only_open else "no runs here")
     else:
-        table = Table(*(Column(name, no_wrap=True) for name in ("run", "state")), "what", "bench")
-        for name in ("begun (UTC)", "unknown", "decision"):
-            table.add_column(name, no_wrap=True)
+        table = Table(
+            Column("run", no_wrap=True), Column("begun (UTC)", no_wrap=True), "what", box=SIMPLE, pad_edge=False
+        )
         for run in listed:
-            colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
             begun = f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else ""
-            decision = run.decision.decision if run.decision else "[red]needed[/]" if run.needs_decision else ""
-            unknown = str(len(run.unknown_steps) or "")
-            name = escape(run.name)
-            table.add_row(run.id, f"[{colour}]{run.state}[/]", name, escape(run.bench), begun, unknown, decision)
+            table.add_row(run.id, begun, f"{escape(run.name)} [dim]on {escape(run.bench)}[/]\n{_standing(run)}")
         console.print(table)
     for holder in holders:
         until = f"at least until {holder.expires_at:%H:%M:%S} UTC"
-        console.print(f"{escape(holder.device)} is held by {escape(holder.holder)}, {until}")
+        console.print(f"{escape(holder.device)} is held by {escape(holder.holder)}, {until}", soft_wrap=True)
     unclear = [run.id for run in listed if not run.is_over or run.needs_decision]
     if unclear:
-        console.print(f"Not over or not decided: {', '.join(unclear)}. To settle one: {command_name()} reconcile ID")
+        told = f"Not over or not decided: {', '.join(unclear)}. To settle one: {command_name()} reconcile ID"
+        console.print(told, soft_wrap=True)

@@ -17,6 +17,7 @@ import httpx
 import typer
 
 from nkloop.coordination.only_one import only_one
+from nkloop.coordination.pauses import ADDRESS_FILE
 from nkloop.coordination.report_pages import REPORTS_URL, reports_served
 from nkloop.coordination.runner import FLOWS
 from nkloop.coordination.served import SERVED_BENCH
@@ -27,6 +28,8 @@ from nkloop.runs.session import bench_path
 from nkloop.virtual.shared import shared_bench
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nkloop.workspace import Workspace
 
 FLOWS_END_SECONDS = 20.0
@@ -71,11 +74,22 @@ class Service:
             stack.callback(_stop_group, runner)
             processes = {"Prefect server": (server.process, server.log), "flow runner": (runner, self._log)}
             _await_deployments(server, processes)
+            stack.enter_context(self._address_told(server.url))
             self._announce(server, simulated=file.simulated)
             while True:
                 _require_running(processes)
                 time.sleep(0.5)
         typer.echo("Stopped. Records stay in " + str(self.workspace.state))
+
+    @contextlib.contextmanager
+    def _address_told(self, url: str) -> Iterator[None]:
+        """Leave the address of the server for other commands, as long as it answers there."""
+        path = self.workspace.state / ADDRESS_FILE
+        path.write_text(f"{url}\n", encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
     @property
     def _log(self) -> Path:

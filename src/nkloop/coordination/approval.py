@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import logging
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_markdown
+from nkloop.drivers.operators import ask_in_prefect
 from nkloop.feedback.models import Proposal
 from nkloop.recipes import save_recipe
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs.session import Session
 
+logger = logging.getLogger(__name__)
 WAIT_SECONDS = 14 * 24 * 3600
 """How long a proposal may lie on somebody's desk before the run gives up; the revision then stays proposed."""
 
@@ -39,9 +40,7 @@ async def ask_decision(session: Session, proposal: Proposal, markdown: str) -> s
     if decided is not None:
         return decided
     key = f"approve-{proposal.after_round}"
-    described = RevisionDecision.with_initial_data(description=markdown)
-    waiting = cast(Awaitable[RevisionDecision], pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=key))
-    answer = await waiting
+    answer = cast(RevisionDecision, await ask_in_prefect(RevisionDecision, markdown, key, WAIT_SECONDS))
     decision: Literal["approved", "rejected"] = "approved" if answer.decision == "approve" else "rejected"
     decided = await _told_when_decided(session, proposal.revision_id)
     if decided is not None:
@@ -49,6 +48,7 @@ async def ask_decision(session: Session, proposal: Proposal, markdown: str) -> s
     recipe = session.records.campaigns.decide_revision(
         proposal.revision_id, decision, by=answer.decided_by, at=datetime.now(UTC), reason=answer.reason
     )
+    logger.info("%s %s by %s: %s", proposal.revision_id, decision, answer.decided_by, answer.reason)
     if decision == "approved":
         save_recipe(recipe, session.workspace.recipes / f"{recipe.id}-r{recipe.revision.number}.yaml")
     return decision

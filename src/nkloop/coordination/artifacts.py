@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nkloop.coordination.flow_log import speak_in_runs
 from nkloop.coordination.plain_errors import no_tracebacks
 from nkloop.coordination.report_pages import report_link
 
-no_tracebacks()  # every flow shows something, so that every process that runs one comes by here
+# every flow shows something, so that every process that runs one comes by here
+no_tracebacks()
+speak_in_runs()
 
 
 def key(*parts: str) -> str:

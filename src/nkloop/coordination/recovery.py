@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import logging
 from typing import Literal, cast
 
-from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
@@ -13,14 +12,17 @@ from nkloop.coordination.approval import WAIT_SECONDS
 from nkloop.coordination.artifacts import show_markdown
 from nkloop.coordination.holding import bench_held
 from nkloop.coordination.work import carry_out
+from nkloop.drivers.operators import ask_in_prefect
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
 from nkloop.runs.deciding import Decided, Question, decide, follow_up_of, question
 from nkloop.runs.holding import devices_of
-from nkloop.runs.recovery import settle_latest
+from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
 from nkloop.runs.typed_steps import numbers_of, wells_of
+
+logger = logging.getLogger(__name__)
 
 
 class Answer(RunInput):
@@ -54,13 +56,24 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
         async with bench_held(session, f"reconcile {session.bench_file.name}"):
             pass  # holding it reconciles what is open
         waiting = session.records.decisions.undecided(devices_of(session.bench))
+        if not waiting:
+            await _nothing_open(session)
         return tuple(run.id for run in waiting)
     found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop)
-    await settle_latest(session)
+    await finish_latest(session)
     told = f"{found.run.id} ({found.run.name}): {found.told}"
     session.tell(told)
     await show_markdown("reconciled", markdown_text(told), told)
     return (run_id,)
+
+
+async def _nothing_open(session: Session) -> None:
+    """Say that there is nothing to decide, with the run the bench was asked about last."""
+    latest = session.records.journal.latest(session.bench_file.name, 1)
+    last = f"; the last one, {latest[0].id} ({latest[0].name}), is {latest[0].state}" if latest else ""
+    told = f"no run of bench {session.bench_file.name} is open or waits for a decision{last}"
+    session.tell(told)
+    await show_markdown("reconciled", markdown_text(told), told)
 
 
 async def ask_what_to_do(session: Session, run_id: str) -> Answer:
@@ -68,9 +81,7 @@ async def ask_what_to_do(session: Session, run_id: str) -> Answer:
     asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
     markdown = question_markdown(asked)
     await show_markdown("decision-needed", markdown, f"{run_id}: nobody knows {len(asked.steps)} steps")
-    described = Answer.with_initial_data(description=markdown)
-    waiting = pause_flow_run(wait_for_input=described, timeout=WAIT_SECONDS, key=f"decide-{run_id}")
-    return await cast(Awaitable[Answer], waiting)
+    return cast(Answer, await ask_in_prefect(Answer, markdown, f"decide-{run_id}", WAIT_SECONDS))
 
 
 async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
@@ -97,6 +108,7 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
+    logger.info(told)
     await show_markdown("decision", markdown_text(told), told)
     return made
 

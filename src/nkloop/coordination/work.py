@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -14,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
 from nkloop.coordination.artifacts import show_markdown, show_table
-from nkloop.coordination.holding import bench_held, nothing_moved_told, safety_told
+from nkloop.coordination.holding import bench_held, next_step, nothing_moved_told, safety_told
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.report_pages import report_link
@@ -23,6 +24,7 @@ from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports import run_html, run_sheets, sheets_markdown
 from nkloop.reports.markdown import markdown_text
+from nkloop.reports.numbers import length
 from nkloop.runs import finish_run, play_run, prepare_run
 from nkloop.runs.execution import RunProgress
 from nkloop.runs.launches import last_of
@@ -35,6 +37,9 @@ from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.parts import Part
 from nkloop.worklists.verification import require
 
+TOLD_SECONDS = 30.0
+"""Least time between two words in the log on how far a run is; the bar shows it all the time."""
+logger = logging.getLogger(__name__)
 _PLAIN: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 0}
 """Nothing physical is cached, persisted or retried by Prefect: the journal decides what was done."""
 
@@ -51,11 +56,30 @@ async def _prepare(session: Session, worklist: Worklist, verdict: Verdict, conte
 
 @task(name="play run", **_PLAIN)
 async def _play(session: Session, run_id: str, meter: Meter) -> None:
+    quarters = Quarters(run_id)
+
     def tell(seen: RunProgress) -> None:
         session.tell(session.progress.phase, current=seen.current, total=seen.total)
         meter.tell(seen.current, seen.total)
+        quarters.tell(seen)
 
     await play_run(run_id, session.bench, session.records, on_progress=tell)
+
+
+class Quarters:
+    """Says in the log when a run has come through another quarter of its steps, and not too often."""
+
+    def __init__(self, run_id: str, *, least_seconds: float = TOLD_SECONDS) -> None:
+        self._run_id, self._least = run_id, least_seconds
+        self._quarter, self._told_at = 0, time.monotonic()
+
+    def tell(self, seen: RunProgress) -> None:
+        """Note how far the run is."""
+        quarter = 4 * seen.current // seen.total if seen.total else 0
+        if quarter <= self._quarter or time.monotonic() - self._told_at < self._least:
+            return
+        self._quarter, self._told_at = quarter, time.monotonic()
+        logger.info("%s: step %d of %d", self._run_id, seen.current, seen.total)
 
 
 @task(name="finish run", **_PLAIN)
@@ -116,6 +140,7 @@ async def carry_out(
         DeviceError: the bench is not ready or failed.
     """
     session.tell(phase, total=len(worklist.steps))
+    logger.info("%s: %d steps, %d transfers", worklist.name, len(worklist.steps), worklist.n_transfers)
     occurrence = (await launch_of(session)).place(worklist.content_hash[:16])
     last = last_of(occurrence, session.records)
     if last is not None and last.state == "succeeded":
@@ -123,11 +148,10 @@ async def carry_out(
     checked = await (verdict or _verdict(session, worklist))
     await _show_plan(worklist, checked, plan_rows, session.catalogue)
     require(checked, worklist)
+    _log_verdict(checked)
     async with bench_held(session, worklist.name):
         last = last_of(occurrence, session.records)  # a run of this launch may just have been followed to its end
-        if last is not None and last.state == "succeeded":
-            return await _skipped(session, last, worklist, phase)
-        rest = await rest_of(session, last) if last is not None else None
+        rest = await rest_of(session, last) if last is not None and last.state != "succeeded" else None
         if last is not None and rest is None:
             return await _skipped(session, last, worklist, phase)
         if last is not None and rest is not None:
@@ -135,27 +159,50 @@ async def carry_out(
             await _told(session, f"{last.id} was cut; its rest is run: {worklist.n_transfers} transfers")
         place = context or Context(campaign=session.campaign, round=session.round)
         place = place.model_copy(update={"occurrence": occurrence, **({"parent": last.id} if last else {})})
-        async with _stock(session, worklist, reservation) as hold:
-            async with nothing_moved_told(worklist.name):
-                hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(checked), place)
-            async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
-                await _play(_whole(session), run_id, _whole(meter))
-            record = await _finish(_whole(session), run_id)
+        record = await _run(session, worklist, checked, place, reservation)
     session.progress.runs_done += 1
     session.progress.transfers_done += record.n_transfers
     session.tell(phase)
     await _show_run(session, record)
-    if record.state != "succeeded":
-        raise DeviceError(
-            f"the robot ended the run as {record.state}: {record.error or 'no reason given'}{_unknown(record)}",
-            where=f"run {record.id} ({record.name})",
-            remedy=f"look at the deck, then `nkloop reconcile {record.id}`",
-        )
+    _require_success(record)
     return record
 
 
-def _unknown(record: RunRecord) -> str:
-    return f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
+async def _run(session: Session, worklist: Worklist, verdict: Verdict, context: Context, reservation: str) -> RunRecord:
+    """Prepare, play and finish, with the stock reserved around them and what interrupts them told."""
+    async with _stock(session, worklist, reservation) as hold:
+        async with nothing_moved_told(worklist.name):
+            hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(verdict), context)
+        logger.info("%s begins on the robot: %s", run_id, worklist.name)
+        async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
+            await _play(_whole(session), run_id, _whole(meter))
+        return await _finish(_whole(session), run_id)
+
+
+def _require_success(record: RunRecord) -> None:
+    """Say how a run has ended; one that did not do everything ends its flow.
+
+    Raises:
+        DeviceError: the run did not succeed.
+    """
+    done = sum(step.event == "done" for step in record.steps)
+    took = f", {length(record.started_at, record.ended_at)}" if record.started_at and record.ended_at else ""
+    told = f"{record.id} {record.state}: {done} of {len(record.steps)} steps done{took}"
+    logger.log(logging.INFO if record.state == "succeeded" else logging.WARNING, told)
+    if record.state != "succeeded":
+        unknown = f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""
+        raise DeviceError(
+            f"the robot ended the run as {record.state}: {record.error or 'no reason given'}{unknown}",
+            where=f"run {record.id} ({record.name})",
+            remedy=f"look at the deck, then {next_step(record)}",
+        )
+
+
+def _log_verdict(verdict: Verdict) -> None:
+    passed = ", ".join(f"{check.check} ({check.seconds:.1f} s)" for check in verdict.checks)
+    logger.info("checks passed: %s", passed)
+    for warning in (warning for check in verdict.checks for warning in check.warnings):
+        logger.warning("%s: %s", warning["where"], warning["message"])
 
 
 async def _told(session: Session, sentence: str) -> None:
@@ -168,7 +215,7 @@ async def _skipped(session: Session, done: RunRecord, worklist: Worklist, phase:
     when = f" on {done.ended_at:%Y-%m-%d %H:%M} UTC" if done.ended_at else ""
     told = f"{worklist.name} was done already in this launch, as {done.id}{when}; it is not done again"
     session.tell(f"{phase}: {done.id} was done already")
-    logging.getLogger("prefect.flow_runs").info(told)
+    logger.info(told)
     await show_markdown("skipped", f"{markdown_text(told)}. To do it once more, launch the flow anew.", told)
     return done
 
@@ -177,6 +224,8 @@ async def _skipped(session: Session, done: RunRecord, worklist: Worklist, phase:
 async def _stock(session: Session, worklist: Worklist, reservation: str) -> AsyncIterator[StockHold]:
     """The stock of a run, with what is to be told of its reservation shown before anything moves."""
     async with stock_held(session, worklist, reservation=reservation) as hold:
+        for note in hold.notes:
+            logger.info("stock: %s", note)
         if hold.notes:
             text = "".join(f"- {told}\n" for told in hold.notes)
             await show_markdown("stock", text, f"Stock reserved for {worklist.name}")

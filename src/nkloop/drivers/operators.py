@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
-from nkloop.worklists.models import OperatorTask, Worklist
+from nkloop.quantities import Amount, Kind
+from nkloop.worklists.models import Filling, OperatorTask, Worklist
 
 ATTEMPTS = 3
 """How often a wrong barcode may be answered."""
 LONGEST_WAIT_S = 24 * 3600
+logger = logging.getLogger(__name__)
 Ask = Callable[[type[Any], str, str, float], Awaitable[Any]]
 """Shows a form and waits: form class, description (Markdown), key unique in the flow run, seconds to wait."""
 
@@ -94,7 +97,11 @@ def confirmation_form(*, with_barcodes: bool) -> type[Any]:
     class ScannedConfirmation(Confirmation):
         """What the operator says, with the barcodes of the labware handled."""
 
-        scanned: str = Field(min_length=1, title="Scanned barcodes", description="In any order, separated by spaces")
+        scanned: str = Field(
+            min_length=1,
+            title="Scanned barcodes",
+            description="In any order, separated by spaces; a dash when you decline",
+        )
 
     return ScannedConfirmation
 
@@ -119,8 +126,15 @@ async def ask_in_prefect(form: type[Any], description: str, key: str, wait_secon
     """Pause the flow run under way until the form is filled in."""
     from prefect.flow_runs import pause_flow_run
 
+    logger.info("waits for a person: %s. Answer with Resume, at the top of this page", heading(description))
     described = form.with_initial_data(description=description)
     return await pause_flow_run(wait_for_input=described, timeout=int(wait_seconds), poll_interval=2, key=key)
+
+
+def heading(markdown: str) -> str:
+    """The first line of a text that says something, without its marks; `a question` when there is none."""
+    lines = (line.replace("\\", "").strip("#* ") for line in markdown.splitlines())
+    return next(filter(None, lines), "a question")
 
 
 def barcode_problem(scanned: str, expected: dict[str, str]) -> str:
@@ -142,16 +156,16 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
         picture = base64.b64encode(request.picture.encode()).decode()
         parts.append(f"![what to do](data:image/svg+xml;base64,{picture})")
     if request.worklist is not None:
-        parts.append(_deck_table(request.worklist))
+        parts += _deck_lists(request.worklist)
     if request.barcodes:
-        rows = [f"| {nickname} | `{barcode}` |" for nickname, barcode in request.barcodes.items()]
-        parts.append("\n".join(["| Labware | Barcode to scan |", "|---|---|", *rows]))
+        rows = [f"- `{barcode}` on {_plain(nickname)}" for nickname, barcode in request.barcodes.items()]
+        parts += ["**Barcodes to scan**", "\n".join(rows)]
     if request.choices:
-        rows = [f"| `{one.key}` | {_plain(one.label)} |" for one in request.choices]
-        parts.append("\n".join(["| Choice | What it means |", "|---|---|", *rows]))
+        rows = [f"- `{one.key}` {_plain(one.label)}" for one in request.choices]
+        parts += ["**What may be chosen**", "\n".join(rows)]
     if request.lots:
-        rows = [f"| {_plain(one.component)} | `{one.lot}` | {one.expires or ''} |" for one in request.lots]
-        parts.append("\n".join(["| Component | Lot to scan | Use by |", "|---|---|---|", *rows]))
+        rows = [f"- `{one.lot}` {_plain(one.component)}{use_by(one.expires)}" for one in request.lots]
+        parts += ["**Lots to scan**", "\n".join(rows)]
     return "\n\n".join(parts)
 
 
@@ -163,16 +177,34 @@ def limits_of(task: OperatorTask) -> str:
     return ", ".join(told)
 
 
-def _deck_table(worklist: Worklist) -> str:
-    rows = ["| Slot | Labware | Fill |", "|---|---|---|"]
+def _deck_lists(worklist: Worklist) -> list[str]:
+    """What stands where, and what is filled in. Lists, because the page of a paused run cuts wide tables off."""
+    parts, empty = ["**Deck**"], []
     for item in sorted(worklist.deck, key=lambda item: item.slot):
-        filled = [f for f in worklist.fillings if f.labware == item.nickname]
-        told = [
-            f"{f.well}: {f.volume_ul:g} µL {_plain(f.liquid.name)}" + (f" (`{f.liquid.lot}`)" if f.liquid.lot else "")
-            for f in filled
-        ]
-        rows.append(f"| {item.slot} | {_plain(item.label or item.load_name)} | {'<br>'.join(told)} |")
-    return "\n".join(rows)
+        place = f"**{item.slot}** {_plain(item.label or item.load_name)}"
+        filled = [filling for filling in worklist.fillings if filling.labware == item.nickname]
+        if filled:
+            parts += [place, "\n".join(f"- {_filling_told(filling)}" for filling in filled)]
+        else:
+            empty.append(f"- {place}")
+    if empty:
+        parts += ["Nothing to fill in:", "\n".join(empty)]
+    return parts
+
+
+def _filling_told(filling: Filling) -> str:
+    lot = f", lot `{filling.liquid.lot}`" if filling.liquid.lot else ""
+    return f"{filling.well}: {volume_told(filling.volume_ul)} {_plain(filling.liquid.name)}{lot}"
+
+
+def volume_told(volume_ul: float) -> str:
+    """A volume as people read it off a tube: `25 mL`, `35.2 µL`."""
+    return Amount(volume_ul, Kind.VOLUME.value).display(4)
+
+
+def use_by(expires: date | None) -> str:
+    """The last day of a lot, to go behind its name; empty where none is known."""
+    return f", use by {expires}" if expires else ""
 
 
 def _plain(text: str) -> str:

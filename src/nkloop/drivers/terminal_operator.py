@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
-from nkloop.drivers.operators import ATTEMPTS, limits_of
+from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import OperatorRefusedError
 
@@ -119,7 +119,7 @@ def told_of(request: OperatorRequest) -> list[str]:
         lines += ["   scan labware:", *(f"     {code}  {name}" for name, code in request.barcodes.items())]
     if request.lots:
         lines.append("   scan lots:")
-        lines += [f"     {one.lot}  {one.component}{_until(one.expires)}" for one in request.lots]
+        lines += [f"     {one.lot}  {one.component}{use_by(one.expires)}" for one in request.lots]
     if request.choices:
         lines += ["   choose:", *(f"     {one.key:<7} {one.label}" for one in request.choices)]
     return lines
@@ -135,12 +135,8 @@ def _deck_lines(request: OperatorRequest) -> list[str]:
         for filling in worklist.fillings:
             if filling.labware == item.nickname:
                 lot = f", lot {filling.liquid.lot}" if filling.liquid.lot else ""
-                lines.append(f"         {filling.well}: {filling.volume_ul:g} µL {filling.liquid.name}{lot}")
+                lines.append(f"         {filling.well}: {volume_told(filling.volume_ul)} {filling.liquid.name}{lot}")
     return lines
-
-
-def _until(expires: object) -> str:
-    return f", use by {expires}" if expires else ""
 
 
 def _say(line: str) -> None:

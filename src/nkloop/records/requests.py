@@ -100,6 +100,13 @@ class OperatorRequests:
         with self._database.reading() as connection:
             return tuple(_asked(row) for row in connection.execute(query).mappings())
 
+    def of_run(self, run_id: str) -> tuple[AskedRequest, ...]:
+        """Requests of one run, whatever became of them, in the order they were asked."""
+        table = schema.operator_requests
+        query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)
+        with self._database.reading() as connection:
+            return tuple(_asked(row) for row in connection.execute(query).mappings())
+
     def answer(
         self,
         number: int,

@@ -11,6 +11,7 @@ from nkloop.drivers.interfaces import announced_step
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
+from nkloop.runs.launches import has_moved
 
 _DECLINED = re.compile(r"(?P<who>.+?) declined: (?P<why>.+)", re.DOTALL)
 
@@ -53,8 +54,11 @@ def _with_choice(event: JournalEvent, chosen: OperatorAction | None) -> JournalE
 
 
 def point_to_decision(error: BaseException, run: RunRecord) -> None:
-    """Make the remedy of a refusal in the middle of a run the command that works: a run that was begun is not begun
-    once more, it is reconciled."""
+    """Make the remedy of a refusal in the middle of a run the one that works: a run that may have moved something is
+    not begun once more, it is reconciled."""
     if isinstance(error, OperatorRefusedError):
-        remedy = f"settle it, then `nkloop reconcile {run.id}`"
+        is_untouched = run.is_over and not has_moved(run)
+        remedy = (
+            "settle it, then start the same again" if is_untouched else f"settle it, then `nkloop reconcile {run.id}`"
+        )
         error.problems = tuple(replace(problem, remedy=remedy) for problem in error.problems)

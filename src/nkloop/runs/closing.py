@@ -14,6 +14,7 @@ from nkloop.records.models import JournalEvent, RunRecord, RunState, StepEvent
 from nkloop.runs.answers import with_answers
 from nkloop.runs.holding import Hold
 from nkloop.runs.outcomes import all_unknown, step_outcomes
+from nkloop.runs.typed_steps import spans
 
 NOT_SENT = "not started: it was never sent to the device"
 FILES_LEFT = "its files were not copied out of the device"
@@ -61,7 +62,7 @@ async def close_ended(
     undone = [event.number for event in events if event.event != "done"] if succeeded else []
     outcome = _ENDED.get(state.status, "failed")
     if undone:
-        missing = f"the device reports success, but step {', '.join(map(str, undone))} is not known to be done"
+        missing = f"the device reports success, but step {spans(undone)} is not known to be done"
         outcome, remark = "failed", f"{missing}; {remark}"
     elif why and not succeeded:
         outcome = "interrupted"

@@ -13,6 +13,7 @@ from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord,
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
+from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import LIQUID, Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -186,7 +187,7 @@ def _rulings(run: RunRecord, worklist: Worklist, said: Mapping[str, Collection[i
         of_step[number] = what
     strange = sorted(set(of_step) - set(run.unknown_steps))
     if strange:
-        known = ", ".join(map(str, sorted(run.unknown_steps))) or "none"
+        known = spans(sorted(run.unknown_steps)) or "none"
         raise PlanError(
             f"step {strange[0]} of {run.id} is not unknown",
             where=f"run {run.id}",

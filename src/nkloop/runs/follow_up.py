@@ -9,6 +9,7 @@ from nkloop.errors import PlanError, Problem
 from nkloop.runs.enough import require_enough
 from nkloop.runs.possible import Spot, reached_wells, replay
 from nkloop.runs.tips_left import with_tips
+from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import MOST_WAYS, Fate, Way, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
@@ -50,7 +51,7 @@ def continued(
     open_steps = [fate.step.number for fate in fates if fate.what == "unknown"]
     if open_steps:
         raise PlanError(
-            f"nobody has said whether step {', '.join(map(str, open_steps))} happened",
+            f"nobody has said whether step {spans(open_steps)} happened",
             where=f"run {run_id}",
             remedy="say it with --happened, --not-happened or --drawn, repair, or discard the wells",
         )

@@ -77,8 +77,8 @@ async def follow_run(
     except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
         raise
     except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
-        point_to_decision(error, run)
         await watch.make_safe(words(error))
+        point_to_decision(error, records.journal.run(run.id))
         raise
 
 
@@ -246,7 +246,7 @@ class Watch:
         number = state.step if state.step is not None else announced_step(state.pause_message)
         if number is None or number == self._seen or self.handler.stepwise:
             return
-        self._seen = number
+        self._seen, self._step = number, max(self._step, number)
         detail = IN_ORDER if state.step is not None else ""
         seen = JournalEvent(
             number=number, event="seen", at=await self.bench.clock.now(), device=self.run.device, detail=detail

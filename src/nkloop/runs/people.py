@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 
 from nkloop.drivers.bench import Bench
@@ -10,6 +11,8 @@ from nkloop.records import Records
 from nkloop.records.models import OperatorAction
 from nkloop.reports.task_picture import task_svg
 from nkloop.worklists.models import OperatorTask, Worklist
+
+logger = logging.getLogger(__name__)
 
 
 async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
@@ -110,6 +113,9 @@ async def answered(request: OperatorRequest, bench: Bench, records: Records, *, 
     before = sum(action.title == request.title for action in records.journal.actions(request.run_id))
     request = request.model_copy(update={"occurrence": before})
     answer = await bench.operator.perform(request)
+    note = f" ({answer.note})" if answer.note else ""
+    did = f"chose '{answer.choice}'" if answer.choice else "confirmed"
+    logger.info("%s %s: %s%s", answer.confirmed_by, did, request.title, note)
     scanned = f"scanned: {' '.join(answer.scanned)}" if answer.scanned else ""
     records.journal.add_action(
         OperatorAction(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from nkloop.records.models import RunRecord
 from nkloop.runs.following import OnProgress
 from nkloop.runs.late_files import are_files_pending, copy_late
 from nkloop.runs.reconcile import Reconciled, reconcile_bench
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import settle_run
-
-LATEST = 5
-"""Newest runs of a bench whose postings are looked after: a program may be killed after the run and before them."""
+from nkloop.runs.stock_use import LATEST, settle_runs
 
 
 async def recover(session: Session, *, on_progress: OnProgress | None = None) -> tuple[Reconciled, ...]:
@@ -22,20 +18,16 @@ async def recover(session: Session, *, on_progress: OnProgress | None = None) ->
         OperatorRefusedError: a person declined a pause of a run that was followed.
     """
     found = await reconcile_bench(session.bench, session.records, on_progress=on_progress)
-    await settle_latest(session)
+    await finish_latest(session)
     return found
 
 
-async def settle_latest(session: Session) -> tuple[RunRecord, ...]:
-    """Post what the latest runs of the bench took, where that was not done; returns those it was done for.
+async def finish_latest(session: Session) -> None:
+    """Do what the programs of the latest runs died before: post what they took, copy their files.
 
-    Files of theirs that could not be copied out of the device are tried again: it deletes its oldest without a word.
+    Files that could not be copied out of the device are tried again: it deletes its oldest without a word.
     """
-    at = await session.bench.clock.now()
-    settled = []
+    settle_runs(session, at=await session.bench.clock.now())
     for run in session.records.journal.latest(session.bench_file.name, LATEST):
-        if run.is_over and settle_run(session.records, session.catalogue, session.bench_file, run.id, at=at):
-            settled.append(run)
         if are_files_pending(run) and run.device == session.bench.liquid_handler.name:
             await copy_late(run, session.bench, session.records)
-    return tuple(settled)

@@ -80,8 +80,13 @@ def _moments(
     for action in records.journal.actions(run.id):
         did = f"chose '{action.choice}', because {action.note}" if action.choice else "confirmed"
         yield Moment(at=action.at, what=f"{action.confirmed_by} {did}: {action.title}")
+    for asked in records.requests.of_run(run.id):
+        if asked.answered_at is not None and asked.state != "confirmed":
+            by = f" by {asked.answered_by}" if asked.answered_by else ""
+            why = f": {asked.note}" if asked.note else ""
+            yield Moment(at=asked.answered_at, what=f"{asked.state}{by}: {asked.title}{why}")
     if run.ended_at is not None:
-        yield Moment(at=run.ended_at, what=f"run {run.state}")
+        yield Moment(at=run.ended_at, what=f"run {run.state}{f': {run.error}' if run.error else ''}")
     for decision in decisions:
         yield Moment(at=decision.at, what=f"{decision.by} decided: {decision.decision}")
 
@@ -131,10 +136,11 @@ def _not_begun(event: JournalEvent | None) -> str:
 
 def _decision(one: RunDecision) -> str:
     said = {True: "happened", False: "did not happen", None: "left open"}
-    rulings = "; ".join(
-        f"step {ruling.number} {'drew its liquid and lost it' if ruling.is_drawn else said[ruling.happened]}"
-        for ruling in one.rulings
-    )
+    by_word: dict[str, list[int]] = {}
+    for ruling in one.rulings:
+        word = "drew its liquid and lost it" if ruling.is_drawn else said[ruling.happened]
+        by_word.setdefault(word, []).append(ruling.number)
+    rulings = "; ".join(f"step {spans(numbers)} {word}" for word, numbers in by_word.items())
     wells = ", ".join(f"{labware} {well}" for labware, well in one.wells)
     parts = [f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC: {one.decision}: {one.reason}", rulings]
     parts += [f"discarded {wells}"] if wells else []

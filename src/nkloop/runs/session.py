@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient, answers_folder
 from nkloop.workspace import Workspace
 
+logger = logging.getLogger(__name__)
 ANALYSIS_WORKERS = 1
 """Analyses at once: plates are verified while the robot is busy with an earlier one."""
 
@@ -66,7 +68,9 @@ class Session:
     _recipes: dict[tuple[Path, float], Recipe] = field(default_factory=dict)
 
     def tell(self, phase: str, *, current: int = 0, total: int = 0) -> None:
-        """Say what is going on."""
+        """Say what is going on; the log hears every new phase."""
+        if phase != self.progress.phase:
+            logger.info(phase)
         self.progress.phase, self.progress.current, self.progress.total = phase, current, total
         self.on_progress(self.progress)
 

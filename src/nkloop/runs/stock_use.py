@@ -22,6 +22,7 @@ from nkloop.worklists.models import Worklist
 
 __all__ = [
     "HOLD",
+    "LATEST",
     "StockHold",
     "on_deck",
     "reservation_name",
@@ -34,6 +35,8 @@ __all__ = [
 
 HOLD = timedelta(days=1)
 """How long a run that never ended keeps what it reserved."""
+LATEST = 5
+"""Newest runs of a bench whose postings are looked after: a program may be killed after the run and before them."""
 SOFTWARE = "nkloop"
 
 
@@ -220,18 +223,20 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
 
 
 def settle_runs(session: Session, *, at: datetime) -> tuple[str, ...]:
-    """Post every run of the bench that is over and still has its reservation, because its flow died; their ids."""
+    """Post the runs of the bench that their programs did not post, because they died; returns their ids.
+
+    Looked at are the latest ones, and every one that is over and still has its reservation.
+    """
     records, bench = session.records, session.bench_file
     since = {held.name: held.at for held in records.stock.reservations(bench.name)}
-    settled = []
+    unposted = {run.id for run in records.journal.latest(bench.name, LATEST) if run.is_over}
     for run in records.journal.runs() if since else ():
         if run.bench != bench.name or not run.is_over or run.created_at is None:
             continue
         name = reservation_name(as_planned(records, bench.name, records.journal.worklist(run.worklist_hash)))
         if name in since and since[name] <= run.created_at:
-            settle_run(records, session.catalogue, bench, run.id, at=at)
-            settled.append(run.id)
-    return tuple(settled)
+            unposted.add(run.id)
+    return tuple(one for one in sorted(unposted) if settle_run(records, session.catalogue, bench, one, at=at))
 
 
 def _settle(session: Session, worklist: Worklist, hold: StockHold, at: datetime) -> None:

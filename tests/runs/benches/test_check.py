@@ -121,13 +121,19 @@ async def test_a_device_that_fails_is_one_line_and_the_others_are_looked_at(
 
 
 async def test_a_missing_variable_and_a_missing_folder_are_told(workspace: Workspace) -> None:
-    write(workspace, settings='{fault: "${NKLOOP_NOT_SET}"}', extra="inbox: {folder: not-there}")
+    write(workspace, settings='{fault: "${NKLOOP_NOT_SET}"}', extra=f"inbox: {{folder: {workspace.root}/not-there}}")
     report = await check_bench(workspace, "lab")
     assert "NKLOOP_NOT_SET is not set" in lines(report, "liquid handler")["driver"].found
     assert "does not exist" in lines(report, "inbox")["folder"].found
     (workspace.root / "not-there").mkdir()
     report = await check_bench(workspace, "lab")
     assert lines(report, "inbox")["folder"].state == "ok"
+
+
+async def test_a_folder_of_the_workspace_need_not_be_there(workspace: Workspace) -> None:
+    write(workspace, extra="inbox: {folder: not-there}")
+    folder = lines(await check_bench(workspace, "lab"), "inbox")["folder"]
+    assert (folder.state, "made when it is first looked into" in folder.found) == ("ok", True)
 
 
 async def test_a_full_disk_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

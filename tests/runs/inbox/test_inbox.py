@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from nkloop.errors import RecordError
+from nkloop.errors import RecordError, WorkspaceError
 from nkloop.records import Records
 from nkloop.runs.inbox import Inbox
 from nkloop.runs.inbox import inbox as inbox_module
 from nkloop.runs.inbox.contents import Contents, contents_of
 
-from .conftest import NoVendor, Opened, grid, now_text, request, wait
+from .conftest import NoVendor, Opened, add_run, grid, now_text, request, wait
 
 
 def reason(folder: Path, name: str) -> str:
@@ -298,3 +298,48 @@ async def test_later_plates_of_one_file_are_taken_when_their_turn_comes(
     wait(records, request("P-1"))
     assert await inbox.look() == ()  # a plate that was recorded is not delivered again
     assert [reading.barcode for reading in records.results.readings()] == ["P-1", "P-2"]
+
+
+async def test_watching_for_a_time_tells_each_file_with_its_run(
+    opened: Opened, folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(inbox_module, "LOOK_SECONDS", 0.02)
+    run_id = add_run(records)
+    wait(records, request(run_id=run_id))
+    (folder / "first.csv").write_text(grid(), encoding="utf-8")
+    inbox, came = opened(), []
+    with caplog.at_level("INFO", logger="nkloop"):
+        async for outcome in inbox.watch_for(1.5):
+            came.append(outcome)
+            if len(came) == 1:
+                (folder / "second.csv").write_text(grid("P-9"), encoding="utf-8")
+    assert [(one.name, one.state, one.runs) for one in came] == [
+        ("first.csv", "recorded", (run_id,)),
+        ("second.csv", "quarantined", ()),
+    ]
+    assert f"first.csv: recorded as plate P-1, for {run_id}" in caplog.text
+    assert "second.csv: put aside, unknown_barcode" in caplog.text
+    assert came[0].row == {"file": "first.csv", "state": "recorded", "plates": "P-1", "run": run_id, "reason": ""}
+
+
+async def test_what_a_run_took_itself_is_seen_by_the_one_who_watches(
+    opened: Opened, folder: Path, records: Records
+) -> None:
+    wait(records, request())
+    watcher, run = opened(), opened()
+    began = watcher.now()
+    (folder / "plate.csv").write_text(grid(), encoding="utf-8")
+    await run.look()
+    assert await watcher.look() == ()
+    assert [(one.name, one.state) for one in watcher.seen_since(began)] == [("plate.csv", "recorded")]
+    assert watcher.seen_since(watcher.now()) == ()
+
+
+def test_a_folder_of_the_workspace_is_made_and_a_share_is_not(opened: Opened, folder: Path) -> None:
+    folder.rmdir()
+    inbox = opened()
+    with pytest.raises(WorkspaceError, match="the inbox cannot be read"):
+        asyncio.run(inbox.look())
+    inbox.is_own = True
+    assert asyncio.run(inbox.look()) == ()
+    assert folder.is_dir()

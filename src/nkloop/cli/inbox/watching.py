@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path | None, typer.Argument(help="Folder to look into; the one of the bench's `inbox` block when not given.")
 ]
-TROUBLE_SECONDS = 10.0
-"""Pause before a folder that is gone, such as a network share, is looked for again."""
 
 
 def watch(folder: Folder = None, bench: BenchOption = "virtual", workspace: WorkspaceOption = Path()) -> None:
@@ -32,6 +30,7 @@ def watch(folder: Folder = None, bench: BenchOption = "virtual", workspace: Work
 async def _watched(workspace: Path, bench: str, folder: Path | None) -> None:
     from nkloop.cli.inbox.opening import opened
     from nkloop.errors import WorkspaceError
+    from nkloop.runs.inbox.inbox import TROUBLE_SECONDS
 
     async with opened(workspace, bench, folder) as inbox:
         typer.echo(f"Watching {inbox.folder} for bench {bench}. Ctrl+C stops it.")

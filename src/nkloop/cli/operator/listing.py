@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, print_json, write_file
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nkloop.coordination.pauses import Pause
     from nkloop.records.requests import AskedRequest
 
 Number = Annotated[int, typer.Argument(help="Number of the request, as `operator list` shows it.")]
@@ -23,20 +26,46 @@ def list_(
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """List the requests that wait for a person, oldest first."""
+    """List what waits for a person, oldest first: requests answered here, and flows answered on their Prefect page."""
+    from nkloop.coordination.pauses import pauses, prefect_address
+    from nkloop.errors import DeviceUnreachableError
     from nkloop.runs.requests import waiting_requests
     from nkloop.runs.stock import opened
 
-    with opened(find_workspace(workspace)) as records:
+    found, trouble = find_workspace(workspace), ""
+    with opened(found) as records:
         waiting = waiting_requests(records, bench)
         asked = records.requests.list(bench) if everything else waiting
+    paused: tuple[Pause, ...] = ()
+    if address := prefect_address(found.state):
+        try:
+            paused = pauses(address, bench)
+        except DeviceUnreachableError as error:
+            trouble = str(error)
     if json_output:
-        print_json({"requests": [plain(one) for one in asked]})
+        told = [pause.model_dump(mode="json") for pause in paused]
+        print_json({"requests": [plain(one) for one in asked], "paused": told, "trouble": trouble})
         return
+    _show_all(asked, paused, trouble)
+
+
+def _show_all(asked: Sequence[AskedRequest], paused: Sequence[Pause], trouble: str) -> None:
+    if asked:
+        typer.echo(f"Answered with `{command_name()} operator answer NUMBER`, or `operator watch`:")
     for one in asked:
         typer.echo(line_of(one))
-    if not asked:
+    if paused:
+        typer.echo("Answered on the page of the flow run, with Resume:")
+    for pause in paused:
+        typer.echo(f"      {pause.asked}  [{pause.flow_run}]  {_waiting(pause.since)}\n      {pause.page}")
+    if trouble:
+        typer.echo(f"What flows ask on their pages is not known: {trouble}", err=True)
+    elif not asked and not paused:
         typer.echo("Nothing waits for a person.")
+
+
+def _waiting(since: datetime) -> str:
+    return f"waiting for {(datetime.now(UTC) - since).total_seconds() / 60:.0f} min"
 
 
 def show(
@@ -74,10 +103,9 @@ def line_of(asked: AskedRequest) -> str:
     """Number, state, since when and what, in one line."""
     from nkloop.runs.requests import due_at
 
-    minutes = (datetime.now(UTC) - asked.asked_at).total_seconds() / 60
     if asked.state == "open":
         due = due_at(asked)
-        told = f"waiting for {minutes:.0f} min" + (f", over at {due:%H:%M} UTC" if due else "")
+        told = _waiting(asked.asked_at) + (f", over at {due:%H:%M} UTC" if due else "")
     else:
         at = f" at {asked.answered_at:%Y-%m-%d %H:%M} UTC" if asked.answered_at else ""
         by = f" by {asked.answered_by}" if asked.answered_by else ""

@@ -226,7 +226,7 @@ async def _run_all(
     from nkloop.runs.execution import finish_run, play_run, prepare_run
     from nkloop.runs.holding import device_held
     from nkloop.runs.people import change_deck
-    from nkloop.runs.recovery import recover, settle_latest
+    from nkloop.runs.recovery import finish_latest, recover
     from nkloop.runs.stock_use import stock_held
 
     bench, records, name = session.bench, session.records, parts[0].worklist.name
@@ -242,7 +242,7 @@ async def _run_all(
                     hold.run_id = await prepare_run(part.worklist, verdict, bench, records, context=context)
                     await play_run(hold.run_id, bench, records, on_progress=display.progress)
                     run = await finish_run(hold.run_id, bench, records)
-                await settle_latest(session)
+                await finish_latest(session)
                 outcome.runs.append(run)
                 if run.state != "succeeded":
                     break

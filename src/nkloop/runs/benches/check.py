@@ -102,11 +102,16 @@ def _inbox(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
     if file.inbox is None:
         return
     try:
-        folder = workspace.root / str(fill_variables(file.inbox.folder, f"bench {file.name}, inbox.folder"))
+        named = Path(str(fill_variables(file.inbox.folder, f"bench {file.name}, inbox.folder")))
     except NkloopError as error:
         yield _wrong("inbox", "folder", error.problems[0])
         return
+    folder = workspace.root / named
     there = folder.is_dir()
+    if not there and not named.is_absolute():
+        told = f"{folder}, made when it is first looked into"
+        yield BenchLine(part="inbox", subject="folder", state="ok", found=told)
+        return
     usable = there and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
     remedy = "" if usable else "make the folder, mount the share, and give this user the right to read and write in it"
     told = str(folder) if usable else f"{folder} {'may not be read and written' if there else 'does not exist'}"

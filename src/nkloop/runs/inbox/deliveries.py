@@ -67,6 +67,8 @@ class InboxDeliveries:
     def look(self) -> tuple[Finding, ...]:
         """Whether the folder is there and may be used."""
         folder = self.inbox.folder
+        if self.inbox.is_own:
+            folder.mkdir(parents=True, exist_ok=True)
         usable = folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
         remedy = "" if usable else "make the folder, mount the share, give this user the right to read and write in it"
         return (Finding(subject="folder", found=str(folder), ok=usable, remedy=remedy),)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +27,7 @@ from nkloop.errors import BenchError, RecordError, WorkspaceError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.records.inbox import Delivery, SeenFile, Wait
+from nkloop.reports.numbers import duration
 from nkloop.runs.inbox.contents import Contents, contents_of
 from nkloop.runs.inbox.fitting import Refusal
 from nkloop.runs.inbox.folder import DONE, QUARANTINE, QuietFiles, file_away, reason_of, stamp
@@ -33,6 +36,9 @@ from nkloop.workspace import Workspace
 
 LOOK_SECONDS = 1.0
 """Pause between two looks at the folder."""
+TROUBLE_SECONDS = 10.0
+"""Pause before a folder that is gone, such as a network share, is looked for again."""
+logger = logging.getLogger(__name__)
 _EARLY = frozenset({"unknown_barcode", "nobody_waits"})
 """Files that may only have come before somebody waited for them; they are judged again when somebody does."""
 
@@ -46,6 +52,29 @@ class Outcome:
     """`recorded`, `quarantined`, or `known` for a copy of a file that was recorded before."""
     reason: str = ""
     barcodes: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    """Runs that waited for it."""
+
+    @property
+    def told(self) -> str:
+        """The same in a sentence."""
+        if self.state == "recorded":
+            run = f", for {', '.join(self.runs)}" if self.runs else ""
+            return f"{self.name}: recorded as plate {', '.join(self.barcodes)}{run}"
+        if self.state == "known":
+            return f"{self.name}: known, {self.reason}; not read again"
+        return f"{self.name}: put aside, {self.reason}"
+
+    @property
+    def level(self) -> int:
+        """How loud the log tells it."""
+        return logging.WARNING if self.state == "quarantined" else logging.INFO
+
+    @property
+    def row(self) -> dict[str, str]:
+        """The same as a line of a table."""
+        plates, runs = ", ".join(self.barcodes), ", ".join(self.runs)
+        return {"file": self.name, "state": self.state, "plates": plates, "run": runs, "reason": self.reason}
 
 
 @dataclass
@@ -60,6 +89,8 @@ class Inbox:
     records: Records
     vendor: InstrumentFiles
     catalogue: Catalogue
+    is_own: bool = False
+    """Whether the folder is one of the workspace, which is made when it is missing; a share that is gone is not."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     quiet: QuietFiles = field(init=False)
     _judged_for: frozenset[int] = frozenset()
@@ -77,6 +108,8 @@ class Inbox:
             RecordError: the database cannot be reached.
         """
         self._forget_old_waits()
+        if self.is_own:
+            self.folder.mkdir(parents=True, exist_ok=True)
         outcomes = [await self._taken(path) for path in self.quiet.look()]
         return tuple(one for one in (*outcomes, *await self._judged_again()) if one is not None)
 
@@ -102,6 +135,37 @@ class Inbox:
             for outcome in await self.look():
                 yield outcome
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def watch_for(self, seconds: float) -> AsyncIterator[Outcome]:
+        """Take in what lies there, then what comes within a time; a folder that is gone for a while is told once.
+
+        Raises:
+            WorkspaceError: the folder cannot be read or written at the beginning.
+        """
+        end = time.monotonic() + seconds
+        logger.info("looks into %s for %s", self.folder, duration(seconds / 60) if seconds else "what lies there")
+        for outcome in await self.once():
+            logger.log(outcome.level, outcome.told)
+            yield outcome
+        trouble = ""
+        while time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                found = await self.look()
+                trouble = ""
+            except WorkspaceError as error:  # a network share may be gone for a while
+                if str(error) != trouble:
+                    logger.warning(trouble := str(error))
+                await asyncio.sleep(TROUBLE_SECONDS)
+                continue
+            for outcome in found:
+                logger.log(outcome.level, outcome.told)
+                yield outcome
+
+    def seen_since(self, at: datetime) -> tuple[Outcome, ...]:
+        """What became of the files seen since then, whoever took them in: a run that waits takes its own."""
+        files = self.records.inbox.files(self.bench)
+        return tuple(_outcome(file) for file in files if file.seen_at >= at)
 
     async def release(self, name: str, barcode: str, *, by: str, reason: str) -> Outcome:
         """A person says which plate a file in quarantine is; wells, mode and wavelength must still be right.
@@ -162,7 +226,7 @@ class Inbox:
         if not known.filed_as:
             self._filed(known.sha256, where)
         reason = f"its content was recorded as {known.name} on {known.seen_at:%Y-%m-%d %H:%M} UTC"
-        return Outcome(path.name, "known", reason, _barcodes(known))
+        return Outcome(path.name, "known", reason, _barcodes(known), _runs(known))
 
     def _set_aside(
         self, path: Path, about: Mapping[str, Any], refusal: Refusal, before: tuple[int, int, int]
@@ -193,7 +257,7 @@ class Inbox:
             seen = self.records.inbox.record({**about, "document": document}, deliveries, by=by)
         except RecordError as error:
             return Refusal("nobody_waits", error.problems[0].message, "it is judged again when somebody waits for it")
-        return Outcome(about["name"], "recorded", "", _barcodes(seen))
+        return _outcome(seen)
 
     def _answers(
         self, read: Contents, waits: Sequence[Wait], named: str
@@ -288,8 +352,9 @@ class Inbox:
             self.records.inbox.deliver_more(file, document, deliveries)
         except RecordError:
             return []  # another inbox was quicker
-        barcodes = tuple(one["plate"] for one in more if one["state"] == "recorded")
-        return [Outcome(file.name, "recorded", "", barcodes)]
+        taken = [one for one in more if one["state"] == "recorded"]
+        barcodes, runs = (one["plate"] for one in taken), (one["run"] for one in taken if one.get("run"))
+        return [Outcome(file.name, "recorded", "", tuple(barcodes), tuple(dict.fromkeys(runs)))]
 
     def _told_anew(self, file: SeenFile, about: Mapping[str, Any], refusal: Refusal) -> None:
         """A file stays in quarantine, for another reason than before."""
@@ -371,7 +436,7 @@ def inbox_of(
     spec = file.inbox or (InboxSpec(folder=str(folder)) if folder is not None else None)
     if spec is None:
         raise BenchError(
-            f"bench {file.name} has no inbox",
+            "no inbox: nothing tells where the files of its readers are dropped",
             where=f"bench {file.name}",
             remedy="add an `inbox:` block with a folder to the bench file, or name a folder",
         )
@@ -382,6 +447,7 @@ def inbox_of(
         bench=file.name,
         spec=spec,
         folder=named if named.is_absolute() else workspace.root / named,
+        is_own=not named.is_absolute(),
         originals=workspace.state / "inbox",
         records=records,
         vendor=vendor,
@@ -391,6 +457,15 @@ def inbox_of(
 
 def _label(plate: PlateReading) -> str:
     return plate.barcode or plate.settings.get("plate", "")
+
+
+def _outcome(file: SeenFile) -> Outcome:
+    return Outcome(file.name, file.state, file.reason, _barcodes(file), _runs(file))
+
+
+def _runs(file: SeenFile) -> tuple[str, ...]:
+    taken = (entry for entry in json.loads(file.document) if entry.get("state") == "recorded")
+    return tuple(dict.fromkeys(entry["run"] for entry in taken if entry.get("run")))
 
 
 def _barcodes(file: SeenFile) -> tuple[str, ...]:

@@ -1,0 +1,55 @@
+"""One run as a person wants it told: who declined what, why it ended, decisions with ranges of steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runs.conftest import AT, Journalled
+
+from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.errors import OperatorRefusedError
+from nkloop.labware import Catalogue
+from nkloop.records import Records
+from nkloop.records.models import RunDecision, StepRuling
+from nkloop.runs.execution import execute
+from nkloop.runs.requests import RequestDesk, decline
+from nkloop.runs.run_facts import _decision, run_facts
+from nkloop.worklists.models import OperatorTask, Verdict, Worklist
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return Catalogue.load(Path(__file__).resolve().parents[2] / "labware")
+
+
+def moments(run_id: str, records: Records, catalogue: Catalogue) -> list[str]:
+    return [moment.what for moment in run_facts(run_id, records, catalogue).timeline]
+
+
+async def test_a_deck_nobody_loaded_is_told_with_who_and_why(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, operator: Any, catalogue: Catalogue
+) -> None:
+    operator.declines, operator.because = "Load the deck", ": the rack is cracked"
+    with pytest.raises(OperatorRefusedError):
+        await execute(worklist, verdict, bench, records)
+    assert moments("run-0001", records, catalogue)[-1] == "run failed: Ada declined: the rack is cracked"
+
+
+def test_a_request_declined_at_the_desk_is_in_the_timeline(
+    worklist: Worklist, records: Records, journalled: Journalled, catalogue: Catalogue
+) -> None:
+    run_id = journalled(worklist, "running")
+    task = OperatorTask(kind="confirm", instruction="Load the deck")
+    number = RequestDesk(records, "lab").ask(OperatorRequest(title="Load the deck", task=task, run_id=run_id), "key")
+    decline(records, number, by="Ada", reason="the rack is cracked")
+    assert "declined by Ada: Load the deck: the rack is cracked" in moments(run_id, records, catalogue)
+
+
+def test_a_decision_about_many_steps_names_ranges() -> None:
+    rulings = [StepRuling(number=n, happened=True) for n in range(12, 49)]
+    rulings += [StepRuling(number=n, happened=None) for n in (50, 51, 53)]
+    made = RunDecision(run_id="run-0001", decision="continue", by="Ada", reason="seen", at=AT, rulings=tuple(rulings))
+    assert "step 12-48 happened; step 50-51,53 left open" in _decision(made)

@@ -77,7 +77,7 @@ async def test_one_of_the_choices_is_answered_with_its_reason() -> None:
     answer = await PrefectOperator("technician", ask=person).perform(choosing())
     assert (answer.confirmed_by, answer.choice, answer.note) == ("Ada", "again", "the rack stood askew")
     form, shown, _ = person.shown[0]
-    assert "| `again` | Do it / again |" in shown
+    assert "- `again` Do it / again" in shown
     field = form.model_json_schema()["properties"]["choice"]
     assert (field["enum"], "default" in field) == (["again", "stop"], False)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import re
 from collections.abc import Callable
+from itertools import combinations
 from math import pi
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from nkloop.labware.catalogue import Catalogue
-from nkloop.labware.geometry import check_geometry
+from nkloop.labware.geometry import TOLERANCE_MM, _Well, check_geometry
 from nkloop.labware.models import LabwareType
 from nkloop.vendor.client import VendorClient
 
@@ -103,3 +105,28 @@ async def test_every_labware_used_is_sound(vendor: VendorClient, load_name: str)
         definition = await vendor.labware_definition(load_name, entry.namespace, entry.version)
     assert check_geometry(definition, entry) == ()
     assert await vendor.validate_labware(json.loads(json.dumps(definition))) == ()
+
+
+def by_every_pair(definition: Json) -> list[str]:
+    """The slow way: every pair of wells."""
+    wells = [_Well.read(name, raw) for name, raw in definition["wells"].items()]
+    found = [(one.overlap_mm(other), one.name, other.name) for one, other in combinations(wells, 2)]
+    found = [pair for pair in found if pair[0] > TOLERANCE_MM]
+    if not found:
+        return []
+    overlap, one, other = max(found, key=lambda pair: pair[0])
+    more = f", as do {len(found) - 1} other pairs" if len(found) > 1 else ""
+    return [f"wells {one} and {other} overlap by {overlap:.2f} mm{more}"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_looking_at_neighbours_only_misses_no_overlap(costar: Json, seed: int) -> None:
+    chance = random.Random(seed)
+    for name in chance.sample(sorted(costar["wells"]), k=seed):
+        changed: Json = {"x": chance.uniform(10, 110), "y": chance.uniform(10, 70), "diameter": chance.uniform(3, 40)}
+        if chance.random() < 0.5:
+            size = {axis: chance.uniform(2, 60) for axis in ("xDimension", "yDimension")}
+            changed |= {"shape": "rectangular", **size}
+        costar["wells"][name].update(changed)
+    told = [problem.message for problem in check_geometry(costar) if "overlap" in problem.message]
+    assert told == by_every_pair(costar)

@@ -18,5 +18,5 @@ def create_app(world: World | WorldBook, robot: VirtualRobot, *, also_close: Clo
     """
     book = world if isinstance(world, WorldBook) else WorldBook(world)
     app = robot_app(robot, also_close=also_close)
-    app.include_router(world_router(book))
+    app.router.routes.extend(world_router(book).routes)
     return app

@@ -116,7 +116,7 @@ def serve(
         if parent is not None:
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         config = uvicorn.Config(
-            application(), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+            application(), log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS
         )
         if announce is not None:
             announce(f"http://{HOST}:{listener.getsockname()[1]}")

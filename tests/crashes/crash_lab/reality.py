@@ -122,6 +122,17 @@ class _Commands:
     commands: list[dict[str, Any]]
 
 
+_BUILT: list[tuple[WorldBook, FastAPI]] = []
+
+
+def build_reality(world: World) -> None:
+    """Build the routes of a world once; every process forked later has them."""
+    book = WorldBook(world)
+    app = FastAPI(openapi_url=None)
+    app.router.routes.extend(world_router(book).routes)
+    _BUILT.append((book, app))
+
+
 def run_reality(world: World, places: Places, port: int, trigger: PhysicalTrigger | None) -> None:
     """Serve the world until terminated."""
     hands = Hands(world, places, trigger)
@@ -132,8 +143,9 @@ def run_reality(world: World, places: Places, port: int, trigger: PhysicalTrigge
         yield
         server.close()
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    app.include_router(world_router(WorldBook(world)))
+    book, app = _BUILT[0]
+    book.world = world
+    app.router.lifespan_context = lifespan
     serve(lambda: app, port)
 
 

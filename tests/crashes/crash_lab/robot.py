@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from fastapi import FastAPI
 
 from crash_lab.places import Places
 from crash_lab.reality import RemoteHands
@@ -59,10 +61,22 @@ class KnownAnalyses:
         return await self._vendor.analyse(protocol, csv=csv, labware=labware, values=values)
 
 
+_BUILT: list[tuple[VirtualRobot, FastAPI]] = []
+
+
+def build_robot(deck: BenchDeck, analyse: KnownAnalyses, folder: Path) -> None:
+    """Build a robot and its routes, which take longer than a short run; every process forked later has them."""
+    robot = VirtualRobot(RemoteWorld(cast(RemoteHands, None)), deck, analyse, folder=folder)
+    _BUILT.append((robot, robot_app(robot)))
+
+
 def run_robot(deck: BenchDeck, analyse: KnownAnalyses, places: Places, port: int, speed: float) -> None:
     """Serve the robot until terminated or killed."""
     world = RemoteWorld(RemoteHands(places.hands))
     folder = places.folder / "robot"
-    robot = VirtualRobot(world, deck, analyse, folder=folder, memory=folder / "robot.sqlite", speed=speed)
+    robot, app = _BUILT[0]
+    robot.__init__(  # type: ignore[misc]  # as it comes from the factory
+        world, deck, analyse, folder=folder, memory=folder / "robot.sqlite", speed=speed
+    )
     world.robot = robot
-    serve(lambda: robot_app(robot), port)
+    serve(lambda: app, port)

@@ -16,12 +16,11 @@ from httpx._transports import default as _default
 from crash_lab.analyst import SharedVendor, start_analyst
 from crash_lab.flow import bench_at
 from crash_lab.procedures import Lab, prepare_lab
-from crash_lab.robot import KnownAnalyses
+from crash_lab.reality import build_reality
+from crash_lab.robot import KnownAnalyses, build_robot
 from nkloop.drivers.bench import open_bench
 from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware import Catalogue
-from nkloop.virtual.app import create_app
-from nkloop.virtual.robot.robot import VirtualRobot
 
 PR_SET_CHILD_SUBREAPER = 36
 """<linux/prctl.h>: whoever is left without parent becomes our child, so that nobody is overlooked."""
@@ -48,14 +47,22 @@ def warm_lab(analyses: Path, first_steps: int | None = None) -> Lab:
         importlib.import_module(module)
     # Certificates cost a tenth of a second per client, and nothing here is encrypted.
     _default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
-    world = lab.world(next(iter(lab.procedures.values())), seed=1)
-    create_app(
-        world, VirtualRobot(world, lab.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), folder=analyses)
-    )
-    Catalogue.load = functools.cache(Catalogue.load)  # type: ignore[method-assign]
+    build_reality(lab.world(next(iter(lab.procedures.values())), seed=1))
+    build_robot(lab.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
+    _read_once(lab)
     check_tracking(next(iter(lab.procedures.values())).worklist, lab.catalogue)
     asyncio.run(_open_once(lab))
     return lab
+
+
+def _read_once(lab: Lab) -> None:
+    """Every workspace here links to the shipped labware, under a path of its own: read it once for all of them."""
+    load, shipped = Catalogue.load, lab.workspace.labware.resolve()
+
+    def known(folder: Path) -> Catalogue:
+        return lab.catalogue if folder.resolve() == shipped else load(folder)
+
+    Catalogue.load = known  # type: ignore[method-assign, assignment]
 
 
 async def _open_once(lab: Lab) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -66,6 +66,11 @@ async def check_version(
         raise outdated_version(version)
     if request.url.path in LEGACY_PATHS:
         response.headers.update(_version_headers())
+
+
+def versioned_router() -> APIRouter:
+    """A router whose routes ask every request for the version it speaks."""
+    return APIRouter(dependencies=[Depends(check_version)])
 
 
 def add_error_answers(app: FastAPI) -> None:

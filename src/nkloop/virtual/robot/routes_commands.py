@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from nkloop.virtual.robot.answers import answer
+from nkloop.virtual.robot.answers import answer, versioned_router
 from nkloop.virtual.robot.maintenance import MaintenanceRun
 from nkloop.virtual.robot.recovery import Reaction
 from nkloop.virtual.robot.refusals import no_maintenance_run, run_not_found
@@ -77,7 +77,7 @@ class OffsetBody(BaseModel):
 
 def command_router(robot: VirtualRobot) -> APIRouter:
     """`/runs/{id}/commands`, recovery policy and offsets of a run, `/commands`, `/maintenance_runs`."""
-    router = APIRouter()
+    router = versioned_router()
     _add_maintenance(router, robot)
 
     @router.post("/runs/{run_id}/commands")

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from nkloop.virtual.robot.answers import versioned_router
 from nkloop.virtual.robot.compliance import TOKEN_PATH, Denied
 from nkloop.virtual.robot.robot import VirtualRobot
 
 
 def compliance_router(robot: VirtualRobot) -> APIRouter:
     """`/auth/oauth2/token`, `/calibration/status`, `/calibration/pipette_offset`."""
-    router = APIRouter()
+    router = versioned_router()
 
     @router.post(TOKEN_PATH)
     async def token(request: Request) -> JSONResponse:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
-from nkloop.virtual.robot.answers import answer, listing
+from nkloop.virtual.robot.answers import answer, listing, versioned_router
 from nkloop.virtual.robot.protocol_source import read_protocol
 from nkloop.virtual.robot.refusals import invalid_request, no_data_file
 from nkloop.virtual.robot.robot import VirtualRobot
@@ -31,7 +31,7 @@ class AnalysisBody(BaseModel):
 
 def file_router(robot: VirtualRobot) -> APIRouter:
     """`/dataFiles`."""
-    router = APIRouter()
+    router = versioned_router()
 
     @router.post("/dataFiles")
     async def upload(file: Annotated[UploadFile | None, File()] = None) -> JSONResponse:
@@ -57,7 +57,7 @@ def file_router(robot: VirtualRobot) -> APIRouter:
 
 def protocol_router(robot: VirtualRobot) -> APIRouter:
     """`/protocols`."""
-    router = APIRouter()
+    router = versioned_router()
     _add_analyses(router, robot)
 
     @router.post("/protocols")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from nkloop.virtual.robot.answers import answer, listing, without_none
+from nkloop.virtual.robot.answers import answer, listing, versioned_router, without_none
 from nkloop.virtual.robot.interfaces import Command
 from nkloop.virtual.robot.past_run import PastRun
 from nkloop.virtual.robot.refusals import Refusal
@@ -66,7 +66,7 @@ class ActionBody(BaseModel):
 
 def run_router(robot: VirtualRobot) -> APIRouter:
     """`/runs`."""
-    router = APIRouter()
+    router = versioned_router()
     _add_commands(router, robot)
     _add_state(router, robot)
 

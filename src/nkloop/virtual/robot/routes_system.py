@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from nkloop.virtual.robot.answers import answer, listing
+from nkloop.virtual.robot.answers import answer, listing, versioned_router
 from nkloop.virtual.robot.deck import check_fixtures
 from nkloop.virtual.robot.protocol_source import MAX_API_LEVEL
 from nkloop.virtual.robot.refusals import no_client_data, not_on_ot2
@@ -65,7 +65,7 @@ class ClientDataBody(BaseModel):
 
 def system_router(robot: VirtualRobot) -> APIRouter:
     """Health, instruments, modules, deck, door, emergency stop, error recovery, client data."""
-    router = APIRouter()
+    router = versioned_router()
     _add_hardware(router, robot)
     _add_settings(router, robot)
 

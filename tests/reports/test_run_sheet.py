@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +14,19 @@ from nkloop.quantities import Kind
 from nkloop.reports import labels_html, run_labels, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.reports.labels import PER_SHEET
 from nkloop.reports.qr import qr_svg
+from nkloop.reports.run_view import load_rows
 from nkloop.reports.sheet_preparation import dilution_sentences
-from nkloop.worklists.models import Filling, Liquid, LotFacts, OperatorTask, Step, Worklist
+from nkloop.worklists.models import (
+    Filling,
+    Limits,
+    Liquid,
+    LotFacts,
+    OperatorTask,
+    Step,
+    Vessel,
+    VesselMove,
+    Worklist,
+)
 
 DAY = date(2026, 11, 25)
 
@@ -207,18 +218,8 @@ def test_a_pause_without_time_has_no_timer(killing):
     assert (block.text, block.time) == ("Weld bag B-1 on", "")
 
 
-@pytest.mark.parametrize(
-    ("kinds", "told"),
-    [
-        pytest.param(
-            {"GM-CSF": Kind.MASS_CONCENTRATION, "GBGM": Kind.FRACTION},
-            {"A1": "GM-CSF 1 µg/mL in GBGM", "A2": "GM-CSF 10 ng/mL in GBGM"},
-            id="units",
-        ),
-        pytest.param(None, {"A1": "GBGM, GM-CSF", "A2": "GBGM, GM-CSF"}, id="names"),
-    ],
-)
-def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
+def diluting(killing: Worklist) -> Worklist:
+    """GM-CSF diluted 1:100 in A1, and that again in A2 of a rack of tubes."""
     tubes = "opentrons_6_tuberack_nest_50ml_conical"
     block = killing.deck[0].model_copy(update={"load_name": tubes, "barcode": None, "nickname": "tubes"})
     made = block.model_copy(update={"nickname": "dilutions", "slot": "D1"})
@@ -226,7 +227,7 @@ def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
     base = Liquid(name="GBGM", per_ul={"GBGM": 1.0})
     moves = [("tubes", "A2", "A1", 990), ("tubes", "A2", "A2", 990), ("tubes", "A1", "A1", 10)]
     moves.append(("dilutions", "A1", "A2", 10))
-    worklist = killing.model_copy(
+    return killing.model_copy(
         update={
             "pipettes": {"left": "flex_1channel_1000"},
             "deck": (block, made, next(item for item in killing.deck if item.nickname == "tips_1000")),
@@ -243,6 +244,21 @@ def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
             ),
         }
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        pytest.param(
+            {"GM-CSF": Kind.MASS_CONCENTRATION, "GBGM": Kind.FRACTION},
+            {"A1": "GM-CSF 1 µg/mL in GBGM", "A2": "GM-CSF 10 ng/mL in GBGM"},
+            id="units",
+        ),
+        pytest.param(None, {"A1": "GBGM, GM-CSF", "A2": "GBGM, GM-CSF"}, id="names"),
+    ],
+)
+def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
+    worklist = diluting(killing)
     catalogue = Catalogue.load(Path(__file__).parents[2] / "labware")
     labels = run_labels(worklist, catalogue, prepared_on=DAY, kinds=kinds)
     assert {label.place.split()[-1]: label.content for label in labels} == told
@@ -264,3 +280,76 @@ def test_only_the_stocks_a_thaw_names_wait_for_it(killing):
     assert (rows["IL-2"].when, rows["IL-2"].how) == ("at step 1", "thaw as the step says")
     assert "thaw" not in rows["heparin"].how
     assert rows["heparin"].storage == "4 °C"
+
+
+def test_labels_of_a_recorded_run_tell_when_and_for_which_vessel(killing):
+    ended = {number: datetime(2026, 11, 25, 9, number, tzinfo=UTC) for number in range(1, 5)}
+    move = VesselMove(from_vessel="dilutions:A2", to_vessel="U1-reference", volume_ul=500)
+    weld = OperatorTask(kind="weld", instruction="Weld it on.", moves=(move,))
+    made = diluting(killing)
+    made = made.model_copy(
+        update={
+            "steps": (*made.steps, Step(number=5, action="pause", operator=weld)),
+            "limits": Limits(thawed_minutes=60),
+        }
+    )
+    labels = {one.place.split()[-1]: one for one in run_labels(made, None, prepared_on=DAY, ended=ended)}
+    assert (labels["A1"].prepared, labels["A1"].expires) == ("2026-11-25 09:03", "same day")
+    assert (labels["A2"].prepared, labels["A2"].expires) == (
+        "2026-11-25 09:04", "at once, ≤ 60 min from the freezer",
+    )  # fmt: skip
+    assert labels["A2"].batch == f"U1-reference, {made.name}"
+
+
+def test_what_an_earlier_run_prepared_gets_no_second_label(killing):
+    base = killing.deck[0].model_copy(update={"nickname": "base", "barcode": "base-1", "slot": "D3"})
+    liquid = Liquid(name="base medium", per_ul={"GBGM": 1.0}, lot="prepared:base-1:A1")
+    filling = Filling(labware="base", well="A1", volume_ul=9_000, liquid=liquid)
+    made = killing.model_copy(
+        update={"deck": (*killing.deck, base), "fillings": (*killing.fillings, filling), "procedure": "cytokine_dosing"}
+    )
+    labels = run_labels(made, None, prepared_on=DAY)
+    assert "base-1" not in {label.place for label in labels}
+    # a culture has no shelf life
+    assert {label.expires for label in labels if label.place in {i.barcode for i in killing.deck}} == {
+        "see batch record"
+    }
+
+
+def test_the_head_of_a_sheet_tells_the_limits_that_are_kept(killing):
+    assert not any("may be used until" in one for one in sheet_of(killing).limits)
+    vector = with_lot(killing, component="CAR vector").model_copy(
+        update={"procedure": "cytokine_dosing", "use_until": DAY, "limits": Limits(thawed_minutes=60)}
+    )
+    told = sheet_of(vector).limits
+    assert "CAR vector: at most 60 min from the freezer to the last culture." in told
+    assert not any("may be used until" in one for one in told)
+    bag = Vessel(name="U1-a", title="bag", lowest_ul=1, capacity_ul=9, volume_ul=5, end_ul=5)
+    closed = diluting(killing).model_copy(update={"vessels": (bag,), "fillings": (), "use_until": DAY})
+    closed = closed.model_copy(update={"procedure": "cytokine_dosing"})
+    assert sheet_of(closed).limits == (
+        "Closed vessels: each at most 60 min out of the incubator.", f"What is made may be used until {DAY}.",
+    )  # fmt: skip
+
+
+def test_liquids_are_loaded_in_the_order_of_their_wells(killing):
+    made = diluting(killing)
+    wells = ("B2", "A1", "A10", "C1", "A2")
+    liquids = [
+        Filling(labware="tubes", well=well, volume_ul=1_000 + n, liquid=Liquid(name=f"{9 - n}", per_ul={}))
+        for n, well in enumerate(wells)
+    ]
+    assert [row.wells for row in load_rows(made.model_copy(update={"fillings": tuple(liquids)}), None)] == [
+        "A1", "C1", "A2", "B2", "A10",
+    ]  # fmt: skip
+
+
+def test_steps_do_not_call_a_filled_tube_empty(killing):
+    made = diluting(killing)
+    deck = tuple(
+        item.model_copy(update={"label": "Dilutions (empty low-bind tubes)"}) if item.nickname == "dilutions" else item
+        for item in made.deck
+    )
+    text = run_sheet_html(run_sheets((made.model_copy(update={"deck": deck}),), None, planned_on=DAY))
+    assert "to Dilutions A1" in text
+    assert "low-bind tubes) A1" not in text

@@ -12,6 +12,8 @@ from nkloop.cli.plan.papers import LabelsOption, SheetOption, write_papers
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
+    from nkloop.quantities import Kind
+    from nkloop.records import Records
     from nkloop.workspace import Workspace
 
 
@@ -54,6 +56,8 @@ def report(
                 day=story.record.started_at.date() if story.record.started_at else None,
                 sheet=sheet,
                 labels=labels,
+                kinds=_kinds(found, records, story.record.recipe_revision) if labels is not None else None,
+                ended={one.number: one.at for one in story.record.steps if one.event == "done"},
             ):
                 typer.echo(str(path))
         else:
@@ -63,6 +67,26 @@ def report(
     path = out or found.state / "reports" / f"{name}.html"
     write_file(path, text)
     typer.echo(str(path))
+
+
+def _kinds(workspace: Workspace, records: Records, revision: str | None) -> dict[str, Kind]:
+    """What the components of a run are measured in: from its recipe in the records, else in the workspace.
+
+    Nothing when neither has the revision any more; labels then name components without their concentrations.
+    """
+    from nkloop.errors import RecipeError
+    from nkloop.recipes import list_recipes
+    from nkloop.worklists.component_kinds import kinds_of_recipe
+
+    if revision is None:
+        return {}
+    known = {recipe.revision_id: recipe for recipe in records.campaigns.revisions()}
+    if revision not in known:
+        try:
+            known |= {recipe.revision_id: recipe for recipe in list_recipes(workspace.recipes)}
+        except RecipeError:
+            return {}
+    return kinds_of_recipe(known[revision]) if revision in known else {}
 
 
 def _is_simulated(workspace: Workspace, bench: str) -> bool | None:

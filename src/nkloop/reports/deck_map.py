@@ -22,6 +22,8 @@ MODULE_NAMES = {
     "absorbanceReaderV1": "Plate reader",
 }
 _WIDTH, _HEIGHT, _GAP = 244, 150, 8
+_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
+"""What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 
 
 class LabwareTitles(Protocol):
@@ -83,6 +85,11 @@ def pipette_title(load_name: str) -> str:
 def item_title(item: DeckItem, catalogue: LabwareTitles | None) -> str:
     """The label of a deck item; its labware's name when it has none."""
     return item.label or labware_title(item.load_name, catalogue)
+
+
+def title_in_use(item: DeckItem, catalogue: LabwareTitles | None) -> str:
+    """The title without what it says of labware that comes empty, for sentences about what is in it by then."""
+    return _EMPTY.sub("", item_title(item, catalogue))
 
 
 def _labware(load_name: str, catalogue: LabwareTitles | None) -> LabwareType | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount, Kind
 from nkloop.quantities.display import shown
-from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
 from nkloop.worklists.bag_plans import DoseLabel
@@ -19,8 +18,8 @@ from nkloop.worklists.models import DeckItem, Worklist
 PER_SHEET = 24
 _QR_MM = 19.0
 _MOST_PARTS = 4
-_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
-"""What the deck says of labware that comes empty; its tubes are not when they get their labels."""
+_SEE_RECORD = "see batch record"
+"""A culture has no shelf life; how long it stays in its vessel is the batch's to say."""
 
 
 class Label(FrozenModel):
@@ -46,10 +45,12 @@ def run_labels(
     batch: str = "",
     doses: Mapping[tuple[str, str], DoseLabel] | None = None,
     kinds: Mapping[str, Kind] | None = None,
+    ended: Mapping[int, datetime] | None = None,
 ) -> tuple[Label, ...]:
     """A label for every plate with a barcode, every vessel the run fills for use, and every intermediate tube.
 
-    Intermediates that are drawn from in the run are used the same day; what stays, until the worklist's last day.
+    What an earlier run prepared has its label from there. Intermediates that are drawn from in the run are used the
+    same day; what stays, until the worklist's last day.
 
     Args:
         worklist: the run.
@@ -58,14 +59,17 @@ def run_labels(
         batch: stands on every label; the worklist's name when empty.
         doses: what the plan says of dose tubes, by nickname and well: they leave the deck and carry its words.
         kinds: what components are measured in; intermediates then tell the concentrations the ledger finds in them.
+        ended: when each step of a recorded run ended; labels then tell the time as well.
     """
     batch = batch or worklist.name
-    until = "same day" if worklist.procedure == "cytotoxicity_assay" else _until(worklist)
+    times = ended or {}
+    earlier = {f.labware for f in worklist.fillings if (f.liquid.lot or "").startswith("prepared:")}
     labels = [
-        _of_item(item, batch, _steps_at(worklist, item.nickname), prepared_on, until, catalogue)
+        _of_item(worklist, item, batch, prepared_on, times, catalogue)
         for item in worklist.deck
-        if item.barcode is not None
+        if item.barcode is not None and item.nickname not in earlier
     ]
+    goes_to = _destinations(worklist)
     drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
     named = _names(worklist)
     made = _made(worklist)
@@ -78,11 +82,11 @@ def run_labels(
             continue
         labels.append(
             Label(
-                batch=batch,
+                batch=f"{goes_to[nickname, well]}, {batch}" if (nickname, well) in goes_to else batch,
                 content=named.get((nickname, well)) or _content(parts, held.get((nickname, well), {}), kinds or {}),
-                place=f"{_EMPTY.sub('', item_title(item, catalogue))} {well}",
+                place=f"{title_in_use(item, catalogue)} {well}",
                 step=f"{last}",
-                prepared=f"{prepared_on}",
+                prepared=_when(last, times, prepared_on),
                 expires="same day" if (nickname, well) in drawn else _until(worklist),
                 code=code,
             )
@@ -90,8 +94,20 @@ def run_labels(
     return tuple(labels)
 
 
-def _steps_at(worklist: Worklist, nickname: str) -> list[int]:
-    return [s.number for s in worklist.steps if nickname in {s.labware, s.to_labware}]
+def _when(step: int, ended: Mapping[int, datetime], day: date) -> str:
+    """`2026-11-28 14:05` of a step that was seen to end, else the day."""
+    return f"{ended[step]:%Y-%m-%d %H:%M}" if step in ended else f"{day}"
+
+
+def _destinations(worklist: Worklist) -> dict[tuple[str, str], str]:
+    """The closed vessel each tube is run into."""
+    found: dict[tuple[str, str], str] = {}
+    for step in worklist.steps:
+        for move in step.operator.moves if step.operator is not None else ():
+            rack, _, well = move.from_vessel.partition(":")
+            if well:
+                found[rack, well] = move.to_vessel
+    return found
 
 
 def _names(worklist: Worklist) -> dict[tuple[str, str], str]:
@@ -151,8 +167,7 @@ def vessel_label(told: DoseLabel) -> Label:
     """The label of a closed vessel; its barcode is the first word of its batch."""
     barcode = told.batch.partition(" ")[0]
     label = _of_dose(told, "closed vessel", f"nkloop:vessel:{barcode}")
-    # a culture has no shelf life; how long it stays in its vessel is the batch's to say
-    return label.model_copy(update={"expires": "see batch record"})
+    return label.model_copy(update={"expires": _SEE_RECORD})
 
 
 def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:
@@ -168,22 +183,26 @@ def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:
 
 
 def _of_item(
-    item: DeckItem, batch: str, steps: Sequence[int], prepared_on: date, until: str,
+    worklist: Worklist, item: DeckItem, batch: str, day: date, ended: Mapping[int, datetime],
     catalogue: LabwareTitles | None,
 ) -> Label:  # fmt: skip
+    last = max((s.number for s in worklist.steps if item.nickname in {s.labware, s.to_labware}), default=0)
+    until = {"cytotoxicity_assay": "same day", "cytokine_dosing": _SEE_RECORD}.get(worklist.procedure)
     return Label(
         batch=batch,
-        content=item_title(item, catalogue),
+        content=title_in_use(item, catalogue),
         place=item.barcode or "",
-        step=f"{steps[-1]}" if steps else "–",
-        prepared=f"{prepared_on}",
-        expires=until,
+        step=f"{last or '–'}",
+        prepared=_when(last, ended, day),
+        expires=until or _until(worklist),
         code=f"nkloop:labware:{item.barcode}",
     )
 
 
 def _until(worklist: Worklist) -> str:
-    return f"{worklist.use_until or 'see batch record'}"
+    if worklist.limits.thawed_minutes is not None:
+        return f"at once, ≤ {worklist.limits.thawed_minutes:g} min from the freezer"
+    return f"{worklist.use_until or _SEE_RECORD}"
 
 
 def _is_tube(item: DeckItem) -> bool:

@@ -12,6 +12,7 @@ _KINDS = {
     "line": "Tumour line",
     "reference": "Reference effector",
     "harvest": "NK cells harvested from",
+    "sample": "NK cells of",
     "prepared": "Prepared in an earlier run:",
     "left": "Left on the deck by",
 }

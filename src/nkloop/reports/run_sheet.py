@@ -177,11 +177,20 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
     told = []
     if worklist.limits.cells_in or any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
+    elif any(vessel.volume_ul > 0 for vessel in worklist.vessels):
+        told.append(
+            f"Closed vessels: each at most {plain(worklist.limits.cells_out_minutes)} min out of the incubator."
+        )
+    if worklist.limits.thawed_minutes is not None:
+        frozen = listing([lot.component for lot in worklist.lots if lot.keep_cold])
+        told.append(
+            f"{frozen}: at most {plain(worklist.limits.thawed_minutes)} min from the freezer to the last culture."
+        )
     tasks = [step.operator for step in worklist.steps if step.operator is not None]
     by_hand = sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
     if by_hand:
         told.append(f"Base medium that people run into vessels: {volume(by_hand)} in all.")
-    if worklist.use_until is not None:
+    if worklist.use_until is not None and is_kept(worklist):
         told.append(f"What is made may be used until {worklist.use_until}.")
     dark = [lot.component for lot in worklist.lots if lot.light_sensitive]
     if dark:
@@ -190,6 +199,11 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
     told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
              for item in cooled]  # fmt: skip
     return tuple(told)
+
+
+def is_kept(worklist: Worklist) -> bool:
+    """Whether what a run makes is used later: not what a killing plate holds, nor what was thawed for cultures."""
+    return worklist.procedure != "cytotoxicity_assay" and worklist.limits.thawed_minutes is None
 
 
 def _tips(worklist: Worklist) -> tuple[str, ...]:

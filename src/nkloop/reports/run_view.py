@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nkloop.frozen import FrozenModel
-from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.deck_map import LabwareTitles, item_title, title_in_use
 from nkloop.reports.lots import lot_words
 from nkloop.reports.models import RunStory
 from nkloop.reports.numbers import count, duration, length, moment, plain, volume
@@ -197,7 +197,9 @@ def load_rows(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Load
         groups.setdefault(key, []).append(filling.well)
     items = {item.nickname: item for item in worklist.deck}
     rows = []
-    for (nickname, liquid, lot, each), wells in groups.items():
+    # as a person goes through the deck: slot by slot, and in each down the columns
+    inside = sorted(groups.items(), key=lambda group: _down_the_columns(group[1][0]))
+    for (nickname, liquid, lot, each), wells in inside:
         item = items.get(nickname)
         rows.append(
             LoadRow(
@@ -209,7 +211,12 @@ def load_rows(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Load
                 volume=each,
             )
         )
-    return tuple(sorted(rows, key=lambda row: (row.slot, row.labware, row.liquid)))
+    return tuple(sorted(rows, key=lambda row: (row.slot, row.labware)))
+
+
+def _down_the_columns(well: str) -> tuple[int, str]:
+    """`A2` after `B1`."""
+    return int(well[1:]) if well[1:].isdigit() else 0, well[:1]
 
 
 def wells_text(wells: Sequence[str], most: int = 8) -> str:
@@ -232,7 +239,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _place(nickname: str, well: str, worklist: Worklist, catalogue: LabwareTitles | None) -> str:
     known = {item.nickname: item for item in worklist.deck}
-    title = item_title(known[nickname], catalogue) if nickname in known else nickname
+    title = title_in_use(known[nickname], catalogue) if nickname in known else nickname
     return f"{title} {well}".strip()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
-from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, listing, plain, volume
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 from nkloop.worklists.operator_tasks import thawed_in_run
@@ -163,7 +163,7 @@ def dilution_sentences(worklist: Worklist, catalogue: LabwareTitles | None) -> t
     told = []
     for (nickname, *_), spots in series.items():
         item = items.get(nickname)
-        title = item_title(item, catalogue) if item else nickname
+        title = title_in_use(item, catalogue) if item else nickname
         if len(spots) == 1:
             told.append(f"{title} {spots[0][1]}: {_sum(inputs[spots[0]])}")
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from nkloop.frozen import FrozenModel
-from nkloop.reports.deck_map import LabwareTitles, item_title
+from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, duration, plain, volume
 from nkloop.worklists.models import Step, Worklist
 
@@ -43,7 +43,7 @@ def step_blocks(worklist: Worklist, catalogue: LabwareTitles | None, minutes: Ma
             gathered[-1].append(step)
         else:
             gathered.append([step])
-    titles = {item.nickname: item_title(item, catalogue).replace(" (empty)", "") for item in worklist.deck}
+    titles = {item.nickname: title_in_use(item, catalogue) for item in worklist.deck}
     return tuple(_block(steps, titles, minutes) for steps in gathered)
 
 

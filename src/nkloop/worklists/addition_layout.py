@@ -127,7 +127,7 @@ class _Layout:
         own, others = spots[: len(self.vessels)], spots[len(self.vessels) :]
         chain = self._chain(amounts, strength)
         instead = self._instead_ul(chain)
-        stocks = StockDeck(self.builder, self.base)
+        stocks = StockDeck(self.builder, self.base, bulk="Media (50 mL tubes)")
         supplies = self._supplies(stocks, chain, instead)
         stocks.add(self._stock(strength), chain, supplies.get(self.carrier), in_the_cold=self.lot.is_frozen)
         self._pause(ready_task(self.stage, self.step))

@@ -39,8 +39,9 @@ class StockDeck:
 
     TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
 
-    def __init__(self, builder: WorklistBuilder, base: str) -> None:
-        """Start without any labware; racks come when the first stock needs them."""
+    def __init__(self, builder: WorklistBuilder, base: str, *, bulk: str = "Serum and additives (50 mL tubes)") -> None:
+        """Start without any labware; racks come when the first stock needs them, large tubes with the label `bulk`."""
+        self._bulk = bulk
         self.builder = builder
         self.base = base
         self._stocks: dict[str, _Stock] = {}
@@ -105,7 +106,7 @@ class StockDeck:
                 "stocks", COLD_BLOCK, "Stocks, kept cold", module=COLD_MODULE, temperature_c=COLD_C
             )
         elif rack == "bulk":
-            kind = self.builder.place("bulk", BULK_TUBES, "Serum and additives (50 mL tubes)")
+            kind = self.builder.place("bulk", BULK_TUBES, self._bulk)
         else:
             kind = self.builder.place("dilutions", self.TUBES, "Intermediate dilutions (empty low-bind tubes)")
         return kind.wells

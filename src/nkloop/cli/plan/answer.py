@@ -57,6 +57,8 @@ def answer(
     files = _write(planned, csv) if csv is not None and planned.passed else ()
     papers: tuple[Path, ...] = ()
     if planned.passed:
+        from nkloop.worklists.component_kinds import kinds_of_rows
+
         papers = write_papers(
             planned.parts,
             planned.verdicts,
@@ -67,7 +69,7 @@ def answer(
             labels=labels,
             tubes=planned.tubes,
             vessels=planned.vessel_labels,
-            composition=planned.composition,
+            kinds=kinds_of_rows(planned.composition) if labels is not None else None,
         )
     if json_output:
         print_json(document(planned, catalogue))

@@ -11,13 +11,14 @@ import typer
 from nkloop.cli.common import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from nkloop.labware import Catalogue
+    from nkloop.quantities import Kind
     from nkloop.worklists.bag_plans import DoseLabel, DoseTubeFilling
     from nkloop.worklists.bench_deck import BenchDeck
     from nkloop.worklists.models import Verdict, Worklist
-    from nkloop.worklists.plans import CompositionRow
 
 SheetOption = Annotated[
     Path | None, typer.Option("--sheet", help="Write the run sheet to this file: .html prints on A4, .md is Markdown.")
@@ -41,7 +42,8 @@ def write_papers(
     labels: Path | None = None,
     tubes: Sequence[DoseTubeFilling] = (),
     vessels: Sequence[DoseLabel] = (),
-    composition: Sequence[CompositionRow] = (),
+    kinds: Mapping[str, Kind] | None = None,
+    ended: Mapping[int, datetime] | None = None,
 ) -> tuple[Path, ...]:
     """Write what was asked for and tell which files these are.
 
@@ -54,7 +56,8 @@ def write_papers(
         day: day of the work; today when not given.
         tubes: dose tubes of a plan for bags; their labels say what the plan says.
         vessels: labels of closed vessels that cultures are moved to.
-        composition: of a plan; labels of intermediates tell their concentrations in the units of its components.
+        kinds: what components are measured in; labels of intermediates then tell their concentrations.
+        ended: when each step of a recorded run ended; its labels then tell the time.
 
     Raises:
         WorkspaceError: a file cannot be written.
@@ -65,7 +68,6 @@ def write_papers(
         write_file(sheet, _sheet(sheet, parts, verdicts, catalogue, deck, simulated, run, day))
         written.append(sheet)
     if labels is not None:
-        from nkloop.quantities import Amount
         from nkloop.reports import labels_html, run_labels
         from nkloop.reports.labels import vessel_label
 
@@ -73,11 +75,10 @@ def write_papers(
             {(tube.rack, tube.well): tube.label for tube in tubes if tube.part == number}
             for number in range(1, len(parts) + 1)
         ]
-        kinds = {row.component: Amount(1, row.unit, substance=row.component).kind for row in composition}
         made = [
             label
             for part, told in zip(parts, doses, strict=True)
-            for label in run_labels(part, catalogue, prepared_on=day, doses=told, kinds=kinds)
+            for label in run_labels(part, catalogue, prepared_on=day, doses=told, kinds=kinds, ended=ended)
         ]
         made += [vessel_label(one) for one in vessels]
         write_file(labels, labels_html(made, f"Labels {parts[0].name}"))

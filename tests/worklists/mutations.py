@@ -413,6 +413,11 @@ def person_comes_back_late(w, rng):
     return renumbered(w, [*w.steps[:last], wait, *w.steps[last:]])
 
 
+def reagent_on_the_deck_from_the_start(w, rng):
+    index = pick(w, rng, lambda s: s.operator is not None and s.operator.kind == "equilibrate")
+    return renumbered(w, [s for i, s in enumerate(w.steps) if i != index]) if index is not None else None
+
+
 VOLUMES = {"V001", "V002", "V003", "V004", "V060", "V061", "V063", "V064"}
 PLACES = {*VOLUMES, "V006", "V012", "V013", "V014", "V032", "V033", "V034", "V037", "V040", "V041", "V043"}
 
@@ -469,5 +474,6 @@ KINDS: dict[Mutation, set[str]] = {
     warming_of_another_labware: {"V072"},
     warming_cut_short: {"V072"},
     person_comes_back_late: {"V073", "V011"},
+    reagent_on_the_deck_from_the_start: {"V054"},
 }
 """Every kind with the rules of which at least one must catch it."""

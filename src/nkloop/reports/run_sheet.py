@@ -12,6 +12,7 @@ from nkloop.reports.numbers import count, listing, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
+from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import LotFacts, Worklist
 
 CRITICAL = ("il-2", "heparin", "vector", "lentivir", "retrovir")
@@ -134,6 +135,7 @@ def _sheet(
 
 def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[SheetLoad, ...]:
     """The loading list, with expiry and what stays in the fridge."""
+    later = {name: f" (only at step {number})" for name, number in _brought_later(worklist).items()}
     lots = {lot_words(lot.id): lot for lot in worklist.lots}
     taken = {lot.id: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for lot in worklist.lots}
     return tuple(
@@ -141,7 +143,7 @@ def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Sh
             slot=row.slot,
             labware=row.labware,
             wells=row.wells,
-            liquid=row.liquid,
+            liquid=f"{row.liquid}{later.get(row.liquid, '')}",
             lot=row.lot,
             expires=f"{lots[row.lot].expires}" if row.lot in lots else "",
             volume=row.volume,
@@ -149,6 +151,17 @@ def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Sh
         )
         for row in load_rows(worklist, catalogue)
     )
+
+
+def _brought_later(worklist: Worklist) -> dict[str, int]:
+    """Liquids that a step brings to the deck when they are used, and its number; what thaws or warms says so itself."""
+    return {
+        filling.liquid.name: step.number
+        for step in worklist.steps
+        if step.operator is not None and step.operator.kind == "equilibrate"
+        for filling in worklist.fillings
+        if is_about(step.operator, (filling.labware, filling.well))
+    }
 
 
 def _remaining(lot: LotFacts | None, taken: Mapping[str, float]) -> str:
@@ -194,7 +207,8 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
         told.append(f"What is made may be used until {worklist.use_until}.")
     dark = [lot.component for lot in worklist.lots if lot.light_sensitive]
     if dark:
-        told.append(f"Keep in the dark: {listing(dark)}.")
+        most = f"at most {plain(worklist.limits.light_minutes)} min open"
+        told.append(f"Keep in the dark until it is used, {most}: {listing(dark)}.")
     cooled = [item for item in worklist.deck if item.temperature_c is not None]
     told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
              for item in cooled]  # fmt: skip

@@ -15,6 +15,7 @@ from nkloop.worklists.cytotoxicity_readout import (
     REAGENT_TROUGHS,
     REAGENTS,
     bench_liquid,
+    bring_in_the_dark,
     detect,
     detection_supplies,
     incubate_and_lyse,
@@ -104,7 +105,9 @@ class Plate:
         incubate_and_lyse(builder, request, self.lysis, self._cold_reagents())
         if not self.is_cut:
             spin(builder)
-            detect(builder, request, *detection_supplies(builder, request, self.lots), parts=self.parts)
+            substrate, stop = detection_supplies(builder, request, self.lots)
+            bring_in_the_dark(builder, (substrate, stop), self.lots)
+            detect(builder, request, substrate, stop, parts=self.parts)
         return builder.build(
             targets=list(self._expected()), recipe_revision=request.recipe_revision, seed=self.layout.seed
         )

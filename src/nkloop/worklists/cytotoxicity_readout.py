@@ -19,6 +19,8 @@ REAGENT_TROUGHS = "nest_12_reservoir_15ml"
 LYSIS_MINUTES = 45
 """Lysis buffer acts this long before harvest (Promega FAQ fq0006); the effectors' contact includes it."""
 CENTRIFUGE_G, CENTRIFUGE_MINUTES = 250, 4
+BRING_MINUTES = 1.0
+"""Setting a reagent on the deck; an estimate."""
 DARK_MINUTES, BENCH_C, BODY_C = 30, 22.0, 37.0
 SUPERNATANT_FLOW = 0.3
 _SILENT_ROLES = {"medium_ring", "empty"}
@@ -65,6 +67,24 @@ def spin(builder: WorklistBuilder) -> None:
     )
 
 
+def bring_in_the_dark(builder: WorklistBuilder, supplies: Iterable[Supply], lots: Mapping[str, Lot]) -> None:
+    """Light-sensitive reagents come to the deck only when they are used next; nothing to do without any."""
+    sensitive = [one for one in supplies if lots[one.liquid.name].light_sensitive]
+    if not sensitive:
+        return
+    names = " and ".join(one.liquid.name for one in sensitive)
+    builder.pause(
+        OperatorTask(
+            kind="equilibrate",
+            instruction=f"Dim the light. Only now set {names} on the deck as the loading list says; it was kept in the "
+            f"dark until here. Close the hood and go on at once",
+            labware=tuple(dict.fromkeys(one.nickname for one in sensitive)),
+            wells=tuple(well for one in sensitive for well in (*one.opened, *one.wells)),
+            minutes=BRING_MINUTES,
+        )
+    )
+
+
 def detection_supplies(
     builder: WorklistBuilder, request: CytotoxicityRequest, lots: Mapping[str, Lot]
 ) -> tuple[Supply, Supply]:
@@ -103,6 +123,7 @@ def plan_detection(
             builder.fill((ASSAY, well), held.volume_ul, Liquid(name=f"assay plate {well}", per_ul=held.per_ul))
     substrate, stop = detection_supplies(builder, request, lots)
     spin(builder)
+    bring_in_the_dark(builder, (substrate, stop), lots)
     detect(builder, request, substrate, stop, parts=parts)
     return builder.build(recipe_revision=request.recipe_revision, seed=request.layout.seed)
 

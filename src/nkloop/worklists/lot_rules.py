@@ -1,4 +1,4 @@
-"""Rules of lots: valid to the end of use, known, enough of them, cold and dark where they must be."""
+"""Rules of lots: valid to the end of use, known, enough of them, cold where they must be."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ def _of_lot(worklist: Worklist, lot: LotFacts, on_deck_ul: float) -> Iterator[Pr
     if on_deck_ul > lot.on_hand_ul + 1e-3:
         told = f"{on_deck_ul:g} µL of {lot.component} are put on deck, the lot holds {lot.on_hand_ul:g} µL"
         yield Problem(told, where, "take another lot or plan a smaller run", rules.LOT_SHORT)
-    if lot.light_sensitive and on_deck_ul:
-        told = f"{lot.component} is light-sensitive and stands on the open deck"
-        yield Problem(told, where, "use an amber tube or cover the rack", rules.LIGHT)
 
 
 def _off_the_cold(worklist: Worklist, lots: dict[str, LotFacts], deck: BenchDeck | None) -> Iterator[Problem]:

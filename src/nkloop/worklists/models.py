@@ -202,6 +202,10 @@ THAWED_MINUTES = 60.0
 working value nobody has verified."""
 
 
+LIGHT_MINUTES = 30.0
+"""Longest time a light-sensitive liquid stands open on the deck; a working value nobody has verified."""
+
+
 MIX_AT_ROOM_MINUTES = 120.0
 """Longest time a mix of stocks that are kept cold stands at room temperature; a working value nobody has verified."""
 
@@ -217,6 +221,8 @@ class Limits(FrozenModel):
     """Largest share of the contact time between the first and the last well that gets targets."""
     mix_at_room_minutes: float = Field(default=MIX_AT_ROOM_MINUTES, gt=0)
     """Longest time a mix of stocks that are kept cold stands at room temperature before it is used or stored."""
+    light_minutes: float = Field(default=LIGHT_MINUTES, gt=0)
+    """Longest time a light-sensitive liquid stands open before it is used or put away in the dark."""
     thawed_minutes: float | None = Field(default=None, gt=0)
     """Longest time between the thaw of a lot and its arrival at cells; None asks for no bound."""
     cv_percent: float | None = Field(default=None, gt=0)

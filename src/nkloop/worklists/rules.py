@@ -330,10 +330,13 @@ OFF_THE_COLD = enter(
 LIGHT = enter(
     "V054",
     "light",
-    "A light-sensitive liquid stands on the open deck",
-    "Photodegradation lowers the dose without a trace.",
-    "A lot that the worklist marks `light_sensitive`.",
-    "Use an amber tube or cover the rack, and dim the enclosure light.",
+    "A light-sensitive liquid stands open on the deck for too long",
+    "Photodegradation lowers the dose, or raises the background of a substrate, without a trace.",
+    "For a lot that the worklist marks `light_sensitive`: from the start of the run, or the end of the `thaw`, `warm` "
+    "or `equilibrate` step that brings it, to its last use; where it was given to, until an `incubate` or `store` step "
+    "takes that away. Robot time and people's tasks together, against `light_minutes` of the worklist (30 min, a "
+    "working value).",
+    "Use an amber tube or cover it, or bring it to the deck at a pause before it is used; dim the enclosure light.",
     "warns",
 )
 # -- what comes out --------------------------------------------------------------------------------------------------

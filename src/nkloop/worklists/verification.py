@@ -15,6 +15,7 @@ from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.light_rules import light_problems
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 from nkloop.worklists.temperature_rules import temperature_problems
 from nkloop.worklists.thaw_rules import thaw_problems
@@ -69,6 +70,7 @@ def _with_errors(
             minutes = busy_minutes(worklist, deck)
             problems += tuple(time_problems(worklist, minutes))
             problems += tuple(temperature_problems(worklist, minutes, catalogue))
+            problems += tuple(light_problems(worklist, minutes, catalogue))
             problems += tuple(thaw_problems(worklist, minutes, catalogue))
     except NkloopError as error:
         problems = _not_made(error)

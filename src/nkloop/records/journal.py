@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -40,6 +40,18 @@ from nkloop.worklists.models import Verdict, Worklist
 _KEPT_WORKLISTS = 64
 # Made once: building a statement costs more than executing it, and this happens before and after every step.
 _ADD_EVENTS = sa.insert(schema.step_events)
+
+
+class OverRun(NamedTuple):
+    """A run that is over, without its steps: those of a long run take a while to read."""
+
+    id: str
+    worklist_hash: str
+    created_at: datetime
+    error: str
+
+
+_OVER = tuple(schema.runs.c[name] for name in OverRun._fields)
 
 
 class Journal:
@@ -239,6 +251,22 @@ class Journal:
         query = sa.select(table).where(table.c.bench == bench).order_by(*order).limit(number)
         with self._database.reading() as connection:
             return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
+
+    def latest_over(self, bench: str, number: int) -> tuple[OverRun, ...]:
+        """Those of the newest runs of a bench that are over, the newest first."""
+        table = schema.runs
+        order = (table.c.created_at.desc(), table.c.id.desc())
+        query = sa.select(*_OVER, table.c.state).where(table.c.bench == bench).order_by(*order).limit(number)
+        with self._database.reading() as connection:
+            return tuple(OverRun(*row) for *row, state in connection.execute(query) if state in RUN_OVER)
+
+    def over_since(self, bench: str, since: datetime) -> tuple[OverRun, ...]:
+        """Runs of a bench that are over and were opened at a time or later, in the order they were opened."""
+        table = schema.runs
+        mine = (table.c.bench == bench) & table.c.state.in_(RUN_OVER) & (table.c.created_at >= since)
+        query = sa.select(*_OVER).where(mine).order_by(table.c.created_at, table.c.id)
+        with self._database.reading() as connection:
+            return tuple(OverRun(*row) for row in connection.execute(query))
 
     def by_hash(self, worklist_hash: str) -> tuple[RunRecord, ...]:
         """Runs of one worklist, in the order they were opened."""

@@ -114,8 +114,9 @@ def actions_of(connection: sa.Connection, run_id: str | None) -> tuple[OperatorA
 def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
     table = schema.step_events
     last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
-    rows = connection.execute(sa.select(table).where(table.c.id.in_(last)).order_by(table.c.step)).mappings()
-    return tuple(StepRecord(number=row["step"], event=row["event"], at=row["at"], detail=row["detail"]) for row in rows)
+    columns = (table.c.step, table.c.event, table.c.at, table.c.detail)
+    rows = connection.execute(sa.select(*columns).where(table.c.id.in_(last)).order_by(table.c.step))
+    return tuple(StepRecord(number=number, event=event, at=at, detail=detail) for number, event, at, detail in rows)
 
 
 def _last_decision(connection: sa.Connection, run_id: str) -> RunDecision | None:

@@ -254,6 +254,13 @@ class Stock:
         with self._database.reading() as connection:
             return stock_uses.used_by(connection, run_id)
 
+    def is_posted(self, run_id: str) -> bool:
+        """Whether it was posted what a run took."""
+        table = schema.stock_postings
+        with self._database.reading() as connection:
+            query = sa.select(table.c.id).where(table.c.run_id == run_id).limit(1)
+            return connection.execute(query).first() is not None
+
     def versions(self, bench: str, lot_id: str) -> tuple[LotChange, ...]:
         """Who changed what is known of a lot, when and why, oldest first."""
         table = schema.stock_lots

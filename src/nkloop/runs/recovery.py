@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nkloop.runs.closing import FILES_LEFT
 from nkloop.runs.following import OnProgress
 from nkloop.runs.late_files import are_files_pending, copy_late
 from nkloop.runs.reconcile import Reconciled, reconcile_bench
@@ -28,6 +29,10 @@ async def finish_latest(session: Session) -> None:
     Files that could not be copied out of the device are tried again: it deletes its oldest without a word.
     """
     settle_runs(session, at=await session.bench.clock.now())
-    for run in session.records.journal.latest(session.bench_file.name, LATEST):
+    journal = session.records.journal
+    for over in journal.latest_over(session.bench_file.name, LATEST):
+        if FILES_LEFT not in over.error:
+            continue
+        run = journal.run(over.id)
         if are_files_pending(run) and run.device == session.bench.liquid_handler.name:
             await copy_late(run, session.bench, session.records)

@@ -208,9 +208,11 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
     Raises:
         RecordError: there is no such run.
     """
+    if records.stock.is_posted(run_id):
+        return False
     bench, run = bench_file.name, records.journal.run(run_id)
     stock = records.stock.inventory(bench)
-    if stock is None or not run.is_over or records.stock.used_by(run_id):
+    if stock is None or not run.is_over:
         return False
     worklist = as_planned(records, bench, records.journal.worklist(run.worklist_hash))
     if not on_deck(worklist, stock):
@@ -229,10 +231,8 @@ def settle_runs(session: Session, *, at: datetime) -> tuple[str, ...]:
     """
     records, bench = session.records, session.bench_file
     since = {held.name: held.at for held in records.stock.reservations(bench.name)}
-    unposted = {run.id for run in records.journal.latest(bench.name, LATEST) if run.is_over}
-    for run in records.journal.runs() if since else ():
-        if run.bench != bench.name or not run.is_over or run.created_at is None:
-            continue
+    unposted = {run.id for run in records.journal.latest_over(bench.name, LATEST)}
+    for run in records.journal.over_since(bench.name, min(since.values())) if since else ():
         name = reservation_name(as_planned(records, bench.name, records.journal.worklist(run.worklist_hash)))
         if name in since and since[name] <= run.created_at:
             unposted.add(run.id)

@@ -49,6 +49,7 @@ class WorldClient:
                 timeout=TIMEOUT_SECONDS,
                 limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
                 transport=self._transport,
+                verify=self._url.startswith("https:"),  # to load certificates takes longer than everything else here
             )
         try:
             response = await self._client.request(method, f"/virtual{path}", json=body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_leases_survive_a_restart_and_nothing_is_told_to_anybody(tmp_path: Path)
     assert (settings["PREFECT_HOME"], settings["DO_NOT_TRACK"]) == (str(tmp_path), "1")
     assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in settings
     assert "memory" in environment(tmp_path, "x", temporary=True)["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+
+
+def test_clients_of_a_server_on_this_machine_load_one_certificate(tmp_path: Path) -> None:
+    settings = environment(tmp_path / "prefect", "http://127.0.0.1:4200/api", temporary=True)
+    context = ssl.create_default_context(cafile=settings["PREFECT_API_SSL_CERT_FILE"])
+    assert len(context.get_ca_certs()) == 1
+    assert "PREFECT_API_TLS_INSECURE_SKIP_VERIFY" not in settings
+    assert "PREFECT_API_SSL_CERT_FILE" not in environment(tmp_path, "https://prefect.example/api")
 
 
 def test_a_server_that_does_not_answer_in_time_is_told(tmp_path: Path) -> None:

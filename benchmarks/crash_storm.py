@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="only so many steps of each procedure, to save time")
     parser.add_argument("--only", type=int, help="stage this crash only")
+    parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     """Crashes of flow and robot as they come; what is broken is printed at once."""
     options = {"crashes": given.crashes, "seed": given.seed, "first-steps": given.first_steps, "only": given.only}
+    options["beside"] = given.beside
     options |= {"folder": given.folder or temporary, "analyses": answers_folder() or temporary / "analyses"}
     yield from _lab("director", options)
 

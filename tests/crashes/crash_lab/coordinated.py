@@ -145,7 +145,7 @@ def main() -> int:
         coordinator = Coordinator(folder / "prefect")
         os.environ.update(coordinator.environment)
         try:
-            lab = warm_lab(answers_folder() or folder / "analyses", given.first_steps)
+            lab = warm_lab(answers_folder() or folder / "analyses", given.first_steps, ["medium_preparation"])
             CoordinatedScene.coordinator = coordinator
             director = Director(lab, folder, scene=CoordinatedScene, play=play)
             for crash in crashes(given.crashes, given.seed):

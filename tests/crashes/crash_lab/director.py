@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import queue
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,8 +21,8 @@ from crash_lab.judge import judge
 from crash_lab.places import Places
 from crash_lab.plan import Course, Crash, storm
 from crash_lab.procedures import Lab
-from crash_lab.scene import Scene, SceneError
-from crash_lab.stage import warm_lab
+from crash_lab.scene import FORK, Scene, SceneError
+from crash_lab.stage import adopt_orphans, warm_lab
 from crash_lab.template import make_template
 from nkloop.records import Records
 from nkloop.vendor import answers_folder
@@ -66,7 +69,7 @@ class Director:
         self._folder = folder
         self._template = folder / "template.db"
         self._template.unlink(missing_ok=True)
-        make_template(f"sqlite:///{self._template}", lab.inventory, lab.bench.name)
+        make_template(f"sqlite:///{self._template}", lab)
 
     def stage(self, crash: Crash, *, keep: bool = False) -> Report:
         """Run a procedure, let the crash happen, take the work up again, judge; files stay when something is wrong."""
@@ -148,6 +151,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="run only so many steps of each worklist, to save time")
     parser.add_argument("--only", type=int, help="stage this one of them only")
+    parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
     parser.add_argument("--analyses", type=Path, help="folder of protocol analyses, kept for the next time")
     given = parser.parse_args()
@@ -157,14 +161,43 @@ def main() -> int:
         lab = warm_lab(given.analyses or answers_folder() or folder / "analyses", given.first_steps)
         director = Director(lab, folder)
         courses = {name: director.course(name) for name in lab.procedures}
+        crashes = [one for one in storm(courses, given.crashes, given.seed) if given.only in {None, one.number}]
         broken = 0
-        for crash in storm(courses, given.crashes, given.seed):
-            if given.only in {None, crash.number}:
-                report = director.stage(crash)
-                broken += bool(report.problems)
-                sys.stdout.write(json.dumps(asdict(report)) + "\n")
-                sys.stdout.flush()
+        for report in staged(director, crashes, given.beside):
+            broken += bool(report.problems)
+            sys.stdout.write(json.dumps(asdict(report)) + "\n")
+            sys.stdout.flush()
     return 1 if broken else 0
+
+
+def staged(director: Director, crashes: Sequence[Crash], beside: int = 1) -> Iterator[Report]:
+    """Stage crashes, so many beside each other, each in processes and a folder of its own; reports as they come.
+
+    Raises:
+        SceneError: a process that stages crashes ended before its share was staged.
+    """
+    if beside == 1:
+        yield from map(director.stage, crashes)
+        return
+    found: multiprocessing.Queue[Report] = FORK.Queue()
+    stagers = [FORK.Process(target=_stage, args=(director, crashes[n::beside], found)) for n in range(beside)]
+    for stager in stagers:
+        stager.start()
+    for _ in crashes:
+        while True:
+            with suppress(queue.Empty):
+                yield found.get(timeout=1)
+                break
+            if any(stager.exitcode for stager in stagers):
+                raise SceneError("a process that stages crashes has died")
+    for stager in stagers:
+        stager.join()
+
+
+def _stage(director: Director, crashes: Sequence[Crash], found: multiprocessing.Queue[Report]) -> None:
+    adopt_orphans()
+    for crash in crashes:
+        found.put(director.stage(crash))
 
 
 if __name__ == "__main__":

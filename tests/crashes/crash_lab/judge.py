@@ -42,7 +42,7 @@ def judge(lab: Lab, places: Places, procedure: Procedure) -> list[str]:
         problems += strangers(runs, physical)
         problems += twice(runs, physical)
         problems += chain_problems(lab, procedure.worklist, runs, physical)
-        problems += _stock_problems(lab, records, runs, physical)
+        problems += _stock_problems(procedure.bench.name, records, runs, physical)
         problems += _lock_problems(records)
     finally:
         records.close()
@@ -255,12 +255,11 @@ def _missed_targets(worklist: Worklist, names: Mapping[str, str], physical: Phys
             )
 
 
-def _stock_problems(lab: Lab, records: Records, runs: tuple[RunRecord, ...], physical: Physical) -> Iterator[str]:
+def _stock_problems(bench: str, records: Records, runs: tuple[RunRecord, ...], physical: Physical) -> Iterator[str]:
     """What a run with a loaded deck truly drew is posted, once, and nothing stays reserved for it.
 
     What steps of unknown outcome drew is thrown away with what is left on the deck and not posted as drawn.
     """
-    bench = lab.bench.name
     for held in records.stock.reservations(bench) if runs else ():
         yield f"'{held.name}' is still reserved although its run is over"
     for run in runs:

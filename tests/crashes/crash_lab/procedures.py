@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,10 @@ from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256
 from nkloop.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
+BENCHES = {"": "virtual", " on an OT-2": "virtual_ot2"}
+"""What the name of a procedure ends with, and the bench it is planned for."""
+KINDS = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
+NAMES = tuple(f"{kind}{ending}" for ending in BENCHES for kind in KINDS)
 _CONTAINERS = 20
 _SPARE = 1.5
 """Cultures hold this much more than is harvested."""
@@ -39,6 +42,7 @@ class Procedure:
     """One worklist, ready to run."""
 
     name: str
+    bench: BenchFile
     worklist: Worklist
     verdict: Verdict
     analysis: Any
@@ -64,7 +68,6 @@ class Lab:
     catalogue: Catalogue
     inventory: Inventory
     """Lots the worklists use."""
-    bench: BenchFile
     procedures: Mapping[str, Procedure]
     analyses: Path
     """Folder of analyses."""
@@ -74,7 +77,7 @@ class Lab:
 
     def world(self, procedure: Procedure, seed: int) -> World:
         """The world before the procedure: what earlier procedures left stands ready."""
-        world = World(self.catalogue, self.inventory.lots, self.bench.deck, seed)
+        world = World(self.catalogue, self.inventory.lots, procedure.bench.deck, seed)
         for filling in procedure.worklist.fillings:
             prefix, _, rest = (filling.liquid.lot or "").partition(":")
             if prefix in {"prepared", "harvest"}:
@@ -100,25 +103,27 @@ def _leave(world: World, where: tuple[str, str, str], volume_ul: float, per_ul: 
     world.store(container, None)
 
 
-async def prepare_lab(analyses: Path, first_steps: int | None = None) -> Lab:
+async def prepare_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES) -> Lab:
     """Plan and analyse the worklists, or the first steps of each; `analyses` keeps the analyses for the next time."""
     examples = _examples()
     workspace = Workspace.find(ROOT)
     catalogue = Catalogue.load(workspace.labware)
     inventory = Inventory.load(workspace.devices / "lots" / "virtual.yaml")
-    bench = load_bench_file(workspace.devices / "virtual.yaml")
+    examples.BENCHES.update({bench: bench for bench in BENCHES.values()})
     procedures = {}
     async with VendorClient(cache=analyses) as vendor:
-        verifier = Verifier(workspace, catalogue, bench.deck, vendor)
-        for name in NAMES:
-            planned: Worklist = examples.EXAMPLES[name]()
+        for name in names:
+            kind, space, rest = name.partition(" ")
+            bench = load_bench_file(workspace.devices / f"{BENCHES[space + rest]}.yaml")
+            verifier = Verifier(workspace, catalogue, bench.deck, vendor)
+            planned: Worklist = examples.EXAMPLES[kind](bench.name)
             worklist = planned if first_steps is None else _shortened(planned, first_steps, catalogue, bench.deck)
             analysis = await verifier.analyse(worklist)
             assert analysis.is_ok, analysis.errors
-            procedures[name] = Procedure(name, worklist, _verdict(workspace, worklist), analysis)
+            procedures[name] = Procedure(name, bench, worklist, _verdict(workspace, worklist), analysis)
     used = {filling.liquid.lot for one in procedures.values() for filling in one.worklist.fillings}
     lots = tuple(_first_containers(lot) for lot in inventory.lots if lot.id in used)
-    return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), bench, procedures, analyses)
+    return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), procedures, analyses)
 
 
 def _shortened(planned: Worklist, n: int, catalogue: Catalogue, deck: BenchDeck) -> Worklist:

@@ -86,7 +86,7 @@ def encounter(lab: Lab, folder: Path, scenario: str) -> Encounter:
     procedure = lab.procedures["medium_preparation"]
     scene = Scene(lab, Places(folder / scenario), procedure, seed=1, speed=SPEED)
     scene.set_up(None)
-    make_template(database_url(Workspace(root=scene.places.folder).state), lab.inventory, lab.bench.name)
+    make_template(database_url(Workspace(root=scene.places.folder).state), lab)
     met = Encounter()
     try:
         SCENARIOS[scenario](scene)
@@ -132,7 +132,7 @@ def main() -> int:
     parser.add_argument("--analyses", type=Path, help="folder of protocol analyses, kept for the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
-        lab = warm_lab(given.analyses or answers_folder() or Path(temporary) / "analyses")
+        lab = warm_lab(given.analyses or answers_folder() or Path(temporary) / "analyses", names=["medium_preparation"])
         urls = given.database.split(",") if given.database else [None] * len(given.scenario)
         broken = 0
         for scenario, url in zip(given.scenario, urls, strict=True):

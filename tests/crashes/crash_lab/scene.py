@@ -84,12 +84,12 @@ class Scene:
     def start_robot(self) -> None:
         """Switch the robot on (again)."""
         analyse = KnownAnalyses(known_analyses(self._lab), SharedVendor(self._lab.analyst, self._lab.analyses))
-        self._start("robot", run_robot, self._lab.bench.deck, analyse, self.places, self._ports[1], self._speed)
+        self._start("robot", run_robot, self._procedure.bench.deck, analyse, self.places, self._ports[1], self._speed)
         _wait(self._alive["robot"], lambda: _answers(self._ports[1]))
 
     def start_flow(self, task: FlowTask) -> BaseProcess:
         """Start a flow process."""
-        bench = bench_at(self._lab.bench, *(f"http://127.0.0.1:{port}" for port in self._ports))
+        bench = bench_at(self._procedure.bench, *(f"http://127.0.0.1:{port}" for port in self._ports))
         return self._start(task.who, flow_process, self._lab, self.places, bench, self._procedure, task)
 
     def watch(self, who: str, strike: tuple[str, float] | None = None) -> int:

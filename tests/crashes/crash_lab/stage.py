@@ -7,6 +7,7 @@ import ctypes
 import functools
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from httpx._transports import default as _default
 
 from crash_lab.analyst import SharedVendor, start_analyst
 from crash_lab.flow import bench_at
-from crash_lab.procedures import Lab, prepare_lab
+from crash_lab.procedures import NAMES, Lab, prepare_lab
 from crash_lab.reality import build_reality
 from crash_lab.robot import KnownAnalyses, build_robot
 from nkloop.drivers.bench import open_bench
@@ -36,21 +37,27 @@ PRELOADED = (
 )
 
 
-def warm_lab(analyses: Path, first_steps: int | None = None) -> Lab:
-    """The lab, with everything loaded once that every forked process would load by itself."""
+def adopt_orphans() -> None:
+    """Become the parent of whoever is left without one below this process."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES) -> Lab:
+    """The lab, with everything loaded once that every forked process would load by itself."""
+    adopt_orphans()
     os.environ.pop("NKLOOP_DATABASE_URL", None)
-    lab = asyncio.run(prepare_lab(analyses, first_steps))
+    lab = asyncio.run(prepare_lab(analyses, first_steps, names))
     address, pid = start_analyst()
     lab = replace(lab, analyst=address, analyst_pid=pid)
     for module in PRELOADED:
         importlib.import_module(module)
     # Certificates cost a tenth of a second per client, and nothing here is encrypted.
     _default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
-    build_reality(lab.world(next(iter(lab.procedures.values())), seed=1))
-    build_robot(lab.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
+    first = next(iter(lab.procedures.values()))
+    build_reality(lab.world(first, seed=1))
+    build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
     _read_once(lab)
-    check_tracking(next(iter(lab.procedures.values())).worklist, lab.catalogue)
+    check_tracking(first.worklist, lab.catalogue)
     asyncio.run(_open_once(lab))
     return lab
 
@@ -68,6 +75,7 @@ def _read_once(lab: Lab) -> None:
 async def _open_once(lab: Lab) -> None:
     """Build every device and client once: drivers load what they need when they are built."""
     here = "http://127.0.0.1:1"
-    bench = open_bench(bench_at(lab.bench, here, here), lab.workspace)
-    async with httpx.AsyncClient():
-        await bench.close()
+    for file in {one.bench.name: one.bench for one in lab.procedures.values()}.values():
+        bench = open_bench(bench_at(file, here, here), lab.workspace)
+        async with httpx.AsyncClient():
+            await bench.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from nkloop.labware import Catalogue
 from nkloop.records.models import JournalEvent, StepEvent
 from nkloop.runs.follow_up import repaired
 from nkloop.runs.outcomes import SKIPPED, WENT_ON, step_outcomes
-from nkloop.runs.possible import possible_wells
+from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.ways import MOST_WAYS, fates_of, n_ways, ways_of
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Target, Worklist
 
@@ -189,3 +190,42 @@ def test_a_step_that_a_person_had_skipped_tells_nothing_of_those_before_it() -> 
     skipped = f"tip_not_found of pickUpTip; Ada chose 'skip': {SKIPPED}, so whether its wells got it is unknown"
     told = events(FORGOTTEN, skipped, FORGOTTEN)
     assert [fate.is_passed for fate in fates_of(worklist(3), told)] == [True, True, False]
+
+
+def test_a_ledger_carried_on_from_way_to_way_holds_what_a_full_replay_holds() -> None:
+    made = worklist(5)
+    steps = [
+        step.model_copy(update={"mix_after": 2, "mix_volume_ul": 50.0}) if step.number == 3 else step
+        for step in made.steps
+    ]
+    made = made.model_copy(update={"steps": tuple(steps)})
+    fates = fates_of(made, events("done", FORGOTTEN, FORGOTTEN, FORGOTTEN, FORGOTTEN))
+    shown = {
+        (w.labware, w.well): {one.when: one.volume_ul for one in w.contents}
+        for w in possible_wells(made, fates, CATALOGUE)
+    }
+    n_shown = 0
+    for way in ways_of(fates):
+        ledger = replay(made, fates, CATALOGUE, how=way.how)
+        for (nickname, well), volumes in shown.items():
+            if way.when in volumes:
+                assert volumes[way.when] == pytest.approx(ledger.volume_ul(nickname, well))
+                n_shown += 1
+            else:
+                assert ledger.volume_ul(nickname, well) in [pytest.approx(volume) for volume in volumes.values()]
+    assert n_shown == sum(len(volumes) for volumes in shown.values())
+    assert set(shown) == {("tubes", "A1"), *(("plate", well) for well in WELLS[1:5])}
+
+
+def test_hundreds_of_forgotten_steps_are_told_in_seconds() -> None:
+    first = worklist(1).steps[0]
+    steps = [
+        first.model_copy(update={"number": n, "tip": "tips:A1" if n == 1 else "", "volume_ul": 2.0})
+        for n in range(1, 601)
+    ]
+    made = worklist(1).model_copy(update={"steps": tuple(steps)})
+    started = time.process_time()
+    held = {(w.labware, w.well): w for w in possible_wells(made, fates_of(made, events(*[FORGOTTEN] * 600)), CATALOGUE)}
+    assert time.process_time() - started < 5.0
+    assert len(held["tubes", "A1"].contents) == 601
+    assert held["plate", "A1"].volumes_ul == (0, 1200)

@@ -60,11 +60,23 @@ def replay(
         deck: the bench's deck.
         how: what became of unknown steps, by number; of others only what is certain happened.
     """
+    ledger = _followed(worklist, fates, catalogue, deck, how)
+    ledger.drop_all()
+    return ledger
+
+
+def _followed(
+    worklist: Worklist,
+    fates: Sequence[Fate],
+    catalogue: LabwareLookup,
+    deck: BenchDeck | None,
+    how: Mapping[int, How] = MappingProxyType({}),
+) -> Ledger:
+    """The same with the tips still held."""
     ledger = Ledger.of(worklist, catalogue, deck)
     for fate in fates:
         known: How = "done" if fate.what == "done" else "drawn" if fate.is_drawn else "not"
         _follow(ledger, fate, how.get(fate.step.number, known) if fate.what == "unknown" else known)
-    ledger.drop_all()
     return ledger
 
 
@@ -105,12 +117,7 @@ def possible_wells(
     """Wells that hold different things depending on what happened, with every possibility."""
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
     gathered: dict[tuple[str, str], list[tuple[str, WellContents]]] = {}
-
-    def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
-        return reached_wells(step, worklist, catalogue, is_target=is_target)
-
-    ways = ways_of(fates, reaches=reaches)
-    told = [(way.when, _held(replay(worklist, fates, catalogue, deck, how=way.how))) for way in ways]
+    told = tuple(_told(worklist, fates, catalogue, deck))
     empty = WellContents(0.0, {})
     spots = dict.fromkeys(spot for _, held in told for spot in held)
     for spot in spots:
@@ -132,6 +139,34 @@ def possible_wells(
         for (nickname, well), known in gathered.items()
         if len(known) > 1
     )
+
+
+def _told(
+    worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, deck: BenchDeck | None
+) -> Iterator[tuple[str, Mapping[Spot, WellContents]]]:
+    """What all wells hold in each way.
+
+    Where the unknown steps went in their order, one ledger is carried on from way to way: nothing is done after them.
+    """
+
+    def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
+        return reached_wells(step, worklist, catalogue, is_target=is_target)
+
+    unknown = [fate for fate in fates if fate.what == "unknown"]
+    in_order = not any(fate.is_passed for fate in unknown)
+    known = [fate for fate in fates if fate.what != "unknown"]
+    ledger = _followed(worklist, known, catalogue, deck) if in_order else None
+    n_done = 0
+    for way in ways_of(fates, reaches=reaches):
+        done = sum(how == "done" for how in way.how.values())
+        cut = next((how for how in way.how.values() if how not in {"done", "not"}), None)
+        if ledger is None or cut is not None:
+            yield way.when, _held(replay(worklist, fates, catalogue, deck, how=way.how))
+            continue
+        for fate in unknown[n_done:done]:
+            ledger.apply(fate.step)
+        n_done = max(n_done, done)
+        yield way.when, _held(ledger)
 
 
 def _held(ledger: Ledger) -> Mapping[tuple[str, str], WellContents]:

@@ -119,6 +119,15 @@ def test_each_well_shows_every_possibility_of_steps_passed_over() -> None:
     assert sorted(one.volume_ul for one in held["tubes", "A1"].contents) == [1400, 1500, 1600]
 
 
+def test_what_is_done_with_the_tip_of_a_step_passed_over_counts() -> None:
+    first, second = worklist(2).steps
+    made = worklist(2).model_copy(update={"steps": (first, second.model_copy(update={"tip": ""}))})
+    fates = fates_of(made, events(LEFT_BEHIND, "done"))
+    assert replay(made, fates, CATALOGUE).volume_ul("plate", WELLS[1]) == 100
+    (shown,) = [w for w in possible_wells(made, fates, CATALOGUE) if w.labware == "tubes"]
+    assert [one.volume_ul for one in shown.contents] == [1700, 1600]
+
+
 def test_of_very_many_ways_those_that_fill_and_empty_a_well_most_are_kept() -> None:
     made = worklist(12)
     one_well = tuple(step.model_copy(update={"to_well": "A1"}) for step in made.steps[:6])

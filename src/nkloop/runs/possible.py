@@ -98,10 +98,12 @@ def _follow(ledger: Ledger, fate: Fate, how: How) -> None:
     step = fate.step
     if how == "done":
         ledger.apply(step)
-    if how in {"done", "not"} or step.action not in LIQUID:
+    if how == "done" or step.action not in LIQUID:
         return
-    if step.tip:
+    if step.tip:  # steps after one that was passed over keep its tip
         ledger.pick_up(step.channels, step.tip, step.mount)
+    if how == "not":
+        return
     volume = step.mix_volume_ul if how == "cut_before" else step.volume_ul
     ledger.aspirate(step.channels, step.labware, step.well, volume, step.mount)
     given = step.volume_ul if how == "cut_after" else fate.given_ul

@@ -36,18 +36,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", type=int, help="stage this crash only")
     parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
+    parser.add_argument("--reports", type=Path, help="file that gets the report of every crash, a line of JSON each")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
     show_machine()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-storm-") as temporary:
-        reports = list(_staged(given, Path(temporary)))
-        if given.only is None and given.server_crashes:
-            reports += _lab("coordinated", {"crashes": given.server_crashes, "seed": given.seed})
-            reports += [_served(victim) for victim in ("runner", "everything")]
+        reports = []
+        for report in _all(given, Path(temporary)):
+            reports.append(report)
+            if given.reports is not None:
+                with given.reports.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(report) + "\n")
     broken = [report for report in reports if report["problems"]]
     _show(reports, broken, time.monotonic() - started)
     return 1 if broken or (given.only is None and len(reports) < given.crashes) else 0
+
+
+def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
+    """Everything that is staged."""
+    if given.only is None and given.server_crashes:
+        yield from _lab("coordinated", {"crashes": given.server_crashes, "seed": given.seed})
+        yield from map(_served, ("runner", "everything"))
+    yield from _staged(given, temporary)
 
 
 def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:

@@ -122,6 +122,10 @@ def play_alone(scene: Scene, crash: Crash) -> float:
     scene.start_flow(FlowTask("run", trigger=crash.trigger))
     scene.watch("flow", None if crash.after_s is None else (crash.victim, crash.after_s))
     lived = round(time.monotonic() - started, 3)
+    if crash.physical is not None and crash.physical.is_stopped and scene.places.killed():
+        scene.start_flow(FlowTask("stop"))
+        if scene.watch("flow") != 0:
+            raise SceneError("the run could not be stopped")
     again = crash.again
     for _ in range(TAKEN_UP):
         scene.start_flow(FlowTask("take up", trigger=again, decision=crash.decision))

@@ -24,8 +24,8 @@ from nkloop.runs.deciding import Verify, decide, follow_up_of, question
 from nkloop.runs.execution import finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.launches import has_moved
-from nkloop.runs.reconcile import clear_the_way
-from nkloop.runs.recovery import recover
+from nkloop.runs.reconcile import clear_the_way, reconcile_run
+from nkloop.runs.recovery import recover, settle_latest
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import stock_held
 from nkloop.runs.verification import Verifier
@@ -76,6 +76,13 @@ async def _run_once(session: Session, worklist: Worklist, verdict: Verdict, cont
             hold.run_id = run_id = await prepare_run(worklist, verdict, bench, records, context=context)
             await play_run(run_id, bench, records)
             await finish_run(run_id, bench, records)
+
+
+async def stop(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """What a user does who finds the robot in a run whose flow has died: `nkloop reconcile --stop`."""
+    for one in session.records.journal.open_runs(devices_of(session.bench), session.bench_file.name):
+        await reconcile_run(one.id, session.bench, session.records, stop=True)
+    await settle_latest(session)
 
 
 async def take_up(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
@@ -171,7 +178,7 @@ async def run_in_prefect(session: Session, places: Places, task: FlowTask, proce
     await crash_lab()
 
 
-WORK = {"run": run, "run in Prefect": run_in_prefect, "take up": take_up}
+WORK = {"run": run, "run in Prefect": run_in_prefect, "stop": stop, "take up": take_up}
 
 
 @dataclass(frozen=True)

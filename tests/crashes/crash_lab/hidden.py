@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,17 +95,19 @@ def net_of(acts: Iterator[Act]) -> dict[int, dict[Spot, float]]:
     return found
 
 
-def composed(worklist: Worklist, physical: Physical) -> dict[Spot, dict[str, float]]:
-    """Volume and amounts of every well after everything that took effect, from the fillings of the first run."""
+def composed(worklist: Worklist, acts: Iterable[Act]) -> dict[Spot, dict[str, float]]:
+    """Volume and amounts of every well after all these acts, from the fillings of the first run."""
     places = {item.nickname: place_of(item) for item in worklist.deck}
     wells: dict[Spot, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for filling in worklist.fillings:
         held = {VOLUME: 1.0, **filling.liquid.per_ul}
         _pour(wells[places[filling.labware], filling.well], {n: v * filling.volume_ul for n, v in held.items()})
     tips: dict[tuple[str, int], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for act in physical.acts:
+    for act in acts:
         if act.kind in {"begin", "pickUpTip"}:
-            tips.clear() if act.kind == "begin" else [tip.clear() for key, tip in tips.items() if key[0] == act.pipette]
+            for key, tip in tips.items():
+                if act.kind == "begin" or key[0] == act.pipette:
+                    tip.clear()
         for channel, spot in enumerate(act.spots):
             well, tip = wells[spot], tips[act.pipette, channel]
             if act.kind.startswith("aspirate"):
@@ -113,6 +115,24 @@ def composed(worklist: Worklist, physical: Physical) -> dict[Spot, dict[str, flo
             elif act.kind.startswith("dispense"):
                 _pour(well, _taken(tip, act.volume_ul))
     return wells
+
+
+def imagined(acts: Sequence[Act], run: str, steps: Sequence[tuple[int, Sequence[Act]]]) -> Iterator[list[Act]]:
+    """The acts as they would be had these steps of a run gone otherwise, in every way their order allows.
+
+    Args:
+        acts: all that took effect.
+        run: device run in which the steps are unknown.
+        steps: their numbers, in order, with what each does when it happens: draw first, then give.
+    """
+    numbers = {number for number, _ in steps}
+    place = max((n for n, act in enumerate(acts) if act.run == run), default=-1) + 1
+    before = [act for act in acts[:place] if act.run != run or act.step not in numbers]
+    for count in range(len(steps) + 1):
+        done = [act for _, did in steps[:count] for act in did]
+        yield [*before, *done, *acts[place:]]
+        if count < len(steps):
+            yield [*before, *done, *steps[count][1][:1], *acts[place:]]
 
 
 def _pour(into: dict[str, float], what: Mapping[str, float]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
-from crash_lab.hidden import SAME_UL, VOLUME, Physical, Spot, composed, net_of, place_of, read_physical
+from crash_lab.hidden import SAME_UL, VOLUME, Act, Physical, Spot, composed, imagined, net_of, place_of, read_physical
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure
 from nkloop.records import Records
@@ -42,6 +43,8 @@ def judge(lab: Lab, places: Places, procedure: Procedure) -> list[str]:
         problems += strangers(runs, physical)
         problems += twice(runs, physical)
         problems += chain_problems(lab, procedure.worklist, runs, physical)
+        moved = [(records.journal.worklist(run.worklist_hash), run) for run in runs if has_moved(run)]
+        problems += dict.fromkeys(repair_problems(lab, procedure.worklist, moved, physical))
         problems += _stock_problems(procedure.bench.name, records, runs, physical)
         problems += _lock_problems(records)
     finally:
@@ -230,7 +233,7 @@ def chain_problems(lab: Lab, worklist: Worklist, runs: Sequence[RunRecord], phys
         if drawn[spot] > draws + lost[spot] + more + SAME_UL:
             yield f"{drawn[spot]:g} µL were drawn from {spot[0]} {spot[1]}, planned are {draws:g} µL"
     if is_whole:
-        yield from _missed_targets(worklist, names, physical)
+        yield from missed_targets(worklist, names, physical.acts)
 
 
 def _planned(lab: Lab, worklist: Worklist, names: Mapping[str, str]) -> dict[Spot, tuple[float, float]]:
@@ -243,8 +246,35 @@ def _planned(lab: Lab, worklist: Worklist, names: Mapping[str, str]) -> dict[Spo
     return found
 
 
-def _missed_targets(worklist: Worklist, names: Mapping[str, str], physical: Physical) -> Iterator[str]:
-    wells = composed(worklist, physical)
+def repair_problems(
+    lab: Lab, first: Worklist, chain: Sequence[tuple[Worklist, RunRecord]], physical: Physical
+) -> Iterator[str]:
+    """Targets that would be missed after a repair had the unknown steps gone in another way than they did."""
+    names = {item.nickname: place_of(item) for item in first.deck}
+    for (worklist, run), (_, later) in pairwise(chain):
+        if run.decision is None or run.decision.decision != "repair" or later.state != "succeeded":
+            continue
+        ruled = {one.number for one in run.decision.rulings if one.happened is not None}
+        unknown = [step for step in worklist.steps if step.number in set(run.unknown_steps) - ruled]
+        steps = [(step.number, _acts_of(lab, worklist, run, step, names)) for step in unknown]
+        for acts in imagined(physical.acts, run.device_run_id or "", steps):
+            for missed in missed_targets(first, names, acts):
+                yield f"{run.id} was repaired, but had its unknown steps {run.unknown_steps} gone otherwise, {missed}"
+
+
+def _acts_of(lab: Lab, worklist: Worklist, run: RunRecord, step: Step, names: Mapping[str, str]) -> list[Act]:
+    """What a transfer does when it happens."""
+    moved = list(_moves(lab, worklist, step))
+    drawn = tuple((names[name], well) for name, well, ul in moved if ul < 0)
+    given = tuple((names[name], well) for name, well, ul in moved if ul > 0)
+    told = (run.device_run_id or "", step.number)
+    did = (("aspirate", drawn), ("dispense", given))
+    return [Act(*told, kind, "imagined", step.volume_ul, spots) for kind, spots in did]
+
+
+def missed_targets(worklist: Worklist, names: Mapping[str, str], acts: Iterable[Act]) -> Iterator[str]:
+    """Targets that do not hold after all these acts, by our own mixing."""
+    wells = composed(worklist, acts)
     for target in worklist.targets:
         held = wells[names[target.labware], target.well]
         per_ul = held.get(target.component, 0.0) / max(held.get(VOLUME, 0.0), SAME_UL)

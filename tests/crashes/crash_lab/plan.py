@@ -16,7 +16,8 @@ AWAY_S = (0.0, 0.1, 0.6)
 """How long a robot that was killed stays away: shorter and longer than a flow waits for it."""
 DECISIONS: tuple[DecisionKind, ...] = ("continue", "repair", "discard")
 AT_RANDOM, LOOK_AT, AGAIN_AT = (2, 7), 4, 9
-"""Which of every ten crashes come at random, at a request that only looks, and a second time."""
+"""Which of every ten crashes come at random, at a request that only looks, and a second time. A run whose flow dies
+with a command of its robot is stopped by a person: one step is unknown then, and often it can be repaired."""
 WHILE_TAKEN_UP = tuple(
     Trigger(victim, kind, name, 1, phase)
     for victim in (FLOW, ROBOT)
@@ -62,6 +63,7 @@ class Crash:
             first = str(self.trigger)
         elif self.physical is not None:
             first = f"{self.physical.phase} physical command {self.physical.nth}"
+            first += ", then stopped by a person" if self.physical.is_stopped else ""
         return f"{first}; again {self.again}" if self.again else first
 
 
@@ -131,5 +133,6 @@ def _at_random(
     if chance.random() < 0.5:
         phase = chance.choice(("before", "after"))
         nth = chance.randint(1, course.n_commands)
-        return Crash(number, name, victim, physical=PhysicalTrigger(victim, nth, phase), away_s=away_s, again=again)
+        physical = PhysicalTrigger(victim, nth, phase, is_stopped=victim == FLOW)
+        return Crash(number, name, victim, physical=physical, away_s=away_s, again=again)
     return Crash(number, name, victim, after_s=chance.uniform(0, course.seconds), away_s=away_s, again=again)

@@ -7,7 +7,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +34,8 @@ class PhysicalTrigger:
     victim: str
     nth: int
     phase: str
+    is_stopped: bool = False
+    """The robot stands still before its next command, until a person stops its run."""
 
 
 class Hands:
@@ -70,15 +72,15 @@ class Hands:
 
     def _apply(self, run: str, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
         self._seen += 1
-        self._maybe_kill("before")
+        is_held = self._maybe_kill("before")
         try:
             execution.apply(command)
         except Exception as error:  # noqa: BLE001 - the robot tells it
             return {"error": str(error)}
         told = {"run": run, "planned": command["id"], "kind": command["commandType"], "step": execution.step}
         self._write({**told, **self._moved(command, execution)})
-        self._maybe_kill("after")
-        return {}
+        is_held |= self._maybe_kill("after")
+        return {"hold": True} if is_held else {}
 
     def _moved(self, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
         """Volume and wells of a command that moved liquid."""
@@ -93,12 +95,14 @@ class Hands:
         ]
         return {**told, "volume": params["volume"], "spots": spots}
 
-    def _maybe_kill(self, phase: str) -> None:
+    def _maybe_kill(self, phase: str) -> bool:
+        """Kill when this is the instant; True when the robot shall stand still then."""
         trigger = self._trigger
         if trigger is None or (self._seen, phase) != (trigger.nth, trigger.phase):
-            return
+            return False
         self._trigger = None
         self._places.kill(trigger.victim, f"{phase} physical command {trigger.nth}")
+        return trigger.is_stopped
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._places.physical.open("a", encoding="utf-8") as file:
@@ -157,6 +161,7 @@ class RemoteHands:
         self._socket.connect(path)
         self._stream = self._socket.makefile("rwb")
         self._known, self._asked, self._owed = 0.0, -math.inf, 0.0
+        self.on_hold: Callable[[], None] = lambda: None
 
     def ask(self, do: str, **asked: Any) -> None:
         """Do something to the world.
@@ -171,6 +176,8 @@ class RemoteHands:
         self._known, self._asked = answer["now"], time.monotonic()
         if "error" in answer:
             raise RuntimeError(answer["error"])
+        if answer.get("hold"):
+            self.on_hold()
 
     def now(self) -> datetime:
         """Time of the world; a robot looks at its clock several times per command and trusts it for a moment."""

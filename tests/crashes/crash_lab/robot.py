@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -72,11 +73,13 @@ def build_robot(deck: BenchDeck, analyse: KnownAnalyses, folder: Path) -> None:
 
 def run_robot(deck: BenchDeck, analyse: KnownAnalyses, places: Places, port: int, speed: float) -> None:
     """Serve the robot until terminated or killed."""
-    world = RemoteWorld(RemoteHands(places.hands))
+    hands = RemoteHands(places.hands)
+    world = RemoteWorld(hands)
     folder = places.folder / "robot"
     robot, app = _BUILT[0]
     robot.__init__(  # type: ignore[misc]  # as it comes from the factory
         world, deck, analyse, folder=folder, memory=folder / "robot.sqlite", speed=speed
     )
     world.robot = robot
+    hands.on_hold = lambda: setattr(robot._conductor, "_owed", math.inf)  # as long a nap as only a stop ends
     serve(lambda: app, port)

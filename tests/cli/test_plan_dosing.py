@@ -61,8 +61,9 @@ def test_a_plate_passes_the_three_checks(nkloop: Nkloop, workspace: Workspace, a
 @pytest.mark.parametrize("vessel", ["plate-6", "plate-48"])
 def test_every_plate_ends_on_target(nkloop: Nkloop, arms: Path, by_ledger: None, vessel: str) -> None:
     plan = nkloop(*DOSING, "--vessel", vessel, "--arms", arms, "--seed", "7", "--json").json
-    assert {row["component"] for row in plan["composition"]} == {"SCF", "Flt3L", "TPO", "IL-7"}
-    assert all(abs(row["deviation_percent"]) < 2 and row["cv_percent"] is not None for row in plan["composition"])
+    dosed = [row for row in plan["composition"] if row["basis"] == "dosed"]
+    assert {row["component"] for row in dosed} == {"SCF", "Flt3L", "TPO", "IL-7"}
+    assert all(abs(row["deviation_percent"]) < 2 and row["cv_percent"] is not None for row in dosed)
     assert {(row["arm"], row["donor"]) for row in plan["positions"]} == {
         (arm, donor) for arm in ("reference", "arm-a") for donor in ("U1", "U2")
     }
@@ -96,6 +97,59 @@ def test_arms_leave_out_and_add_components_in_plates_and_bags(
         assert not any("--leave-out IL-4" in note for note in commands)
     factorial = nkloop(*DOSING, "--vessel", "plate-24", "--factorial", "TPO=0,x1;IL-4=0,20 ng/mL", "--json").json
     assert {row["arm"] for row in factorial["positions"]} == {"reference", "run-1", "run-2", "run-3"}
+
+
+HELD_BEFORE = "bag,volume [mL],cells [cells/mL],SCF [ng/mL],IL-7 [ng/mL],IL-15 [ng/mL],IL-2 [IU/mL]"
+
+
+def test_a_transfer_tells_what_the_medium_before_brings(nkloop: Nkloop, workspace: Workspace, by_ledger: None) -> None:
+    (workspace.root / "bags.csv").write_text(f"{HELD_BEFORE},heparin [µg/mL]\nU1-reference,100,4e6,10,10,5,0,20\n")
+    asked = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "differentiation", "--donors", "U1", "--vessel")
+    more = ("--day", "14", "--action", "transfer", "--present", "bags.csv")
+    plan = nkloop(*asked, "bioreactor", *more, "--json").json
+    rows = {row["component"]: row for row in plan["composition"]}
+    assert {name for name, row in rows.items() if row["basis"] == "carried"} == {"heparin", "LIF", "MIP-1a", "Flt3L"}
+    # a quarter of the new volume is the old medium: 20 µg/mL as measured, 50 pg/mL as the recipe has it
+    assert rows["heparin"]["expected"] == pytest.approx(5, rel=0.01)
+    assert rows["LIF"]["expected"] == pytest.approx(12.5, rel=0.01)
+    assert (rows["LIF"]["target"], rows["LIF"]["deviation_percent"]) == (0, None)
+    assert rows["human serum"]["basis"] == "undosed"
+    assert rows["human serum"]["expected"] == pytest.approx(0.25 * 10 + 0.75 * 2, rel=0.01)
+    assert any(note.startswith("25 % of the volume afterwards is medium of expansion_ii") for note in plan["notes"])
+    (carried,) = [told for told in plan["warnings"] if "brings what stage differentiation has not" in told]
+    assert "heparin 5 µg/mL (20 % of it)" in carried
+    assert any("human serum 4 instead of 2 % v/v" in told for told in plan["warnings"])
+    again = nkloop(*asked, "bioreactor", *more, "--from-stage", "differentiation", "--json").json
+    assert not [row for row in again["composition"] if row["basis"] == "carried" and row["component"] != "heparin"]
+    assert "has no stage 'nowhere'" in nkloop(*asked, "bioreactor", *more, "--from-stage", "nowhere").err
+
+
+@pytest.mark.parametrize(
+    ("suspended", "percent"),
+    [
+        pytest.param("base", 0, id="base medium"),
+        pytest.param("none", -10, id="base liquid alone"),
+        pytest.param("expansion_i", 0, id="complete medium"),
+    ],
+)
+def test_what_cells_are_suspended_in_counts(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, by_ledger: None, suspended: str, percent: float
+) -> None:
+    for vessel in (("plate-24",), ("bag", "--volume", "100 mL")):
+        plan = nkloop(*DOSING, "--vessel", *vessel, "--arms", arms, "--suspended-in", suspended, "--json").json
+        off = [row["deviation_percent"] for row in plan["composition"] if row["basis"] == "undosed"]
+        assert off == pytest.approx([percent] * len(off), abs=0.6)
+        dosed = [row["deviation_percent"] for row in plan["composition"] if row["basis"] == "dosed"]
+        assert max(map(abs, dosed)) < 2
+        assert any("off target and not dosed" in told for told in plan["warnings"]) == (percent != 0)
+    words = {"base": "base medium", "none": "GBGM alone", "expansion_i": "complete medium of expansion_i"}[suspended]
+    assert any(f"into warm {words}" in step["instruction"] for step in plan["operator_steps"])
+
+
+def test_cells_in_a_medium_nobody_knows_are_refused(nkloop: Nkloop, arms: Path) -> None:
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--arms", arms, "--suspended-in", "PBS")
+    assert ended.code == 1
+    assert "cells cannot be suspended in 'PBS'" in ended.err
 
 
 def test_bags_get_labelled_tubes_for_what_they_hold(

@@ -74,9 +74,13 @@ def test_a_plate_ends_on_target_in_every_mode(
         asked += ["--day", "3", "--present", present(workspace, "well", wells, f"{volume} mL", f"{cells} cells/mL")]
     plan = nkloop(*asked, "--json")
     assert plan.code == 0, (plan.err, plan.json["verdict"])
-    rows = plan.json["composition"]
+    rows = [row for row in plan.json["composition"] if row["basis"] == "dosed"]
     assert len(rows) == 4 * 4
-    assert ("off target in seeded" in str(plan.json["warnings"])) == (mode == "seed"), plan.json["warnings"]
+    beside = [row for row in plan.json["composition"] if row["basis"] != "dosed"]
+    assert len(beside) == 4 * 7
+    # what stands there is taken to be medium of the stage, which the fresh base does not change
+    assert [round(row["deviation_percent"]) for row in beside] == [-10 if mode == "seed" else 0] * len(beside)
+    assert ("off target and not dosed" in str(plan.json["warnings"])) == (mode == "seed"), plan.json["warnings"]
     assert max(abs(row["deviation_percent"]) for row in rows) < 2
     for worklist in seen:
         assert worklist.limits.cells_out_minutes == CELLS_OUT_MINUTES
@@ -110,6 +114,7 @@ def test_a_bag_ends_on_target_in_every_mode(
     assert "<!DOCTYPE html>" in (workspace.root / "sheet.html").read_text(encoding="utf-8")[:50]
     assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
     assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
+    assert {row["basis"] for row in plan.json["composition"]} == {"dosed", "undosed"}
     welds = [step["instruction"] for step in plan.json["operator_steps"] if step["kind"] == "weld"]
     assert [one.startswith(told) for one in welds] == [True, True]
 

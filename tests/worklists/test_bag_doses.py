@@ -75,7 +75,12 @@ def test_bags_end_on_target_with_what_really_reaches_them(plan, request_of, cata
     for name, target in (("SCF", 0.025), ("IL-2", 1.0)):
         amount = held[name] * (one.present_ul - one.drain_ul) + inside.per_ul.get(name, 0.0) * delivered
         assert amount / final == pytest.approx(target, rel=0.05)
-    assert {row.component: row.target for row in planned.composition} == {"SCF": 25, "IL-2": 1000}
+    rows = {row.component: row for row in planned.composition}
+    assert {name: row.target for name, row in rows.items() if row.basis == "dosed"} == {"SCF": 25, "IL-2": 1000}
+    # what is not dosed is on target before and after, whatever is drained and run in
+    beside = [row for row in planned.composition if row.basis == "undosed"]
+    assert {row.component for row in beside} == {"serum", "heparin", "IL-7", "GM-CSF", "IL-6"}
+    assert all(abs(row.deviation_percent) < 0.5 for row in beside)
 
 
 def test_every_bag_has_a_labelled_tube_and_a_weld_step(plan, request_of, deck, catalogue):

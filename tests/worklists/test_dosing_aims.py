@@ -18,6 +18,7 @@ from nkloop.worklists.dosing_request import targets_of, varied_ingredients
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.plans import DonorTube, DosingRequest, MediumSource, WellFeeding
 from nkloop.worklists.positions import assign_positions, outer_wells
+from nkloop.worklists.strength import in_unit
 
 PLATE_24, PLATE_96 = "corning_24_wellplate_3.4ml_flat", "corning_96_wellplate_360ul_flat"
 TROUGH = "nest_1_reservoir_195ml"
@@ -55,6 +56,10 @@ def plan(stocks, deck, catalogue):
 
 def well(name, arm="reference", *, held=None, **volumes):
     return WellFeeding(well=name, arm=arm, donor="U1", present_per_ul=held or {}, **volumes)
+
+
+def dosed(planned):
+    return [row for row in planned.composition if row.basis == "dosed"]
 
 
 volumes = st.floats(10, 1500).map(lambda v: round(v, 1))
@@ -107,8 +112,13 @@ def test_wells_end_on_target_within_bounds_and_nothing_is_lost(
         )
     request = request_of(wells)
     planned = plan(request)
-    for row in planned.composition:
+    for row in dosed(planned):
         assert row.expected == pytest.approx(row.target, rel=0.05)
+    for row in (row for row in planned.composition if row.basis != "dosed"):
+        spot = row.destination[:2]
+        after = next(state for state in planned.after if state.well == spot)
+        amount = recipe.stage("grow").medium.amount_of(row.component).of(row.component)
+        assert row.expected == pytest.approx(in_unit(after.per_ul[row.component], amount, row.component))
     ledger = follow(planned.worklist, catalogue)
     assert not ledger.violations
     kind = catalogue[PLATE_24]
@@ -159,7 +169,7 @@ def test_a_half_life_makes_the_dose_larger(plan, request_of, recipe):
     for hours in (0, 48):
         planned = plan(request_of(wells, recipe=decaying, hours_since_dose=hours))
         doses[hours] = {row.component: row.expected for row in planned.arms[0].rows}
-        assert {row.component for row in planned.composition} == {"SCF", "IL-2"}
+        assert {row.component for row in dosed(planned)} == {"SCF", "IL-2"}
     assert doses[0]["SCF"] == pytest.approx(25, rel=0.01)
     # a quarter of the 500 µL kept is left: (25 * 1000 - 6.25 * 500) / 500
     assert doses[48]["SCF"] == pytest.approx(43.75, rel=0.01)
@@ -169,9 +179,7 @@ def test_a_half_life_makes_the_dose_larger(plan, request_of, recipe):
 def test_seeding_is_counted_when_the_well_is_the_aim(plan, request_of):
     tubes = (DonorTube(donor="U1", cells_per_ul=1000),)
     planned = plan(request_of([well("A1", add_ul=900, seed_ul=100)], donors=tubes))
-    assert {row.component: row.expected for row in planned.composition} == pytest.approx(
-        {"SCF": 25, "IL-2": 1000}, rel=5e-3
-    )
+    assert {row.component: row.expected for row in dosed(planned)} == pytest.approx({"SCF": 25, "IL-2": 1000}, rel=5e-3)
     (warned,) = planned.warnings
     assert "heparin 22.5 instead of 25 µg/mL" in warned  # the suspension of the cells is base alone
 

@@ -22,7 +22,7 @@ from nkloop.worklists.bag_plans import (
     DoseLabel,
     DoseTubeFilling,
 )
-from nkloop.worklists.bag_seeding import by_hand_ul, suspended_ul
+from nkloop.worklists.bag_seeding import by_hand_ul, suspended_in_base_ul
 from nkloop.worklists.bag_tasks import BagTasks
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
@@ -37,12 +37,13 @@ from nkloop.worklists.composition import (
     refuse_uncertain,
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
-from nkloop.worklists.dose import after_decay, fresh_concentration, half_lives_h, most_kept_ul
+from nkloop.worklists.dose import after_decay, blended, fresh_concentration, half_lives_h, most_kept_ul
 from nkloop.worklists.dose_tubes import DOSES, dose_tube, lost_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
 from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.operator_tasks import preceded_by, with_preparation
@@ -51,7 +52,14 @@ from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
-from nkloop.worklists.undosed import remains_warnings
+from nkloop.worklists.undosed import (
+    carried_note,
+    carried_warnings,
+    is_known,
+    remains_warnings,
+    undosed_rows,
+    undosed_warnings,
+)
 from nkloop.worklists.vessel_times import vessel_times_out
 
 CARRIER_SHARE = 0.5
@@ -114,6 +122,7 @@ class _Planner:
     ) -> None:
         self.request, self.deck, self.catalogue, self.known, self.errors = request, deck, catalogue, known, errors
         stage = stage_of(request.recipe, request.stage_id, request.name)
+        self.stage, self.before = stage, other_stage(request.recipe, stage.id, request.held_stage)
         self.medium, self.base_name = stage.medium, stage.medium.base.component
         self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name, request.arms)
         self.tube = dose_tube(known, request.tube, request.name)
@@ -274,7 +283,7 @@ class _Planner:
         by_hand = by_hand_ul(bags)
         if not by_hand:
             return worklist
-        needed = warming_minutes(max(*(bag.medium_ul for bag in bags), suspended_ul(bags)))
+        needed = warming_minutes(max(*(bag.medium_ul for bag in bags), suspended_in_base_ul(bags)))
         own = self._minutes_until_medium(worklist)
         celsius = self.medium.use_temperature
         told = (
@@ -353,6 +362,7 @@ class _Planner:
             for bag, made in zip(run.bags, run.made, strict=True):
                 tubes.append(self._filling(bag, made, run, number))
                 rows += self._in_bag(bag, made, run)
+                rows += self._beside(bag, made, run)
         brought = [(bag, told) for run in runs for bag, told in self._brought(run)]
         refuse_carry_over(self.request.recipe, brought)
         refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
@@ -367,14 +377,23 @@ class _Planner:
             composition=tuple(rows),
             base_left_ul=last,
             lots=summed_uses([run.lots for run in runs]),
-            notes=(*self._by_hand_note(by_hand), *dict.fromkeys(note for run in runs for note in run.notes)),
-            warnings=(*unlimited_words(self.request.recipe, (t for _, t in brought)), *remains_warnings(rows)),
+            notes=(
+                *self._by_hand_note(by_hand),
+                *carried_note([bag.kept_ul / self.tasks.final_ul(bag) for bag in self.bags], self.before),
+                *dict.fromkeys(note for run in runs for note in run.notes),
+            ),
+            warnings=(
+                *unlimited_words(self.request.recipe, (t for _, t in brought)),
+                *remains_warnings(rows),
+                *undosed_warnings(rows, TOLERANCE_PERCENT, "what was there, or the cells came in, keeps it off"),
+                *carried_warnings(rows, self.stage, self.before),
+            ),
         )
 
     def _by_hand_note(self, by_hand_ul: float) -> tuple[str, ...]:
         if not by_hand_ul:
             return ()
-        cells = suspended_ul(self.bags)
+        cells = suspended_in_base_ul(self.bags)
         told = f", {cells / 1000:.4g} mL of it to suspend the cells in" if cells else ""
         return (
             f"Base medium people run in: {by_hand_ul / 1000:.4g} mL in all{told}. "
@@ -452,6 +471,16 @@ class _Planner:
         rows = composition_rows(wanted, reached, text, errors)
         refuse_off_target(text, rows, TOLERANCE_PERCENT)
         return rows
+
+    def _beside(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
+        """What the bag holds beside the doses, where it is known what was in it."""
+        if not is_known(self.request.recipe, bag.present_per_ul):
+            return ()
+        fresh = (self.request.base.per_ul, bag.medium_ul)
+        dose = (run.ledger.well(*made.spot).per_ul, made.volume_ul - self.lost_ul)
+        held = blended(((bag.present_per_ul, bag.kept_ul), fresh, dose))
+        text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
+        return undosed_rows(self.request.recipe, self.stage, {i.component for i in self.ingredients}, held, text)
 
 
 def count_words(bags: Sequence[BagFeeding]) -> str:

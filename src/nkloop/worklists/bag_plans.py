@@ -52,6 +52,8 @@ class BagSeeding(FrozenModel):
 
     cells_per_ul: float = Field(gt=0)
     """Viable cells in the suspension."""
+    suspended_in: str = ""
+    """What they are suspended in, as words; empty for the base medium of the plan."""
 
 
 class BagFeeding(FrozenModel):
@@ -98,6 +100,8 @@ class BagDosingRequest(FrozenModel):
     """Volume a tube brings into its bag, about; the tube is filled to a volume that can be read."""
     hours_since_dose: float = Field(default=0, ge=0)
     """Age of the present contents; components with a half-life have decayed since."""
+    held_stage: str = ""
+    """Stage whose medium stands in the vessels, when it is another than the one planned."""
     prepared: datetime
     """Time on the labels."""
     cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
@@ -153,7 +157,7 @@ class BagDosingPlan(FrozenModel):
     parts: tuple[Part, ...] = Field(min_length=1)
     tubes: tuple[DoseTubeFilling, ...]
     composition: tuple[CompositionRow, ...]
-    """What the arms vary, in every bag after the dose."""
+    """What every bag holds after the dose: what is dosed, what the stage has beside it, what is carried along."""
     base_left_ul: float
     base_by_hand_ul: float = 0.0
     """Base medium people run into the vessels or suspend cells in, to be prepared besides what stands on the deck."""

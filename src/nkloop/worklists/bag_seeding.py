@@ -16,8 +16,15 @@ EXCESS_SHARE = 0.05
 """Suspension made in addition to what the vessels get, for lines; a working value."""
 
 
-def new_vessel(name: str, stage: Stage, volume_ul: float, dose_ul: float) -> dict[str, object]:
+def new_vessel(name: str, stage: Stage, volume_ul: float, dose_ul: float, suspended_in: str = "") -> dict[str, object]:
     """Volumes of one new vessel, as fields of `BagFeeding`: a tenth is cell suspension, dose and base medium the rest.
+
+    Args:
+        name: of the vessel.
+        stage: gives the seeding density.
+        volume_ul: of the vessel afterwards.
+        dose_ul: what the dose tube brings.
+        suspended_in: what the cells come in, as words; empty for the base medium of the plan.
 
     Raises:
         PlanError: suspension and dose bring more than the volume.
@@ -32,7 +39,7 @@ def new_vessel(name: str, stage: Stage, volume_ul: float, dose_ul: float) -> dic
             remedy="choose a larger volume, or a smaller dose",
         )
     density = stage.seeding_density.canonical * volume_ul / suspension
-    seeding = BagSeeding(cells_per_ul=density)
+    seeding = BagSeeding(cells_per_ul=density, suspended_in=suspended_in)
     return {"present_ul": suspension, "drain_ul": 0.0, "medium_ul": medium, "seeding": seeding}
 
 
@@ -46,9 +53,14 @@ def suspended_ul(bags: Sequence[BagFeeding]) -> float:
     return sum(bag.present_ul for bag in bags if bag.seeding is not None) * (1 + EXCESS_SHARE)
 
 
+def suspended_in_base_ul(bags: Sequence[BagFeeding]) -> float:
+    """Base medium that cells of new vessels are suspended in."""
+    return suspended_ul([bag for bag in bags if bag.seeding is not None and not bag.seeding.suspended_in])
+
+
 def by_hand_ul(bags: Sequence[BagFeeding]) -> float:
     """Base medium people need besides the robot's: run into vessels, and what cells are suspended in."""
-    return sum(bag.medium_ul for bag in bags) + suspended_ul(bags)
+    return sum(bag.medium_ul for bag in bags) + suspended_in_base_ul(bags)
 
 
 def suspension_vessels(bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
@@ -87,10 +99,11 @@ def _suspend(donor: str, bags: Sequence[BagFeeding]) -> OperatorTask:
     seeding, made_ml = bags[0].seeding, suspended_ul(bags) / 1000
     assert seeding is not None
     density = 1000 * seeding.cells_per_ul
+    medium = seeding.suspended_in or "base medium without what the arms add"
     return OperatorTask(
         kind="confirm",
         instruction=f"Count the cells of {donor}. Bring {density * made_ml:.3g} viable cells (that many divided by "
-        f"your count, in mL) into warm base medium without what the arms add, {made_ml:.4g} mL in all, {density:.3g} "
+        f"your count, in mL) into warm {medium}, {made_ml:.4g} mL in all, {density:.3g} "
         f"cells/mL; label it {suspension_of(donor)}. Fewer cells: stop, plan again with a smaller --volume.",
         minutes=SUSPEND_MINUTES,
     )

@@ -34,6 +34,7 @@ from nkloop.worklists.dosing_request import (
 from nkloop.worklists.feeding_aims import mixtures_for
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.operator_tasks import with_preparation
@@ -49,7 +50,15 @@ from nkloop.worklists.plans import (
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
-from nkloop.worklists.undosed import remains_warnings, undosed_warnings
+from nkloop.worklists.undosed import (
+    by_destination,
+    carried_note,
+    carried_warnings,
+    is_known,
+    remains_warnings,
+    undosed_rows,
+    undosed_warnings,
+)
 
 _TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
 """A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
@@ -126,6 +135,7 @@ class _Planner:
     ) -> None:
         self.request, self.stage, self.deck, self.catalogue, self.errors = request, stage, deck, catalogue, errors
         self.ingredients = varied_ingredients(request)
+        self.before = other_stage(request.recipe, stage.id, request.held_stage)
 
     def runs(self, parts: Sequence[Sequence[str]], stocks: Stocks) -> tuple[_Run, ...]:
         runs: list[_Run] = []
@@ -202,37 +212,49 @@ class _Planner:
         """
         arms = tuple(arm for run in runs for arm in self._arms(run))
         wells = tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else ()
+        beside = tuple(row for run in runs for row in self._beside(run))
         refuse_carry_over(self.request.recipe, ((f"medium of {n}", b) for run in runs for n, b in run.brought.items()))
         refuse_uncertain([*(row for arm in arms for row in arm.rows), *wells], self.request.errors_allowed)
         left = [volume for run in runs if (volume := _base_left(run)) is not None]
+        kept = [well.kept_ul / well.final_ul for well in self.request.wells if well.add_ul > 0]
         return DosingPlan(
             parts=in_order([run.worklist for run in runs]),
             arms=arms,
             after=tuple(state for run in runs for state in _states(run)),
             base_left_ul=left[-1] if left else self.request.base.volume_ul,
             lots=summed_uses([run.lots for run in runs]),
-            composition=wells,
+            composition=by_destination((*wells, *beside)) if self.request.aim == "vessel" else (),
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
             warnings=(
                 *request_warnings(self.request),
                 *self._unlimited(runs),
-                *self._undosed(runs),
+                *self._undosed(beside),
                 *remains_warnings(wells),
             ),
-            notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
+            notes=(*carried_note(kept, self.before), *dict.fromkeys(note for run in runs for note in run.notes)),
         )
 
     def _unlimited(self, runs: Sequence[_Run]) -> tuple[str, ...]:
         return unlimited_words(self.request.recipe, (b for run in runs for b in run.brought.values()))
 
-    def _undosed(self, runs: Sequence[_Run]) -> tuple[str, ...]:
-        """What the donors' suspension dilutes, as the ledger has it."""
-        medium = stage_of(self.request.recipe, self.request.stage_id, self.request.name).medium
+    def _beside(self, run: _Run) -> list[CompositionRow]:
+        """What wells hold beside the doses, as the ledger has it, where it is known what stood there."""
         dosed = {i.component for i in self.ingredients}
-        held = [run.ledger.well(*_spot(well)).per_ul for run in runs for well in run.request.wells if well.seed_ul > 0]
-        why = f"the cell suspensions are taken as {medium.base.component} alone"
-        rest = [i for i in medium.additives if i.component not in dosed]
-        return undosed_warnings(rest, held, TOLERANCE_PERCENT, why)
+        rows: list[CompositionRow] = []
+        for well in run.request.wells:
+            if well.add_ul > 0 and (well.present_ul == 0 or is_known(self.request.recipe, well.present_per_ul)):
+                per_ul = run.ledger.well(*_spot(well)).per_ul
+                rows += undosed_rows(self.request.recipe, self.stage, dosed, per_ul, _well_text(well))
+        return rows
+
+    def _undosed(self, rows: Sequence[CompositionRow]) -> tuple[str, ...]:
+        """What is off target or carried along, and why."""
+        why = "what stood there keeps it off"
+        if any(well.seed_ul > 0 for well in self.request.wells):
+            alone = f"{self.stage.medium.base.component} alone"
+            medium = next((tube.suspended_in for tube in self.request.donors), "") or alone
+            why = f"the cell suspensions are taken as {medium}"
+        return (*undosed_warnings(rows, TOLERANCE_PERCENT, why), *carried_warnings(rows, self.stage, self.before))
 
     def _arms(self, run: _Run) -> list[ArmComposition]:
         arms = {arm.name: arm for arm in self.request.arms}
@@ -265,7 +287,7 @@ class _Planner:
             if well.add_ul <= 0:
                 continue
             spot = _spot(well)
-            text = f"{spot[1]}{' of the new plate' if well.is_transferred else ''} ({well.arm}/{well.donor})"
+            text = _well_text(well)
             wanted = [i for i in arm_ingredients(run.request, arms[well.arm]) if i.component in names]
             some = composition_rows(wanted, run.ledger.well(*spot).per_ul, text, run.errors.get(spot))
             refuse_off_target(f"well {text}", some, TOLERANCE_PERCENT)
@@ -275,6 +297,10 @@ class _Planner:
 
 def _spot(well: WellFeeding) -> Spot:
     return (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
+
+
+def _well_text(well: WellFeeding) -> str:
+    return f"{_spot(well)[1]}{' of the new plate' if well.is_transferred else ''} ({well.arm}/{well.donor})"
 
 
 def _is_fed(spot: Spot, wells: Sequence[WellFeeding]) -> bool:

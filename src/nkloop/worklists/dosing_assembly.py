@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.labware.bags import BagCatalogue
-from nkloop.quantities import Kind
 from nkloop.recipes.models import ErrorLimits, Ingredient, Recipe, Stage
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
 from nkloop.worklists.bag_seeding import new_vessel
@@ -18,6 +17,13 @@ from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
+from nkloop.worklists.medium_contents import (
+    BASE_MEDIUM,
+    NO_MEDIUM,
+    medium_per_ul,
+    suspension_per_ul,
+    suspension_words,
+)
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
@@ -54,6 +60,20 @@ class Wanted:
     """Largest predicted errors; those of the recipe when None."""
     present: Mapping[str, Present] = field(default_factory=dict)
     """Contents per well or bag; empty for new vessels."""
+    held_stage: str = ""
+    """Stage whose medium the vessels hold, when it is another than the one planned."""
+    suspended_in: str = ""
+    """What the cells of new vessels come in: `base`, `none`, or a stage; empty for `none` in plates, `base` in bags."""
+
+    @property
+    def suspension(self) -> dict[str, float]:
+        """Contents of what the cells of new vessels come in, canonical per µL.
+
+        Raises:
+            PlanError: it is no medium that is known.
+        """
+        without = {i.component for i in self.added}
+        return suspension_per_ul(self.recipe, self.stage, self.suspended_in, without)
 
     @property
     def added(self) -> tuple[Ingredient, ...]:
@@ -68,11 +88,7 @@ class Wanted:
 def base_of(wanted: Wanted, volume_ul: float) -> MediumSource:
     """The base medium of the stage without what the arms add, as it has to be prepared."""
     added = {i.component for i in wanted.added}
-    per_ul = {
-        i.component: i.amount.to("v/v") if i.amount.kind is Kind.FRACTION else i.amount.of(i.component).canonical
-        for i in wanted.stage.medium.ingredients
-        if i.component not in added
-    }
+    per_ul = medium_per_ul(wanted.stage, added)
     load_name = BASE_TUBE if volume_ul <= 45_000 else BASE_TROUGH
     return MediumSource(
         barcode=f"base-{wanted.stage.id}", load_name=load_name, well="A1", per_ul=per_ul, volume_ul=volume_ul
@@ -125,6 +141,7 @@ def plate_request(
     Raises:
         PlanError: an action cannot be done with what stands in a well.
     """
+    wanted = replace(wanted, suspended_in=wanted.suspended_in or NO_MEDIUM)
     kind = catalogue[PLATES[vessel]]
     full = FULL_SHARE * kind.working_volume_ul if volume_ul is None else volume_ul
     wells = tuple(feeding_of(p, action, wanted.stage, full, wanted.present.get(p.well), p.well) for p in positions)
@@ -143,16 +160,23 @@ def plate_request(
         components=wanted.components,
         aim="vessel",
         hours_since_dose=wanted.hours_since_dose,
+        held_stage=wanted.held_stage,
         new_plate_barcode=f"{barcode}-new" if is_moving else "",
         new_plate_load_name=kind.load_name if is_moving else "",
         medium_wells=edge,
         medium_wells_ul=full if edge else 0.0,
         cells_out_minutes=cells_out_minutes,
-        donors=tuple(DonorTube(donor=d, cells_per_ul=density) for d in wanted.donors) if action == "seed" else (),
+        donors=_tubes(wanted, density) if action == "seed" else (),
         use_until=wanted.use_until,
         seed=wanted.seed,
         error_limits=wanted.error_limits,
     )
+
+
+def _tubes(wanted: Wanted, cells_per_ul: float) -> tuple[DonorTube, ...]:
+    words = suspension_words(wanted.stage, wanted.suspended_in)
+    told: dict[str, Any] = {"cells_per_ul": cells_per_ul, "per_ul": wanted.suspension, "suspended_in": words}
+    return tuple(DonorTube(donor=donor, **told) for donor in wanted.donors)
 
 
 def bag_names(wanted: Wanted) -> tuple[str, ...]:
@@ -186,9 +210,10 @@ def bag_request(
         PlanError: a bag's volume is not known, or a culture cannot be thinned or moved as asked.
         LabwareError: no vessel of that name or for that volume is known.
     """
+    wanted = replace(wanted, suspended_in=wanted.suspended_in or BASE_MEDIUM)
     made = []
     for name, (donor, arm) in zip(bag_names(wanted), ((d, a) for d in wanted.donors for a in wanted.arms), strict=True):
-        held = wanted.present[name].per_ul if name in wanted.present else {}
+        held = wanted.present[name].per_ul if name in wanted.present else wanted.suspension
         told: dict[str, Any] = {"arm": arm.name, "donor": donor, "present_per_ul": held}
         if action == "transfer":
             move = _transfer(wanted, name, bags, from_vessel, volume_ul, dose_ul)
@@ -212,6 +237,7 @@ def bag_request(
         tube=tube,
         dose_ul=dose_ul,
         hours_since_dose=wanted.hours_since_dose,
+        held_stage=wanted.held_stage,
         prepared=prepared,
         cells_out_minutes=cells_out_minutes,
         use_until=wanted.use_until,
@@ -246,7 +272,9 @@ def _bag_volumes(wanted: Wanted, name: str, action: Action, volume_ul: float | N
                 where="volume",
                 remedy='give the volume of new bags with --volume "100 mL", or what bags hold with --present',
             )
-        return new_vessel(name, wanted.stage, volume_ul, dose_ul)
+        other = wanted.suspended_in != BASE_MEDIUM
+        words = suspension_words(wanted.stage, wanted.suspended_in) if other else ""
+        return new_vessel(name, wanted.stage, volume_ul, dose_ul, words)
     if action == "seed":
         raise PlanError(
             f"bag {name} holds {present.volume_ul / 1000:g} mL already, seed is for new bags",

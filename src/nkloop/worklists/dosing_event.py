@@ -231,7 +231,7 @@ class Event:
             if not volumes[tube.donor]:
                 continue
             cells = f"donor:{tube.donor}"
-            per_ul = {cells: tube.cells_per_ul, self.base_name: 1.0}
+            per_ul = {cells: tube.cells_per_ul, **(tube.per_ul or {self.base_name: 1.0})}
             volume = round_up(volumes[tube.donor] * (1 + OVERAGE) + kind.dead_volume_ul)
             self.builder.fill(
                 (DONORS, name), volume, Liquid(name=f"CD34+ cells {tube.donor}", per_ul=per_ul, lot=cells)
@@ -259,14 +259,16 @@ class Event:
             yield from self._tube_targets()
             return
         arms = {arm.name: arm for arm in self.request.arms}
+        suspended = {tube.donor: tube.per_ul for tube in self.request.donors}
         for well in self.request.wells:
             if well.well not in index:
                 continue
             spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
             aims = targets_of(self.request.recipe, self.request.stage_id, arms[well.arm], self.ingredients)
             for component, per_ul in aims.items():
-                kept = well.present_per_ul.get(component, 0.0)
-                yield _target(spot, component, unavoidable(per_ul, kept, well.kept_ul, well.final_ul))
+                kept = well.kept_ul * well.present_per_ul.get(component, 0.0)
+                kept += well.seed_ul * suspended.get(well.donor, {}).get(component, 0.0)
+                yield _target(spot, component, unavoidable(per_ul, kept, well.final_ul))
 
     def _tube_targets(self) -> Iterator[Target]:
         arms = {arm.name: arm for arm in self.request.arms}

@@ -79,18 +79,25 @@ def _need(
     request: DosingRequest, well: WellFeeding, targets: Mapping[str, float], problems: list[Problem]
 ) -> dict[str, float]:
     need = {}
+    suspended = next((tube.per_ul for tube in request.donors if tube.donor == well.donor), {})
     for name, target in targets.items():
-        kept = well.present_per_ul.get(name, 0.0)
-        need[name] = fresh_concentration(target, kept, well.kept_ul, well.add_ul, well.seed_ul)
+        kept, other = well.present_per_ul.get(name, 0.0), suspended.get(name, 0.0)
+        need[name] = fresh_concentration(target, kept, well.kept_ul, well.add_ul, well.seed_ul, other)
         # what an arm shall not have cannot be taken out again: it is told, not refused
         if need[name] < -_ROUNDING and target > 0:
             problems.append(_too_much(request, well, name, target, kept))
     return {name: max(0.0, value) for name, value in need.items()}
 
 
-def unavoidable(target: float, kept: float, kept_ul: float, final_ul: float) -> float:
-    """What a vessel comes to at best: its target, or what remains of a component its arm shall not have."""
-    return target if target > 0 else kept * kept_ul / final_ul
+def unavoidable(target: float, remaining: float, final_ul: float) -> float:
+    """What a vessel comes to at best: its target, or what remains of a component its arm shall not have.
+
+    Args:
+        target: concentration wanted.
+        remaining: amount of it that is there without any dose.
+        final_ul: volume of the vessel afterwards.
+    """
+    return target if target > 0 else remaining / final_ul
 
 
 def _too_much(request: DosingRequest, well: WellFeeding, name: str, target: float, kept: float) -> Problem:

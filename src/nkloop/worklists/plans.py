@@ -34,6 +34,9 @@ class CompositionRow(FrozenModel):
     """Predicted random error of the concentration; None when it was not predicted."""
     bias_percent: float | None = None
     """Predicted bound of the systematic error of the concentration, either way; None when it was not predicted."""
+    basis: Literal["dosed", "undosed", "carried"] = "dosed"
+    """`undosed`: the stage has it and the plan leaves it to the base medium; `carried`: the stage has none of it, what
+    was in the vessel before brings it."""
 
 
 class MediumSource(FrozenModel):
@@ -149,6 +152,10 @@ class DonorTube(FrozenModel):
 
     donor: str
     cells_per_ul: float = Field(gt=0)
+    per_ul: dict[str, float] = Field(default_factory=dict)
+    """What the cells are suspended in, component to canonical concentration; the base liquid alone when empty."""
+    suspended_in: str = ""
+    """The same as words; empty for the base liquid alone."""
 
 
 class DosingRequest(FrozenModel):
@@ -169,6 +176,8 @@ class DosingRequest(FrozenModel):
     remains from the last dose counted."""
     hours_since_dose: float = Field(default=0, ge=0)
     """Age of the present contents; components with a half-life have decayed since."""
+    held_stage: str = ""
+    """Stage whose medium stands in the wells, when it is another than the one planned."""
     new_plate_barcode: str = ""
     new_plate_load_name: str = ""
     """Plate that cells are transferred to."""

@@ -7,7 +7,7 @@ carry their unit, or the header does: `volume [µL]`, `SCF [ng/mL]`, `cells [cel
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -34,7 +34,11 @@ class Present(FrozenModel):
 
 
 def read_present(
-    path: Path, ingredients: Collection[Ingredient], vessels: Collection[str], kind: str = "well"
+    path: Path,
+    ingredients: Collection[Ingredient],
+    vessels: Collection[str],
+    kind: str = "well",
+    also: Sequence[Ingredient] = (),
 ) -> dict[str, Present]:
     """Contents per vessel.
 
@@ -43,6 +47,7 @@ def read_present(
         ingredients: what the arms add; each needs a column, because what remains of it decides the dose.
         vessels: names that must be in the table, each once.
         kind: `well` or `bag`, the header of the first column.
+        also: what may have a column besides; the first of a component says in which kind of unit.
 
     Raises:
         PlanError: with every problem: file, line, column, value, bound and remedy.
@@ -52,6 +57,7 @@ def read_present(
     except AssayError as error:
         raise PlanError.from_problems(error.problems) from error
     reader = _Reader(grid, {i.component: i for i in ingredients}, vessels, kind)
+    reader.optional = {i.component: i for i in reversed(also) if i.component not in reader.ingredients}
     found = reader.read()
     if reader.problems:
         raise PlanError.from_problems(reader.problems)
@@ -61,6 +67,7 @@ def read_present(
 class _Reader:
     def __init__(self, grid: Grid, ingredients: Mapping[str, Ingredient], vessels: Collection[str], kind: str) -> None:
         self.grid, self.ingredients, self.vessels, self.kind = grid, ingredients, vessels, kind
+        self.optional: dict[str, Ingredient] = {}
         self.problems: list[Problem] = []
 
     def read(self) -> dict[str, Present]:
@@ -99,7 +106,7 @@ class _Reader:
             name, unit = (match[1], match[2] or "") if match else (text, "")
             if name in known:
                 self._say(f"{name} has two columns", line, text, "keep one of them")
-            elif name in (_VOLUME, _CELLS) or name in self.ingredients:
+            elif name in (_VOLUME, _CELLS) or name in self.ingredients or name in self.optional:
                 known[name] = (at, unit)
             elif name:
                 remedy = f"use volume, cells, {', '.join(self.ingredients)}"
@@ -115,7 +122,8 @@ class _Reader:
         volume = self._amount(line, cells, columns, _VOLUME, Kind.VOLUME)
         counted = self._amount(line, cells, columns, _CELLS, Kind.CELL_DENSITY) if _CELLS in columns else None
         per_ul = {}
-        for name, ingredient in self.ingredients.items():
+        asked = {**self.ingredients, **{name: one for name, one in self.optional.items() if name in columns}}
+        for name, ingredient in asked.items():
             wanted = ingredient.amount.of(name)
             value = self._amount(line, cells, columns, name, wanted.kind)
             per_ul[name] = value or 0.0
@@ -140,7 +148,7 @@ class _Reader:
                 raise QuantityError(f"{amount} is {amount.kind.words}", remedy=f"write {kind.words}, as 5 {kind.value}")
             if amount.canonical < 0:
                 raise QuantityError(f"{amount} is negative", remedy="write at least 0")
-            return amount.canonical
+            return amount.to("v/v") if kind is Kind.FRACTION else amount.canonical
         except QuantityError as error:
             problem = error.problems[0]
             self._say(problem.message, line, name, problem.remedy)

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nkloop.cli.plan.planned import Planned
+    from nkloop.worklists.plans import CompositionRow
+
+
+_BASIS = {"undosed": "not dosed", "carried": "carried along"}
 
 
 def show(planned: Planned, files: tuple[Path, ...]) -> None:
@@ -55,13 +59,24 @@ def _show_composition(console: Console, planned: Planned) -> None:
             table.add_row(f"[bold]{row.destination}[/]")
             last = row.destination
         table.add_row(
-            row.component,
+            row.component if row.basis == "dosed" else f"{row.component} ({_BASIS[row.basis]})",
             f"{row.target:g} {row.unit}",
             f"{row.expected:.4g} {row.unit}",
             "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
-            *(("", "") if row.expected == 0 else (_percent(row.cv_percent), _percent(row.bias_percent))),
+            *(
+                ("", "")
+                if row.expected == 0 or row.basis != "dosed"
+                else (_percent(row.cv_percent), _percent(row.bias_percent))
+            ),
         )
     console.print(table)
+
+
+def _errors(row: CompositionRow) -> tuple[str, str]:
+    """CV and bias; nothing of what is not there or not dosed."""
+    if row.expected == 0 or row.basis != "dosed":
+        return "", ""
+    return _percent(row.cv_percent), _percent(row.bias_percent)
 
 
 def _percent(value: float | None) -> str:

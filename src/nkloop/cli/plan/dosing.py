@@ -19,6 +19,7 @@ from nkloop.cli.plan.dosing_options import (
     DonorsOption,
     DoseOption,
     FactorialOption,
+    FromStageOption,
     FromVesselOption,
     GeneratorOption,
     HoursOption,
@@ -31,6 +32,7 @@ from nkloop.cli.plan.dosing_options import (
     SeedOption,
     StageOption,
     StepOption,
+    SuspendedOption,
     ThawedOption,
     TubeOption,
     VesselOption,
@@ -72,6 +74,8 @@ def dosing(
     plate: PlateOption = "culture-1",
     dose: DoseOption = "5 mL",
     from_vessel: FromVesselOption = "bag",
+    from_stage: FromStageOption = None,
+    suspended_in: SuspendedOption = None,
     tube: TubeOption = "dose-15",
     seed: SeedOption = 1,
     position_map: PositionMapOption = None,
@@ -99,8 +103,8 @@ def dosing(
     units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = Asked(
         recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
-        present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, tube, seed, max_cv,
-        max_bias, lots, bench,
+        present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
+        suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)

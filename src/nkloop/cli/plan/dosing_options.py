@@ -40,6 +40,18 @@ StepOption = Annotated[
 ]
 VolumeOption = Annotated[str | None, typer.Option("--volume", help='Volume of a vessel afterwards: "1.5 mL".')]
 PresentOption = Annotated[Path | None, typer.Option("--present", help="Table of what the vessels hold.")]
+FromStageOption = Annotated[
+    str | None,
+    typer.Option("--from-stage", help="Stage whose medium the vessels hold; on a stage's first day the one before."),
+]
+SuspendedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suspended-in",
+        help="What the cells of new vessels come in: base (the prepared base medium; bags), none (the base liquid "
+        "alone; plates), or a stage.",
+    ),
+]
 HoursOption = Annotated[float, typer.Option("--hours", min=0, help="Hours since what is present was measured.")]
 ReplicatesOption = Annotated[int, typer.Option("--replicates", min=1, help="Wells of each arm and donor.")]
 OuterOption = Annotated[str, typer.Option("--outer", help="Wells at the edge: use, medium or avoid.")]
@@ -88,6 +100,8 @@ class Asked:
     plate: str
     dose: str
     from_vessel: str
+    from_stage: str | None
+    suspended_in: str | None
     tube: str
     seed: int
     max_cv: float | None

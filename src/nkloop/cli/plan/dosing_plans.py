@@ -223,11 +223,19 @@ class Planning:
         )
 
     def _with_present(self, wanted: Wanted, vessels: Any, kind: str) -> Wanted:
+        from nkloop.worklists.medium_contents import medium_per_ul, stage_held
         from nkloop.worklists.present_table import read_present
 
-        if self.asked.present is None:
+        asked = self.asked
+        wanted = replace(wanted, suspended_in=asked.suspended_in or "")
+        if asked.present is None:
             return wanted
-        return replace(wanted, present=read_present(self.asked.present, wanted.added, vessels, kind))
+        held = stage_held(wanted.recipe, wanted.stage, asked.day_in(wanted.stage), asked.from_stage)
+        also = [i for stage in (wanted.stage, *wanted.recipe.stages) for i in stage.medium.additives]
+        found = read_present(asked.present, wanted.added, vessels, kind, also)
+        taken = medium_per_ul(held)
+        present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
+        return replace(wanted, present=present, held_stage=held.id)
 
     def _action(self, wanted: Wanted) -> Action:
         from typing import cast, get_args

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import BenchError, InventoryError, ShortageError
 from nkloop.inventory import Inventory
-from nkloop.runs.stock import lots_for, opened, seed_path, stock_of
+from nkloop.runs.stock import lots_for, opened, planning_lots, seed_path, stock_of
 from nkloop.workspace import Workspace
 
 NOW = datetime.now(UTC)
@@ -39,7 +40,24 @@ def test_the_stock_wins_over_the_list_and_a_file_over_the_stock(workspace: Works
         records.stock.adjust("virtual", "L1", by="Ada", at=NOW, reason="counted", volume_ul=400)
     assert [(lot.id, lot.volume_ul) for lot in lots_for(workspace, "virtual").lots] == [("L1", 400)]
     assert lots_for(workspace, "virtual", lots=path).lot("L1").volume_ul == 1000
-    assert len(lots_for(workspace, "ot2_spectramax").lots) > 10
+    assert len(lots_for(workspace, "virtual_ot2").lots) > 10
+
+
+def test_a_bench_without_any_lot_is_told_with_its_file_and_what_to_do(workspace: Workspace, tmp_path: Path) -> None:
+    for path in sorted(workspace.devices.glob("*.yaml")):
+        lots = load_bench_file(path).lots
+        assert lots, f"{path.name} names no lot list"
+        assert (path.parent / lots).is_file(), f"{path.name}: {lots} is not there"
+        if "virtual" not in path.stem:
+            with pytest.raises(
+                ShortageError, match=rf"(?s)lots/{path.stem}\.yaml: bench {path.stem} has no lots yet.*--lots"
+            ):
+                planning_lots(workspace, path.stem)
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("title: none\nlots: []\n", encoding="utf-8")
+    with pytest.raises(ShortageError, match="has no lots"):
+        planning_lots(workspace, "virtual", lots=empty)
+    assert planning_lots(workspace, "virtual").lots
 
 
 def test_what_is_reserved_cannot_be_planned_with_until_its_time_is_over(workspace: Workspace, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nkloop.drivers.bench import load_bench_file
+from nkloop.errors import ShortageError
 from nkloop.inventory import Inventory
 from nkloop.records import Records
 from nkloop.records.database import URL_VARIABLE
@@ -54,6 +55,27 @@ def lots_for(workspace: Workspace, bench: str, *, lots: Path | None = None, at: 
     if lots is not None:
         return load_lots(lots)
     return stock_of(workspace, bench, at=at or datetime.now(UTC)) or load_lots(seed)
+
+
+def planning_lots(workspace: Workspace, bench: str, *, lots: Path | None = None) -> Inventory:
+    """The lots a plan takes from, as `lots_for` gives them; there must be some.
+
+    Raises:
+        ShortageError: there is no lot at all, as on a bench that nobody has filled yet.
+        InventoryError: the list is wrong.
+        BenchError: there is no such bench.
+        RecordError: the database cannot be reached.
+    """
+    found = lots_for(workspace, bench, lots=lots)
+    if not found.lots:
+        where, invented = lots or seed_path(workspace, bench), workspace.devices / "lots" / "virtual.yaml"
+        raise ShortageError(
+            f"bench {bench} has no lots yet, so nothing can be planned with them" if lots is None else "has no lots",
+            where=f"{where}",
+            remedy=f"write the lots of your fridge into it (docs/reference/lot-list.md), or nkloop lots import FILE "
+            f"--bench {bench}; to try a plan only, --lots {invented} takes invented ones",
+        )
+    return found
 
 
 @contextmanager

@@ -86,8 +86,11 @@ def _refusal(error: NkloopError, status: int) -> JSONResponse:
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
-def world_router(book: WorldBook) -> APIRouter:
-    """Routes of one world; what they do is noted in its book."""
+def world_router(book: WorldBook, keep_up: Callable[[], None] = lambda: None) -> APIRouter:
+    """Routes of one world; what they do is noted in its book.
+
+    `keep_up` is called before the time is told and before a deck is loaded, so that it may move the clock on.
+    """
     router = APIRouter(prefix="/virtual", tags=["virtual"], route_class=_ProblemRoute)
 
     def time() -> WorldTime:
@@ -96,6 +99,7 @@ def world_router(book: WorldBook) -> APIRouter:
     @router.get("/clock")
     async def clock() -> WorldTime:
         """Current time of the bench."""
+        keep_up()
         return time()
 
     @router.post("/clock/advance")
@@ -107,6 +111,7 @@ def world_router(book: WorldBook) -> APIRouter:
     @router.post("/deck")
     async def deck(request: DeckRequest) -> WorldTime:
         """Load the deck."""
+        keep_up()
         book.load_deck(request.worklist, request.barcodes)
         return time()
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,9 @@ class BenchSettings:
     compliance: bool = False
     """Whether the robot asks for an account: user `operator`, password `virtual`."""
     not_before: datetime | None = None
-    """Earliest time on its clock, with zone; what stands there lives on until then."""
+    """Earliest time on its clock, with zone; what stands there lives on until then. A bench that is given one follows
+    the time of people from then on: its clock is moved on between runs when it is behind.
+    """
 
 
 def serve_virtual_bench(
@@ -155,7 +157,8 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
         compliance=_accounts() if settings.compliance else None,
     )
     robot.on_power_loss = _vanish
-    return create_app(book, robot, also_close=vendor.close)
+    wall = None if settings.not_before is None else lambda: datetime.now(UTC)
+    return create_app(book, robot, also_close=vendor.close, wall=wall)
 
 
 def _accounts() -> Compliance:

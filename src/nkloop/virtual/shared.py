@@ -32,8 +32,9 @@ def shared_bench(
     """Give the address of the virtual bench of a workspace; start it unless it is there, stop it after its last user.
 
     It keeps wells, tips, time and its robot's memory in `virtual-<bench>` of the state folder, so that the next
-    command finds everything as this one left it. Between two commands time passes on it as it does for people, so that
-    what a run opens today is opened today for planning too; its own clock may be ahead, never behind.
+    command finds everything as this one left it. Between two runs time passes on it as it does for people, also while
+    it stays on for days (`nkloop serve`), so that what a run opens today is opened today for planning too; its own
+    clock may be ahead, never behind.
 
     Args:
         workspace: folder of the workspace.

@@ -161,7 +161,7 @@ async def _planned(
     from nkloop.drivers.bench import load_bench_file
     from nkloop.recipes.models import ErrorLimits
     from nkloop.runs.session import bench_path
-    from nkloop.runs.stock import lots_for
+    from nkloop.runs.stock import planning_lots
     from nkloop.worklists.contact_rows import contact_rows
     from nkloop.worklists.duration import estimate_minutes
     from nkloop.worklists.lots import summed_uses
@@ -169,7 +169,7 @@ async def _planned(
     path = bench_path(found, bench)
     file = load_bench_file(path)
     _require_reader_and_lines(layouts, file, path)
-    inventory = lots_for(found, bench, lots=lots)
+    inventory = planning_lots(found, bench, lots=lots)
     of_recipe = recipe.error_limits if recipe else ErrorLimits()
     errors = error_limits(of_recipe, file.deck, *asked)
     plans, inventory, own = planned_with_own(

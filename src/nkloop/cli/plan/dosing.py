@@ -120,11 +120,11 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     from nkloop.drivers.bench import load_bench_file
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
-    from nkloop.runs.stock import lots_for
+    from nkloop.runs.stock import planning_lots
     from nkloop.worklists.arm_levels import range_warnings
 
     file = load_bench_file(bench_path(found, asked.bench))
-    inventory = lots_for(found, asked.bench, lots=asked.lots)
+    inventory = planning_lots(found, asked.bench, lots=asked.lots)
     recipe = find_recipe(found.recipes, asked.recipe)
     until = (datetime.now(UTC) + timedelta(days=1)).date()
     wanted, notes = _wanted(found, recipe, asked, until, file, {lot.component for lot in inventory.lots})

@@ -65,7 +65,7 @@ def medium(
     from nkloop.labware import Catalogue
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
-    from nkloop.runs.stock import lots_for
+    from nkloop.runs.stock import planning_lots
     from nkloop.worklists.parts import worklists_of
 
     found = find_workspace(workspace)
@@ -74,7 +74,7 @@ def medium(
     orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
-    inventory = lots_for(found, bench, lots=lots)
+    inventory = planning_lots(found, bench, lots=lots)
     asked = find_recipe(found.recipes, name)
     limits = error_limits(asked.error_limits, file.deck, max_cv, max_bias)
     plan, inventory, own = planned_with_own(

@@ -25,7 +25,7 @@ from nkloop.runs.execution import finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.launches import has_moved
 from nkloop.runs.reconcile import clear_the_way, reconcile_run
-from nkloop.runs.recovery import recover, settle_latest
+from nkloop.runs.recovery import finish_latest, recover
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import stock_held
 from nkloop.runs.verification import Verifier
@@ -82,7 +82,7 @@ async def stop(session: Session, places: Places, task: FlowTask, procedure: Proc
     """What a user does who finds the robot in a run whose flow has died: `nkloop reconcile --stop`."""
     for one in session.records.journal.open_runs(devices_of(session.bench), session.bench_file.name):
         await reconcile_run(one.id, session.bench, session.records, stop=True)
-    await settle_latest(session)
+    await finish_latest(session)
 
 
 async def take_up(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:

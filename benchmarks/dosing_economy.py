@@ -41,29 +41,35 @@ USE_UNTIL = date(2026, 12, 1)
 
 
 def main() -> None:
-    """Plan the same feedings twice and print the ratios: arms that vary all cytokines, and arms that share most."""
+    """Plan the same feedings twice and print the ratios: arms that vary all cytokines, and arms that share most.
+
+    What the arms share is dosed, then brought by the base medium, against one transfer and tip per dose of all eight.
+    """
     show_machine()
-    for n_varied in (len(DOSES), SOME):
-        compare(n_varied)
+    compare(len(DOSES))
+    compare(SOME)
+    compare(SOME, in_base=tuple(DOSES)[SOME:])
 
 
-def compare(n_varied: int) -> None:
+def compare(n_varied: int, in_base: tuple[str, ...] = ()) -> None:
     """Arms that vary so many cytokines, ours against one transfer and tip per dose."""
     workspace = Workspace.find(Path(__file__))
     file = load_bench_file(workspace.devices / "virtual.yaml")
     inventory = Inventory.load(workspace.devices / file.lots)
     catalogue = Catalogue.load(workspace.labware)
-    request = _request(load_recipe(workspace.recipes / "ucb-nk.yaml"), catalogue, n_varied)
+    whole = _request(load_recipe(workspace.recipes / "ucb-nk.yaml"), catalogue, n_varied)
+    request = _with_base(whole, in_base)
     plan = plan_dosing(request, inventory, file.deck, catalogue)
-    lots = {use.component: next(lot for lot in inventory.lots if lot.id == use.lot) for use in plan.lots}
-    plain = one_tip_per_dose(request, lots, file.deck, catalogue)
+    lots = {name: next(lot for lot in inventory.lots if lot.component == name) for name in DOSES}
+    lots |= {use.component: next(lot for lot in inventory.lots if lot.id == use.lot) for use in plan.lots}
+    plain = one_tip_per_dose(whole, lots, file.deck, catalogue)
     ours = [part.worklist for part in plan.parts]
     for worklist in (plain, *ours):
         assert check_ledger(worklist, catalogue, file.deck).passed, worklist.name
     tips = sum(step.channels for one in ours for step in one.steps if step.tip)
     plain_tips = sum(step.channels for step in plain.steps if step.tip)
     minutes = sum(estimate_minutes(one, file.deck) for one in ours)
-    varied = f"{n_varied} of them varied, parts: {len(ours)}"
+    varied = f"{n_varied} of them varied, {len(in_base)} in the base medium, parts: {len(ours)}"
     print(f"{N_ARMS} arms x {len(DOSES)} cytokines in {N_ARMS} wells of {WELL_UL:g} µL, {varied}")
     for note in (one for one in plan.notes if "are mixed once" in one):
         print(note)
@@ -99,6 +105,14 @@ def _request(recipe: Recipe, catalogue: Catalogue, n_varied: int) -> DosingReque
         use_until=USE_UNTIL,
         seed=1,
     )
+
+
+def _with_base(request: DosingRequest, in_base: tuple[str, ...]) -> DosingRequest:
+    """The request with a base medium that brings some of the cytokines."""
+    medium = request.recipe.stage(STAGE).medium
+    more = {i.component: i.amount.of(i.component).canonical for i in medium.ingredients if i.component in in_base}
+    base = request.base.model_copy(update={"per_ul": {**request.base.per_ul, **more}})
+    return request.model_copy(update={"base": base, "in_base": in_base})
 
 
 def _with_eight(recipe: Recipe) -> Recipe:

@@ -146,6 +146,24 @@ def test_what_cells_are_suspended_in_counts(
     assert any(f"into warm {words}" in step["instruction"] for step in plan["operator_steps"])
 
 
+def test_what_all_arms_have_alike_comes_with_the_base_or_is_dosed(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, by_ledger: None
+) -> None:
+    asked = (*DOSING, "--vessel", "bag", "--volume", "100 mL", "--arms", arms, "--json")
+    alike, dosed = nkloop(*asked).json, nkloop(*asked, "--constant", "dose").json
+    assert set(alike["dosed"]) == {"SCF", "IL-7"}
+    assert set(dosed["dosed"]) == {"SCF", "Flt3L", "TPO", "IL-7"}
+    assert sum(alike["tips"].values()) < sum(dosed["tips"].values())
+    command = next(note for note in alike["notes"] if "run in" in note)
+    assert "--leave-out SCF" in command
+    assert "--leave-out TPO" not in command
+    for plan in (alike, dosed):
+        tpo = [row for row in plan["composition"] if row["component"] == "TPO"]
+        assert {row["basis"] for row in tpo} == {"undosed" if plan is alike else "dosed"}
+        assert all(abs(row["deviation_percent"]) < 2 for row in tpo)
+    assert "'some' is no way" in nkloop(*asked, "--constant", "some").err
+
+
 def test_cells_in_a_medium_nobody_knows_are_refused(nkloop: Nkloop, arms: Path) -> None:
     ended = nkloop(*DOSING, "--vessel", "plate-24", "--arms", arms, "--suspended-in", "PBS")
     assert ended.code == 1

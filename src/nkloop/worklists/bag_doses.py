@@ -124,7 +124,9 @@ class _Planner:
         stage = stage_of(request.recipe, request.stage_id, request.name)
         self.stage, self.before = stage, other_stage(request.recipe, stage.id, request.held_stage)
         self.medium, self.base_name = stage.medium, stage.medium.base.component
-        self.ingredients = added_ingredients(request.recipe, stage, request.components, request.name, request.arms)
+        self.ingredients = added_ingredients(
+            request.recipe, stage, request.components, request.name, request.arms, request.in_base
+        )
         self.tube = dose_tube(known, request.tube, request.name)
         self.lost_ul = lost_ul(self.tube, catalogue)
         self.fill_ul = round_up(request.dose_ul + self.lost_ul)

@@ -93,7 +93,9 @@ class BagDosingRequest(FrozenModel):
     bags: tuple[BagFeeding, ...] = Field(min_length=1)
     base: MediumSource
     components: tuple[str, ...] = ()
-    """Components the arms add; empty means those the recipe's loop varies in this stage."""
+    """Components the arms add; empty means those the recipe's loop varies in this stage and those the arms change."""
+    in_base: tuple[str, ...] = ()
+    """Of those, what all arms have alike and the base medium brings."""
     tube: str = "dose-15"
     """Name of the dose tube in `labware/bags.yaml`."""
     dose_ul: float = Field(default=5000, gt=0)

@@ -55,6 +55,8 @@ class Wanted:
     seed: int
     name: str
     components: tuple[str, ...] = ()
+    in_base: tuple[str, ...] = ()
+    """What all arms have alike and the base medium brings, though arms could add it."""
     hours_since_dose: float = 0.0
     error_limits: ErrorLimits | None = None
     """Largest predicted errors; those of the recipe when None."""
@@ -82,7 +84,7 @@ class Wanted:
         Raises:
             PlanError: a named component cannot be added, or one that an arm changes is not named.
         """
-        return added_ingredients(self.recipe, self.stage, self.components, self.name, self.arms)
+        return added_ingredients(self.recipe, self.stage, self.components, self.name, self.arms, self.in_base)
 
 
 def base_of(wanted: Wanted, volume_ul: float) -> MediumSource:
@@ -158,6 +160,7 @@ def plate_request(
         wells=wells,
         base=base,
         components=wanted.components,
+        in_base=wanted.in_base,
         aim="vessel",
         hours_since_dose=wanted.hours_since_dose,
         held_stage=wanted.held_stage,
@@ -234,6 +237,7 @@ def bag_request(
         bags=tuple(made),
         base=base,
         components=wanted.components,
+        in_base=wanted.in_base,
         tube=tube,
         dose_ul=dose_ul,
         hours_since_dose=wanted.hours_since_dose,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nkloop.errors import PlanError, Problem
 from nkloop.feedback.models import Arm
@@ -32,7 +32,12 @@ def stage_of(recipe: Recipe, stage_id: str, where: str) -> Stage:
 
 
 def added_ingredients(
-    recipe: Recipe, stage: Stage, components: tuple[str, ...], where: str, arms: Sequence[Arm] = ()
+    recipe: Recipe,
+    stage: Stage,
+    components: tuple[str, ...],
+    where: str,
+    arms: Sequence[Arm] = (),
+    in_base: Collection[str] = (),
 ) -> tuple[Ingredient, ...]:
     """Ingredients that the arms add, the smallest concentration first.
 
@@ -42,6 +47,7 @@ def added_ingredients(
         components: their names; empty means those the recipe's loop varies in this stage and those the arms change.
         where: for messages.
         arms: of the plan; whatever one of them changes must be among the components.
+        in_base: what the base medium brings all the same.
 
     Raises:
         PlanError: a named component is not in the medium of the stage, is given in % v/v, or one that an arm changes is
@@ -49,7 +55,7 @@ def added_ingredients(
     """
     in_loop = [v.component for v in recipe.loop.vary if stage.id in v.stages]
     changed = changed_components(recipe, stage.id, arms)
-    names = dict.fromkeys(components or (*in_loop, *changed))
+    names = [name for name in dict.fromkeys(components or (*in_loop, *changed)) if name not in in_base]
     found = {i.component: i for i in stage.medium.additives} | _beyond_stage(stage, arms)
     wrong = [name for name in names if name not in found or found[name].amount.kind is Kind.FRACTION]
     if wrong:
@@ -89,7 +95,7 @@ def varied_ingredients(request: DosingRequest) -> tuple[Ingredient, ...]:
         PlanError: a named component cannot be added.
     """
     stage = stage_of(request.recipe, request.stage_id, request.name)
-    return added_ingredients(request.recipe, stage, request.components, request.name, request.arms)
+    return added_ingredients(request.recipe, stage, request.components, request.name, request.arms, request.in_base)
 
 
 def arm_key(recipe: Recipe, stage_id: str, component: str) -> str:

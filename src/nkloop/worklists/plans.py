@@ -170,7 +170,9 @@ class DosingRequest(FrozenModel):
     wells: tuple[WellFeeding, ...] = Field(min_length=1)
     base: MediumSource
     components: tuple[str, ...] = ()
-    """Components the arms add; empty means those the recipe's loop varies in this stage."""
+    """Components the arms add; empty means those the recipe's loop varies in this stage and those the arms change."""
+    in_base: tuple[str, ...] = ()
+    """Of those, what all arms have alike and the base medium brings."""
     aim: Literal["medium", "vessel"] = "medium"
     """`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what
     remains from the last dose counted."""

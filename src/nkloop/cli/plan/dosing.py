@@ -15,6 +15,7 @@ from nkloop.cli.plan.dosing_options import (
     Asked,
     CampaignOption,
     CellsOutOption,
+    ConstantOption,
     DayOption,
     DonorsOption,
     DoseOption,
@@ -75,6 +76,7 @@ def dosing(
     dose: DoseOption = "5 mL",
     from_vessel: FromVesselOption = "bag",
     from_stage: FromStageOption = None,
+    constant: ConstantOption = "auto",
     suspended_in: SuspendedOption = None,
     tube: TubeOption = "dose-15",
     seed: SeedOption = 1,
@@ -104,7 +106,7 @@ def dosing(
     asked = Asked(
         recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
         present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
-        suspended_in, tube, seed, max_cv, max_bias, lots, bench,
+        constant, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
@@ -240,13 +242,11 @@ def _base_notes(wanted: Wanted, planned: Planned, asked: Asked) -> tuple[str, ..
     poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
     if not poured:
         return ()
-    names = [i.component for i in wanted.added]
+    names = planned.more["dosed"]
     volume = f"{poured[0].volume_ul / 1000:.4g} mL"
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
     own = [name for name in names if wanted.stage.medium.amount_of(name) is not None]
     words += [word for name in own for word in ("--leave-out", name)]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
-    return (
-        f"Base medium: {volume} of {wanted.stage.id} without {', '.join(names)}, which the arms add. "
-        f"Plan it with: {shlex.join(words)}",
-    )
+    lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
+    return (f"Base medium: {volume} of {wanted.stage.id} {lacks}. Plan it with: {shlex.join(words)}",)

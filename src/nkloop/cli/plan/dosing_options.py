@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from nkloop.recipes.models import Stage
+    from nkloop.worklists.constants import Constants
     from nkloop.worklists.positions import OuterWells
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")]
@@ -40,6 +41,14 @@ StepOption = Annotated[
 ]
 VolumeOption = Annotated[str | None, typer.Option("--volume", help='Volume of a vessel afterwards: "1.5 mL".')]
 PresentOption = Annotated[Path | None, typer.Option("--present", help="Table of what the vessels hold.")]
+ConstantOption = Annotated[
+    str,
+    typer.Option(
+        "--constant",
+        help="What all arms have alike: base (the base medium brings it), dose, or auto (base where every vessel stays "
+        "on target).",
+    ),
+]
 FromStageOption = Annotated[
     str | None,
     typer.Option("--from-stage", help="Stage whose medium the vessels hold; on a stage's first day the one before."),
@@ -101,6 +110,7 @@ class Asked:
     dose: str
     from_vessel: str
     from_stage: str | None
+    constant: str
     suspended_in: str | None
     tube: str
     seed: int
@@ -131,6 +141,22 @@ class Asked:
                 f"'{self.outer}' is no policy for outer wells", where="outer", remedy="use use, medium or avoid"
             )
         return cast("OuterWells", self.outer)
+
+    @property
+    def constants(self) -> Constants:
+        """Where components that all arms have alike come from.
+
+        Raises:
+            PlanError: there is no such way.
+        """
+        from typing import cast, get_args
+
+        from nkloop.errors import PlanError
+        from nkloop.worklists.constants import Constants
+
+        if self.constant not in get_args(Constants):
+            raise PlanError(f"'{self.constant}' is no way", where="constant", remedy="use auto, base or dose")
+        return cast("Constants", self.constant)
 
     @property
     def volume_ul(self) -> float | None:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nkloop.cli.plan.dosing_options import Asked
     from nkloop.cli.plan.planned import Planned
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
-    from nkloop.worklists.bag_plans import DoseTubeFilling
+    from nkloop.worklists.bag_plans import BagDosingRequest, DoseTubeFilling
     from nkloop.worklists.dosing_assembly import Wanted
-    from nkloop.worklists.plans import CulturePosition
+    from nkloop.worklists.plans import CulturePosition, DosingRequest, MediumSource
     from nkloop.worklists.stage_day import Action
     from nkloop.workspace import Workspace
 
@@ -98,34 +100,35 @@ class Planning:
         positions, outer = self._positions(wanted), self.asked.outer_wells
         wanted = self._with_present(wanted, [one.well for one in positions], "well")
         action = self._action(wanted)
+
+        def request(wanted: Wanted, base: MediumSource) -> DosingRequest:
+            return plate_request(
+                wanted,
+                self.asked.vessel,
+                positions,
+                self.catalogue,
+                base,
+                action=action,
+                volume_ul=self.asked.volume_ul,
+                outer=outer,
+                barcode=self.asked.plate,
+                cells_out_minutes=self.asked.cells_out_minutes,
+            )
+
+        wanted, told = self._constants(wanted, request)
         plan = with_enough_base(
             wanted,
             self.catalogue,
-            lambda base: plan_dosing(
-                plate_request(
-                    wanted,
-                    self.asked.vessel,
-                    positions,
-                    self.catalogue,
-                    base,
-                    action=action,
-                    volume_ul=self.asked.volume_ul,
-                    outer=outer,
-                    barcode=self.asked.plate,
-                    cells_out_minutes=self.asked.cells_out_minutes,
-                ),
-                inventory,
-                self.file.deck,
-                self.catalogue,
-            ),
+            lambda base: plan_dosing(request(wanted, base), inventory, self.file.deck, self.catalogue),
         )
         notes = (
+            *told,
             f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
             f"Cells are outside the incubator for about {plan.cells_out_minutes:.0f} min at a time "
             f"(limit {plan.parts[0].worklist.limits.cells_out_minutes:g} min).",
         )
         rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
-        made = self._answer(inventory, plan, notes, {"positions": rows})
+        made = self._answer(inventory, plan, notes, {"positions": rows, "dosed": _names(wanted)})
         return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
 
     def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
@@ -141,35 +144,36 @@ class Planning:
         wanted = self._with_present(wanted, bag_names(wanted), "bag")
         action = self._action(wanted)
         prepared = datetime.now(UTC).replace(second=0, microsecond=0)
+
+        def request(wanted: Wanted, base: MediumSource) -> BagDosingRequest:
+            return bag_request(
+                wanted,
+                self.asked.vessel,
+                bags,
+                base,
+                action=action,
+                volume_ul=self.asked.volume_ul,
+                dose_ul=self.asked.dose_ul,
+                tube=self.asked.tube,
+                prepared=prepared,
+                from_vessel=self.asked.from_vessel,
+                cells_out_minutes=self.asked.cells_out_minutes,
+            )
+
+        wanted, told = self._constants(wanted, request)
         plan = with_enough_base(
             wanted,
             self.catalogue,
-            lambda base: plan_bag_doses(
-                bag_request(
-                    wanted,
-                    self.asked.vessel,
-                    bags,
-                    base,
-                    action=action,
-                    volume_ul=self.asked.volume_ul,
-                    dose_ul=self.asked.dose_ul,
-                    tube=self.asked.tube,
-                    prepared=prepared,
-                    from_vessel=self.asked.from_vessel,
-                    cells_out_minutes=self.asked.cells_out_minutes,
-                ),
-                inventory,
-                self.file.deck,
-                self.catalogue,
-                bags,
-            ),
+            lambda base: plan_bag_doses(request(wanted, base), inventory, self.file.deck, self.catalogue, bags),
         )
         limit = plan.parts[0].worklist.limits.cells_out_minutes
         minutes = f"{plan.cells_out_minutes:.0f} min (limit {limit:g} min)"
         out = f"The cells of a vessel are outside the incubator for about {minutes}."
-        notes = (f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
+        notes = (*told, f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
         tubes = [one.model_dump(mode="json") for one in plan.tubes]
-        made = self._answer(inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul})
+        made = self._answer(
+            inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul, "dosed": _names(wanted)}
+        )
         return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
 
     def _refuse_of_plates(self) -> None:
@@ -237,6 +241,17 @@ class Planning:
         present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
         return replace(wanted, present=present, held_stage=held.id)
 
+    def _constants(
+        self, wanted: Wanted, request: Callable[[Wanted, MediumSource], DosingRequest | BagDosingRequest]
+    ) -> tuple[Wanted, tuple[str, ...]]:
+        """What is planned with the base medium bringing what all arms have alike, as asked, and what was decided."""
+        from nkloop.worklists.constants import choose, constants_of
+        from nkloop.worklists.dosing_assembly import base_of
+
+        alike = replace(wanted, in_base=constants_of(wanted))
+        choice = choose(wanted, self.asked.constants, request(alike, base_of(alike, 1.0)))
+        return replace(wanted, in_base=choice.in_base), tuple(choice.notes())
+
     def _action(self, wanted: Wanted) -> Action:
         from typing import cast, get_args
 
@@ -250,6 +265,10 @@ class Planning:
             known = ", ".join(get_args(Action))
             raise PlanError(f"there is no action '{self.asked.action}'", where="action", remedy=f"use one of: {known}")
         return cast("Action", self.asked.action)
+
+
+def _names(wanted: Wanted) -> list[str]:
+    return [i.component for i in wanted.added]
 
 
 def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, ...]:

@@ -112,6 +112,9 @@ def test_a_bag_ends_on_target_in_every_mode(
         assert tube["label"]["prepared"][:16].replace("T", " ") in labels
         assert tube["label"]["expires"] in labels
     assert "<!DOCTYPE html>" in (workspace.root / "sheet.html").read_text(encoding="utf-8")[:50]
+    orders = [note for note in plan.json["notes"] if "plan medium" in note]
+    assert len(orders) == 1, "one order of base medium, for the deck and for people"
+    assert ("in one batch" in orders[0]) == bool(plan.json["base_by_hand_ul"])
     assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
     assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
     assert {row["basis"] for row in plan.json["composition"]} == {"dosed", "undosed"}

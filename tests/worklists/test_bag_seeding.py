@@ -68,8 +68,7 @@ def test_all_of_a_new_bag_is_run_in_by_steps(plan, catalogue, deck):
     assert check_ledger(planned.parts[0].worklist, catalogue, deck).passed
     suspended = 2 * 10_000 * (1 + EXCESS_SHARE)
     assert planned.base_by_hand_ul == pytest.approx(2 * 85_000 + suspended)
-    told = next(note for note in planned.notes if note.startswith("Base medium people run in: 191 mL"))
-    assert "--leave-out SCF --leave-out IL-2" in told
+    assert "Base medium people run in: 191 mL in all, 21 mL of it to suspend the cells in." in planned.notes
 
 
 def test_the_cells_needed_are_told_and_come_last(plan):
@@ -78,7 +77,7 @@ def test_the_cells_needed_are_told_and_come_last(plan):
     assert names == ["cells-U1", "cells-U1", "cells-U2", "cells-U2"]
     counted = [task.instruction for task in tasks if task.instruction.startswith("Count the cells of")]
     # 1e5 cells/mL in 2 x 100 mL, and 5 % more
-    assert all("Bring 2.1e+07 viable cells" in text and "21 mL in all, 1e+06 cells/mL" in text for text in counted)
+    assert all("Bring 2.1e7 viable cells" in text and "21 mL in all, 1e6 cells/mL" in text for text in counted)
     assert "run in 85 mL base medium" in next(t.instruction for t in tasks if t.kind == "weld")
 
 

@@ -12,6 +12,7 @@ from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.operators import ATTEMPTS, LONGEST_WAIT_S, Ask, ask_in_prefect
 from nkloop.errors import BenchError, DeviceError, OperatorRefusedError
 from nkloop.frozen import content_hash
+from nkloop.quantities.display import number
 
 LOOK_SECONDS = 1.0
 """Pause between two looks."""
@@ -251,7 +252,7 @@ def _form() -> type[Any]:
 def _described(barcode: str, wells: tuple[str, ...], counted: dict[str, Any], problem: str) -> str:
     told = f"**{problem}**\n\n" if problem else ""
     rows = [
-        f"| {well} | {counted[well]['viable_per_ml']:.3g} | {counted[well]['viability_percent']:.1f} |"
+        f"| {well} | {number(counted[well]['viable_per_ml'])} | {counted[well]['viability_percent']:.1f} |"
         for well in wells
     ]
     table = "\n".join(["| Well | Viable cells/mL | Viability % |", "|---|---|---|", *rows])

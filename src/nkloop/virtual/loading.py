@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nkloop.errors import BenchError, LabwareError, Problem
+from nkloop.quantities.display import number
 from nkloop.virtual.chance import bounded_normal
 from nkloop.virtual.components import planned_carrier, planned_cells
 from nkloop.virtual.containers import Container, Contents, Well
@@ -170,7 +171,9 @@ def _harvest(world: World, source: Well, filling: Filling, ratio: float) -> Cont
     share = min(1.0, needed / usable) if usable > 0 else 1.0
     if needed > usable:
         world.note(
-            "short_supply", f"{filling.labware} {filling.well}", f"{needed:.3g} cells wanted, {usable:.3g} recovered"
+            "short_supply",
+            f"{filling.labware} {filling.well}",
+            f"{number(needed)} cells wanted, {number(usable)} recovered",
         )
     taken = source.take(share * source.volume_ul)
     cells = {key: amount * HARVEST_RECOVERY for key, amount in taken.amounts.items() if ":" in key}

@@ -289,9 +289,9 @@ class _Planner:
         own = self._minutes_until_medium(worklist)
         celsius = self.medium.use_temperature
         told = (
-            f"Put {self._prepared_ml(by_hand):g} mL base medium for the {count_words(bags)} into the bath at "
-            f"{celsius:g} °C, for at least {needed:g} min; it is needed about {own:.0f} min after this step. Prepared "
-            f"with: {self._medium_command(by_hand)}"
+            f"Put {prepared_ml(by_hand):g} mL base medium for the {count_words(bags)} into the bath at "
+            f"{celsius:g} °C, for at least {needed:g} min; it is needed about {own:.0f} min after this step. It is of "
+            f"the same batch as {self.request.base.barcode}, which stands on the deck."
         )
         wait = max(0.0, float(round(needed - own)))
         return preceded_by(worklist, [OperatorTask(kind="warm", instruction=told, minutes=wait, temperature_c=celsius)])
@@ -305,19 +305,6 @@ class _Planner:
                 break
             passed += task.minutes if task is not None else robot[step.number]
         return passed
-
-    @staticmethod
-    def _prepared_ml(by_hand_ul: float) -> float:
-        """To the next 5 mL, what stays in lines included."""
-        return 5 * math.ceil(by_hand_ul * (1 + LINES_SHARE) / 5000)
-
-    def _medium_command(self, by_hand_ul: float) -> str:
-        """The command that plans the base medium people run in."""
-        request = self.request
-        own = [i.component for i in self.ingredients if self.medium.amount_of(i.component) is not None]
-        left_out = " ".join(f"--leave-out {name}" for name in own)
-        volume = f'--volume "{self._prepared_ml(by_hand_ul):g} mL"'
-        return f"nkloop plan medium {request.recipe.id} --stage {request.stage_id} {volume} {left_out}"
 
     def _worklist(
         self,
@@ -397,10 +384,7 @@ class _Planner:
             return ()
         cells = suspended_in_base_ul(self.bags)
         told = f", {cells / 1000:.4g} mL of it to suspend the cells in" if cells else ""
-        return (
-            f"Base medium people run in: {by_hand_ul / 1000:.4g} mL in all{told}. "
-            f"Plan it with: {self._medium_command(by_hand_ul)}",
-        )
+        return (f"Base medium people run in: {by_hand_ul / 1000:.4g} mL in all{told}.",)
 
     def _brought(self, run: _Run) -> Iterator[tuple[str, Mapping[str, Mapping[str, Amount]]]]:
         """What the dose brings into each vessel, thinned to the volume of the vessel afterwards."""
@@ -483,6 +467,11 @@ class _Planner:
         held = blended(((bag.present_per_ul, bag.kept_ul), fresh, dose))
         text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
         return undosed_rows(self.request.recipe, self.stage, {i.component for i in self.ingredients}, held, text)
+
+
+def prepared_ml(by_hand_ul: float) -> float:
+    """What is prepared for people to run in, in mL: to the next 5 mL, what stays in lines included."""
+    return 5 * math.ceil(by_hand_ul * (1 + LINES_SHARE) / 5000)
 
 
 def count_words(bags: Sequence[BagFeeding]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nkloop.errors import PlanError
+from nkloop.quantities.display import number
 from nkloop.recipes.models import Stage
 from nkloop.worklists.bag_plans import BagFeeding, BagSeeding
 from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
@@ -102,8 +103,8 @@ def _suspend(donor: str, bags: Sequence[BagFeeding]) -> OperatorTask:
     medium = seeding.suspended_in or "base medium without what the arms add"
     return OperatorTask(
         kind="confirm",
-        instruction=f"Count the cells of {donor}. Bring {density * made_ml:.3g} viable cells (that many divided by "
-        f"your count, in mL) into warm {medium}, {made_ml:.4g} mL in all, {density:.3g} "
+        instruction=f"Count the cells of {donor}. Bring {number(density * made_ml)} viable cells (that many divided by "
+        f"your count, in mL) into warm {medium}, {made_ml:.4g} mL in all, {number(density)} "
         f"cells/mL; label it {suspension_of(donor)}. Fewer cells: stop, plan again with a smaller --volume.",
         minutes=SUSPEND_MINUTES,
     )

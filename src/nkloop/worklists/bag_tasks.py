@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nkloop.labware.bags import Bag, BagCatalogue
+from nkloop.quantities.display import number
 from nkloop.worklists.bag_plans import BagFeeding
 from nkloop.worklists.bag_seeding import seeding_tasks, suspension_vessels
 from nkloop.worklists.builder import Spot
@@ -106,7 +107,7 @@ class BagTasks:
         yield OperatorTask(
             kind="sample",
             instruction=f"Mix {move.from_bag} gently and take {_ml(move.sample_ul)} for count and viability; expected "
-            f"about {1000 * move.cells_per_ul:.3g} cells/mL. More than 15 % off: stop, plan again.",
+            f"about {number(1000 * move.cells_per_ul)} cells/mL. More than 15 % off: stop, plan again.",
             minutes=SAMPLE_MINUTES,
             moves=(VesselMove(from_vessel=move.from_bag, volume_ul=move.sample_ul),),
         )

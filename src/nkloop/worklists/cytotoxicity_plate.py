@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from nkloop.assays.models import LayoutWell
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
+from nkloop.quantities.display import number as scientific
 from nkloop.worklists.builder import Spot, WorklistBuilder
 from nkloop.worklists.cytotoxicity_readout import (
     ASSAY,
@@ -163,8 +164,8 @@ class Plate:
         volume = float(round(drawn + kind.dead_volume_ul + 0.5))
         if tube.available_ul is not None and volume > tube.available_ul:
             raise PlateTooLargeError(
-                f"{tube.sample} needs {volume:g} µL ({volume * tube.cells_per_ul:.3g} cells), there are "
-                f"{tube.available_ul:g} µL ({tube.available_ul * tube.cells_per_ul:.3g} cells)",
+                f"{tube.sample} needs {volume:g} µL ({scientific(volume * tube.cells_per_ul)} cells), there are "
+                f"{tube.available_ul:g} µL ({scientific(tube.available_ul * tube.cells_per_ul)} cells)",
                 where=self.request.name,
                 remedy="fewer replicates or ratios, a smaller number of targets per well, or more cells",
             )

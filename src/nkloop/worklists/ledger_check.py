@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from nkloop.errors import LabwareError, PlanError, Problem
+from nkloop.quantities.display import number
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, some, with_repeats
@@ -138,7 +139,7 @@ def _miss(target: Target, reached: float) -> Miss:
     said = f"{off:+.1f} %" if target.per_ul else "should be absent"
     where = f"{target.labware} {target.well}"
     problem = Problem(
-        f"{target.component} is {reached:.4g} per µL, target {target.per_ul:.4g} ± "
+        f"{target.component} is {number(reached, 4)} per µL, target {number(target.per_ul, 4)} ± "
         f"{target.tolerance_percent:g} % ({said})",
         where,
         "correct the transfers into this well",
@@ -158,7 +159,7 @@ def unexpected_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]
     for (labware, well), components in own.items():
         for name, per_ul in _per_ul(ledger, labware, well).items():
             if name in lowest and name not in components and per_ul > _TRACE * lowest[name]:
-                told = f"{name} is {per_ul:.4g} per µL, only other wells shall hold it"
+                told = f"{name} is {number(per_ul, 4)} per µL, only other wells shall hold it"
                 yield Problem(told, f"{labware} {well}", "find the transfer that brings it", rules.UNEXPECTED)
 
 

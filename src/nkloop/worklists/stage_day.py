@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nkloop.errors import PlanError
+from nkloop.quantities.display import number
 from nkloop.recipes.models import Stage
 from nkloop.worklists.plans import CulturePosition, WellFeeding
 from nkloop.worklists.present_table import Present
@@ -114,7 +115,7 @@ def times_denser(present: Present, action: Action, stage: Stage, where: str) -> 
     ratio = present.cells_per_ul / stage.seeding_density.canonical
     if ratio <= 1:
         raise PlanError(
-            f"{1000 * present.cells_per_ul:.3g} cells/mL are not denser than the {stage.seeding_density} of stage "
+            f"{number(1000 * present.cells_per_ul)} cells/mL are not denser than the {stage.seeding_density} of stage "
             f"{stage.id}",
             where=where,
             remedy="wait until they are" if action == "transfer" else "exchange or top up instead",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nkloop.errors import Problem
+from nkloop.quantities.display import number
 from nkloop.worklists import rules
 from nkloop.worklists.models import Step, Vessel, VesselMove, Worklist
 
@@ -89,7 +90,7 @@ def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
         return
     density = held.cells / held.volume_ul
     if abs(density - wanted) > _DENSITY_SHARE * wanted:
-        told = f"ends with {1000 * density:.3g} cells/mL, planned are {1000 * wanted:.3g}"
+        told = f"ends with {number(1000 * density)} cells/mL, planned are {number(1000 * wanted)}"
         yield Problem(told, vessel.name, remedy, rules.VESSEL_END)
 
 

@@ -142,7 +142,7 @@ async def test_counts_come_by_file_and_what_no_counter_tells_from_a_person(
         ("A1", 1.2e6, 88, 1.5),
         ("B1", 9e5, 90, 2),
     ]
-    assert "| A1 | 1.2e+06 | 91.0 |" in person.shown[0]
+    assert "| A1 | 1.2e6 | 91.0 |" in person.shown[0]
     assert "has 2 numbers, must be 3" in person.shown[1]
 
 

@@ -17,6 +17,7 @@ from nkloop.assays.readings.files import InstrumentFiles, parsed
 from nkloop.assays.readings.programs import PROGRAMS, program_of
 from nkloop.errors import Problem, ReadingError
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import number
 
 _PER_ML = {"10^6 cells/mL": 1e6, "cells/mL": 1.0, "10^6 cell/mL": 1e6, "cell/mL": 1.0}
 _AGREE_PERCENT = 3.0
@@ -117,7 +118,7 @@ def _problems(one: Mapping[str, Any], path: Path) -> list[Problem]:
     if not 0 <= viability <= 100:
         problems.append(Problem(f"viability is {viability:g} %, must be 0 to 100 %", where, "count again"))
     if viable and total and abs(100 * viable / total - viability) > _AGREE_PERCENT:
-        text = f"viability is told as {viability:g} %, but {viable:.3g} of {total:.3g} cells/mL are viable"
+        text = f"viability is told as {viability:g} %, but {number(viable)} of {number(total)} cells/mL are viable"
         problems.append(Problem(text, where, "look at the file: a column may be shifted"))
     return problems
 

@@ -118,6 +118,8 @@ def _show(made: Design, written: tuple[Path, ...]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from nkloop.quantities.display import number
+
     console = Console()
     plates = Table("plate", "lines", "arms", "wells used", "seed", title="Plates", title_justify="left")
     for layout in made.layouts:
@@ -128,7 +130,7 @@ def _show(made: Design, written: tuple[Path, ...]) -> None:
     console.print(plates)
     cells = Table("cells", "role", "wells", "needed", title="Cells to prepare", title_justify="left")
     for need in made.demand:
-        cells.add_row(escape(need.name), need.role, str(need.wells), f"{need.cells_needed:.3g}")
+        cells.add_row(escape(need.name), need.role, str(need.wells), number(need.cells_needed))
     console.print(cells)
     console.print(f"Effectors are given within about {made.stagger_minutes:.1f} min (estimated).")
     console.print(f"Robot: {made.robot}", soft_wrap=True)

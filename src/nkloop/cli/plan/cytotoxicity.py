@@ -254,10 +254,11 @@ def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) ->
 
 
 def _notes(needs: Sequence[dict[str, Any]], plans: Sequence[CytotoxicityPlan]) -> Iterator[str]:
+    from nkloop.quantities.display import number
     from nkloop.worklists.parts import between_notes
 
     for need in needs:
-        yield f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {need['cells']:.3g} cells."
+        yield f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {number(need['cells'])} cells."
     for plan in plans:
         barcode = plan.parts[0].worklist.item("assay").barcode
         yield from (f"{barcode}: {told}" for told in between_notes(plan.parts))

@@ -41,6 +41,8 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
 def _show_composition(console: Console, planned: Planned) -> None:
     from rich.table import Column, Table
 
+    from nkloop.quantities.display import number
+
     table = Table(
         Column("component", overflow="fold"),
         "target",
@@ -60,8 +62,8 @@ def _show_composition(console: Console, planned: Planned) -> None:
             last = row.destination
         table.add_row(
             row.component if row.basis == "dosed" else f"{row.component} ({_BASIS[row.basis]})",
-            f"{row.target:g} {row.unit}",
-            f"{row.expected:.4g} {row.unit}",
+            f"{number(row.target, 6)} {row.unit}",
+            f"{number(row.expected, 4)} {row.unit}",
             "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
             *(
                 ("", "")

@@ -237,16 +237,22 @@ def _base_notes(wanted: Wanted, planned: Planned, asked: Asked) -> tuple[str, ..
     """Which base medium has to stand there, what it must lack, and the command that plans it."""
     import shlex
 
+    from nkloop.worklists.bag_doses import prepared_ml
     from nkloop.worklists.dosing_event import BASE
 
     poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
     if not poured:
         return ()
     names = planned.more["dosed"]
-    volume = f"{poured[0].volume_ul / 1000:.4g} mL"
+    by_hand = float(planned.more.get("base_by_hand_ul", 0.0))
+    on_deck = f"{poured[0].volume_ul / 1000:.4g} mL"
+    volume, shares = on_deck, ""
+    if by_hand:
+        volume = f"{poured[0].volume_ul / 1000 + prepared_ml(by_hand):.4g} mL"
+        shares = f", in one batch ({on_deck} on the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
     own = [name for name in names if wanted.stage.medium.amount_of(name) is not None]
     words += [word for name in own for word in ("--leave-out", name)]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
-    return (f"Base medium: {volume} of {wanted.stage.id} {lacks}. Plan it with: {shlex.join(words)}",)
+    return (f"Base medium: {volume} of {wanted.stage.id} {lacks}{shares}. Plan it with: {shlex.join(words)}",)

@@ -122,4 +122,6 @@ def _sides(before: str | None, after: str | None) -> tuple[str, str]:
 
 
 def _factor(factor: float | None) -> str:
-    return f"{factor:.3g}" if factor is not None else ""
+    from nkloop.quantities.display import number
+
+    return number(factor) if factor is not None else ""

@@ -35,6 +35,12 @@ class _Well:
 
     @classmethod
     def read(cls, name: str, raw: dict[str, Any]) -> _Well:
+        """A well of a definition; lengths in mm, volume in µL.
+
+        Raises:
+            KeyError: the definition leaves a number out.
+            ValueError: one is no finite number.
+        """
         is_round = raw["shape"] == "circular"
         half_x = float(raw["diameter"] if is_round else raw["xDimension"]) / 2
         half_y = float(raw["diameter"] if is_round else raw["yDimension"]) / 2

@@ -80,6 +80,7 @@ class _Answer:
         self.wanted = step.amount or step.add_volume or Amount(0, "µL")
 
     def warnings(self) -> tuple[str, ...]:
+        """What must be known before signing: an amount of the recipe that nobody has verified."""
         if self.step.verified_by is not None:
             return ()
         return (f"nobody has verified the {self.wanted} of step {self.step.id} yet",)
@@ -87,6 +88,7 @@ class _Answer:
     # -- what every vessel gets ---------------------------------------------------------------------------------
 
     def additions(self, run: AdditionRun, part: int) -> Iterator[Addition]:
+        """What each vessel of a run gets, controls last; volumes in µL."""
         laid, chain = run.laid, run.laid.chain
         for vessel, spot, volume in zip(laid.vessels, laid.spots, chain.volumes_ul, strict=True):
             of_stock = volume * chain.per_ul / chain.stock_per_ul
@@ -197,6 +199,7 @@ class _Answer:
     # -- in words -----------------------------------------------------------------------------------------------
 
     def notes(self, additions: Sequence[Addition], runs: Sequence[AdditionRun]) -> Iterator[str]:
+        """One sentence per vessel, then how much everything is thinned and how long the thaw lasts."""
         lot = runs[0].lot
         for one in additions:
             where = f"{one.vessel} ({one.arm}/{one.donor})"

@@ -186,6 +186,7 @@ class _Reader:
         self.step = 0
 
     def read(self, command: Mapping[str, Any]) -> None:
+        """Follow one command: what it loads, announces or moves, with the step that was announced last."""
         kind, params = str(command.get("commandType", "")), command.get("params", {})
         result = command.get("result") or {}
         if kind in {"comment", "waitForResume", "pause"}:

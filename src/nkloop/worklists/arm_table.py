@@ -90,6 +90,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def read_wide(self) -> None:
+        """One line per arm, one column per component; what is wrong is kept in `problems`."""
         columns = dict(self._columns())
         if self.problems:
             return
@@ -104,6 +105,7 @@ class _Reader:
                     self._cell(name, component, text, unit, line)
 
     def read_long(self) -> None:
+        """One line per arm and component; what is wrong is kept in `problems`."""
         seen: dict[tuple[str, str], int] = {}
         for line, cells in self.grid.rows:
             arm, component, amount = (_text(cells[at] if at < len(cells) else None) for at in range(3))

@@ -138,6 +138,12 @@ class _Planner:
         self.before = other_stage(request.recipe, stage.id, request.held_stage)
 
     def runs(self, parts: Sequence[Sequence[str]], stocks: Stocks) -> tuple[_Run, ...]:
+        """The runs of parts of the arms in their order; each begins with the base and the wells the one before left.
+
+        Raises:
+            PlanError: a part cannot be planned; `DeckFullError` and the like when a smaller one may.
+            ShortageError: no valid lot holds enough.
+        """
         runs: list[_Run] = []
         for number, arms in enumerate(parts):
             wells = tuple(well for well in self.request.wells if well.arm in arms)

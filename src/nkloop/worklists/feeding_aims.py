@@ -26,10 +26,12 @@ class _Group:
     wells: list[WellFeeding] = field(default_factory=list)
 
     def takes(self, need: Mapping[str, float], targets: Mapping[str, float]) -> bool:
+        """Whether a well with this need can be fed from the mixture; both canonical, by component."""
         first = self.needs[0]
         return all(abs(first[name] - need[name]) <= SAME * targets[name] + _ROUNDING for name in targets)
 
     def mean(self) -> dict[str, float]:
+        """What the mixture holds of each component, canonical: the mean of what its wells need."""
         return {name: sum(need[name] for need in self.needs) / len(self.needs) for name in self.needs[0]}
 
 

@@ -138,6 +138,11 @@ class _AtLeast:
         self._stocks, self._least_ul = stocks, least_ul
 
     def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
+        """The lot for the larger of the volume asked for and that of all parts.
+
+        Raises:
+            ShortageError: no valid lot holds so much.
+        """
         volume = max(needed.to("µL"), self._least_ul.get(component, 0.0))
         return self._stocks.choose(component, Amount(volume, "µL"), use_until)
 

@@ -71,6 +71,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def read(self) -> dict[str, Present]:
+        """Contents by vessel; what is wrong is kept in `problems`."""
         columns = self._columns()
         if self.problems:
             return {}

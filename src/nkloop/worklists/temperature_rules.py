@@ -219,6 +219,7 @@ class _Stay:
         self.clock = 0.0
 
     def transfer(self, step: Step, reach: Reach) -> Iterator[Problem]:
+        """A mix begins where a cold-kept stock arrives uncooled; one that is drawn from has its time judged."""
         for source, target in reach.pairs(step):
             if source not in self.active:
                 continue
@@ -245,10 +246,12 @@ class _Stay:
                     self.since[spot] = self.clock - task.minutes
 
     def at_the_end(self, products: set[Spot]) -> Iterator[Problem]:
+        """What the run makes and leaves standing, judged at its end."""
         for spot in [one for one in self.since if one in products]:
             yield from self._check(spot, None)
 
     def minutes(self, spot: Spot) -> float:
+        """Time at room temperature until now; 0 for a well without a mix."""
         started = self.since.get(spot)
         return self.out.get(spot, 0.0) + (0.0 if started is None else self.clock - started)
 

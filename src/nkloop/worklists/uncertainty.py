@@ -172,6 +172,7 @@ class _State:
 
     @classmethod
     def empty(cls, n_components: int) -> _State:
+        """A well without liquid and without errors, for so many components."""
         return cls(0.0, np.zeros(n_components), np.zeros((4, n_components)))
 
     def receive(self, source: _State, move: _Move) -> None:

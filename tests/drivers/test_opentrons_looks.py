@@ -160,8 +160,25 @@ async def test_a_look_tells_versions_bare_and_what_the_robot_keeps(make: Make) -
     driver, _ = make(FLEX)
     told = found(await driver.inspect(FLEX))
     assert (told["software"], told["firmware"], told["serial number"]) == ("8.2.0", "virtual", "virtual")
-    assert "0 of 20 runs and 0 of 50 data files" in told["free space"]
+    assert told["free space"].startswith(
+        "room for 20 more runs beside 0 and room for 50 more data files beside 0, then"
+    )
     assert told["error recovery"] == "the robot waits for a person, who is asked; goes on from its own screen only"
+
+
+@pytest.mark.parametrize(
+    ("runs", "files", "told"),
+    [
+        (
+            19,
+            50,
+            "room for 1 more run beside 19 and no room for another data file beside 50, then the oldest are dropped",
+        ),
+        (20, None, "no room for another run beside 20, then the oldest are dropped"),
+    ],
+)
+def test_a_full_robot_is_told_so(runs: int, files: int | None, told: str) -> None:
+    assert look.tell_space(runs, files, "8.2.0").found.startswith(told)
 
 
 async def test_a_mark_is_read_by_another_nkloop_and_never_fails(make: Make) -> None:

@@ -110,7 +110,7 @@ def make(tmp_path: Path) -> Make:
         robot = VirtualRobot(world, DECK, analyse, folder=tmp_path / "robot")
         transport = httpx.ASGITransport(app=robot_app(robot), raise_app_exceptions=False)
         catalogue = Catalogue.load(ROOT / "labware")
-        usual = {"deck": DECK, "poll_seconds": 0.002, "wait_seconds": 3.0} | settings
+        usual: dict[str, Any] = {"deck": DECK, "poll_seconds": 0.002, "wait_seconds": 3.0} | settings
         return Lab(
             world, robot, FlexPlateReader("reader", "http://r", catalogue=catalogue, transport=transport, **usual)
         )
@@ -122,7 +122,9 @@ async def test_a_plate_is_read_between_two_openings_of_the_lid_and_its_file_is_c
     lab = make()
     await lab.reader.open_for(REQUEST)
     assert lab.world.done[-1] == "absorbanceReader/openLid", "the plate can be put in, the blank has been measured"
-    assert lab.robot.runs.current().status == "paused"
+    current = lab.robot.runs.current()
+    assert current is not None
+    assert current.status == "paused"
     reading = await lab.reader.read(REQUEST)
     assert (reading.barcode, reading.wavelength_nm, reading.values["A2"], reading.values["H12"]) == (
         "P-1",

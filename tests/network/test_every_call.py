@@ -19,7 +19,7 @@ from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.results import as_command
 
 EVERY = os.environ.get("NKLOOP_NETWORK_FAULTS") == "all"
-SHARE = 1 if EVERY else 5
+SHARE = 1 if EVERY else 6
 MOST_OF_A_KIND = 2
 """Of calls that are repeated (looks at the run), so many are tried."""
 AT_ONCE = 3

@@ -75,7 +75,7 @@ def medium_preparation(robot: str = "") -> Worklist:
 
 
 @cache
-def cytokine_dosing(robot: str = "") -> Worklist:
+def cytokine_dosing(robot: str = "", n_arms: int = 3, donors: tuple[str, ...] = DONORS) -> Worklist:
     """Day 0 of three arms with two cord units each: arm media, seeded with CD34+ cells."""
     recipe, inventory, catalogue, deck = shipped(robot)
     factors: tuple[dict[str, float], ...] = ({}, {"SCF": 0.5, "IL-7": 2.0}, {"Flt3L": 2.0, "TPO": 0.5})
@@ -86,7 +86,7 @@ def cytokine_dosing(robot: str = "") -> Worklist:
             factors={one.key: changed.get(one.component, 1.0) for one in varied},
             origin="exploration" if number else "reference",
         )
-        for number, changed in enumerate(factors)
+        for number, changed in enumerate(factors[:n_arms])
     )
     request = DosingRequest(
         name="seed plate P-1",
@@ -94,9 +94,9 @@ def cytokine_dosing(robot: str = "") -> Worklist:
         stage_id=STAGE,
         arms=arms,
         plate_barcode="P-1",
-        wells=feedings(assign_positions(arms, DONORS, catalogue[CULTURE_PLATE], SEED), add_ul=900, seed_ul=100),
+        wells=feedings(assign_positions(arms, donors, catalogue[CULTURE_PLATE], SEED), add_ul=900, seed_ul=100),
         base=medium("20 mL", tuple(one.component for one in varied), robot).source,
-        donors=tuple(DonorTube(donor=donor, cells_per_ul=1000) for donor in DONORS),
+        donors=tuple(DonorTube(donor=donor, cells_per_ul=1000) for donor in donors),
         use_until=USE_UNTIL,
         seed=SEED,
     )
@@ -104,10 +104,10 @@ def cytokine_dosing(robot: str = "") -> Worklist:
 
 
 @cache
-def cytotoxicity_assay(robot: str = "") -> Worklist:
+def cytotoxicity_assay(robot: str = "", names: tuple[str, ...] = ("reference/U1", "arm-1-1/U1")) -> Worklist:
     """Two effector samples at six E:T in duplicate against K-562, with a reference effector and all controls."""
     _, inventory, catalogue, deck = shipped(robot)
-    samples = [_effector("reference/U1"), _effector("arm-1-1/U1")]
+    samples = [_effector(name) for name in names]
     reference = _effector("reference effector/PB-NK")
     (layout,) = lay_out(
         samples,
@@ -119,7 +119,8 @@ def cytotoxicity_assay(robot: str = "") -> Worklist:
         effector_replicates=1,
         seed=SEED,
     )
-    lots = {"reference/U1": "harvest:P-1:A1", "arm-1-1/U1": "harvest:P-1:B1", reference.name: "reference:PB-NK"}
+    lots = {name: f"harvest:P-1:{'AB'[number]}1" for number, name in enumerate(names)}
+    lots[reference.name] = "reference:PB-NK"
     request = CytotoxicityRequest(
         name="LDH release ASSAY-1 against K-562",
         layout=layout,

@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 
 from nkloop.drivers.bench import Bench
 from nkloop.errors import DeviceHeldError, RecordError, StaleHolderError
 from nkloop.records import Records
 from nkloop.records.claims import LEASE_SECONDS
 from nkloop.records.models import Claim
+from nkloop.runs.marking import leave_mark, require_unmarked
 
 CHECK_SECONDS = 1.0
 """Longest time until somebody who only watches a run learns that the device has been taken over."""
@@ -81,7 +81,7 @@ async def device_held(
         lease_seconds: silence after which others may take over.
 
     Raises:
-        DeviceHeldError: somebody else holds a device.
+        DeviceHeldError: somebody else holds a device, here or, as far as the device tells, with another database.
     """
     devices = devices_of(bench)
     key, outer = (records.url, devices), _held.get({})
@@ -91,25 +91,19 @@ async def device_held(
     hold = Hold(await _claimed(devices, records, purpose, wait_seconds, lease_seconds), records)
     handler, before = bench.liquid_handler, bench.liquid_handler.fence
     handler.fence = hold.fence
-    renewal = asyncio.create_task(_renewed(hold.claim, records, lease_seconds))
+    renewal = asyncio.create_task(_renewed(hold.claim, bench, records, lease_seconds))
     token = _held.set({**outer, key: hold})
     try:
-        await _marked(bench, hold.claim)
+        await require_unmarked(bench, records)
+        await leave_mark(bench, hold.claim, records, seconds=lease_seconds)
         yield hold
+        await leave_mark(bench, hold.claim, records, seconds=0)  # after an error it runs out by itself
     finally:
         _held.reset(token)
         renewal.cancel()
         handler.fence = before
         with suppress(RecordError):  # it runs out by itself; what happened inside matters more
             records.claims.release(hold.claim)
-
-
-async def _marked(bench: Bench, claim: Claim) -> None:
-    """Leave word of the holder on a device that can keep it, for those who work with another database."""
-    mark = getattr(bench.liquid_handler, "mark", None)
-    if mark is not None:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        await mark({"holder": claim.holder, "token": claim.token, "since": since})
 
 
 async def _claimed(
@@ -125,11 +119,12 @@ async def _claimed(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _renewed(claim: Claim, records: Records, lease_seconds: float) -> None:
+async def _renewed(claim: Claim, bench: Bench, records: Records, lease_seconds: float) -> None:
     while True:
         await asyncio.sleep(lease_seconds / 4)
         try:
             records.claims.renew(claim, lease_seconds=lease_seconds)
+            await leave_mark(bench, claim, records, seconds=lease_seconds)
         except StaleHolderError:
             return  # whoever holds it is told at the next look or request
         except RecordError as error:

@@ -86,7 +86,7 @@ class VirtualBench:
             with process.stdout as output:
                 bench = cls(process, _announced(output, deadline, log))
             _wait_for_health(bench, deadline, log)
-        except BaseException:
+        except BaseException:  # Ctrl+C included: a process nobody has in hand would run for ever
             _end(process)
             raise
         return bench

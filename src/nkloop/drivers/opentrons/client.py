@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from nkloop.drivers.interfaces import Fence, unguarded
-from nkloop.drivers.opentrons.access import Account
+from nkloop.drivers.opentrons.access import Account, account_from
 from nkloop.drivers.opentrons.refusals import remedy_for, remedy_unreachable, told_by
 from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
 
@@ -235,3 +235,27 @@ class RobotClient:
             where=f"{self.name} at {self.url}",
             remedy=remedy_unreachable(self.url),
         )
+
+
+def robot_client(
+    name: str,
+    url: str,
+    *,
+    seconds: float = 30.0,
+    account: dict[str, str] | None = None,
+    ca_file: str | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> RobotClient:
+    """A client made from the settings of a bench file.
+
+    Raises:
+        BenchError: the account is incomplete, or its password would travel in the open.
+    """
+    return RobotClient(
+        name,
+        url,
+        seconds=seconds,
+        account=account_from(account, url, name),
+        ca_file=Path(ca_file) if ca_file else None,
+        transport=transport,
+    )

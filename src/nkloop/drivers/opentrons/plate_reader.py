@@ -19,9 +19,8 @@ from nkloop.assays.readings.models import PlateReading
 from nkloop.assays.readings.opentrons_reader import read_opentrons
 from nkloop.drivers.interfaces import ENDED, DeviceFile, Fence, Finding
 from nkloop.drivers.opentrons import preflight as look
-from nkloop.drivers.opentrons.access import account_from
 from nkloop.drivers.opentrons.analysis import leaf_errors
-from nkloop.drivers.opentrons.client import UNCLEAR, Json, RobotClient
+from nkloop.drivers.opentrons.client import UNCLEAR, Json, robot_client
 from nkloop.drivers.opentrons.looking import current_run
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
@@ -83,13 +82,7 @@ class FlexPlateReader:
         self._saturation = saturation
         self._poll_seconds = poll_seconds
         self._wait_seconds = wait_seconds
-        self._client = RobotClient(
-            name,
-            url,
-            account=account_from(account, url, name),
-            ca_file=Path(ca_file) if ca_file else None,
-            transport=transport,
-        )
+        self._client = robot_client(name, url, account=account, ca_file=ca_file, transport=transport)
         self._run_id = ""
         self._asked: ReadRequest | None = None
         self.files: tuple[DeviceFile, ...] = ()

@@ -181,10 +181,17 @@ def _span(time: timedelta) -> str:
 
 
 def tell_space(runs: int, files: int | None, software: str) -> Finding:
-    """What the robot keeps; it tells no free bytes, but it counts, and drops the oldest without a word."""
-    kept = f"{runs} of {MAX_RUNS} runs" + ("" if files is None else f" and {files} of {MAX_FILES} data files")
-    found = f"not told by software {software}; it keeps {kept}, then drops the oldest (results are copied out at once)"
-    return Finding(subject="free space", found=found, ok=True)
+    """How much more the robot keeps; it tells no free bytes, but it counts, and drops the oldest without a word."""
+    room = [_room(MAX_RUNS - runs, "run", runs)]
+    room += [] if files is None else [_room(MAX_FILES - files, "data file", files)]
+    found = f"{' and '.join(room)}, then the oldest are dropped (nkloop copies results out at once); "
+    return Finding(subject="free space", found=f"{found}software {software} tells no free bytes", ok=True)
+
+
+def _room(left: int, what: str, kept: int) -> str:
+    if left <= 0:
+        return f"no room for another {what} beside {kept}"
+    return f"room for {left} more {what}{'s' if left > 1 else ''} beside {kept}"
 
 
 def tell_recovery(settings: Json | None, *, fails: bool, resumes: Iterable[str] = ()) -> Finding:
@@ -203,5 +210,5 @@ def tell_recovery(settings: Json | None, *, fails: bool, resumes: Iterable[str] 
 def tell_mark(mark: Json | None) -> Iterable[Finding]:
     """Which nkloop held the robot last, where it left a mark."""
     if mark:
-        told = ", ".join(f"{key} {value}" for key, value in mark.items() if value not in (None, ""))
+        told = ", ".join(f"{key} {mark[key]}" for key in ("holder", "token", "since", "until") if mark.get(key))
         yield Finding(subject="nkloop", found=f"last held: {told}", ok=True)

@@ -22,9 +22,8 @@ from nkloop.drivers.interfaces import (
     announced_step,
 )
 from nkloop.drivers.opentrons import results
-from nkloop.drivers.opentrons.access import account_from
 from nkloop.drivers.opentrons.analysis import leaf_errors
-from nkloop.drivers.opentrons.client import UNCLEAR, Json, RobotClient
+from nkloop.drivers.opentrons.client import UNCLEAR, Json, robot_client
 from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
 from nkloop.drivers.opentrons.preflight import csv_files
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
@@ -45,8 +44,33 @@ _PLAYABLE = frozenset({"idle", "paused", "awaiting-recovery-paused"})
 _STOPPING = ENDED | {"stop-requested", "finishing"}
 
 
+def _require_gentle(poll_seconds: float, where: str) -> None:
+    low, high = POLL_BOUNDS_S
+    if not low <= poll_seconds <= high:
+        told = f"poll_seconds is {poll_seconds:g}, must be {low:g} to {high:g} s"
+        raise BenchError(told, where=where, remedy="use 2 for a real robot")
+
+
 class OpentronsRobot:
-    """One robot. All requests go through one connection pool; at most one run is prepared at a time."""
+    """One robot. All requests go through one connection pool; at most one run is prepared at a time.
+
+    Args:
+        name: how people call the robot.
+        url: `http://address:31950`.
+        protocols: folder with one `<procedure>.py` per procedure.
+        catalogue: labware types, and custom labware definitions.
+        deck: deck of the bench file; tells serial numbers of modules.
+        poll_seconds: pause between two looks at a run, 0.02 to 10 s.
+        analysis_seconds: longest wait for the robot's analysis.
+        answer_seconds: longest wait for one answer.
+        trash_slot: where the protocols drop tips.
+        error_recovery: `ask` people after a recoverable error, or `fail` the run, for unattended ones.
+        resumes: errors after which a person may have a run go on from nkloop; by default on its screen only.
+        labware_offsets: whether offsets found on the robot are given to the runs.
+        account: who nkloop is on a robot in compliance mode: `username`, `password`, `reason`, `signs_as`.
+        ca_file: certificate of the robot, for an address with https.
+        transport: replaces the network in tests.
+    """
 
     stepwise = False
 
@@ -71,44 +95,16 @@ class OpentronsRobot:
     ) -> None:
         """Connect to nothing yet.
 
-        Args:
-            name: how people call the robot.
-            url: `http://address:31950`.
-            protocols: folder with one `<procedure>.py` per procedure.
-            catalogue: labware types, and custom labware definitions.
-            deck: deck of the bench file; tells serial numbers of modules.
-            poll_seconds: pause between two looks at a run, 0.02 to 10 s.
-            analysis_seconds: longest wait for the robot's analysis.
-            answer_seconds: longest wait for one answer.
-            trash_slot: where the protocols drop tips.
-            error_recovery: `ask` people after a recoverable error, or `fail` the run, for unattended ones.
-            resumes: errors after which a person may have a run go on from nkloop; by default on its screen only.
-            labware_offsets: whether offsets found on the robot are given to the runs.
-            account: who nkloop is on a robot in compliance mode: `username`, `password`, `reason`, `signs_as`.
-            ca_file: certificate of the robot, for an address with https.
-            transport: replaces the network in tests.
-
         Raises:
             BenchError: `poll_seconds` is out of bounds, `error_recovery` or `resumes` are wrong, or the account is
                 incomplete.
         """
-        low, high = POLL_BOUNDS_S
-        if not low <= poll_seconds <= high:
-            raise BenchError(
-                f"poll_seconds is {poll_seconds:g}, must be {low:g} to {high:g} s",
-                where=name,
-                remedy="use 2 for a real robot",
-            )
+        _require_gentle(poll_seconds, name)
         self.name = name
         self.poll_seconds = poll_seconds
         self.on_step: StepListener | None = None
-        self._client = RobotClient(
-            name,
-            url,
-            seconds=answer_seconds,
-            account=account_from(account, url, name),
-            ca_file=Path(ca_file) if ca_file else None,
-            transport=transport,
+        self._client = robot_client(
+            name, url, seconds=answer_seconds, account=account, ca_file=ca_file, transport=transport
         )
         self._protocols = protocols
         self._trash_slot = trash_slot

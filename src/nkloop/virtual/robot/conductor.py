@@ -171,7 +171,7 @@ class Conductor:
     def _act(self, run: Run, execution: Execution, planned: Command) -> None:
         try:
             execution.apply(planned)
-        except Exception as error:
+        except Exception as error:  # whatever a world does with a command, on a robot it is a failed command
             raise self._failure(occurrence(type(error).__name__, str(error), self._now())) from error
         self._note_modules(run, planned)
 

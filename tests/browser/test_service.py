@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nkloop.coordination import runner
+
 if TYPE_CHECKING:
     from conftest import Browser, Page, Service
 
 pytestmark = pytest.mark.browser
 
-FLOWS = ("prepare-medium", "dose-cytokines", "run-cytotoxicity-assay", "improve-recipe", "run-campaign")
-FLOWS += ("watch-inbox", "reconcile-run")
+FLOWS = tuple(name.replace("_", "-") for name in runner.FLOWS)
 FIELDS = {"Campaign", "Recipe", "Rounds", "Arms", "Donors", "Target line", "Feeding", "Ask for approval"}
 RUN_SECONDS = 90.0
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED")
@@ -24,13 +25,29 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED")
 def run(service: Service) -> dict[str, Any]:
     """A run of prepare-medium, launched as the form launches it, when it has ended."""
     parameters = {"request": {"stage": "expansion_i", "volume_ml": 20}}
-    path = f"/deployments/{service.deployment('prepare-medium')['id']}/create_flow_run"
-    started = service.api("POST", path, parameters=parameters)
+    return ended(service, launch(service, "prepare-medium", parameters))
+
+
+def launch(service: Service, flow: str, parameters: dict[str, Any]) -> str:
+    """Press Run on the form of a flow; the id of its run."""
+    path = f"/deployments/{service.deployment(flow)['id']}/create_flow_run"
+    return str(service.api("POST", path, parameters=parameters)["id"])
+
+
+def ended(service: Service, run_id: str) -> dict[str, Any]:
+    """A flow run, when it has ended."""
     deadline = time.monotonic() + RUN_SECONDS
-    while (now := service.api("GET", f"/flow_runs/{started['id']}"))["state_type"] not in ENDED:
+    while (now := service.api("GET", f"/flow_runs/{run_id}"))["state_type"] not in ENDED:
         assert time.monotonic() < deadline, now["state"]
         time.sleep(0.5)
     return now  # type: ignore[no-any-return]
+
+
+def log_of(service: Service, run_id: str) -> str:
+    """The log of a flow run as its page shows it."""
+    wanted = {"flow_run_id": {"any_": [run_id]}}
+    lines = service.api("POST", "/logs/filter", logs=wanted, sort="TIMESTAMP_ASC")
+    return "\n".join(line["message"] for line in lines)
 
 
 def asked_elsewhere(page: Page, service: Service) -> list[str]:
@@ -68,6 +85,40 @@ def test_its_run_sheet_shows_the_deck(browser: Browser, service: Service, run: d
     for text in ("Medium preparation", "Deck", "Base medium GBGM", "Liquids to load", "LOT-GBGM-01"):
         assert text in page.words
     assert asked_elsewhere(page, service) == []
+
+
+def test_its_log_tells_what_happened_in_plain_words(service: Service, run: dict[str, Any]) -> None:
+    told = log_of(service, run["id"])
+    wanted = (
+        "preparing medium for expansion_i", "60 steps, 49 transfers", "checks passed: ledger",
+        "virtual operator confirmed: Load the deck", "run-0001 begins on the robot", "run-0001 succeeded: 60 of 60",
+    )  # fmt: skip
+    assert [words for words in wanted if words not in told] == []
+    assert len(told.splitlines()) < 20
+
+
+def test_a_retry_does_nothing_again_and_says_so(service: Service, run: dict[str, Any]) -> None:
+    again = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+    service.api("POST", f"/flow_runs/{run['id']}/set_state", state=again, force=True)
+    assert ended(service, run["id"])["state_type"] == "COMPLETED"
+    assert "was done already in this launch, as run-0001" in log_of(service, run["id"])
+    assert "run-0002" not in log_of(service, run["id"])
+
+
+def test_the_inbox_takes_in_a_file_with_the_defaults_of_its_form(service: Service) -> None:
+    inbox = service.log.parent / "lab" / "inbox"
+    inbox.mkdir(exist_ok=True)
+    (inbox / "notes.csv").write_text("nothing of a reader\n", encoding="utf-8")
+    run = ended(service, launch(service, "watch-inbox", {"request": {"minutes": 0}}))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert "notes.csv: put aside, not_readable" in log_of(service, run["id"])
+    assert "0 of 1 files recorded" in log_of(service, run["id"])
+
+
+def test_with_nothing_open_reconciling_says_so(service: Service) -> None:
+    run = ended(service, launch(service, "reconcile-run", {}))
+    assert (run["state_type"], run["name"]) == ("COMPLETED", "reconcile open runs on virtual")
+    assert "no run of bench virtual is open or waits for a decision" in log_of(service, run["id"])
 
 
 def test_ctrl_c_stops_every_process(service: Service) -> None:

@@ -59,7 +59,8 @@ def test_it_is_set_up_once(page: Listener) -> None:
     [
         ("prefect.task_runs", "Finished in state Completed()", False),
         ("prefect.flow_runs", "Finished in state Completed()", True),
-        ("prefect.task_runs", "Finished in state Crashed('killed')", True),
+        ("prefect.task_runs", "Finished in state Failed('the robot refused')", False),
+        ("prefect.task_runs", "Task run failed with exception: the robot refused", True),
         ("prefect.flow_runs", "Finished in state Running()", False),
     ],
 )

@@ -34,9 +34,11 @@ from nkloop.errors import (
 from nkloop.quantities import Amount
 from nkloop.records import Records
 from nkloop.runs.contents import known_contents
+from nkloop.runs.launches import Launch
 from nkloop.runs.media import plan_batch
 from nkloop.runs.people import ask
 from nkloop.runs.session import Session, open_session
+from nkloop.runs.typed_steps import spans
 from nkloop.virtual.process import VirtualBench
 from nkloop.worklists.models import OperatorTask
 from nkloop.workspace import Workspace
@@ -453,3 +455,44 @@ def test_a_robot_that_dies_leaves_unknown_steps_that_nobody_builds_upon(make_lab
 
     with pytest.raises(StepUnknownError, match="nobody knows what M-1 holds"):
         lab.session(planned)
+
+
+def test_a_cancelled_flow_makes_its_robot_safe_and_its_retry_does_the_rest_only(
+    make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect keeps the id of a flow run that is retried, which is what names a launch."""
+    monkeypatch.setattr("nkloop.drivers.opentrons.robot.STEP_SECONDS", 0.1)
+    lab = make_lab(seed=1, speed=150)
+    module, reconciling = load_flow(FLOWS / "prepare_medium.py"), load_flow(FLOWS / "reconcile_run.py")
+
+    async def launched(session: Session) -> None:
+        session.launch = Launch("one")
+        await module.prepare_medium(module.PrepareMedium(volume_ml=20, leave_out=VARIED, barcode="M-1"))
+
+    async def story(session: Session) -> tuple[int, ...]:
+        flow = asyncio.create_task(launched(session))
+        while session.progress.current < 8:
+            assert not flow.done(), flow.exception()
+            await asyncio.sleep(0.02)
+        flow.cancel()
+        await asyncio.gather(flow, return_exceptions=True)
+        journal = session.records.journal
+        (cut,) = journal.runs()
+        assert (cut.state, "the device was stopped" in cut.error) == ("interrupted", True)
+        assert [holder for holder in session.records.claims.holders() if holder.released_at is None] == []
+        if cut.needs_decision:
+            with pytest.raises(StepUnknownError, match="nobody has decided"):
+                await launched(session)
+            said = {"decision": "continue", "decided_by": "Ada", "reason": "level seen", "go_on": False}
+            seen = spans(cut.unknown_steps)
+            await reconciling.reconcile_run(reconciling.ReconcileRun(run=cut.id, happened=seen, **said))
+        await launched(session)
+        await launched(session)  # all of it is done by now, and nothing is done again
+        _, rest = journal.runs()
+        assert (rest.parent, rest.state) == (cut.id, "succeeded")
+        done = sum(step.event == "done" for step in cut.steps) + len(cut.unknown_steps)
+        return len(cut.steps), done, len(rest.steps)
+
+    total, before, after = lab.session(story)
+    assert 0 < before < total
+    assert before + after == total

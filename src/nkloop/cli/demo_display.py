@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from nkloop.cli.live import LiveDisplay
 
 if TYPE_CHECKING:
     from nkloop.runs.session import Progress
 
 
-class DemoDisplay:
+class DemoDisplay(LiveDisplay):
     """A live block of a few lines: what is going on, how far the robot is, how much was done."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True)
-        self._quiet = quiet
         self._started = time.monotonic()
         self._phase = ""
         self._progress: Progress | None = None
-        self._live = Live(console=self._console, get_renderable=self._lines, refresh_per_second=6, transient=True)
-
-    def __enter__(self) -> Self:
-        if not self._quiet:
-            self._live.start()
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        if not self._quiet:
-            self._live.stop()
+        super().__init__(quiet=quiet, per_second=6)
 
     def phase(self, words: str) -> None:
         """Say what is going on before a session exists."""
@@ -45,7 +35,8 @@ class DemoDisplay:
         """Take the progress of the session; the live block redraws itself."""
         self._progress = progress
 
-    def _lines(self) -> Group:
+    def drawn(self) -> Group:
+        """The lines."""
         seconds = time.monotonic() - self._started
         progress = self._progress
         phase = progress.phase if progress else self._phase

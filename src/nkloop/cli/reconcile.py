@@ -191,7 +191,8 @@ def _print(reply: Reply, whole: bool) -> None:
     elif run.decision is not None:
         console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision} ({escape(run.decision.reason)}).")
     elif run.is_over and not has_moved(run):
-        console.print("Nothing was moved, nothing is to be decided. When the cause is mended, start the same again.")
+        told = "Nothing was moved, nothing is to be decided. When the cause is mended, start the same again."
+        console.print(told, soft_wrap=True)
     elif asked.left:
         console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
         hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"

@@ -29,8 +29,8 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _is_news_of_a_task(record: logging.LogRecord) -> bool:
-    """False for a task that has ended well: every worklist has four, and we say what they did."""
-    return not record.getMessage().startswith("Finished in state Completed")
+    """False for the end of a task: every worklist has four, we say what they did, and a failure was told before."""
+    return not record.getMessage().startswith("Finished in state")
 
 
 def speak_in_runs() -> None:

@@ -22,7 +22,7 @@ from nkloop.runs.session import Session
 
 SHOW_SECONDS = 3.0
 """Longest time an interrupted flow spends on showing what became of its robot."""
-TOLD_SECONDS = 2.0
+TOLD_SECONDS = 5.0
 """A bench that is free within this time was not waited for."""
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.models import CELLS_OUT_MINUTES
-from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import DonorTube, DosingPlan, DosingRequest, WellFeeding
 
 
@@ -69,7 +68,6 @@ async def plan_feeding(
         session,
         now,
         lambda stocks: plan_dosing(request, stocks, session.bench_file.deck, session.catalogue),
-        lambda made: worklists_of(made.parts),
         reservation=reservation,
     )
 

@@ -23,7 +23,6 @@ from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
-from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
 
 EFFECTORS_PER_UL = 2000.0
@@ -189,7 +188,6 @@ async def plan_plate(
         session,
         now,
         lambda stocks: plan_cytotoxicity(request, stocks, session.bench_file.deck, session.catalogue),
-        lambda made: worklists_of(made.parts),
         reservation=reservation,
     )
 

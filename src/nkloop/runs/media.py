@@ -14,7 +14,6 @@ from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.medium import plan_medium
-from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import MediumPlan, MediumSource
 
 
@@ -62,7 +61,7 @@ async def plan_batch(
             limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
         )
 
-    return plan_on_stock(session, now, plan, lambda made: worklists_of(made.parts), reservation=reservation)
+    return plan_on_stock(session, now, plan, reservation=reservation)
 
 
 def medium_in(session: Session, barcode: str) -> MediumSource:

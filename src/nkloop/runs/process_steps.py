@@ -17,7 +17,6 @@ from nkloop.runs.session import Session
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.additions import plan_addition
 from nkloop.worklists.allowed_errors import allowed_errors
-from nkloop.worklists.parts import worklists_of
 
 
 def additions_of(recipe: Recipe) -> tuple[tuple[str, ProcessStep], ...]:
@@ -69,7 +68,6 @@ async def plan_step(
         session,
         now,
         lambda stocks: plan_addition(request, stocks, session.bench_file.deck, session.catalogue, bags),
-        lambda made: worklists_of(made.parts),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nkloop.errors import InventoryError, NkloopError
 from nkloop.inventory import Inventory
@@ -15,6 +15,7 @@ from nkloop.records.stock_models import Reservation, ReservedPart
 from nkloop.runs.session import Session
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
+from nkloop.worklists.parts import worklists_of
 
 Planned = TypeVar("Planned")
 
@@ -114,11 +115,15 @@ def named(records: Records, bench: str, name: str, at: datetime) -> Reservation:
     return found
 
 
+def _in_parts(made: Any) -> Sequence[Worklist]:
+    return worklists_of(made.parts)
+
+
 def plan_on_stock(
     session: Session,
     at: datetime,
     plan: Callable[[Inventory], Planned],
-    worklists: Callable[[Planned], Sequence[Worklist]],
+    worklists: Callable[[Planned], Sequence[Worklist]] = _in_parts,
     *,
     reservation: str = "",
 ) -> Planned:
@@ -127,7 +132,7 @@ def plan_on_stock(
     Args:
         at: reservations that have run out by then do not count.
         plan: plans with the lots it gets.
-        worklists: of a finished plan.
+        worklists: of a finished plan; of one with `parts` when not given.
         reservation: name a person says the plan was reserved under; found by itself when the plan is the same.
 
     Raises:

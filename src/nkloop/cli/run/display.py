@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from nkloop.cli.live import LiveDisplay
 from nkloop.runs.typed_steps import spans
 
 if TYPE_CHECKING:
@@ -43,25 +43,16 @@ def summary(parts: Sequence[Part], verdicts: Sequence[Verdict], bench: BenchFile
                 console.print(f"[yellow]note:[/] {escape(told['where'])}: {escape(told['message'])}", soft_wrap=True)
 
 
-class RunDisplay:
+class RunDisplay(LiveDisplay):
     """One line that tells how far the robot is; nothing when the command is quiet or nobody looks."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True)
-        self._quiet = quiet
         self._name, self._line = "", ""
-        self._live = Live(
-            console=self._console, get_renderable=lambda: Text(self._line), refresh_per_second=4, transient=True
-        )
+        super().__init__(quiet=quiet, per_second=4)
 
-    def __enter__(self) -> Self:
-        if not self._quiet:
-            self._live.start()
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        if not self._quiet:
-            self._live.stop()
+    def drawn(self) -> Text:
+        """The line."""
+        return Text(self._line)
 
     def begin(self, worklist: Worklist) -> None:
         """A run begins."""

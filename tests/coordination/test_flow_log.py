@@ -61,6 +61,7 @@ def test_it_is_set_up_once(page: Listener) -> None:
         ("prefect.flow_runs", "Finished in state Completed()", True),
         ("prefect.task_runs", "Finished in state Failed('the robot refused')", False),
         ("prefect.task_runs", "Task run failed with exception: the robot refused", True),
+        ("prefect.task_runs", "Crash detected! Execution was cancelled by the runtime environment.", False),
         ("prefect.flow_runs", "Finished in state Running()", False),
     ],
 )

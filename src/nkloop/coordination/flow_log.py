@@ -29,8 +29,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _is_news_of_a_task(record: logging.LogRecord) -> bool:
-    """False for the end of a task: every worklist has four, we say what they did, and a failure was told before."""
-    return not record.getMessage().startswith("Finished in state")
+    """False for the end of a task: every worklist has four, we say what they did, and a failure was told before. A
+    task that was cut by a cancelled flow is no crash either: what became of its robot is told."""
+    return not record.getMessage().startswith(("Finished in state", "Crash detected! Execution was"))
 
 
 def speak_in_runs() -> None:

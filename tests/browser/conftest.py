@@ -33,7 +33,7 @@ QUIET = (
 )
 _CONSOLE = re.compile(r':CONSOLE[:(]\d+\)?\] "(.*?)", source:', re.DOTALL)
 OPEN_SECONDS = 90.0
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 STOP_SECONDS = 45.0
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 FLOWS = tuple(name.replace("_", "-") for name in runner.FLOWS)
 FIELDS = {"Campaign", "Recipe", "Rounds", "Arms", "Donors", "Target line", "Feeding", "Ask for approval"}
-RUN_SECONDS = 90.0
+RUN_SECONDS = 240.0
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -193,11 +193,14 @@ class FlowTask:
     """What a person decides about interrupted runs where the work is taken up."""
     lease_s: float | None = None
     """Length of its lease on the device, where it is not the usual one."""
+    prepare: Callable[[], None] = lambda: None
+    """Done first in the process."""
 
 
 def flow_process(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> None:
     """Entry of a forked flow process; exit code 0 when the work was done, 3 when it was refused or failed."""
     Triggers(places, task.trigger).install()
+    task.prepare()
     if task.lease_s is not None:
         device_held.__wrapped__.__kwdefaults__["lease_seconds"] = task.lease_s  # type: ignore[attr-defined]
     sys.exit(asyncio.run(_work(lab, places, bench, procedure, task)))

@@ -30,11 +30,21 @@ BENCHES = {"": "virtual", " on an OT-2": "virtual_ot2"}
 """What the name of a procedure ends with, and the bench it is planned for."""
 KINDS = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
 NAMES = tuple(f"{kind}{ending}" for ending in BENCHES for kind in KINDS)
+STAR = " on a STAR"
 _CONTAINERS = 20
 _SPARE = 1.5
 """Cultures hold this much more than is harvested."""
 HARVESTED_PLATE = "corning_24_wellplate_3.4ml_flat"
 HARVESTED_CELLS = 1e7
+
+
+class _NoAnalysis:
+    """What a device that takes no protocol file has instead of an analysis."""
+
+    is_ok, commands, errors = True, (), ()
+
+
+NO_ANALYSIS = _NoAnalysis()
 
 
 @dataclass(frozen=True)
@@ -109,21 +119,35 @@ async def prepare_lab(analyses: Path, first_steps: int | None = None, names: Seq
     workspace = Workspace.find(ROOT)
     catalogue = Catalogue.load(workspace.labware)
     inventory = Inventory.load(workspace.devices / "lots" / "virtual.yaml")
-    examples.BENCHES.update({bench: bench for bench in BENCHES.values()})
+    examples.BENCHES.update({bench: bench for bench in (*BENCHES.values(), "star_cytation")})
     procedures = {}
     async with VendorClient(cache=analyses) as vendor:
         for name in names:
             kind, space, rest = name.partition(" ")
-            bench = load_bench_file(workspace.devices / f"{BENCHES[space + rest]}.yaml")
+            is_star = space + rest == STAR
+            bench = simulated_star(workspace) if is_star else _bench(workspace, BENCHES[space + rest])
             verifier = Verifier(workspace, catalogue, bench.deck, vendor)
             planned: Worklist = examples.EXAMPLES[kind](bench.name)
             worklist = planned if first_steps is None else _shortened(planned, first_steps, catalogue, bench.deck)
-            analysis = await verifier.analyse(worklist)
+            analysis = NO_ANALYSIS if is_star else await verifier.analyse(worklist)
             assert analysis.is_ok, analysis.errors
             procedures[name] = Procedure(name, bench, worklist, _verdict(workspace, worklist), analysis)
     used = {filling.liquid.lot for one in procedures.values() for filling in one.worklist.fillings}
     lots = tuple(_first_containers(lot) for lot in inventory.lots if lot.id in used)
     return Lab(workspace, catalogue, inventory.model_copy(update={"lots": lots}), procedures, analyses)
+
+
+def _bench(workspace: Workspace, name: str) -> BenchFile:
+    return load_bench_file(workspace.devices / f"{name}.yaml")
+
+
+def simulated_star(workspace: Workspace) -> BenchFile:
+    """The shipped STAR on PyLabRobot's simulator, with people, reader and clock of the virtual bench."""
+    star, virtual = _bench(workspace, "star_cytation"), _bench(workspace, "virtual")
+    settings = {**star.liquid_handler.settings, "simulated": True, "poll_seconds": 0.005}
+    handler = star.liquid_handler.model_copy(update={"settings": settings})
+    others = {name: getattr(virtual, name) for name in ("plate_reader", "cell_counter", "operator", "clock")}
+    return star.model_copy(update={"simulated": True, "liquid_handler": handler, "lots": virtual.lots, **others})
 
 
 def _shortened(planned: Worklist, n: int, catalogue: Catalogue, deck: BenchDeck) -> Worklist:
@@ -155,13 +179,15 @@ def known_analyses(lab: Lab) -> dict[str, Any]:
 
 def _verdict(workspace: Workspace, worklist: Worklist) -> Verdict:
     """A passed verdict; that the shipped examples pass is tested elsewhere."""
-    path = protocol_path(workspace.protocols, worklist)
+    told: dict[str, str] = {}
+    if worklist.robot in {"flex", "ot2"}:
+        path = protocol_path(workspace.protocols, worklist)
+        told = {"protocol": protocol_name(workspace.protocols, path), "protocol_sha256": sha256_of(path)}
     return Verdict(
         worklist=worklist.name,
         worklist_hash=worklist.content_hash,
         checks=(CheckResult(check="ledger", passed=True, seconds=0),),
-        protocol=protocol_name(workspace.protocols, path),
-        protocol_sha256=sha256_of(path),
+        **told,
     )
 
 

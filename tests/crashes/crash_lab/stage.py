@@ -55,7 +55,8 @@ def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str
     _default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
     first = next(iter(lab.procedures.values()))
     build_reality(lab.world(first, seed=1))
-    build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
+    if first.worklist.robot in {"flex", "ot2"}:
+        build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
     _read_once(lab)
     check_tracking(first.worklist, lab.catalogue)
     asyncio.run(_open_once(lab))

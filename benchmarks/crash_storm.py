@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--crashes", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="only so many steps of each procedure, to save time")
+    parser.add_argument("--whole-up-to", type=int, help="procedures of so many steps are run whole all the same")
     parser.add_argument("--only", type=int, help="stage this crash only")
     parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
@@ -64,7 +65,7 @@ def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
 def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     """Crashes of flow and robot as they come; what is broken is printed at once."""
     options = {"crashes": given.crashes, "seed": given.seed, "first-steps": given.first_steps, "only": given.only}
-    options["beside"] = given.beside
+    options |= {"beside": given.beside, "whole-up-to": given.whole_up_to}
     options |= {"folder": given.folder or temporary, "analyses": answers_folder() or temporary / "analyses"}
     yield from _lab("director", options)
 

@@ -27,7 +27,7 @@ from nkloop.errors import NkloopError
 from nkloop.vendor import answers_folder
 
 SERVER = "prefect server"
-LONGEST_S = 240.0
+LONGEST_S = 480.0
 """The client of a server that is away asks again for minutes, and a lease of a dead flow takes one to run out."""
 AWAY_S = (0.0, 5.0)
 WRITES = (

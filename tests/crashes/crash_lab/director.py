@@ -154,6 +154,7 @@ def main() -> int:
     parser.add_argument("--crashes", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="run only so many steps of each worklist, to save time")
+    parser.add_argument("--whole-up-to", type=int, default=0, help="run worklists of so many steps whole all the same")
     parser.add_argument("--only", type=int, help="stage this one of them only")
     parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
@@ -162,7 +163,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        lab = warm_lab(given.analyses or answers_folder() or folder / "analyses", given.first_steps)
+        analyses = given.analyses or answers_folder() or folder / "analyses"
+        lab = warm_lab(analyses, given.first_steps, whole_up_to=given.whole_up_to)
         director = Director(lab, folder)
         courses = {name: director.course(name) for name in lab.procedures}
         crashes = [one for one in storm(courses, given.crashes, given.seed) if given.only in {None, one.number}]

@@ -113,8 +113,13 @@ def _leave(world: World, where: tuple[str, str, str], volume_ul: float, per_ul: 
     world.store(container, None)
 
 
-async def prepare_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES) -> Lab:
-    """Plan and analyse the worklists, or the first steps of each; `analyses` keeps the analyses for the next time."""
+async def prepare_lab(
+    analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES, whole_up_to: int = 0
+) -> Lab:
+    """Plan and analyse the worklists, or the first steps of those that have more than `whole_up_to`.
+
+    `analyses` keeps the analyses for the next time.
+    """
     examples = _examples()
     workspace = Workspace.find(ROOT)
     catalogue = Catalogue.load(workspace.labware)
@@ -128,7 +133,8 @@ async def prepare_lab(analyses: Path, first_steps: int | None = None, names: Seq
             bench = simulated_star(workspace) if is_star else _bench(workspace, BENCHES[space + rest])
             verifier = Verifier(workspace, catalogue, bench.deck, vendor)
             planned: Worklist = examples.EXAMPLES[kind](bench.name)
-            worklist = planned if first_steps is None else _shortened(planned, first_steps, catalogue, bench.deck)
+            is_whole = first_steps is None or len(planned.steps) <= whole_up_to
+            worklist = planned if is_whole else _shortened(planned, first_steps or 0, catalogue, bench.deck)
             analysis = NO_ANALYSIS if is_star else await verifier.analyse(worklist)
             assert analysis.is_ok, analysis.errors
             procedures[name] = Procedure(name, bench, worklist, _verdict(workspace, worklist), analysis)

@@ -29,7 +29,9 @@ from nkloop.workspace import Workspace
 
 FORK = multiprocessing.get_context("fork")
 LONGEST_S = 60.0
-"""Longest life of a flow process, and longest wait for any answer."""
+"""Longest wait for any answer."""
+LONGEST_LIFE_S = 480.0
+"""Longest life of a flow process; a whole run on a busy machine takes minutes."""
 PR_SET_PDEATHSIG = 1
 """<linux/prctl.h>: the signal a process gets when its parent ends."""
 _STEP_S = 0.01
@@ -59,7 +61,7 @@ class Scene:
         self._seed, self._physical, self._away_s, self._speed = seed, physical, away_s, speed
         self._ports = _free_ports(2)
         self._alive: dict[str, BaseProcess] = {}
-        self.longest_s = LONGEST_S
+        self.longest_s = LONGEST_LIFE_S
         self.spared: frozenset[int] = frozenset()
         """Processes that outlive the scene."""
 

@@ -42,11 +42,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES) -> Lab:
+def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES, whole_up_to: int = 0) -> Lab:
     """The lab, with everything loaded once that every forked process would load by itself."""
     adopt_orphans()
     os.environ.pop("NKLOOP_DATABASE_URL", None)
-    lab = asyncio.run(prepare_lab(analyses, first_steps, names))
+    lab = asyncio.run(prepare_lab(analyses, first_steps, names, whole_up_to))
     address, pid = start_analyst()
     lab = replace(lab, analyst=address, analyst_pid=pid)
     for module in PRELOADED:

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from nkloop.errors import PlanError, Problem
 from nkloop.labware.bags import BagCatalogue
-from nkloop.quantities.display import number
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.dosing_assembly import PLATES, Wanted, bag_names
 from nkloop.worklists.models import THAWED_MINUTES
@@ -113,7 +112,7 @@ def additions_csv(plan: AdditionPlan) -> str:
     head = ["part", "vessel", "arm", "donor", "cells", "wanted", "unit", "liquid", "stock_ul", "volume_ul"]
     writer.writerow([*head, "thinned_percent", "tube"])
     for one in plan.additions:
-        told = [one.part, one.vessel, one.arm, one.donor, number(one.cells, 6), one.wanted, one.unit]
+        told = [one.part, one.vessel, one.arm, one.donor, f"{one.cells:.0f}", one.wanted, one.unit]
         given = [one.liquid, f"{one.stock_ul:.6g}", one.volume_ul, one.thinned_percent, one.tube]
         writer.writerow([*told, *given])
     return out.getvalue()

@@ -21,8 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import multivariate_t
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from nkloop.feedback.effects import REFERENCE
 from nkloop.feedback.models import Observation
@@ -106,7 +105,7 @@ def compare_to_reference(
         estimate, covariance = fixed
     errors = np.sqrt(np.diagonal(covariance))
     quantile, adjusted = _dunnett(estimate / errors, covariance / np.outer(errors, errors), freedom)
-    alone = float(student.ppf(0.975, freedom))
+    alone = float(stdtrit(freedom, 0.975))
     return tuple(
         ArmEffect(
             round=number,
@@ -159,13 +158,13 @@ def _fixed(values: Sequence[Value], arms: Sequence[str]) -> tuple[tuple[Array, A
 
 def _mixed(values: Sequence[Value], arms: Sequence[str]) -> tuple[Array, Array, str]:
     """Differences and covariance of the mixed model, and why it cannot be used."""
-    import pandas as pd
-    from statsmodels.regression.mixed_linear_model import MixedLM
-
     none = (np.zeros(len(arms)), np.eye(len(arms)))
     donors = [v.donor for v in values]
     if len(set(donors)) < 3:
         return (*none, f"{len(set(donors))} donors are too few to estimate how donors scatter")
+    import pandas as pd  # both take seconds to load, and many rounds have two donors
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
     nested = len({(v.donor, v.plate) for v in values}) > len(set(donors))
     design = np.hstack([_indicators([v.arm for v in values], arms), np.ones((len(values), 1))])
     frame = pd.DataFrame({"plate": [v.plate for v in values]})
@@ -201,7 +200,9 @@ def _dunnett(statistics: Array, correlation: Array, freedom: int) -> tuple[float
     """Two-sided 95 % quantile of the largest of correlated t values, and the adjusted p of each."""
     k = len(statistics)
     if k == 1:
-        return float(student.ppf(0.975, freedom)), [2 * float(student.sf(abs(statistics[0]), freedom))]
+        return float(stdtrit(freedom, 0.975)), [2 * float(stdtr(freedom, -abs(statistics[0])))]
+    from scipy.stats import multivariate_t  # slow to load
+
     # a correlation that rounding made barely indefinite is mended by a hair on the diagonal
     shape = correlation + 1e-9 * np.eye(k)
 
@@ -210,8 +211,8 @@ def _dunnett(statistics: Array, correlation: Array, freedom: int) -> tuple[float
         law = multivariate_t(np.zeros(k), shape, df=freedom, seed=_SEED, allow_singular=True)
         return float(law.cdf(box, lower_limit=-box, maxpts=2000 * k, random_state=_SEED))
 
-    low, high = float(student.ppf(0.975, freedom)), float(student.ppf(1 - 0.025 / k, freedom))
+    low, high = float(stdtrit(freedom, 0.975)), float(stdtrit(freedom, 1 - 0.025 / k))
     quantile = high if inside(high) <= 0.95 else float(brentq(lambda b: inside(b) - 0.95, low * 0.98, high, xtol=1e-3))
-    single = [2 * float(student.sf(abs(s), freedom)) for s in statistics]
+    single = [2 * float(stdtr(freedom, -abs(s))) for s in statistics]
     adjusted = [max(p, min(1.0, 1.0 - inside(abs(float(s))))) for p, s in zip(single, statistics, strict=True)]
     return quantile, adjusted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from nkloop.feedback.models import ArmSummary, Observation
 
@@ -55,7 +55,7 @@ def _summary(mine: Sequence[Observation], delta: float, variance: float | None, 
     n, is_reference = len(mine), mine[0].arm == REFERENCE
     low = high = None
     if variance is not None and not is_reference:
-        half = float(student.ppf(0.975, freedom)) * (2 * variance / n) ** 0.5
+        half = float(stdtrit(freedom, 0.975)) * (2 * variance / n) ** 0.5
         low, high = delta - half, delta + half
     return ArmSummary(
         arm=mine[0].arm,

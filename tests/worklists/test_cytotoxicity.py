@@ -268,7 +268,7 @@ def test_a_plate_that_does_not_fit_the_deck_is_cut_after_the_lysis(plan, request
         ({"effectors": ()}, "no tube of effector sample 'arm-1/U1'"),
         ({"density": 500.0}, "arm-1/U1 has 500 cells/µL, E:T 10 needs 1000 cells/µL"),
         ({"targets": 50.0}, "K562 at 50 cells/µL is too thin for 100 cells/µL"),
-        ({"available": 300.0}, r"arm-1/U1 needs 954 µL \(1.43e\+06 cells\), there are 300 µL \(4.5e\+05 cells\)"),
+        ({"available": 300.0}, r"arm-1/U1 needs 954 µL \(1.43e6 cells\), there are 300 µL \(4.5e5 cells\)"),
         ({"plate_load_name": "nothing"}, "labware 'nothing' is not in the catalogue"),
         ({"target_ul": 190.0}, "the plan breaks a rule: assay .* is overfilled: 290 µL"),
     ],

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+import sqlalchemy as sa
 
+from nkloop.records import database
 from nkloop.records.database import Database
+from nkloop.vendor import VendorClient
 from nkloop.vendor.cache import CACHE_VARIABLE
 
 hypothesis.settings.register_profile("nkloop", deadline=None)  # a busy machine is slow, and that is no defect
 hypothesis.settings.load_profile("nkloop")
-LONGEST = ("tests/flows/test_on_the_virtual_bench.py", "tests/cli/test_interrupts.py", "tests/cli/test_commands.py")
-"""Files that take minutes: begun last they would keep one worker busy while the other has nothing left to do."""
+LONGEST = (
+    "tests/flows/test_on_the_virtual_bench.py",
+    "tests/cli/test_interrupts.py",
+    "tests/crashes/test_crashes.py",
+    "tests/network/test_every_call.py",
+    "tests/cli/test_commands.py",
+    "tests/crashes/test_rivals.py",
+    "tests/worklists/test_three_ways.py",
+    "tests/virtual/robot/test_shipped_protocols.py",
+    "tests/protocols/test_protocols.py",
+    "tests/cli/test_bad_input.py",
+    "tests/runs/test_star_run.py",
+)
+"""Files that take longest: begun last they would keep one worker busy while the other has nothing left to do.
+
+`--no-loadscope-reorder` keeps this order: xdist would begin with the files of most tests, which are the quick ones.
+"""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,6 +61,73 @@ def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Database, "migrate", migrate)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_once() -> Iterator[None]:
+    """Every SQLite database of a process shares the statements compiled for the first: a test makes one of its own."""
+    real, shared = database._sqlite_engine, database._sqlite_engine(sa.make_url("sqlite://"))
+    with shared.connect():
+        """Its dialect is complete after that."""
+    compiled: dict[Any, Any] = {}
+
+    def engine(url: sa.URL) -> sa.Engine:
+        made = real(url)
+        made.dialect = shared.dialect
+        made.update_execution_options(compiled_cache=compiled)
+        return made
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "_sqlite_engine", engine)
+        yield
+    shared.dispose()
+
+
+class _WarmVendor:
+    """One vendor environment for a whole test process, in a thread with an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vendor", daemon=True)
+        self._client: VendorClient | None = None
+
+    def ask(self, job: str, asked: dict[str, Any], seconds: float) -> Future[Any]:
+        if self._client is None:
+            self._thread.start()
+            self._client = VendorClient()
+        return asyncio.run_coroutine_threadsafe(ASK(self._client, job, asked, seconds), self._loop)
+
+    def close(self) -> None:
+        if self._client is not None:
+            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(30)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+
+ASK = VendorClient._ask
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _warm_vendor() -> Iterator[None]:
+    """Clients share a worker, which takes seconds to start; the tests of the client and its worker have their own."""
+    warm, shipped = _WarmVendor(), VendorClient()._script
+
+    async def ask(self: VendorClient, job: str, asked: dict[str, Any], seconds: float | None = None) -> Any:
+        if self._script != shipped or os.environ["PYTEST_CURRENT_TEST"].startswith("tests/vendor/"):
+            return await ASK(self, job, asked, seconds)
+        task = asyncio.current_task()
+        assert task is not None
+        self._jobs.add(task)  # closing a client cancels what it asked for
+        try:
+            return await asyncio.wrap_future(warm.ask(job, asked, seconds or self._job_seconds))
+        finally:
+            self._jobs.discard(task)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(VendorClient, "_ask", ask)
+        yield
+    warm.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

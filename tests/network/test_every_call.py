@@ -1,8 +1,8 @@
 """Network faults on every HTTP call of a run, before and after the robot acted: journal and wells never part.
 
 The calls are those one undisturbed run makes, so a call that is added to the driver is covered by itself.
-`NKLOOP_NETWORK_FAULTS=all` tries every call with every fault; without it every call meets a fifth of the faults,
-and each one arrives once after it was given up.
+`NKLOOP_LONG_TESTS=1` tries every call with every fault; without it every call meets a tenth of the faults, each fault
+another tenth of the calls, and each call arrives once after it was given up.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from nkloop.drivers.interfaces import DeviceState
 from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.results import as_command
 
-EVERY = os.environ.get("NKLOOP_NETWORK_FAULTS") == "all"
-SHARE = 1 if EVERY else 6
+EVERY = os.environ.get("NKLOOP_LONG_TESTS") == "1"
+SHARE = 1 if EVERY else 10
 MOST_OF_A_KIND = 2
 """Of calls that are repeated (looks at the run), so many are tried."""
 AT_ONCE = 3

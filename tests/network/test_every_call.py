@@ -60,7 +60,7 @@ async def what_goes_wrong(open_lab: Any, name: str, call: Any, kind: str, when: 
         return [f"{words}: {one}" for one in found]
 
 
-@pytest.mark.timeout(1800 if EVERY else 180)
+@pytest.mark.timeout(1800 if EVERY else 600)
 async def test_no_fault_on_any_call_makes_the_journal_lie(open_lab: Any, faults: Any) -> None:
     calls = await undisturbed_calls(open_lab)
     cases = [

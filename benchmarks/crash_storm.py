@@ -1,5 +1,7 @@
 """Kills flow, robot, Prefect server and flow runner in the middle of procedures, hundreds of times, and counts.
 
+Flex and OT-2 behind their robot server, and on top a STAR driven step by step, repairs, Prefect server and flow runner.
+
 `uv run python benchmarks/crash_storm.py --crashes 500 --seed 1`; exit code 1 when any statement is broken. Files of
 the crashes that broke one stay in `--folder`; `--only NUMBER` stages that one again.
 """
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
     parser.add_argument("--reports", type=Path, help="file that gets the report of every crash, a line of JSON each")
+    parser.add_argument("--star-crashes", type=int, default=20, help="crashes of a flow that drives a STAR, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
     show_machine()
@@ -59,6 +62,9 @@ def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     if given.only is None and given.server_crashes:
         yield from _lab("coordinated", {"crashes": given.server_crashes, "seed": given.seed})
         yield from map(_served, ("runner", "everything"))
+    if given.only is None and given.star_crashes:
+        yield from _lab("stepwise", {"crashes": given.star_crashes, "seed": given.seed, "first-steps": 24})
+        yield from _lab("repairs", {})
     yield from _staged(given, temporary)
 
 

@@ -29,6 +29,8 @@ def test_every_labware_that_holds_something_has_an_outline_of_its_shape(entry: A
     outline = outline_of(own) if own is not None else maker_outlines()[entry.load_name]
     assert (outline.rows, outline.columns) == (entry.rows, entry.columns)
     assert (outline.tip_overlap is not None) == (entry.kind == "tip_rack")
+    reach = outline.depth - outline.tip_overlap if outline.tip_overlap is not None else 0.0
+    assert entry.tip_reach_mm == pytest.approx(reach, abs=0.01)
     for well in entry.wells:
         x, y = outline.centre(well)
         assert outline.across[0] / 2 <= x <= outline.size[0] - outline.across[0] / 2

@@ -27,7 +27,7 @@ def planned() -> Worklist:
     builder.place("detection", "corning_96_wellplate_360ul_flat", "Plate")
     builder.place("reagents", "nest_12_reservoir_15ml", "Trough")
     medium = builder.supply("reagents", ("A1", "A2"), Liquid(name="medium", per_ul={"medium": 1.0}))
-    assert builder.reaches([("detection", "B2"), ("reagents", "A1")], 5)
+    assert builder.reaches([("detection", "B2"), ("reagents", "A1")], 5, 50)
     for spot, channels in (("A1", 8), ("B2", 5), ("F3", 3), ("A4", 2)):
         builder.transfer(medium, ("detection", spot), 50, channels=channels, mix_after=0)
     builder.transfer(medium, ("detection", "H2"), 50)

@@ -26,9 +26,12 @@ def items(*load_names: str) -> tuple[DeckItem, ...]:
     return tuple(DeckItem(nickname=f"i{n}", slot="A1", load_name=name) for n, name in enumerate(load_names))
 
 
-def slots(deck: BenchDeck, hanging: tuple[str, ...] = (), *load_names: str) -> dict[str, str] | None:
+def slots(
+    deck: BenchDeck, hanging: tuple[str, ...] = (), *load_names: str, cleared_mm: float = 85
+) -> dict[str, str] | None:
     things = items(*load_names)
-    return arrange(things, {one.nickname: CATALOGUE[one.load_name] for one in things}, deck, hanging)
+    kinds = {one.nickname: CATALOGUE[one.load_name] for one in things}
+    return arrange(things, kinds, deck, dict.fromkeys(hanging, cleared_mm))
 
 
 def test_without_rules_labware_fills_the_deck_in_the_order_it_was_asked_for(deck: BenchDeck) -> None:
@@ -59,6 +62,16 @@ def test_idle_nozzles_keep_off_the_back_row_and_tall_neighbours(deck: BenchDeck)
     for one in ("i1", "i3"):
         assert found[one][0] != "A"
         assert behind(found[one]) not in tall
+
+
+def test_what_stands_behind_is_no_taller_than_the_tips_are_long(deck: BenchDeck) -> None:
+    tubes = "opentrons_24_tuberack_nest_1.5ml_snapcap"
+    long, short = (CATALOGUE[f"opentrons_flex_96_filtertiprack_{size}ul"].tip_reach_mm for size in (1000, 50))
+    under_long = slots(bench(deck), ("i1",), tubes, PLATE, cleared_mm=long)
+    assert under_long == {"i0": "A1", "i1": "B1"}
+    under_short = slots(bench(deck), ("i1",), tubes, PLATE, cleared_mm=short)
+    assert under_short is not None
+    assert behind(under_short["i1"]) != under_short["i0"]
 
 
 def test_a_deck_that_cannot_keep_the_rules_is_told(deck: BenchDeck) -> None:

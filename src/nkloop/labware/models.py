@@ -33,6 +33,8 @@ class LabwareType(FrozenModel):
     """Volume that stays behind when a well is emptied."""
     height_mm: float = Field(default=0, ge=0)
     """Outer height as the definition gives it; what a pipette has to clear beside the labware."""
+    tip_reach_mm: float = Field(default=0, ge=0)
+    """How far a mounted tip of a tip rack reaches below the nozzle: its length without what the nozzle takes in."""
     manufacturer: str
     catalogue_number: str
     provenance: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nkloop.errors import LabwareError, PlanError
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec, TipRackSpec
 from nkloop.worklists.contents import LabwareLookup, Ledger
-from nkloop.worklists.deck_layout import arrange, overhangs, usable_slots
+from nkloop.worklists.deck_layout import CLEARED_AT_TIPS_MM, arrange, overhangs, usable_slots
 from nkloop.worklists.ledger_check import refuse_by_ledger
 from nkloop.worklists.models import (
     DeckItem,
@@ -59,7 +59,8 @@ class WorklistBuilder:
         self._rack_slots = list(deck.tip_slots) or self._slots
         self._items: dict[str, DeckItem] = {}
         self._types: dict[str, LabwareType] = {}
-        self._hanging: set[str] = set()
+        self._hanging: dict[str, float] = {}
+        self._reach_of: dict[str, float] = {}
         self._fillings: list[Filling] = []
         self._supplies: list[Supply] = []
         self._racks: list[TipRack] = []
@@ -201,21 +202,25 @@ class WorklistBuilder:
         """
         return min(self.pipette(channels).min_volume_ul, self.deck.smallest_volume_ul(channels) or math.inf)
 
-    def reaches(self, spots: Sequence[Spot], channels: int) -> bool:
+    def reaches(self, spots: Sequence[Spot], channels: int, volume_ul: float) -> bool:
         """True when the bench has so many channels and the deck can be laid out so that they get to all the wells.
 
-        Idle nozzles must not hang over the back of the deck or over something tall, at the wells and at the tips.
+        Idle nozzles must not hang over the back of the deck or over something tall, at the wells and at the tips that
+        take the volume.
         """
-        if self.deck.pipette(channels) is None:
+        pipette = self.deck.pipette(channels)
+        rack = next(fitting(self.deck, pipette, volume_ul), None) if pipette else None
+        if rack is None:
             return False
-        hanging = set(self._hanging)
+        cleared = self.type_of(rack.load_name).tip_reach_mm
+        hanging = dict(self._hanging)
         for nickname, well in spots:
             try:
                 lowest = self._types[nickname].reached(well, channels)[-1]
             except LabwareError:
                 return False
             if overhangs(self._types[nickname], lowest, channels):
-                hanging.add(nickname)
+                hanging[nickname] = min(cleared, hanging.get(nickname, math.inf))
         return self._arranged(hanging) is not None
 
     def transfer(
@@ -254,8 +259,8 @@ class WorklistBuilder:
             spot = self.source(source, part * channels) if isinstance(source, Supply) else source
             tip, policy = self._tip_for(spec, channels, max(part, tip_ul), spot, fresh=fresh, gentle=flow < 1)
             share = self._mix_volume(spec, spot, target, part, channels, mix_before > 0, mix_after > 0)
-            self._note_overhang(spot, channels)
-            self._note_overhang(target, channels)
+            self._note_overhang(spot, channels, spec)
+            self._note_overhang(target, channels, spec)
             self._add(
                 action="transfer",
                 labware=spot[0],
@@ -295,7 +300,7 @@ class WorklistBuilder:
         volume = self._share(spec, spot, channels, 0.0)
         if volume <= 0:
             raise PlanError(f"too little to mix in {spot[0]} {spot[1]}", where=self.name, remedy="plan a larger volume")
-        self._note_overhang(spot, channels)
+        self._note_overhang(spot, channels, spec)
         self._add(
             action="mix",
             labware=spot[0],
@@ -394,8 +399,9 @@ class WorklistBuilder:
 
     def _taken(self, spec: PipetteSpec, rack: TipRack, names: Sequence[str], channels: int) -> str:
         self._tip_of[spec.mount] = min(rack.spec.volume_ul, spec.max_volume_ul)
+        self._reach_of[spec.mount] = rack.kind.tip_reach_mm
         if overhangs(rack.kind, names[-1], channels):
-            self._hanging.add(rack.nickname)
+            self._hang(rack.nickname, CLEARED_AT_TIPS_MM.get(self.deck.model, math.inf))
         return f"{rack.nickname}:{names[0]}"
 
     def _new_rack(self, spec: TipRackSpec) -> TipRack:
@@ -410,12 +416,15 @@ class WorklistBuilder:
 
     # -- the deck -----------------------------------------------------------------------------------------------
 
-    def _note_overhang(self, spot: Spot, channels: int) -> None:
+    def _note_overhang(self, spot: Spot, channels: int, spec: PipetteSpec) -> None:
         kind = self._types[spot[0]]
         if overhangs(kind, kind.reached(spot[1], channels)[-1], channels):
-            self._hanging.add(spot[0])
+            self._hang(spot[0], self._reach_of[spec.mount])
 
-    def _arranged(self, hanging: Collection[str]) -> dict[str, str] | None:
+    def _hang(self, nickname: str, cleared_mm: float) -> None:
+        self._hanging[nickname] = min(cleared_mm, self._hanging.get(nickname, math.inf))
+
+    def _arranged(self, hanging: Mapping[str, float]) -> dict[str, str] | None:
         return arrange(tuple(self._items.values()), self._types, self.deck, hanging)
 
     def _deck(self) -> tuple[DeckItem, ...]:

@@ -179,7 +179,8 @@ def _columns(builder: WorklistBuilder, wells: Collection[str], volume_ul: float,
             rest += [name for name in names if name in wells]
     found = list[Part]()
     for spot, channels in column_parts(kind, rest):
-        if channels > 1 and trough and builder.reaches([(ASSAY, spot), (DETECTION, spot), (trough, "A1")], channels):
+        spots = [(ASSAY, spot), (DETECTION, spot), *([(trough, "A1")] if trough else [])]
+        if channels > 1 and trough and builder.reaches(spots, channels, volume_ul):
             found.append((spot, channels))
         else:
             found += [(name, 1) for name in kind.reached(spot, channels)]

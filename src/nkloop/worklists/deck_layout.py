@@ -2,22 +2,25 @@
 
 The rules are those Opentrons' analysis enforces: the footprint of modules; on an OT-2 nothing tall left and right of a
 heater-shaker in use and no other module beside it; and for eight channels of which some are idle, whose nozzles reach
-over the labware behind: no slot at the back of the deck, and nothing tall behind (measured with opentrons 9.0.0: racks
-of 24 tubes, 80 mm, are passed; tip racks, 99 mm, and racks of 15 and 50 mL tubes are hit).
+over the labware behind: no slot at the back of the deck, and nothing behind that is taller than the tips in use are
+long (measured with opentrons 9.0.0: with tips of 1000 µL racks of 24 tubes, 80 mm, are passed, tip racks, 99 mm, and
+racks of 15 and 50 mL tubes are hit; with tips of 50 µL racks of 24 tubes are hit).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
+from types import MappingProxyType
 
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import DeckItem
 
-CLEARED_MM = {"flex": 85.0, "ot2": 60.0}
-"""Height that idle nozzles of a pipette with tips pass over; of the OT-2 not measured, below its lowest tip rack."""
+CLEARED_AT_TIPS_MM = {"flex": 85.0, "ot2": 60.0}
+"""Height that idle nozzles pass over while others pick up tips, on robots whose channels move together; of the OT-2 not
+measured, below its lowest tip rack."""
 BESIDE_SHAKER_MM = 53.0
 """Tallest labware left and right of a heater-shaker on an OT-2."""
 _FLEX = tuple(f"{row}{column}" for row in "ABCD" for column in "123")
@@ -66,7 +69,10 @@ def overhangs(kind: LabwareType, lowest: str, channels: int) -> bool:
 
 
 def arrange(
-    items: Sequence[DeckItem], kinds: Mapping[str, LabwareType], deck: BenchDeck, hanging: Collection[str] = ()
+    items: Sequence[DeckItem],
+    kinds: Mapping[str, LabwareType],
+    deck: BenchDeck,
+    hanging: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, str] | None:
     """Slot of every labware by nickname; the same input always gives the same deck.
 
@@ -74,7 +80,7 @@ def arrange(
         items: labware in the order they were asked for; those on a module stay there.
         kinds: labware type by nickname.
         deck: the bench's slots, modules and trash.
-        hanging: nicknames over which idle nozzles reach backwards.
+        hanging: nicknames over which idle nozzles reach backwards, with the height (mm) that they pass over there.
 
     Returns:
         None when no arrangement keeps the rules.
@@ -90,7 +96,7 @@ def arrange(
         fixed |= dict(zip(racks, deck.tip_slots, strict=False))
         loose = [nickname for nickname in loose if nickname not in racks]
     if deck.has_independent_channels:
-        hanging = ()
+        hanging = {}
     bound = [nickname for nickname in loose if nickname in hanging]
     for chosen in permutations(free, len(bound)):
         placed = {**fixed, **dict(zip(bound, chosen, strict=True))}
@@ -104,14 +110,14 @@ def arrange(
     return None
 
 
-def _limits(deck: BenchDeck, placed: Mapping[str, str], hanging: Collection[str]) -> dict[str, float] | None:
+def _limits(deck: BenchDeck, placed: Mapping[str, str], hanging: Mapping[str, float]) -> dict[str, float] | None:
     """Greatest height by slot, where one is limited; None when idle nozzles would leave the deck."""
     limits: dict[str, float] = {}
-    for nickname in hanging:
+    for nickname, cleared in hanging.items():
         back = behind(placed[nickname])
         if back is None:
             return None
-        limits[back] = CLEARED_MM[deck.model]
+        limits[back] = cleared
     shaker = deck.module_slot(_SHAKER) if deck.model == "ot2" else None
     if shaker is not None and shaker in placed.values():
         for slot in beside(shaker):

@@ -289,7 +289,11 @@ class MixtureMaker:
         source = self.builder.kind(self.base[0])
         is_first = True
         for spot in at:
-            if not spot[1].startswith("A") or not self.builder.reaches([spot], _CHANNELS) or source.kind != "trough":
+            if (
+                not spot[1].startswith("A")
+                or not self.builder.reaches([spot], _CHANNELS, _WORTH_UL)
+                or source.kind != "trough"
+            ):
                 continue
             column = [(spot[0], well) for well in self.builder.kind(spot[0]).reached(spot[1], _CHANNELS)]
             if any(one not in at for one in column):

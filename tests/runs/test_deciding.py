@@ -173,6 +173,21 @@ def test_a_source_that_would_run_dry_is_named_with_what_is_missing_and_what_to_l
     assert check_ledger(made, CATALOGUE, DECK).problems == ()
 
 
+def test_a_mix_that_took_its_liquid_along_cannot_be_done_again_with_what_is_left() -> None:
+    """300 µL of 450 µL went with the tip; nothing that is left out brings them back."""
+    worklist = dosing()
+    mix = Step(number=1, action="mix", labware="tubes", well="A1", volume_ul=300, mix_before=5, tip="tips:A1")
+    shifted = [step.model_copy(update={"number": step.number + 1}) for step in worklist.steps]
+    worklist = worklist.model_copy(update={"steps": (mix, *shifted)})
+    told = journal((1, "unknown"), *((n, "failed") for n in range(2, 6)))
+    lost = fates_of(worklist, told, [StepRuling(number=1, happened=False, is_drawn=True)])
+    with pytest.raises(
+        PlanError, match=r"tubes A1 holds 200 µL, \d+ µL less than the rest mixes.*--decide discard"
+    ) as refused:
+        continued("run-7", worklist, lost, CATALOGUE, DECK)
+    assert "--well" not in str(refused.value)
+
+
 def test_without_a_word_about_an_unknown_step_nothing_is_continued() -> None:
     with pytest.raises(PlanError, match=r"nobody has said whether step 2 happened.*--happened"):
         continued("run-7", dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)

@@ -43,11 +43,13 @@ def _missing(
     volumes = {spot: contents.volume_ul for spot, contents in held.items()}
     missing: dict[Spot, float] = {}
     for step in steps:
-        if step.action != "transfer":
-            continue
-        for spot in reached_wells(step, worklist, catalogue, is_target=False):
+        given_back = step.volume_ul if step.action == "mix" else 0.0
+        drawn = tuple(reached_wells(step, worklist, catalogue, is_target=False))
+        for spot in drawn:
             volumes[spot] = volumes.get(spot, 0.0) - step.volume_ul
             missing[spot] = max(missing.get(spot, 0.0), _dead_ul(spot, worklist, catalogue) - volumes[spot])
+        for spot in drawn:
+            volumes[spot] += given_back
         for spot in reached_wells(step, worklist, catalogue, is_target=True):
             volumes[spot] = volumes.get(spot, 0.0) + step.volume_ul
     return missing
@@ -72,12 +74,15 @@ def _problem(
     name = f"{spot[0]} {spot[1]}"
     volume = held[spot].volume_ul if spot in held else 0.0
     dead = _dead_ul(spot, worklist, catalogue)
-    wells = tuple(dict.fromkeys(_last_reached(spot, missing_ul, steps, worklist, catalogue)))
+    by_transfers = _missing([one for one in steps if one.action == "transfer"], held, worklist, catalogue)
+    is_for_a_mix = missing_ul - by_transfers.get(spot, 0.0) > _SLACK_UL  # which leaving out wells does not spare
+    reached = () if is_for_a_mix else _last_reached(spot, missing_ul, steps, worklist, catalogue)
+    wells = tuple(dict.fromkeys(reached))
     options = " ".join(f"--well {labware}:{well}" for labware, well in wells)
     leave = f"leave out what it cannot reach, with {options}, and give that anew from a fresh container; or "
+    use = "mixes" if is_for_a_mix else "draws from it"
     return Problem(
-        f"{name} holds {volume:g} µL, {missing_ul:g} µL less than the rest draws from it beside its dead volume of "
-        f"{dead:g} µL",
+        f"{name} holds {volume:g} µL, {missing_ul:g} µL less than the rest {use} beside its dead volume of {dead:g} µL",
         f"run {run_id}",
         f"{leave if 0 < len(wells) <= _NAMED else ''}--decide discard and plan anew",
     )

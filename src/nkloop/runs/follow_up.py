@@ -8,6 +8,7 @@ from dataclasses import replace
 from nkloop.errors import PlanError, Problem
 from nkloop.runs.enough import require_enough
 from nkloop.runs.possible import Spot, reached_wells, replay
+from nkloop.runs.remembered import remembering
 from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import MOST_WAYS, Fate, Way, n_ways, ways_of
@@ -61,7 +62,8 @@ def continued(
     _require_transfer(run_id, kept)
     held = _held(ledger)
     require_enough(run_id, kept, held, worklist, catalogue)
-    return _made(run_id, "rest", worklist, kept, held, catalogue, without)
+    made = _made(run_id, "rest", worklist, kept, held, catalogue, without)
+    return remembering(run_id, made, fates, ledger.rested(), catalogue, deck)
 
 
 def repaired(
@@ -105,8 +107,10 @@ def repaired(
         if not misses:
             _require_transfer(run_id, kept)
             everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
-            now = [_held(replay(worklist, fates, catalogue, deck, how=way.how)) for way in (ways[0], everything)]
-            return _made(run_id, "correction and rest", worklist, kept, _middle(*now), catalogue, without)
+            now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], everything)]
+            middle = _middle(*map(_held, now))
+            made = _made(run_id, "correction and rest", worklist, kept, middle, catalogue, without)
+            return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
 

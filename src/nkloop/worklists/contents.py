@@ -19,7 +19,7 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.breaches import Breaches
 from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, source_breaches
 from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
-from nkloop.worklists.models import DeckItem, Step, Worklist, channels_of
+from nkloop.worklists.models import DeckItem, OperatorTask, Step, Worklist, channels_of
 
 _RESTS = re.compile(r"incubat|centrifug|in the dark", re.IGNORECASE)
 _SPINS = re.compile(r"centrifug", re.IGNORECASE)
@@ -183,6 +183,10 @@ class Ledger(Breaches):
         place = self._places.get(nickname)
         state = place.wells.get(well) if place is not None else None
         return state.volume if state is not None else 0.0
+
+    def rested(self) -> frozenset[str]:
+        """Labware that was incubated or centrifuged since cells or substrate last came."""
+        return frozenset(name for name, place in self._places.items() if place.is_rested)
 
     def touched(self, mount: str) -> frozenset[str] | None:
         """Components that the tips on a mount have touched; None when none is held."""
@@ -409,7 +413,7 @@ class Ledger(Breaches):
         if task is None or not task.instruction.strip():
             self.say(rules.PAUSE_UNNAMED, "the pause does not say what is to be done", "write an instruction")
             return
-        if task.kind not in {"incubate", "centrifuge"} and not _RESTS.search(task.instruction):
+        if not self.is_rest(task):
             return
         for nickname in task.labware or tuple(self._places):
             if (place := self._places.get(nickname)) is not None:
@@ -417,6 +421,11 @@ class Ledger(Breaches):
                 place.is_spun = task.kind == "centrifuge" or bool(_SPINS.search(task.instruction))
                 for well in place.wells.values():
                     well.is_uneven = False
+
+    @staticmethod
+    def is_rest(task: OperatorTask) -> bool:
+        """Whether what stands on a labware rests during this: it is incubated, centrifuged or kept in the dark."""
+        return task.kind in {"incubate", "centrifuge"} or bool(_RESTS.search(task.instruction))
 
     def _check_source(self, step: Step) -> None:
         place = self._places.get(step.labware)

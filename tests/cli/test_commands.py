@@ -77,7 +77,7 @@ def test_check_passes_what_init_makes(nkloop: Nkloop) -> None:
     assert ended.json["passed"] is True
     kinds = [item["kind"] for item in ended.json["items"]]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "recipe": 3, "bench": 6, "lots": 4, "lines": 5, "labware": 9, "protocol": 6, "worklist": 6,
+        "recipe": 3, "bench": 6, "lots": 5, "lines": 5, "labware": 9, "protocol": 6, "worklist": 6,
     }  # fmt: skip
     three = ["ledger", "opentrons analysis", "pylabrobot tracking"]
     assert all(item["checks"] == three for item in ended.json["items"] if item["kind"] == "worklist")
@@ -87,7 +87,7 @@ def test_check_shows_a_table_with_verdict_and_time(nkloop: Nkloop) -> None:
     ended = nkloop("check", "recipes", "devices")
     assert ended.code == 0
     assert re.search(r"passed.*recipe.*ucb-nk.yaml.*\d\.\d\d s", ended.out)
-    assert "All 18 passed." in ended.out
+    assert "All 19 passed." in ended.out
 
 
 def test_check_of_an_empty_folder_has_checked_nothing(nkloop: Nkloop, workspace: Workspace) -> None:

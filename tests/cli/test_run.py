@@ -14,7 +14,7 @@ from tests.cli.conftest import Nkloop
 
 from nkloop.errors import RecordError
 from nkloop.records import Records
-from nkloop.records.models import Context, JournalEvent
+from nkloop.records.models import Context, JournalEvent, RunState
 from nkloop.runs.typed_steps import numbers_of, wells_of
 from nkloop.runs.verification import Verifier
 from nkloop.virtual.shared import shared_bench
@@ -73,15 +73,22 @@ def file(worklist: Worklist, tmp_path: Path) -> Path:
     return path
 
 
-def cut(workspace: Workspace, worklist: Worklist) -> str:
-    """A run on the virtual bench whose second step nobody saw."""
+def cut(
+    workspace: Workspace,
+    worklist: Worklist,
+    ends: tuple[str, ...] = ("done", "unknown", "failed"),
+    state: RunState = "interrupted",
+) -> str:
+    """A run on the virtual bench; its second step nobody saw unless said otherwise."""
     records = Records.open(workspace.state)
     verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
     run_id = records.journal.create_run(worklist, verdict, bench="virtual", device="flex", at=AT, context=Context())
-    told = [(1, "done"), (2, "unknown"), (3, "failed")]
-    events = [JournalEvent.model_validate({"number": n, "event": e, "at": AT, "detail": "power cut"}) for n, e in told]
+    events = [
+        JournalEvent.model_validate({"number": n, "event": e, "at": AT, "detail": "power cut"})
+        for n, e in enumerate(ends, 1)
+    ]
     records.journal.append_events(run_id, events)
-    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    records.journal.set_run_state(run_id, state, ended_at=AT)
     records.close()
     return run_id
 
@@ -95,7 +102,7 @@ def bench(workspace: Workspace, nkloop: Nkloop, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
-    bench: None, nkloop: Nkloop, workspace: Workspace, worklist: Worklist, file: Path
+    bench: None, nkloop: Nkloop, workspace: Workspace, worklist: Worklist, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One story, because starting a bench takes longer than everything in it."""
     _real_bench_moves_only_when_it_is_said(nkloop, workspace, file)
@@ -105,6 +112,7 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
     run_id = cut(workspace, worklist)
     _a_person_is_asked(nkloop, run_id, file)
     _the_rest_is_run(nkloop, run_id)
+    _what_was_done_while_it_waited_is_not_done_again(nkloop, workspace, worklist, file, monkeypatch)
 
 
 def _real_bench_moves_only_when_it_is_said(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:
@@ -174,6 +182,25 @@ def _the_rest_is_run(nkloop: Nkloop, run_id: str) -> None:
     over = nkloop("run", run_id)
     assert over.code == 1
     assert f"{run_id} has been followed by run-0003" in over.err
+
+
+def _what_was_done_while_it_waited_is_not_done_again(
+    nkloop: Nkloop, workspace: Workspace, worklist: Worklist, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same worklist was under way when the command came: killed here, or another's for which it waited."""
+    other = worklist.model_copy(update={"name": "portions at noon"})
+    file.write_text(other.model_dump_json())
+
+    async def recovered(session: Any, **options: Any) -> tuple[()]:
+        cut(workspace, other, ends=("done", "done", "done"), state="succeeded")
+        return ()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nkloop.runs.recovery.recover", recovered)
+        refused = nkloop("run", file)
+    assert refused.code == 1
+    assert "portions at noon was run already, as run-0004" in refused.err
+    assert len(nkloop("runs", "--json").json["runs"]) == 4
 
 
 def test_what_was_lost_with_a_tip_is_said_computed_and_shown(

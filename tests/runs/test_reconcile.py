@@ -76,6 +76,36 @@ async def test_what_was_never_played_is_closed_as_not_moved(
     assert records.audit.verify_chain() == ()
 
 
+@pytest.mark.parametrize("forgets", [False, True])
+async def test_a_start_that_arrives_late_is_not_closed_as_not_moved(
+    forgets: bool, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await killed_at("sent", worklist, verdict, bench, records)
+    stop = handler.stop
+
+    async def late(run_id: str) -> None:
+        """The start of the killed process arrives between the look and the stop."""
+        await handler.play(run_id)
+        await handler.state(run_id)
+        await stop(run_id)
+
+    async def forgot(run_id: str) -> Any:
+        raise RunForgottenError("flex lost power and no longer knows the run")
+
+    monkeypatch.setattr(handler, "stop", late)
+    if forgets:
+        monkeypatch.setattr(handler, "commands", forgot)
+    (found,) = await reconcile_bench(bench, records)
+    assert "started before it could be stopped" in found.told
+    assert handler.done, "the robot moved"
+    if forgets:
+        assert found.run.unknown_steps == (1, 2, 3)
+    else:
+        assert events(records)[1] in {"done", "unknown"}
+        assert events(records)[3] == "failed"
+
+
 @pytest.mark.parametrize("place", ["played", "paused", "ended"])
 async def test_a_run_that_went_on_without_us_is_followed_to_its_end(
     place: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any

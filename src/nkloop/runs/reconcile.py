@@ -180,9 +180,7 @@ async def _closed_by_device(
         told = f"{handler.name} knows no such run and it was never started, so nothing was moved"
         return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
     if state.status == "idle":
-        await handler.stop(run.device_run_id or "")  # an idle run would stand in the way of the next one
-        told = f"the run was waiting on {handler.name} and was never started, so nothing was moved"
-        return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
+        return await _stopped_idle(run, bench, records, hold)
     if state.status not in ENDED and stop:
         state = await stopped(handler, run.device_run_id or "")
         closed = await close_ended(run, state, bench, records, hold, why="stopped by a person after an interruption")
@@ -192,6 +190,26 @@ async def _closed_by_device(
         return Reconciled(run=closed, told=f"the run was under way on {handler.name} and was followed to its end")
     closed = await close_ended(run, state, bench, records, hold)
     return Reconciled(run=closed, told=f"the run had ended on {handler.name} as {state.status}")
+
+
+async def _stopped_idle(run: RunRecord, bench: Bench, records: Records, hold: Hold) -> Reconciled:
+    """Stop a run that waits to be started: it would stand in the way of the next one.
+
+    A start that was on its way, or a hand on the device's screen, may come between the look and the stop; only what
+    the device did until it was stopped tells whether something was moved.
+    """
+    handler, device_run_id = bench.liquid_handler, run.device_run_id or ""
+    state = await stopped(handler, device_run_id)
+    try:
+        has_begun = bool(await handler.commands(device_run_id))
+    except RunForgottenError:
+        has_begun = True  # nobody can tell any more
+    if has_begun:
+        closed = await close_ended(run, state, bench, records, hold, why="started while it was being stopped")
+        told = f"the run was waiting on {handler.name}, but was started before it could be stopped there"
+        return Reconciled(run=closed, told=told)
+    told = f"the run was waiting on {handler.name} and was never started, so nothing was moved"
+    return Reconciled(run=close_unmoved(run.id, told, records, hold, at=await bench.clock.now()), told=told)
 
 
 async def find_new_run(worklist: Worklist, bench: Bench, records: Records) -> str | None:

@@ -234,6 +234,8 @@ async def _run_all(
         async with device_held(bench, records, name, wait_seconds=order.wait_seconds):
             outcome.reconciled = await recover(session, on_progress=display.progress)
             display.told(outcome.reconciled)
+            # what was under way a moment ago, here or of somebody we waited for, may have been this very worklist
+            _refuse_repetition(session, parts, order)
             for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True)):
                 if part.before is not None and number:
                     await change_deck(part.before, part.worklist, bench, records, outcome.runs[-1].id)

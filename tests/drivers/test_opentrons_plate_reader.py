@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from nkloop.drivers.opentrons.plate_reader import parsed_file
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, StaleHolderError
 from nkloop.labware import Catalogue
 from nkloop.vendor import VendorClient, answers_folder
+from nkloop.virtual.robot.compliance import ALL_SCOPES, Compliance
 from nkloop.virtual.robot.robot import VirtualRobot
 from nkloop.virtual.robot.service import robot_app
 
@@ -99,7 +101,7 @@ Make = Callable[..., Lab]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def lab(**settings: Any) -> Lab:
+    def lab(url: str = "http://r", compliance: Compliance | None = None, **settings: Any) -> Lab:
         async def analyse(protocol: Path, **_: Any) -> Any:
             text = await asyncio.to_thread(protocol.read_text)
             wavelengths = tuple(nm for nm in (450, 562, 600, 650) if f" {nm}" in text or f"[{nm}" in text)
@@ -107,13 +109,11 @@ def make(tmp_path: Path) -> Make:
             return SimpleNamespace(result="ok", commands=commands(wavelengths, "nkloop-reading-P-1-"), **nothing)
 
         world = World()
-        robot = VirtualRobot(world, DECK, analyse, folder=tmp_path / "robot")
+        robot = VirtualRobot(world, DECK, analyse, folder=tmp_path / "robot", compliance=compliance)
         transport = httpx.ASGITransport(app=robot_app(robot), raise_app_exceptions=False)
         catalogue = Catalogue.load(ROOT / "labware")
         usual: dict[str, Any] = {"deck": DECK, "poll_seconds": 0.002, "wait_seconds": 3.0} | settings
-        return Lab(
-            world, robot, FlexPlateReader("reader", "http://r", catalogue=catalogue, transport=transport, **usual)
-        )
+        return Lab(world, robot, FlexPlateReader("reader", url, catalogue=catalogue, transport=transport, **usual))
 
     return lab
 
@@ -253,6 +253,53 @@ async def test_a_lost_answer_makes_no_second_run(make: Make, monkeypatch: pytest
     assert (await lab.read()).values["A2"] == 0.05
     assert len(lab.robot.runs.all()) == 1
     assert len(lost) == 3
+
+
+ACCOUNT = {"username": "ada", "password": "secret", "reason": "plates read by nkloop", "signs_as": "Ada Lovelace"}
+
+
+def _compliance() -> Compliance:
+    return Compliance({"ada": ("secret", ALL_SCOPES)}, now=time.monotonic)
+
+
+async def test_in_compliance_mode_every_reading_is_signed_so_that_the_next_one_may_begin(make: Make) -> None:
+    lab = make(account=ACCOUNT, url="http://localhost", compliance=_compliance())
+    assert (await lab.read()).barcode == "P-1"
+    await lab.reader.open_for(REQUEST)
+    await lab.reader.abandon()
+    assert (await lab.read()).barcode == "P-1", "the run given up is signed too"
+    ended = [run.shown() for run in lab.robot.runs.all()]
+    assert [(run["signedBy"], run["current"]) for run in ended] == [("Ada Lovelace", False)] * 3
+
+
+async def test_a_run_nobody_may_sign_costs_no_reading_and_is_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    account = {key: value for key, value in ACCOUNT.items() if key != "signs_as"}
+    lab = make(account=account, url="http://localhost", compliance=_compliance())
+    assert (await lab.read()).values["A2"] == 0.05
+    assert [run.is_current for run in lab.robot.runs.all()] == [True]
+    assert "nothing that was measured is lost" in caplog.text
+    assert "sign the finished run on the robot, or name who signs in `account.signs_as`" in caplog.text
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_lost_answer_at_the_end_costs_no_reading(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, arrives: bool
+) -> None:
+    lab = make()
+    send = lab.reader._client._http.request
+
+    async def loses(method: str, url: str, **content: Any) -> httpx.Response:
+        if method == "PATCH" and not arrives:
+            raise httpx.ReadError("reset")
+        answer = await send(method, url, **content)
+        if method == "PATCH":
+            raise httpx.ReadError("reset")
+        return answer
+
+    monkeypatch.setattr(lab.reader._client._http, "request", loses)
+    assert (await lab.read()).values["A2"] == 0.05
+    assert [run.is_current for run in lab.robot.runs.all()] == [not arrives]
+    assert ("did not file run" in caplog.text) is not arrives
 
 
 async def test_a_stale_holder_sends_nothing(make: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -24,8 +25,9 @@ from nkloop.drivers.opentrons.client import UNCLEAR, Json, robot_client
 from nkloop.drivers.opentrons.looking import current_run
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
+from nkloop.drivers.opentrons.releasing import file_away
 from nkloop.drivers.opentrons.results import commands_of, files_of
-from nkloop.errors import BenchError, DeviceError, ReadingError
+from nkloop.errors import BenchError, DeviceError, ReadingError, RecordError
 from nkloop.worklists.bench_deck import BenchDeck
 
 MODULE = "absorbanceReaderV1"
@@ -33,6 +35,7 @@ MOST_WAVELENGTHS = 6
 RANGE_NM = (350, 1000)
 MOVE = "moveLabware"
 """The command at which the run waits until a person has moved the plate."""
+logger = logging.getLogger(__name__)
 
 
 class FlexPlateReader:
@@ -146,12 +149,10 @@ class FlexPlateReader:
         run = await self._until(waits=False)
         commands = await commands_of(self._client, self._run_id)
         self.files = await files_of(self._client, run, commands)
-        run_id, self._run_id, self._asked = self._run_id, "", None
+        await self._filed_away()
         if run["status"] != "succeeded":
             raise self._refused(f"the run is {run['status']}{_errors(run)}", _LOOK)
-        reading = self._reading(request)
-        await self._client.patch(f"/runs/{run_id}", {"current": False})
-        return reading
+        return self._reading(request)
 
     async def abandon(self) -> None:
         """Stop a run that waits with its lid open and see it end; nothing when none does.
@@ -162,7 +163,7 @@ class FlexPlateReader:
         if self._run_id and (await self._run())["status"] not in ENDED:
             await self._act("stop")
             await self._until(waits=False)
-        self._run_id, self._asked = "", None
+        await self._filed_away()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -231,6 +232,18 @@ class FlexPlateReader:
         if current is None or not _is_ours(current, protocol_id):
             raise self._refused("another run took the place of ours", "find out who else uses the robot")
         return str(current["id"])
+
+    async def _filed_away(self) -> None:
+        """Let the robot file the run away; what was measured is at hand already, so a failure is only told."""
+        run_id, self._run_id, self._asked = self._run_id, "", None
+        if not run_id:
+            return
+        try:
+            await file_away(self._client, run_id)
+        except (DeviceError, RecordError) as error:
+            logger.warning(
+                "%s did not file run %s away, nothing that was measured is lost: %s", self.name, run_id, error
+            )
 
     async def _run(self) -> Json:
         run: Json = (await self._client.get(f"/runs/{self._run_id}"))["data"]

@@ -28,6 +28,7 @@ from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
 from nkloop.drivers.opentrons.preflight import csv_files
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
 from nkloop.drivers.opentrons.recovery import ErrorRecovery, checked_policy, policy, recover, recovery_of
+from nkloop.drivers.opentrons.releasing import file_away
 from nkloop.drivers.recovering import Recovery, Way
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
@@ -305,17 +306,7 @@ class OpentronsRobot:
             DeviceError: the robot refused, for example because somebody has to sign the run first.
             DeviceUnreachableError: the robot does not answer.
         """
-        run = await self._run(run_id)
-        if not run.get("current") or run["status"] not in ENDED:
-            return
-        signs_as = self._client.account.signs_as if self._client.account else None
-        if signs_as and not run.get("signedBy"):
-            await self._client.patch(f"/runs/{run_id}", {"signedBy": signs_as})
-        try:
-            await self._client.patch(f"/runs/{run_id}", {"current": False})
-        except UNCLEAR:
-            if (await self._run(run_id)).get("current"):
-                raise
+        await file_away(self._client, run_id)
 
     async def mark(self, note: Mapping[str, Any]) -> None:
         """Leave a note on the robot that every other nkloop can read (who holds it, with which token); best effort."""

@@ -12,11 +12,12 @@ import pytest
 from nkloop.drivers.interfaces import DeviceCommand
 from nkloop.errors import PlanError
 from nkloop.labware import Catalogue
-from nkloop.records.models import JournalEvent, StepEvent
-from nkloop.runs.follow_up import repaired
+from nkloop.records.models import JournalEvent, StepEvent, StepRuling
+from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.outcomes import SKIPPED, WENT_ON, step_outcomes
 from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.ways import MOST_WAYS, fates_of, n_ways, ways_of
+from nkloop.worklists.contents import Ledger
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Target, Worklist
 
 from .conftest import ROOT
@@ -101,11 +102,33 @@ def test_a_mix_that_was_cut_takes_its_liquid_along() -> None:
     held = {(w.labware, w.well): w for w in possible_wells(made, fates_of(made, events(FORGOTTEN)), CATALOGUE)}
     assert {one.when: one.volume_ul for one in held["plate", "A1"].contents} == {
         "step 1 did not happen": 0,
-        "step 1 did not happen, step 1 was cut while it mixed its target": 20,
+        "step 1 was cut while it mixed its target": 20,
         "step 1 happened": 100,
     }
     assert held["tubes", "A1"].volumes_ul == (1700, 1800)
     assert [one.volume_ul for one in held["tubes", "A1"].contents] == [1800, 1720, 1700]
+
+
+def test_what_was_given_is_told_so_and_only_mixed_again() -> None:
+    """The tip had given its liquid when the run was cut: who says that the step did not happen means the mixing."""
+    made = worklist(2, mix_after=3, mix_volume_ul=80)
+    given = JournalEvent(number=1, event="unknown", at=AT, moved_ul=(100,))
+    told = [given, JournalEvent(number=2, event="intended", at=AT)]
+    ways = [way.when for way in ways_of(fates_of(made, told))]
+    assert ways == [
+        "step 1 gave its liquid and did nothing more",
+        "step 1 was cut while it mixed its target",
+        "step 1 happened",
+    ]
+    part = given.model_copy(update={"moved_ul": (40.0,)})
+    assert next(iter(ways_of(fates_of(made, [part])))).when == "step 1 gave 40 µL of 100 µL and did nothing more"
+    ruled = fates_of(made, told, [StepRuling(number=1, happened=False)])
+    rest = continued("run-1", made, ruled, CATALOGUE)
+    mix, dose = rest.steps
+    assert (mix.action, mix.labware, mix.well, mix.volume_ul, mix.mix_before) == ("mix", "plate", "A1", 80, 3)
+    assert mix.tip not in {"", "tips:A1", "tips:A2"}
+    assert (dose.action, dose.to_well, dose.volume_ul) == ("transfer", "B1", 100)
+    assert Ledger.of(rest, CATALOGUE).volume_ul("plate", "A1") == 100
 
 
 def test_each_well_shows_every_possibility_of_steps_passed_over() -> None:

@@ -118,7 +118,19 @@ def repaired(
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
     if fate.what == "done":
         return None
-    return _reduced(fate.step, fate.step.volume_ul - fate.given_ul, deck, worklist)
+    step = _reduced(fate.step, fate.step.volume_ul - fate.given_ul, deck, worklist)
+    return _mix_of(fate.step) if step is None and fate.step.mix_after else step
+
+
+def _mix_of(step: Step) -> Step:
+    """What is left of a transfer whose liquid was given: what follows draws from a mixed well."""
+    return step.model_copy(
+        update={
+            "action": "mix", "labware": step.to_labware, "well": step.to_well, "to_labware": "", "to_well": "",
+            "volume_ul": step.mix_volume_ul, "mix_before": step.mix_after, "mix_after": 0, "mix_volume_ul": 0.0,
+            "tip": "", "tip_policy": "",
+        }
+    )  # fmt: skip
 
 
 def _corrected(fate: Fate, share: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:

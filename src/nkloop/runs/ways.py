@@ -111,7 +111,7 @@ def ways_of(
     else:
         chosen = _telling(passed, each, later, reaches)
     for hows, way in chosen:
-        told = [_told(fate.step.number, how) for fate, how in zip(passed, hows, strict=True)]
+        told = [_told(fate, how) for fate, how in zip(passed, hows, strict=True)]
         when = ", ".join([*told, *([way.when] if way.when else [])])
         yield Way(when, {fate.step.number: how for fate, how in zip(passed, hows, strict=True)} | way.how)
 
@@ -145,11 +145,14 @@ def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
         how |= {fate.step.number: "done" for fate in unknown[:count]}
         told = _last(unknown, count)
         number, ways = (unknown[count].step.number, hows[count][:-1]) if count < len(unknown) else (0, [])
+        before = f"{told}, " if count else ""
         # what moves no liquid changes nothing by having happened
         if count == 0 or unknown[count - 1].step.action in LIQUID:
-            yield Way(told, how | {number: ways[0]} if ways else how)
+            is_begun = bool(ways) and ways[0] != "not"
+            when = f"{before}{_told(unknown[count], ways[0])}" if is_begun else told
+            yield Way(when, how | {number: ways[0]} if ways else how)
         for cut in ways[1:]:
-            yield Way(f"{told}, {_told(number, cut)}", how | {number: cut})
+            yield Way(f"{before}{_told(unknown[count], cut)}", how | {number: cut})
 
 
 def _last(unknown: Sequence[Fate], count: int) -> str:
@@ -162,15 +165,19 @@ def _last(unknown: Sequence[Fate], count: int) -> str:
     return f"step {last} happened" if count == len(unknown) else f"step {last} was the last that happened"
 
 
-def _told(number: int, how: How) -> str:
+def _told(fate: Fate, how: How) -> str:
+    step = fate.step
+    given = (
+        "gave its liquid" if fate.given_ul >= step.volume_ul else f"gave {fate.given_ul:g} µL of {step.volume_ul:g} µL"
+    )
     words: Mapping[How, str] = {
         "done": "happened",
         "not": "did not happen",
-        "drawn": "drew its liquid and lost it",
+        "drawn": f"{given} and did nothing more" if fate.given_ul > 0 else "drew its liquid and lost it",
         "cut_before": "was cut while it mixed its source",
         "cut_after": "was cut while it mixed its target",
     }
-    return f"step {number} {words[how]}"
+    return f"step {step.number} {words[how]}"
 
 
 def _telling(

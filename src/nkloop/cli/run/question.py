@@ -43,7 +43,10 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     n_unknown = len(asked.steps)
     for what, line in (
         ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
-        ("you saw that they did not happen: they are done as well", f"continue --not-happened {numbers} {who}"),
+        (
+            "you saw that they did not happen: what they have not given is given as well",
+            f"continue --not-happened {numbers} {who}",
+        ),
         *_lost(asked.steps, who),
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),

@@ -332,6 +332,24 @@ async def test_a_file_of_another_reader_is_refused(make: Make) -> None:
     lab.reader._module = named.model_copy(update={"serial_number": "another"})
     with pytest.raises(DeviceError, match=r"the file is of reader .*, the bench file has another"):
         await lab.reader.read(REQUEST)
+    assert [one.media_type for one in lab.reader.files] == ["text/csv", "application/json"], "copied out all the same"
+
+
+async def test_files_copied_out_stay_at_hand_when_a_later_one_is_gone(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make()
+    find, asked = lab.reader._client.find, []
+
+    async def loses_the_second(path: str) -> Any:
+        asked.append(path)
+        return await find(path) if len(asked) < 2 else None
+
+    await lab.reader.open_for(REQUEST.model_copy(update={"reference_wavelength_nm": 650}))
+    monkeypatch.setattr(lab.reader._client, "find", loses_the_second)
+    with pytest.raises(DeviceError, match="has deleted file"):
+        await lab.reader.read(REQUEST.model_copy(update={"reference_wavelength_nm": 650}))
+    assert [one.name for one in lab.reader.files] == ["nkloop-reading-P-1-450nm.csv"]
 
 
 def test_the_recorded_file_of_a_real_server_is_understood(recorded_plate_file: bytes) -> None:

@@ -199,9 +199,10 @@ class OpensEmpty(Protocol):
 class OpensFor(Protocol):
     """A reader on a robot, opened by a run of that robot for one plate; whoever reads holds the robot meanwhile."""
 
+    name: str
     fence: Fence
     files: tuple[DeviceFile, ...]
-    """What it exported for the plate read last."""
+    """What it exported for the plate read last; there as soon as it is copied out, also when the reading fails."""
 
     async def open_for(self, request: ReadRequest) -> None:
         """Open it; returns when the plate may be put in.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.file_reader import FileReader
-from nkloop.drivers.interfaces import OpensEmpty, OpensFor, OperatorRequest
-from nkloop.errors import DeviceError
+from nkloop.drivers.interfaces import OpensEmpty, OpensFor, OperatorRequest, PlateReader
+from nkloop.errors import DeviceError, RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.following import SAFE_SECONDS
 from nkloop.runs.holding import device_held
 from nkloop.runs.people import ask
 from nkloop.worklists.models import OperatorTask
+
+logger = logging.getLogger(__name__)
 
 
 async def read_plate(
@@ -45,16 +48,17 @@ async def read_plate(
     request = request.model_copy(update={"run_id": run_id})
     async with _opened(bench, request, records):
         await _put_in(bench, request, records, run_id, nickname)
-        reading = await bench.plate_reader.read(request)
+        try:
+            reading = await bench.plate_reader.read(request)
+        finally:  # files that could not be read as values are the only trace of the measurement
+            _keep_files(bench.plate_reader, request, records)
     if reading.barcode != request.barcode:
         raise DeviceError(
             f"the reader read plate {reading.barcode} instead of {request.barcode}",
             where=bench.plate_reader.name,
             remedy="put the right plate in and read again",
         )
-    if isinstance(bench.plate_reader, OpensFor):
-        _keep_files(bench.plate_reader, records, run_id)
-    elif reading.file_sha256 is not None:
+    if reading.file_sha256 is not None and not isinstance(bench.plate_reader, OpensFor):
         return reading  # the inbox recorded it with the time its file tells
     reading = reading.model_copy(update={"read_at": await bench.clock.now()})
     records.results.add_reading(reading, run_id=run_id, context=context)
@@ -95,7 +99,23 @@ async def _put_in(bench: Bench, request: ReadRequest, records: Records, run_id: 
     await ask(asked, bench, records, step=None)
 
 
-def _keep_files(reader: OpensFor, records: Records, run_id: str | None) -> None:
-    """Keep what the robot exported with the run the plate comes from; the robot deletes its files without a word."""
-    if run_id is not None:
-        records.files.save(run_id, [(file.name, file.media_type, file.content) for file in reader.files])
+def _keep_files(reader: PlateReader, request: ReadRequest, records: Records) -> None:
+    """Keep what the robot exported with the run the plate comes from; the robot deletes its files without a word.
+
+    Without such a run they are put aside, and where is told. A failure is told too: it must not cost the reading.
+    """
+    if not isinstance(reader, OpensFor) or not reader.files:
+        return
+    files = [(file.name, file.media_type, file.content) for file in reader.files]
+    try:
+        if request.run_id is not None:
+            records.files.save(request.run_id, files)
+            logger.info("%d file(s) of %s are kept with %s", len(files), reader.name, request.run_id)
+        else:
+            paths = records.files.put_aside(request.barcode, files)
+            told = ", ".join(map(str, paths))
+            logger.warning(
+                "plate %s belongs to no run; what %s exported lies in %s", request.barcode, reader.name, told
+            )
+    except RecordError as error:
+        logger.warning("files of plate %s were not kept, they are on %s still: %s", request.barcode, reader.name, error)

@@ -26,7 +26,7 @@ from nkloop.drivers.opentrons.looking import current_run
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
 from nkloop.drivers.opentrons.releasing import file_away
-from nkloop.drivers.opentrons.results import commands_of, files_of
+from nkloop.drivers.opentrons.results import commands_of, copied_files
 from nkloop.errors import BenchError, DeviceError, ReadingError, RecordError
 from nkloop.worklists.bench_deck import BenchDeck
 
@@ -148,7 +148,8 @@ class FlexPlateReader:
         await self._act("play")
         run = await self._until(waits=False)
         commands = await commands_of(self._client, self._run_id)
-        self.files = await files_of(self._client, run, commands)
+        async for file in copied_files(self._client, run, commands):
+            self.files = (*self.files, file)
         await self._filed_away()
         if run["status"] != "succeeded":
             raise self._refused(f"the run is {run['status']}{_errors(run)}", _LOOK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from nkloop.drivers.interfaces import DeviceCommand, DeviceFile
@@ -49,7 +50,13 @@ async def files_of(client: RobotClient, run: Json, commands: tuple[DeviceCommand
     Raises:
         DeviceError: a file is gone already; the robot deletes its oldest without a word.
     """
-    found = []
+    return tuple([file async for file in copied_files(client, run, commands)])
+
+
+async def copied_files(
+    client: RobotClient, run: Json, commands: tuple[DeviceCommand, ...]
+) -> AsyncIterator[DeviceFile]:
+    """The same, one by one: what is copied out already stays at hand when a later file is gone; raises the same."""
     for file_id in run.get("outputFileIds") or ():
         about = await client.find(f"/dataFiles/{file_id}")
         if about is None:
@@ -59,9 +66,10 @@ async def files_of(client: RobotClient, run: Json, commands: tuple[DeviceCommand
                 remedy="read the plate again; the numbers of a plate reader also stand in its commands",
             )
         content = await client.download(f"/dataFiles/{file_id}/download")
-        found.append(DeviceFile(name=about["data"]["name"], media_type="text/csv", content=content))
+        yield DeviceFile(name=about["data"]["name"], media_type="text/csv", content=content)
     reads = [command for command in commands if command.command_type == READ and command.status == "succeeded"]
-    return (*found, *[await _reading(client, run["id"], number, one) for number, one in enumerate(reads, start=1)])
+    for number, one in enumerate(reads, start=1):
+        yield await _reading(client, run["id"], number, one)
 
 
 async def _reading(client: RobotClient, run_id: str, number: int, command: DeviceCommand) -> DeviceFile:

@@ -241,9 +241,12 @@ async def test_a_lost_answer_makes_no_second_run(make: Make, monkeypatch: pytest
     lab = make()
     send = lab.reader._client._http.request
     lost: list[str] = []
+    sent: list[str] = []
 
     async def loses(method: str, url: str, **content: Any) -> httpx.Response:
         answer = await send(method, url, **content)
+        if method == "POST":
+            sent.append(url)
         if method == "POST" and url not in lost:
             lost.append(url)
             raise httpx.ReadError("reset")
@@ -253,6 +256,35 @@ async def test_a_lost_answer_makes_no_second_run(make: Make, monkeypatch: pytest
     assert (await lab.read()).values["A2"] == 0.05
     assert len(lab.robot.runs.all()) == 1
     assert len(lost) == 3
+    assert sent == [*lost, lost[-1]], (
+        "nothing is sent again: upload, run and first play once; the second play is another"
+    )
+
+
+async def test_an_upload_that_did_not_arrive_is_asked_for_and_sent_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make()
+    send = lab.reader._client._http.request
+    asked: list[str] = []
+
+    async def loses(method: str, url: str, **content: Any) -> httpx.Response:
+        asked.append(f"{method} {url}")
+        if asked.count("POST /protocols") == 1 and asked[-1] == "POST /protocols":
+            raise httpx.ReadError("reset")
+        return await send(method, url, **content)
+
+    monkeypatch.setattr(lab.reader._client._http, "request", loses)
+    assert (await lab.read()).values["A2"] == 0.05
+    assert asked.count("POST /protocols") == 2
+    assert len(lab.robot.protocols.all()) == 1
+
+
+async def test_a_phantom_run_costs_one_500_and_no_reading(make: Make) -> None:
+    lab = make()
+    lab.robot.runs.leave_phantom()
+    assert (await lab.read()).barcode == "P-1"
+    assert len(lab.robot.runs.all()) == 1
 
 
 ACCOUNT = {"username": "ada", "password": "secret", "reason": "plates read by nkloop", "signs_as": "Ada Lovelace"}

@@ -21,8 +21,8 @@ from nkloop.assays.readings.opentrons_reader import read_opentrons
 from nkloop.drivers.interfaces import ENDED, DeviceFile, Fence, Finding
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import leaf_errors
-from nkloop.drivers.opentrons.client import UNCLEAR, Json, robot_client
-from nkloop.drivers.opentrons.looking import current_run
+from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, robot_client
+from nkloop.drivers.opentrons.creating import created, protocol_key, stored
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
 from nkloop.drivers.opentrons.releasing import file_away
@@ -191,16 +191,12 @@ class FlexPlateReader:
             slot=self._module.slot,
             wavelengths_nm=wavelengths,
         ).encode()
-        files = [("files", ("nkloop_plate_reading.py", text, "text/x-python"))]
+        files: list[FormFile] = [("files", ("nkloop_plate_reading.py", text, "text/x-python"))]
         definition = self._catalogue.definition(request.load_name)
         if definition is not None and kind.namespace != "opentrons":
             files.append(("files", (f"{request.load_name}.json", json.dumps(definition).encode(), "application/json")))
-        # the same content again has the same id, so that a lost answer is settled by sending it once more
-        key = {"key": hashlib.sha256(text).hexdigest()[:32]}
-        try:
-            return str((await self._client.upload("/protocols", files, key))["data"]["id"])
-        except UNCLEAR:
-            return str((await self._client.upload("/protocols", files, key))["data"]["id"])
+        key = protocol_key(files)
+        return await stored(self._client, "/protocols", files, {"key": key}, "key", key)
 
     async def _analysed(self, protocol_id: str) -> None:
         deadline = time.monotonic() + self._wait_seconds
@@ -219,20 +215,11 @@ class FlexPlateReader:
 
     async def _created(self, protocol_id: str) -> str:
         """Our idle run; never one over a run of anybody else that has not ended."""
-        current = current_run(await self._client.get("/runs"))
-        if current is not None and current["status"] not in ENDED and not _is_ours(current, protocol_id):
-            told = f"run {current['id']} on the robot is {current['status']}"
-            raise self._refused(told, "let it end or cancel it on the robot's screen")
-        if current is None or not _is_ours(current, protocol_id):
-            try:
-                await self._client.post("/runs", {"protocolId": protocol_id})
-            except UNCLEAR:
-                if not _is_ours(current_run(await self._client.get("/runs")), protocol_id):
-                    raise
-        current = current_run(await self._client.get("/runs"))
-        if current is None or not _is_ours(current, protocol_id):
-            raise self._refused("another run took the place of ours", "find out who else uses the robot")
-        return str(current["id"])
+
+        def is_ours(run: Json) -> bool:
+            return run.get("protocolId") == protocol_id and run["status"] == "idle" and not run["actions"]
+
+        return await created(self._client, await self._client.get("/runs"), {"protocolId": protocol_id}, is_ours)
 
     async def _filed_away(self) -> None:
         """Let the robot file the run away; what was measured is at hand already, so a failure is only told."""
@@ -336,10 +323,6 @@ def parsed_file(file: DeviceFile) -> PlateReading:
         except (ReadingError, KeyError, ValueError) as error:
             remedy = "the numbers also stand in the JSON file beside it; tell which robot software wrote it"
             raise DeviceError(f"it cannot be understood: {error}", where=file.name, remedy=remedy) from error
-
-
-def _is_ours(run: Json | None, protocol_id: str) -> bool:
-    return run is not None and run.get("protocolId") == protocol_id and run["status"] == "idle" and not run["actions"]
 
 
 def _errors(told: dict[str, Any]) -> str:

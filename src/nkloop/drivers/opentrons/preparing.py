@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from nkloop.drivers.interfaces import ENDED
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import CSV_PARAMETER, carries_file, require_usable, steps_by_key
 from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, RobotClient
-from nkloop.drivers.opentrons.looking import current_run, has_phantom
+from nkloop.drivers.opentrons.creating import created, protocol_key, stored
 from nkloop.drivers.opentrons.offsets import Offset
 from nkloop.errors import DeviceError
 from nkloop.labware.models import LabwareType
@@ -64,11 +63,11 @@ class Preparation:
         """
         name = csv_name(worklist)
         file = ("file", (name, to_csv(worklist).encode(), "text/csv"))
-        file_id = await self._stored("/dataFiles", [file], {}, "name", name)
+        file_id = await stored(self._client, "/dataFiles", [file], {}, "name", name)
         files = self._files(worklist, protocol)
-        key = hashlib.sha256(b"\0".join(content for _, (_, content, _) in files)).hexdigest()[:32]
+        key = protocol_key(files)
         fields = {"key": key, "runTimeParameterFiles": json.dumps({CSV_PARAMETER: file_id})}
-        return file_id, await self._stored("/protocols", files, fields, "key", key)
+        return file_id, await stored(self._client, "/protocols", files, fields, "key", key)
 
     def _files(self, worklist: Worklist, protocol: Path) -> list[FormFile]:
         """The protocol and every labware definition the robot does not have."""
@@ -128,66 +127,16 @@ class Preparation:
             DeviceError: another run is in the way, or the robot refused.
             DeviceUnreachableError: the robot does not answer; no run of ours is left that could start by itself.
         """
-        waiting = self._waiting(runs, protocol_id, csv)
-        if waiting is not None:
-            return waiting
-        current = current_run(runs)
-        if current is not None and current["status"] not in ENDED:
-            # Creating a run over an idle one replaces it without a word, whoever made it.
-            raise DeviceError(
-                f"run {current['id']} on the robot is {current['status']}",
-                where=self._client.name,
-                remedy="let it end or cancel it on the robot's screen",
-            )
         request = {
             "protocolId": protocol_id,
             "runTimeParameterFiles": {CSV_PARAMETER: file_id},
             "labwareOffsets": [offset.request for offset in offsets],
         }
-        # A phantom left over from an earlier fault makes the robot answer 500 once, which clears it.
-        attempts = 2 if has_phantom(runs) else 1
-        for attempt in range(1, attempts + 1):
-            try:
-                await self._client.post("/runs", request)
-            except UNCLEAR:
-                created = self._waiting(await self._client.get("/runs"), protocol_id, csv)
-                if created is None and attempt == attempts:
-                    raise
-                if created is None:
-                    continue
-            # Whoever delivered the request twice has made two runs: the one that is current counts.
-            created = self._waiting(await self._client.get("/runs"), protocol_id, csv)
-            if created is not None:
-                return created
-            raise DeviceError(
-                "the run was made, and then another run took its place on the robot",
-                where=self._client.name,
-                remedy="find out who else uses the robot, then start again",
-            )
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _waiting(self, runs: Json, protocol_id: str, csv: str) -> str | None:
-        """Id of the current run when it is ours, idle and was never played."""
-        current = current_run(runs)
-        if current is None or not look.is_prepared(current, csv) or current.get("protocolId") != protocol_id:
-            return None
-        return str(current["id"])
+        def is_ours(run: Json) -> bool:
+            return look.is_prepared(run, csv) and run.get("protocolId") == protocol_id
 
-    async def _stored(
-        self, path: str, files: list[FormFile], fields: dict[str, str], attribute: str, value: str
-    ) -> str:
-        """Upload and return the id; after a lost answer the robot is asked, and sent it again only if it lacks it.
-
-        The same content again would give the same id, but a robot that was not asked is not sent anything twice.
-        """
-        try:
-            return str((await self._client.upload(path, files, fields))["data"]["id"])
-        except UNCLEAR:
-            stored = (await self._client.get(path))["data"]
-            known = [str(item["id"]) for item in stored if item.get(attribute) == value]
-            if known:
-                return known[-1]
-        return str((await self._client.upload(path, files, fields))["data"]["id"])
+        return await created(self._client, runs, request, is_ours)
 
     async def _with_file(self, protocol_id: str, summaries: Sequence[Json], file_id: str) -> Json | None:
         """The newest analysis made with this CSV; their order is not that of their making, so each is asked."""

@@ -84,8 +84,9 @@ class Service:
         with httpx.Client(base_url=self._api, timeout=30) as client:
             until(lambda: client.get(f"/deployments/name/{DEPLOYMENT}").is_success)
             found = client.get(f"/deployments/name/{DEPLOYMENT}").json()
-            body = {"parameters": {"request": REQUEST}, "state": {"type": "SCHEDULED"}}
-            client.post(f"/deployments/{found['id']}/create_flow_run", json=body).raise_for_status()
+            body = {"parameters": {"request": REQUEST}, "state": {"type": "SCHEDULED"}, "idempotency_key": "once"}
+            # a server whose database is busy answers 503 and has done nothing
+            until(lambda: client.post(f"/deployments/{found['id']}/create_flow_run", json=body).is_success)
 
     def kill(self, *, with_flows: bool) -> None:
         """`kill -9` of the runner, alone or with the flow processes it has started."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -25,11 +27,26 @@ class LiveDisplay:
         """What is to be seen now."""
         raise NotImplementedError
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Nothing is drawn within it: a person types."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
     def __enter__(self) -> Self:
+        from nkloop.drivers.terminal_operator import TerminalOperator
+
         if not self._quiet:
             self._live.start()
+            TerminalOperator.beside = self.hidden
         return self
 
     def __exit__(self, *reason: object) -> None:
+        from nkloop.drivers.terminal_operator import TerminalOperator
+
         if not self._quiet:
+            TerminalOperator.beside = nullcontext
             self._live.stop()

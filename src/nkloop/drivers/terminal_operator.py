@@ -6,7 +6,9 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
@@ -20,6 +22,9 @@ NO = ("no", "n")
 
 class TerminalOperator:
     """Asks on standard output, listens on standard input. One request at a time; `no` and a reason declines."""
+
+    beside: ClassVar[Callable[[], AbstractContextManager[object]]] = nullcontext
+    """What else draws on the terminal stays away within it; a person cannot type into a line that is drawn anew."""
 
     def __init__(self, name: str, *, say: Callable[[str], None] | None = None, listen: Listen | None = None) -> None:
         """`say` and `listen` stand in for the terminal in tests."""
@@ -42,18 +47,22 @@ class TerminalOperator:
             OperatorRefusedError: the person declined, too many wrong codes were scanned, or nobody is there.
         """
         async with self._one_at_a_time:
-            for line in told_of(request):
-                self._say(line)
-            if request.choices:
-                return await self._chosen(request)
-            scans = Scans.of(request)
-            await self._scanned(request, scans)
-            who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
-            if who.lower() in NO:
-                await self._declined(request)
-            note = (await self._asked(request, "Note (Enter for none): ", may_be_empty=True)).strip()
-            now = datetime.now(UTC)
-            return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
+            with type(self).beside():
+                return await self._performed(request)
+
+    async def _performed(self, request: OperatorRequest) -> OperatorAnswer:
+        for line in told_of(request):
+            self._say(line)
+        if request.choices:
+            return await self._chosen(request)
+        scans = Scans.of(request)
+        await self._scanned(request, scans)
+        who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
+        if who.lower() in NO:
+            await self._declined(request)
+        note = (await self._asked(request, "Note (Enter for none): ", may_be_empty=True)).strip()
+        now = datetime.now(UTC)
+        return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
 
     async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
         keys = ", ".join(one.key for one in request.choices)

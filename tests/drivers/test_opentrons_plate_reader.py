@@ -25,6 +25,7 @@ from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, Stale
 from nkloop.labware import Catalogue
 from nkloop.vendor import VendorClient, answers_folder
 from nkloop.virtual.robot.compliance import ALL_SCOPES, Compliance
+from nkloop.virtual.robot.maintenance import MaintenanceRun
 from nkloop.virtual.robot.robot import VirtualRobot
 from nkloop.virtual.robot.service import robot_app
 
@@ -43,6 +44,8 @@ class World:
     holds_plate: bool = True
     time: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     done: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda command: None
+    """Called with each command before the robot does it."""
 
     @property
     def clock(self) -> World:
@@ -55,7 +58,11 @@ class World:
         self.time += timedelta(seconds=seconds)
 
     def begin_run(self, analysis: Any) -> Any:
-        return SimpleNamespace(apply=lambda command: self.done.append(command["commandType"]))
+        def apply(command: dict[str, Any]) -> None:
+            self.before(command["commandType"])
+            self.done.append(command["commandType"])
+
+        return SimpleNamespace(apply=apply)
 
     def measure(self, wavelengths_nm: Any) -> dict[str, dict[str, float]]:
         if not self.holds_plate:
@@ -187,9 +194,24 @@ def _busy(lab: Lab) -> None:
     lab.robot.runs.add(None, [], [])
 
 
+def _door_open(lab: Lab) -> None:
+    lab.robot.set_door(True)
+
+
+def _stop_pressed(lab: Lab) -> None:
+    lab.robot.set_estop(True)
+
+
+def _maintenance(lab: Lab) -> None:
+    lab.robot.maintenance = MaintenanceRun(lab.robot.now())
+
+
 @pytest.mark.parametrize(
     ("trouble", "told"),
     [
+        (_door_open, "door: open.*close the front door and the top window"),
+        (_stop_pressed, "emergency stop: physicallyEngaged.*release the emergency stop"),
+        (_maintenance, "maintenance: .* is idle.*finish calibration or pipette change"),
         (_no_gripper, "gripper: none that works.*attach and calibrate the gripper"),
         (_no_module, "absorbanceReaderV1 is not connected"),
         (_plain_slot, r"deck configuration D3: singleRightSlot \(needs absorbanceReaderV1\)"),
@@ -230,11 +252,78 @@ async def test_a_read_given_up_leaves_no_run_that_could_go_on(make: Make) -> Non
     assert (await lab.read()).barcode == "P-1", "and the next one begins anew"
 
 
-async def test_an_open_door_is_told_after_a_while(make: Make) -> None:
-    lab = make(wait_seconds=0.1)
-    lab.robot.set_door(True)
-    with pytest.raises(DeviceError, match=r"does not go on, it is blocked-by-open-door.*close the door"):
+async def test_a_door_opened_while_the_robot_analyses_is_told_before_anything_moves(make: Make) -> None:
+    lab = make()
+    analysed = lab.reader._analysed
+
+    async def opens(protocol_id: str) -> None:
+        await analysed(protocol_id)
+        lab.robot.set_door(True)
+
+    lab.reader._analysed = opens  # type: ignore[method-assign]
+    with pytest.raises(DeviceError, match=r"door: open.*close the front door"):
         await lab.reader.open_for(REQUEST)
+    assert lab.world.done == []
+    await lab.reader.abandon()
+    assert [run.status for run in lab.robot.runs.all()] == ["stopped"]
+
+
+async def test_whoever_put_the_plate_in_may_close_the_door_after_confirming(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab = make()
+    await lab.reader.open_for(REQUEST)
+    lab.robot.set_door(True)
+    reading = asyncio.create_task(lab.reader.read(REQUEST))
+    await _until_told("reader waits: its door is open; close the front door", caplog)
+    lab.robot.set_door(False)
+    assert (await reading).values["A2"] == 0.05
+
+
+async def test_a_door_that_stays_open_over_the_plate_is_refused(make: Make) -> None:
+    lab = make(wait_seconds=0.1)
+    await lab.reader.open_for(REQUEST)
+    lab.robot.set_door(True)
+    with pytest.raises(DeviceError, match=r"door: open.*close the front door"):
+        await lab.reader.read(REQUEST)
+    assert lab.world.done[-1] == "absorbanceReader/openLid", "the lid was not moved"
+
+
+def _opens_and_closes_the_door(lab: Lab) -> None:
+    def before(command: str) -> None:
+        if command == "absorbanceReader/initialize":
+            lab.robot.set_door(True)
+            lab.robot.set_door(False)
+
+    lab.world.before = before
+
+
+async def test_a_run_paused_by_its_door_is_told_and_goes_on_when_a_person_plays_it(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab = make()
+    _opens_and_closes_the_door(lab)
+    opening = asyncio.create_task(lab.reader.open_for(REQUEST))
+    await _until_told("reader waits, its run is paused: the door was opened", caplog)
+    [run] = lab.robot.runs.all()
+    lab.robot.act(run.id, "play")
+    await opening
+    assert (await lab.reader.read(REQUEST)).values["A2"] == 0.05
+
+
+async def test_a_run_nobody_plays_on_is_refused_with_what_to_do(make: Make) -> None:
+    lab = make(wait_seconds=0.1)
+    _opens_and_closes_the_door(lab)
+    with pytest.raises(DeviceError, match=r"does not go on, it is paused.*press play on the robot's screen"):
+        await lab.reader.open_for(REQUEST)
+    [run] = lab.robot.runs.all()
+    assert [one["actionType"] for one in run.shown()["actions"]] == ["play"], "never played on unasked"
+
+
+async def _until_told(words: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with asyncio.timeout(5):
+        while words not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0.002)
 
 
 async def test_a_lost_answer_makes_no_second_run(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,10 +460,11 @@ async def test_files_copied_out_stay_at_hand_when_a_later_one_is_gone(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = make()
-    find, asked = lab.reader._client.find, []
+    find = lab.reader._client.find
+    asked: list[str] = []
 
     async def loses_the_second(path: str) -> Any:
-        asked.append(path)
+        asked.extend([path] if path.startswith("/dataFiles/") else [])
         return await find(path) if len(asked) < 2 else None
 
     await lab.reader.open_for(REQUEST.model_copy(update={"reference_wavelength_nm": 650}))

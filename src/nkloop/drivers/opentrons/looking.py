@@ -53,7 +53,7 @@ class Looks:
             *look.check_pipettes(instruments, worklist.pipettes),
             *await self._deck_findings(self._modules_of(worklist), trash_slot, is_flex=wanted == "Flex"),
             look.check_current_run(current_run(runs), csv),
-            *await self._state_findings(),
+            *await state_findings(client),
             *await self._slow_findings(instruments, worklist.pipettes, is_flex=wanted == "Flex"),
         ]
         if apply_offsets:
@@ -75,7 +75,7 @@ class Looks:
             *look.check_pipettes(instruments, wanted),
             *await self._deck_findings(deck.modules, deck.trash_slot, is_flex=is_flex),
             look.check_current_run(current_run(runs), ""),
-            *await self._state_findings(),
+            *await state_findings(client),
             *await self._slow_findings(instruments, wanted, is_flex=is_flex),
             look.tell_space(len(runs["data"]), None if files is None else len(files), str(health.get("api_version"))),
         )
@@ -108,14 +108,6 @@ class Looks:
             found += look.check_fixtures(fixtures, modules)
         return [*found, look.check_trash(fixtures, trash_slot, is_flex=is_flex)]
 
-    async def _state_findings(self) -> list[Finding]:
-        find = self._client.find
-        return [
-            look.check_door(data_of(await find("/robot/door/status"))),
-            look.check_estop(data_of(await find("/robot/control/estopStatus"))),
-            look.check_maintenance(data_of(await find("/maintenance_runs/current_run"))),
-        ]
-
     async def _slow_findings(
         self, instruments: Sequence[Json], wanted: Iterable[str], *, is_flex: bool
     ) -> tuple[Finding, ...]:
@@ -139,6 +131,15 @@ class Looks:
             return [*found, *calibration.check_flex(instruments, wanted)]
         status, known = await find("/calibration/status"), await find("/calibration/pipette_offset")
         return [*found, *calibration.check_ot2(status, data_of(known), instruments, wanted)]
+
+
+async def state_findings(client: RobotClient) -> tuple[Finding, ...]:
+    """Whether the robot may move now: door closed, emergency stop released, no maintenance under way."""
+    return (
+        look.check_door(data_of(await client.find("/robot/door/status"))),
+        look.check_estop(data_of(await client.find("/robot/control/estopStatus"))),
+        look.check_maintenance(data_of(await client.find("/maintenance_runs/current_run"))),
+    )
 
 
 def current_run(runs: Json) -> Json | None:

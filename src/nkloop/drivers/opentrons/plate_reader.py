@@ -8,6 +8,7 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, robot_client
 from nkloop.drivers.opentrons.creating import created, protocol_key, stored
+from nkloop.drivers.opentrons.looking import state_findings
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
 from nkloop.drivers.opentrons.releasing import file_away
@@ -126,12 +128,12 @@ class FlexPlateReader:
             DeviceUnreachableError: no answer; whether a run of ours is left on the robot is not known.
         """
         wavelengths = self._wavelengths(request)
-        wrong = [one for one in await self.inspect() if not one.ok]
-        if wrong:
-            raise self._refused(f"{wrong[0].subject}: {wrong[0].found}", wrong[0].remedy)
+        self._require(await self.inspect())
+        self._require(await state_findings(self._client))
         protocol_id = await self._uploaded(request, wavelengths)
         await self._analysed(protocol_id)
         self._run_id, self._asked, self.files = await self._created(protocol_id), request, ()
+        self._require(await state_findings(self._client))  # the analysis took its time
         await self._act("play")
         run = await self._until(waits=True)
         if run["status"] in ENDED:
@@ -145,6 +147,8 @@ class FlexPlateReader:
         """
         if not self._run_id or self._asked != request:
             raise self._refused("the lid was not opened for this plate", "call open_for first; the task does so")
+        await self._door_closed()
+        self._require(await state_findings(self._client))
         await self._act("play")
         run = await self._until(waits=False)
         commands = await commands_of(self._client, self._run_id)
@@ -245,18 +249,46 @@ class FlexPlateReader:
             if len((await self._run()).get("actions") or ()) == before:
                 raise
 
+    def _require(self, findings: Iterable[Finding]) -> None:
+        wrong = [one for one in findings if not one.ok]
+        if wrong:
+            raise self._refused(f"{wrong[0].subject}: {wrong[0].found}", wrong[0].remedy)
+
+    async def _door_closed(self) -> None:
+        """Return when the door is closed, which whoever put the plate in had to open; at the latest in `wait_seconds`.
+
+        Nothing is refused here: the look that follows tells a door that stays open.
+        """
+        deadline, is_told = time.monotonic() + self._wait_seconds, False
+        while time.monotonic() < deadline:
+            door, *_ = await state_findings(self._client)
+            if door.ok:
+                return
+            if not is_told:
+                logger.warning("%s waits: its door is %s; %s", self.name, door.found, door.remedy)
+            is_told = True
+            await asyncio.sleep(self._poll_seconds)
+
     async def _until(self, *, waits: bool) -> Json:
-        """The run when it has ended, or with `waits` when it waits for the plate."""
+        """The run when it has ended, or with `waits` when it waits for the plate.
+
+        A run that a person holds up is told of and waited for, `wait_seconds` from each change on. It is not played
+        from here: nobody has said that his hands are off the deck.
+        """
         deadline, status = time.monotonic() + self._wait_seconds, ""
         while time.monotonic() < deadline:
             run = await self._run()
-            status = run["status"]
+            is_new, status = run["status"] != status, run["status"]
             if status in ENDED or (waits and status == "paused" and await self._waits_for_plate()):
                 return run
             if status.startswith("awaiting-recovery"):
                 break
+            if is_new:
+                deadline = time.monotonic() + self._wait_seconds
+            if is_new and status in _HELD:
+                logger.warning("%s waits, its run is %s: %s", self.name, status, _HELD[status])
             await asyncio.sleep(self._poll_seconds)
-        remedy = "close the door, look at the robot's screen; the run is stopped, read the plate again"
+        remedy = f"{_HELD.get(status, _SCREEN)}; the run is stopped, read the plate again"
         raise self._refused(f"the run does not go on, it is {status}", remedy)
 
     async def _waits_for_plate(self) -> bool:
@@ -305,7 +337,14 @@ class FlexPlateReader:
         return DeviceError(told, where=self.name, remedy=remedy)
 
 
-_LOOK = "look at the robot's screen; take the plate out, then read it again"
+_SCREEN = "look at the robot's screen"
+_PLAY = "when nobody reaches in, press play on the robot's screen"
+_HELD = {
+    "blocked-by-open-door": f"close the door and the top window; {_PLAY}",
+    "paused": f"the door was opened, or somebody paused it; {_PLAY}",
+}
+"""What a person does about a run that is held up."""
+_LOOK = f"{_SCREEN}; take the plate out, then read it again"
 
 
 def parsed_file(file: DeviceFile) -> PlateReading:

@@ -12,13 +12,13 @@ from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.reading import read_in_turn
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts, verified_ahead
 from nkloop.recipes.models import Recipe
 from nkloop.records.models import Context
 from nkloop.reports import assay_markdown
 from nkloop.reports.tables import effector_rows
-from nkloop.runs import read_plate
 from nkloop.runs.killing import (
     AssayDesign,
     Label,
@@ -169,8 +169,8 @@ async def _one_plate(
     # a flow that is resumed neither reads a plate twice nor counts it twice
     if (result := session.records.results.result_of(layout.barcode)) is not None:
         return result
-    reading = session.records.results.reading_of(run_id) or await read_plate(
-        session.bench, asked, session.records, run_id=run_id, context=context
+    reading = session.records.results.reading_of(run_id) or await read_in_turn(
+        session, asked, run_id=run_id, context=context
     )
     history, gone = reference_history(session.records, layout), discarded_wells(session.records, layout)
     result = analyse_reading(layout, reading, history, gone)

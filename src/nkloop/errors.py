@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,6 +45,16 @@ class NkloopError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+_USER = re.compile(r"^([\w+.-]+://)?([^:/@]*):(?!//).*@", re.DOTALL)
+_NO_PORT = re.compile(r"(://[^/:@?\[]*:)(?!\d+(?:[/?#]|$)|\*\*\*@).*", re.DOTALL)
+_SECRET_FIELD = re.compile(r"((?:password|passwd|pwd|token|secret)=)[^&#\s]*", re.IGNORECASE)
+
+
+def without_password(address: str) -> str:
+    """An address to show, with *** for its password; of a malformed one for all that may be a part of it."""
+    return _SECRET_FIELD.sub(r"\1***", _NO_PORT.sub(r"\1***", _USER.sub(r"\1\2:***@", address)))
 
 
 def words_of(error: object) -> str:

@@ -11,7 +11,7 @@ from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware.catalogue import Catalogue
 from nkloop.vendor.client import VendorClient
 from nkloop.worklists.analysis_check import check_analysis
-from nkloop.worklists.builder import WorklistBuilder
+from nkloop.worklists.builder import DeckFullError, WorklistBuilder
 from nkloop.worklists.csv_format import carried, from_csv, to_csv
 from nkloop.worklists.models import Liquid, Worklist
 
@@ -40,6 +40,26 @@ def test_parts_stand_clear_of_the_back_row_and_of_tall_racks() -> None:
     hanging = [slots[name] for name in ("detection", "reagents")]
     assert all(slot[0] != "A" for slot in hanging)
     assert slots["cells"] not in {f"{chr(ord(slot[0]) - 1)}{slot[1]}" for slot in hanging}
+
+
+@pytest.mark.parametrize(("n_tall", "reached"), [(3, True), (5, False)])
+def test_parts_of_columns_reach_only_where_the_tips_can_be_taken(n_tall: int, reached: bool) -> None:
+    """In front of the trash three stand clear; tips need a fourth place with something low behind it."""
+    builder = WorklistBuilder("parts", "cytotoxicity_assay", DECK, CATALOGUE)
+    builder.place("water", "nest_12_reservoir_15ml", "Water")
+    builder.place("plate", "nest_96_wellplate_2ml_deep", "Plate")
+    builder.place("other", "nest_96_wellplate_2ml_deep", "Other plate")
+    for number in range(n_tall):
+        builder.place(f"tall_{number}", "opentrons_6_tuberack_nest_50ml_conical", "Tall tubes")
+    assert builder.reaches([("water", "A1"), ("plate", "A1"), ("other", "A1")], 4, 50) is reached
+    water = builder.supply("water", ["A1"], Liquid(name="water", per_ul={"water": 1.0}))
+    for plate in ("plate", "other"):
+        builder.transfer(water, (plate, "A1"), 50, channels=4)
+    if reached:
+        builder.build()
+    else:
+        with pytest.raises(DeckFullError, match="no order on the deck"):
+            builder.build()
 
 
 def test_the_csv_carries_channels() -> None:

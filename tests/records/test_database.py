@@ -76,6 +76,23 @@ def test_a_bad_url_is_told(url: str) -> None:
         Database(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+nodriver://me:hush@lab/x", "postgresql+nodriver://me:***@lab/x"),
+        ("postgresql+nodriver://lab/x?password=hush", "postgresql+nodriver://lab/x?password=***"),
+        ("postgresql://me:hu:s@hush@lab:none/x", "postgresql://me:***@lab:none/x"),
+        ("postgresql://me:hush", "postgresql://me:***"),
+        ("me:hush@lab/x", "me:***@lab/x"),
+    ],
+)
+def test_a_bad_url_is_told_without_its_password(url: str, shown: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        Database(url)
+    assert f"'{shown}' cannot be used" in str(caught.value)
+    assert caught.value.__cause__ is None or "hush" not in str(caught.value.__cause__)
+
+
 def test_the_environment_chooses_the_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NKLOOP_DATABASE_URL", raising=False)
     opened = Records.open(tmp_path / "state")

@@ -86,6 +86,22 @@ def test_a_full_deck_is_told(builder):
         builder.transfer(water, ("plate", "A1"), 10)
 
 
+def test_channels_that_find_no_tips_reach_nothing(builder):
+    for number in range(7):
+        builder.place(f"more_{number}", "nest_96_wellplate_2ml_deep", "More")
+    assert not builder.reaches([("plate", "A1")], 8, 10)
+
+
+def test_reach_is_asked_of_the_pipette_that_takes_the_volume(deck, catalogue):
+    eight = next(spec for spec in deck.pipettes if spec.channels == 8)
+    small = eight.model_copy(update={"mount": "left", "min_volume_ul": 1, "max_volume_ul": 50})
+    both = deck.model_copy(update={"pipettes": (small, eight), "tips": tuple(t for t in deck.tips if t.volume_ul > 50)})
+    made = WorklistBuilder("test", "medium_preparation", both, catalogue)
+    made.place("plate", "nest_96_wellplate_2ml_deep", "Plate")
+    assert made.reaches([("plate", "A1")], 8, 100)
+    assert not made.reaches([("plate", "A1")], 8, 10), "no tips for the small pipette, which takes 10 µL"
+
+
 def test_slots_of_trash_and_modules_stay_free(builder):
     for number in range(6):
         builder.place(f"more_{number}", "nest_96_wellplate_2ml_deep", "More")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
-from nkloop.errors import NkloopError, words_of
+from nkloop.errors import NkloopError, without_password, words_of
 
 if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile, DeviceSpec
@@ -185,27 +185,37 @@ def _robot(subject: str, url: str) -> Line:
     """Ask an Opentrons robot for its health, which moves nothing."""
     import httpx
 
+    shown = without_password(url)
     try:
         with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
             answer = client.get(f"{url.rstrip('/')}/health", headers={"Opentrons-Version": "*"})
             answer.raise_for_status()
             told = answer.json()
-            return Line(subject, "present", f"{told['name']} at {url}, software {told['api_version']}")
+            return Line(subject, "present", f"{told['name']} at {shown}, software {told['api_version']}")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Line(subject, "missing", f"no answer from {url}: {words_of(error)}", _SWITCH_ON)
+        told = words_of(error) if shown == url else type(error).__name__  # the words may repeat the address
+        return Line(subject, "missing", f"no answer from {shown}: {told}", _SWITCH_ON)
     except (ValueError, KeyError, TypeError):
-        return Line(subject, "missing", f"what answers at {url} is no Opentrons robot", "correct url in the bench file")
+        return Line(
+            subject, "missing", f"what answers at {shown} is no Opentrons robot", "correct url in the bench file"
+        )
 
 
 def _prefect_server() -> Line:
     import httpx
 
     url = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    shown = without_password(url)
     try:
         httpx.get(f"{url}/health", timeout=2).raise_for_status()
     except httpx.HTTPError:
-        return Line("Prefect server", "absent", f"none at {url}", "nkloop serve starts one; nkloop demo needs none")
-    return Line("Prefect server", "present", url)
+        return Line(
+            "Prefect server",
+            "absent",
+            f"none at {without_password(url)}",
+            "nkloop serve starts one; nkloop demo needs none",
+        )
+    return Line("Prefect server", "present", shown)
 
 
 def _chromium() -> Line:

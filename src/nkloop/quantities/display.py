@@ -28,7 +28,9 @@ _LADDERS: dict[Kind, tuple[str, ...]] = {
 
 
 def shown(amount: Amount, digits: int = 3) -> str:
-    """Text of an amount in the largest unit of its kind in which it is at least 1; times keep their unit."""
+    """Text of an amount in the largest unit of its kind in which it is at least 1; times and zero keep theirs."""
+    if amount.magnitude == 0:
+        return f"0 {amount.unit}"
     ladder = _LADDERS.get(amount.kind, (amount.unit,))
     sizes = {unit: float(f"{amount.magnitude_in(unit):.{digits}g}") for unit in ladder}
     unit = next((unit for unit in reversed(ladder) if abs(sizes[unit]) >= 1), ladder[0])

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from nkloop.errors import RecordError
+from nkloop.errors import RecordError, without_password
 from nkloop.records.schema import HEAD
 
 URL_VARIABLE = "NKLOOP_DATABASE_URL"
@@ -37,16 +37,15 @@ class Database:
         """
         try:
             self.url = sa.make_url(url)
+        except (ArgumentError, ValueError):  # no cause: it repeats parts of the URL
+            raise _unusable(without_password(url), "it is not of the form of a URL") from None
+        try:
             self._is_sqlite = self.url.get_backend_name() == "sqlite"
             self.engine = (
                 _sqlite_engine(self.url) if self._is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
             )
         except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as error:
-            raise RecordError(
-                f"database URL {url!r} cannot be used: {error}",
-                where=URL_VARIABLE,
-                remedy="use sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME with `pip install nkloop[postgres]`",
-            ) from error
+            raise _unusable(self._shown, str(error)) from error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -104,13 +103,26 @@ class Database:
             revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             return revision
 
+    @property
+    def _shown(self) -> str:
+        return without_password(self.url.render_as_string(hide_password=True))
+
     def _refusal(self, error: SQLAlchemyError | sqlite3.Error) -> RecordError:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         return RecordError(
             f"the database refused: {reason}",
-            where=self.url.render_as_string(hide_password=True),
+            where=self._shown,
             remedy="check that it is reachable, not locked by another program, and migrated (`Records.migrate`)",
         )
+
+
+def _unusable(shown: str, reason: str) -> RecordError:
+    return RecordError(
+        f"database URL '{shown}' cannot be used: {reason}",
+        where=URL_VARIABLE,
+        remedy="use sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME with `pip install nkloop[postgres]`; "
+        "in a password write @ as %40, : as %3A and / as %2F",
+    )
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

@@ -23,7 +23,7 @@ from nkloop.worklists.models import (
     Target,
     Worklist,
 )
-from nkloop.worklists.tips import TipRack, fitting, why_kept, why_new
+from nkloop.worklists.tips import TipRack, fitting, new_rack, why_kept, why_new
 
 _PROVISIONAL_UL = 1e9
 """Volume a source holds in the planning ledger until its need is known; concentrations do not depend on it."""
@@ -208,20 +208,21 @@ class WorklistBuilder:
         Idle nozzles must not hang over the back of the deck or over something tall, at the wells and at the tips that
         take the volume.
         """
-        pipette = self.deck.pipette(channels)
-        rack = next(fitting(self.deck, pipette, volume_ul), None) if pipette else None
+        pipette = self.deck.pipette(channels, volume_ul)
+        rack = self._rack(fitting(self.deck, pipette, volume_ul), channels) if pipette else None
         if rack is None:
             return False
-        cleared = self.type_of(rack.load_name).tip_reach_mm
         hanging = dict(self._hanging)
+        if overhangs(rack.kind, rack.offered(channels)[-1], channels):
+            hanging[rack.nickname] = CLEARED_AT_TIPS_MM.get(self.deck.model, math.inf)
         for nickname, well in spots:
             try:
                 lowest = self._types[nickname].reached(well, channels)[-1]
             except LabwareError:
                 return False
             if overhangs(self._types[nickname], lowest, channels):
-                hanging[nickname] = min(cleared, hanging.get(nickname, math.inf))
-        return self._arranged(hanging) is not None
+                hanging[nickname] = min(rack.kind.tip_reach_mm, hanging.get(nickname, math.inf))
+        return self._arranged(hanging, rack) is not None
 
     def transfer(
         self,
@@ -380,13 +381,11 @@ class WorklistBuilder:
     def _tip(self, spec: PipetteSpec, channels: int, volume_ul: float, gentle: bool) -> str:
         """Fresh tips of the best kind that takes the volume, out of a rack that stands there or a new one."""
         kinds = list(fitting(self.deck, spec, volume_ul, gentle=gentle))
-        for kind in kinds:
-            for rack in self._racks:
-                if rack.spec == kind and (names := rack.take(channels)):
-                    return self._taken(spec, rack, names, channels)
-            if self._rack_slots:
-                rack = self._new_rack(kind)
-                return self._taken(spec, rack, rack.take(channels), channels)
+        if (rack := self._rack(kinds, channels)) is not None:
+            if rack not in self._racks:
+                self.place(rack.nickname, rack.spec.load_name, rack.label)
+                self._racks.append(rack)
+            return self._taken(spec, rack, rack.take(channels), channels)
         if not kinds:
             raise PlanError(
                 f"the bench has no tips for {spec.load_name}", where=self.name, remedy="add tip racks to the bench file"
@@ -404,15 +403,15 @@ class WorklistBuilder:
             self._hang(rack.nickname, CLEARED_AT_TIPS_MM.get(self.deck.model, math.inf))
         return f"{rack.nickname}:{names[0]}"
 
-    def _new_rack(self, spec: TipRackSpec) -> TipRack:
-        size = f"{spec.volume_ul:g}{'' if spec.filter else '_plain'}{'_wide' if spec.wide_bore else ''}"
-        number = 1 + sum(1 for rack in self._racks if rack.spec == spec)
-        nickname = f"tips_{size}" if number == 1 else f"tips_{size}_{number}"
-        words = f"{'Wide-bore ' if spec.wide_bore else ''}{'Filter tips' if spec.filter else 'Tips'}"
-        kind = self.place(nickname, spec.load_name, f"{words} {spec.volume_ul:g} µL, rack {number}")
-        rack = TipRack(nickname, spec, kind)
-        self._racks.append(rack)
-        return rack
+    def _rack(self, kinds: Iterable[TipRackSpec], channels: int) -> TipRack | None:
+        """The rack that the next tips come from: one that stands there, or a new one that a slot is left for."""
+        for kind in kinds:
+            alike = [rack for rack in self._racks if rack.spec == kind]
+            if standing := next((rack for rack in alike if rack.offered(channels)), None):
+                return standing
+            if self._rack_slots:
+                return new_rack(kind, self.type_of(kind.load_name), 1 + len(alike))
+        return None
 
     # -- the deck -----------------------------------------------------------------------------------------------
 
@@ -424,8 +423,13 @@ class WorklistBuilder:
     def _hang(self, nickname: str, cleared_mm: float) -> None:
         self._hanging[nickname] = min(cleared_mm, self._hanging.get(nickname, math.inf))
 
-    def _arranged(self, hanging: Mapping[str, float]) -> dict[str, str] | None:
-        return arrange(tuple(self._items.values()), self._types, self.deck, hanging)
+    def _arranged(self, hanging: Mapping[str, float], rack: TipRack | None = None) -> dict[str, str] | None:
+        """Slots of all labware, and of a rack that may not stand there yet."""
+        items, kinds = self._items, self._types
+        if rack is not None and rack.nickname not in items:
+            items = {**items, rack.nickname: rack.item(self._rack_slots[0])}
+            kinds = {**kinds, rack.nickname: rack.kind}
+        return arrange(tuple(items.values()), kinds, self.deck, hanging)
 
     def _deck(self) -> tuple[DeckItem, ...]:
         slots = self._arranged(self._hanging)

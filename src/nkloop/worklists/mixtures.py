@@ -289,18 +289,15 @@ class MixtureMaker:
         source = self.builder.kind(self.base[0])
         is_first = True
         for spot in at:
-            if (
-                not spot[1].startswith("A")
-                or not self.builder.reaches([spot], _CHANNELS, _WORTH_UL)
-                or source.kind != "trough"
-            ):
+            rack = self.builder.kind(spot[0])
+            if not spot[1].startswith("A") or rack.rows not in {8, 16} or source.kind != "trough":
                 continue
-            column = [(spot[0], well) for well in self.builder.kind(spot[0]).reached(spot[1], _CHANNELS)]
+            column = [(spot[0], well) for well in rack.reached(spot[1], _CHANNELS)]
             if any(one not in at for one in column):
                 continue
             least = self.builder.minimum_ul()
             common = math.floor(min(volumes[at[one]] for one in column) - least)
-            if common < _WORTH_UL:
+            if common < _WORTH_UL or not self.builder.reaches([spot], _CHANNELS, common):
                 continue
             comment = f"base medium for column {spot[1][1:]}"
             tip_ul = min(_LARGE_TIP_UL, common)

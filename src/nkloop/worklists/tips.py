@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec, TipRackSpec
+from nkloop.worklists.models import DeckItem
 
 
 @dataclass(slots=True)
@@ -16,9 +17,28 @@ class TipRack:
     nickname: str
     spec: TipRackSpec
     kind: LabwareType
+    label: str = ""
     used: set[str] = field(default_factory=set)
 
+    def item(self, slot: str) -> DeckItem:
+        """The rack as it stands in a slot."""
+        kind = self.kind
+        return DeckItem(
+            nickname=self.nickname,
+            slot=slot,
+            load_name=kind.load_name,
+            namespace=kind.namespace,
+            version=kind.version,
+            label=self.label,
+        )
+
     def take(self, channels: int) -> tuple[str, ...]:
+        """The tips that `offered` names; they are used from now on."""
+        names = self.offered(channels)
+        self.used.update(names)
+        return names
+
+    def offered(self, channels: int) -> tuple[str, ...]:
         """Names of the next fresh tips, from the uppermost down; empty when the rack has no such tips.
 
         All eight come as whole columns from the left, fewer from the right. Two to seven are taken by the front nozzles
@@ -31,7 +51,6 @@ class TipRack:
             fresh = [name for name in rows if name not in self.used]
             is_emptied_from_back = rows[8 - len(fresh) :] == tuple(fresh)
             if len(fresh) >= channels and (channels == 1 or is_emptied_from_back) and (channels < 8 or len(fresh) == 8):
-                self.used.update(fresh[:channels])
                 return tuple(fresh[:channels])
         return ()
 
@@ -40,6 +59,14 @@ class TipRack:
         if channels == 1:
             return list(columns)
         return sorted(columns, key=lambda column: not self.used.intersection(self.kind.reached(f"A{column}", 8)))
+
+
+def new_rack(spec: TipRackSpec, kind: LabwareType, number: int) -> TipRack:
+    """The full rack of its kind with that number on the deck."""
+    size = f"{spec.volume_ul:g}{'' if spec.filter else '_plain'}{'_wide' if spec.wide_bore else ''}"
+    nickname = f"tips_{size}" if number == 1 else f"tips_{size}_{number}"
+    words = f"{'Wide-bore ' if spec.wide_bore else ''}{'Filter tips' if spec.filter else 'Tips'}"
+    return TipRack(nickname, spec, kind, f"{words} {spec.volume_ul:g} µL, rack {number}")
 
 
 def fitting(deck: BenchDeck, pipette: PipetteSpec, volume_ul: float, *, gentle: bool = False) -> Iterator[TipRackSpec]:

@@ -21,6 +21,13 @@ def test_quantiles(p: float) -> None:
     np.testing.assert_allclose(t_quantile(p, freedom), student.ppf(p, freedom), rtol=1e-10)
 
 
+@pytest.mark.parametrize("p", [0.025, 0.5, 0.975])
+def test_without_freedom_there_is_no_quantile(p: float) -> None:
+    freedom = np.array([0, -1, 3, np.nan])
+    np.testing.assert_allclose(t_quantile(p, freedom), student.ppf(p, freedom), rtol=1e-10, atol=1e-15)
+    assert np.isnan(t_quantile(p, 0))
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=12))
 def test_rank_correlation_with_ties(pairs: list[tuple[int, int]]) -> None:
     x, y = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))

@@ -17,7 +17,7 @@ _NEAR = 4e-16
 
 
 def t_quantile(p: float, freedom: Any) -> Any:
-    """Quantile of Student's t at probability `p`, for one or many degrees of freedom of at least 1."""
+    """Quantile of Student's t at probability `p`, for one or many degrees of freedom of at least 1; nan for fewer."""
     asked = np.asarray(freedom, float)
     found = [_t_quantile(p, n) for n in asked.ravel().tolist()]
     return np.array(found).reshape(asked.shape)
@@ -26,6 +26,8 @@ def t_quantile(p: float, freedom: Any) -> Any:
 @lru_cache(maxsize=1024)
 def _t_quantile(p: float, n: float) -> float:
     """Expansion about the normal quantile (Cornish-Fisher), then Halley's steps on the tail's area."""
+    if not n > 0:
+        return math.nan
     if p <= 0.5:
         return 0.0 if p == 0.5 else -_t_quantile(1 - p, n)
     if n == 1:

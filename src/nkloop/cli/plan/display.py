@@ -65,11 +65,7 @@ def _show_composition(console: Console, planned: Planned) -> None:
             f"{number(row.target, 6)} {row.unit}",
             f"{number(row.expected, 4)} {row.unit}",
             "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
-            *(
-                ("", "")
-                if row.expected == 0 or row.basis != "dosed"
-                else (_percent(row.cv_percent), _percent(row.bias_percent))
-            ),
+            *_errors(row),
         )
     console.print(table)
 

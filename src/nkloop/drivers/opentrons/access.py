@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, without_password
 
 CLIENT_ID = "opentrons_app"
 TOKEN_PATH = "/auth/oauth2/token"
@@ -118,7 +118,7 @@ def account_from(settings: dict[str, str] | None, url: str, where: str) -> Accou
         )
     if not _is_private(url):
         raise BenchError(
-            f"the password of account '{settings['username']}' would go to {url} in the open",
+            f"the password of account '{settings['username']}' would go to {without_password(url)} in the open",
             where=where,
             remedy="use https:// with the robot's port 32313 and name its certificate in `ca_file`",
         )

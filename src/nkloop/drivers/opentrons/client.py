@@ -13,7 +13,7 @@ import httpx
 from nkloop.drivers.interfaces import Fence, unguarded
 from nkloop.drivers.opentrons.access import Account, account_from
 from nkloop.drivers.opentrons.refusals import remedy_for, remedy_unreachable, told_by
-from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
+from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError, without_password
 
 Json = dict[str, Any]
 FormFile = tuple[str, tuple[str, bytes, str]]
@@ -188,7 +188,7 @@ class RobotClient:
         headers: dict[str, str] = {}
         if self.account is not None:
             if self.account.is_stale:
-                await self.account.renew(self._http, f"{self.name} at {self.url}")
+                await self.account.renew(self._http, f"{self.name} at {without_password(self.url)}")
             headers = self.account.headers()
         fence()  # after the token: somebody else may take the robot over while this waits for one
         try:
@@ -198,7 +198,7 @@ class RobotClient:
         except httpx.HTTPError as error:
             raise ConnectionLostError(
                 f"the connection broke during {method} {path} ({type(error).__name__})",
-                where=f"{self.name} at {self.url}",
+                where=f"{self.name} at {without_password(self.url)}",
                 remedy="check cable and network; the request is not sent again before the robot was asked",
             ) from error
 
@@ -232,7 +232,7 @@ class RobotClient:
     def _unreachable(self, error: httpx.HTTPError) -> DeviceUnreachableError:
         return DeviceUnreachableError(
             f"the robot does not answer ({type(error).__name__}: {error})",
-            where=f"{self.name} at {self.url}",
+            where=f"{self.name} at {without_password(self.url)}",
             remedy=remedy_unreachable(self.url),
         )
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.vendor, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def reports(crash_lab: CrashLab) -> list[dict[str, Any]]:
-    return crash_lab("repairs", "cytokine_dosing on an OT-2")
+    return crash_lab("repairs", "--procedure", "cytokine_dosing on an OT-2")
 
 
 @pytest.mark.parametrize("number", range(3), ids=["nothing_drawn", "drawn_and_lost", "given"])

@@ -56,14 +56,15 @@ def _nth(procedure: Procedure, comment: str, kind: str) -> int:
 def main() -> int:
     """Print one report per crash; exit code 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m crash_lab.repairs", description=__doc__)
-    parser.add_argument("procedure", choices=tuple(BULK), nargs="*", help="default: all of them")
+    parser.add_argument("--procedure", choices=tuple(BULK), help="this one only")
     parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
     given = parser.parse_args()
     broken = 0
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        lab = warm_lab(answers_folder() or folder / "analyses", names=tuple(given.procedure) or tuple(BULK))
+        names = [given.procedure] if given.procedure else tuple(BULK)
+        lab = warm_lab(answers_folder() or folder / "analyses", names=names)
         director = Director(lab, folder)
         for crash in crashes(lab):
             report = director.stage(crash)

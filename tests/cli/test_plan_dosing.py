@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_what_all_arms_have_alike_comes_with_the_base_or_is_dosed(
     assert set(alike["dosed"]) == {"SCF", "IL-7"}
     assert set(dosed["dosed"]) == {"SCF", "Flt3L", "TPO", "IL-7"}
     assert sum(alike["tips"].values()) < sum(dosed["tips"].values())
-    command = next(note for note in alike["notes"] if "run in" in note)
+    command = alike["base_medium"]["command"]
     assert "--leave-out SCF" in command
     assert "--leave-out TPO" not in command
     for plan in (alike, dosed):
@@ -162,6 +163,27 @@ def test_what_all_arms_have_alike_comes_with_the_base_or_is_dosed(
         assert {row["basis"] for row in tpo} == {"undosed" if plan is alike else "dosed"}
         assert all(abs(row["deviation_percent"]) < 2 for row in tpo)
     assert "'some' is no way" in nkloop(*asked, "--constant", "some").err
+
+
+@pytest.mark.parametrize(
+    "vessel",
+    [
+        pytest.param(("plate-24",), id="plate"),
+        pytest.param(("bag", "--volume", "20 mL"), id="bag"),
+        pytest.param(("bag", "--volume", "100 mL"), id="bag of which people take more than a tube holds"),
+    ],
+)
+def test_the_printed_command_makes_the_base_medium_that_the_dose_takes(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, by_ledger: None, vessel: tuple[str, ...]
+) -> None:
+    dose = nkloop(*DOSING[:-1], "U1", "--vessel", *vessel, "--arms", arms, "--json").json
+    taken = next(one for one in dose["parts"][0]["worklist"]["deck"] if one["nickname"] == "base")
+    asked = dose["base_medium"]
+    assert (asked["barcode"], asked["load_name"]) == (taken["barcode"], taken["load_name"])
+    assert any(asked["command"] in note for note in dose["notes"])
+    medium = nkloop(*shlex.split(asked["command"])[1:], "--json").json
+    made = [one for one in medium["parts"][0]["worklist"]["deck"] if one["barcode"]]
+    assert (made[0]["barcode"], made[0]["load_name"]) == (taken["barcode"], taken["load_name"])
 
 
 def test_cells_in_a_medium_nobody_knows_are_refused(nkloop: Nkloop, arms: Path) -> None:

@@ -54,6 +54,14 @@ SLIPS = {
     ),
     "no stage": (("ucb-nk", *VOLUME), "--stage: no stage is given. Remedy: add --stage expansion_i"),
     "volume without a unit": (("ucb-nk", *STAGE, "--volume", "100"), "--volume: '100' is not a number with a unit"),
+    "no such container": (
+        ("ucb-nk", *STAGE, *VOLUME, "--container", "tube-7"),
+        "--container: there is no container 'tube-7'. Remedy: use one of: tube-1.5, tube-15, tube-50, trough",
+    ),
+    "one barcode for two media": (
+        ("ucb-nk", *STAGE, "--stage", "expansion_ii", *VOLUME, "--barcode", "m-1"),
+        "--barcode: 2 media cannot share 'm-1'. Remedy: give one barcode for one medium, or leave it out",
+    ),
     "no volume": (("ucb-nk", *STAGE), '--volume: no volume is given. Remedy: add --volume "100 mL"'),
     "too many volumes": (
         ("ucb-nk", *STAGE, "--stage", "expansion_ii", *VOLUME, *VOLUME, *VOLUME),

@@ -11,6 +11,7 @@ from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.labware.bags import BagCatalogue
 from nkloop.recipes.models import ErrorLimits, Ingredient, Recipe, Stage
+from nkloop.worklists.bag_doses import prepared_ml
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
 from nkloop.worklists.bag_seeding import new_vessel
 from nkloop.worklists.bag_transfer import plan_transfer
@@ -24,6 +25,7 @@ from nkloop.worklists.medium_contents import (
     suspension_per_ul,
     suspension_words,
 )
+from nkloop.worklists.medium_vessels import usable_ul
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
@@ -87,11 +89,17 @@ class Wanted:
         return added_ingredients(self.recipe, self.stage, self.components, self.name, self.arms, self.in_base)
 
 
-def base_of(wanted: Wanted, volume_ul: float) -> MediumSource:
-    """The base medium of the stage without what the arms add, as it has to be prepared."""
+def base_of(wanted: Wanted, volume_ul: float, load_name: str = "") -> MediumSource:
+    """The base medium of the stage without what the arms add, as it has to be prepared.
+
+    Args:
+        wanted: what is asked for.
+        volume_ul: what stands there, dead volume included.
+        load_name: labware it stands in; by the volume when empty.
+    """
     added = {i.component for i in wanted.added}
     per_ul = medium_per_ul(wanted.stage, added)
-    load_name = BASE_TUBE if volume_ul <= 45_000 else BASE_TROUGH
+    load_name = load_name or (BASE_TUBE if volume_ul <= 45_000 else BASE_TROUGH)
     return MediumSource(
         barcode=f"base-{wanted.stage.id}", load_name=load_name, well="A1", per_ul=per_ul, volume_ul=volume_ul
     )
@@ -104,11 +112,17 @@ def with_enough_base(wanted: Wanted, catalogue: LabwareLookup, plan: Callable[[M
         PlanError: more is needed than one vessel holds, or the plan is impossible.
     """
     most = catalogue[BASE_TROUGH].working_volume_ul
-    drawn = most - plan(base_of(wanted, most)).base_left_ul
+    first = plan(base_of(wanted, most))
+    drawn = most - first.base_left_ul
     small = round_up(max(drawn, 1.0) + catalogue[BASE_TUBE].dead_volume_ul)
-    if small <= catalogue[BASE_TUBE].working_volume_ul:
+    by_hand = first.base_by_hand_ul if isinstance(first, BagDosingPlan) else 0.0
+    tube = catalogue[BASE_TUBE]
+    # one batch in one vessel: what people run in comes out of the vessel on the deck
+    fits = small + 1000 * prepared_ml(by_hand) <= usable_ul(tube) if by_hand else small <= tube.working_volume_ul
+    if fits:
         return plan(base_of(wanted, small))
-    return plan(base_of(wanted, min(most, round_up(drawn + catalogue[BASE_TROUGH].dead_volume_ul))))
+    needed = min(most, round_up(drawn + catalogue[BASE_TROUGH].dead_volume_ul))
+    return plan(base_of(wanted, needed, BASE_TROUGH))
 
 
 def plate_positions(

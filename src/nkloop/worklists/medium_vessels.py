@@ -24,6 +24,8 @@ VESSELS = (
     (TROUGH, "trough"),
 )
 """From small to large; the last is the largest, more is prepared in several of it."""
+CONTAINERS = {"tube-1.5": TUBES_1_5, "tube-15": TUBES_15, "tube-50": TUBES_50, "trough": TROUGH}
+"""What people call the vessels, and their load names."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,10 @@ def vessels_for(recipe: Recipe, orders: Sequence[MediumOrder], catalogue: Labwar
 def _of_order(recipe: Recipe, order: MediumOrder, catalogue: LabwareLookup) -> list[MediumVessel]:
     medium = recipe.stage(order.stage_id).medium
     volume = order.volume.canonical
-    number = max(1, ceil(volume / usable_ul(catalogue[TROUGH]) - 1e-9))
+    kinds = [one for one in VESSELS if order.load_name in {"", one[0]}]
+    number = max(1, ceil(volume / usable_ul(catalogue[kinds[-1][0]]) - 1e-9))
     each = ceil(round(volume / number * 100, 3)) / 100
-    kind, label = next(
-        ((catalogue[name], label) for name, label in VESSELS if each <= usable_ul(catalogue[name]) + 1e-6)
-    )
+    kind, label = next(((catalogue[name], label) for name, label in kinds if each <= usable_ul(catalogue[name]) + 1e-6))
     return [
         MediumVessel(
             order=order,

@@ -61,6 +61,8 @@ class MediumOrder(FrozenModel):
     """Components left out because the arms of a campaign add them."""
     barcode: str
     """Identity of the vessel; further vessels of one order get `-2`, `-3`."""
+    load_name: str = ""
+    """Labware it is made in; the smallest that takes the volume when empty."""
 
 
 class MediumPlan(FrozenModel):

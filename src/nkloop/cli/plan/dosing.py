@@ -140,7 +140,9 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     )
     notes = (*notes, *own)
     if asked.step is None:
-        notes = (*notes, *_steps_of_day(wanted, asked), *_base_notes(wanted, planned, asked))
+        told, base = _base_notes(wanted, planned, asked, catalogue)
+        notes = (*notes, *_steps_of_day(wanted, asked), *told)
+        planned = replace(planned, more={**planned.more, **base})
 
     verdicts = await verified(planned.parts, found, catalogue, file)
     unverified = [i.component for i in recipe.stage(asked.stage).medium.ingredients if i.verified_by is None]
@@ -233,26 +235,34 @@ def _steps_of_day(wanted: Wanted, asked: Asked) -> tuple[str, ...]:
     return (f"Day {day:g} also has: {', '.join(step.title for step in steps)}{more}.",)
 
 
-def _base_notes(wanted: Wanted, planned: Planned, asked: Asked) -> tuple[str, ...]:
-    """Which base medium has to stand there, what it must lack, and the command that plans it."""
+def _base_notes(
+    wanted: Wanted, planned: Planned, asked: Asked, catalogue: Catalogue
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Which base medium has to stand there and the command that makes it; the same as data for `nkloop run`."""
     import shlex
 
     from nkloop.worklists.bag_doses import prepared_ml
     from nkloop.worklists.dosing_event import BASE
+    from nkloop.worklists.medium_vessels import CONTAINERS, usable_ul
 
     poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
     if not poured:
-        return ()
+        return (), {}
+    item = planned.parts[0].item(BASE)
     names = planned.more["dosed"]
     by_hand = float(planned.more.get("base_by_hand_ul", 0.0))
     on_deck = f"{poured[0].volume_ul / 1000:.4g} mL"
-    volume, shares = on_deck, ""
+    volume, shares = f"{min(poured[0].volume_ul, usable_ul(catalogue[item.load_name])) / 1000:.4g} mL", ""
     if by_hand:
         volume = f"{poured[0].volume_ul / 1000 + prepared_ml(by_hand):.4g} mL"
         shares = f", in one batch ({on_deck} on the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
     own = [name for name in names if wanted.stage.medium.amount_of(name) is not None]
     words += [word for name in own for word in ("--leave-out", name)]
+    container = next(name for name, load_name in CONTAINERS.items() if load_name == item.load_name)
+    words += ["--barcode", str(item.barcode), "--container", container]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
-    return (f"Base medium: {volume} of {wanted.stage.id} {lacks}{shares}. Plan it with: {shlex.join(words)}",)
+    command = shlex.join(words)
+    told = f"Base medium {item.barcode}: {volume} of {wanted.stage.id} {lacks}{shares}. Plan it with: {command}"
+    return (told,), {"base_medium": {"barcode": item.barcode, "load_name": item.load_name, "command": command}}

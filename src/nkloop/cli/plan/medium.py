@@ -45,6 +45,12 @@ def medium(
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", help="Component the arms add later; may be given several times.")
     ] = None,
+    barcode: Annotated[
+        str | None, typer.Option("--barcode", help="Barcode of the vessel; else medium- and the stage.")
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", help="tube-1.5, tube-15, tube-50 or trough; else the smallest.")
+    ] = None,
     max_cv: MaxCvOption = None,
     max_bias: MaxBiasOption = None,
     lots: LotsOption = None,
@@ -71,7 +77,7 @@ def medium(
     found = find_workspace(workspace)
     wish = reservation(found, bench, reserve, by, hold, lots)
     name = _one_recipe(recipe, recipe_option)
-    orders = _orders(stage or [], volume or [], tuple(leave_out or ()))
+    orders = _vessel(_orders(stage or [], volume or [], tuple(leave_out or ())), barcode, container)
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
     inventory = planning_lots(found, bench, lots=lots)
@@ -140,6 +146,25 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
         suffix = f"-{chr(ord('a') + seen[stage] - 1)}" if names.count(stage) > 1 else ""
         orders.append(MediumOrder(stage_id=stage, volume=amount, omit=omit, barcode=f"medium-{stage}{suffix}"))
     return tuple(orders)
+
+
+def _vessel(orders: tuple[MediumOrder, ...], barcode: str | None, container: str | None) -> tuple[MediumOrder, ...]:
+    """The orders with the barcode and the container that were asked for.
+
+    Raises:
+        PlanError: the container is not known, or one barcode is given for several media.
+    """
+    from nkloop.errors import PlanError
+    from nkloop.worklists.medium_vessels import CONTAINERS
+
+    if barcode is not None and (not barcode.strip() or len(orders) > 1):
+        told = "the barcode is empty" if not barcode.strip() else f"{len(orders)} media cannot share '{barcode}'"
+        raise PlanError(told, where="--barcode", remedy="give one barcode for one medium, or leave it out")
+    if container is not None and container not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
+        raise PlanError(f"there is no container '{container}'", where="--container", remedy=f"use one of: {known}")
+    asked = {"barcode": barcode, "load_name": CONTAINERS[container] if container else None}
+    return tuple(one.model_copy(update={k: v for k, v in asked.items() if v}) for one in orders)
 
 
 def _volume(text: str) -> Amount:

@@ -12,6 +12,7 @@ import typer
 
 from nkloop.cli.common import command_name
 from nkloop.cli.run.display import RunDisplay, show_end, summary
+from nkloop.cli.run.earlier import require_earlier
 from nkloop.errors import RecordError
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         parts = await _planned(session, source.parts)
         _require_lots(parts)
         _refuse_repetition(session, parts, order)
+        if session.bench_file.simulated:
+            # on a real bench a person may have made it by hand, and holds it when asked to load it
+            require_earlier([part.worklist for part in parts], session.records, session.bench_file.name, source.base)
         verdicts = [await session.verifier.verify(part.worklist) for part in parts]
         if not order.quiet:
             summary(parts, verdicts, session.bench_file, source.told)

@@ -21,6 +21,15 @@ _HASH = re.compile(r"[0-9a-f]{6,64}")
 
 
 @dataclass(frozen=True)
+class BaseMedium:
+    """The base medium that a plan takes, made by a plan of its own."""
+
+    barcode: str
+    command: str
+    """Plans it, with the barcode and the container that the dose takes it from."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Worklists in the order they are run, and what they belong to."""
 
@@ -28,6 +37,7 @@ class Source:
     context: Context
     told: str
     """Where they come from, in a few words."""
+    base: BaseMedium | None = None
 
 
 def source_of(asked: str, procedure: str, records: Records) -> Source:
@@ -42,7 +52,7 @@ def source_of(asked: str, procedure: str, records: Records) -> Source:
 
     path = Path(asked)
     if path.is_file():
-        return Source(_of_file(path, procedure), Context(), str(path))
+        return Source(_of_file(path, procedure), Context(), str(path), _base_of(path))
     if _RUN.fullmatch(asked):
         worklist, context = follow_up_of(asked, records)
         return Source((Part(worklist=worklist),), context, f"what {asked} left to be done")
@@ -64,6 +74,15 @@ def _of_file(path: Path, procedure: str) -> tuple[Part, ...]:
     except (OSError, UnicodeError) as error:
         raise WorklistError(f"cannot be read: {error}", where=str(path), remedy="save it as UTF-8") from error
     return _of_json(text, path) if path.suffix.lower() == ".json" else (_of_csv(text, path, procedure),)
+
+
+def _base_of(path: Path) -> BaseMedium | None:
+    """What the JSON of a dosing plan, which was read already, tells about its base medium."""
+    document = json.loads(path.read_text(encoding="utf-8")) if path.suffix.lower() == ".json" else None
+    told = document.get("base_medium") if isinstance(document, dict) else None
+    if not isinstance(told, dict):
+        return None
+    return BaseMedium(barcode=str(told.get("barcode", "")), command=str(told.get("command", "")))
 
 
 def _of_csv(text: str, path: Path, procedure: str) -> Part:

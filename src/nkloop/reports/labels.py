@@ -78,7 +78,8 @@ def run_labels(
         item = worklist.item(nickname)
         code = f"nkloop:{worklist.content_hash[:12]}:{nickname}:{well}"
         if doses and (nickname, well) in doses:
-            labels.append(_of_dose(doses[nickname, well], f"tube {well}", code))
+            made_at = _when(last, times, prepared_on)
+            labels.append(_of_dose(doses[nickname, well], f"tube {well}", code, made_at))
             continue
         labels.append(
             Label(
@@ -166,17 +167,17 @@ def labels_html(labels: Iterable[Label], title: str) -> str:
 def vessel_label(told: DoseLabel) -> Label:
     """The label of a closed vessel; its barcode is the first word of its batch."""
     barcode = told.batch.partition(" ")[0]
-    label = _of_dose(told, "closed vessel", f"nkloop:vessel:{barcode}")
+    label = _of_dose(told, "closed vessel", f"nkloop:vessel:{barcode}", f"{told.prepared:%Y-%m-%d}")
     return label.model_copy(update={"expires": _SEE_RECORD})
 
 
-def _of_dose(dose: DoseLabel, place: str, code: str) -> Label:
+def _of_dose(dose: DoseLabel, place: str, code: str, prepared: str) -> Label:
     return Label(
         batch=dose.batch,
         content=dose.content,
         place=place,
         step=dose.step,
-        prepared=f"{dose.prepared:%Y-%m-%d %H:%M}",
+        prepared=prepared,
         expires=dose.use or f"{dose.expires}",
         code=code,
     )

@@ -183,6 +183,6 @@ def tubes_csv(tubes: Sequence[DoseTubeFilling]) -> str:
         label = one.label
         told = [one.part, one.rack, one.well, one.bag, one.arm, one.donor, one.fill_ul, one.delivered_ul, one.final_ul]
         writer.writerow(
-            [*told, label.batch, label.step, label.content, label.prepared.isoformat(), label.expires.isoformat()]
+            [*told, label.batch, label.step, label.content, f"{label.prepared:%Y-%m-%d}", label.expires.isoformat()]
         )
     return out.getvalue()

@@ -277,7 +277,9 @@ def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, 
         return ()
     label = tubes[0].label
     use = label.use or f"by {label.expires}"
-    common = f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d %H:%M}, use {use}."
+    common = (
+        f"Labels: {label.step}; prepared {label.prepared:%Y-%m-%d} (the time is written when it is filled), use {use}."
+    )
     return (*(_tube_note(one, n_parts) for one in tubes), common)
 
 

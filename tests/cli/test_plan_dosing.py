@@ -186,6 +186,21 @@ def test_the_printed_command_makes_the_base_medium_that_the_dose_takes(
     assert (made[0]["barcode"], made[0]["load_name"]) == (taken["barcode"], taken["load_name"])
 
 
+def test_a_refusal_tells_the_unit_slip_behind_it(nkloop: Nkloop, workspace: Workspace) -> None:
+    (workspace.root / "arms.csv").write_text("arm,SCF [µg/mL]\nslip,50\n", encoding="utf-8")
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--arms", "arms.csv")
+    assert ended.code == 1
+    assert "SCF" in ended.err.partition("Remedy: ")[0]
+    assert "is outside its plausible range" in ended.err.partition("Remedy: ")[2]
+
+
+def test_another_cytokine_is_no_misspelling(nkloop: Nkloop, workspace: Workspace) -> None:
+    (workspace.root / "arms.csv").write_text("arm,IL-21 [ng/mL]\nwith-21,20\n", encoding="utf-8")
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--arms", "arms.csv")
+    assert "add a lot of it (docs/how-to/add-a-cytokine.md)" in ended.err
+    assert "did you mean" not in ended.err
+
+
 def test_cells_in_a_medium_nobody_knows_are_refused(nkloop: Nkloop, arms: Path) -> None:
     ended = nkloop(*DOSING, "--vessel", "plate-24", "--arms", arms, "--suspended-in", "PBS")
     assert ended.code == 1

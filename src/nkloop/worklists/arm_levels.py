@@ -53,9 +53,11 @@ class Levels:
             return None
         if component in self.more:
             return None
-        near = did_you_mean(component, (*self.ingredients, *self.known, *self.more))
+        # IL-21 is no slip for IL-2: another number is another substance
+        alike = [n for n in (*self.ingredients, *self.known, *self.more) if _digits(n) == _digits(component)]
+        near = did_you_mean(component, alike)
         told = f"component '{component}' is not in stage {self.stage.id}, nor in the recipe or the lot list"
-        return told, near or f"use {use}, or add a lot of it"
+        return told, near or f"use {use}, or add a lot of it (docs/how-to/add-a-cytokine.md)"
 
     def read(self, component: str, text: str, unit: str = "") -> Level:
         """A level as people write it; `unit` is what the header of its column says.
@@ -114,6 +116,10 @@ class Levels:
 
 _NONE_OF_IT = "write 0 for an arm without it, or a concentration above 0"
 _DISSOLVED = (Kind.MASS_CONCENTRATION, Kind.ACTIVITY_CONCENTRATION, Kind.MOLAR_CONCENTRATION)
+
+
+def _digits(name: str) -> list[str]:
+    return re.findall(r"\d+", name)
 
 
 def _is_dissolved(ingredient: Ingredient) -> bool:

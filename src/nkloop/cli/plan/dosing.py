@@ -46,6 +46,7 @@ from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, Reserve
 if TYPE_CHECKING:
     from nkloop.cli.plan.planned import Planned
     from nkloop.drivers.bench_file import BenchFile
+    from nkloop.errors import Problem
     from nkloop.feedback.models import Arm
     from nkloop.labware import Catalogue
     from nkloop.recipes.models import Recipe
@@ -120,6 +121,7 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     from nkloop.cli.plan.dosing_plans import Planning
     from nkloop.cli.plan.planned import verified
     from nkloop.drivers.bench import load_bench_file
+    from nkloop.errors import PlanError
     from nkloop.recipes import find_recipe
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import planning_lots
@@ -131,13 +133,18 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     until = (datetime.now(UTC) + timedelta(days=1)).date()
     wanted, notes = _wanted(found, recipe, asked, until, file, {lot.component for lot in inventory.lots})
     planning = Planning(found, catalogue, file, asked)
-    (planned, text), _, own = planned_with_own(
-        found,
-        asked.bench,
-        inventory,
-        lambda stock: planning.plan(stock, wanted),
-        lambda made: made[0].parts,
-    )
+    slips = range_warnings(recipe, asked.stage, wanted.arms)
+    try:
+        (planned, text), _, own = planned_with_own(
+            found,
+            asked.bench,
+            inventory,
+            lambda stock: planning.plan(stock, wanted),
+            lambda made: made[0].parts,
+        )
+    except PlanError as error:
+        error.problems = tuple(_with_slips(problem, slips) for problem in error.problems)
+        raise
     notes = (*notes, *own)
     if asked.step is None:
         told, base = _base_notes(wanted, planned, asked, catalogue)
@@ -147,8 +154,15 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     verdicts = await verified(planned.parts, found, catalogue, file)
     unverified = [i.component for i in recipe.stage(asked.stage).medium.ingredients if i.verified_by is None]
     told = (f"published values nobody has verified yet: {', '.join(unverified)}",) if unverified else ()
-    warnings = (*range_warnings(recipe, asked.stage, wanted.arms), *planned.warnings, *told)
+    warnings = (*slips, *planned.warnings, *told)
     return replace(planned, verdicts=verdicts, notes=(*notes, *planned.notes), warnings=warnings), text
+
+
+def _with_slips(problem: Problem, slips: tuple[str, ...]) -> Problem:
+    """A refusal about a component with what is implausible about it: a slip of its unit is the likely reason."""
+    words = f"{problem.where} {problem.message}".replace(",", " ").replace(":", " ").split()
+    told = [slip for slip in slips if f" of {problem.where} " in slip or any(f" of {word} " in slip for word in words)]
+    return replace(problem, remedy="; or ".join([*told, problem.remedy])) if told else problem
 
 
 def _wanted(

@@ -48,6 +48,7 @@ pytestmark = [
     pytest.mark.vendor,
     # Prefect keeps the connections of an event loop that has ended until they are collected
     pytest.mark.filterwarnings(r"ignore:(?s).*<socket\.socket:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.timeout(600),
 ]
 FLOWS = Path(__file__).resolve().parents[2] / "flows"
 VARIED = ["SCF", "Flt3L", "TPO", "IL-7"]

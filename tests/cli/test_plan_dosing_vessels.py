@@ -109,8 +109,9 @@ def test_a_bag_ends_on_target_in_every_mode(
     for tube in plan.json["tubes"]:
         assert tube["label"]["batch"] in labels
         assert tube["label"]["content"] in labels
-        assert tube["label"]["prepared"][:16].replace("T", " ") in labels
+        assert tube["label"]["prepared"][:16].replace("T", " ") not in labels, "nobody filled it yet"
         assert tube["label"]["expires"] in labels
+    assert labels.count("____:____") == labels.count("Prepared ")
     assert "<!DOCTYPE html>" in (workspace.root / "sheet.html").read_text(encoding="utf-8")[:50]
     orders = [note for note in plan.json["notes"] if "plan medium" in note]
     assert len(orders) == 1, "one order of base medium, for the deck and for people"

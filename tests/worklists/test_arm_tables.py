@@ -152,6 +152,18 @@ def concentration(arm, component, stage=STAGE):
     return None if amount is None else amount.magnitude
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param("20 % v/v", "20 % v/v of IL-21 is fraction, no concentration of something dissolved", id="share"),
+        pytest.param("20", "'20' has no unit. Remedy: write 25 ng/mL, or the unit in the header as", id="no unit"),
+    ],
+)
+def test_a_component_of_which_only_a_lot_is_known_needs_a_concentration(tmp_path, value, told):
+    with pytest.raises(PlanError, match=re.escape(told)):
+        read_arm_table(write(tmp_path, f"arm,IL-21\narm-1,{value}\n"), RECIPE, STAGE, more=MORE)
+
+
 def test_an_arm_leaves_a_component_out_or_has_one_the_stage_lacks(tmp_path):
     text = (
         "arm,TPO,LIF [pg/mL],IL-15,IL-21 [ng/mL],SCF\n"

@@ -43,6 +43,16 @@ def ended(service: Service, run_id: str) -> dict[str, Any]:
     return now  # type: ignore[no-any-return]
 
 
+def says(service: Service, run_id: str, words: str) -> bool:
+    """Whether the log of a run holds the words; its lines reach the server a moment after the run has ended."""
+    until = time.monotonic() + 20
+    while words not in log_of(service, run_id):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return True
+
+
 def log_of(service: Service, run_id: str) -> str:
     """The log of a flow run as its page shows it."""
     wanted = {"flow_run_id": {"any_": [run_id]}}
@@ -111,14 +121,14 @@ def test_the_inbox_takes_in_a_file_with_the_defaults_of_its_form(service: Servic
     (inbox / "notes.csv").write_text("nothing of a reader\n", encoding="utf-8")
     run = ended(service, launch(service, "watch-inbox", {"request": {"minutes": 0}}))
     assert run["state_type"] == "COMPLETED", run["state"]
-    assert "notes.csv: put aside, not_readable" in log_of(service, run["id"])
-    assert "0 of 1 files recorded" in log_of(service, run["id"])
+    assert says(service, run["id"], "notes.csv: put aside, not_readable")
+    assert says(service, run["id"], "0 of 1 files recorded")
 
 
 def test_with_nothing_open_reconciling_says_so(service: Service) -> None:
     run = ended(service, launch(service, "reconcile-run", {}))
     assert (run["state_type"], run["name"]) == ("COMPLETED", "reconcile open runs on virtual")
-    assert "no run of bench virtual is open or waits for a decision" in log_of(service, run["id"])
+    assert says(service, run["id"], "no run of bench virtual is open or waits for a decision")
 
 
 def test_ctrl_c_stops_every_process(service: Service) -> None:

@@ -29,22 +29,15 @@ def watch(folder: Folder = None, bench: BenchOption = "virtual", workspace: Work
 
 async def _watched(workspace: Path, bench: str, folder: Path | None) -> None:
     from nkloop.cli.inbox.opening import opened
-    from nkloop.errors import WorkspaceError
-    from nkloop.runs.inbox.inbox import TROUBLE_SECONDS
 
     async with opened(workspace, bench, folder) as inbox:
         typer.echo(f"Watching {inbox.folder} for bench {bench}. Ctrl+C stops it.")
-        trouble = ""
-        while True:
-            try:
-                async for outcome in inbox.watch():
-                    trouble = ""
-                    typer.echo(_line(outcome))
-            except WorkspaceError as error:
-                if str(error) != trouble:
-                    trouble = str(error)
-                    typer.secho(f"error: {trouble}", fg=typer.colors.RED, err=True)
-                await asyncio.sleep(TROUBLE_SECONDS)
+        async for outcome in inbox.watch(on_trouble=_tell_trouble):
+            typer.echo(_line(outcome))
+
+
+def _tell_trouble(trouble: str) -> None:
+    typer.secho(f"error: {trouble}", fg=typer.colors.RED, err=True)
 
 
 def once(

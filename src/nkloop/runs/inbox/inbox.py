@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -125,19 +126,32 @@ class Inbox:
             outcomes += await self.look()
         return tuple(outcomes)
 
-    async def watch(self) -> AsyncIterator[Outcome]:
-        """Take files in until cancelled.
+    async def watch(
+        self, *, until: float = math.inf, on_trouble: Callable[[str], None] = logger.warning
+    ) -> AsyncIterator[Outcome]:
+        """Take files in as they come; a folder that is gone for a while, such as a network share, is told once.
 
-        Raises:
-            WorkspaceError: the folder cannot be read or written.
+        Args:
+            until: when to end, by the monotonic clock; never when not given.
+            on_trouble: told why the folder cannot be read or written.
         """
-        while True:
-            for outcome in await self.look():
+        trouble = ""
+        while time.monotonic() < until:
+            try:
+                found = await self.look()
+            except WorkspaceError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    on_trouble(trouble)
+                await asyncio.sleep(TROUBLE_SECONDS)
+                continue
+            trouble = ""
+            for outcome in found:
                 yield outcome
             await asyncio.sleep(LOOK_SECONDS)
 
     async def watch_for(self, seconds: float) -> AsyncIterator[Outcome]:
-        """Take in what lies there, then what comes within a time; a folder that is gone for a while is told once.
+        """Take in what lies there, then what comes within a time; the log hears of each file.
 
         Raises:
             WorkspaceError: the folder cannot be read or written at the beginning.
@@ -147,20 +161,9 @@ class Inbox:
         for outcome in await self.once():
             logger.log(outcome.level, outcome.told)
             yield outcome
-        trouble = ""
-        while time.monotonic() < end:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                found = await self.look()
-                trouble = ""
-            except WorkspaceError as error:  # a network share may be gone for a while
-                if str(error) != trouble:
-                    logger.warning(trouble := str(error))
-                await asyncio.sleep(TROUBLE_SECONDS)
-                continue
-            for outcome in found:
-                logger.log(outcome.level, outcome.told)
-                yield outcome
+        async for outcome in self.watch(until=end):
+            logger.log(outcome.level, outcome.told)
+            yield outcome
 
     def seen_since(self, at: datetime) -> tuple[Outcome, ...]:
         """What became of the files seen since then, whoever took them in: a run that waits takes its own."""

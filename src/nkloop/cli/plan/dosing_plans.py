@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
-    from nkloop.worklists.bag_plans import BagDosingRequest, DoseTubeFilling
+    from nkloop.worklists.addition_plans import AdditionPlan
+    from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, DoseTubeFilling
     from nkloop.worklists.dosing_assembly import Wanted
-    from nkloop.worklists.plans import CulturePosition, DosingRequest, MediumSource
+    from nkloop.worklists.plans import CulturePosition, DosingPlan, DosingRequest, MediumSource
     from nkloop.worklists.stage_day import Action
     from nkloop.workspace import Workspace
 
@@ -79,9 +80,7 @@ class Planning:
             day=asked.day,
         )
         plan = plan_addition(request, inventory, self.file.deck, self.catalogue, bags)
-        limit = plan.parts[0].worklist.limits.cells_out_minutes
-        minutes = f"{plan.cells_out_minutes:.0f} min at a time (limit {limit:g} min)"
-        out = f"Cells are outside the incubator for about {minutes}."
+        out = f"Cells are outside the incubator for about {_cells_out(plan, ' at a time')}."
         more = {
             "additions": [one.model_dump(mode="json") for one in plan.additions],
             "without": list(plan.without),
@@ -124,8 +123,7 @@ class Planning:
         notes = (
             *told,
             f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
-            f"Cells are outside the incubator for about {plan.cells_out_minutes:.0f} min at a time "
-            f"(limit {plan.parts[0].worklist.limits.cells_out_minutes:g} min).",
+            f"Cells are outside the incubator for about {_cells_out(plan, ' at a time')}.",
         )
         rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
         made = self._answer(inventory, plan, notes, {"positions": rows, "dosed": _names(wanted)})
@@ -166,9 +164,7 @@ class Planning:
             self.catalogue,
             lambda base: plan_bag_doses(request(wanted, base), inventory, self.file.deck, self.catalogue, bags),
         )
-        limit = plan.parts[0].worklist.limits.cells_out_minutes
-        minutes = f"{plan.cells_out_minutes:.0f} min (limit {limit:g} min)"
-        out = f"The cells of a vessel are outside the incubator for about {minutes}."
+        out = f"The cells of a vessel are outside the incubator for about {_cells_out(plan)}."
         notes = (*told, f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
         tubes = [one.model_dump(mode="json") for one in plan.tubes]
         made = self._answer(
@@ -265,6 +261,11 @@ class Planning:
             known = ", ".join(get_args(Action))
             raise PlanError(f"there is no action '{self.asked.action}'", where="action", remedy=f"use one of: {known}")
         return cast("Action", self.asked.action)
+
+
+def _cells_out(plan: DosingPlan | BagDosingPlan | AdditionPlan, each: str = "") -> str:
+    limit = plan.parts[0].worklist.limits.cells_out_minutes
+    return f"{plan.cells_out_minutes:.0f} min{each} (limit {limit:g} min)"
 
 
 def _names(wanted: Wanted) -> list[str]:

@@ -237,6 +237,21 @@ class RobotClient:
         )
 
 
+class ThroughClient:
+    """A device behind a robot's server: whoever fences it fences its requests."""
+
+    _client: RobotClient
+
+    @property
+    def fence(self) -> Fence:
+        """Called right before every request that changes the robot."""
+        return self._client.fence
+
+    @fence.setter
+    def fence(self, fence: Fence) -> None:
+        self._client.fence = fence
+
+
 def robot_client(
     name: str,
     url: str,

@@ -19,10 +19,10 @@ from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.readings.cells import read_rows
 from nkloop.assays.readings.models import PlateReading
 from nkloop.assays.readings.opentrons_reader import read_opentrons
-from nkloop.drivers.interfaces import ENDED, DeviceFile, Fence, Finding
+from nkloop.drivers.interfaces import ENDED, DeviceFile, Finding
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import leaf_errors
-from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, robot_client
+from nkloop.drivers.opentrons.client import UNCLEAR, FormFile, Json, ThroughClient, robot_client
 from nkloop.drivers.opentrons.creating import created, protocol_key, stored
 from nkloop.drivers.opentrons.looking import state_findings
 from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
@@ -40,7 +40,7 @@ MOVE = "moveLabware"
 logger = logging.getLogger(__name__)
 
 
-class FlexPlateReader:
+class FlexPlateReader(ThroughClient):
     """Absorbance of 96-well plates. Robot and gripper move the lid, a person moves the plate.
 
     `open_for` starts the run and returns when the lid is open; `read` goes on, and copies the exported files out.
@@ -92,15 +92,6 @@ class FlexPlateReader:
         self._asked: ReadRequest | None = None
         self.files: tuple[DeviceFile, ...] = ()
         """What the robot exported for the plate read last."""
-
-    @property
-    def fence(self) -> Fence:
-        """Called right before every request that changes the robot."""
-        return self._client.fence
-
-    @fence.setter
-    def fence(self, fence: Fence) -> None:
-        self._client.fence = fence
 
     async def inspect(self) -> tuple[Finding, ...]:
         """Whether module, deck configuration and the gripper that moves the lid are there.

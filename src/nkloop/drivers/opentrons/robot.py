@@ -16,14 +16,13 @@ from nkloop.drivers.interfaces import (
     DeviceCommand,
     DeviceFile,
     DeviceState,
-    Fence,
     Finding,
     StepListener,
     announced_step,
 )
 from nkloop.drivers.opentrons import results
 from nkloop.drivers.opentrons.analysis import leaf_errors
-from nkloop.drivers.opentrons.client import UNCLEAR, Json, robot_client
+from nkloop.drivers.opentrons.client import UNCLEAR, Json, ThroughClient, robot_client
 from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
 from nkloop.drivers.opentrons.preflight import csv_files
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
@@ -52,7 +51,7 @@ def _require_gentle(poll_seconds: float, where: str) -> None:
         raise BenchError(told, where=where, remedy="use 2 for a real robot")
 
 
-class OpentronsRobot:
+class OpentronsRobot(ThroughClient):
     """One robot. All requests go through one connection pool; at most one run is prepared at a time.
 
     Args:
@@ -121,15 +120,6 @@ class OpentronsRobot:
         """The run whose commands were fetched last, and the commands; neither changes any more."""
         self._prepared = ""
         self._step_asked_at = 0.0
-
-    @property
-    def fence(self) -> Fence:
-        """Called right before every request that changes the robot."""
-        return self._client.fence
-
-    @fence.setter
-    def fence(self, fence: Fence) -> None:
-        self._client.fence = fence
 
     def protocol_sha256(self, worklist: Worklist) -> str:
         """Hash of the protocol file as it lies in the workspace now.

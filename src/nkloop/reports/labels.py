@@ -13,7 +13,7 @@ from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
 from nkloop.worklists.bag_plans import DoseLabel
 from nkloop.worklists.contents import Ledger
-from nkloop.worklists.models import DeckItem, Worklist
+from nkloop.worklists.models import PREPARED, DeckItem, Worklist
 
 PER_SHEET = 24
 _QR_MM = 19.0
@@ -63,7 +63,7 @@ def run_labels(
     """
     batch = batch or worklist.name
     times = ended or {}
-    earlier = {f.labware for f in worklist.fillings if (f.liquid.lot or "").startswith("prepared:")}
+    earlier = {f.labware for f in worklist.fillings if (f.liquid.lot or "").startswith(PREPARED)}
     labels = [
         _of_item(worklist, item, batch, prepared_on, times, catalogue)
         for item in worklist.deck

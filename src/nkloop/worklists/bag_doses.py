@@ -315,8 +315,7 @@ class _Planner:
         base: MediumSource,
     ) -> tuple[Worklist, MixtureMaker]:
         builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
-        lot = f"prepared:{base.barcode}:{base.well}"
-        builder.fill((BASE, base.well), base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
+        builder.fill((BASE, base.well), base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=base.lot))
         spot = (BASE, base.well)
         maker = MixtureMaker(
             builder, spot, self.base_name, self.ingredients, lots, errors=self.errors, carrier_share=CARRIER_SHARE

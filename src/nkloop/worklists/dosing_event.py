@@ -107,8 +107,7 @@ class Event:
     def _place_base(self) -> None:
         base = self.request.base
         self.builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
-        lot = f"prepared:{base.barcode}:{base.well}"
-        self.builder.fill(self.base, base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=lot))
+        self.builder.fill(self.base, base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=base.lot))
 
     def _make(self, mixtures: Sequence[Mixture]) -> None:
         maker = MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots, errors=self.errors)

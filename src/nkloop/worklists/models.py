@@ -23,6 +23,10 @@ OperatorTaskKind = Literal[
 # fmt: on
 
 
+PREPARED = "prepared:"
+"""Beginning of the lot of a liquid that an earlier run has prepared: `prepared:BARCODE:WELL`."""
+
+
 def channels_of(pipette: str) -> Literal[1, 8]:
     """Channels of a pipette, told by its Opentrons load name."""
     return 8 if "8channel" in pipette or "multi" in pipette else 1

@@ -15,7 +15,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import CELLS_OUT_MINUTES, Worklist
+from nkloop.worklists.models import CELLS_OUT_MINUTES, PREPARED, Worklist
 from nkloop.worklists.parts import Part, only_worklist
 
 
@@ -49,6 +49,11 @@ class MediumSource(FrozenModel):
     """Component to canonical concentration."""
     volume_ul: float = Field(gt=0)
     """What stands there, dead volume included."""
+
+    @property
+    def lot(self) -> str:
+        """What stands for a lot in worklists that take from it."""
+        return f"{PREPARED}{self.barcode}:{self.well}"
 
 
 class MediumOrder(FrozenModel):

@@ -14,7 +14,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.worklists import rules
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.ledger_state import CELL_PREFIXES
-from nkloop.worklists.models import Filling, OperatorTask, Step, Worklist
+from nkloop.worklists.models import PREPARED, Filling, OperatorTask, Step, Worklist
 from nkloop.worklists.reach import Reach, Spot, cell_spots, step_minutes
 
 COLD_C = 8.0
@@ -66,7 +66,7 @@ def is_cold(worklist: Worklist, filling: Filling) -> bool:
     lot = filling.liquid.lot or ""
     if any(name.startswith(CELL_PREFIXES) for name in filling.liquid.per_ul):
         return False
-    if lot.startswith("prepared:"):
+    if lot.startswith(PREPARED):
         return True
     facts = next((one for one in worklist.lots if one.id == lot), None)
     if facts is None or facts.keep_cold:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from nkloop.records import Records
     from nkloop.worklists.models import Worklist
 
-_PREPARED = "prepared:"
-
 
 def require_earlier(
     worklists: Sequence[Worklist], records: Records, bench: str, base: BaseMedium | None = None
@@ -41,8 +39,10 @@ def require_earlier(
 
 def _taken(worklist: Worklist) -> dict[str, str]:
     """Barcode to load name of labware whose liquids were prepared in an earlier run."""
+    from nkloop.worklists.models import PREPARED
+
     lots = [filling.liquid.lot or "" for filling in worklist.fillings]
-    marks = {lot.removeprefix(_PREPARED).rpartition(":")[0] for lot in lots if lot.startswith(_PREPARED)}
+    marks = {lot.removeprefix(PREPARED).rpartition(":")[0] for lot in lots if lot.startswith(PREPARED)}
     return {item.barcode: item.load_name for item in worklist.deck if item.barcode in marks and item.barcode}
 
 

@@ -55,6 +55,7 @@ async def mend(run: RunRecord, worklist: Worklist, bench: Bench, records: Record
         if now is not None and now.command_id == seen.command_id:
             raise
         await _note_late(request, answer, error, bench, records)
+        await asyncio.sleep(bench.liquid_handler.poll_seconds)
     return True
 
 
@@ -100,7 +101,6 @@ async def _note_late(
     request: OperatorRequest, answer: OperatorAnswer, error: DeviceError, bench: Bench, records: Records
 ) -> None:
     """Write down that an answer came too late: somebody went on at the device meanwhile."""
-    await asyncio.sleep(bench.liquid_handler.poll_seconds)
     records.journal.add_action(
         OperatorAction(
             run_id=request.run_id,

@@ -56,7 +56,12 @@ class ArmDose(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field("reference", title="Arm", description="reference, or arm-ROUND-N", min_length=1)
+    name: str = Field(
+        "reference",
+        title="Arm",
+        description="reference, or the arm of a campaign such as arm-1-2: round 1, arm 2",
+        min_length=1,
+    )
     factors: list[Factor] = Field([], title="Factors", description="Components that differ from the recipe")
 
 
@@ -66,7 +71,10 @@ class Well(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     well: str = Field(
-        "A1", title="Well", description="A well of the plate, A1 to H12", pattern=r"^[A-H](1[0-2]|[1-9])$"
+        "A1",
+        title="Well",
+        description="A well of the plate: to D6 on plate-24, to H12 on plate-96",
+        pattern=r"^[A-H](1[0-2]|[1-9])$",
     )
     arm: str = Field("reference", title="Arm", description="Must be one of the arms", min_length=1)
     donor: str = Field("U1", title="Donor unit", description="Cord unit of the cells in the well", min_length=1)
@@ -74,7 +82,7 @@ class Well(BaseModel):
     is_split: bool = Field(False, title="Split", description="Remove mixed suspension instead of settled supernatant")
     add_ul: float = Field(1350.0, title="Add [µL]", description="Fresh medium of the arm, 0 to 4000 µL", ge=0, le=4000)
     seed_ul: float = Field(
-        150.0, title="Seed [µL]", description="Cell suspension of the donor, 0 to 500 µL", ge=0, le=500
+        150.0, title="Cells [µL]", description="Suspension of the donor that is seeded, 0 to 500 µL", ge=0, le=500
     )
 
 
@@ -83,11 +91,15 @@ class DoseCytokines(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    recipe: str = Field("ucb-nk", title="Recipe", description="File name in recipes/, or a revision id", min_length=1)
-    stage: str = Field("expansion_i", title="Stage", description="Stage of the recipe", min_length=1)
+    recipe: str = Field(
+        "ucb-nk", title="Recipe", description="File name in recipes/ without .yaml, or a revision id", min_length=1
+    )
+    stage: str = Field(
+        "expansion_i", title="Stage", description="Stage of the recipe, for example expansion_i", min_length=1
+    )
     plate: str = Field("culture-1", title="Culture plate", description="Barcode of the plate", min_length=1)
     plate_kind: Literal["plate-6", "plate-24", "plate-48", "plate-96"] = Field(
-        "plate-24", title="Kind of plate", description="Number of its wells"
+        "plate-24", title="Kind of plate", description="plate- and the number of its wells"
     )
     arms: list[ArmDose] = Field(
         [ArmDose()],
@@ -98,7 +110,7 @@ class DoseCytokines(BaseModel):
     seeding_cells_per_ul: float = Field(
         1000.0,
         title="Donor tubes [cells/µL]",
-        description="CD34+ cells per µL in the donor tubes; used where wells are seeded",
+        description="CD34+ cells per µL in the donor tubes, up to 100000; used where wells are seeded",
         gt=0,
         le=100_000,
     )
@@ -112,7 +124,9 @@ class DoseCytokines(BaseModel):
     base_medium: str = Field(
         "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
     )
-    seed: int = Field(1, title="Seed", description="Seed the positions were drawn with; kept with the worklist", ge=0)
+    seed: int = Field(
+        1, title="Random seed", description="The positions were drawn with it; kept with the worklist", ge=0
+    )
     reservation: str = reservation_field()
     bench: str = bench_field()
 

@@ -23,5 +23,5 @@ def bench_field() -> Any:
 
 def reservation_field() -> Any:
     """Field of a form: the reservation of a plan."""
-    told = "Name a plan was reserved under, when this run is another; the very plan finds its own"
+    told = "Name given to `nkloop plan … --reserve`, when this run is another than that plan; else leave it empty"
     return Field("", title="Reservation", description=told, max_length=120)

@@ -46,6 +46,7 @@ _PLAIN: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "re
 
 @task(name="verify worklist", **_PLAIN)
 async def _verify(session: Session, worklist: Worklist) -> Verdict:
+    logger.info("%s is checked; the robot maker's own analysis may take a minute or two", worklist.name)
     return await session.verifier.verify(worklist)
 
 
@@ -164,7 +165,7 @@ async def carry_out(
     session.progress.transfers_done += record.n_transfers
     session.tell(phase)
     await _show_run(session, record)
-    _require_success(record)
+    _require_success(record, simulated=session.bench_file.simulated)
     return record
 
 
@@ -179,7 +180,7 @@ async def _run(session: Session, worklist: Worklist, verdict: Verdict, context: 
         return await _finish(_whole(session), run_id)
 
 
-def _require_success(record: RunRecord) -> None:
+def _require_success(record: RunRecord, *, simulated: bool) -> None:
     """Say how a run has ended; one that did not do everything ends its flow.
 
     Raises:
@@ -187,7 +188,8 @@ def _require_success(record: RunRecord) -> None:
     """
     done = sum(step.event == "done" for step in record.steps)
     took = f", {length(record.started_at, record.ended_at)}" if record.started_at and record.ended_at else ""
-    told = f"{record.id} {record.state}: {done} of {len(record.steps)} steps done{took}"
+    clock = " by the clock of the simulated bench" if took and simulated else ""
+    told = f"{record.id} {record.state}: {done} of {len(record.steps)} steps done{took}{clock}"
     logger.log(logging.INFO if record.state == "succeeded" else logging.WARNING, told)
     if record.state != "succeeded":
         unknown = f"; steps of unknown outcome: {len(record.unknown_steps)}" if record.unknown_steps else ""

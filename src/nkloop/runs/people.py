@@ -13,6 +13,8 @@ from nkloop.reports.task_picture import task_svg
 from nkloop.worklists.models import OperatorTask, Worklist
 
 logger = logging.getLogger(__name__)
+_CUT = " …"
+"""End of a title that leaves out a part of the instruction."""
 
 
 async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
@@ -68,7 +70,7 @@ async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: 
     task = OperatorTask(kind="confirm", instruction=message or "The run is paused.")
     if step is not None and step.operator is not None:
         task = step.operator
-    title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=' …')}" if step else f"{worklist.name}: pause"
+    title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=_CUT)}" if step else f"{worklist.name}: pause"
     barcodes = barcodes_of(worklist, task.labware)
     picture = task_svg(task, worklist)
     request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
@@ -115,7 +117,8 @@ async def answered(request: OperatorRequest, bench: Bench, records: Records, *, 
     answer = await bench.operator.perform(request)
     note = f" ({answer.note})" if answer.note else ""
     did = f"chose '{answer.choice}'" if answer.choice else "confirmed"
-    logger.info("%s %s: %s%s", answer.confirmed_by, did, request.title, note)
+    told = f"{request.title}: {request.task.instruction}" if request.title.endswith(_CUT) else request.title
+    logger.info("%s %s: %s%s", answer.confirmed_by, did, told, note)
     scanned = f"scanned: {' '.join(answer.scanned)}" if answer.scanned else ""
     records.journal.add_action(
         OperatorAction(

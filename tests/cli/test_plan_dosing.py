@@ -245,6 +245,7 @@ def test_what_remains_is_counted_and_dense_cultures_are_split(
     ("more", "message"),
     [
         pytest.param(("--vessel", "plate-7"), "there is no plate 'plate-7'", id="plate"),
+        pytest.param(("--vessel", "lab_48_wells"), "there is no bag 'lab_48_wells', and no plate", id="vessel"),
         pytest.param(("--vessel", "bag-7", "--volume", "100 mL"), "there is no bag 'bag-7'", id="bag"),
         pytest.param(("--vessel", "bag", "--replicates", "2"), "--replicates is about wells", id="bag replicates"),
         pytest.param(("--vessel", "bag", "--outer", "avoid"), "--outer is about wells", id="bag outer"),

@@ -125,9 +125,9 @@ def test_bench_of_the_how_to_is_valid(root: Path) -> None:
 def test_cytokine_of_the_how_to_is_valid(root: Path) -> None:
     declared, dosed, varied, lots = yaml_examples(page(root, "how-to/add-a-cytokine"))
     component = Component.model_validate(declared["components"][0])
-    ingredient = Ingredient.model_validate(dosed["additives"][0])
+    ingredient = Ingredient.model_validate(dosed["stages"][0]["medium"]["additives"][0])
     lot = Lot.model_validate(lots[0])
-    factor = VariedComponent.model_validate(varied["vary"][0])
+    factor = VariedComponent.model_validate(varied["loop"]["vary"][0])
     assert {component.name, ingredient.component, lot.component, factor.component} == {"IL-21"}
     low, high = component.plausible
     assert low.canonical <= ingredient.amount.canonical <= high.canonical

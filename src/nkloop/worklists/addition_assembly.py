@@ -10,7 +10,7 @@ from datetime import datetime
 from nkloop.errors import PlanError, Problem
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
-from nkloop.worklists.dosing_assembly import PLATES, Wanted, bag_names
+from nkloop.worklists.dosing_assembly import Wanted, bag_names
 from nkloop.worklists.models import THAWED_MINUTES
 from nkloop.worklists.plans import CulturePosition
 from nkloop.worklists.recipe_arms import process_step
@@ -22,6 +22,7 @@ def addition_request(
     *,
     vessel: str,
     positions: Sequence[CulturePosition],
+    plate_load_name: str,
     barcode: str,
     tube: str,
     dose_ul: float,
@@ -36,8 +37,9 @@ def addition_request(
     Args:
         wanted: recipe, stage, arms, donors and what the vessels hold.
         step_id: the process step.
-        vessel: kind of plate or bag as people name it.
+        vessel: kind of bag as people name it; not used for a plate.
         positions: wells of a plate; none for bags.
+        plate_load_name: its labware; empty for bags.
         barcode: of the plate.
         tube: dose tube, for bags.
         dose_ul: volume a tube brings into its bag.
@@ -71,7 +73,7 @@ def addition_request(
         arms=wanted.arms,
         vessels=vessels,
         plate_barcode=barcode if positions else "",
-        plate_load_name=PLATES[vessel] if positions else "",
+        plate_load_name=plate_load_name,
         tube=tube,
         dose_ul=dose_ul,
         use_until=wanted.use_until,

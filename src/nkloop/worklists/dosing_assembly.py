@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from nkloop.errors import PlanError
+from nkloop.errors import LabwareError, PlanError
 from nkloop.feedback.models import Arm
 from nkloop.labware.bags import BagCatalogue
+from nkloop.labware.models import LabwareType
 from nkloop.recipes.models import ErrorLimits, Ingredient, Recipe, Stage
 from nkloop.worklists.bag_doses import prepared_ml
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
@@ -125,6 +127,21 @@ def with_enough_base(wanted: Wanted, catalogue: LabwareLookup, plan: Callable[[M
     return plan(base_of(wanted, needed, BASE_TROUGH))
 
 
+def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:
+    """A culture plate named as people name it, or by its load name.
+
+    Raises:
+        PlanError: the catalogue has no such plate.
+    """
+    kind: LabwareType | None = None
+    with suppress(LabwareError, KeyError):
+        kind = catalogue[PLATES.get(vessel, vessel)]
+    if kind is None or kind.kind != "plate":
+        remedy = f"use one of: {', '.join(PLATES)}, or the load name of a plate of labware/catalogue.yaml"
+        raise PlanError(f"there is no plate '{vessel}'", where="vessel", remedy=remedy)
+    return kind
+
+
 def plate_positions(
     wanted: Wanted, vessel: str, catalogue: LabwareLookup, *, replicates: int, outer: OuterWells
 ) -> tuple[CulturePosition, ...]:
@@ -133,9 +150,7 @@ def plate_positions(
     Raises:
         PlanError: the plate is not known or too small.
     """
-    if vessel not in PLATES:
-        raise PlanError(f"there is no plate '{vessel}'", where="vessel", remedy=f"use one of: {', '.join(PLATES)}")
-    kind = catalogue[PLATES[vessel]]
+    kind = plate_kind(vessel, catalogue)
     return assign_positions(wanted.arms, wanted.donors, kind, wanted.seed, replicates=replicates, outer=outer)
 
 
@@ -158,7 +173,7 @@ def plate_request(
         PlanError: an action cannot be done with what stands in a well.
     """
     wanted = replace(wanted, suspended_in=wanted.suspended_in or NO_MEDIUM)
-    kind = catalogue[PLATES[vessel]]
+    kind = plate_kind(vessel, catalogue)
     full = FULL_SHARE * kind.working_volume_ul if volume_ul is None else volume_ul
     wells = tuple(feeding_of(p, action, wanted.stage, full, wanted.present.get(p.well), p.well) for p in positions)
     density = wanted.stage.seeding_density.canonical / SEED_SHARE

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 RecipeOption = Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")]
 StageOption = Annotated[str, typer.Option("--stage", help="Stage of the recipe, for example expansion_i.")]
 VesselOption = Annotated[
-    str, typer.Option("--vessel", help="plate-6 to plate-96, bag, bioreactor, or a vessel of labware/bags.yaml.")
+    str,
+    typer.Option(
+        "--vessel",
+        help="plate-6 to plate-96, the load name of a plate, bag, bioreactor, or a vessel of labware/bags.yaml.",
+    ),
 ]
 DonorsOption = Annotated[str, typer.Option("--donors", help="Cord units, separated by commas: U1,U2.")]
 ArmsOption = Annotated[Path | None, typer.Option("--arms", help="Arm table, CSV or XLSX.")]
@@ -118,11 +122,6 @@ class Asked:
     max_bias: float | None
     lots: Path | None
     bench: str
-
-    @property
-    def is_plate(self) -> bool:
-        """Whether the cultures are in the wells of a plate."""
-        return self.vessel.startswith("plate")
 
     @property
     def outer_wells(self) -> OuterWells:

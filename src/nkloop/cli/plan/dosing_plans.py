@@ -37,11 +37,37 @@ class Planning:
             PlanError: it cannot be carried out as asked.
             ShortageError: the stock does not suffice.
         """
-        if not self.asked.is_plate:
+        if not self._is_plate:
+            self._require_bag()
             self._refuse_of_plates()
         if self.asked.step is not None:
             return self._step(inventory, wanted)
-        return self._plate(inventory, wanted) if self.asked.is_plate else self._bags(inventory, wanted)
+        return self._plate(inventory, wanted) if self._is_plate else self._bags(inventory, wanted)
+
+    @property
+    def _is_plate(self) -> bool:
+        """Whether the cultures are in the wells of a plate, named as people name it or by its load name."""
+        name = self.asked.vessel
+        return name.startswith("plate") or (name in self.catalogue and self.catalogue[name].kind == "plate")
+
+    def _require_bag(self) -> None:
+        """Refuse a vessel that is no plate and no closed one, before anything is asked about it.
+
+        Raises:
+            PlanError: there is no such vessel.
+        """
+        from nkloop.errors import PlanError
+        from nkloop.labware.bags import BagCatalogue
+        from nkloop.worklists.dosing_assembly import PLATES
+
+        closed = [bag.name for bag in BagCatalogue.load(self.found.labware).bags]
+        if self.asked.vessel not in {"bag", "bioreactor", *closed}:
+            raise PlanError(
+                f"there is no bag '{self.asked.vessel}', and no plate of that name",
+                where="vessel",
+                remedy=f"use one of: {', '.join(PLATES)}, bag, bioreactor, {', '.join(closed)}, or the load name of a "
+                "plate of labware/catalogue.yaml",
+            )
 
     def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A process step of the recipe that adds something: the component, or its carrier where an arm goes without."""
@@ -51,7 +77,7 @@ class Planning:
         from nkloop.labware.bags import BagCatalogue
         from nkloop.worklists.addition_assembly import addition_request, additions_csv
         from nkloop.worklists.additions import plan_addition
-        from nkloop.worklists.dosing_assembly import bag_names
+        from nkloop.worklists.dosing_assembly import bag_names, plate_kind
         from nkloop.worklists.present_table import read_present
 
         asked = self.asked
@@ -62,14 +88,15 @@ class Planning:
                 remedy="give --present TABLE",
             )
         bags = BagCatalogue.load(self.found.labware)
-        positions = self._positions(wanted) if asked.is_plate else ()
-        names, kind = ([one.well for one in positions], "well") if asked.is_plate else (bag_names(wanted), "bag")
+        positions = self._positions(wanted) if self._is_plate else ()
+        names, kind = ([one.well for one in positions], "well") if self._is_plate else (bag_names(wanted), "bag")
         wanted = replace(wanted, present=read_present(asked.present, (), names, kind))
         request = addition_request(
             wanted,
             asked.step or "",
             vessel=asked.vessel,
             positions=positions,
+            plate_load_name=plate_kind(asked.vessel, self.catalogue).load_name if self._is_plate else "",
             barcode=asked.plate,
             tube=asked.tube,
             dose_ul=asked.dose_ul,

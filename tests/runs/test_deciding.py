@@ -319,6 +319,21 @@ async def test_continuing_keeps_who_why_and_the_worklist(records: Records, cut_r
     assert records.audit.entries()[-1].who == "Ada"
 
 
+async def test_what_the_device_says_was_drawn_cannot_have_been_nothing(
+    records: Records, journalled: Journalled
+) -> None:
+    """A dry tip is what a given dose leaves as well: to give it once more would be the second dose."""
+    run_id = journalled(dosing(), "planned")
+    records.journal.append_events(run_id, journal((1, "done"), (2, "unknown"), (3, "intended"), moved={2: (0.0,)}))
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    with pytest.raises(PlanError, match=r"step 2 .*drew its liquid.*--happened 2.*--drawn 2"):
+        await decided(records, run_id, "continue", not_happened=[2])
+    assert records.journal.run(run_id).decision is None
+    lost = await decided(records, run_id, "continue", drawn=[2])
+    assert lost.follow_up is not None
+    assert lost.follow_up.n_transfers == 2
+
+
 async def test_what_was_lost_with_the_tip_is_kept_and_told(records: Records, cut_run: str) -> None:
     made = await decided(records, cut_run, "continue", drawn=[2])
     run = records.journal.run(cut_run)

@@ -124,8 +124,10 @@ async def decide(
     refuse_discarded(run)
     _require_open(run, records)
     worklist = records.journal.worklist(run.worklist_hash)
-    rulings = _rulings(run, worklist, {"happened": happened, "not happened": not_happened, "drawn": drawn})
-    fates = fates_of(worklist, records.journal.events(run_id), rulings)
+    events = records.journal.events(run_id)
+    said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
+    rulings = _rulings(run, fates_of(worklist, events), said)
+    fates = fates_of(worklist, events, rulings)
     gone = _spots(worklist, catalogue, wells)
     follow_up: Worklist | None = None
     if kind == "discard":
@@ -175,8 +177,9 @@ def _require_open(run: RunRecord, records: Records) -> None:
         )
 
 
-def _rulings(run: RunRecord, worklist: Worklist, said: Mapping[str, Collection[int]]) -> tuple[StepRuling, ...]:
-    """What a person said of every unknown step; a slip of the keyboard must not become a ruling."""
+def _rulings(run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]]) -> tuple[StepRuling, ...]:
+    """What a person said of every unknown step; neither a slip of the keyboard nor what the device contradicts may
+    become a ruling."""
     told = [(number, what) for what, numbers in said.items() for number in dict.fromkeys(numbers)]
     of_step: dict[int, str] = {}
     for number, what in told:
@@ -193,8 +196,17 @@ def _rulings(run: RunRecord, worklist: Worklist, said: Mapping[str, Collection[i
             where=f"run {run.id}",
             remedy=f"steps of unknown outcome: {known}",
         )
-    for step in worklist.steps:
-        if of_step.get(step.number) == "drawn" and step.action not in LIQUID:
+    for fate in fates:
+        step, ruled = fate.step, of_step.get(fate.step.number)
+        if ruled == "not happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
+            raise PlanError(
+                f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
+                "happened",
+                where=f"run {run.id}",
+                remedy=f"a dry tip means that the liquid was given: --happened {step.number}; liquid still in the tip, "
+                f"or lost with it: --drawn {step.number}; if you cannot tell: --decide repair or discard",
+            )
+        if ruled == "drawn" and step.action not in LIQUID:
             raise PlanError(
                 f"step {step.number} ({sentence(step)}) moves no liquid, so none of it was drawn and lost",
                 where=f"run {run.id}",

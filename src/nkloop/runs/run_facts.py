@@ -121,7 +121,7 @@ def _deviations(worklist: Worklist, events: Sequence[JournalEvent]) -> Iterator[
         if event is None or _not_begun(event):
             continue
         if event.event != "done":
-            moved = f"; moved {event.moved_ul[0]:g} µL" if event.moved_ul else ""
+            moved = f"; certainly given: {event.moved_ul[0]:g} µL, perhaps more" if event.moved_ul else ""
             yield f"step {step.number} {event.event}: {sentence(step)}; {event.detail or 'nobody saw its end'}{moved}"
         elif event.moved_ul and abs(event.moved_ul[0] - step.volume_ul) > 1e-3:
             yield f"step {step.number} moved {event.moved_ul[0]:g} µL instead of {step.volume_ul:g} µL"

@@ -39,13 +39,15 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         console.print(f"Certainly not done: {len(asked.left)} further steps ({spans(asked.left)}).")
     start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
     numbers = spans([step.number for step in asked.steps])
+    may_not = spans([step.number for step in asked.steps if not step.is_drawn])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
     n_unknown = len(asked.steps)
     for what, line in (
         ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
-        (
-            "you saw that they did not happen: what they have not given is given as well",
-            f"continue --not-happened {numbers} {who}",
+        *(
+            [("you saw that they did not happen: they are done as well", f"continue --not-happened {may_not} {who}")]
+            if may_not
+            else []
         ),
         *_lost(asked.steps, who),
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),

@@ -20,7 +20,7 @@ class Line(LiveDisplay):
 
 @pytest.mark.parametrize("quiet", [False, True])
 async def test_nothing_is_drawn_while_a_person_is_asked(quiet: bool) -> None:
-    request = OperatorRequest(title="Spin", task=OperatorTask(kind="centrifuge", instruction="Spin it", minutes=5))
+    request = OperatorRequest(title="Weld", task=OperatorTask(kind="weld", instruction="Weld it"))
     seen: list[bool] = []
 
     async def typed(prompt: str) -> str:

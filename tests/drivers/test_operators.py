@@ -43,7 +43,8 @@ async def test_a_confirmation_carries_name_and_note(request_: OperatorRequest) -
 
 
 async def test_a_wrong_barcode_is_asked_again_with_what_was_expected(request_: OperatorRequest) -> None:
-    person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, {"operator": "Ada", "scanned": "P-1 B-2"})
+    right = {"operator": "Ada", "scanned": "P-1 B-2", "note": "was in since 9:00"}
+    person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, right)
     await PrefectOperator("technician", ask=person).perform(request_)
     second = person.shown[1][1]
     assert "missing: B-2 (block)" in second
@@ -56,6 +57,14 @@ async def test_three_wrong_barcodes_are_refused(request_: OperatorRequest) -> No
     with pytest.raises(OperatorRefusedError, match=r"missing: P-1 \(plate\), B-2 \(block\); not expected here: P-9"):
         await PrefectOperator("technician", ask=person).perform(request_)
     assert len(person.shown) == 3
+
+
+async def test_a_time_cut_short_is_asked_again_until_a_note_says_why(request_: OperatorRequest) -> None:
+    early = {"operator": "Ada", "scanned": "P-1 B-2", "note": " "}
+    person = Person(*[early] * 4, early | {"note": "plate is lost anyway"})
+    answer = await PrefectOperator("technician", ask=person).perform(request_)
+    assert answer.note == "plate is lost anyway"
+    assert "**0 of 240 min have passed: confirm when it is over, or say in a note" in person.shown[4][1]
 
 
 async def test_a_person_may_decline(request_: OperatorRequest) -> None:
@@ -105,7 +114,7 @@ async def test_a_reason_of_blanks_is_none() -> None:
 async def test_the_same_request_has_the_same_key_and_another_one_another(request_: OperatorRequest) -> None:
     keys = []
     for request in (request_, request_, request_.model_copy(update={"run_id": "run-0002"})):
-        person = Person({"operator": "Ada", "scanned": "P-1 B-2"})
+        person = Person({"operator": "Ada", "scanned": "P-1 B-2", "note": "was in since 9:00"})
         await PrefectOperator("technician", ask=person).perform(request)
         keys.append(person.shown[0][2])
     assert keys[0] == keys[1] != keys[2]

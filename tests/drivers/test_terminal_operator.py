@@ -49,9 +49,15 @@ async def test_codes_are_scanned_line_by_line_then_confirmed(asked: OperatorRequ
 
 
 async def test_a_wrong_code_is_told_and_may_be_mended(asked: OperatorRequest) -> None:
-    person = Person("P-9", "P-1", "L-7", "Ada", "")
+    person = Person("P-9", "P-1", "L-7", "Ada", "", "was in since 9:00")
     await person.operator().perform(asked)
     assert "  NO: P-9 is not expected here; still to scan: P-1 (plate), L-7 (medium)" in person.heard
+
+
+async def test_a_time_cut_short_needs_a_note_that_says_why(asked: OperatorRequest) -> None:
+    person = Person("P-1", "L-7", "Ada", "", " ", "the plate leaks")
+    assert (await person.operator().perform(asked)).note == "the plate leaks"
+    assert person.heard.count("0 of 30 min have passed; why? ") == 3
 
 
 async def test_three_wrong_codes_are_refused(asked: OperatorRequest) -> None:

@@ -12,6 +12,7 @@ from nkloop.drivers import desk_operator
 from nkloop.drivers.desk_operator import DeskOperator
 from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
 from nkloop.drivers.operators import request_key
+from nkloop.drivers.timing import too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.records import Records, schema
 from nkloop.runs import requests
@@ -127,7 +128,7 @@ def test_a_timed_task_is_confirmed_early_only_with_a_note(records: Records) -> N
     with pytest.raises(RecordError, match="12 of 240 min have passed"):
         confirm(records, number, by="Ada", codes=[], at=soon)
     assert requests.due_at(asked) == asked.asked_at + timedelta(minutes=240)
-    assert requests.too_early(asked, asked.asked_at + timedelta(minutes=230)) == ""
+    assert too_early(task, asked.asked_at, asked.asked_at + timedelta(minutes=230)) == ""
     confirm(records, number, by="Ada", codes=[], note="was in since noon", at=soon)
 
 

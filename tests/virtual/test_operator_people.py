@@ -68,3 +68,15 @@ def test_who_is_asked_must_be_known() -> None:
 async def test_a_desk_says_how_many_wait() -> None:
     (finding,) = await DeskOperator("Ada", requests=Answered(Declined(by="", reason=""))).inspect()
     assert "no requests waiting" in finding.found
+
+
+async def test_the_simulated_person_keeps_the_time_asked_for() -> None:
+    now = iter(("2026-01-05T08:00:00+00:00", "2026-01-05T08:07:00+00:00", "2026-01-05T09:00:00+00:00") * 2)
+
+    def world(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"now": next(now)})
+
+    simulated = VirtualOperator("Ada", "http://bench", httpx.MockTransport(world))
+    assert (await simulated.perform(REQUEST)).at == datetime(2026, 1, 5, 8, 7, tzinfo=UTC)
+    with pytest.raises(OperatorRefusedError, match="0 of 5 min have passed"):
+        await simulated.perform(REQUEST)

@@ -6,10 +6,12 @@ import base64
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
+from itertools import count
 from typing import Any, Literal
 
 from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Scans
+from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
 from nkloop.quantities import Amount, Kind
@@ -51,23 +53,31 @@ class PrefectOperator:
         if request.choices:
             return await self._chosen(request)
         form = confirmation_form(with_barcodes=bool(request.barcodes or request.lots))
-        problem = ""
-        for attempt in range(1, ATTEMPTS + 1):
-            key = f"{request_key(request)}-{attempt}"
-            answer = await self._ask(form, describe(request, problem), key, self._wait_seconds)
+        asked_at, problem, wrong = datetime.now(UTC), "", 0
+        for attempt in count(1):
+            answer = await self._ask(
+                form, describe(request, problem), f"{request_key(request)}-{attempt}", self._wait_seconds
+            )
             if not answer.done:
                 raise OperatorRefusedError(
                     f"{answer.operator} declined: {answer.note or 'no reason given'}",
                     where=request.title,
                     remedy="settle it with the operator and start again",
                 )
-            scans = Scans.of(request)
+            scans, now = Scans.of(request), datetime.now(UTC)
             scans.take_all(getattr(answer, "scanned", ""))
-            problem = scans.problem
-            if not problem:
-                now, scanned = datetime.now(UTC), tuple(scans.taken)
+            if scans.problem:
+                wrong, problem = wrong + 1, f"Wrong barcodes. {scans.problem}"
+            elif (early := too_early(request.task, asked_at, now)) and not answer.note.strip():
+                problem = f"{early}: {EARLY_REMEDY}"
+            else:
+                scanned = tuple(scans.taken)
                 return OperatorAnswer(confirmed_by=answer.operator, at=now, note=answer.note, scanned=scanned)
-        raise OperatorRefusedError(problem, where=request.title, remedy="put the labware named there, then start again")
+            if wrong >= ATTEMPTS:
+                break
+        raise OperatorRefusedError(
+            scans.problem, where=request.title, remedy="put the labware named there, then start again"
+        )
 
     async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
         form = choice_form(request.choices)
@@ -89,7 +99,12 @@ def confirmation_form(*, with_barcodes: bool) -> type[Any]:
 
         operator: str = Field(min_length=1, max_length=80, title="Your name")
         done: bool = Field(default=True, title="Done as asked", description="Switch off to decline; the run then stops")
-        note: str = Field(default="", max_length=500, title="Note")
+        note: str = Field(
+            default="",
+            max_length=500,
+            title="Note",
+            description="Needed when an incubation, spin or thaw was shorter than asked for: why",
+        )
 
     if not with_barcodes:
         return Confirmation
@@ -149,7 +164,7 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
     task = request.task
     parts = [f"## {_plain(request.title)}", _plain(task.instruction)]
     if problem:
-        parts.insert(0, f"**Wrong barcodes. {_plain(problem)}**")
+        parts.insert(0, f"**{_plain(problem)}**")
     if told := limits_of(task):
         parts.append(f"**{told}**")
     if request.picture:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
+from nkloop.drivers.keyboard import Keyboard
 from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
 from nkloop.drivers.scanning import Scans
+from nkloop.drivers.timing import too_early
 from nkloop.errors import OperatorRefusedError
 
 Listen = Callable[[str], Awaitable[str | None]]
 """Shows a prompt and gives the line typed or scanned; None when there is nobody (any more)."""
 NO = ("no", "n")
+_KEYBOARD = Keyboard()
+"""One for the program: there is one standard input."""
 
 
 class TerminalOperator:
@@ -30,7 +33,7 @@ class TerminalOperator:
         """`say` and `listen` stand in for the terminal in tests."""
         self.name = name
         self._say = say or _say
-        self._listen = listen or _listen
+        self._listen = listen or _KEYBOARD.listen
         self._one_at_a_time = asyncio.Lock()
 
     async def inspect(self) -> tuple[Finding, ...]:
@@ -51,6 +54,7 @@ class TerminalOperator:
                 return await self._performed(request)
 
     async def _performed(self, request: OperatorRequest) -> OperatorAnswer:
+        asked_at = datetime.now(UTC)
         for line in told_of(request):
             self._say(line)
         if request.choices:
@@ -60,7 +64,9 @@ class TerminalOperator:
         who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
         if who.lower() in NO:
             await self._declined(request)
-        note = (await self._asked(request, "Note (Enter for none): ", may_be_empty=True)).strip()
+        early = too_early(request.task, asked_at, datetime.now(UTC))
+        prompt = f"{early}; why? " if early else "Note (Enter for none): "
+        note = (await self._asked(request, prompt, may_be_empty=not early)).strip()
         now = datetime.now(UTC)
         return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
 
@@ -151,23 +157,3 @@ def _deck_lines(request: OperatorRequest) -> list[str]:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-async def _listen(prompt: str) -> str | None:
-    """Read one line in a thread that does not keep the program from ending while nobody types."""
-    loop = asyncio.get_running_loop()
-    typed: asyncio.Future[str | None] = loop.create_future()
-
-    def settle(line: str | None) -> None:
-        if not typed.done():
-            typed.set_result(line)
-
-    def wait() -> None:
-        line = sys.stdin.readline() if sys.stdin is not None else ""
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, line or None)
-
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
-    threading.Thread(target=wait, daemon=True, name="operator").start()
-    return await typed

@@ -9,16 +9,12 @@ from datetime import UTC, datetime, timedelta
 from nkloop.drivers.desk_operator import Declined
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Scans
+from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory
 from nkloop.records import Records
 from nkloop.records.models import RUN_OVER
 from nkloop.records.requests import AskedRequest
-
-_TIMED = frozenset({"incubate", "centrifuge", "thaw"})
-"""Tasks whose time is part of what is asked."""
-_IN_TIME = 0.9
-"""A task confirmed after this share of its time counts as done in time."""
 
 
 @dataclass
@@ -118,11 +114,9 @@ def confirm(
     if scans.problem:
         remedy = "scan what is expected and nothing else, or decline with a reason"
         raise RecordError(scans.problem, where=asked.title, remedy=remedy)
-    if (early := too_early(asked, now)) and not note.strip():
-        raise RecordError(
-            early, where=asked.title, remedy="confirm when it is over, or say in a note why it was shorter"
-        )
     request = request_of(asked)
+    if (early := too_early(request.task, asked.asked_at, now)) and not note.strip():
+        raise RecordError(early, where=asked.title, remedy=EARLY_REMEDY)
     if told := choice_problem(request, choice, note):
         offered = "; ".join(f"--choose {one.key} ({one.label})" for one in request.choices)
         raise RecordError(told, where=asked.title, remedy=offered or "leave --choose out")
@@ -147,15 +141,6 @@ def due_at(asked: AskedRequest) -> datetime | None:
     """When a timed task is over, counted from when it was asked; None for one without a time."""
     minutes = request_of(asked).task.minutes
     return asked.asked_at + timedelta(minutes=minutes) if minutes else None
-
-
-def too_early(asked: AskedRequest, now: datetime) -> str:
-    """Why a confirmation comes before the time asked for has passed; empty when it does not."""
-    task = request_of(asked).task
-    passed = (now - asked.asked_at).total_seconds() / 60
-    if task.kind not in _TIMED or passed >= _IN_TIME * task.minutes:
-        return ""
-    return f"{passed:.0f} of {task.minutes:g} min have passed"
 
 
 def _require(value: str, what: str, asked: AskedRequest) -> None:

@@ -10,7 +10,8 @@ import httpx
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
 from nkloop.drivers.interfaces import Finding, Operator, OperatorAnswer, OperatorRequest
 from nkloop.drivers.terminal_operator import TerminalOperator
-from nkloop.errors import BenchError
+from nkloop.drivers.timing import too_early
+from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.virtual.client import WorldClient
 
 CONFIRMED_BY = "virtual operator"
@@ -76,19 +77,25 @@ class VirtualOperator:
         if request.worklist is not None:
             worklist = request.worklist.model_dump(mode="json")
             await self._world.post("/deck", {"worklist": worklist, "barcodes": barcodes})
+        began = await self._now() if request.task.minutes and person is None else None
         answer = await self._world.post("/task", {"task": request.task.model_dump(mode="json"), "barcodes": barcodes})
         at = datetime.fromisoformat(answer["now"])
         if person is not None:
             return person.model_copy(update={"at": at})  # the bench's time, not that of the person's watch
+        if began is not None and (early := too_early(request.task, began, at)):
+            raise OperatorRefusedError(early, where=request.title, remedy="the clock of the virtual bench is wrong")
         return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=at)
 
     async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
         """Take the first answer that leaves nothing unknown: do it again where that is open, stop otherwise."""
         keys = [one.key for one in request.choices]
         choice = next((key for key in PREFERRED if key in keys), keys[-1])
-        at = datetime.fromisoformat((await self._world.get("/clock"))["now"])
+        at = await self._now()
         reason = "a simulated person takes no risk"
         return OperatorAnswer(confirmed_by=CONFIRMED_BY, at=at, note=reason, choice=choice)
+
+    async def _now(self) -> datetime:
+        return datetime.fromisoformat((await self._world.get("/clock"))["now"])
 
     async def close(self) -> None:
         """Release the connection."""

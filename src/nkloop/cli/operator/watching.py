@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +69,7 @@ def _watch(records: Records, bench: str | None, pictures: Path) -> None:
 
 def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
     """Show a request, take its codes, and answer it."""
+    from nkloop.drivers.timing import too_early
     from nkloop.runs import requests
 
     _show(asked, pictures)
@@ -89,7 +89,7 @@ def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
     if by.lower() in NO:
         _decline(records, asked)
         return
-    early = requests.too_early(asked, datetime.now(UTC))
+    early = too_early(requests.request_of(asked).task, asked.asked_at, datetime.now(UTC))
     prompt = f"{early}; why? " if early else "Note (Enter for none): "
     note = _said(records, asked, prompt, may_be_empty=not early)
     requests.confirm(records, asked.id, by=by, codes=scans.taken, note=note)
@@ -160,9 +160,8 @@ def _said(records: Records, asked: AskedRequest, prompt: str, *, may_be_empty: b
 
 
 def _line(prompt: str) -> str:
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
-    line = sys.stdin.readline()
-    if not line:
+    from nkloop.drivers.keyboard import ask
+
+    if (line := ask(prompt)) is None:
         raise EOFError
     return line

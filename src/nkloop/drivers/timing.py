@@ -1,0 +1,20 @@
+"""Tasks whose time is part of what is asked: a confirmation that comes before it is over says why, whoever asks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nkloop.worklists.models import OperatorTask
+
+_TIMED = frozenset({"incubate", "centrifuge", "thaw"})
+_IN_TIME = 0.9
+"""A task confirmed after this share of its time counts as done in time."""
+EARLY_REMEDY = "confirm when it is over, or say in a note why it was shorter"
+
+
+def too_early(task: OperatorTask, asked_at: datetime, now: datetime) -> str:
+    """Why a confirmation comes before the time asked for has passed; empty when it does not."""
+    passed = (now - asked_at).total_seconds() / 60
+    if task.kind not in _TIMED or passed >= _IN_TIME * task.minutes:
+        return ""
+    return f"{max(passed, 0.0):.0f} of {task.minutes:g} min have passed"

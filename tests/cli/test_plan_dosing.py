@@ -333,3 +333,24 @@ def test_a_layout_that_is_none_is_refused(nkloop: Nkloop, workspace: Workspace) 
     assert ended.code == 1
     assert "layout.json: method" in ended.err
     assert "name either a layout or a table of samples" in nkloop("plan", "cytotoxicity").err
+
+
+def test_what_is_wrong_with_many_wells_is_said_once_with_the_wells(nkloop: Nkloop) -> None:
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--volume", "15 mL")
+    assert ended.code == 1
+    assert ended.err.count("the well would hold 15000 µL") == 1
+    assert "wells A1, B1: the well would hold" in ended.err
+
+
+@pytest.mark.parametrize("kind", ["plate-24", "corning_24_wellplate_3.4ml_flat"])
+def test_a_kind_of_plate_is_no_barcode(nkloop: Nkloop, kind: str) -> None:
+    ended = nkloop(*DOSING, "--vessel", "plate-24", "--plate", kind)
+    assert ended.code == 1
+    assert f"name the kind with --vessel {kind}" in ended.err
+
+
+def test_wells_that_hold_the_same_are_one_table(nkloop: Nkloop, by_ledger: None) -> None:
+    ended = nkloop(*DOSING, "--vessel", "plate-24")
+    assert ended.code == 0, ended.err
+    assert ended.out.count("TPO ") == nkloop(*DOSING[:-1], "U1", "--vessel", "plate-24").out.count("TPO ")
+    assert "A1 (reference/U1)," in ended.out

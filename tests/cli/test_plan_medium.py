@@ -88,6 +88,10 @@ SLIPS = {
         ("ucb-nk", *STAGE, *VOLUME, "--leave-out", "IL-2"),
         "omit: cannot leave out IL-2: not an additive of stage expansion_i. Remedy: choose from Flt3L, G-CSF",
     ),
+    "one of a list is not there": (
+        ("ucb-nk", *STAGE, *VOLUME, "--leave-out", "SCF, IL-2,Flt3L"),
+        "omit: cannot leave out IL-2: not an additive of stage expansion_i. Remedy: choose from Flt3L, G-CSF",
+    ),
     "no such limit": (
         ("ucb-nk", *STAGE, *VOLUME, "--max-cv", "-1"),
         "--max-cv: -1 % is no limit of an error. Remedy: give a number from 0 to 100",

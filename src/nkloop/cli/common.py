@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nkloop.assays.methods import Method
     from nkloop.workspace import Workspace
 
@@ -48,6 +50,11 @@ def find_method(name: str, start: Path) -> Method:
         # a file in hand can be worked on anywhere; only a lab's own methods need its workspace
         folder = None
     return method_named(name, folder)
+
+
+def named_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Names out of options that take several, separated by commas or given one by one; each once."""
+    return tuple(dict.fromkeys(name for text in texts for part in text.split(",") if (name := part.strip())))
 
 
 def write_file(path: Path, content: str | bytes) -> None:

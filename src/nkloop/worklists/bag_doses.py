@@ -49,6 +49,7 @@ from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Workli
 from nkloop.worklists.operator_tasks import preceded_by, with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import Uncertainty, predict
@@ -94,7 +95,7 @@ def plan_bag_doses(
         PlanError: a bag would leave its range, keeps too much of a component, or volumes do not allow it.
         ShortageError: no valid lot of a component holds enough.
     """
-    problems = list(_Planner(request, deck, catalogue, bags, None).problems())
+    problems = told_once(_Planner(request, deck, catalogue, bags, None).problems(), "bag")
     if problems:
         raise PlanError.from_problems(problems)
 

@@ -47,6 +47,7 @@ from nkloop.worklists.plans import (
     WellFeeding,
     WellState,
 )
+from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import Uncertainty, predict
@@ -92,7 +93,7 @@ def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, cata
     """
     stage = stage_of(request.recipe, request.stage_id, request.name)
     request = _aged(request)
-    problems = list(request_problems(request, stage, catalogue))
+    problems = told_once(request_problems(request, stage, catalogue), "well")
     if problems:
         raise PlanError.from_problems(problems)
     names = list(dict.fromkeys(well.arm for well in request.wells))

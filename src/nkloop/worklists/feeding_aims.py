@@ -11,6 +11,7 @@ from nkloop.worklists.dose import fresh_concentration, most_kept_ul
 from nkloop.worklists.dosing_request import targets_of
 from nkloop.worklists.mixtures import Mixture
 from nkloop.worklists.plans import DosingRequest, WellFeeding
+from nkloop.worklists.same_problems import told_once
 
 SAME = 0.01
 """Wells of an arm share a mixture when their needs differ by less than this share of the target."""
@@ -62,7 +63,7 @@ def mixtures_for(
         found.needs.append(dict(need))
         found.wells.append(well)
     if problems:
-        raise PlanError.from_problems(problems)
+        raise PlanError.from_problems(told_once(problems, "well"))
     return _numbered(groups)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
@@ -41,8 +42,6 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
 def _show_composition(console: Console, planned: Planned) -> None:
     from rich.table import Column, Table
 
-    from nkloop.quantities.display import number
-
     table = Table(
         Column("component", overflow="fold"),
         "target",
@@ -53,21 +52,37 @@ def _show_composition(console: Console, planned: Planned) -> None:
         title=planned.title,
         title_justify="left",
     )
-    destinations = {row.destination for row in planned.composition}
-    last = ""
-    for row in planned.composition:
-        if len(destinations) > 1 and row.destination != last:
+    vessels = alike(planned.composition)
+    for names, rows in vessels:
+        if len(vessels) > 1 or len(names) > 1:
             table.add_section()
-            table.add_row(f"[bold]{row.destination}[/]")
-            last = row.destination
-        table.add_row(
-            row.component if row.basis == "dosed" else f"{row.component} ({_BASIS[row.basis]})",
-            f"{number(row.target, 6)} {row.unit}",
-            f"{number(row.expected, 4)} {row.unit}",
-            "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
-            *_errors(row),
-        )
+            table.add_row(f"[bold]{', '.join(names)}[/]")
+        for row in rows:
+            table.add_row(*row)
     console.print(table)
+
+
+def alike(composition: Iterable[CompositionRow]) -> list[tuple[list[str], tuple[tuple[str, ...], ...]]]:
+    """What is shown of a composition: vessels of which the same is shown together, by their names."""
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for row in composition:
+        rows.setdefault(row.destination, []).append(_cells(row))
+    found: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for name, own in rows.items():
+        found.setdefault(tuple(own), []).append(name)
+    return [(names, told) for told, names in found.items()]
+
+
+def _cells(row: CompositionRow) -> tuple[str, ...]:
+    from nkloop.quantities.display import number
+
+    return (
+        row.component if row.basis == "dosed" else f"{row.component} ({_BASIS[row.basis]})",
+        f"{number(row.target, 6)} {row.unit}",
+        f"{number(row.expected, 4)} {row.unit}",
+        "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",
+        *_errors(row),
+    )
 
 
 def _errors(row: CompositionRow) -> tuple[str, str]:

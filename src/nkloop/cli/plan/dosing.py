@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.dosing_options import (
     ActionOption,
@@ -103,9 +103,8 @@ def dosing(
     found = find_workspace(workspace)
     wish = reservation(found, bench, reserve, by, hold, lots)
     catalogue = Catalogue.load(found.labware)
-    units = tuple(dict.fromkeys(one.strip() for one in donors.split(",") if one.strip()))
     asked = Asked(
-        recipe, stage, vessel, units, arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
+        recipe, stage, vessel, named_in([donors]), arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
         present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
         constant, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip

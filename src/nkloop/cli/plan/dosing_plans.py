@@ -40,6 +40,7 @@ class Planning:
         if not self._is_plate:
             self._require_bag()
             self._refuse_of_plates()
+        self._refuse_kind_as_barcode()
         if self.asked.step is not None:
             return self._step(inventory, wanted)
         return self._plate(inventory, wanted) if self._is_plate else self._bags(inventory, wanted)
@@ -67,6 +68,23 @@ class Planning:
                 where="vessel",
                 remedy=f"use one of: {', '.join(PLATES)}, bag, bioreactor, {', '.join(closed)}, or the load name of a "
                 "plate of labware/catalogue.yaml",
+            )
+
+    def _refuse_kind_as_barcode(self) -> None:
+        """Refuse the name of a kind of plate where the barcode of one plate is asked for.
+
+        Raises:
+            PlanError: `--plate` names a labware of the catalogue.
+        """
+        from nkloop.errors import PlanError
+        from nkloop.worklists.dosing_assembly import PLATES
+
+        name = self.asked.plate
+        if name in PLATES or name in self.catalogue:
+            raise PlanError(
+                f"'{name}' is a kind of labware, --plate is the barcode of the one culture plate",
+                where="--plate",
+                remedy=f"name the kind with --vessel {name}, and give --plate what stands on the plate's label",
             )
 
     def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.own_stock import planned_with_own
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
@@ -43,7 +43,8 @@ def medium(
         typer.Option("--volume", help='Volume that can be used, with unit: "100 mL"; one for all, or one per stage.'),
     ] = None,
     leave_out: Annotated[
-        list[str] | None, typer.Option("--leave-out", help="Component the arms add later; may be given several times.")
+        list[str] | None,
+        typer.Option("--leave-out", help="Components the arms add later: SCF,IL-7; may be given several times."),
     ] = None,
     barcode: Annotated[
         str | None, typer.Option("--barcode", help="Barcode of the vessel; else medium- and the stage.")
@@ -77,7 +78,7 @@ def medium(
     found = find_workspace(workspace)
     wish = reservation(found, bench, reserve, by, hold, lots)
     name = _one_recipe(recipe, recipe_option)
-    orders = _vessel(_orders(stage or [], volume or [], tuple(leave_out or ())), barcode, container)
+    orders = _vessel(_orders(stage or [], volume or [], named_in(leave_out or ())), barcode, container)
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
     inventory = planning_lots(found, bench, lots=lots)

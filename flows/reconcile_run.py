@@ -40,6 +40,12 @@ class ReconcileRun(BaseModel):
     drawn: str = Field(
         "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
     )
+    given: str = Field(
+        "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
+    )
+    cut_in_mix: str = Field(
+        "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
     go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
     bench: str = bench_field()
@@ -72,4 +78,5 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
         return await ask_what_to_do(session, run_id)
     given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
     told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
+    told |= {"given": request.given, "cut_in_mix": request.cut_in_mix}
     return Answer(**given, **told, wells=request.wells)

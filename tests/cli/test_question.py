@@ -66,6 +66,15 @@ def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     assert "continue --drawn 1 --by NAME" in page(asked(1))
 
 
+def test_a_step_that_mixes_may_have_been_cut_there() -> None:
+    question = asked(2)
+    assert "--given" not in page(question)
+    mixing = tuple(step.model_copy(update={"mixes": True}) for step in question.steps)
+    text = " ".join(page(question.model_copy(update={"steps": mixing})).split())
+    assert "continue --given 1 --not-happened 2 --by NAME" in text
+    assert "--cut-in-mix 1 instead" in text
+
+
 def test_all_of_it_is_shown_when_asked_for() -> None:
     assert page(asked(8), whole=True).count("was the last") == 9
 

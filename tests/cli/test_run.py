@@ -212,7 +212,9 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
     word = ("--decide", "continue", "--drawn", "2", "--by", "Ada", "--reason", "a full tip in the trash")
     decided = nkloop("reconcile", run_id, *word, "--json")
     assert decided.code == 0, decided.err
-    assert decided.json["decision"]["rulings"] == [{"number": 2, "happened": False, "is_drawn": True}]
+    assert decided.json["decision"]["rulings"] == [
+        {"number": 2, "happened": False, "is_drawn": True, "is_given": False}
+    ]
     assert decided.json["follow_up"]["transfers"] == 2
     shown = nkloop("run", "show", run_id)
     assert "step 2 drew its liquid and lost it" in " ".join(shown.out.split())

@@ -16,7 +16,7 @@ from nkloop.runs.session import Session
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 FLOW = Path(__file__).resolve().parents[2] / "flows" / "reconcile_run.py"
-SAID = {"happened": "1", "not_happened": "3-4", "drawn": "2", "wells": "plate:B3"}
+SAID = {"happened": "1", "not_happened": "3-4", "drawn": "2", "given": "5", "cut_in_mix": "6", "wells": "plate:B3"}
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict
     (made,) = decisions
     assert (made["run_id"], made["kind"], made["by"]) == ("run-0007", "continue", "Ada")
     assert (made["happened"], made["not_happened"], made["drawn"]) == ((1,), (3, 4), (2,))
+    assert (made["given"], made["cut_in_mix"]) == ((5,), (6,))
     assert made["wells"] == (("plate", "B3"),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,6 +131,10 @@ def chain(*events: tuple[Any, Any], kind: Any = "continue", ended: Any = "succee
     return first, run(2, "r2", event="done").model_copy(update={"steps": steps[1], "state": ended})
 
 
+def of(worklist: Worklist, runs: tuple[RunRecord, ...]) -> list[tuple[Worklist, RunRecord]]:
+    return [(worklist, one) for one in runs if one.steps]
+
+
 DONE_ONCE = [("done", "done")]
 CUT = [("done", "unknown"), ("done", "done")]
 
@@ -167,16 +172,16 @@ CUT = [("done", "unknown"), ("done", "done")]
 def test_what_a_chain_of_runs_gave_is_held_against_the_plan(
     judge: Any, hidden: Any, runs: tuple[RunRecord, ...], did: list[Any], told: str
 ) -> None:
-    problems = list(judge.chain_problems(LAB, dosing(), runs, acts(hidden, *did)))
+    problems = list(judge.chain_problems(LAB, dosing(), of(dosing(), runs), acts(hidden, *did)))
     assert problems == [] if not told else told in problems
 
 
 def test_a_repair_may_add_what_was_unknown_and_no_more(judge: Any, hidden: Any) -> None:
     runs, worklist = chain(*CUT, kind="repair"), dosing(tolerance=60)
     halved = [*gave("r1", 1, A1), *gave("r1", 2, B1), *gave("r2", 1, B1, 50)]
-    assert list(judge.chain_problems(LAB, worklist, runs, acts(hidden, *halved))) == []
+    assert list(judge.chain_problems(LAB, worklist, of(worklist, runs), acts(hidden, *halved))) == []
     again = [*halved, *gave("r2", 2, A1, 101)]
-    problems = list(judge.chain_problems(LAB, worklist, runs, acts(hidden, *again)))
+    problems = list(judge.chain_problems(LAB, worklist, of(worklist, runs), acts(hidden, *again)))
     assert "P-1 A1 was given 201 µL over 2 runs, planned are 100 µL: more than once" in problems
     assert "351 µL were drawn from slot D3 A1, planned are 200 µL" in problems
 
@@ -184,7 +189,7 @@ def test_a_repair_may_add_what_was_unknown_and_no_more(judge: Any, hidden: Any) 
 def test_a_target_that_is_missed_in_the_wells_is_found(judge: Any, hidden: Any) -> None:
     runs = chain(*CUT, kind="repair")
     halved = [*gave("r1", 1, A1), *gave("r2", 1, B1, 50)]
-    (problem,) = judge.chain_problems(LAB, dosing(tolerance=5), runs, acts(hidden, *halved))
+    (problem,) = judge.chain_problems(LAB, dosing(), of(dosing(), runs), acts(hidden, *halved))
     assert problem == "plate B1 holds 0.0526316 of IL-15 per µL, 0.1 ± 5 % were promised"
 
 
@@ -198,8 +203,8 @@ def test_a_repair_that_is_right_only_in_the_way_it_went_is_found(
     """Given and half given once more: 43 % too much; had it not been given, half is 47 % too little."""
     runs, worklist = chain(*CUT, kind="repair"), dosing(tolerance=tolerance)
     physical = acts(hidden, *gave("r1", 1, A1), *gave("r1", 2, B1), *gave("r2", 1, B1, 50))
-    assert list(judge.chain_problems(LAB, worklist, runs, physical)) == []
-    problems = list(judge.repair_problems(LAB, worklist, [(worklist, one) for one in runs], physical))
+    assert list(judge.chain_problems(LAB, worklist, of(worklist, runs), physical)) == []
+    problems = list(judge.repair_problems(LAB, worklist, of(worklist, runs), physical))
     assert (problems == []) == is_right
     assert all("had its unknown steps (2,) gone otherwise, plate B1 holds 0.0526" in one for one in problems)
 
@@ -207,7 +212,7 @@ def test_a_repair_that_is_right_only_in_the_way_it_went_is_found(
 def test_only_a_repair_that_succeeded_is_held_to_every_way(judge: Any, hidden: Any) -> None:
     worklist, physical = dosing(), acts(hidden, *gave("r1", 1, A1))
     for runs in (chain(*CUT), chain(*CUT, kind="repair", ended="interrupted")):
-        assert list(judge.repair_problems(LAB, worklist, [(worklist, one) for one in runs], physical)) == []
+        assert list(judge.repair_problems(LAB, worklist, of(worklist, runs), physical)) == []
 
 
 def test_steps_are_imagined_in_every_way_their_order_allows(hidden: Any) -> None:
@@ -249,17 +254,32 @@ def test_what_a_step_moved_is_added_up_by_well(hidden: Any) -> None:
         pytest.param(
             [("r1", 2, "aspirate", 45, TUBE), ("r1", 2, "dispense", 45, TUBE)], "not_happened", id="mixed_only"
         ),
-        pytest.param([*gave("r1", 2, B1), ("r1", 2, "aspirate", 45, B1)], "halfway", id="cut_in_its_mix"),
+        pytest.param([*gave("r1", 2, B1), ("r1", 2, "aspirate", 45, B1)], "cut_in_mix", id="cut_in_its_mix"),
+        pytest.param(
+            [*gave("r1", 2, B1), ("r1", 2, "aspirate", 45, B1), ("r1", 2, "dispense", 45, B1)], "given", id="mixed_once"
+        ),
     ],
 )  # fmt: skip
 def test_a_person_at_the_deck_sees_what_is_true(hidden: Any, did: list[Any], seen: str) -> None:
     cut = run(event="unknown").model_copy(
         update={"steps": (StepRecord(number=1, event="done", at=AT), StepRecord(number=2, event="unknown", at=AT))}
     )
-    told = hidden.look_at(cut, dosing(), acts(hidden, *gave("r1", 1, A1), *did))
-    assert {name: getattr(told, name) for name in ("happened", "not_happened", "drawn", "halfway")} == {
-        name: (2,) if name == seen else () for name in ("happened", "not_happened", "drawn", "halfway")
-    }
+    worklist = dosing(mix_after=2 if seen in {"given", "cut_in_mix"} else 0, mix_volume_ul=45)
+    told = hidden.look_at(cut, worklist, acts(hidden, *gave("r1", 1, A1), *did))
+    assert {name: numbers for name, numbers in asdict(told).items() if numbers} == {seen: (2,)}
+
+
+def test_a_well_may_lack_what_a_person_saw_go_out_of_its_mix_and_no_more(judge: Any, hidden: Any) -> None:
+    worklist = dosing(tolerance=60, mix_after=2, mix_volume_ul=45)
+    cut, later = chain(*CUT)
+    did = [*gave("r1", 1, A1), *gave("r1", 2, B1), ("r1", 2, "aspirate", 45, B1)]
+    for ruling, is_right in (
+        (StepRuling(number=2, happened=False, is_drawn=True, is_given=True), True),
+        (StepRuling(number=2, happened=False, is_given=True), False),
+    ):
+        runs = (cut.model_copy(update={"decision": decided("continue", ruling)}), later)
+        problems = list(judge.chain_problems(LAB, worklist, of(worklist, runs), acts(hidden, *did)))
+        assert (problems == []) == is_right, problems
 
 
 @pytest.mark.parametrize(
@@ -269,6 +289,10 @@ def test_a_person_at_the_deck_sees_what_is_true(hidden: Any, did: list[Any], see
         pytest.param(StepRuling(number=2, happened=True), (800, 800), (1000, 1000), id="happened"),
         pytest.param(StepRuling(number=2, happened=False), (900, 900), (900, 900), id="did_not"),
         pytest.param(StepRuling(number=2, happened=False, is_drawn=True), (800, 800), (900, 900), id="lost"),
+        pytest.param(StepRuling(number=2, happened=False, is_given=True), (800, 800), (1000, 1000), id="unmixed"),
+        pytest.param(
+            StepRuling(number=2, happened=False, is_given=True, is_drawn=True), (800, 800), (955, 955), id="cut_in_mix"
+        ),
     ],
 )
 def test_wells_are_bounded_by_what_journal_and_person_say(
@@ -276,8 +300,9 @@ def test_wells_are_bounded_by_what_journal_and_person_say(
 ) -> None:
     rulings = [] if ruling is None else [ruling]
     cut, _ = chain(*CUT)
+    worklist = dosing(mix_after=2 if ruling and ruling.is_given else 0, mix_volume_ul=45)
     bounds = judge._bounds(
-        LAB, dosing(), [(dosing(), cut.model_copy(update={"decision": decided("continue", *rulings)}))]
+        LAB, worklist, [(worklist, cut.model_copy(update={"decision": decided("continue", *rulings)}))]
     )
     assert bounds["tubes", "A1"] == tube
     assert bounds["plate", "B1"] == well

@@ -347,6 +347,56 @@ async def test_what_was_lost_with_the_tip_is_kept_and_told(records: Records, cut
     assert records.audit.verify_chain() == ()
 
 
+def mixed(volume: float = 50) -> Worklist:
+    """The dosing with a mix after each dose."""
+    worklist = dosing(volume)
+    steps = [
+        step.model_copy(update={"mix_after": 3, "mix_volume_ul": 80.0, "dispense_at": "level"})
+        if step.action == "transfer"
+        else step
+        for step in worklist.steps
+    ]
+    return worklist.model_copy(update={"steps": tuple(steps)})
+
+
+@pytest.fixture
+def cut_in_mix(records: Records, journalled: Journalled) -> str:
+    """The last dose was cut; only a pause would follow."""
+    run_id = journalled(mixed(), "planned")
+    records.journal.append_events(run_id, journal((1, "done"), (2, "done"), (3, "unknown"), (4, "failed")))
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    return run_id
+
+
+@pytest.mark.parametrize(
+    ("said", "held_ul", "word"),
+    [
+        pytest.param("given", 1000, "step 3 gave its liquid and was not mixed", id="tip_empty"),
+        pytest.param("cut_in_mix", 920, "step 3 gave its liquid and was cut in its mix", id="mix_in_the_tip"),
+    ],
+)
+async def test_a_dose_that_was_given_and_not_mixed_is_only_mixed(
+    records: Records, cut_in_mix: str, said: str, held_ul: float, word: str
+) -> None:
+    made = await decided(records, cut_in_mix, "continue", **{said: [3]})
+    rest = made.follow_up
+    assert rest is not None
+    assert [(step.action, step.labware, step.well) for step in rest.steps] == [
+        ("mix", "plate", "C1"),
+        ("pause", "", ""),
+    ]
+    held = {(one.labware, one.well): one.volume_ul for one in rest.fillings}
+    assert (held["plate", "C1"], held["tubes", "A1"]) == (held_ul, 350)
+    assert word in run_facts(cut_in_mix, records, CATALOGUE).decisions[0]
+    contents = known_contents(records, CATALOGUE, DECK, "P-1")
+    assert contents.wells["C1"].volume_ul == pytest.approx(held_ul)
+
+
+async def test_a_dose_that_does_not_mix_cannot_have_been_cut_in_its_mix(records: Records, cut_run: str) -> None:
+    with pytest.raises(PlanError, match=r"step 2 .* mixes nothing after it has given.*--happened 2"):
+        await decided(records, cut_run, "continue", cut_in_mix=[2])
+
+
 async def test_a_follow_up_that_a_check_refuses_leaves_the_question_open(records: Records, cut_run: str) -> None:
     with pytest.raises(VerificationError, match="too late"):
         await decided(records, cut_run, "continue", happened=[2], verify=refuses)

@@ -50,6 +50,12 @@ def reconcile(
     drawn: Annotated[
         str, typer.Option(help="Unknown steps that drew their liquid and lost it with the tip: nothing given.")
     ] = "",
+    given: Annotated[
+        str, typer.Option(help="Unknown steps that gave their liquid and were not mixed after it; tip without liquid.")
+    ] = "",
+    cut_in_mix: Annotated[
+        str, typer.Option(help="The same with liquid of that mix in the tip, which the well now lacks.")
+    ] = "",
     well: Annotated[
         list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
     ] = None,
@@ -79,9 +85,11 @@ def reconcile(
             "happened": numbers_of(happened),
             "not_happened": numbers_of(not_happened),
             "drawn": numbers_of(drawn),
+            "given": numbers_of(given),
+            "cut_in_mix": numbers_of(cut_in_mix),
             "wells": wells_of(well or ()),
         }
-    elif happened or not_happened or drawn or well:
+    elif happened or not_happened or drawn or given or cut_in_mix or well:
         raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
     answer = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
     asked = answer.asked
@@ -211,9 +219,8 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
         wells = ", ".join(f"{labware} {well}" for labware, well in made.wells)
         console.print(f"Discarded: {wells}. Later plans refuse them and analyses leave them out.", soft_wrap=True)
     if follow_up is not None:
-        console.print(
-            f"{follow_up.n_transfers} transfers are left, verified as worklist {follow_up.content_hash[:12]}."
-        )
+        left = f"{follow_up.n_transfers} transfers are" if follow_up.n_transfers else "Only mixing is"
+        console.print(f"{left} left, verified as worklist {follow_up.content_hash[:12]}.")
         console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
     else:
         console.print(f"Nothing of this run is left to be done; bench {escape(run.bench)} is free for the next one.")

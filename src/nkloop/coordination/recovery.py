@@ -42,6 +42,12 @@ class Answer(RunInput):
     drawn: str = Field(
         "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
     )
+    given: str = Field(
+        "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
+    )
+    cut_in_mix: str = Field(
+        "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
 
 
@@ -105,6 +111,8 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         happened=numbers_of(answer.happened),
         not_happened=numbers_of(answer.not_happened),
         drawn=numbers_of(answer.drawn),
+        given=numbers_of(answer.given),
+        cut_in_mix=numbers_of(answer.cut_in_mix),
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
@@ -139,6 +147,7 @@ def question_markdown(asked: Question) -> str:
     lines += [
         "",
         "Look at the deck and the tips, then answer: **continue** with what you saw (a step happened, did not happen, "
-        "or its liquid was lost with the tip), **repair** when you cannot see it, or **discard** the wells.",
+        "its liquid was lost with the tip, or it was given and not mixed), **repair** when you cannot see it, or "
+        "**discard** the wells.",
     ]
     return "\n".join(lines)

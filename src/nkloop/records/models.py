@@ -107,13 +107,26 @@ class StepRuling(FrozenModel):
     happened: bool | None = None
     """None when the person does not know either."""
     is_drawn: bool = False
-    """It did not happen, but its liquid left the source and was lost with the tip."""
+    """It did not happen whole, and what it had drawn last was lost with the tip: its liquid, or the liquid of its mix
+    where `is_given`."""
+    is_given: bool = False
+    """It did not happen whole: its liquid was given, the mix after it was not done, or not to its end."""
 
     @model_validator(mode="after")
-    def _was_lost_only_when_it_did_not_happen(self) -> Self:
-        if self.is_drawn and self.happened is not False:
-            raise ValueError(f"step {self.number}: what was drawn and lost has not happened")
+    def _was_cut_only_when_it_did_not_happen(self) -> Self:
+        if (self.is_drawn or self.is_given) and self.happened is not False:
+            cut = "given and not mixed" if self.is_given else "drawn and lost"
+            raise ValueError(f"step {self.number}: what was {cut} has not happened whole")
         return self
+
+    @property
+    def word(self) -> str:
+        """What became of the step, as a person said it."""
+        if self.is_given:
+            return "gave its liquid and was cut in its mix" if self.is_drawn else "gave its liquid and was not mixed"
+        return {True: "happened", None: "left open"}.get(self.happened) or (
+            "drew its liquid and lost it" if self.is_drawn else "did not happen"
+        )
 
 
 class RunDecision(FrozenModel):

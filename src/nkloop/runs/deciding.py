@@ -14,14 +14,20 @@ from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
 from nkloop.runs.typed_steps import spans
-from nkloop.runs.ways import LIQUID, Fate, fates_of
+from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.verification import require
 
 Verify = Callable[[Worklist], Awaitable[Verdict]]
-_SAID = {"happened": "happened", "not happened": "not happened", "drawn": "drawn its liquid and lost it"}
+_SAID = {
+    "happened": "happened",
+    "not happened": "not happened",
+    "drawn": "drawn its liquid and lost it",
+    "given": "given its liquid and not been mixed",
+    "cut in its mix": "given its liquid and been cut in its mix",
+}
 
 
 class OpenStep(FrozenModel):
@@ -39,6 +45,8 @@ class OpenStep(FrozenModel):
     """Where its tip came from; it may still be on the pipette, or hold liquid in the trash."""
     is_drawn: bool
     """Whether its liquid certainly left its source."""
+    mixes: bool = False
+    """Whether it mixes after it has given, so that it may have been cut there."""
 
 
 class Question(FrozenModel):
@@ -95,6 +103,8 @@ async def decide(
     happened: Collection[int] = (),
     not_happened: Collection[int] = (),
     drawn: Collection[int] = (),
+    given: Collection[int] = (),
+    cut_in_mix: Collection[int] = (),
     wells: Collection[Spot] = (),
 ) -> Decided:
     """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
@@ -112,6 +122,8 @@ async def decide(
         happened: unknown steps the person saw to have happened.
         not_happened: unknown steps the person saw not to have happened: nothing was drawn, nothing given.
         drawn: unknown steps whose liquid left its source and was lost with the tip: nothing was given.
+        given: unknown transfers that gave their liquid and whose mix after it was not done, with nothing in the tip.
+        cut_in_mix: the same with liquid of that mix in the tip: it is missing in the well.
         wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
             is named.
 
@@ -126,6 +138,7 @@ async def decide(
     worklist = records.journal.worklist(run.worklist_hash)
     events = records.journal.events(run_id)
     said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
+    said |= {"given": given, "cut in its mix": cut_in_mix}
     rulings = _rulings(run, fates_of(worklist, events), said)
     fates = fates_of(worklist, events, rulings)
     gone = _spots(worklist, catalogue, wells)
@@ -212,10 +225,23 @@ def _rulings(run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collectio
                 where=f"run {run.id}",
                 remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
             )
-    happened = {None: None, "happened": True, "not happened": False, "drawn": False}
-    return tuple(
-        StepRuling(number=n, happened=happened[of_step.get(n)], is_drawn=of_step.get(n) == "drawn")
-        for n in sorted(run.unknown_steps)
+        if ruled in {"given", "cut in its mix"} and not mixes_after(step):
+            raise PlanError(
+                f"step {step.number} ({sentence(step)}) mixes nothing after it has given, so it was not cut there",
+                where=f"run {run.id}",
+                remedy=f"when its liquid was given, it happened: --happened {step.number}",
+            )
+    return tuple(_ruling(n, of_step.get(n)) for n in sorted(run.unknown_steps))
+
+
+def _ruling(number: int, said: str | None) -> StepRuling:
+    if said in {None, "happened"}:
+        return StepRuling(number=number, happened=True if said else None)
+    return StepRuling(
+        number=number,
+        happened=False,
+        is_drawn=said in {"drawn", "cut in its mix"},
+        is_given=said in {"given", "cut in its mix"},
     )
 
 
@@ -248,4 +274,5 @@ def _open_step(fate: Fate, worklist: Worklist, why: str) -> OpenStep:
         why=why,
         tip=tip if liquid else "",
         is_drawn=fate.is_drawn,
+        mixes=mixes_after(step),
     )

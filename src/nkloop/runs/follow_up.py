@@ -11,7 +11,7 @@ from nkloop.runs.possible import Spot, reached_wells, replay
 from nkloop.runs.remembered import remembering
 from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
-from nkloop.runs.ways import MOST_WAYS, Fate, Way, n_ways, ways_of
+from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
@@ -54,12 +54,13 @@ def continued(
         raise PlanError(
             f"nobody has said whether step {spans(open_steps)} happened",
             where=f"run {run_id}",
-            remedy="say it with --happened, --not-happened or --drawn, repair, or discard the wells",
+            remedy="say it with --happened, --not-happened, --drawn, --given or --cut-in-mix, repair, or discard the "
+            "wells",
         )
     ledger = replay(worklist, fates, catalogue, deck)
     rest = [step for fate in fates if (step := _still_to_do(fate, deck, worklist)) is not None]
     kept = _spared(run_id, rest, without, worklist, catalogue)
-    _require_transfer(run_id, kept)
+    _require_work(run_id, kept)
     held = _held(ledger)
     require_enough(run_id, kept, held, worklist, catalogue)
     made = _made(run_id, "rest", worklist, kept, held, catalogue, without)
@@ -105,7 +106,7 @@ def repaired(
         ledgers = [_after(worklist, fates, kept, catalogue, deck, way) for way in ways]
         misses = tuple(_misses(worklist, ledgers, without))
         if not misses:
-            _require_transfer(run_id, kept)
+            _require_work(run_id, kept)
             everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
             now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], everything)]
             middle = _middle(*map(_held, now))
@@ -119,7 +120,7 @@ def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step
     if fate.what == "done":
         return None
     step = _reduced(fate.step, fate.step.volume_ul - fate.given_ul, deck, worklist)
-    return _mix_of(fate.step) if step is None and fate.step.mix_after else step
+    return _mix_of(fate.step) if step is None and mixes_after(fate.step) else step
 
 
 def _mix_of(step: Step) -> Step:
@@ -171,10 +172,12 @@ def _spared(
     return kept
 
 
-def _require_transfer(run_id: str, steps: Sequence[Step]) -> None:
+def _require_work(run_id: str, steps: Sequence[Step]) -> None:
     """Refuse to make a worklist that moves nothing."""
-    if not any(step.action == "transfer" for step in steps):
-        raise PlanError("no transfer is left to do", where=f"run {run_id}", remedy="discard the wells, or leave it so")
+    if not any(step.action in LIQUID for step in steps):
+        raise PlanError(
+            "no transfer is left to do, and no mix", where=f"run {run_id}", remedy="discard the wells, or leave it so"
+        )
 
 
 def _after(

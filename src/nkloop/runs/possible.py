@@ -75,7 +75,8 @@ def _followed(
     """The same with the tips still held."""
     ledger = Ledger.of(worklist, catalogue, deck)
     for fate in fates:
-        known: How = "done" if fate.what == "done" else "drawn" if fate.is_drawn else "not"
+        known: How = "drawn" if fate.is_drawn else "not"
+        known = "done" if fate.what == "done" else "cut_after" if fate.is_cut else known
         _follow(ledger, fate, how.get(fate.step.number, known) if fate.what == "unknown" else known)
     return ledger
 

@@ -135,11 +135,9 @@ def _not_begun(event: JournalEvent | None) -> str:
 
 
 def _decision(one: RunDecision) -> str:
-    said = {True: "happened", False: "did not happen", None: "left open"}
     by_word: dict[str, list[int]] = {}
     for ruling in one.rulings:
-        word = "drew its liquid and lost it" if ruling.is_drawn else said[ruling.happened]
-        by_word.setdefault(word, []).append(ruling.number)
+        by_word.setdefault(ruling.word, []).append(ruling.number)
     rulings = "; ".join(f"step {spans(numbers)} {word}" for word, numbers in by_word.items())
     wells = ", ".join(f"{labware} {well}" for labware, well in one.wells)
     parts = [f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC: {one.decision}: {one.reason}", rulings]

@@ -35,13 +35,15 @@ class Fate(NamedTuple):
 
     step: Step
     what: Literal["done", "not", "partly", "unknown"]
-    """`partly`: its liquid was drawn and only some of it given."""
+    """`partly`: its liquid was drawn and only some of it given, or all of it and not mixed."""
     given_ul: float = 0.0
     """Of each channel; for `unknown` what is certain at least."""
     is_drawn: bool = False
     """For `unknown`: the liquid certainly left its source."""
     is_passed: bool = False
     """For `unknown`: the device went on behind it, so that it tells nothing of the others."""
+    is_cut: bool = False
+    """For `partly`: all of it was given, and the liquid of the mix after it was lost with the tip."""
 
 
 class Way(NamedTuple):
@@ -82,9 +84,16 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
         return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul))
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
+    if ruling.is_given:
+        return Fate(step, "partly", step.volume_ul, is_drawn=True, is_cut=ruling.is_drawn)
     # what the device certainly drew is gone from its source, also where a person saw only that nothing arrived
     is_drawn = ruling.is_drawn or bool(event.moved_ul)
     return Fate(step, "partly", given, is_drawn=True) if is_drawn else Fate(step, "not")
+
+
+def mixes_after(step: Step) -> bool:
+    """Whether a step mixes the well it has given to, so that it may be cut between giving and the end of its mix."""
+    return step.action == "transfer" and bool(step.mix_after)
 
 
 def ways_of(

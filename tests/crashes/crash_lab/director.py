@@ -49,6 +49,8 @@ class Report:
     """Until the flow process of the run had ended."""
     decisions: list[str] = field(default_factory=list)
     """What was decided about its runs, in their order."""
+    said: list[str] = field(default_factory=list)
+    """What a person said of unknown steps other than whether they happened."""
     followed: int = 0
     """Runs that carried on what another had left and succeeded."""
     refused: list[str] = field(default_factory=list)
@@ -143,6 +145,8 @@ def _tell(places: Places, report: Report) -> None:
     records.close()
     report.states = [run.state for run in runs]
     report.decisions = [run.decision.decision for run in runs if run.decision]
+    rulings = [one for run in runs if run.decision for one in run.decision.rulings if one.is_given or one.is_drawn]
+    report.said = [one.word for one in rulings]
     report.followed = sum(run.parent is not None and run.state == "succeeded" for run in runs)
     report.refused = [f"{one['kind']}: {one['why']}" for one in places.refusals()]
     report.events = dict(Counter(step.event for run in runs for step in run.steps))

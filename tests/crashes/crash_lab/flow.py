@@ -139,6 +139,7 @@ async def _decided(
     worklist = session.records.journal.worklist(last.worklist_hash)
     seen = look_at(last, worklist, read_physical(places))
     said = {"happened": seen.happened, "not_happened": seen.not_happened, "drawn": seen.drawn}
+    said |= {"given": seen.given, "cut_in_mix": seen.cut_in_mix}
     ask = partial(
         decide,
         last.id,

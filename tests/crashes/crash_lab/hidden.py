@@ -157,29 +157,51 @@ class Seen:
     not_happened: tuple[int, ...]
     drawn: tuple[int, ...]
     """Its liquid was in the tip: missing where it came from, and not given."""
+    given: tuple[int, ...]
+    """It was given; the mix after it was not done to its end, and the tip is empty."""
+    cut_in_mix: tuple[int, ...]
+    """The same with liquid of that mix in the tip."""
     halfway: tuple[int, ...]
-    """None of these: some of it is there, or liquid of a mix was in the tip."""
+    """None of these: some of it is there, or liquid of the mix before it was in the tip."""
 
 
 def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
     """The truth about every step that the journal calls unknown."""
-    net = net_of(physical.of(run))
+    acts = list(physical.of(run))
+    net = net_of(iter(acts))
     done = physical.done.get(run.device_run_id or "", {})
     places = {item.nickname: place_of(item) for item in worklist.deck}
-    told: dict[str, list[int]] = {"yes": [], "no": [], "drawn": [], "halfway": []}
+    told: dict[str, list[int]] = {"yes": [], "no": [], "drawn": [], "given": [], "cut": [], "halfway": []}
     for step in (one for one in worklist.steps if one.number in run.unknown_steps):
         is_whole = done.get(step.number, Counter()) == physical.planned_of(run, step.number)
-        told["yes" if is_whole else _seen(step, net.get(step.number, {}), places)].append(step.number)
-    return Seen(*(tuple(told[what]) for what in ("yes", "no", "drawn", "halfway")))
+        target = (places.get(step.to_labware, ""), step.to_well)
+        poured = sum(one.volume_ul for one in acts if one.step == step.number and _gives_to(one, target))
+        what = "yes" if is_whole else _seen(step, net.get(step.number, {}), target, poured)
+        told[what].append(step.number)
+    return Seen(*(tuple(told[what]) for what in ("yes", "no", "drawn", "given", "cut", "halfway")))
 
 
-def _seen(step: Step, net: Mapping[Spot, float], places: Mapping[str, str]) -> str:
+def _gives_to(act: Act, spot: Spot) -> bool:
+    return act.kind.startswith("dispense") and spot in act.spots
+
+
+def _seen(step: Step, net: Mapping[Spot, float], target: Spot, poured: float) -> str:
+    """`poured` is all that was dispensed into the target, the strokes of its mix included."""
     if step.action not in {"transfer", "mix"}:
         return "no"
-    target = (places.get(step.to_labware, ""), step.to_well)
     given, lost = net.get(target, 0.0), -sum(moved for moved in net.values() if moved < 0)
+    if step.action == "transfer" and poured > step.volume_ul - SAME_UL:
+        return _given(step, given, poured)
     if abs(given) < SAME_UL and lost < SAME_UL:
         return "no"
     if abs(given) < SAME_UL and abs(lost - step.channels * step.volume_ul) < SAME_UL:
         return "drawn"
-    return "yes" if step.action == "transfer" and abs(given - step.volume_ul) < SAME_UL else "halfway"
+    return "halfway"
+
+
+def _given(step: Step, held: float, poured: float) -> str:
+    """What became of a transfer that gave all its liquid, of which the target still has `held`."""
+    if abs(held - step.volume_ul) < SAME_UL:
+        is_mixed = poured > step.volume_ul + step.mix_after * step.mix_volume_ul - SAME_UL
+        return "yes" if is_mixed else "given"
+    return "cut" if abs(held - step.volume_ul + step.mix_volume_ul) < SAME_UL else "halfway"

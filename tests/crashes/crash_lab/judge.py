@@ -42,8 +42,8 @@ def judge(lab: Lab, places: Places, procedure: Procedure) -> list[str]:
             problems += _well_problems(lab, places, records, runs)
         problems += strangers(runs, physical)
         problems += twice(runs, physical)
-        problems += chain_problems(lab, procedure.worklist, runs, physical)
         moved = [(records.journal.worklist(run.worklist_hash), run) for run in runs if has_moved(run)]
+        problems += chain_problems(lab, procedure.worklist, moved, physical)
         problems += dict.fromkeys(repair_problems(lab, procedure.worklist, moved, physical))
         problems += _stock_problems(procedure.bench.name, records, runs, physical)
         problems += _lock_problems(records)
@@ -150,10 +150,18 @@ def _mixes(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str,
     for is_mixed, name, well, mixed in (
         (step.action == "mix", step.labware, step.well, step.volume_ul),
         (step.action == "transfer" and step.mix_before, step.labware, step.well, step.mix_volume_ul),
-        (step.action == "transfer" and step.mix_after, step.to_labware, step.to_well, step.mix_volume_ul),
     ):
         for reached in kinds[name].reached(well, step.channels) if is_mixed else ():
             yield name, reached, mixed
+    yield from _mixes_after(lab, worklist, step)
+
+
+def _mixes_after(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str, float]]:
+    """The same of the wells a transfer has given to, where it mixes them."""
+    if step.action == "transfer" and step.mix_after:
+        kind = lab.catalogue[worklist.item(step.to_labware).load_name]
+        for reached in kind.reached(step.to_well, step.channels):
+            yield step.to_labware, reached, step.mix_volume_ul
 
 
 def _kind(step: StepRecord) -> str:
@@ -183,8 +191,12 @@ def _bounds(
         for step in worklist.steps:
             event = events.get(step.number, "nothing")
             for name, well, moved in _moves(lab, worklist, step) if event != "nothing" else ():
-                low[name, well] += moved if event == "done" or moved < 0 else 0.0
-                high[name, well] += moved if event == "done" or (moved < 0) == (event == "drawn") else 0.0
+                is_done = event in {"done", "given", "cut"}
+                low[name, well] += moved if is_done or moved < 0 else 0.0
+                high[name, well] += moved if is_done or (moved < 0) == (event == "drawn") else 0.0
+            for name, well, mixed in _mixes_after(lab, worklist, step) if event == "cut" else ():
+                low[name, well] -= mixed
+                high[name, well] -= mixed
             for name, well, mixed in _mixes(lab, worklist, step):
                 if event == "unclear":
                     cut[name, well] = min(cut[name, well], -mixed)
@@ -198,22 +210,27 @@ def _bounds(
 
 def _said(ruling: StepRuling) -> str:
     """What a person said of a step; empty when nothing."""
+    if ruling.is_given:
+        return "cut" if ruling.is_drawn else "given"
     return "drawn" if ruling.is_drawn else {True: "done", False: "nothing", None: ""}[ruling.happened]
 
 
-def chain_problems(lab: Lab, worklist: Worklist, runs: Sequence[RunRecord], physical: Physical) -> Iterator[str]:
+def chain_problems(
+    lab: Lab, worklist: Worklist, moved: Sequence[tuple[Worklist, RunRecord]], physical: Physical
+) -> Iterator[str]:
     """What a run and those that carried it on gave to every well together, against the plan of the first.
 
-    Whoever continues gives every well its plan once; whoever repairs gives no more than the plan and what was
-    unknown. Once the last has succeeded, every target holds.
+    Whoever continues gives every well its plan once, but for what went with the tip out of a mix; whoever repairs gives
+    no more than the plan and what was unknown. Once the last has succeeded, every target holds.
     """
-    chain = [run for run in runs if has_moved(run)]
+    chain = [run for _, run in moved]
     decided = {run.decision.decision for run in chain if run.decision}
     names = {item.nickname: place_of(item) for item in worklist.deck}
     planned, unclear = _planned(lab, worklist, names), 0.0
     given: dict[Spot, float] = defaultdict(float)
     drawn: dict[Spot, float] = defaultdict(float)
     lost: dict[Spot, float] = defaultdict(float)
+    short = _lost_in_mixes(lab, moved, names)
     for run in chain:
         for step, net in net_of(physical.of(run)).items():
             is_lost = sum(net.values()) < -SAME_UL
@@ -228,12 +245,25 @@ def chain_problems(lab: Lab, worklist: Worklist, runs: Sequence[RunRecord], phys
         told = f"{spot[0]} {spot[1]} was given {given[spot]:g} µL over {len(chain)} runs, planned are {gives:g} µL"
         if given[spot] > gives + more + SAME_UL:
             yield f"{told}: more than once"
-        elif is_whole and "repair" not in decided and given[spot] < gives - SAME_UL:
+        elif is_whole and "repair" not in decided and given[spot] < gives - short[spot] - SAME_UL:
             yield f"{told}: not whole"
         if drawn[spot] > draws + lost[spot] + more + SAME_UL:
             yield f"{drawn[spot]:g} µL were drawn from {spot[0]} {spot[1]}, planned are {draws:g} µL"
     if is_whole:
         yield from missed_targets(worklist, names, physical.acts)
+
+
+def _lost_in_mixes(
+    lab: Lab, moved: Sequence[tuple[Worklist, RunRecord]], names: Mapping[str, str]
+) -> Mapping[Spot, float]:
+    """µL of what was given to each well that a person saw to have gone with the tip out of the mix after it."""
+    found: dict[Spot, float] = defaultdict(float)
+    for worklist, run in moved:
+        said = {one.number: _said(one) for one in (run.decision.rulings if run.decision else ())}
+        for step in worklist.steps:
+            for name, well, mixed in _mixes_after(lab, worklist, step) if said.get(step.number) == "cut" else ():
+                found[names[name], well] += min(mixed, step.volume_ul)
+    return found
 
 
 def _planned(lab: Lab, worklist: Worklist, names: Mapping[str, str]) -> dict[Spot, tuple[float, float]]:

@@ -1,17 +1,20 @@
-"""Runs that are stopped within a step and repaired: `python -m crash_lab.repairs` (JSON lines).
+"""Runs that are stopped within a step and repaired or continued: `python -m crash_lab.repairs` (JSON lines).
 
 The flow dies in the middle of a step that moves bulk, the robot stands still, a person finds and stops it, and repairs
 without saying what became of the step. Afterwards every target must hold within its tolerance, in the wells as they
 are and in every other way the step may have gone.
+
+The same in the mix after a transfer: a person says that it had given its liquid, with or without liquid in the tip.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from crash_lab.plan import FLOW, Crash
 from crash_lab.procedures import Lab, Procedure
 from crash_lab.reality import PhysicalTrigger
 from crash_lab.stage import warm_lab
+from nkloop.records.models import DecisionKind
+from nkloop.runs.ways import mixes_after
 from nkloop.vendor import answers_folder
 
 LAST = ("comment", "aspirate", "dispense")
@@ -31,26 +36,41 @@ BULK = {
 """Procedure, and the comment of the steps of which the middle one is cut: half of it either way is tolerated."""
 
 
+IN_MIX = (("dispense", 1), ("aspirate", 2))
+"""Command of a transfer that mixes that took effect last, and the how manieth of its kind: given; with liquid of the
+first stroke of its mix in the tip."""
+
+
 def crashes(lab: Lab) -> Iterator[Crash]:
     """One crash per procedure and instant."""
-    places = [(procedure, kind) for procedure in lab.procedures for kind in LAST]
-    for number, (name, kind) in enumerate(places):
-        nth = _nth(lab.procedures[name], BULK[name], kind)
-        trigger = PhysicalTrigger(FLOW, nth, "after", is_stopped=True)
-        yield Crash(number, name, FLOW, physical=trigger, decision="repair")
+    number = itertools.count()
+    for name in lab.procedures:
+        worklist = lab.procedures[name].worklist
+        bulk = [step.number for step in worklist.steps if step.comment == BULK[name]]
+        mixing = [step.number for step in worklist.steps if mixes_after(step)]
+        for kind in LAST:
+            yield _cut(next(number), lab.procedures[name], bulk, kind, 1, "repair")
+        for kind, nth in IN_MIX:
+            yield _cut(next(number), lab.procedures[name], mixing, kind, nth, "continue")
 
 
-def _nth(procedure: Procedure, comment: str, kind: str) -> int:
-    """Number of the command of this kind in the middle one of the steps with this comment."""
-    steps = [step.number for step in procedure.worklist.steps if step.comment == comment]
-    announced = f"step {steps[len(steps) // 2]}:"
-    is_in_step = False
+def _cut(number: int, procedure: Procedure, steps: Sequence[int], kind: str, nth: int, decision: DecisionKind) -> Crash:
+    """A crash in the middle one of these steps."""
+    at = _command(procedure, steps[len(steps) // 2], kind, nth)
+    trigger = PhysicalTrigger(FLOW, at, "after", is_stopped=True)
+    return Crash(number, procedure.name, FLOW, physical=trigger, decision=decision)
+
+
+def _command(procedure: Procedure, step: int, kind: str, of_kind: int) -> int:
+    """Number of the n-th command of this kind in a step."""
+    announced, is_in_step = f"step {step}:", False
     for nth, command in enumerate(procedure.analysis.commands, start=1):
         message = str((command.get("params") or {}).get("message") or "")
         is_in_step = message.startswith(announced) or (is_in_step and not message.startswith("step "))
-        if is_in_step and command["commandType"] == kind:
+        of_kind -= is_in_step and command["commandType"] == kind
+        if of_kind == 0:
             return nth
-    raise LookupError(f"{procedure.name} has no {kind} under {announced}")
+    raise LookupError(f"{procedure.name} has no such {kind} under {announced}")
 
 
 def main() -> int:

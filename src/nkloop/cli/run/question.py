@@ -50,6 +50,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
             else []
         ),
         *_lost(asked.steps, who),
+        *_unmixed(asked.steps, who),
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
     ):
@@ -72,6 +73,18 @@ def _lost(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     told = "the first of them had its liquid in the tip" if others else "its liquid was in the tip, which is gone"
     rest = f" --not-happened {others}" if others else ""
     return [(f"{told}: it is done from what its source has left", f"continue --drawn {first}{rest} {who}")]
+
+
+def _unmixed(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
+    """The answer for a transfer that had given and was cut before the end of its mix."""
+    first = next((step.number for step in steps if step.mixes), None)
+    if first is None:
+        return []
+    others = spans([step.number for step in steps if step.number != first])
+    told = f"{f'step {first} of them' if others else 'it'} gave its liquid and was cut before its mix had ended"
+    told += f": it is mixed (--cut-in-mix {first} instead, when liquid of the mix was in the tip)"
+    rest = f" --not-happened {others}" if others else ""
+    return [(told, f"continue --given {first}{rest} {who}")]
 
 
 def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:

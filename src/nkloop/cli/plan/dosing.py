@@ -104,8 +104,8 @@ def dosing(
     wish = reservation(found, bench, reserve, by, hold, lots)
     catalogue = Catalogue.load(found.labware)
     asked = Asked(
-        recipe, stage, vessel, named_in([donors]), arms, factorial, tuple(generator or ()), campaign, day, action, step, volume,
-        present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
+        recipe, stage, vessel, named_in([donors]), arms, factorial, tuple(generator or ()), campaign, day, action, step,
+        volume, present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
         constant, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))

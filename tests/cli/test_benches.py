@@ -149,7 +149,7 @@ def test_a_terminal_takes_scans_line_by_line(
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
     first, second = ask(workspace, "Weld"), ask(workspace, "Weld again")
-    typed = ["B-7", "", "B-1", "Ada", "went well", "no", "Bea", "bag leaks"]
+    typed = ["B-1", "Ada", "B-7", "", "B-1", "B-1", "yes", "went well", "no", "Bea", "bag leaks"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(typed) + "\n"))
 
     def ends(seconds: float) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from nkloop.drivers.interfaces import Choice, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
 from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe, heading
+from nkloop.drivers.scanning import Scan
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
 
@@ -21,6 +22,10 @@ class Person:
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = list(answers)
         self.shown: list[tuple[type[Any], str, str]] = []
+        self.refusals: list[tuple[str, str]] = []
+
+    def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
+        self.refusals.append((by, scan.code))
 
     async def __call__(self, form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
         self.shown.append((form, description, key))
@@ -45,11 +50,12 @@ async def test_a_confirmation_carries_name_and_note(request_: OperatorRequest) -
 async def test_a_wrong_barcode_is_asked_again_with_what_was_expected(request_: OperatorRequest) -> None:
     right = {"operator": "Ada", "scanned": "P-1 B-2", "note": "was in since 9:00"}
     person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, right)
-    await PrefectOperator("technician", ask=person).perform(request_)
+    await PrefectOperator("technician", ask=person, scan_book=person).perform(request_)
     second = person.shown[1][1]
     assert "missing: B-2 (block)" in second
     assert "not expected here: B-7" in second
     assert person.shown[0][2] != person.shown[1][2]
+    assert person.refusals == [("Ada", "B-7")]
 
 
 async def test_three_wrong_barcodes_are_refused(request_: OperatorRequest) -> None:

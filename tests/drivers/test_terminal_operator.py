@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
+from nkloop.drivers.scanning import Scan
 from nkloop.drivers.terminal_operator import TerminalOperator, told_of
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
@@ -17,13 +18,17 @@ class Person:
 
     def __init__(self, *lines: str | None) -> None:
         self.lines, self.heard = list(lines), list[str]()
+        self.refusals: list[tuple[str, str]] = []
 
     async def __call__(self, prompt: str) -> str | None:
         self.heard.append(prompt)
         return self.lines.pop(0) if self.lines else None
 
     def operator(self) -> TerminalOperator:
-        return TerminalOperator("technician", say=self.heard.append, listen=self)
+        return TerminalOperator("technician", say=self.heard.append, listen=self, scan_book=self)
+
+    def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
+        self.refusals.append((by, scan.code))
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def asked(worklist: Worklist) -> OperatorRequest:
 
 
 async def test_codes_are_scanned_line_by_line_then_confirmed(asked: OperatorRequest) -> None:
-    person = Person("P-1", "", "L-7", "Ada", "all well")
+    person = Person("Ada", "P-1", "", "L-7", "yes", "all well")
     answer = await person.operator().perform(asked)
     assert (answer.confirmed_by, answer.note, answer.scanned) == ("Ada", "all well", ("P-1", "L-7"))
     said = "\n".join(person.heard)
@@ -49,26 +54,40 @@ async def test_codes_are_scanned_line_by_line_then_confirmed(asked: OperatorRequ
 
 
 async def test_a_wrong_code_is_told_and_may_be_mended(asked: OperatorRequest) -> None:
-    person = Person("P-9", "P-1", "L-7", "Ada", "", "was in since 9:00")
+    person = Person("Ada", "P-9", "P-1", "L-7", "y", "", "was in since 9:00")
     await person.operator().perform(asked)
     assert "  NO: P-9 is not expected here; still to scan: P-1 (plate), L-7 (medium)" in person.heard
+    assert person.refusals == [("Ada", "P-9")]
+
+
+async def test_a_code_is_neither_a_name_nor_a_confirmation(asked: OperatorRequest) -> None:
+    person = Person("P-1", "Ada", "P-1", "L-7", "L-7", "yes", "was in since 9:00")
+    answer = await person.operator().perform(asked)
+    assert (answer.confirmed_by, answer.scanned) == ("Ada", ("P-1", "L-7"))
+    assert "  NO: P-1 is a code; your name comes first" in person.heard
+    assert person.heard.count("Done as asked? yes or no: ") == 2
 
 
 async def test_a_time_cut_short_needs_a_note_that_says_why(asked: OperatorRequest) -> None:
-    person = Person("P-1", "L-7", "Ada", "", " ", "the plate leaks")
+    person = Person("Ada", "P-1", "L-7", "yes", "", " ", "the plate leaks")
     assert (await person.operator().perform(asked)).note == "the plate leaks"
     assert person.heard.count("0 of 30 min have passed; why? ") == 3
 
 
 async def test_three_wrong_codes_are_refused(asked: OperatorRequest) -> None:
     with pytest.raises(OperatorRefusedError, match="3 wrong codes; C is not expected here"):
-        await Person("A", "B", "C").operator().perform(asked)
+        await Person("Ada", "A", "B", "C").operator().perform(asked)
 
 
-@pytest.mark.parametrize("before", [(), ("P-1",), ("P-1", "L-7")])
+@pytest.mark.parametrize("before", [("Ada",), ("Ada", "P-1"), ("Ada", "P-1", "L-7")])
 async def test_a_person_may_decline_at_any_moment(asked: OperatorRequest, before: tuple[str, ...]) -> None:
     with pytest.raises(OperatorRefusedError, match="Ada declined: plate is broken"):
-        await Person(*before, "no", "Ada", "plate is broken").operator().perform(asked)
+        await Person(*before, "no", "plate is broken").operator().perform(asked)
+
+
+async def test_who_declines_at_once_tells_a_name(asked: OperatorRequest) -> None:
+    with pytest.raises(OperatorRefusedError, match="Ada declined: no time"):
+        await Person("no", "Ada", "no time").operator().perform(asked)
 
 
 async def test_without_a_person_the_run_is_told_so(asked: OperatorRequest) -> None:

@@ -10,13 +10,14 @@ from tests.runs.conftest import AT, Journalled
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import OperatorRequest
-from nkloop.errors import OperatorRefusedError
+from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.records.models import RunDecision, StepRuling
 from nkloop.runs.execution import execute
-from nkloop.runs.requests import RequestDesk, decline
+from nkloop.runs.requests import RequestDesk, confirm, decline
 from nkloop.runs.run_facts import _decision, run_facts
+from nkloop.runs.story import run_story
 from nkloop.worklists.models import OperatorTask, Verdict, Worklist
 
 
@@ -46,6 +47,23 @@ def test_a_request_declined_at_the_desk_is_in_the_timeline(
     number = RequestDesk(records, "lab").ask(OperatorRequest(title="Load the deck", task=task, run_id=run_id), "key")
     decline(records, number, by="Ada", reason="the rack is cracked")
     assert "declined by Ada: Load the deck: the rack is cracked" in moments(run_id, records, catalogue)
+
+
+def test_a_wrong_scan_is_in_the_timeline_and_a_deviation(
+    worklist: Worklist, records: Records, journalled: Journalled, catalogue: Catalogue
+) -> None:
+    run_id = journalled(worklist, "running")
+    task = OperatorTask(kind="confirm", instruction="Load the deck")
+    request = OperatorRequest(title="Load the deck", task=task, run_id=run_id, barcodes={"plate": "P-1"})
+    number = RequestDesk(records, "lab").ask(request, "key")
+    with pytest.raises(RecordError):
+        confirm(records, number, by="Ada", codes=["P-9", "P-1"])
+    told = "P-9 is not expected here; still to scan: P-1 (plate)"
+    assert f"refused scan of Ada: Load the deck: {told}" in moments(run_id, records, catalogue)
+    assert run_facts(run_id, records, catalogue).deviations[-1].endswith(f" UTC: {told} (Load the deck)")
+    (remark,) = run_story(records, run_id).remarks
+    assert remark.startswith("refused scan of Ada, 20")
+    assert records.audit.verify_chain() == ()
 
 
 def test_a_decision_about_many_steps_names_ranges() -> None:

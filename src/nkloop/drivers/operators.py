@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Literal
 
 from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
-from nkloop.drivers.scanning import Scans
+from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
@@ -28,15 +28,24 @@ Ask = Callable[[type[Any], str, str, float], Awaitable[Any]]
 class PrefectOperator:
     """Asks on the page of the flow run that is under way; the run keeps its locks and goes on when answered."""
 
-    def __init__(self, name: str, *, wait_seconds: float = LONGEST_WAIT_S, ask: Ask | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        wait_seconds: float = LONGEST_WAIT_S,
+        ask: Ask | None = None,
+        scan_book: ScanBook | None = None,
+    ) -> None:
         """Ask nothing yet.
 
         Args:
             name: who is meant, for example `technician`.
             wait_seconds: longest wait for one answer.
             ask: replaces Prefect in tests.
+            scan_book: where refused scans are written down; nkloop gives it where there is a database.
         """
         self.name = name
+        self._scan_book = scan_book
         self._wait_seconds = wait_seconds
         self._ask = ask or ask_in_prefect
 
@@ -64,7 +73,8 @@ class PrefectOperator:
                     where=request.title,
                     remedy="settle it with the operator and start again",
                 )
-            scans, now = Scans.of(request), datetime.now(UTC)
+            scans = Scans.of(request, tell=telling(self._scan_book, request, answer.operator))
+            now = datetime.now(UTC)
             scans.take_all(getattr(answer, "scanned", ""))
             if scans.problem:
                 wrong, problem = wrong + 1, f"Wrong barcodes. {scans.problem}"

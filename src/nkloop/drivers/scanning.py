@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from nkloop.drivers.interfaces import LotToScan, OperatorRequest
 
@@ -26,6 +27,31 @@ class Scan:
     told: str
 
 
+class ScanBook(Protocol):
+    """Where refused scans are written down."""
+
+    def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
+        """Keep a code that was not the one asked for, with who scanned it; durable when it returns."""
+
+
+Tell = Callable[[Scan], None]
+"""Is told each refused code as soon as it was judged."""
+
+
+def telling(book: ScanBook | None, request: OperatorRequest, by: str) -> Tell:
+    """Writes refused codes of one person into a book; nowhere where there is none."""
+
+    def tell(scan: Scan) -> None:
+        if book is not None:
+            book.refused(request, scan, by)
+
+    return tell
+
+
+def _untold(scan: Scan) -> None:
+    """Nobody is told."""
+
+
 @dataclass
 class Scans:
     """The codes of one request, scanned one after the other in any order."""
@@ -35,14 +61,15 @@ class Scans:
     lots: tuple[LotToScan, ...] = ()
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
     what_is: WhatIs = _nothing
+    tell: Tell = _untold
     taken: list[str] = field(default_factory=list)
     """Codes that were right, in their order."""
     _strangers: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing) -> Scans:
+    def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing, tell: Tell = _untold) -> Scans:
         """Those of a request."""
-        return cls(request.barcodes, request.lots, what_is=what_is)
+        return cls(request.barcodes, request.lots, what_is=what_is, tell=tell)
 
     @property
     def total(self) -> int:
@@ -66,7 +93,17 @@ class Scans:
 
     def take(self, code: str) -> Scan:
         """Judge one code."""
-        code = code.strip()
+        scan = self._judged(code.strip())
+        if not scan.ok:
+            self.tell(scan)
+        return scan
+
+    def is_code(self, text: str) -> bool:
+        """Whether a text is one of the codes expected, and so hardly a name."""
+        text = text.strip()
+        return text in self.barcodes.values() or any(text in one.accepted for one in self.lots)
+
+    def _judged(self, code: str) -> Scan:
         if code in self.taken:
             return Scan(code, True, f"{code} was scanned already")
         lot = next((one for one in self.lots if code in one.accepted), None)

@@ -7,18 +7,19 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.keyboard import Keyboard
 from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
-from nkloop.drivers.scanning import Scans
+from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import too_early
 from nkloop.errors import OperatorRefusedError
 
 Listen = Callable[[str], Awaitable[str | None]]
 """Shows a prompt and gives the line typed or scanned; None when there is nobody (any more)."""
 NO = ("no", "n")
+YES = ("yes", "y")
 _KEYBOARD = Keyboard()
 """One for the program: there is one standard input."""
 
@@ -29,9 +30,24 @@ class TerminalOperator:
     beside: ClassVar[Callable[[], AbstractContextManager[object]]] = nullcontext
     """What else draws on the terminal stays away within it; a person cannot type into a line that is drawn anew."""
 
-    def __init__(self, name: str, *, say: Callable[[str], None] | None = None, listen: Listen | None = None) -> None:
-        """`say` and `listen` stand in for the terminal in tests."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        say: Callable[[str], None] | None = None,
+        listen: Listen | None = None,
+        scan_book: ScanBook | None = None,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            name: who is meant, for example `technician`.
+            say: stands in for the terminal in tests.
+            listen: stands in for the terminal in tests.
+            scan_book: where refused scans are written down; nkloop gives it where there is a database.
+        """
         self.name = name
+        self._scan_book = scan_book
         self._say = say or _say
         self._listen = listen or _KEYBOARD.listen
         self._one_at_a_time = asyncio.Lock()
@@ -59,16 +75,27 @@ class TerminalOperator:
             self._say(line)
         if request.choices:
             return await self._chosen(request)
-        scans = Scans.of(request)
-        await self._scanned(request, scans)
-        who = (await self._asked(request, "Done as asked? Your name, or no: ")).strip()
-        if who.lower() in NO:
-            await self._declined(request)
+        who, scanned = await self._named(request), tuple[str, ...]()
+        if request.barcodes or request.lots:
+            scanned = await self._scanned(request, who)
+            while (line := (await self._asked(request, "Done as asked? yes or no: ")).lower().strip()) not in YES:
+                if line in NO:
+                    await self._declined(request, who)
         early = too_early(request.task, asked_at, datetime.now(UTC))
         prompt = f"{early}; why? " if early else "Note (Enter for none): "
         note = (await self._asked(request, prompt, may_be_empty=not early)).strip()
         now = datetime.now(UTC)
-        return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=tuple(scans.taken))
+        return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=scanned)
+
+    async def _named(self, request: OperatorRequest) -> str:
+        """Who answers: asked before codes are scanned, so that wrong ones are written down with who scanned them."""
+        scans = Scans.of(request)
+        prompt = "Your name, or no: " if scans.total else "Done as asked? Your name, or no: "
+        while scans.is_code(who := (await self._asked(request, prompt)).strip()):
+            self._say(f"  NO: {who} is a code; your name comes first")
+        if who.lower() in NO:
+            await self._declined(request)
+        return who
 
     async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
         keys = ", ".join(one.key for one in request.choices)
@@ -85,12 +112,12 @@ class TerminalOperator:
             self._say(f"  NO: {problem}")
         raise OperatorRefusedError(problem, where=request.title, remedy="settle it, then start again")
 
-    async def _scanned(self, request: OperatorRequest, scans: Scans) -> None:
-        wrong = 0
+    async def _scanned(self, request: OperatorRequest, who: str) -> tuple[str, ...]:
+        scans, wrong = Scans.of(request, tell=telling(self._scan_book, request, who)), 0
         while scans.missing:
             line = (await self._asked(request, f"Scan ({len(scans.missing)} to go), or no: ")).strip()
             if line.lower() in NO:
-                await self._declined(request)
+                await self._declined(request, who)
             scan = scans.take(line)
             self._say(f"  {'ok' if scan.ok else 'NO'}: {scan.told}")
             wrong += not scan.ok
@@ -100,9 +127,10 @@ class TerminalOperator:
                     where=request.title,
                     remedy="put what is named there, start again",
                 )
+        return tuple(scans.taken)
 
-    async def _declined(self, request: OperatorRequest) -> None:
-        who = await self._asked(request, "Your name: ")
+    async def _declined(self, request: OperatorRequest, who: str = "") -> NoReturn:
+        who = who or await self._asked(request, "Your name: ")
         reason = await self._asked(request, "Why not: ")
         raise OperatorRefusedError(
             f"{who.strip()} declined: {reason.strip()}",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from nkloop.errors import RecordError, StaleHolderError
 from nkloop.frozen import canonical_json
 from nkloop.records import schema
-from nkloop.records.audit import change, link_events, write
+from nkloop.records.audit import SOFTWARE, change, link_events, write
 from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
 from nkloop.records.journal_footing import Footing, footing_of
@@ -31,6 +31,7 @@ from nkloop.records.models import (
     Context,
     JournalEvent,
     OperatorAction,
+    OperatorRemark,
     RunRecord,
     RunState,
     StepEvent,
@@ -214,6 +215,21 @@ class Journal:
         """What people confirmed in a run, oldest first; with None, what they did outside every run."""
         with self._database.reading() as connection:
             return actions_of(connection, run_id)
+
+    def add_remark(self, remark: OperatorRemark) -> None:
+        """Save what happened while somebody was asked; durable when this returns."""
+        with self._database.writing() as connection:
+            write(
+                connection, schema.operator_remarks, remark.model_dump(), who=remark.who or SOFTWARE, action=remark.kind
+            )
+
+    def remarks(self, run_id: str | None) -> tuple[OperatorRemark, ...]:
+        """What happened while people were asked in a run, oldest first; with None, outside every run."""
+        table = schema.operator_remarks
+        query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c.id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings()
+            return tuple(OperatorRemark.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)
 
     def run(self, run_id: str) -> RunRecord:
         """A run with the last event of each of its steps.

@@ -97,6 +97,28 @@ class OperatorAction(FrozenModel):
         return f"{self.confirmed_by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.title}{chosen}{remark}"
 
 
+class OperatorRemark(FrozenModel):
+    """What happened while somebody was asked, besides the answer."""
+
+    run_id: str | None = None
+    at: datetime
+    kind: Literal["refused scan", "withdrawn"]
+    who: str = ""
+    """Who scanned it; empty where it is not known."""
+    title: str
+    """Of the request."""
+    code: str = ""
+    """What was scanned."""
+    told: str
+    """Why it was refused, with what was expected; or why nobody needs an answer any longer."""
+
+    @property
+    def sentence(self) -> str:
+        """Who, when, what: one line of a batch record."""
+        by = f" of {self.who}" if self.who else ""
+        return f"{self.kind}{by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.told} ({self.title})"
+
+
 DecisionKind = Literal["continue", "repair", "discard"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0006"
+HEAD = "0007"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -26,6 +26,7 @@ APPEND_ONLY = (
     "kept_plans",
     "stock_reserved_parts",
     "stock_reservation_origins",
+    "operator_remarks",
 )
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
 
@@ -207,6 +208,18 @@ operator_actions = _table(
     _text("note"),
     _text("choice", nullable=True),
 )
+operator_remarks = _table(
+    "operator_remarks",
+    _serial(),
+    _key("run_id", "runs.id", nullable=True),
+    _time("at"),
+    _text("kind"),
+    _text("who"),
+    _text("title"),
+    _text("code"),
+    _text("told"),
+)
+"""What happened while people were asked: scans that were refused, questions that were withdrawn."""
 readings = _table(
     "readings",
     _serial(),

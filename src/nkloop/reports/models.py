@@ -32,6 +32,8 @@ class RunStory(FrozenModel):
     verdict: Verdict
     simulated: bool | None = None
     """Whether the bench is simulated; None when the teller does not know."""
+    remarks: tuple[str, ...] = ()
+    """Scans that were refused and questions that were withdrawn, one sentence each."""
     containers: tuple[ContainerUse, ...] = ()
     """What it took of the stock; empty on a bench whose stock is not counted."""
 

@@ -88,6 +88,7 @@ class RunRow(FrozenModel):
     checks: tuple[CheckMark, ...]
     is_verified: bool
     actions: tuple[str, ...]
+    remarks: tuple[str, ...]
     error: str
 
 
@@ -109,6 +110,7 @@ def run_row(story: RunStory) -> RunRow:
         checks=check_marks(story),
         is_verified=story.verdict.passed,
         actions=record.operator_actions,
+        remarks=story.remarks,
         error=record.error,
     )
 

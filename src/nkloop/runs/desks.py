@@ -1,4 +1,4 @@
-"""What the devices of a bench may ask for where there is a database: the inbox, the list of requests to people."""
+"""What the devices of a bench may ask for where there is a database: inbox, requests to people, book of scans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.runs.inbox import inbox_of
 from nkloop.runs.inbox.deliveries import InboxDeliveries
-from nkloop.runs.requests import RequestDesk
+from nkloop.runs.requests import JournalledScans, RequestDesk
 from nkloop.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ def desks(
     Raises:
         BenchError: the folder of the inbox is in a variable that is not set.
     """
-    offered: dict[str, Any] = {"requests": RequestDesk(records, file.name)}
+    offered: dict[str, Any] = {"requests": RequestDesk(records, file.name), "scan_book": JournalledScans(records)}
     if file.inbox is not None:
         offered["deliveries"] = InboxDeliveries(inbox_of(workspace, file, records, vendor, catalogue))
     return offered

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.desk_operator import Declined
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
-from nkloop.drivers.scanning import Scans
+from nkloop.drivers.scanning import Scan, Scans, telling
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory
 from nkloop.records import Records
-from nkloop.records.models import RUN_OVER
+from nkloop.records.models import RUN_OVER, OperatorRemark
 from nkloop.records.requests import AskedRequest
 
 
@@ -64,6 +64,27 @@ class RequestDesk:
         return len(self.records.requests.open(self.bench))
 
 
+@dataclass
+class JournalledScans:
+    """Refused scans in the journal, with what was expected, who scanned and when."""
+
+    records: Records
+
+    def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
+        """Keep a code that was not the one asked for; durable when it returns."""
+        self.records.journal.add_remark(
+            OperatorRemark(
+                run_id=request.run_id,
+                at=datetime.now(UTC),
+                kind="refused scan",
+                who=by.strip(),
+                title=request.title,
+                code=scan.code,
+                told=scan.told,
+            )
+        )
+
+
 def waiting_requests(records: Records, bench: str | None = None) -> tuple[AskedRequest, ...]:
     """Requests nobody has answered; those of runs that have ended since are withdrawn first."""
     records.requests.withdraw_ended(tuple(RUN_OVER))
@@ -75,10 +96,10 @@ def request_of(asked: AskedRequest) -> OperatorRequest:
     return OperatorRequest.model_validate_json(asked.document)
 
 
-def scans_for(records: Records, asked: AskedRequest) -> Scans:
-    """The codes a request expects; others are named by what the stock of its bench knows of them."""
-    stock = records.stock.inventory(asked.bench)
-    return Scans.of(request_of(asked), lambda code: what_is(code, stock))
+def scans_for(records: Records, asked: AskedRequest, by: str) -> Scans:
+    """The codes a request expects from a person; others are named by what the stock knows of them, and journalled."""
+    stock, request = records.stock.inventory(asked.bench), request_of(asked)
+    return Scans.of(request, lambda code: what_is(code, stock), telling(JournalledScans(records), request, by))
 
 
 def what_is(code: str, stock: Inventory | None) -> str:
@@ -107,10 +128,10 @@ def confirm(
             nothing is changed.
     """
     asked = records.requests.get(number)
-    scans = scans_for(records, asked)
+    _require(by, "name", asked)
+    scans = scans_for(records, asked, by)
     scans.take_all(" ".join(codes))
     now = at or datetime.now(UTC)
-    _require(by, "name", asked)
     if scans.problem:
         remedy = "scan what is expected and nothing else, or decline with a reason"
         raise RecordError(scans.problem, where=asked.title, remedy=remedy)

@@ -41,7 +41,7 @@ class RunFacts(FrozenModel):
     wells: tuple[HeldWell, ...]
     """Wells the steps reached."""
     deviations: tuple[str, ...]
-    """Steps that were not done as planned, one sentence each."""
+    """Steps that were not done as planned, scans that were refused, questions withdrawn; one sentence each."""
     decisions: tuple[str, ...]
     files: tuple[str, ...]
     follow_ups: tuple[str, ...]
@@ -63,7 +63,7 @@ def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFac
         run=run,
         timeline=tuple(sorted(_moments(run, events, decisions, records), key=lambda moment: moment.at)),
         wells=tuple(_wells(worklist, fates, catalogue)),
-        deviations=tuple(_deviations(worklist, events)),
+        deviations=(*_deviations(worklist, events), *(one.sentence for one in records.journal.remarks(run_id))),
         decisions=tuple(_decision(one) for one in decisions),
         files=tuple(f"{file.path} ({file.n_bytes} bytes, SHA-256 {file.sha256[:12]})" for file in run.files),
         follow_ups=tuple(one.id for one in records.journal.follow_ups(run_id)),
@@ -80,6 +80,9 @@ def _moments(
     for action in records.journal.actions(run.id):
         did = f"chose '{action.choice}', because {action.note}" if action.choice else "confirmed"
         yield Moment(at=action.at, what=f"{action.confirmed_by} {did}: {action.title}")
+    for remark in records.journal.remarks(run.id):
+        by = f" of {remark.who}" if remark.who else ""
+        yield Moment(at=remark.at, what=f"{remark.kind}{by}: {remark.title}: {remark.told}")
     for asked in records.requests.of_run(run.id):
         if asked.answered_at is not None and asked.state != "confirmed":
             by = f" by {asked.answered_by}" if asked.answered_by else ""

@@ -20,6 +20,7 @@ def run_story(records: Records, run_id: str, *, simulated: bool | None = None) -
         worklist=records.journal.worklist(record.worklist_hash),
         verdict=records.journal.verdict(run_id),
         simulated=simulated,
+        remarks=tuple(remark.sentence for remark in records.journal.remarks(run_id)),
         containers=records.stock.used_by(run_id),
     )
 

@@ -9,6 +9,7 @@ import httpx
 
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
 from nkloop.drivers.interfaces import Finding, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.drivers.timing import too_early
 from nkloop.errors import BenchError, OperatorRefusedError
@@ -30,6 +31,7 @@ class VirtualOperator:
         *,
         people: str = "",
         requests: RequestList | None = None,
+        scan_book: ScanBook | None = None,
     ) -> None:
         """Contact nobody yet.
 
@@ -39,6 +41,7 @@ class VirtualOperator:
             transport: replaces the network in tests.
             people: `desk` or `terminal` has a person confirm first, as at a real bench; empty does everything itself.
             requests: the list of requests, for `desk`.
+            scan_book: where refused scans are written down, for `terminal`.
 
         Raises:
             BenchError: `people` is something else.
@@ -46,7 +49,7 @@ class VirtualOperator:
         asked: dict[str, Callable[[], Operator | None]] = {
             "": lambda: None,
             "desk": lambda: DeskOperator(name, requests=requests),
-            "terminal": lambda: TerminalOperator(name),
+            "terminal": lambda: TerminalOperator(name, scan_book=scan_book),
         }
         if people not in asked:
             raise BenchError(f"people is '{people}'", where=name, remedy="write desk, terminal, or leave it out")

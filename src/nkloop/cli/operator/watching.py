@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 """Pause between two looks while nothing waits."""
 NO = ("no", "n")
+YES = ("yes", "y")
 
 
 class Later(Exception):
@@ -28,7 +29,7 @@ def watch(
     bench: Annotated[str | None, typer.Option("--bench", help="Requests of this bench only.")] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Show each request as it comes; scan or type codes line by line, then your name. `no` declines, `later` skips."""
+    """Show each request as it comes: your name, then codes line by line. `no` declines, `later` skips."""
     from nkloop.runs.stock import opened
 
     found = find_workspace(workspace)
@@ -76,24 +77,44 @@ def _one(records: Records, asked: AskedRequest, pictures: Path) -> None:
     if choices := requests.request_of(asked).choices:
         _choose(records, asked, [one.key for one in choices])
         return
-    scans = requests.scans_for(records, asked)
-    while scans.missing:
+    by, request = _named(records, asked), requests.request_of(asked)
+    scans = requests.scans_for(records, asked, by)
+    is_scanned = bool(scans.missing)
+    while by and scans.missing:
         line = _said(records, asked, f"scan ({len(scans.missing)} to go), no, later: ")
         if line.lower() in NO:
-            _decline(records, asked)
+            _decline(records, asked, by)
             return
         scan = scans.take(line)
         colour = typer.colors.GREEN if scan.ok else typer.colors.RED
         typer.secho(f"  {'ok' if scan.ok else 'NO'}  {scan.told}", fg=colour)
-    by = _said(records, asked, "Done as asked? Your name, no, later: ")
-    if by.lower() in NO:
-        _decline(records, asked)
+    if not by or (is_scanned and not _is_done(records, asked)):
+        _decline(records, asked, by)
         return
-    early = too_early(requests.request_of(asked).task, asked.asked_at, datetime.now(UTC))
+    early = too_early(request.task, asked.asked_at, datetime.now(UTC))
     prompt = f"{early}; why? " if early else "Note (Enter for none): "
     note = _said(records, asked, prompt, may_be_empty=not early)
     requests.confirm(records, asked.id, by=by, codes=scans.taken, note=note)
     typer.echo(f"Request {asked.id} confirmed by {by}.")
+
+
+def _named(records: Records, asked: AskedRequest) -> str:
+    """Who answers; empty when he declines. Asked before the codes: wrong ones are written down with his name."""
+    from nkloop.drivers.scanning import Scans
+    from nkloop.runs import requests
+
+    expected = Scans.of(requests.request_of(asked))
+    prompt = "Your name, no, later: " if expected.total else "Done as asked? Your name, no, later: "
+    while expected.is_code(by := _said(records, asked, prompt)):
+        typer.secho(f"  NO  {by} is a code; your name comes first", fg=typer.colors.RED)
+    return "" if by.lower() in NO else by
+
+
+def _is_done(records: Records, asked: AskedRequest) -> bool:
+    while (line := _said(records, asked, "Done as asked? yes, no, later: ").lower()) not in YES:
+        if line in NO:
+            return False
+    return True
 
 
 def _choose(records: Records, asked: AskedRequest, keys: list[str]) -> None:
@@ -137,10 +158,10 @@ def _show(asked: AskedRequest, pictures: Path) -> None:
         typer.echo(f"   picture: {path}")
 
 
-def _decline(records: Records, asked: AskedRequest) -> None:
+def _decline(records: Records, asked: AskedRequest, by: str = "") -> None:
     from nkloop.runs import requests
 
-    by = _said(records, asked, "Your name: ")
+    by = by or _said(records, asked, "Your name: ")
     requests.decline(records, asked.id, by=by, reason=_said(records, asked, "Why not: "))
     typer.echo(f"Request {asked.id} declined by {by}.")
 

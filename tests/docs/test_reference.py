@@ -119,7 +119,7 @@ def test_bench_of_the_how_to_is_valid(root: Path) -> None:
     (devices,) = yaml_examples(page(root, "how-to/move-to-a-real-bench"))
     virtual = YAML(typ="safe", pure=True).load(root / "devices" / "virtual.yaml")
     file = BenchFile.model_validate({**virtual, **devices, "name": "lab", "simulated": False})
-    assert file.locks == ("lab-flex", "lab-reader")
+    assert (file.locks, file.plate_reader.lock) == (("lab-flex",), "lab-reader")
 
 
 def test_cytokine_of_the_how_to_is_valid(root: Path) -> None:

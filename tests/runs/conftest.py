@@ -15,7 +15,7 @@ import pytest
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import Bench, load_bench_file
-from nkloop.drivers.bench_file import BenchFile, DeviceSpec, ReaderSpec
+from nkloop.drivers.bench_file import BenchFile, BesideSpec, DeviceSpec, ReaderSpec
 from nkloop.drivers.interfaces import (
     DeviceCommand,
     DeviceFile,
@@ -270,8 +270,8 @@ def bench(handler: FakeHandler, operator: FakeOperator, reader: FakeReader) -> B
     spec = DeviceSpec(driver="a.b:C")
     file = BenchFile(
         name="fake", title="Fake", simulated=True, deck=BenchDeck(model="flex", pipettes=(pipette,)),
-        liquid_handler=spec, plate_reader=ReaderSpec(driver="a.b:C"), cell_counter=spec, operator=spec, clock=spec,
-        lots="lots.yaml",
+        liquid_handler=spec, plate_reader=ReaderSpec(driver="a.b:C"), cell_counter=BesideSpec(driver="a.b:C"),
+        operator=spec, clock=spec, lots="lots.yaml",
     )  # fmt: skip
     return Bench(file, handler, reader, cast(Any, None), operator, FakeClock())
 

@@ -1,9 +1,10 @@
-"""A plate read in a flow: a reader that stands on a robot waits for its turn at the robot like a run."""
+"""A plate read in a flow that waits for its turn: at the robot where the reader stands on it, else at the reader."""
 
 from __future__ import annotations
 
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.coordination.holding import bench_held
+from nkloop.coordination.locks import WAIT_SECONDS
 from nkloop.drivers.interfaces import OpensFor
 from nkloop.records.models import Context
 from nkloop.runs import read_plate
@@ -13,7 +14,7 @@ from nkloop.runs.session import Session
 async def read_in_turn(
     session: Session, request: ReadRequest, *, run_id: str, context: Context | None = None
 ) -> Reading:
-    """Read a plate; a reader on the deck of a robot first waits until the robot is free, with who holds it in the log.
+    """Read a plate when the reader is free, or the robot on whose deck it stands; who holds it is told in the log.
 
     Args:
         session: bench and records.
@@ -23,11 +24,13 @@ async def read_in_turn(
 
     Raises:
         TimeoutError: another flow held the bench for a day.
-        DeviceHeldError: a process outside of Prefect did not give the robot back in that time.
+        DeviceHeldError: somebody else did not give reader or robot back in that time.
+        StaleHolderError: somebody else has taken it over meanwhile; it was not touched any more.
         OperatorRefusedError: the plate was not put there, or another one.
         DeviceError: the reader could not read it, or read another plate.
     """
     if not isinstance(session.bench.plate_reader, OpensFor):
-        return await read_plate(session.bench, request, session.records, run_id=run_id, context=context)
+        place = (session.bench, request, session.records)
+        return await read_plate(*place, run_id=run_id, context=context, wait_seconds=WAIT_SECONDS)
     async with bench_held(session, f"reading plate {request.barcode}"):
         return await read_plate(session.bench, request, session.records, run_id=run_id, context=context)

@@ -47,7 +47,15 @@ class DeviceSpec(FrozenModel):
     """Versions somebody has seen."""
 
 
-class ReaderSpec(DeviceSpec):
+class BesideSpec(DeviceSpec):
+    """A device beside the robot, which is driven while the robot does something else."""
+
+    lock: str = ""
+    """Name under which it is held while it is driven; benches that share it give the same. Empty makes a name of bench
+    and device, for a device of this bench alone. A reader on the deck of a robot is held with the robot."""
+
+
+class ReaderSpec(BesideSpec):
     """A plate reader and what it can measure."""
 
     modes: tuple[ReaderMode, ...] = ()
@@ -68,6 +76,8 @@ class IncubatorSpec(FrozenModel):
     """Class of an automated one; empty when people move the plates."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the driver, as for every device."""
+    lock: str = ""
+    """Name under which an automated one is held while a plate goes in or out; benches that share it give the same."""
     seen: Seen = Seen()
 
 
@@ -113,7 +123,7 @@ class BenchFile(FrozenModel):
     deck: BenchDeck
     liquid_handler: DeviceSpec
     plate_reader: ReaderSpec
-    cell_counter: DeviceSpec
+    cell_counter: BesideSpec
     operator: DeviceSpec
     clock: DeviceSpec
     incubator: IncubatorSpec | None = None

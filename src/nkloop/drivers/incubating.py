@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nkloop.drivers.interfaces import Clock, Operator, OperatorAnswer, OperatorRequest
 from nkloop.drivers.stations import PlateStorage
 from nkloop.worklists.models import OperatorTask
 
+Held = Callable[[str], AbstractAsyncContextManager[Any]]
+"""Holds the incubator for what is told."""
 _TOLERANCE_C = 1.0
 """How far the temperature asked for may be from the incubator's."""
 
@@ -21,7 +26,10 @@ class IncubatingOperator:
 
     def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock) -> None:
         self.name = operator.name
-        self._operator, self._storage, self._clock = operator, storage, clock
+        self.storage = storage
+        self.held: Held = nullcontext
+        """Set by whoever may drive the incubator; entered while a plate is carried to or from its tray and moves."""
+        self._operator, self._clock = operator, clock
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Carry the task out.
@@ -33,32 +41,34 @@ class IncubatingOperator:
         task, plates = request.task, dict(request.barcodes)
         if task.kind != "incubate" or not plates or not await self._is_as_warm(task.temperature_c):
             return await self._operator.perform(request)
+        where, storage = self.storage.name, self.storage
         for nickname, barcode in plates.items():
-            if await self._storage.since(barcode) is None:
-                told = f"Put {nickname} ({barcode}) on the tray of {self._storage.name}."
-                await self._operator.perform(_carrying(request, told, {nickname: barcode}))
-                await self._storage.store(barcode)
-        entered = {barcode: await self._storage.since(barcode) for barcode in plates.values()}
+            if await storage.since(barcode) is None:
+                told = f"Put {nickname} ({barcode}) on the tray of {where}."
+                async with self.held(f"plate {barcode} into {where}"):
+                    await self._operator.perform(_carrying(request, told, {nickname: barcode}))
+                    await storage.store(barcode)
+        entered = {barcode: await storage.since(barcode) for barcode in plates.values()}
         for nickname, barcode in plates.items():
             taken_in = entered[barcode] or datetime.now(UTC)
             await self._clock.sleep_until(taken_in + timedelta(minutes=task.minutes))
-            await self._storage.fetch(barcode)
-            told = f"Take {nickname} ({barcode}) from the tray of {self._storage.name} and put it back in its place."
-            answer = await self._operator.perform(_carrying(request, told, {nickname: barcode}))
-        where = self._storage.name
+            told = f"Take {nickname} ({barcode}) from the tray of {where} and put it back in its place."
+            async with self.held(f"plate {barcode} out of {where}"):
+                await storage.fetch(barcode)
+                answer = await self._operator.perform(_carrying(request, told, {nickname: barcode}))
         inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
         return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
 
     async def close(self) -> None:
         """Release the incubator and the operator."""
-        await self._storage.close()
+        await self.storage.close()
         close = getattr(self._operator, "close", None)
         if close is not None:
             await close()
 
     async def _is_as_warm(self, celsius: float | None) -> bool:
         """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business."""
-        return celsius is None or abs(await self._storage.temperature() - celsius) <= _TOLERANCE_C
+        return celsius is None or abs(await self.storage.temperature() - celsius) <= _TOLERANCE_C
 
 
 def _carrying(request: OperatorRequest, told: str, barcodes: dict[str, str]) -> OperatorRequest:

@@ -109,6 +109,14 @@ def unguarded() -> None:
     """The fence of a device nobody has claimed."""
 
 
+@runtime_checkable
+class Fenced(Protocol):
+    """A device that is driven from here, so that it may be driven under a claim only."""
+
+    fence: Fence
+    """Set by whoever holds the device; the driver calls it right before everything that changes or moves the device."""
+
+
 class LiquidHandler(Protocol):
     """Executes worklists. `prepare` moves nothing; only `play` moves liquid, and neither repeats itself."""
 

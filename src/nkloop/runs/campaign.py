@@ -21,6 +21,7 @@ from nkloop.records import Records
 from nkloop.records.models import CampaignEntry, Context
 from nkloop.reports import campaign_html
 from nkloop.reports.models import CampaignStory
+from nkloop.runs.beside import WAIT_SECONDS, beside_held
 from nkloop.runs.costs import cost_factor
 from nkloop.runs.culture import PLATE, Culture
 from nkloop.runs.killing import AssayDesign
@@ -130,8 +131,10 @@ async def start_culture(session: Session, campaign_id: str, round_: Round, seed:
 
 
 async def count_cells(session: Session, culture: Culture) -> dict[str, CellCount]:
-    """Count every well of a culture and record it."""
-    counts = await session.bench.cell_counter.count(culture.barcode, culture.wells)
+    """Count every well of a culture and record it; a counter that somebody else holds is waited for."""
+    bench, purpose = session.bench, f"counting {culture.barcode}"
+    async with beside_held(bench, "cell_counter", session.records, purpose, wait_seconds=WAIT_SECONDS):
+        counts = await bench.cell_counter.count(culture.barcode, culture.wells)
     context = Context(campaign=session.campaign, round=session.round)
     session.records.results.add_counts(counts, at=await session.bench.clock.now(), context=context)
     return {count.well: count for count in counts}

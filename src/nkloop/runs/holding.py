@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 
 from nkloop.drivers.bench import Bench
+from nkloop.drivers.interfaces import Fenced
 from nkloop.errors import DeviceHeldError, RecordError, StaleHolderError
 from nkloop.records import Records
 from nkloop.records.claims import LEASE_SECONDS
@@ -50,6 +51,8 @@ class Hold:
             self.fence()
 
 
+Noted = Callable[[], Awaitable[None]]
+"""Leaves word of the holder on the device itself."""
 _held: ContextVar[dict[tuple[str, tuple[str, ...]], Hold]] = ContextVar("nkloop_held")
 
 
@@ -83,48 +86,108 @@ async def device_held(
     Raises:
         DeviceHeldError: somebody else holds a device, here or, as far as the device tells, with another database.
     """
-    devices = devices_of(bench)
-    key, outer = (records.url, devices), _held.get({})
-    if key in outer:
-        yield outer[key]
+    devices, handler = devices_of(bench), bench.liquid_handler
+    if (outer := held_already(devices, records)) is not None:
+        with _fenced(handler, outer):
+            yield outer
         return
-    hold = Hold(await _claimed(devices, records, purpose, wait_seconds, lease_seconds), records)
-    handler, before = bench.liquid_handler, bench.liquid_handler.fence
-    handler.fence = hold.fence
-    renewal = asyncio.create_task(_renewed(hold.claim, bench, records, lease_seconds))
-    token = _held.set({**outer, key: hold})
-    try:
+    claim = await _claimed(devices, records, purpose, wait_seconds, lease_seconds)
+
+    async def noted() -> None:
+        await leave_mark(bench, claim, records, seconds=lease_seconds)
+
+    async with _kept(claim, records, handler, lease_seconds, noted) as hold:
         await require_unmarked(bench, records)
-        await leave_mark(bench, hold.claim, records, seconds=lease_seconds)
+        await noted()
         yield hold
-        await leave_mark(bench, hold.claim, records, seconds=0)  # after an error it runs out by itself
+        await leave_mark(bench, claim, records, seconds=0)  # after an error it runs out by itself
+
+
+@asynccontextmanager
+async def name_held(
+    name: str,
+    device: Fenced,
+    records: Records,
+    purpose: str,
+    *,
+    wait_seconds: float = 0.0,
+    lease_seconds: float = LEASE_SECONDS,
+) -> AsyncIterator[Hold]:
+    """Hold one device that has a name of its own, as `device_held` does for those of a bench; raises the same."""
+    if (outer := held_already((name,), records)) is not None:
+        with _fenced(device, outer):
+            yield outer
+        return
+    claim = await _claimed((name,), records, purpose, wait_seconds, lease_seconds, tells=True)
+    async with _kept(claim, records, device, lease_seconds) as hold:
+        yield hold
+
+
+def held_already(devices: Sequence[str], records: Records) -> Hold | None:
+    """The hold of all these devices that is open in this task, None when there is none."""
+    for (url, held), hold in _held.get({}).items():
+        if url == records.url and set(devices) <= set(held):
+            return hold
+    return None
+
+
+@contextmanager
+def _fenced(device: Fenced, hold: Hold) -> Iterator[None]:
+    """A device that asks this hold before it is changed."""
+    before, device.fence = device.fence, hold.fence
+    try:
+        yield
+    finally:
+        device.fence = before
+
+
+@asynccontextmanager
+async def _kept(
+    claim: Claim, records: Records, device: Fenced, lease_seconds: float, noted: Noted | None = None
+) -> AsyncIterator[Hold]:
+    """A claim renewed in the background, with the fence it gives to the device; released at the end."""
+    hold = Hold(claim, records)
+    token = _held.set({**_held.get({}), (records.url, claim.devices): hold})
+    renewal = asyncio.create_task(_renewed(claim, records, lease_seconds, noted))
+    try:
+        with _fenced(device, hold):
+            yield hold
     finally:
         _held.reset(token)
         renewal.cancel()
-        handler.fence = before
         with suppress(RecordError):  # it runs out by itself; what happened inside matters more
-            records.claims.release(hold.claim)
+            records.claims.release(claim)
 
 
 async def _claimed(
-    devices: tuple[str, ...], records: Records, purpose: str, wait_seconds: float, lease_seconds: float
+    devices: tuple[str, ...],
+    records: Records,
+    purpose: str,
+    wait_seconds: float,
+    lease_seconds: float,
+    *,
+    tells: bool = False,
 ) -> Claim:
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
             return records.claims.claim(devices, purpose, lease_seconds=lease_seconds)
-        except DeviceHeldError:
+        except DeviceHeldError as error:
             if time.monotonic() >= deadline:
                 raise
+            if tells:
+                logger.info("%s waits: %s", purpose, error.problems[0].message)
+            tells = False
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _renewed(claim: Claim, bench: Bench, records: Records, lease_seconds: float) -> None:
+async def _renewed(claim: Claim, records: Records, lease_seconds: float, noted: Noted | None) -> None:
     while True:
         await asyncio.sleep(lease_seconds / 4)
         try:
             records.claims.renew(claim, lease_seconds=lease_seconds)
-            await leave_mark(bench, claim, records, seconds=lease_seconds)
+            if noted is not None:
+                await noted()
         except StaleHolderError:
             return  # whoever holds it is told at the next look or request
         except RecordError as error:

@@ -10,6 +10,7 @@ from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, Op
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction
 from nkloop.reports.task_picture import task_svg
+from nkloop.runs.beside import give_incubator
 from nkloop.worklists.models import OperatorTask, Worklist
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ async def answered(request: OperatorRequest, bench: Bench, records: Records, *, 
         request = request.model_copy(update={"picture": task_svg(request.task)})
     before = sum(action.title == request.title for action in records.journal.actions(request.run_id))
     request = request.model_copy(update={"occurrence": before})
+    give_incubator(bench, records)
     answer = await bench.operator.perform(request)
     note = f" ({answer.note})" if answer.note else ""
     did = f"chose '{answer.choice}'" if answer.choice else "confirmed"

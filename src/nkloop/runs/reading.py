@@ -14,6 +14,7 @@ from nkloop.drivers.interfaces import OpensEmpty, OpensFor, OperatorRequest, Pla
 from nkloop.errors import DeviceError, RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context
+from nkloop.runs.beside import beside_held
 from nkloop.runs.following import SAFE_SECONDS
 from nkloop.runs.holding import device_held
 from nkloop.runs.people import ask
@@ -30,8 +31,9 @@ async def read_plate(
     run_id: str | None = None,
     context: Context | None = None,
     nickname: str = "plate",
+    wait_seconds: float = 0.0,
 ) -> Reading:
-    """Have the plate put into the reader, read it, keep the reading.
+    """Have the plate put into the reader, read it, keep the reading; the reader is held meanwhile.
 
     Args:
         bench: whose operator, reader and clock are used; the reading carries the bench's time.
@@ -40,13 +42,16 @@ async def read_plate(
         run_id: the run the plate comes from.
         context: what the reading belongs to.
         nickname: what the plate was called in that run.
+        wait_seconds: how long to wait for a reader beside the robot that somebody else holds.
 
     Raises:
+        DeviceHeldError: somebody else holds the reader; it says who.
+        StaleHolderError: somebody else has taken it over meanwhile; it was not touched any more.
         OperatorRefusedError: the plate was not put there, or another one.
         DeviceError: the reader could not read it, or read another plate.
     """
     request = request.model_copy(update={"run_id": run_id})
-    async with _opened(bench, request, records):
+    async with _opened(bench, request, records, wait_seconds):
         await _put_in(bench, request, records, run_id, nickname)
         try:
             reading = await bench.plate_reader.read(request)
@@ -66,15 +71,16 @@ async def read_plate(
 
 
 @asynccontextmanager
-async def _opened(bench: Bench, request: ReadRequest, records: Records) -> AsyncIterator[None]:
-    """The reader open for a plate, where it has to be opened first; a robot that does so is held, and left safe."""
-    reader = bench.plate_reader
-    if isinstance(reader, OpensEmpty):
-        await reader.open_empty()
+async def _opened(bench: Bench, request: ReadRequest, records: Records, wait_seconds: float) -> AsyncIterator[None]:
+    """The reader held and open for a plate, where it has to be opened first; a robot that does so is left safe."""
+    reader, purpose = bench.plate_reader, f"reading plate {request.barcode}"
     if not isinstance(reader, OpensFor):
-        yield
+        async with beside_held(bench, "plate_reader", records, purpose, wait_seconds=wait_seconds):
+            if isinstance(reader, OpensEmpty):
+                await reader.open_empty()
+            yield
         return
-    async with device_held(bench, records, f"reading plate {request.barcode}") as hold:
+    async with device_held(bench, records, purpose) as hold:
         reader.fence = hold.fence
         try:
             await reader.open_for(request)

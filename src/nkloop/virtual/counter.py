@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from nkloop.assays.measurements import CellCount
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.interfaces import Fence, Finding, unguarded
 from nkloop.virtual.client import WorldClient
 
 
@@ -15,6 +15,7 @@ class VirtualCounter:
     def __init__(self, name: str, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`url` is the address of the virtual bench."""
         self.name = name
+        self.fence: Fence = unguarded
         self._world = WorldClient(name, url, transport)
 
     async def inspect(self) -> tuple[Finding, ...]:
@@ -32,6 +33,7 @@ class VirtualCounter:
         Raises:
             DeviceError: the barcode or a well is unknown, or the virtual bench is not reachable.
         """
+        self.fence()
         answer = await self._world.post("/count", {"barcode": barcode, "wells": list(wells)})
         return tuple(CellCount.model_validate(item) for item in answer)
 

@@ -42,6 +42,19 @@ async def test_after_a_restart_the_places_are_still_taken(tmp_path: Path) -> Non
     await second.close()
 
 
+async def test_what_another_process_moved_meanwhile_is_known_before_the_next_move(tmp_path: Path) -> None:
+    one, other = incubator(tmp_path), incubator(tmp_path)
+    await one.store("P-1")
+    await other.store("P-2")
+    await other.fetch("P-1")
+    await one.store("P-3")
+    await one.fetch("P-2")
+    assert list(one.plates) == ["P-3"]
+    assert await other.since("P-2") is None
+    await one.close()
+    await other.close()
+
+
 @pytest.mark.parametrize(("is_inside", "left"), [(True, ["P-1"]), (False, [])])
 async def test_a_plate_whose_way_nobody_saw_stops_everything_until_a_person_settles_it(
     tmp_path: Path, is_inside: bool, left: list[str]

@@ -120,6 +120,16 @@ async def test_a_device_that_fails_is_one_line_and_the_others_are_looked_at(
     assert lines(report, "clock")["time"].state == "ok"
 
 
+async def test_a_reader_somebody_reads_with_is_not_opened_but_told(workspace: Workspace) -> None:
+    write(workspace)
+    records = Records.open(workspace.state)
+    records.claims.claim(("lab: plate reader",), "reading plate P-1")
+    records.close()
+    (line,) = lines(await check_bench(workspace, "lab"), "plate reader").values()
+    assert (line.state, line.subject) == ("note", "in use")
+    assert "not asked, held by reading plate P-1" in line.found
+
+
 async def test_a_missing_variable_and_a_missing_folder_are_told(workspace: Workspace) -> None:
     write(workspace, settings='{fault: "${NKLOOP_NOT_SET}"}', extra=f"inbox: {{folder: {workspace.root}/not-there}}")
     report = await check_bench(workspace, "lab")

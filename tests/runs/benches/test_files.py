@@ -59,3 +59,17 @@ def test_two_benches_with_one_robot_need_a_common_lock(bench: Path) -> None:
         (problem,) = bench_problems(path)
         assert "no lock is common to both" in problem.message
         assert ": locks" in problem.where
+
+
+def test_two_benches_with_one_reader_hold_it_under_one_name(bench: Path) -> None:
+    twin = bench.with_name("twin.yaml")
+    text = bench.read_text(encoding="utf-8").replace("name: virtual", "name: twin")
+    twin.write_text(text.replace("simulated: true", "simulated: false"), encoding="utf-8")
+    for path in (bench, twin):
+        changed(path, "      url: ${NKLOOP_VIRTUAL_URL}", "      url: http://reader")
+    (problem,) = bench_problems(twin)
+    assert "the plate reader is that of bench virtual, but the two hold it under different names" in problem.message
+    assert "plate_reader" in problem.where
+    for path in (bench, twin):
+        changed(path, "plate_reader:\n", "plate_reader:\n  lock: reader\n")
+    assert bench_problems(twin) == ()

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import Field
 
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.interfaces import Fence, Finding, unguarded
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.owner import DeviceOwner
 from nkloop.drivers.pylabrobot.plates import make_plate
@@ -82,6 +82,7 @@ class PyLabRobotIncubator:
         if not racks:
             raise BenchError("it has no racks", where=name, remedy="name its racks, for example cytomat_rack_23mm_21")
         self.name = name
+        self.fence: Fence = unguarded
         self._catalogue = catalogue
         self._file = state_folder / f"incubator-{name.replace(' ', '-')}.json" if state_folder else None
         self._stored = self._read()
@@ -127,6 +128,7 @@ class PyLabRobotIncubator:
         Raises:
             DeviceError: it is inside already, no site is free, a plate is on its way, or the device failed.
         """
+        self._look_again()
         self._require_settled()
         if barcode in self._stored.plates:
             raise self._refused(f"plate {barcode} is inside already", "check the barcode")
@@ -137,6 +139,7 @@ class PyLabRobotIncubator:
             try:
                 site = self._frontend.find_smallest_site_for_plate(plate)
                 place = self._place_of(site)
+                self.fence()
                 self._write(self._stored.model_copy(update={"moving": barcode}))
                 await self._frontend.take_in_plate(site)
             except BaseException:
@@ -149,6 +152,7 @@ class PyLabRobotIncubator:
 
     async def since(self, barcode: str) -> datetime | None:
         """When a plate was taken in, UTC; None when it is not inside."""
+        self._look_again()
         site = self._stored.plates.get(barcode)
         return site.since if site is not None else None
 
@@ -158,12 +162,14 @@ class PyLabRobotIncubator:
         Raises:
             DeviceError: it is not inside, a plate is on its way, or the device failed.
         """
+        self._look_again()
         self._require_settled()
         if barcode not in self._stored.plates:
             inside = ", ".join(sorted(self._stored.plates)) or "no plate"
             raise self._refused(f"plate {barcode} is not inside ({inside} is)", "check the barcode")
 
         async def do() -> None:
+            self.fence()
             self._write(self._stored.model_copy(update={"moving": barcode}))
             plate = await self._frontend.fetch_plate_to_loading_tray(barcode)
             plate.unassign()
@@ -227,6 +233,19 @@ class PyLabRobotIncubator:
         rack = next(number for number, rack in enumerate(self._racks) if rack is site.parent)
         position = next(i for i, one in self._racks[rack].sites.items() if one is site)
         return Site(rack=rack, position=position, since=datetime.now(UTC))
+
+    def _look_again(self) -> None:
+        """Read the list: whoever held the incubator since then may have moved plates."""
+        if self._file is None:
+            return
+        before, self._stored = self._stored.plates, self._read()
+        if self._frontend.setup_finished:
+            for barcode in before.keys() - self._stored.plates.keys():
+                site = before[barcode]
+                self._racks[site.rack].sites[site.position].resource.unassign()
+            for barcode in self._stored.plates.keys() - before.keys():
+                site = self._stored.plates[barcode]
+                self._racks[site.rack][site.position] = make_plate(barcode, "", None)
 
     def _require_settled(self) -> None:
         if self._stored.moving:

@@ -15,7 +15,7 @@ from typing import Any
 
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import import_class
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.interfaces import Fence, Finding, unguarded
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.owner import DeviceOwner
 from nkloop.drivers.pylabrobot.plates import make_plate, well_names
@@ -57,6 +57,7 @@ class PyLabRobotReader:
                 "give `model` or `backend`, one of them", where=name, remedy=f"model: one of {', '.join(MODELS)}"
             )
         self.name = name
+        self.fence: Fence = unguarded
         self._serial_number = serial_number
         self._saturation = math.inf if saturation is None else saturation
         self._catalogue = catalogue
@@ -133,6 +134,7 @@ class PyLabRobotReader:
 
     async def _open(self) -> None:
         if not self._is_open:
+            self.fence()
             adapter.switch_on()
             await self.backend.setup()
             self._is_open = True
@@ -148,6 +150,7 @@ class PyLabRobotReader:
 
         async def do() -> Any:
             await self._open()
+            self.fence()  # here, not before: somebody may take the reader over while this waits for its turn
             return await measure(self.backend, style, plate, wells, request, wavelength_nm)
 
         measured = await self._owner.asked(

@@ -17,8 +17,10 @@ from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.secrets import fill_variables
 from nkloop.errors import NkloopError, Problem
 from nkloop.records import Records
+from nkloop.records.processes import has_ended
 from nkloop.runs.benches.files import bench_problems, devices_of
 from nkloop.runs.benches.report import BenchLine, BenchReport, LineState
+from nkloop.runs.beside import BESIDE, lock_of
 from nkloop.runs.requests import waiting_requests
 from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
@@ -47,7 +49,8 @@ async def check_bench(workspace: Workspace, name: str, offered: Mapping[str, Any
     file = load_bench_file(path)
     lines = [*_of_file(path), *_of_workspace(workspace, file)]
     things = parts_offered(file, workspace) | dict(offered or {})
-    looks = [_device(device, spec, file, things) for device, spec in devices_of(file).items()]
+    used = _in_use(workspace, file)
+    looks = [_device(device, spec, file, things, used.get(device, "")) for device, spec in devices_of(file).items()]
     for found in await asyncio.gather(*looks):
         lines += found
     return BenchReport(bench=file.name, title=file.title, simulated=file.simulated, lines=tuple(lines))
@@ -82,8 +85,9 @@ def _records(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
         return
     try:
         yield BenchLine(part="records", subject="database", state="ok", found=records.url)
+        names = {*file.locks, *(lock_of(file, device) for device in BESIDE)}
         for one in records.claims.holders():
-            if one.device in file.locks and one.released_at is None:
+            if one.device in names and one.released_at is None:
                 told = f"held by {one.holder} since {one.claimed_at:%Y-%m-%d %H:%M} UTC, until {one.expires_at:%H:%M}"
                 remedy = "wait for it; a holder that has died is replaced when its time is over"
                 yield BenchLine(part="records", subject=one.device, state="note", found=told, remedy=remedy)
@@ -118,8 +122,33 @@ def _inbox(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
     yield BenchLine(part="inbox", subject="folder", state="ok" if usable else "mend", found=told, remedy=remedy)
 
 
-async def _device(device: str, spec: Any, file: BenchFile, offered: Mapping[str, Any]) -> list[BenchLine]:
+def _in_use(workspace: Workspace, file: BenchFile) -> dict[str, str]:
+    """Devices beside the robot that somebody drives now, with who: to open one of them would disturb him."""
+    try:
+        records = Records.open(workspace.state)
+    except NkloopError:
+        return {}  # told where the database is looked at
+    try:
+        holders = {one.device: one for one in records.claims.holders() if one.released_at is None}
+    except NkloopError:
+        return {}
+    finally:
+        records.close()
+    now = datetime.now(UTC)
+    held = {device: holders.get(lock_of(file, device)) for device in BESIDE}
+    return {
+        device: f"not asked, held by {one.holder} since {one.claimed_at:%Y-%m-%d %H:%M} UTC"
+        for device, one in held.items()
+        if one is not None and one.expires_at > now and not has_ended(one.process)
+    }
+
+
+async def _device(device: str, spec: Any, file: BenchFile, offered: Mapping[str, Any], in_use: str) -> list[BenchLine]:
     part = device.replace("_", " ")
+    if in_use:
+        return [
+            BenchLine(part=part, subject="in use", state="note", found=in_use, remedy="check again when it is free")
+        ]
     try:
         built: Any = build_device(device, spec, file.name, offered)
     except NkloopError as error:

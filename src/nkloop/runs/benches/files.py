@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import DEVICES, import_class, load_bench_file
 from nkloop.drivers.bench_file import BenchFile
 from nkloop.errors import BenchError, NkloopError, Problem
+from nkloop.runs.beside import Beside, lock_of
 from nkloop.runs.lot_files import load_lots
 from nkloop.yamlfile import load_yaml
 
@@ -46,7 +47,8 @@ def addresses(file: BenchFile) -> dict[str, str]:
         told = [str(settings[key]) for key in _ADDRESS_KEYS if settings.get(key)]
         told += [spec.serial_number] if spec.serial_number else []
         if device in {"liquid_handler", "plate_reader", "incubator"}:
-            found |= {address: device.replace("_", " ") for address in told}
+            for address in told:  # what stands on the deck of a robot is the robot
+                found.setdefault(address, device.replace("_", " "))
     return found
 
 
@@ -88,13 +90,21 @@ def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:
             continue  # told where that file is checked
         if file.simulated and other.simulated:
             continue  # each has a simulating process of its own
-        both = [device for address, device in own.items() if address in addresses(other)]
-        if both and not set(file.locks) & set(other.locks):
+        both = {device for address, device in own.items() if address in addresses(other)}
+        if "liquid handler" in both and not set(file.locks) & set(other.locks):
             yield Problem(
-                f"the {both[0]} is that of bench {other.name}, but no lock is common to both",
+                f"the liquid handler is that of bench {other.name}, but no lock is common to both",
                 _where(path, "locks"),
                 "write the same name into `locks` of both, so that only one run at a time uses it",
             )
+        for device in sorted(both - {"liquid handler"}):
+            key = device.replace(" ", "_")
+            if lock_of(file, cast(Beside, key)) != lock_of(other, cast(Beside, key)):
+                yield Problem(
+                    f"the {device} is that of bench {other.name}, but the two hold it under different names",
+                    _where(path, key),
+                    f"write the same `lock` into `{key}` of both, so that only one at a time drives it",
+                )
 
 
 def _where(path: Path, *keys: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.plate_forms import is_on, last_well, wells_on_plate
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
@@ -29,6 +31,7 @@ from nkloop.worklists.recipe_arms import with_controls
 from prepare_medium import PrepareMedium, prepare_medium
 
 HERE = Path(__file__).resolve().parent
+USUAL_PLATE: Literal["plate-24"] = "plate-24"
 
 
 class Factor(BaseModel):
@@ -89,7 +92,7 @@ class Well(BaseModel):
 class DoseCytokines(BaseModel):
     """One feeding of one culture plate."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=wells_on_plate(PLATES, USUAL_PLATE))
 
     recipe: str = Field(
         "ucb-nk", title="Recipe", description="File name in recipes/ without .yaml, or a revision id", min_length=1
@@ -99,7 +102,7 @@ class DoseCytokines(BaseModel):
     )
     plate: str = Field("culture-1", title="Culture plate", description="Barcode of the plate", min_length=1)
     plate_kind: Literal["plate-6", "plate-24", "plate-48", "plate-96"] = Field(
-        "plate-24", title="Kind of plate", description="plate- and the number of its wells"
+        USUAL_PLATE, title="Kind of plate", description="plate- and the number of its wells"
     )
     arms: list[ArmDose] = Field(
         [ArmDose()],
@@ -130,8 +133,22 @@ class DoseCytokines(BaseModel):
     reservation: str = reservation_field()
     bench: str = bench_field()
 
+    @model_validator(mode="after")
+    def _wells_are_on_the_plate(self) -> Self:
+        for well in self.wells:
+            if not is_on(well.well, self.plate_kind):
+                raise ValueError(
+                    f"well {well.well} is not on {self.plate_kind}: its wells are A1 to {last_well(self.plate_kind)}"
+                )
+        return self
 
-@flow(name="dose-cytokines", flow_run_name="feed {request.plate} in {request.stage}")
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"feed {self.plate}, {self.stage}"
+
+
+@flow(name="dose-cytokines", flow_run_name=run_name)
 @fails_plainly
 async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # noqa: B008 - frozen default of the form
     """Make the complete medium of every arm and feed the culture plate with it; returns the id of the (last) run."""

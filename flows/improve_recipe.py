@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nkloop.coordination.approval import ask_decision
 from nkloop.coordination.artifacts import show_markdown, show_report
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.errors import NoImprovementError
 from nkloop.feedback.models import Proposal
@@ -33,8 +34,13 @@ class ImproveRecipe(BaseModel):
     )
     bench: str = bench_field()
 
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"improve the recipe from {self.campaign}"
 
-@flow(name="improve-recipe", flow_run_name="improve recipe from {request.campaign}")
+
+@flow(name="improve-recipe", flow_run_name=run_name)
 @fails_plainly
 async def improve_recipe(request: ImproveRecipe) -> Proposal | None:
     """Turn the observations of a campaign into a proposed revision of the recipe, and ask a person to decide.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
@@ -45,8 +46,13 @@ class PrepareMedium(BaseModel):
     reservation: str = reservation_field()
     bench: str = bench_field()
 
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"{self.volume_ml:g} mL {self.stage} medium{f' in {self.barcode}' if self.barcode else ''}"
 
-@flow(name="prepare-medium", flow_run_name="prepare medium {request.stage}", validate_parameters=True)
+
+@flow(name="prepare-medium", flow_run_name=run_name, validate_parameters=True)
 @fails_plainly
 async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSource:  # noqa: B008 - frozen default of the form
     """Prepare the complete medium of a recipe stage, or its base medium without what the arms vary."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.recovery import Answer, ask_what_to_do, carry_on, reconciled, settled
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.runs.session import open_session
 
@@ -51,12 +52,12 @@ class ReconcileRun(BaseModel):
     bench: str = bench_field()
 
     @property
-    def meant(self) -> str:
-        """What is reconciled, for the name of the flow run."""
-        return self.run or "open runs"
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"reconcile {self.run or 'open runs'} on {self.bench}"
 
 
-@flow(name="reconcile-run", flow_run_name="reconcile {request.meant} on {request.bench}")
+@flow(name="reconcile-run", flow_run_name=run_name)
 @fails_plainly
 async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str, Any]]:  # noqa: B008 - default of the form
     """Ask the device what became of its open runs, have a person decide what nobody knows, do what is left."""

@@ -17,6 +17,7 @@ from nkloop.assays.models import AssayResult
 from nkloop.assays.panel import check_lines, line_named
 from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Campaign
@@ -80,8 +81,13 @@ class RunCampaign(BaseModel):
     ask_approval: bool = Field(True, title="Ask for approval", description="Pause at the end until a person decides")
     bench: str = bench_field()
 
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"campaign {self.campaign}: {self.recipe}, {self.rounds} × {self.arms} arms"
 
-@flow(name="run-campaign", flow_run_name="campaign {request.campaign}")
+
+@flow(name="run-campaign", flow_run_name=run_name)
 @fails_plainly
 async def run_campaign(request: RunCampaign = RunCampaign()) -> dict[str, Any]:  # noqa: B008 - default of the form
     """Run rounds of arms against the reference recipe: media, doses, cultures, killing assays, a proposal."""

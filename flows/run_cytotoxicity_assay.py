@@ -13,6 +13,7 @@ from nkloop.coordination.artifacts import show_markdown, show_table
 from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.reading import read_in_turn
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts, verified_ahead
 from nkloop.recipes.models import Recipe
@@ -95,8 +96,13 @@ class RunCytotoxicityAssay(BaseModel):
     reservation: str = reservation_field()
     bench: str = bench_field()
 
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return " ".join(word for word in ("killing assay", self.plate_prefix, "against", self.target_line) if word)
 
-@flow(name="run-cytotoxicity-assay", flow_run_name="killing assay vs {request.target_line} {request.plate_prefix}")
+
+@flow(name="run-cytotoxicity-assay", flow_run_name=run_name)
 @fails_plainly
 async def run_cytotoxicity_assay(
     request: RunCytotoxicityAssay = RunCytotoxicityAssay(),  # noqa: B008 - frozen default of the form

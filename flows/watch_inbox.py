@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.runs.inbox import Inbox, Outcome, inbox_of
 from nkloop.runs.session import open_session
@@ -37,8 +38,13 @@ class WatchInbox(BaseModel):
     )
     bench: str = bench_field()
 
+    @property
+    def purpose(self) -> str:
+        """What it is about, for the name of its run."""
+        return f"inbox of {self.bench}"
 
-@flow(name="watch-inbox", flow_run_name="inbox of {request.bench}")
+
+@flow(name="watch-inbox", flow_run_name=run_name)
 @fails_plainly
 async def watch_inbox(
     request: WatchInbox = WatchInbox(),  # noqa: B008 - frozen default of the form

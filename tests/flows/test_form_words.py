@@ -49,5 +49,12 @@ def test_a_culture_well_is_one_of_a_plate(well: str, fits: bool) -> None:
             model(well=well)
 
 
+def test_a_well_beyond_the_plate_is_refused_with_its_last_well() -> None:
+    module = load_flow(FOLDER / "dose_cytokines.py")
+    with pytest.raises(ValidationError, match="well H12 is not on plate-24: its wells are A1 to D6"):
+        module.DoseCytokines(wells=[module.Well(well="H12")])
+    assert module.DoseCytokines(plate_kind="plate-96", wells=[module.Well(well="H12")]).plate_kind == "plate-96"
+
+
 def test_a_plate_label_is_not_given_by_default() -> None:
     assert load_flow(FOLDER / "run_cytotoxicity_assay.py").RunCytotoxicityAssay().plate_prefix == ""

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from nkloop.coordination.choices import keep_offered
+from nkloop.coordination.loading import load_flow
 from nkloop.coordination.locks import ensure_limits
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import NkloopError
+from nkloop.records import Records
 from nkloop.runs.session import bench_path
 from nkloop.workspace import Workspace
 
@@ -54,12 +57,29 @@ async def main(root: Path, bench: str) -> None:
 
     workspace = Workspace.find(root)
     await ensure_limits(load_bench_file(bench_path(workspace, bench)).locks)
-    recovering = asyncio.create_task(_recovered(workspace, bench))
+    served = await deployments(workspace, bench)
+    beside = [
+        asyncio.create_task(_recovered(workspace, bench)),
+        asyncio.create_task(_offered(workspace)),
+    ]
     try:
-        await aserve(*await deployments(workspace, bench))
+        await aserve(*served)
     finally:
-        recovering.cancel()
-        await asyncio.gather(recovering, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _offered(workspace: Workspace) -> None:
+    """Keep the lists of the forms up to date."""
+    from prefect.utilities.callables import parameter_schema
+
+    flows = [getattr(load_flow(workspace.root / "flows" / f"{name}.py"), name) for name in FLOWS]
+    records = Records.open(workspace.state)
+    try:
+        await keep_offered(workspace, records, {flow.name: parameter_schema(flow).model_dump() for flow in flows})
+    finally:
+        records.close()
 
 
 async def _recovered(workspace: Workspace, bench: str) -> None:

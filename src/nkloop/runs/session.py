@@ -111,6 +111,11 @@ _current: ContextVar[Session | None] = ContextVar("nkloop_session", default=None
 _listener: ContextVar[Callable[[Progress], None]] = ContextVar("nkloop_progress", default=lambda progress: None)
 
 
+def session_here() -> Session | None:
+    """The session that is open around this call; None outside of one."""
+    return _current.get()
+
+
 @contextmanager
 def progress_listener(listener: Callable[[Progress], None]) -> Iterator[None]:
     """Sessions opened inside tell their progress to `listener`."""

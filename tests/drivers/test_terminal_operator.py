@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
 from nkloop.drivers.scanning import Scan
 from nkloop.drivers.terminal_operator import TerminalOperator, told_of
+from nkloop.drivers.withdrawing import QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
 
@@ -120,3 +122,19 @@ async def test_a_choice_is_typed_with_its_reason_and_anything_else_is_asked_agai
 async def test_three_wrong_choices_are_refused(question: OperatorRequest) -> None:
     with pytest.raises(OperatorRefusedError, match="'c' is no choice here"):
         await Person("a", "b", "c").operator().perform(question)
+
+
+async def test_a_question_that_is_withdrawn_says_so(asked: OperatorRequest) -> None:
+    heard: list[str] = []
+
+    async def nobody(prompt: str) -> str | None:
+        await asyncio.sleep(3600)
+        return None
+
+    async def settled() -> str:
+        return "somebody settled it at flex itself"
+
+    terminal = TerminalOperator("technician", say=heard.append, listen=nobody)
+    with pytest.raises(QuestionWithdrawn):
+        await answered_unless(settled, terminal.perform(asked), 0.01)
+    assert "  Withdrawn: somebody settled it at flex itself. Nothing is to be answered" in heard[-1]

@@ -11,18 +11,22 @@ import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from prefect import flow as prefect_flow
 from prefect import get_client
+from prefect.context import FlowRunContext
 
 from nkloop.coordination.loading import load_flow
 from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import PrefectOperator
+from nkloop.drivers.withdrawing import QuestionWithdrawn
 from nkloop.errors import (
     AssayError,
     DeviceUnreachableError,
@@ -201,6 +205,37 @@ def test_the_same_question_asked_again_waits_for_another_answer(tmp_path: Path) 
 
     assert asyncio.run(paused_twice()).confirmed_by == "Bea"
     assert [action.confirmed_by for action in records.journal.actions(None)] == ["Ada", "Bea"]
+    records.close()
+
+
+def test_a_question_that_is_withdrawn_leaves_its_flow_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nkloop.runs.people.LOOK_SECONDS", 0.1)
+    records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    task = OperatorTask(kind="confirm", instruction="The robot waits for recovery.")
+    request = OperatorRequest(title="small dose: the robot is awaiting-recovery", task=task)
+    clock = SimpleNamespace(now=AsyncMock(return_value=datetime.now(UTC)))
+    handler = SimpleNamespace(poll_seconds=0.0)
+    desk = PrefectOperator("technician", wait_seconds=30)
+    bench = cast(Any, SimpleNamespace(operator=desk, clock=clock, liquid_handler=handler))
+
+    async def settled() -> str:
+        async with get_client() as client:
+            found = await client.read_flow_runs()
+        paused = [run for run in found if run.state is not None and run.state.is_paused()]
+        return "somebody settled it at flex itself" if paused else ""
+
+    @prefect_flow
+    async def recovered() -> str:
+        with pytest.raises(QuestionWithdrawn):
+            await ask(request, bench, records, step=None, moot=settled)
+        async with get_client() as client:
+            state: Any = (await client.read_flow_run(cast(Any, FlowRunContext.get()).flow_run.id)).state
+        return f"{state.name}: {state.message}"
+
+    told = "The question was withdrawn: somebody settled it at flex itself"
+    assert asyncio.run(recovered()) == f"Running: {told}"
+    assert [remark.kind for remark in records.journal.remarks(None)] == ["withdrawn"]
     records.close()
 
 

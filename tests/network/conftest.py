@@ -274,6 +274,8 @@ class _Operator:
     chooses: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Part of a title to what is chosen there, and why."""
     requests: list[OperatorRequest] = field(default_factory=list)
+    leaves: str = ""
+    """Part of a title that is not answered by anybody."""
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         self.asked.append(request.title)
@@ -281,6 +283,8 @@ class _Operator:
         for part, act in self.hands.items():
             if part in request.title:
                 act()
+        if self.leaves and self.leaves in request.title:
+            await asyncio.sleep(3600)
         choice, why = next((told for part, told in self.chooses.items() if part in request.title), ("", ""))
         return OperatorAnswer(confirmed_by="Ada", at=AT, choice=choice, note=why)
 

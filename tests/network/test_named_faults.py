@@ -244,6 +244,23 @@ async def test_an_answer_after_somebody_went_on_at_the_screen_sends_nothing(open
         assert lab.contradictions() == []
 
 
+async def test_a_question_is_withdrawn_when_somebody_recovers_at_the_screen(
+    open_lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nkloop.runs.people.LOOK_SECONDS", 0.02)
+    async with open_lab("lab", faults=["misses_tip"], driver=MAY) as lab:
+        lab.operator.leaves = "tipPhysicallyMissing"
+        lab.operator.hands["tipPhysicallyMissing"] = lambda: lab.robot.act(
+            lab.robot.runs.current().id, "resume-from-recovery"
+        )
+        run = await asyncio.wait_for(lab.dose(), 20)
+        assert events(run)[3] == "unknown"
+        [remark] = lab.records.journal.remarks(run.id)
+        assert (remark.kind, remark.title) == ("withdrawn", "small dose: step 3 failed, tipPhysicallyMissing")
+        assert "settled it at" in remark.told or "the run is over on" in remark.told
+        assert lab.contradictions() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "when"), [("reset", "after"), ("timeout", "after"), ("500", "after"), ("slow", "after")]
 )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.desk_operator import DeskOperator
+from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.errors import (
     BenchError,
     DeviceError,
@@ -17,13 +18,15 @@ from nkloop.errors import (
     OperatorRefusedError,
     RecordError,
     RunForgottenError,
+    StaleHolderError,
     VerificationError,
 )
 from nkloop.records import Records
-from nkloop.records.models import Context
+from nkloop.records.models import Claim, Context
 from nkloop.runs.execution import RunProgress, execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held
 from nkloop.runs.reconcile import reconcile_bench
+from nkloop.runs.requests import RequestDesk
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 
 
@@ -387,6 +390,67 @@ async def test_recovery_is_a_persons_decision(
     run = await execute(worklist, verdict, bench, records)
     assert run.state == "succeeded"
     assert "overpressure" in operator.asked[1].task.instruction
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nkloop.runs.people.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("nkloop.drivers.desk_operator.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("nkloop.runs.holding.CHECK_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("asked", "then", "told"), [("recovery", "running", "goes on"), ("step 2", "stopped", "is over")]
+)
+async def test_a_question_that_the_device_no_longer_waits_for_is_taken_off_the_list(
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    handler: Any,
+    operator: Any,
+    asked: str,
+    then: Any,
+    told: str,
+) -> None:
+    handler.recovers = asked == "recovery"
+    desk = DeskOperator("technician", requests=RequestDesk(records, bench.name))
+
+    async def perform(request: OperatorRequest) -> OperatorAnswer:
+        if asked not in request.title:
+            return await type(operator).perform(operator, request)
+        asyncio.get_running_loop().call_later(0.05, lambda: setattr(handler, "status", then))
+        return await desk.perform(request)
+
+    operator.perform = perform
+    run = await asyncio.wait_for(execute(worklist, verdict, bench, records), 20)
+    assert run.state == ("succeeded" if then == "running" else "stopped")
+    (request,) = records.requests.of_run(run.id)
+    assert (request.state, told in request.note) == ("withdrawn", True)
+    assert [remark.told for remark in records.journal.remarks(run.id)] == [request.note]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_question_is_withdrawn_when_another_process_has_the_device(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any
+) -> None:
+    handler.recovers, operator.waits_at = True, "recovery"
+
+    def take_over() -> None:
+        (holder,) = records.claims.holders()
+        records.claims.release(Claim(devices=(holder.device,), token=holder.token, holder=holder.holder))
+
+    perform = operator.perform
+
+    async def performed(request: OperatorRequest) -> Any:
+        if "recovery" in request.title:
+            take_over()
+        return await perform(request)
+
+    operator.perform = performed
+    with pytest.raises(StaleHolderError):
+        await asyncio.wait_for(execute(worklist, verdict, bench, records), 20)
 
 
 async def test_playing_and_finishing_again_does_nothing(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import LONGEST_WAIT_S, request_key
+from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.frozen import FrozenModel
 
@@ -81,9 +82,11 @@ class DeskOperator:
         number = self._requests.ask(request, request_key(request))
         try:
             answer = await self._waited(self._requests, number, request)
-        except (OperatorRefusedError, asyncio.CancelledError) as error:
-            gave_up = isinstance(error, OperatorRefusedError)
-            self._requests.withdraw(number, "nobody answered in time" if gave_up else "the run was cancelled")
+        except OperatorRefusedError:
+            self._requests.withdraw(number, "nobody answered in time")
+            raise
+        except asyncio.CancelledError as stop:
+            self._requests.withdraw(number, why_withdrawn(stop) or "the run was cancelled")
             raise
         self._requests.taken(number)
         if isinstance(answer, Declined):

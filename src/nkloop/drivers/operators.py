@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +10,12 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, Literal
 
+import httpx
+
 from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
+from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
 from nkloop.quantities import Amount, Kind
@@ -153,7 +157,31 @@ async def ask_in_prefect(form: type[Any], description: str, key: str, wait_secon
 
     logger.info("waits for a person: %s. Answer with Resume, at the top of this page", heading(description))
     described = form.with_initial_data(description=description)
-    return await pause_flow_run(wait_for_input=described, timeout=int(wait_seconds), poll_interval=2, key=key)
+    try:
+        return await pause_flow_run(wait_for_input=described, timeout=int(wait_seconds), poll_interval=2, key=key)
+    except asyncio.CancelledError as stop:
+        if why := why_withdrawn(stop):
+            logger.info("withdrawn, nobody needs to answer any more: %s: %s", heading(description), why)
+            await _go_on_unanswered(why)
+        raise
+
+
+async def _go_on_unanswered(why: str) -> None:
+    """Take the flow run under way out of its pause; Prefect's own way out wants the form filled in."""
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+    from prefect.exceptions import PrefectException
+    from prefect.states import Running
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    try:
+        async with get_client() as client:
+            state: Any = Running(message=f"The question was withdrawn: {why}")
+            await client.set_flow_run_state(context.flow_run.id, state, force=True)
+    except (httpx.HTTPError, PrefectException) as error:
+        logger.warning("Prefect still shows the question that was withdrawn; leave it unanswered: %s", error)
 
 
 def heading(markdown: str) -> str:

@@ -14,6 +14,7 @@ from nkloop.drivers.keyboard import Keyboard
 from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
 from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import too_early
+from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
 
 Listen = Callable[[str], Awaitable[str | None]]
@@ -67,7 +68,12 @@ class TerminalOperator:
         """
         async with self._one_at_a_time:
             with type(self).beside():
-                return await self._performed(request)
+                try:
+                    return await self._performed(request)
+                except asyncio.CancelledError as stop:
+                    if why := why_withdrawn(stop):
+                        self._say(f"\n  Withdrawn: {why}. Nothing is to be answered any more.")
+                    raise
 
     async def _performed(self, request: OperatorRequest) -> OperatorAnswer:
         asked_at = datetime.now(UTC)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
 from nkloop.drivers.recovering import Recovers
+from nkloop.drivers.withdrawing import QuestionWithdrawn
 from nkloop.errors import (
     DeviceError,
     DeviceUnreachableError,
@@ -33,6 +34,8 @@ PATIENCE = 5
 """Looks at a device in a row that may fail before its connection counts as lost."""
 GRACE_LOOKS = 5
 """Looks after a `play` without an answer before it is sent again: what was given up here may still arrive there."""
+GOES_ON = frozenset({"running", "finishing", "stop-requested"})
+"""States in which a device waits for nobody."""
 ASK_AGAIN_SECONDS = 180.0
 """After this somebody is asked once more about an obstacle that was confirmed to be cleared and is still there."""
 SAFE_SECONDS = 20.0
@@ -135,7 +138,7 @@ class Watch:
         """Return how the run ended."""
         while (state := await self._look()).status not in ENDED:
             await self._note_seen(state)
-            if state.status in {"running", "finishing", "stop-requested"}:
+            if state.status in GOES_ON:
                 self._door_was_open, self._cleared = False, None
                 self._tell("running")
                 await asyncio.sleep(self.handler.poll_seconds)
@@ -144,7 +147,8 @@ class Watch:
                     "the run is idle although it was started", where=self.run.device, remedy="look at the robot"
                 )
             else:
-                await self._attend(state)
+                with suppress(QuestionWithdrawn):
+                    await self._attend(state)
         self._step = len(self.worklist.steps) if state.status == "succeeded" else self._step
         self._tell(state.status)
         return state
@@ -190,7 +194,7 @@ class Watch:
         if state.status == "paused" and state.pause_message is not None:
             self._door_was_open = False
             try:
-                await people.answer_pause(state.pause_message, *place)
+                await people.answer_pause(state.pause_message, *place, moot=self._over_there)
             except OperatorRefusedError as error:
                 told = declined_step(state.pause_message, error, at=self._about_now(), device=self.run.device)
                 self.records.journal.append_events(self.run.id, told, claim=self.hold.claim)
@@ -199,7 +203,7 @@ class Watch:
         elif state.status == "paused":
             # Closing the door leaves a run paused; whoever closed it has already said that it may go on.
             if not self._door_was_open:
-                await people.clear_obstacle(state, *place)
+                await people.clear_obstacle(state, *place, moot=self._settled_there)
             self._door_was_open = False
             await self._play(state)
         elif self._cleared is not None and self._cleared[0] == state and time.monotonic() < self._cleared[1]:
@@ -207,12 +211,39 @@ class Watch:
         elif state.status == "awaiting-recovery-paused":
             await self._play(state)  # only holds the recovery after its door was closed; nothing moves by it
         elif state.status == "awaiting-recovery" and isinstance(self.handler, Recovers):
-            if not await mend(self.run, self.worklist, self.bench, self.records, self.hold):
+            place_of_run = (self.run, self.worklist, self.bench, self.records, self.hold)
+            if not await mend(*place_of_run, moot=self._settled_there):
                 self._cleared = (state, time.monotonic() + ASK_AGAIN_SECONDS)
         else:
             self._door_was_open = state.status == "blocked-by-open-door"
-            await people.clear_obstacle(state, *place)
+            await people.clear_obstacle(state, *place, moot=self._settled_there)
             self._cleared = (state, time.monotonic() + ASK_AGAIN_SECONDS)
+
+    async def _settled_there(self) -> str:
+        """How somebody settled at the device itself what is asked here; empty while the device waits for that."""
+        state = await self._glance()
+        goes_on = state is not None and (
+            state.status in GOES_ON or (state.status == "paused" and state.pause_message is not None)
+        )
+        return f"somebody settled it at {self.run.device} itself, which goes on" if goes_on else self._ended(state)
+
+    async def _over_there(self) -> str:
+        """How the run ended while a question waited; empty while it is not over."""
+        return self._ended(await self._glance())
+
+    def _ended(self, state: DeviceState | None) -> str:
+        is_over = state is not None and state.status in ENDED
+        return f"the run is over on {self.run.device}: {state.status}" if state and is_over else ""
+
+    async def _glance(self) -> DeviceState | None:
+        """State of the run while a person is asked; None when the device does not answer, which can wait."""
+        self.hold.watch()
+        try:
+            return await self.handler.state(self.device_run_id)
+        except RunForgottenError:
+            raise
+        except DeviceError:
+            return None
 
     async def _look(self) -> DeviceState:
         """State of the run; a connection lost for a short time is waited for, because the device goes on anyway."""

@@ -8,6 +8,7 @@ from typing import cast
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.recovering import Recovers, Recovery, Way
+from nkloop.drivers.withdrawing import Moot
 from nkloop.errors import DeviceError, DeviceUnreachableError, OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
@@ -19,7 +20,7 @@ from nkloop.runs.possible import sentence
 from nkloop.worklists.models import OperatorTask, Worklist
 
 
-async def mend(run: RunRecord, worklist: Worklist, bench: Bench, records: Records, hold: Hold) -> bool:
+async def mend(run: RunRecord, worklist: Worklist, bench: Bench, records: Records, hold: Hold, *, moot: Moot) -> bool:
     """Ask how a run that waits behind an error is to go on, and do that.
 
     The choice is in the journal before anything is sent: with `skip` the step is unknown from then on.
@@ -29,6 +30,7 @@ async def mend(run: RunRecord, worklist: Worklist, bench: Bench, records: Record
 
     Raises:
         OperatorRefusedError: a person chose to stop, or declined.
+        QuestionWithdrawn: somebody recovered on the device's screen before anybody answered here.
         DeviceError: the device refused.
     """
     device, device_run_id = cast(Recovers, bench.liquid_handler), run.device_run_id or ""
@@ -36,7 +38,7 @@ async def mend(run: RunRecord, worklist: Worklist, bench: Bench, records: Record
     if seen is None:
         return True
     request = _request(seen, run, worklist)
-    answer = await people.answered(request, bench, records, step=seen.step)
+    answer = await people.answered(request, bench, records, step=seen.step, moot=moot)
     way = cast(Way, answer.choice or "screen")
     if way == "stop":
         raise OperatorRefusedError(

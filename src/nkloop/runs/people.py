@@ -7,13 +7,16 @@ import textwrap
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
+from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.records import Records
-from nkloop.records.models import OperatorAction
+from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
 from nkloop.worklists.models import OperatorTask, Worklist
 
 logger = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0
+"""Shortest pause between two looks whether a question that waits is settled at the device."""
 _CUT = " …"
 """End of a title that leaves out a part of the instruction."""
 
@@ -58,11 +61,14 @@ async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, reco
     await ask(request, bench, records, step=None)
 
 
-async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+async def answer_pause(
+    message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str, *, moot: Moot
+) -> None:
     """Have the task of the announced step done; a task already confirmed in this run is not asked again.
 
     Raises:
         OperatorRefusedError: the operator declined.
+        QuestionWithdrawn: `moot` told that nobody needs it done any longer.
     """
     number = announced_step(message)
     step = next((step for step in worklist.steps if step.number == number), None)
@@ -75,14 +81,17 @@ async def answer_pause(message: str, worklist: Worklist, bench: Bench, records: 
     barcodes = barcodes_of(worklist, task.labware)
     picture = task_svg(task, worklist)
     request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
-    await ask(request, bench, records, step=number)
+    await ask(request, bench, records, step=number, moot=moot)
 
 
-async def clear_obstacle(state: DeviceState, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+async def clear_obstacle(
+    state: DeviceState, worklist: Worklist, bench: Bench, records: Records, run_id: str, *, moot: Moot
+) -> None:
     """Have somebody look at a robot that waits for no step of ours: open door, recovery, a pause made by hand.
 
     Raises:
         OperatorRefusedError: the operator declined.
+        QuestionWithdrawn: `moot` told that the robot waits no more.
     """
     reasons = f" ({'; '.join(state.errors)})" if state.errors else ""
     instruction = {
@@ -93,30 +102,37 @@ async def clear_obstacle(state: DeviceState, worklist: Worklist, bench: Bench, r
     }.get(state.status, f"The robot waits for recovery{reasons}. Resolve it on its screen, then confirm.")
     task = OperatorTask(kind="confirm", instruction=instruction)
     request = OperatorRequest(title=f"{worklist.name}: the robot is {state.status}", task=task, run_id=run_id)
-    await ask(request, bench, records, step=None)
+    await ask(request, bench, records, step=None, moot=moot)
 
 
-async def ask(request: OperatorRequest, bench: Bench, records: Records, *, step: int | None) -> None:
+async def ask(
+    request: OperatorRequest, bench: Bench, records: Records, *, step: int | None, moot: Moot | None = None
+) -> None:
     """Have a task done and record who confirmed it.
 
     Raises:
         OperatorRefusedError: the operator declined.
+        QuestionWithdrawn: `moot` told that nobody needs the answer any longer.
     """
-    await answered(request, bench, records, step=step)
+    await answered(request, bench, records, step=step, moot=moot)
 
 
-async def answered(request: OperatorRequest, bench: Bench, records: Records, *, step: int | None) -> OperatorAnswer:
+async def answered(
+    request: OperatorRequest, bench: Bench, records: Records, *, step: int | None, moot: Moot | None = None
+) -> OperatorAnswer:
     """Ask, record the answer with its choice, return it.
 
     Raises:
         OperatorRefusedError: the operator declined.
+        QuestionWithdrawn: `moot` told that nobody needs the answer any longer; that is recorded.
     """
     if not request.picture:
         request = request.model_copy(update={"picture": task_svg(request.task)})
-    before = sum(action.title == request.title for action in records.journal.actions(request.run_id))
-    request = request.model_copy(update={"occurrence": before})
+    before = [action.title for action in records.journal.actions(request.run_id)]
+    before += [one.title for one in records.journal.remarks(request.run_id) if one.kind == "withdrawn"]
+    request = request.model_copy(update={"occurrence": before.count(request.title)})
     give_incubator(bench, records)
-    answer = await bench.operator.perform(request)
+    answer = await _performed(request, bench, records, moot)
     note = f" ({answer.note})" if answer.note else ""
     did = f"chose '{answer.choice}'" if answer.choice else "confirmed"
     told = f"{request.title}: {request.task.instruction}" if request.title.endswith(_CUT) else request.title
@@ -135,6 +151,21 @@ async def answered(request: OperatorRequest, bench: Bench, records: Records, *, 
         )
     )
     return answer
+
+
+async def _performed(request: OperatorRequest, bench: Bench, records: Records, moot: Moot | None) -> OperatorAnswer:
+    asking = bench.operator.perform(request)
+    if moot is None:
+        return await asking
+    try:
+        return await answered_unless(moot, asking, max(bench.liquid_handler.poll_seconds, LOOK_SECONDS))
+    except QuestionWithdrawn as reason:
+        logger.info("withdrawn: %s: %s", request.title, reason)
+        at, title = await bench.clock.now(), request.title
+        records.journal.add_remark(
+            OperatorRemark(run_id=request.run_id, at=at, kind="withdrawn", title=title, told=str(reason))
+        )
+        raise
 
 
 def lots_to_scan(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:

@@ -80,11 +80,13 @@ def _moments(
     for action in records.journal.actions(run.id):
         did = f"chose '{action.choice}', because {action.note}" if action.choice else "confirmed"
         yield Moment(at=action.at, what=f"{action.confirmed_by} {did}: {action.title}")
-    for remark in records.journal.remarks(run.id):
+    remarks = records.journal.remarks(run.id)
+    withdrawn = {remark.told for remark in remarks if remark.kind == "withdrawn"}
+    for remark in remarks:
         by = f" of {remark.who}" if remark.who else ""
         yield Moment(at=remark.at, what=f"{remark.kind}{by}: {remark.title}: {remark.told}")
     for asked in records.requests.of_run(run.id):
-        if asked.answered_at is not None and asked.state != "confirmed":
+        if asked.answered_at is not None and asked.state != "confirmed" and asked.note not in withdrawn:
             by = f" by {asked.answered_by}" if asked.answered_by else ""
             why = f": {asked.note}" if asked.note else ""
             yield Moment(at=asked.answered_at, what=f"{asked.state}{by}: {asked.title}{why}")

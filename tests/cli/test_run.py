@@ -150,7 +150,7 @@ def _it_is_run_once_and_told(nkloop: Nkloop, file: Path) -> None:
     assert [one["id"] for one in nkloop("runs", "--json").json["runs"]] == ["run-0001"]
     shown = nkloop("run", "show", "run-0001", "--json").json
     wells = {(well["labware"], well["well"]): well["sentence"] for well in shown["wells"]}
-    assert wells == {("base", "A1"): "17300 µL", ("medium", "A1"): "2700 µL"}
+    assert wells == {("base", "A1"): "17.3 mL", ("medium", "A1"): "2.7 mL"}
     assert shown["deviations"] == []
     read = nkloop("run", "show", "run-0001").out
     assert "Timeline" in read

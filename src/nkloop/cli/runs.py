@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,10 @@ from rich.markup import escape
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nkloop.records.models import DeviceHolder, RunRecord
+    from nkloop.runs.standing import Standing
 
 
 def runs(
@@ -24,24 +28,28 @@ def runs(
     """List the runs of this workspace, the newest last, and who holds a device now."""
     from nkloop.records import Records
     from nkloop.records.processes import has_ended
+    from nkloop.runs.standing import standing_of
 
-    found = find_workspace(workspace)
-    records = Records.open(found.state)
+    records = Records.open(find_workspace(workspace).state)
     try:
         listed = [run for run in records.journal.runs() if not waiting or not run.is_over or run.needs_decision]
-        held = (holder for holder in records.claims.holders() if holder.released_at is None)
+        held = (
+            one for one in records.claims.holders() if one.released_at is None and one.expires_at > datetime.now(UTC)
+        )
         holders = [holder for holder in held if not has_ended(holder.process)]
+        standing = {run.id: found for run in listed if (found := standing_of(run, records)) is not None}
     finally:
         records.close()
     if json_output:
         told = [holder.model_dump(mode="json", exclude={"process"}) for holder in holders]
-        print_json({"runs": [_plain(run) for run in listed], "holders": told})
+        print_json({"runs": [_plain(run, standing.get(run.id)) for run in listed], "holders": told})
     else:
-        _print(listed, holders, only_open=waiting)
+        _print(listed, holders, standing, only_open=waiting)
 
 
-def _plain(run: RunRecord) -> dict[str, Any]:
-    more = {"needs_decision": run.needs_decision, "unknown_steps": list(run.unknown_steps)}
+def _plain(run: RunRecord, standing: Standing | None) -> dict[str, Any]:
+    more: dict[str, Any] = {"needs_decision": run.needs_decision, "unknown_steps": list(run.unknown_steps)}
+    more["standing"] = None if standing is None else standing.model_dump()
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
@@ -59,7 +67,9 @@ def _standing(run: RunRecord) -> str:
     return ", ".join(told)
 
 
-def _print(listed: list[RunRecord], holders: list[DeviceHolder], *, only_open: bool) -> None:
+def _print(
+    listed: list[RunRecord], holders: list[DeviceHolder], standing: Mapping[str, Standing], *, only_open: bool
+) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Column, Table
@@ -78,7 +88,10 @@ def _print(listed: list[RunRecord], holders: list[DeviceHolder], *, only_open: b
     for holder in holders:
         until = f"at least until {holder.expires_at:%H:%M:%S} UTC"
         console.print(f"{escape(holder.device)} is held by {escape(holder.holder)}, {until}", soft_wrap=True)
-    unclear = [run.id for run in listed if not run.is_over or run.needs_decision]
+    left = {run_id: found for run_id, found in standing.items() if not found.is_under_way}
+    for run_id, found in left.items():
+        console.print(f"[red]{run_id}: {escape(found.told)}[/]", soft_wrap=True)
+    unclear = [run.id for run in listed if run.id in left or (run.is_over and run.needs_decision)]
     if unclear:
         told = f"Not over or not decided: {', '.join(unclear)}. To settle one: {command_name()} reconcile ID"
         console.print(told, soft_wrap=True)

@@ -251,8 +251,8 @@ def _filling_told(filling: Filling) -> str:
 
 
 def volume_told(volume_ul: float) -> str:
-    """A volume as people read it off a tube: `25 mL`, `35.2 µL`."""
-    return Amount(volume_ul, Kind.VOLUME.value).display(4)
+    """A volume as people read it off a tube or a pipette: `25 mL`, `35.2 µL`, `0.5 µL`."""
+    return f"{volume_ul:.4g} µL" if abs(volume_ul) < 999.95 else Amount(volume_ul, Kind.VOLUME.value).display(4)
 
 
 def use_by(expires: date | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,6 +96,13 @@ class Claims:
         """The last holder of every device that was ever claimed."""
         with self._database.reading() as connection:
             rows = connection.execute(sa.select(schema.device_holders).order_by(schema.device_holders.c.device))
+            return tuple(DeviceHolder.model_validate(dict(row)) for row in rows.mappings())
+
+    def of_run(self, run_id: str) -> tuple[DeviceHolder, ...]:
+        """The last holder of every device a run was opened under a claim of."""
+        with self._database.reading() as connection:
+            locks = connection.execute(sa.select(schema.runs.c.locks).where(schema.runs.c.id == run_id)).scalar()
+            rows = connection.execute(_HOLDERS, {"devices": tuple(json.loads(locks)) if locks else ()})
             return tuple(DeviceHolder.model_validate(dict(row)) for row in rows.mappings())
 
     def history(self, device: str) -> tuple[str, ...]:

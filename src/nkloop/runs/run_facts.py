@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
+from nkloop.drivers.operators import volume_told
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
 from nkloop.runs.possible import possible_wells, reached_wells, replay, sentence
+from nkloop.runs.standing import Standing, standing_of
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.contents import LabwareLookup
@@ -30,13 +32,15 @@ class HeldWell(FrozenModel):
     well: str
     barcode: str | None
     sentence: str
-    """Volume in µL, or every volume it may have."""
+    """Its volume, or the least and most it may have and why that is not known."""
 
 
 class RunFacts(FrozenModel):
     """One run."""
 
     run: RunRecord
+    standing: Standing | None
+    """Who works on it; None when it is over."""
     timeline: tuple[Moment, ...]
     wells: tuple[HeldWell, ...]
     """Wells the steps reached."""
@@ -59,11 +63,16 @@ def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFac
     events = records.journal.events(run_id)
     decisions = records.decisions.of_run(run_id)
     fates = fates_of(worklist, events, decisions[-1].rulings if decisions else ())
+    standing = standing_of(run, records)
     return RunFacts(
         run=run,
+        standing=standing,
         timeline=tuple(sorted(_moments(run, events, decisions, records), key=lambda moment: moment.at)),
-        wells=tuple(_wells(worklist, fates, catalogue)),
-        deviations=(*_deviations(worklist, events), *(one.sentence for one in records.journal.remarks(run_id))),
+        wells=tuple(_wells(worklist, fates, catalogue, standing)),
+        deviations=(
+            *_deviations(worklist, events, is_over=run.is_over),
+            *(one.sentence for one in records.journal.remarks(run_id)),
+        ),
         decisions=tuple(_decision(one) for one in decisions),
         files=tuple(f"{file.path} ({file.n_bytes} bytes, SHA-256 {file.sha256[:12]})" for file in run.files),
         follow_ups=tuple(one.id for one in records.journal.follow_ups(run_id)),
@@ -96,10 +105,15 @@ def _moments(
         yield Moment(at=decision.at, what=f"{decision.by} decided: {decision.decision}")
 
 
-def _wells(worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup) -> Iterator[HeldWell]:
+def _wells(
+    worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, standing: Standing | None
+) -> Iterator[HeldWell]:
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
+    why = (
+        "nobody knows" if standing is None else "under way" if standing.is_under_way else "its device was not asked yet"
+    )
     unsure = {
-        (one.labware, one.well): "{:g} to {:g} µL, nobody knows".format(*one.volumes_ul)
+        (one.labware, one.well): f"{' to '.join(map(volume_told, one.volumes_ul))}, {why}"
         for one in possible_wells(worklist, fates, catalogue)
     }
     ledger = replay(worklist, fates, catalogue)
@@ -111,12 +125,16 @@ def _wells(worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup) 
         for spot in reached_wells(fate.step, worklist, catalogue, is_target=is_target)
     )
     for nickname, well in reached:
-        told = unsure.get((nickname, well)) or f"{ledger.volume_ul(nickname, well):g} µL"
+        told = unsure.get((nickname, well)) or volume_told(ledger.volume_ul(nickname, well))
         yield HeldWell(labware=nickname, well=well, barcode=barcodes.get(nickname), sentence=told)
 
 
-def _deviations(worklist: Worklist, events: Sequence[JournalEvent]) -> Iterator[str]:
+def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: bool) -> Iterator[str]:
+    """Steps that were not done as planned; those a run that is not over has not come to are none."""
     last = {event.number: event for event in events}
+    if not is_over:
+        last = {number: event for number, event in last.items() if event.event in {"done", "failed", "unknown"}}
+        worklist = worklist.model_copy(update={"steps": tuple(s for s in worklist.steps if s.number in last)})
     for why, group in groupby(worklist.steps, key=lambda step: _not_begun(last.get(step.number))):
         numbers = [step.number for step in group]
         if why:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nkloop.runs.run_facts import RunFacts
 
 
+_WELLS = {True: "Wells as the steps left them", False: "Wells as far as they are known by now"}
+
+
 def show(
     run: Annotated[str, typer.Argument(help="Id of a run, as run-0007; `nkloop runs` lists them.")],
     json_output: JsonFlag = False,
@@ -46,12 +49,14 @@ def _print(facts: RunFacts) -> None:
     console.print(f"[bold]{run.id}[/] [{colour}]{run.state}[/]  {escape(run.name)}")
     for told in _about(run):
         console.print(f"  {escape(told)}", soft_wrap=True)
+    if facts.standing is not None:
+        console.print(f"  {escape(facts.standing.told)}", soft_wrap=True)
     timeline = Table("time (UTC)", "what", title="Timeline", title_justify="left")
     for moment in facts.timeline:
         timeline.add_row(f"{moment.at:%Y-%m-%d %H:%M:%S}", escape(moment.what))
     console.print(timeline)
     if facts.wells:
-        wells = Table("labware", "well", "holds", title="Wells as the steps left them", title_justify="left")
+        wells = Table("labware", "well", "holds", title=_WELLS[run.is_over], title_justify="left")
         for well in facts.wells:
             name = f"{well.labware} ({well.barcode})" if well.barcode else well.labware
             wells.add_row(escape(name), well.well, escape(well.sentence))
@@ -61,8 +66,10 @@ def _print(facts: RunFacts) -> None:
             console.print(f"[bold]{title}[/]")
             for line in lines:
                 console.print(f"  - {escape(line)}", soft_wrap=True)
-    if run.needs_decision:
-        console.print(f"Look at the deck, then: {command_name()} reconcile {run.id}")
+    if facts.standing is not None and not facts.standing.is_under_way:
+        console.print(f"Ask its device what it did: {command_name()} reconcile {run.id}", soft_wrap=True)
+    elif facts.standing is None and run.needs_decision:
+        console.print(f"Look at the deck, then: {command_name()} reconcile {run.id}", soft_wrap=True)
 
 
 def _about(run: RunRecord) -> list[str]:

@@ -6,12 +6,15 @@ import csv
 import json
 import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nkloop.cli.plan import planned as planned_module
+from nkloop.records.models import Context
+from nkloop.runs.stock import opened
 from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import Verdict, Worklist
@@ -354,3 +357,50 @@ def test_wells_that_hold_the_same_are_one_table(nkloop: Nkloop, by_ledger: None)
     assert ended.code == 0, ended.err
     assert ended.out.count("TPO ") == nkloop(*DOSING[:-1], "U1", "--vessel", "plate-24").out.count("TPO ")
     assert "A1 (reference/U1)," in ended.out
+
+
+@pytest.mark.parametrize(
+    "vessel", [pytest.param(("plate-24",), id="plate"), pytest.param(("bag", "--volume", "100 mL"), id="bag")]
+)
+def test_what_the_base_brings_has_the_errors_of_the_plan_that_makes_it(
+    nkloop: Nkloop, by_ledger: None, vessel: tuple[str, ...]
+) -> None:
+    plan = nkloop(*DOSING, "--vessel", *vessel, "--suspended-in", "base", "--constant", "auto", "--json").json
+    known = plan["base_medium"]["errors"]
+    made = nkloop(*shlex.split(plan["base_medium"]["command"])[1:], "--json").json
+    for row in made["composition"]:
+        told = {name: known[row["component"]][name] for name in ("cv_percent", "bias_percent")}
+        assert told == pytest.approx({name: row[name] for name in told}, abs=0.006)
+    brought = [row for row in plan["composition"] if row["basis"] == "undosed"]
+    assert {"GM-CSF", "human serum"} <= {row["component"] for row in brought}
+    for row in brought:
+        assert known[row["component"]]["bias_percent"] - 0.01 <= row["bias_percent"] <= 12
+        assert row["cv_percent"] is not None
+
+
+def test_the_base_is_held_to_the_limits_that_are_asked_for(nkloop: Nkloop, by_ledger: None) -> None:
+    asked = (*DOSING, "--vessel", "plate-24", "--json")
+    for limit, stricter in ((None, False), ("9", True)):
+        plan = nkloop(*asked, *(() if limit is None else ("--max-bias", limit))).json
+        assert ("--max-bias 9" in plan["base_medium"]["command"]) == stricter
+        assert all(row["bias_percent"] <= float(limit or 12) for row in plan["composition"])
+        worst = max(one["bias_percent"] for one in plan["base_medium"]["errors"].values())
+        assert (worst <= 9) == stricter
+
+
+def test_a_base_that_was_made_has_the_errors_of_its_run(nkloop: Nkloop, workspace: Workspace, by_ledger: None) -> None:
+    asked = (*DOSING, "--vessel", "plate-24", "--json")
+    command = shlex.split(nkloop(*asked).json["base_medium"]["command"])[1:]
+    made = nkloop(*command, "--json").json
+    worklist = Worklist.model_validate(made["parts"][0]["worklist"])
+    at = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+    with opened(workspace) as records:
+        run = records.journal.create_run(worklist, verdict, bench="virtual", device="flex", at=at, context=Context())
+        records.journal.append_event(run, [s.number for s in worklist.steps], "done", at=at, device="flex")
+        records.journal.set_run_state(run, "succeeded", ended_at=at)
+    told = nkloop(*asked).json["base_medium"]
+    assert told["errors_from"] == f"of run {run}, which prepared it"
+    # another volume is more than what stands there: it has to be made anew
+    more = nkloop(*asked, "--replicates", "8").json["base_medium"]
+    assert more["errors_from"] == "of its own plan, with the lots at hand"

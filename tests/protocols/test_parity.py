@@ -22,9 +22,9 @@ from nkloop.vendor import VendorClient
 from nkloop.worklists.analysis_check import Done, compare_ends, compare_steps, read_commands, replay
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
-from nkloop.worklists.models import Procedure, Worklist
+from nkloop.worklists.models import Procedure, Uncertainty, Worklist
 from nkloop.worklists.protocol_files import protocol_path
-from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.uncertainty import predict
 
 HERE = Path(__file__).parent
 PROTOCOLS = HERE.parents[1] / "protocols"

@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from nkloop.errors import PlanError, RecordError, ShortageError, StepUnknownError
+from nkloop.feedback import Envelope
+from nkloop.feedback.models import Arm
 from nkloop.inventory import Inventory
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
+from nkloop.runs.feeding import plan_feeding
 from nkloop.runs.media import medium_in, plan_batch
 from nkloop.runs.session import Session
+from nkloop.worklists.base_errors import ASSUMED
+from nkloop.worklists.models import Filling, Liquid
+from nkloop.worklists.plans import DonorTube, WellFeeding
 
 Journalled = Callable[..., str]
 ML_50 = Amount(50, "mL")
@@ -30,6 +36,42 @@ async def test_a_batch_is_what_the_recipe_asks_and_is_found_again(
     assert found.volume_ul == pytest.approx(plan.source.volume_ul, rel=1e-6)
     assert found.volume_ul >= 50_000
     assert found.per_ul == pytest.approx(plan.source.per_ul, rel=1e-6)
+
+
+async def test_the_errors_of_a_batch_are_those_of_the_run_that_made_it_also_after_a_dose_from_it(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
+    plan = await plan_batch(session, recipe, "expansion_i", ML_50, leave_out=varied, barcode="M-1")
+    run = journalled(plan.worklist)
+    made = medium_in(session, "M-1")
+    assert made.errors == plan.source.errors
+    assert made.errors["GM-CSF"].bias_percent > 5
+    assert made.errors_from == f"of run {run}, which prepared it"
+    reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
+    fed = await plan_feeding(
+        session, recipe, "expansion_i", name="feed", plate="C-1", base_medium="M-1", arms=[reference],
+        wells=[WellFeeding(arm="reference", donor="U1", well="A1", add_ul=1350, seed_ul=150)],
+        donors=[DonorTube(donor="U1", cells_per_ul=1000)],
+    )  # fmt: skip
+    journalled(fed.worklist)
+    later = medium_in(session, "M-1")
+    assert later.volume_ul < made.volume_ul
+    assert later.errors == {n: e for n, e in made.errors.items() if made.per_ul.get(n)}
+    assert later.errors_from == made.errors_from
+
+
+async def test_the_errors_of_a_batch_that_no_run_tells_of_are_assumed(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    plan = await plan_batch(session, recipe, "expansion_i", ML_50, barcode="M-1")
+    stood = Filling(
+        labware="medium", well="A1", volume_ul=50_000, liquid=Liquid(name="medium", per_ul={"GBGM": 1.0}, lot="bought")
+    )
+    journalled(plan.worklist.model_copy(update={"fillings": (*plan.worklist.fillings, stood)}))
+    made = medium_in(session, "M-1")
+    assert set(made.errors.values()) == {ASSUMED}
+    assert "made only a part of it" in made.errors_from
 
 
 async def test_what_the_arms_add_is_left_out(session: Session, recipe: Recipe) -> None:

@@ -273,9 +273,9 @@ def test_a_dose_beyond_the_predicted_error_asked_for_is_refused(request_of, stoc
 
 
 def test_worklists_of_doses_carry_the_limits_of_the_recipe(request_of, recipe, stocks, deck, catalogue):
-    strict = recipe.model_copy(update={"error_limits": ErrorLimits(cv_percent=4, bias_percent=9)})
+    strict = recipe.model_copy(update={"error_limits": ErrorLimits(cv_percent=4, bias_percent=12.5)})
     worklist = plan_dosing(request_of(recipe=strict), stocks, deck, catalogue).worklist
-    assert (worklist.limits.cv_percent, worklist.limits.bias_percent) == (4, 9)
+    assert (worklist.limits.cv_percent, worklist.limits.bias_percent) == (4, 12.5)
     tighter = worklist.limits.model_copy(update={"cv_percent": 0.3})
     problems = error_problems(worklist.model_copy(update={"limits": tighter}), catalogue, deck)
     assert {problem.rule for problem in problems} == {"V062"}

@@ -13,7 +13,7 @@ from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
 from nkloop.worklists.light_rules import is_about
-from nkloop.worklists.models import LotFacts, Worklist
+from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
 
 CRITICAL = ("il-2", "heparin", "vector", "lentivir", "retrovir")
 """Additions a second person checks: a tenfold IL-2 or heparin, or a wrong vector, cannot be seen in the culture."""
@@ -203,6 +203,7 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
     by_hand = sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
     if by_hand:
         told.append(f"Base medium that people run into vessels: {volume(by_hand)} in all.")
+    told += [_prepared(one) for one in worklist.prepared]
     if worklist.use_until is not None and is_kept(worklist):
         told.append(f"What is made may be used until {worklist.use_until}.")
     dark = [lot.component for lot in worklist.lots if lot.light_sensitive]
@@ -213,6 +214,16 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
     told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
              for item in cooled]  # fmt: skip
     return tuple(told)
+
+
+def _prepared(liquid: PreparedErrors) -> str:
+    cv = max(liquid.errors.items(), key=lambda one: one[1].cv_percent)
+    bias = max(liquid.errors.items(), key=lambda one: one[1].bias_percent)
+    return (
+        f"{lot_words(liquid.lots[0])}: predicted to be off by up to {plain(round(cv[1].cv_percent, 2))} % CV ({cv[0]}) "
+        f"and {plain(round(bias[1].bias_percent, 2))} % systematic error ({bias[0]}), {liquid.origin}. All vessels get "
+        "it alike."
+    )
 
 
 def is_kept(worklist: Worklist) -> bool:

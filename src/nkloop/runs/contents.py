@@ -42,7 +42,7 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
         item = next((item for item in worklist.deck if item.barcode == barcode), None)
         if item is None or run.state == "planned":
             continue
-        fates = _fates(run, worklist, records)
+        fates = fates_in(run, worklist, records)
         if run.is_over and not any(fate.what in {"done", "unknown", "partly"} for fate in fates):
             continue  # it ended before anything was moved
         ledger = replay(worklist, fates, catalogue, deck)
@@ -57,7 +57,8 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
     raise RecordError(f"no run had a labware '{barcode}' on the deck", remedy="prepare it first, or check the barcode")
 
 
-def _fates(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
+def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
+    """What became of the steps of a run, with what people said of the unknown ones."""
     rulings = run.decision.rulings if run.decision else ()
     return fates_of(worklist, records.journal.events(run.id), rulings)
 

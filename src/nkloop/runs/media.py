@@ -10,6 +10,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.media import SHELF_LIFE
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
+from nkloop.runs.made_errors import with_recorded_errors
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
@@ -65,7 +66,7 @@ async def plan_batch(
 
 
 def medium_in(session: Session, barcode: str) -> MediumSource:
-    """A medium prepared earlier, as it stands now.
+    """A medium prepared earlier, as it stands now, with the predicted errors of the run that prepared it.
 
     Raises:
         RecordError: no run prepared it.
@@ -73,10 +74,11 @@ def medium_in(session: Session, barcode: str) -> MediumSource:
     """
     held = known_contents(session.records, session.catalogue, session.bench_file.deck, barcode)
     well, contents = max(held.wells.items(), key=lambda entry: entry[1].volume_ul)
-    return MediumSource(
+    stands = MediumSource(
         barcode=barcode,
         load_name=held.load_name,
         well=well,
         per_ul=contents.per_ul,
         volume_ul=round(contents.volume_ul, 3),
     )
+    return with_recorded_errors(stands, session.records, session.catalogue, session.bench_file.deck)

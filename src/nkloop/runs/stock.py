@@ -34,7 +34,7 @@ def stock_of(workspace: Workspace, bench: str, *, at: datetime | None = None) ->
     Raises:
         RecordError: the database cannot be reached.
     """
-    if URL_VARIABLE not in os.environ and not (workspace.state / "records.db").is_file():
+    if not is_recorded(workspace):
         return None
     with opened(workspace) as records:
         return records.stock.inventory(bench, at=at)
@@ -76,6 +76,11 @@ def planning_lots(workspace: Workspace, bench: str, *, lots: Path | None = None)
             f"--bench {bench}; to try a plan only, --lots {invented} takes invented ones",
         )
     return found
+
+
+def is_recorded(workspace: Workspace) -> bool:
+    """Whether there are records; looking makes no database."""
+    return URL_VARIABLE in os.environ or (workspace.state / "records.db").is_file()
 
 
 @contextmanager

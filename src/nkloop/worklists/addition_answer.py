@@ -17,10 +17,9 @@ from nkloop.worklists.composition import composition_row, refuse_off_target, ref
 from nkloop.worklists.contents import Ledger
 from nkloop.worklists.dosing_event import TOLERANCE_PERCENT
 from nkloop.worklists.lots import LotUse, summed_uses
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.parts import in_order
 from nkloop.worklists.plans import CompositionRow
-from nkloop.worklists.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from nkloop.worklists.bag_plans import (
 )
 from nkloop.worklists.bag_seeding import by_hand_ul, suspended_in_base_ul
 from nkloop.worklists.bag_tasks import BagTasks
+from nkloop.worklists.base_errors import dosed_and_brought, in_vessel, prepared_errors, refuse_brought
+from nkloop.worklists.base_errors import note as error_note
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
 from nkloop.worklists.carriers import with_carriers
@@ -45,14 +47,14 @@ from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
-from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Worklist
+from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import preceded_by, with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import warming_minutes
-from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.uncertainty import predict
 from nkloop.worklists.undosed import (
     carried_note,
     carried_warnings,
@@ -245,7 +247,7 @@ class _Planner:
         planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
         prepared = with_preparation(held_to(planned, self.request.errors_allowed), self.catalogue)
         limits = prepared.limits.model_copy(update={"cells_out_minutes": self.request.cells_out_minutes})
-        vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits}
+        vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits, "prepared": prepared_errors(base)}
         worklist = self._with_warm_base(prepared.model_copy(update=vessels), bags)
         minutes_out = self._minutes_out(worklist)
         refuse_by_ledger(worklist, self.catalogue, self.deck)
@@ -354,7 +356,10 @@ class _Planner:
                 rows += self._beside(bag, made, run)
         brought = [(bag, told) for run in runs for bag, told in self._brought(run)]
         refuse_carry_over(self.request.recipe, brought)
-        refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *rows], self.request.errors_allowed)
+        doses, base_rows = dosed_and_brought(rows, self.request.base)
+        limits = self.request.errors_allowed
+        refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *doses], limits)
+        refuse_brought(base_rows, self.request.base, limits)
         last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
         by_hand = by_hand_ul(self.bags)
         return BagDosingPlan(
@@ -368,6 +373,9 @@ class _Planner:
             lots=summed_uses([run.lots for run in runs]),
             notes=(
                 *self._by_hand_note(by_hand),
+                *error_note(
+                    self.request.base, by_hand=bool(by_hand), kept=any(bag.seeding is None for bag in self.bags)
+                ),
                 *carried_note([bag.kept_ul / self.tasks.final_ul(bag) for bag in self.bags], self.before),
                 *dict.fromkeys(note for run in runs for note in run.notes),
             ),
@@ -466,7 +474,13 @@ class _Planner:
         dose = (run.ledger.well(*made.spot).per_ul, made.volume_ul - self.lost_ul)
         held = blended(((bag.present_per_ul, bag.kept_ul), fresh, dose))
         text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
-        return undosed_rows(self.request.recipe, self.stage, {i.component for i in self.ingredients}, held, text)
+        names = {i.component for i in self.ingredients}
+        # cells of new vessels come in the same batch when nobody says otherwise
+        is_suspended_in_it = bag.seeding is not None and not bag.seeding.suspended_in
+        by_hand = bag.medium_ul + (bag.kept_ul if is_suspended_in_it else 0.0)
+        amounts = {name: value * self.tasks.final_ul(bag) for name, value in held.items()}
+        errors = in_vessel(self.request.base, by_hand, dose, run.errors.get(made.spot, {}), amounts)
+        return undosed_rows(self.request.recipe, self.stage, names, held, text, errors)
 
 
 def prepared_ml(by_hand_ul: float) -> float:

@@ -10,10 +10,9 @@ from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
 from nkloop.worklists.dilution import TooInaccurateError, concentration_problems
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
-from nkloop.worklists.uncertainty import Uncertainty
 
 DECIMALS = 2
 """Of what is told in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""

@@ -9,9 +9,9 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.composition import composition_row
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.plans import CompositionRow
-from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.uncertainty import predict
 
 PLATE = "assay"
 

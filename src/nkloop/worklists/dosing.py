@@ -9,6 +9,8 @@ from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
+from nkloop.worklists.base_errors import dosed_and_brought, prepared_errors, refuse_brought, that_are_known
+from nkloop.worklists.base_errors import note as error_note
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder
 from nkloop.worklists.carriers import with_carriers
@@ -36,7 +38,7 @@ from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import (
@@ -50,7 +52,7 @@ from nkloop.worklists.plans import (
 from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
-from nkloop.worklists.uncertainty import Uncertainty, predict
+from nkloop.worklists.uncertainty import predict
 from nkloop.worklists.undosed import (
     by_destination,
     carried_note,
@@ -186,7 +188,9 @@ class _Planner:
         planned, event, lots = with_lots(names, stocks, request.use_until, plan)
         held = held_to(planned, request.errors_allowed)
         cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
-        limited = held.model_copy(update={"limits": held.limits.model_copy(update=cells)})
+        suspended = [f"donor:{tube.donor}" for tube in request.donors if tube.is_in_base]
+        known = {"prepared": prepared_errors(request.base, suspended)}
+        limited = held.model_copy(update={"limits": held.limits.model_copy(update=cells), **known})
         worklist = with_preparation(limited, self.catalogue, warm_to_c=self.stage.medium.use_temperature)
         minutes = cells_out_minutes(worklist, self.deck)
         refuse_too_long(minutes, request.cells_out_minutes, request.name)
@@ -221,7 +225,10 @@ class _Planner:
         wells = tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else ()
         beside = tuple(row for run in runs for row in self._beside(run))
         refuse_carry_over(self.request.recipe, ((f"medium of {n}", b) for run in runs for n, b in run.brought.items()))
-        refuse_uncertain([*(row for arm in arms for row in arm.rows), *wells], self.request.errors_allowed)
+        base, limits = self.request.base, self.request.errors_allowed
+        dosed, brought = dosed_and_brought([*(row for arm in arms for row in arm.rows), *wells, *beside], base)
+        refuse_uncertain(dosed, limits)
+        refuse_brought(brought, base, limits)
         left = [volume for run in runs if (volume := _base_left(run)) is not None]
         kept = [well.kept_ul / well.final_ul for well in self.request.wells if well.add_ul > 0]
         return DosingPlan(
@@ -238,7 +245,11 @@ class _Planner:
                 *self._undosed(beside),
                 *remains_warnings(wells),
             ),
-            notes=(*carried_note(kept, self.before), *dict.fromkeys(note for run in runs for note in run.notes)),
+            notes=(
+                *carried_note(kept, self.before),
+                *error_note(base, by_hand=False, kept=any(kept)),
+                *dict.fromkeys(note for run in runs for note in run.notes),
+            ),
         )
 
     def _unlimited(self, runs: Sequence[_Run]) -> tuple[str, ...]:
@@ -250,8 +261,10 @@ class _Planner:
         rows: list[CompositionRow] = []
         for well in run.request.wells:
             if well.add_ul > 0 and (well.present_ul == 0 or is_known(self.request.recipe, well.present_per_ul)):
-                per_ul = run.ledger.well(*_spot(well)).per_ul
-                rows += undosed_rows(self.request.recipe, self.stage, dosed, per_ul, _well_text(well))
+                spot, base = _spot(well), self.request.base
+                per_ul, text = run.ledger.well(*spot).per_ul, _well_text(well)
+                errors = that_are_known(run.errors.get(spot, {}), base) if base.errors else None
+                rows += undosed_rows(self.request.recipe, self.stage, dosed, per_ul, text, errors)
         return rows
 
     def _undosed(self, rows: Sequence[CompositionRow]) -> tuple[str, ...]:
@@ -269,7 +282,8 @@ class _Planner:
         for made in run.made:
             name = made.mixture.name
             ingredients = self._wanted(arm_ingredients(run.request, arms[made.mixture.arm]), made)
-            rows = composition_rows(ingredients, run.ledger.well(*made.spot).per_ul, name, run.errors.get(made.spot))
+            errors = that_are_known(run.errors.get(made.spot, {}), self.request.base)
+            rows = composition_rows(ingredients, run.ledger.well(*made.spot).per_ul, name, errors)
             refuse_off_target(f"medium of {name}", rows, TOLERANCE_PERCENT)
             found.append(ArmComposition(arm=name, well=made.spot[1], volume_ul=made.volume_ul, rows=rows))
         return found

@@ -107,8 +107,19 @@ def base_of(wanted: Wanted, volume_ul: float, load_name: str = "") -> MediumSour
     )
 
 
-def with_enough_base(wanted: Wanted, catalogue: LabwareLookup, plan: Callable[[MediumSource], Plan]) -> Plan:
+def with_enough_base(
+    wanted: Wanted,
+    catalogue: LabwareLookup,
+    plan: Callable[[MediumSource], Plan],
+    known: Callable[[MediumSource, float], MediumSource] = lambda base, by_hand_ul: base,
+) -> Plan:
     """Plan with as much base medium as the plan turns out to take, and no more.
+
+    Args:
+        wanted: what is planned.
+        catalogue: labware types by load name.
+        plan: plans with a base medium.
+        known: the base medium with its own predicted errors; is told what people take of it beside the robot, in µL.
 
     Raises:
         PlanError: more is needed than one vessel holds, or the plan is impossible.
@@ -122,9 +133,9 @@ def with_enough_base(wanted: Wanted, catalogue: LabwareLookup, plan: Callable[[M
     # one batch in one vessel: what people run in comes out of the vessel on the deck
     fits = small + 1000 * prepared_ml(by_hand) <= usable_ul(tube) if by_hand else small <= tube.working_volume_ul
     if fits:
-        return plan(base_of(wanted, small))
+        return plan(known(base_of(wanted, small), by_hand))
     needed = min(most, round_up(drawn + catalogue[BASE_TROUGH].dead_volume_ul))
-    return plan(base_of(wanted, needed, BASE_TROUGH))
+    return plan(known(base_of(wanted, needed, BASE_TROUGH), by_hand))
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:
@@ -208,6 +219,7 @@ def plate_request(
 def _tubes(wanted: Wanted, cells_per_ul: float) -> tuple[DonorTube, ...]:
     words = suspension_words(wanted.stage, wanted.suspended_in)
     told: dict[str, Any] = {"cells_per_ul": cells_per_ul, "per_ul": wanted.suspension, "suspended_in": words}
+    told["is_in_base"] = wanted.suspended_in == BASE_MEDIUM
     return tuple(DonorTube(donor=donor, **told) for donor in wanted.donors)
 
 

@@ -1,4 +1,7 @@
-"""The rule of predicted error: CV and bias of every component with a target, against the limits of the worklist."""
+"""The rule of predicted error: CV and bias against the limits of the worklist.
+
+It judges every component with a target, and whatever a liquid brings that was prepared before with errors of its own.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,11 @@ def error_problems(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck
 
 
 def _beyond(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck) -> Iterator[Miss]:
-    spots = {(target.labware, target.well) for target in worklist.targets}
-    predicted = predict(worklist, catalogue, deck, spots)
-    for target in worklist.targets:
-        error = predicted.get((target.labware, target.well), {}).get(target.component)
+    held_to = [(target.labware, target.well, target.component) for target in worklist.targets]
+    held_to += _brought(worklist)
+    predicted = predict(worklist, catalogue, deck, {(labware, well) for labware, well, _ in held_to})
+    for labware, well, component in dict.fromkeys(held_to):
+        error = predicted.get((labware, well), {}).get(component)
         if error is None:
             continue
         for name, value, limit in (
@@ -37,7 +41,15 @@ def _beyond(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck) -> It
             ("bias", error.bias_percent, worklist.limits.bias_percent),
         ):
             if limit is not None and value > limit:
-                where = f"{target.labware} {target.well}"
-                told = f"predicted {name} of {target.component} is {value:.1f} %, at most {limit:g} %"
+                where = f"{labware} {well}"
+                told = f"predicted {name} of {component} is {value:.1f} %, at most {limit:g} %"
                 problem = Problem(told, where, "use larger volumes or fewer dilution steps", rules.UNCERTAIN)
-                yield Miss(where, target.component, value, problem)
+                yield Miss(where, component, value, problem)
+
+
+def _brought(worklist: Worklist) -> list[tuple[str, str, str]]:
+    """Labware, well and component of what liquids prepared before bring, wherever something has a target or an end."""
+    names = [name for one in worklist.prepared for name in one.errors]
+    spots = {(one.labware, one.well): None for one in worklist.targets if names}
+    spots |= {(one.labware, one.well): None for one in worklist.ends if names}
+    return [(labware, well, name) for labware, well in spots for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +12,7 @@ from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
+from nkloop.worklists.base_errors import with_room
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
 from nkloop.worklists.carriers import carriers_at_hand
@@ -18,14 +20,14 @@ from nkloop.worklists.carry_over import brought_along, carry_over_problems, unli
 from nkloop.worklists.chain_cost import CostWeights
 from nkloop.worklists.cocktails import DosePlanner
 from nkloop.worklists.composition import accurate_enough, composition_rows, held_to, refuse_off_target, refuse_uncertain
-from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, lots_over, with_lots
 from nkloop.worklists.medium_notes import notes
 from nkloop.worklists.medium_request import check_orders
 from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
 from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumOrder, MediumPlan, MediumSource
@@ -90,11 +92,18 @@ def plan_media(
     vessels = vessels_for(recipe, orders, catalogue)
     asked = limits or recipe.error_limits
 
-    def plan(left: ErrorLimits | None) -> MediumPlan:
-        planning = _Planning(recipe, deck, catalogue, use_until, today, asked, left or asked, weights or CostWeights())
-        return _attempt(planning, vessels, orders, inventory)
+    def within(aim: ErrorLimits) -> MediumPlan:
+        def plan(left: ErrorLimits | None) -> MediumPlan:
+            of_chains, worth = left or asked, weights or CostWeights()
+            planning = _Planning(recipe, deck, catalogue, use_until, today, asked, aim, of_chains, worth)
+            return _attempt(planning, vessels, orders, inventory)
 
-    return accurate_enough(asked, asked, plan)
+        return accurate_enough(aim, asked, plan)
+
+    if any(order.omit for order in orders):
+        with suppress(PlanError):
+            return within(with_room(asked))
+    return within(asked)
 
 
 def _attempt(
@@ -129,11 +138,13 @@ class _Planning:
         use_until: date,
         today: date,
         limits: ErrorLimits,
+        aim: ErrorLimits,
         of_chains: ErrorLimits,
         weights: CostWeights,
     ) -> None:
         self.recipe, self.deck, self.catalogue = recipe, deck, catalogue
         self.use_until, self.today, self.limits, self.weights = use_until, today, limits, weights
+        self.aim = aim
         self.doses: DosePlanner = dose_planner(deck, catalogue, of_chains)
 
     def runs(self, vessels: Sequence[MediumVessel], stocks: Stocks) -> tuple[_Done, ...]:
@@ -184,10 +195,10 @@ class _Planning:
                 problems += carry_over_problems(self.recipe, vessel.barcode, brought)
                 free += unlimited(self.recipe, brought)
                 rows += own
-                sources.append(_source(vessel, spot[1], contents.per_ul, contents.volume_ul))
+                sources.append(_source(vessel, spot[1], contents, errors[spot]))
         if problems:
             raise PlanError.from_problems(problems)
-        refuse_uncertain(rows, self.limits)
+        refuse_uncertain(rows, self.aim)
         all_lots = {name: lot for done in runs for name, lot in done.lots.items()}
         return MediumPlan(
             parts=in_order([done.run.worklist for done in runs]),
@@ -200,13 +211,15 @@ class _Planning:
         )
 
 
-def _source(vessel: MediumVessel, well: str, per_ul: Mapping[str, float], volume_ul: float) -> MediumSource:
+def _source(vessel: MediumVessel, well: str, held: WellContents, errors: Mapping[str, Uncertainty]) -> MediumSource:
     return MediumSource(
         barcode=vessel.barcode,
         load_name=vessel.load_name,
         well=well,
-        per_ul=dict(per_ul),
-        volume_ul=round(volume_ul, 3),
+        per_ul=dict(held.per_ul),
+        volume_ul=round(held.volume_ul, 3),
+        errors=dict(errors),
+        errors_from="of its own plan",
     )
 
 

@@ -164,6 +164,26 @@ class Step(FrozenModel):
         return self
 
 
+class Uncertainty(FrozenModel):
+    """Predicted error of one concentration."""
+
+    cv_percent: float
+    """Standard deviation of the random error in percent of the concentration."""
+    bias_percent: float
+    """Bound of the systematic error in percent, either way."""
+
+
+class PreparedErrors(FrozenModel):
+    """How far off a liquid was predicted to be that was prepared before; whatever gets some of it is off together."""
+
+    lots: tuple[str, ...]
+    """Lots of the fillings that are of it."""
+    errors: dict[str, Uncertainty]
+    """By component; what is missing counts as exact."""
+    origin: str = ""
+    """Where the errors are known from, in words."""
+
+
 class Target(FrozenModel):
     """What a well shall hold at the end, per component in canonical concentration, and how far off is tolerated."""
 
@@ -252,6 +272,8 @@ class Worklist(FrozenModel):
     use_until: date | None = None
     """Last day what is made may be used; the lots must be valid to then."""
     limits: Limits = Limits()
+    prepared: tuple[PreparedErrors, ...] = ()
+    """Predicted errors of liquids that were prepared before; empty when the worklist was read from a CSV."""
     recipe_revision: str | None = None
     seed: int | None = None
     vessels: tuple[Vessel, ...] = ()

@@ -15,7 +15,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import CELLS_OUT_MINUTES, PREPARED, Worklist
+from nkloop.worklists.models import CELLS_OUT_MINUTES, PREPARED, Uncertainty, Worklist
 from nkloop.worklists.parts import Part, only_worklist
 
 
@@ -49,6 +49,10 @@ class MediumSource(FrozenModel):
     """Component to canonical concentration."""
     volume_ul: float = Field(gt=0)
     """What stands there, dead volume included."""
+    errors: dict[str, Uncertainty] = Field(default_factory=dict)
+    """Predicted errors of its own, by component; empty when nobody knows them."""
+    errors_from: str = ""
+    """Where they are known from, in words: `of run run-0007, which prepared it`."""
 
     @property
     def lot(self) -> str:
@@ -163,6 +167,8 @@ class DonorTube(FrozenModel):
     """What the cells are suspended in, component to canonical concentration; the base liquid alone when empty."""
     suspended_in: str = ""
     """The same as words; empty for the base liquid alone."""
+    is_in_base: bool = False
+    """True when it is the base medium of the plan they are suspended in."""
 
 
 class DosingRequest(FrozenModel):

@@ -2,7 +2,8 @@
 
 Every transfer has a random error of its own and a systematic one that it shares with all transfers of the same volume
 by the same pipette. Both are followed through the wells to first order: what an intermediate got wrong, all wells fed
-from it get wrong together (docs/explanation/how-a-medium-is-planned.md).
+from it get wrong together (docs/explanation/how-a-medium-is-planned.md). A liquid that was prepared before has errors
+of its own (`Worklist.prepared`): of those a well has as much as its share of the component comes from that liquid.
 """
 
 from __future__ import annotations
@@ -14,25 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nkloop.errors import PlanError
-from nkloop.frozen import FrozenModel
 from nkloop.worklists.accuracy import VolumeError, volume_error
 from nkloop.worklists.bench_deck import BenchDeck, PipetteSpec
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.models import Step, Uncertainty, Worklist
 
 Spot = tuple[str, str]
 """Nickname and well."""
 Floats = npt.NDArray[np.float64]
 _SMALLEST_PER_UL = 1e-300
-
-
-class Uncertainty(FrozenModel):
-    """Predicted error of one concentration."""
-
-    cv_percent: float
-    """Standard deviation of the random error in percent of the concentration."""
-    bias_percent: float
-    """Bound of the systematic error in percent, either way."""
 
 
 def predict(
@@ -41,7 +32,7 @@ def predict(
     """Predicted errors of every component in every well that is asked for, at the end of the worklist.
 
     Stocks are taken to be what their labels say: only pipetting is counted, not a certificate's own uncertainty,
-    evaporation or what sticks to a wall.
+    evaporation or what sticks to a wall. The errors of liquids prepared before are those the worklist has of them.
 
     Args:
         worklist: its steps, followed as the ledger follows them.
@@ -57,13 +48,14 @@ def predict(
     kept = _that_matter(moves, asked)
     last_in = {move.target: index for index, move in enumerate(kept)}
     components = _components(worklist)
-    states = _filled(worklist, components)
+    states, size = _filled(worklist, components), (len(components), len(worklist.prepared))
     for index, move in enumerate(kept):
-        source = states.setdefault(move.source, _State.empty(len(components)))
-        target = states.setdefault(move.target, _State.empty(len(components)))
+        source = states.setdefault(move.source, _State.empty(*size))
+        target = states.setdefault(move.target, _State.empty(*size))
         target.receive(source, move)
         source.give(move, will_receive=last_in.get(move.source, -1) > index)
-    return {spot: states[spot].result(components) for spot in asked if spot in states}
+    known = _errors_of_prepared(worklist, components)
+    return {spot: states[spot].result(components, known) for spot in asked if spot in states}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +136,31 @@ def _components(worklist: Worklist) -> tuple[str, ...]:
 
 def _filled(worklist: Worklist, components: Sequence[str]) -> dict[Spot, _State]:
     states: dict[Spot, _State] = {}
+    rows = {lot: row for row, prepared in enumerate(worklist.prepared) for lot in prepared.lots}
     for filling in worklist.fillings:
         per_ul = np.array([filling.liquid.per_ul.get(name, 0.0) for name in components])
+        of_prepared = np.zeros((len(worklist.prepared), len(components)))
+        if filling.liquid.lot in rows:
+            of_prepared[rows[filling.liquid.lot]] = per_ul
         spot = filling.labware, filling.well
         if spot in states:  # a second filling of one well joins the first without an error of its own
             old = states[spot]
             total = old.volume + filling.volume_ul
             old.per_ul = (old.per_ul * old.volume + per_ul * filling.volume_ul) / total
+            old.of_prepared = (old.of_prepared * old.volume + of_prepared * filling.volume_ul) / total
             old.volume = total
         else:
-            states[spot] = _State(filling.volume_ul, per_ul, np.zeros((4, len(components))))
+            states[spot] = _State(filling.volume_ul, per_ul, of_prepared, np.zeros((4, len(components))))
     return states
+
+
+def _errors_of_prepared(worklist: Worklist, components: Sequence[str]) -> tuple[Floats, Floats]:
+    """CV and bias of prepared liquids, in percent; one row per liquid, one column per component."""
+    exact = Uncertainty(cv_percent=0.0, bias_percent=0.0)
+    rows = [[one.errors.get(name, exact) for name in components] for one in worklist.prepared]
+    shape = (len(rows), len(components))
+    cv = np.array([[one.cv_percent for one in row] for row in rows]).reshape(shape)
+    return cv, np.array([[one.bias_percent for one in row] for row in rows]).reshape(shape)
 
 
 @dataclass(slots=True)
@@ -163,6 +169,8 @@ class _State:
 
     volume: float
     per_ul: Floats
+    of_prepared: Floats
+    """Of `per_ul`, what comes from each liquid that was prepared before; one row per liquid."""
     answers: Floats
     """One row per error in `index`, one column per component: change of the concentration."""
     index: dict[int, int] = field(default_factory=dict)
@@ -171,9 +179,9 @@ class _State:
     """Change of the volume, by the same rows."""
 
     @classmethod
-    def empty(cls, n_components: int) -> _State:
-        """A well without liquid and without errors, for so many components."""
-        return cls(0.0, np.zeros(n_components), np.zeros((4, n_components)))
+    def empty(cls, n_components: int, n_prepared: int) -> _State:
+        """A well without liquid and without errors, for so many components and liquids prepared before."""
+        return cls(0.0, np.zeros(n_components), np.zeros((n_prepared, n_components)), np.zeros((4, n_components)))
 
     def receive(self, source: _State, move: _Move) -> None:
         """Mix a volume of the source in: c' = (V c + v s) / (V + v), differentiated."""
@@ -190,6 +198,8 @@ class _State:
             row = self._row(one)
             self.answers[row] += moved * size / total * (source.per_ul - mixed)
             self.of_volume[row] += moved * size
+        if len(self.of_prepared):
+            self.of_prepared = (before * self.of_prepared + moved * source.of_prepared) / total
         self.volume, self.per_ul = total, mixed
 
     def give(self, move: _Move, *, will_receive: bool) -> None:
@@ -207,12 +217,13 @@ class _State:
             self.of_volume = np.concatenate((self.of_volume, np.zeros_like(self.of_volume)))
         return row
 
-    def result(self, components: Sequence[str]) -> dict[str, Uncertainty]:
+    def result(self, components: Sequence[str], prepared: tuple[Floats, Floats]) -> dict[str, Uncertainty]:
         """Random errors add as squares; systematic ones add as sizes, because each may go either way."""
         answers = self.answers[: len(self.index)]
         is_random = np.array([one % 2 == 0 for one in self.index], dtype=bool)
-        cv = np.sqrt((answers[is_random] ** 2).sum(axis=0))
-        bias = np.abs(answers[~is_random]).sum(axis=0)
+        own_cv, own_bias = (percent / 100 * self.of_prepared for percent in prepared)
+        cv = np.sqrt((answers[is_random] ** 2).sum(axis=0) + (own_cv**2).sum(axis=0))
+        bias = np.abs(answers[~is_random]).sum(axis=0) + own_bias.sum(axis=0)
         return {
             name: Uncertainty(cv_percent=100 * float(cv[i] / c), bias_percent=100 * float(bias[i] / c))
             for i, (name, c) in enumerate(zip(components, self.per_ul, strict=True))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe, Stage
 from nkloop.worklists.composition import composition_row, composition_rows
+from nkloop.worklists.models import Uncertainty
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
 
@@ -25,7 +26,12 @@ def is_known(recipe: Recipe, per_ul: Mapping[str, float]) -> bool:
 
 
 def undosed_rows(
-    recipe: Recipe, stage: Stage, dosed: Collection[str], per_ul: Mapping[str, float], destination: str
+    recipe: Recipe,
+    stage: Stage,
+    dosed: Collection[str],
+    per_ul: Mapping[str, float],
+    destination: str,
+    errors: Mapping[str, Uncertainty] | None = None,
 ) -> tuple[CompositionRow, ...]:
     """One row per component of the stage that is not dosed, and one per component that is there without being of it.
 
@@ -35,11 +41,13 @@ def undosed_rows(
         dosed: components that have rows already.
         per_ul: what the vessel holds, canonical concentrations.
         destination: what holds it.
+        errors: predicted, by component, of what is not dosed.
     """
     medium = stage.medium
     rest = [i for i in medium.additives if i.component not in dosed]
     mine = {i.component for i in medium.ingredients} | set(dosed)
-    rows = [row.model_copy(update={"basis": "undosed"}) for row in composition_rows(rest, per_ul, destination)]
+    found = composition_rows(rest, per_ul, destination, errors)
+    rows = [row.model_copy(update={"basis": "undosed"}) for row in found]
     known = {one.name: one for one in recipe.components if one.role != "base"}
     for name, value in per_ul.items():
         like = _highest(recipe, name)

@@ -86,8 +86,8 @@ def _cells(row: CompositionRow) -> tuple[str, ...]:
 
 
 def _errors(row: CompositionRow) -> tuple[str, str]:
-    """CV and bias; nothing of what is not there or not dosed."""
-    if row.expected == 0 or row.basis != "dosed":
+    """CV and bias; nothing of what is not there, or carried along from the medium before."""
+    if row.expected == 0 or row.basis == "carried":
         return "", ""
     return _percent(row.cv_percent), _percent(row.bias_percent)
 

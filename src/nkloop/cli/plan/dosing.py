@@ -255,27 +255,45 @@ def _base_notes(
     import shlex
 
     from nkloop.worklists.bag_doses import prepared_ml
+    from nkloop.worklists.base_medium import order_of
     from nkloop.worklists.dosing_event import BASE
-    from nkloop.worklists.medium_vessels import CONTAINERS, usable_ul
+    from nkloop.worklists.medium_vessels import CONTAINERS
+    from nkloop.worklists.plans import MediumSource
 
-    poured = [f for f in planned.parts[0].fillings if f.labware == BASE]
-    if not poured:
+    first = planned.parts[0]
+    poured = next((one for one in first.fillings if one.labware == BASE), None)
+    if poured is None:
         return (), {}
-    item = planned.parts[0].item(BASE)
-    names = planned.more["dosed"]
+    item, names = first.item(BASE), planned.more["dosed"]
     by_hand = float(planned.more.get("base_by_hand_ul", 0.0))
-    on_deck = f"{poured[0].volume_ul / 1000:.4g} mL"
-    volume, shares = f"{min(poured[0].volume_ul, usable_ul(catalogue[item.load_name])) / 1000:.4g} mL", ""
+    base = MediumSource(
+        barcode=str(item.barcode),
+        load_name=item.load_name,
+        well=poured.well,
+        per_ul=poured.liquid.per_ul,
+        volume_ul=poured.volume_ul,
+    )
+    order, shares = order_of(base, wanted.stage, names, by_hand, catalogue), ""
     if by_hand:
-        volume = f"{poured[0].volume_ul / 1000 + prepared_ml(by_hand):.4g} mL"
-        shares = f", in one batch ({on_deck} on the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
-    words = ["nkloop", "plan", "medium", asked.recipe, "--stage", wanted.stage.id, "--volume", volume]
-    own = [name for name in names if wanted.stage.medium.amount_of(name) is not None]
-    words += [word for name in own for word in ("--leave-out", name)]
-    container = next(name for name, load_name in CONTAINERS.items() if load_name == item.load_name)
-    words += ["--barcode", str(item.barcode), "--container", container]
+        on_deck = f"{poured.volume_ul / 1000:.4g} mL on the deck"
+        shares = f", in one batch ({on_deck}, {prepared_ml(by_hand):g} mL for people and their lines)"
+    words = ["nkloop", "plan", "medium", asked.recipe, "--stage", order.stage_id, "--volume", f"{order.volume}"]
+    words += [word for name in order.omit for word in ("--leave-out", name)]
+    container = next(name for name, load_name in CONTAINERS.items() if load_name == order.load_name)
+    words += ["--barcode", order.barcode, "--container", container]
+    given = {"--max-cv": asked.max_cv, "--max-bias": asked.max_bias, "--lots": asked.lots}
+    words += [word for option, value in given.items() if value is not None for word in (option, f"{value}")]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
     command = shlex.join(words)
-    told = f"Base medium {item.barcode}: {volume} of {wanted.stage.id} {lacks}{shares}. Plan it with: {command}"
-    return (told,), {"base_medium": {"barcode": item.barcode, "load_name": item.load_name, "command": command}}
+    told = f"Base medium {order.barcode}: {order.volume} of {order.stage_id} {lacks}{shares}. Plan it with: {command}"
+    known = next(iter(first.prepared), None)
+    return (told,), {
+        "base_medium": {
+            "barcode": order.barcode,
+            "load_name": order.load_name,
+            "command": command,
+            "errors": {} if known is None else known.model_dump(mode="json")["errors"],
+            "errors_from": "" if known is None else known.origin,
+        }
+    }

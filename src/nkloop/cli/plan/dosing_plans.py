@@ -164,6 +164,7 @@ class Planning:
             wanted,
             self.catalogue,
             lambda base: plan_dosing(request(wanted, base), inventory, self.file.deck, self.catalogue),
+            self._known_base(wanted, inventory),
         )
         notes = (
             *told,
@@ -208,6 +209,7 @@ class Planning:
             wanted,
             self.catalogue,
             lambda base: plan_bag_doses(request(wanted, base), inventory, self.file.deck, self.catalogue, bags),
+            self._known_base(wanted, inventory),
         )
         out = f"The cells of a vessel are outside the incubator for about {_cells_out(plan)}."
         notes = (*told, f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
@@ -292,6 +294,25 @@ class Planning:
         alike = replace(wanted, in_base=constants_of(wanted))
         choice = choose(wanted, self.asked.constants, request(alike, base_of(alike, 1.0)))
         return replace(wanted, in_base=choice.in_base), tuple(choice.notes())
+
+    def _known_base(self, wanted: Wanted, inventory: Inventory) -> Callable[[MediumSource, float], MediumSource]:
+        """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""
+        from datetime import date
+
+        from nkloop.runs.made_errors import recorded_base
+        from nkloop.worklists.base_medium import as_ordered, order_of
+
+        def known(base: MediumSource, by_hand_ul: float) -> MediumSource:
+            made = recorded_base(base, _names(wanted), self.found, self.catalogue, self.file.deck)
+            if made is not None:
+                return made
+            order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, self.catalogue)
+            limits = wanted.error_limits or wanted.recipe.error_limits
+            return as_ordered(
+                base, order, wanted.recipe, inventory, self.file.deck, self.catalogue, limits=limits, today=date.today()
+            )
+
+        return known
 
     def _action(self, wanted: Wanted) -> Action:
         from typing import cast, get_args

@@ -1,0 +1,92 @@
+"""How far off a medium is that an earlier run prepared: predicted from what that run really did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from nkloop.errors import PlanError, RecordError
+from nkloop.records import Records
+from nkloop.runs.contents import fates_in, known_contents
+from nkloop.runs.possible import reached_wells
+from nkloop.runs.stock import is_recorded, opened
+from nkloop.worklists.base_errors import assumed
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dosing_event import TOLERANCE_PERCENT
+from nkloop.worklists.models import PreparedErrors, Worklist
+from nkloop.worklists.plans import MediumSource
+from nkloop.worklists.uncertainty import predict
+from nkloop.workspace import Workspace
+
+_TOLERANCE = TOLERANCE_PERCENT / 100
+
+
+def with_recorded_errors(
+    base: MediumSource, records: Records, catalogue: LabwareLookup, deck: BenchDeck
+) -> MediumSource:
+    """The medium with the predicted errors of the run that prepared it, or that a later run on it was planned with.
+
+    Where no run tells them, or it was prepared in pieces after an interruption, they are assumed, and it says so.
+    """
+    for run in reversed(records.journal.runs()):
+        worklist = records.journal.worklist(run.worklist_hash)
+        item = next((item for item in worklist.deck if item.barcode == base.barcode), None)
+        if item is None or run.state == "planned":
+            continue
+        spot = item.nickname, base.well
+        stood = any((one.labware, one.well) == spot for one in worklist.fillings)
+        done = [fate.step for fate in fates_in(run, worklist, records) if fate.what == "done"]
+        reached = any(spot in reached_wells(step, worklist, catalogue, is_target=True) for step in done)
+        if reached and stood:
+            return assumed(base, f"run {run.id} made only a part of it")
+        if reached:
+            return _predicted(base, worklist.model_copy(update={"steps": tuple(done)}), spot, run.id, catalogue, deck)
+        if stood and (known := _planned_with(worklist, base.lot)) is not None:
+            return base.model_copy(update={"errors": known.errors, "errors_from": known.origin})
+    return assumed(base, "no run tells how it was made")
+
+
+def recorded_base(
+    base: MediumSource, lacks: Collection[str], workspace: Workspace, catalogue: LabwareLookup, deck: BenchDeck
+) -> MediumSource | None:
+    """The base medium with the predicted errors of the run that prepared it in this workspace.
+
+    Args:
+        base: as a dosing takes it.
+        lacks: components that must not be in it, because the arms add them.
+        workspace: with its records.
+        catalogue: labware types by load name.
+        deck: of the bench.
+
+    Returns:
+        None when no run prepared one of its barcode, or it does not serve: too little is left, or other contents.
+    """
+    if not is_recorded(workspace):
+        return None
+    with opened(workspace) as records:
+        try:
+            held = known_contents(records, catalogue, deck, base.barcode).wells.get(base.well)
+        except RecordError:
+            return None
+        if held is None or held.volume_ul < base.volume_ul or not _serves(held.per_ul, base.per_ul, lacks):
+            return None
+        return with_recorded_errors(base, records, catalogue, deck)
+
+
+def _serves(held: Mapping[str, float], wanted: Mapping[str, float], lacks: Collection[str]) -> bool:
+    near = all(abs(held.get(name, 0.0) - value) <= _TOLERANCE * value for name, value in wanted.items())
+    return near and not any(held.get(name, 0.0) for name in lacks)
+
+
+def _predicted(
+    base: MediumSource, did: Worklist, spot: tuple[str, str], run: str, catalogue: LabwareLookup, deck: BenchDeck
+) -> MediumSource:
+    try:
+        errors = predict(did, catalogue, deck, [spot])[spot]
+    except PlanError as error:
+        return assumed(base, error.problems[0].message)
+    return base.model_copy(update={"errors": errors, "errors_from": f"of run {run}, which prepared it"})
+
+
+def _planned_with(worklist: Worklist, lot: str) -> PreparedErrors | None:
+    return next((one for one in worklist.prepared if lot in one.lots), None)

@@ -1,0 +1,81 @@
+"""The base medium of a dosing: how it is ordered, and how far off it is when it is made by that order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from nkloop.errors import NkloopError
+from nkloop.quantities import Amount
+from nkloop.recipes.error_limits import ErrorLimits
+from nkloop.recipes.models import Recipe, Stage
+from nkloop.worklists.bag_doses import prepared_ml
+from nkloop.worklists.base_errors import assumed
+from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.lots import Stocks
+from nkloop.worklists.medium import plan_media
+from nkloop.worklists.medium_request import LEAST_ML
+from nkloop.worklists.medium_vessels import usable_ul
+from nkloop.worklists.plans import MediumOrder, MediumSource
+
+NO_LIMITS = ErrorLimits(cv_percent=100, bias_percent=100)
+
+
+def order_of(
+    base: MediumSource, stage: Stage, dosed: Sequence[str], by_hand_ul: float, catalogue: LabwareLookup
+) -> MediumOrder:
+    """How the base medium is ordered that a dosing takes: one batch for the deck and for people.
+
+    Args:
+        base: as the dosing takes it.
+        stage: whose medium it is.
+        dosed: components the arms add.
+        by_hand_ul: what people take of it besides the robot.
+        catalogue: labware types by load name.
+    """
+    on_deck = base.volume_ul / 1000
+    ml = on_deck + prepared_ml(by_hand_ul) if by_hand_ul else min(on_deck, usable_ul(catalogue[base.load_name]) / 1000)
+    return MediumOrder(
+        stage_id=stage.id,
+        volume=Amount.parse(f"{max(ml, LEAST_ML):.4g} mL"),
+        omit=tuple(name for name in dosed if stage.medium.amount_of(name) is not None),
+        barcode=base.barcode,
+        load_name=base.load_name,
+    )
+
+
+def as_ordered(
+    base: MediumSource,
+    order: MediumOrder,
+    recipe: Recipe,
+    stocks: Stocks,
+    deck: BenchDeck,
+    catalogue: LabwareLookup,
+    *,
+    limits: ErrorLimits,
+    today: date,
+) -> MediumSource:
+    """The base medium with the predicted errors it has when it is made by its order with the lots at hand.
+
+    Args:
+        base: as the dosing takes it.
+        order: that makes it.
+        recipe: of its stage.
+        stocks: lots at hand; when they do not allow it, it is taken as made elsewhere, with assumed errors.
+        deck: of the bench.
+        catalogue: labware types by load name.
+        limits: it is held to where that can be done; the dosing tells what is beyond them otherwise.
+        today: first day of its shelf life.
+    """
+    until = today + timedelta(days=recipe.stage(order.stage_id).medium.shelf_life.to("d"))
+    why = ""
+    for aim in (limits, NO_LIMITS):
+        try:
+            made = plan_media(recipe, [order], stocks, deck, catalogue, use_until=until, today=today, limits=aim)
+        except NkloopError as error:
+            why = error.problems[0].message
+            continue
+        told = {"errors": made.sources[0].errors, "errors_from": "of its own plan, with the lots at hand"}
+        return base.model_copy(update=told)
+    return assumed(base, f"it cannot be planned with the lots at hand ({why})")

@@ -56,7 +56,7 @@ def test_sixty_four_unknown_steps_fit_a_screen() -> None:
         text.replace("│", " ").split()
     )
     assert "--happened 1-64 " in text
-    assert "63 possibilities between, -2700 to 500 µL" in text
+    assert "63 possibilities between, -2.7 mL to 500 µL" in text
     assert "IL-15 10 ng/mL" in text
     assert "(65-66)" in text
     assert "--decide repair" not in text, "what would be refused is not offered"
@@ -64,6 +64,23 @@ def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     assert "--decide repair" in page(asked(12))
     assert "continue --drawn 1 --not-happened 2-64 " in text
     assert "continue --drawn 1 --by NAME" in page(asked(1))
+
+
+def test_what_a_tired_person_types_first_is_right_either_way() -> None:
+    text = page(asked(2))
+    answers = ("--decide repair", "--decide discard", "--not-happened 1-2", "--happened 1-2")
+    order = [text.index(answer) for answer in answers]
+    assert order == sorted(order)
+    assert "... 1 possibility between, 400 µL to 500 µL" in text
+
+
+def test_what_the_eye_cannot_judge_is_told_with_the_bound_and_its_reason() -> None:
+    question = asked(2)
+    assert "judged by eye" not in page(question)
+    first, second = question.steps
+    little = (first.model_copy(update={"level_mm": 0.14}), second.model_copy(update={"level_mm": 1.4}))
+    text = " ".join(page(question.model_copy(update={"steps": little})).split())
+    assert "Too little to be judged by eye: step 1 changes a level by 0.1 mm at most; below about 1 mm" in text
 
 
 def test_a_step_that_mixes_may_have_been_cut_there() -> None:

@@ -12,11 +12,12 @@ from nkloop.coordination.approval import WAIT_SECONDS
 from nkloop.coordination.artifacts import show_markdown
 from nkloop.coordination.holding import bench_held
 from nkloop.coordination.work import carry_out
-from nkloop.drivers.operators import ask_in_prefect
+from nkloop.drivers.operators import ask_in_prefect, volume_told
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
 from nkloop.runs.deciding import Decided, Question, decide, follow_up_of, question
+from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
@@ -142,8 +143,10 @@ def question_markdown(asked: Question) -> str:
     ]
     lines += ["", "These wells depend on it:"]
     for well in asked.wells:
-        ways = "; or ".join(f"{one.volume_ul:g} µL if {markdown_text(one.when)}" for one in well.contents)
+        ways = "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)
         lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
+    if blind := too_small({step.number: step.level_mm for step in asked.steps}):
+        lines += ["", f"**{markdown_text(blind)}**"]
     lines += [
         "",
         "Look at the deck and the tips, then answer: **continue** with what you saw (a step happened, did not happen, "

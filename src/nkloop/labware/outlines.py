@@ -51,6 +51,11 @@ class Outline(FrozenModel):
             raise ValueError("sizes must be finite and above 0")
         return self
 
+    @property
+    def area_mm2(self) -> float:
+        """Inner cross-section of a well at its rim; a well that narrows has less further down."""
+        return math.prod(self.across) * (math.pi / 4 if self.shape == "round" else 1.0)
+
     def centre(self, well: str) -> tuple[float, float]:
         """Centre of a well by its name, `A1` at the back left."""
         row, column = ord(well[0]) - ord("A"), int(well[1:]) - 1
@@ -99,3 +104,22 @@ def maker_outlines() -> dict[str, Outline]:
     """Outlines of the maker's labware by load name."""
     raw = json.loads(MAKER_FILE.read_text(encoding="utf-8"))
     return {name: Outline.model_validate(one) for name, one in raw.items()}
+
+
+def known_outline(catalogue: object, load_name: str) -> Outline:
+    """Geometry of a labware: of our own definition, where the catalogue has one, or of the maker's as it was copied.
+
+    Raises:
+        LabwareError: there is none, or its wells are not all alike.
+    """
+    definition = getattr(catalogue, "definition", lambda _: None)(load_name)
+    if definition is not None:
+        return outline_of(definition)
+    found = maker_outlines().get(load_name)
+    if found is None:
+        raise LabwareError(
+            f"the geometry of {load_name} is not known here",
+            where=load_name,
+            remedy="save its definition (labware schema 2) as labware of your own, with namespace nkloop",
+        )
+    return found

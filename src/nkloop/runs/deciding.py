@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
+from nkloop.drivers.operators import volume_told
 from nkloop.errors import PlanError, RecordError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
+from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
@@ -45,6 +47,8 @@ class OpenStep(FrozenModel):
     """Where its tip came from; it may still be on the pipette, or hold liquid in the trash."""
     is_drawn: bool
     """Whether its liquid certainly left its source."""
+    level_mm: float | None = None
+    """Change of the level of its source or target, whichever is more, in mm; None where it is not known."""
     mixes: bool = False
     """Whether it mixes after it has given, so that it may have been cut there."""
 
@@ -83,7 +87,7 @@ def question(
     unknown = [fate for fate in fates if fate.what == "unknown"]
     return Question(
         run=run,
-        steps=tuple(_open_step(fate, worklist, why.get(fate.step.number, "")) for fate in unknown),
+        steps=tuple(_open_step(fate, worklist, catalogue, why.get(fate.step.number, "")) for fate in unknown),
         wells=possible_wells(worklist, fates, catalogue, deck) if unknown else (),
         left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
     )
@@ -257,7 +261,7 @@ def _spots(worklist: Worklist, catalogue: LabwareLookup, wells: Collection[Spot]
     return tuple(dict.fromkeys(wells))
 
 
-def _open_step(fate: Fate, worklist: Worklist, why: str) -> OpenStep:
+def _open_step(fate: Fate, worklist: Worklist, catalogue: LabwareLookup, why: str) -> OpenStep:
     step, tip = fate.step, ""
     for other in worklist.steps:
         if other.number > step.number:
@@ -269,10 +273,11 @@ def _open_step(fate: Fate, worklist: Worklist, why: str) -> OpenStep:
     return OpenStep(
         number=step.number,
         sentence=sentence(step),
-        alike=f"{step.volume_ul:g} µL from {step.labware} {step.well}" if gives else sentence(step),
+        alike=f"{volume_told(step.volume_ul)} from {step.labware} {step.well}" if gives else sentence(step),
         target=f"{step.to_labware} {step.to_well}" if gives else "",
         why=why,
         tip=tip if liquid else "",
         is_drawn=fate.is_drawn,
+        level_mm=level_change_mm(step, worklist, catalogue),
         mixes=mixes_after(step),
     )

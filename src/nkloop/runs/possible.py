@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from nkloop.drivers.operators import volume_told
 from nkloop.errors import LabwareError
 from nkloop.frozen import FrozenModel
 from nkloop.runs.ways import LIQUID, Fate, How, ways_of
@@ -187,10 +188,10 @@ def _alike(one: WellContents, other: WellContents) -> bool:
 def sentence(step: Step) -> str:
     """A step in the words of a person at the deck."""
     if step.action == "transfer":
-        told = f"{step.volume_ul:g} µL from {step.labware} {step.well} to {step.to_labware} {step.to_well}"
+        told = f"{volume_told(step.volume_ul)} from {step.labware} {step.well} to {step.to_labware} {step.to_well}"
         return told + (f", {step.channels} channels" if step.channels > 1 else "")
     if step.action == "mix":
-        return f"mix {step.labware} {step.well} with {step.volume_ul:g} µL"
+        return f"mix {step.labware} {step.well} with {volume_told(step.volume_ul)}"
     if step.operator is not None:
         return step.operator.instruction
     return f"{step.action} {step.labware} {step.seconds:g} s".replace("  ", " ")

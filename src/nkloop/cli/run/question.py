@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nkloop.drivers.operators import volume_told
+from nkloop.runs.eyesight import too_small
 from nkloop.runs.follow_up import MOST_UNKNOWN
 from nkloop.runs.typed_steps import spans
 
@@ -35,25 +37,28 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     _print_steps(console, asked.steps, whole)
     _print_wells(console, asked.wells, kinds, whole)
     console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
+    if blind := too_small({step.number: step.level_mm for step in asked.steps}):
+        console.print(f"[bold]{escape(blind)}[/]", soft_wrap=True)
     if asked.left:
-        console.print(f"Certainly not done: {len(asked.left)} further steps ({spans(asked.left)}).")
+        n_left = len(asked.left)
+        console.print(f"Certainly not done: {n_left} further step{'s' if n_left > 1 else ''} ({spans(asked.left)}).")
     start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
     numbers = spans([step.number for step in asked.steps])
     may_not = spans([step.number for step in asked.steps if not step.is_drawn])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
     n_unknown = len(asked.steps)
-    for what, line in (
-        ("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"),
-        *(
-            [("you saw that they did not happen: they are done as well", f"continue --not-happened {may_not} {who}")]
-            if may_not
-            else []
-        ),
-        *_lost(asked.steps, who),
-        *_unmixed(asked.steps, who),
+    answers = [
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
-    ):
+        *_lost(asked.steps, who),
+        *_unmixed(asked.steps, who),
+    ]
+    if may_not:
+        answers.append(
+            ("you saw that they did not happen: they are done as well", f"continue --not-happened {may_not} {who}")
+        )
+    answers.append(("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"))
+    for what, line in answers:
         if line.startswith("repair") and n_unknown > MOST_UNKNOWN:
             told = (
                 f"  no correction is offered: {n_unknown} steps are unknown, at most {MOST_UNKNOWN} can be corrected."
@@ -129,8 +134,9 @@ def _ways(well: PossibleWell, kinds: Mapping[str, Kind], whole: bool) -> str:
     ways = well.contents
     if whole or len(ways) <= 2:
         return "\n".join(_way(one, kinds) for one in ways)
-    low, high = well.volumes_ul
-    between = f"... {len(ways) - 2} possibilities between, {low:g} to {high:g} µL"
+    low, high = map(volume_told, well.volumes_ul)
+    n_more = len(ways) - 2
+    between = f"... {n_more} {'possibility' if n_more == 1 else 'possibilities'} between, {low} to {high}"
     return "\n".join((_way(ways[0], kinds), between, _way(ways[-1], kinds)))
 
 
@@ -138,4 +144,4 @@ def _way(one: PossibleContents, kinds: Mapping[str, Kind]) -> str:
     from nkloop.runs.strengths import told
 
     held = told(one.per_ul, kinds)
-    return f"{one.volume_ul:g} µL{f' ({held})' if held else ''} if {one.when}"
+    return f"{volume_told(one.volume_ul)}{f' ({held})' if held else ''} if {one.when}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.errors import DeviceError, LabwareError
-from nkloop.labware.outlines import Outline
+from nkloop.labware.outlines import Outline, known_outline
 from nkloop.worklists.contents import LabwareLookup
 
 FOOTPRINT_MM = (127.76, 85.48, 14.4)
@@ -54,10 +54,8 @@ def make_plate(barcode: str, load_name: str, catalogue: LabwareLookup | None) ->
 
 
 def _known(catalogue: LabwareLookup, kind: Any) -> Outline | None:
-    from nkloop.drivers.pylabrobot.resources import outline
-
     try:
-        return outline(catalogue, kind)
+        return known_outline(catalogue, kind.load_name)
     except LabwareError:
         return None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nkloop.drivers.pylabrobot import adapter
-from nkloop.errors import BenchError, LabwareError
+from nkloop.errors import BenchError
 from nkloop.labware.models import LabwareType
-from nkloop.labware.outlines import Outline, maker_outlines, outline_of
+from nkloop.labware.outlines import Outline, known_outline, maker_outlines
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
@@ -56,25 +56,6 @@ def at(x: float, y: float, z: float) -> Any:
     return adapter.part("resources").Coordinate(x, y, z)
 
 
-def outline(catalogue: LabwareLookup, kind: LabwareType) -> Outline:
-    """Geometry of a labware: of our own definition, or of the maker's as it was copied.
-
-    Raises:
-        LabwareError: there is none, or its wells are not all alike.
-    """
-    definition = getattr(catalogue, "definition", lambda _: None)(kind.load_name)
-    if definition is not None:
-        return outline_of(definition)
-    found = maker_outlines().get(kind.load_name)
-    if found is None:
-        raise LabwareError(
-            f"the geometry of {kind.load_name} is not known here",
-            where=kind.load_name,
-            remedy="save its definition (labware schema 2) as labware of your own, with namespace nkloop",
-        )
-    return found
-
-
 class Table:
     """The deck of one worklist: every labware in its slot, wells filled, racks full."""
 
@@ -98,7 +79,7 @@ class Table:
                 known = maker_outlines().get(kind.load_name)
                 resource = family.tip_rack(item.nickname, kind, known)
             else:
-                self.outlines[item.nickname] = outline(catalogue, kind)
+                self.outlines[item.nickname] = known_outline(catalogue, kind.load_name)
                 resource = family.plate(item.nickname, kind, self.outlines[item.nickname])
             family.place(self.deck, item.slot, resource)
             if kind.kind == "tip_rack":

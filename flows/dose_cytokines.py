@@ -90,7 +90,7 @@ class Well(BaseModel):
 
 
 class DoseCytokines(BaseModel):
-    """One feeding of one culture plate."""
+    """One feeding of one culture plate. Serum for a base medium made first thaws overnight, 16 h before the robot."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=wells_on_plate(PLATES, USUAL_PLATE))
 

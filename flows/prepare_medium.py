@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class PrepareMedium(BaseModel):
-    """What to prepare."""
+    """What to prepare. A frozen bottle thaws overnight, 16 h; nkloop plan medium tells lead times before a launch."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -53,6 +53,26 @@ async def test_a_long_run_is_followed(shown: list[float], monkeypatch: pytest.Mo
     assert shown == [0.0, 25.0, 100.0]
 
 
+async def test_a_bar_on_its_way_at_the_end_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, updated = [], []
+
+    async def create(percent: float, **_: Any) -> UUID:
+        made.append(percent)
+        await asyncio.sleep(0.1)
+        return ID
+
+    async def update(artifact: UUID, percent: float) -> None:
+        updated.append(percent)
+
+    monkeypatch.setattr(prefect.artifacts, "acreate_progress_artifact", create)
+    monkeypatch.setattr(prefect.artifacts, "aupdate_progress_artifact", update)
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.02)
+    async with progress_shown("medium") as meter:
+        await asyncio.sleep(0.05)
+        meter.tell(4, 4)
+    assert (made, updated) == ([0.0], [100.0])
+
+
 async def test_an_interrupted_run_waits_for_no_server(shown: list[float]) -> None:
     async def interrupted() -> None:
         async with progress_shown("medium") as meter:

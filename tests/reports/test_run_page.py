@@ -30,6 +30,13 @@ def test_bench_of_unknown_kind_is_not_called_simulated(tell: ModuleType) -> None
     assert "not recorded" not in run_html(story.model_copy(update={"simulated": False}))
 
 
+def test_recipe_values_that_nobody_has_verified_are_named(tell: ModuleType) -> None:
+    story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
+    assert "Unverified recipe values" not in run_html(story)
+    html = run_html(story.model_copy(update={"worklist": story.worklist.model_copy(update={"unverified": ("SCF",)})}))
+    assert "<dt>Unverified recipe values</dt><dd>SCF</dd>" in html
+
+
 def test_unknown_steps_stand_out_and_later_steps_were_not_reached(tell: ModuleType) -> None:
     html = run_html(tell.run("cytotoxicity_assay", 1, "ucb-nk@0", state="interrupted", unknown=(4, 5)))
     assert "2 steps of unknown outcome: 4–5." in html

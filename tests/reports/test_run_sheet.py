@@ -128,13 +128,33 @@ def test_text_from_a_recipe_cannot_break_out(killing):
 
 def test_markdown_lists_deck_liquids_pauses_and_signatures(killing):
     text = sheets_markdown(run_sheets((killing,), None, planned_on=DAY))
-    assert "| D1 | Assay plate, U-bottom |" in text
-    assert "| C2 | Media and reagents | A3 | K-562 | Tumour line K-562 | 9 mL |" in text
-    assert "| 9 | person | Incubate the plate. Incubate at 37 °C | 4.0 h |" in text
+    assert "- **D1** Assay plate, U-bottom, label " in text
+    assert "- **C2** Media and reagents\n" in text
+    assert "  - ☐ A3: **K-562**, 9 mL, lot Tumour line K-562" in text
+    assert "- **9, person**: Incubate the plate. Incubate at 37 °C (4.0 h). Start ______ end ______" in text
+    assert ".. " not in text
+    assert "|" not in text  # a table is cut on the pages of Prefect
     assert "left Flex 1-channel 1000 µL" in text
     assert "Done by ______ Checked by ______" in text
     bare = killing.model_copy(update={"fillings": (), "steps": killing.steps[:2]})
     assert sheets_markdown(run_sheets((bare,), None, planned_on=DAY)).count("None.") == 3
+
+
+def test_the_earliest_start_of_the_robot_stands_at_the_top(killing):
+    sheet = sheet_of(with_lot(killing), now=datetime(2026, 11, 25, 23, 30, tzinfo=UTC))
+    told = "Begun now, the robot can start at 2026-11-26 00:15 UTC at the earliest."
+    assert told in sheet.lead
+    assert told in sheets_markdown((sheet,)).partition("### ")[0]
+    assert told in run_sheet_html((sheet,)).partition("<h2>")[0]
+    assert sheet_of(with_lot(killing)).lead == ""
+
+
+def test_what_nobody_has_verified_is_said_so(killing):
+    made = killing.model_copy(update={"unverified": ("SCF", "IL-7")})
+    told = "Unverified recipe values, published and checked by nobody: SCF and IL-7."
+    assert told in sheets_markdown((sheet_of(made),))
+    assert told in run_sheet_html((sheet_of(made),))
+    assert "nverified" not in sheets_markdown((sheet_of(killing),))
 
 
 def test_dilutions_are_told_in_words(killing):

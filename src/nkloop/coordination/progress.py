@@ -10,6 +10,8 @@ from uuid import UUID
 
 INTERVAL_SECONDS = 1.0
 """Between two updates; a run that is over sooner is shown once, when it is done."""
+END_SECONDS = 5.0
+"""Longest wait at the end of a run for a bar that is on its way."""
 KEY = "run-progress"
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ class Meter:
         self._description = description
         self._artifact: UUID | None = None
         self._shown = -1.0
+        self._showing: asyncio.Task[None] | None = None
         self.percent = 0.0
 
     def tell(self, current: int, total: int) -> None:
@@ -49,7 +52,17 @@ class Meter:
         """Show the bar again and again until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            await self.show()
+            self._showing = asyncio.create_task(self.show())
+            # a bar that is cancelled on its way may be there already, and would be made a second time
+            await asyncio.shield(self._showing)
+
+    async def end(self, follower: asyncio.Task[None], *, wait_seconds: float = END_SECONDS) -> None:
+        """Stop following; what is on its way to the server has so long to arrive."""
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+        if self._showing is not None:
+            await asyncio.wait({self._showing}, timeout=wait_seconds)
+            self._showing.cancel()
 
 
 @asynccontextmanager
@@ -59,7 +72,8 @@ async def progress_shown(description: str) -> AsyncIterator[Meter]:
     follower = asyncio.create_task(meter.follow())
     try:
         yield meter
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+    except BaseException:
+        await meter.end(follower, wait_seconds=0)
+        raise
+    await meter.end(follower)
     await meter.show()

@@ -7,22 +7,20 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
-from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.artifacts import described, show_markdown
 from nkloop.coordination.holding import bench_held, next_step, nothing_moved_told, safety_told
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
-from nkloop.coordination.report_pages import report_link
+from nkloop.coordination.run_artifacts import PlanShown, show_plan, show_run
 from nkloop.errors import DeviceError
-from nkloop.labware import Catalogue
 from nkloop.records.models import Context, RunRecord
-from nkloop.reports import run_html, run_sheets, sheets_markdown
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import length
 from nkloop.runs import finish_run, play_run, prepare_run
@@ -32,7 +30,6 @@ from nkloop.runs.people import change_deck
 from nkloop.runs.resuming import rest_of
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import StockHold, stock_held
-from nkloop.runs.story import run_story
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.parts import Part
 from nkloop.worklists.verification import require
@@ -96,6 +93,30 @@ def _whole(value: Value) -> Value:
     return cast(Value, quote(value))
 
 
+@dataclass
+class Begun:
+    """A worklist at its place in the launch, with its plan on the pages of Prefect."""
+
+    occurrence: str | None
+    done: RunRecord | None = None
+    """The run of this place that did it already."""
+    shown: PlanShown | None = None
+    """None for what is done already."""
+
+    async def checked(self, verdict: Verdict) -> None:
+        """Tell on the page what the checks say."""
+        if self.shown is not None:
+            await self.shown.checked(verdict)
+
+
+async def _begun(session: Session, worklist: Worklist, plan_rows: Sequence[Mapping[str, Any]]) -> Begun:
+    occurrence = (await launch_of(session)).place(worklist.content_hash[:16])
+    last = last_of(occurrence, session.records)
+    if last is not None and last.state == "succeeded":
+        return Begun(occurrence, done=last)
+    return Begun(occurrence, shown=await show_plan(session, worklist, plan_rows))
+
+
 @asynccontextmanager
 async def verified_ahead(
     session: Session, worklists: Sequence[Worklist]
@@ -123,8 +144,9 @@ async def carry_out(
     verdict: Awaitable[Verdict] | None = None,
     reservation: str = "",
     context: Context | None = None,
+    begun: Begun | None = None,
 ) -> RunRecord:
-    """Verify a worklist, show its plan, hold the bench's locks, run it, show what happened.
+    """Show the plan of a worklist, verify it, hold the bench's locks, run it, show what happened.
 
     Args:
         session: bench and records.
@@ -134,6 +156,7 @@ async def carry_out(
         verdict: a verification already under way, from `verified_ahead`.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
         context: what the run belongs to; the session's campaign and round when not given.
+        begun: its place in the launch, where its plan was shown before.
 
     Raises:
         InventoryError: the named reservation holds nothing.
@@ -142,12 +165,11 @@ async def carry_out(
     """
     session.tell(phase, total=len(worklist.steps))
     logger.info("%s: %d steps, %d transfers", worklist.name, len(worklist.steps), worklist.n_transfers)
-    occurrence = (await launch_of(session)).place(worklist.content_hash[:16])
-    last = last_of(occurrence, session.records)
-    if last is not None and last.state == "succeeded":
-        return await _skipped(session, last, worklist, phase)
-    checked = await (verdict or _verdict(session, worklist))
-    await _show_plan(worklist, checked, plan_rows, session.catalogue)
+    begun = begun or await _begun(session, worklist, plan_rows)
+    if begun.done is not None:
+        return await _skipped(session, begun.done, worklist, phase)
+    occurrence, checked = begun.occurrence, await (verdict or _verdict(session, worklist))
+    await begun.checked(checked)
     require(checked, worklist)
     _log_verdict(checked)
     async with bench_held(session, worklist.name):
@@ -164,7 +186,7 @@ async def carry_out(
     session.progress.runs_done += 1
     session.progress.transfers_done += record.n_transfers
     session.tell(phase)
-    await _show_run(session, record)
+    await show_run(session, record)
     _require_success(record, simulated=session.bench_file.simulated)
     return record
 
@@ -175,7 +197,7 @@ async def _run(session: Session, worklist: Worklist, verdict: Verdict, context: 
         async with nothing_moved_told(worklist.name):
             hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(verdict), context)
         logger.info("%s begins on the robot: %s", run_id, worklist.name)
-        async with safety_told(session, run_id), progress_shown(worklist.name) as meter:
+        async with safety_told(session, run_id), progress_shown(described(worklist.name)) as meter:
             await _play(_whole(session), run_id, _whole(meter))
         return await _finish(_whole(session), run_id)
 
@@ -255,10 +277,12 @@ async def carry_out_parts(
     """
     async with verified_ahead(session, [] if verdicts else [part.worklist for part in parts]) as own:
         known = verdicts or own
-        for part, verdict in zip(parts, known, strict=True):
+        begun = [await _begun(session, part.worklist, () if n else plan_rows) for n, part in enumerate(parts)]
+        for part, verdict, one in zip(parts, known, begun, strict=True):
+            await one.checked(await verdict)
             require(await verdict, part.worklist)
         records: list[RunRecord] = []
-        for part, verdict in zip(parts, known, strict=True):
+        for part, verdict, one in zip(parts, known, begun, strict=True):
             if part.before is not None and records:
                 await change_deck(part.before, part.worklist, session.bench, session.records, records[-1].id)
             named = f"{phase}, part {len(records) + 1} of {len(parts)}" if len(parts) > 1 else phase
@@ -270,44 +294,7 @@ async def carry_out_parts(
                     plan_rows=plan_rows,
                     verdict=verdict,
                     reservation=reservation,
+                    begun=one,
                 )
             )
     return tuple(records)
-
-
-async def _show_plan(
-    worklist: Worklist, verdict: Verdict, rows: Sequence[Mapping[str, Any]], catalogue: Catalogue
-) -> None:
-    checks = "".join(
-        f"- {'passed' if check.passed else '**FAILED**'}: {check.check} ({check.seconds:.2f} s)\n"
-        + "".join(
-            f"  - {p.get('rule', '')} {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems
-        )
-        for check in verdict.checks
-    )
-    sheets = run_sheets((worklist,), catalogue, planned_on=date.today(), verdict="see below")
-    text = f"{sheets_markdown(sheets, catalogue)}\n\n## Checks\n{checks}"
-    await show_markdown("run-sheet", text, worklist.name)
-    if rows:
-        await show_table("plan", rows, f"What {worklist.name} gives")
-
-
-async def _show_run(session: Session, record: RunRecord) -> None:
-    path = session.workspace.state / "reports" / f"run-{record.id}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    story = run_story(session.records, record.id, simulated=session.bench_file.simulated)
-    path.write_text(run_html(story, catalogue=session.catalogue), encoding="utf-8")
-    link = report_link(path)
-    counts: dict[str, int] = {}
-    for step in record.steps:
-        counts[step.event] = counts.get(step.event, 0) + 1
-    rows: list[dict[str, Any]] = [
-        {"what": "run", "value": record.id},
-        {"what": "state", "value": record.state},
-        {"what": "robot run", "value": record.device_run_id or ""},
-        *({"what": f"steps {event}", "value": count} for event, count in sorted(counts.items())),
-        {"what": "transfers", "value": record.n_transfers},
-        {"what": "report", "value": link or str(path.resolve())},
-    ]
-    pointer = f" ([report]({link}))" if link else ""
-    await show_table("run", rows, f"{record.name}: {record.state}{pointer}")

@@ -89,6 +89,11 @@ def duration(minutes: float) -> str:
     return f"{figure(minutes / 1440, 2)} d"
 
 
+def hours(minutes: float) -> str:
+    """A lead time: minutes up to two hours, then hours."""
+    return f"{plain(minutes / 60)} h" if minutes >= 120 else f"{plain(minutes)} min"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 plate`, `12 plates`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nkloop.reports.deck_map import LabwareTitles, deck_svg
 from nkloop.reports.lots import lots_used
 from nkloop.reports.models import RunStory
-from nkloop.reports.numbers import count, length, moment
+from nkloop.reports.numbers import count, length, listing, moment
 from nkloop.reports.page import picture, render
 from nkloop.reports.run_view import load_rows, procedure_title, run_row, step_rows
 
@@ -39,7 +39,7 @@ def run_html(story: RunStory, *, catalogue: LabwareTitles | None = None) -> str:
 
 
 def _facts(story: RunStory) -> list[tuple[str, str, bool]]:
-    record = story.record
+    record, unverified = story.record, story.worklist.unverified
     kind = {True: " (simulated)", False: "", None: " (whether it is simulated is not recorded)"}[story.simulated]
     return [
         ("Procedure", procedure_title(record.procedure), False),
@@ -51,6 +51,7 @@ def _facts(story: RunStory) -> list[tuple[str, str, bool]]:
         ("Took", length(record.started_at, record.ended_at), False),
         ("Work", f"{count(len(story.worklist.steps), 'step')}, {count(record.n_transfers, 'transfer')}", False),
         ("Recipe revision", record.recipe_revision or "none", True),
+        *([("Unverified recipe values", listing(unverified), True)] if unverified else []),
         ("Run", record.id, True),
         ("Run on the device", record.device_run_id or "none", True),
         ("Worklist (SHA-256)", record.worklist_hash[:16], True),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.deck_map import LabwareTitles
 from nkloop.reports.lots import lot_words
-from nkloop.reports.numbers import count, listing, plain, volume
+from nkloop.reports.numbers import count, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
@@ -53,6 +53,8 @@ class RunSheet(FrozenModel):
     planned_on: date
     verdict: str
     next_action: str
+    lead: str
+    """When the robot can start at the earliest; empty without a lead time, or when nobody knows the time."""
     take_out: tuple[TakeOut, ...]
     load: tuple[SheetLoad, ...]
     dilutions: tuple[str, ...]
@@ -76,6 +78,7 @@ def run_sheets(
     verdict: str = "",
     run: str = "",
     minutes: Sequence[Mapping[int, float]] = (),
+    now: datetime | None = None,
 ) -> tuple[RunSheet, ...]:
     """The sheets of a plan, one per worklist.
 
@@ -87,6 +90,7 @@ def run_sheets(
         run: id of the recorded run; empty for a plan.
         minutes: estimated robot time of each step by its number, per part, with 0 for what comes before the first
             one; empty when the bench does not say its speeds.
+        now: when the sheet is read, for the earliest start of the robot; None when that is not known.
     """
     many = len(parts) > 1
     return tuple(
@@ -98,6 +102,7 @@ def run_sheets(
             run,
             f"Part {number} of {len(parts)}" if many else "",
             minutes[number - 1] if minutes else {},
+            now,
         )
         for number, part in enumerate(parts, start=1)
     )
@@ -111,6 +116,7 @@ def _sheet(
     run: str,
     part: str,
     minutes: Mapping[int, float],
+    now: datetime | None,
 ) -> RunSheet:
     take_out = take_out_rows(worklist)
     return RunSheet(
@@ -122,6 +128,7 @@ def _sheet(
         planned_on=planned_on,
         verdict=verdict,
         next_action=_next_action(take_out, worklist),
+        lead=_lead(take_out, now),
         take_out=take_out,
         load=sheet_loads(worklist, catalogue),
         dilutions=dilution_sentences(worklist, catalogue),
@@ -176,6 +183,13 @@ def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
     return f"Next: load the deck as drawn for {worklist.name}, then start the robot."
 
 
+def _lead(take_out: Sequence[TakeOut], now: datetime | None) -> str:
+    if now is None or not take_out or not take_out[0].lead_minutes:
+        return ""
+    earliest = now + timedelta(minutes=take_out[0].lead_minutes)
+    return f"Begun now, the robot can start at {moment(earliest)} at the earliest."
+
+
 def _second_checks(worklist: Worklist) -> tuple[SecondCheck, ...]:
     rows = []
     for filling in worklist.fillings:
@@ -188,6 +202,8 @@ def _second_checks(worklist: Worklist) -> tuple[SecondCheck, ...]:
 
 def _limits(worklist: Worklist) -> tuple[str, ...]:
     told = []
+    if worklist.unverified:
+        told.append(f"Unverified recipe values, published and checked by nobody: {listing(worklist.unverified)}.")
     if worklist.limits.cells_in or any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
     elif any(vessel.volume_ul > 0 for vessel in worklist.vessels):

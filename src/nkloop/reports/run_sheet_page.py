@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nkloop.reports.deck_map import LabwareTitles, deck_svg, pipette_title
-from nkloop.reports.markdown import markdown_table, markdown_text
+from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import count, duration
 from nkloop.reports.page import css_text, picture, render
 from nkloop.reports.qr import qr_svg
-from nkloop.reports.run_sheet import RunSheet
+from nkloop.reports.run_sheet import RunSheet, SheetLoad
 from nkloop.reports.run_view import step_sentence
+from nkloop.reports.sheet_preparation import TakeOut
+from nkloop.reports.sheet_steps import Block
 
 _QR_MM = 26.0
 
@@ -54,10 +56,10 @@ def _markdown(sheet: RunSheet) -> str:
     part = f" ({sheet.part})" if sheet.part else ""
     parts = [
         f"## {_t(sheet.title)}{part}",
-        f"**{_t(sheet.next_action)}**",
+        f"**{_t(sheet.next_action)}**{f' **{_t(sheet.lead)}**' if sheet.lead else ''}",
         _summary(sheet),
         _items(sheet.limits),
-        *(f"### {heading}\n\n{text}" for heading, text in _sections(sheet).items()),
+        *(f"### {heading}\n\n{text or 'None.'}" for heading, text in _sections(sheet).items()),
         "Done by ______ Checked by ______ Date ______\n",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -74,43 +76,77 @@ def _summary(sheet: RunSheet) -> str:
 
 
 def _sections(sheet: RunSheet) -> dict[str, str]:
-    """Heading to text, in the order of the work."""
+    """Heading to text, in the order of the work.
+
+    Lists, not tables: the pages of Prefect cut a table at the width of their column.
+    """
     checks = [f"☐ {_t(c.liquid)}: {_t(c.what)}. Done by ______ checked by ______" for c in sheet.second_checks]
     return {
-        "Take out": _table(
-            ("When", "What to do", "Liquid", "Lot", "From", "Volume"),
-            [(r.when, r.how, r.liquid, r.lot, r.storage, r.volume) for r in sheet.take_out],
-        ),
+        "Take out": _take_out(sheet.take_out),
         "Deck": _deck(sheet),
-        "Liquids to load": _table(
-            ("Slot", "Labware", "Wells", "Liquid", "Lot", "Volume per well", "Expires", "Left of the lot", "Done"),
-            [(r.slot, r.labware, r.wells, r.liquid, r.lot, r.volume, r.expires, r.remaining, "☐") for r in sheet.load],
-        ),
-        "Checked by a second person": "\n".join(f"- {one}" for one in checks) or "None.",
-        "Dilutions the robot makes": _items(sheet.dilutions) or "None.",
-        "Steps": _table(
-            ("Steps", "Who", "What", "Time", "Start", "End"),
-            [(b.steps, b.who, f"{b.text}. {b.detail}".rstrip(". "), b.time, "", "") for b in sheet.blocks],
-        ),
+        "Liquids to load": _loads(sheet.load),
+        "Checked by a second person": "\n".join(f"- {one}" for one in checks),
+        "Dilutions the robot makes": _items(sheet.dilutions),
+        "Steps": "\n".join(_step(block) for block in sheet.blocks),
         "Deviations": "Steps, what happened, what was decided: ______",
     }
 
 
+def _take_out(rows: Sequence[TakeOut]) -> str:
+    """Liquids that are treated alike at one time in one item."""
+    together: dict[tuple[str, str], list[TakeOut]] = {}
+    for row in rows:
+        together.setdefault((row.when, row.how), []).append(row)
+    return "\n".join(
+        f"- ☐ **{_t(when)}**: {_t(how)}: {'; '.join(_t(_liquid(row)) for row in some)}"
+        for (when, how), some in together.items()
+    )
+
+
+def _liquid(row: TakeOut) -> str:
+    """`GBGM, 102.2 mL, LOT-GBGM-01, 4 °C`."""
+    return ", ".join(word for word in (row.liquid, row.volume, row.lot, row.storage) if word)
+
+
+def _loads(rows: Sequence[SheetLoad]) -> str:
+    """One item per labware, the liquids in it below."""
+    lines, last = [], ("", "")
+    for row in rows:
+        if (row.slot, row.labware) != last:
+            last = row.slot, row.labware
+            lines.append(f"- **{_t(row.slot)}** {_t(row.labware)}")
+        facts = [
+            f"{row.volume} each" if "," in row.wells or "…" in row.wells else row.volume,
+            row.lot and f"lot {row.lot}",
+            row.expires and f"expires {row.expires}",
+            row.remaining and f"{row.remaining} left of the lot",
+        ]
+        lines.append(f"  - ☐ {_t(row.wells)}: **{_t(row.liquid)}**, {_t(', '.join(fact for fact in facts if fact))}")
+    return "\n".join(lines)
+
+
+def _step(block: Block) -> str:
+    told = ". ".join(part.rstrip(". ") for part in (block.text, block.detail) if part)
+    time = f" ({block.time})" if block.time else ""
+    if block.is_person:
+        return f"- **{block.steps}, person**: {_t(told)}{time}. Start ______ end ______"
+    return f"- **{block.steps}**, {block.who}: {_t(told)}{time}"
+
+
 def _deck(sheet: RunSheet) -> str:
-    deck = [
-        (item.slot, item.label or item.load_name, item.barcode or "", _kept(item.temperature_c))
-        for item in sorted(sheet.worklist.deck, key=lambda item: item.slot)
-    ]
-    table = markdown_table(("Slot", "What", "Label", "Temperature"), deck)
-    return f"{table}\n\n{_items(sheet.tips)}" if sheet.tips else table
+    """Slot by slot, with label, set point and tips."""
+    lines = []
+    used = dict(tip.split(": ", 1) for tip in sheet.tips)
+    for item in sorted(sheet.worklist.deck, key=lambda item: item.slot):
+        tips = used.get(item.slot, "").rpartition(", ")[2]
+        words = (item.barcode and f"label {item.barcode}", _kept(item.temperature_c), tips)
+        more = "".join(f", {_t(word)}" for word in words if word)
+        lines.append(f"- **{item.slot}** {_t(item.label or item.load_name)}{more}")
+    return "\n".join(lines)
 
 
 def _items(lines: Sequence[str]) -> str:
     return "\n".join(f"- {_t(line)}" for line in lines)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return markdown_table(heads, rows) if rows else "None."
 
 
 def _kept(temperature_c: float | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
-from nkloop.reports.numbers import count, listing, plain, volume
+from nkloop.reports.numbers import count, hours, listing, plain, volume
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 from nkloop.worklists.operator_tasks import thawed_in_run
 
@@ -122,9 +122,7 @@ def _lead(storage: str, amount_ul: float, *, is_cold: bool) -> tuple[float, str]
 
 
 def _when(minutes: float) -> str:
-    if not minutes:
-        return "just before"
-    return f"{plain(minutes / 60)} h before" if minutes >= 120 else f"{plain(minutes)} min before"
+    return f"{hours(minutes)} before" if minutes else "just before"
 
 
 Spot = tuple[str, str]

@@ -232,7 +232,8 @@ class _Planner:
             "thawed_minutes": self.request.thawed_minutes if lot.is_frozen else None,
         }
         closed = () if self.tubes is None else tuple(self.tubes.tasks.vessels([one.as_feeding() for one in vessels]))
-        fields = {"limits": held.limits.model_copy(update=told), "vessels": closed}
+        unverified = (self.component,) if self.step.verified_by is None else ()
+        fields = {"limits": held.limits.model_copy(update=told), "vessels": closed, "unverified": unverified}
         warm_to_c = self.medium.use_temperature
         worklist = with_preparation(held.model_copy(update=fields), self.catalogue, warm_to_c=warm_to_c)
         refuse_by_ledger(worklist, self.catalogue, self.deck)

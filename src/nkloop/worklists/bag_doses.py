@@ -37,6 +37,7 @@ from nkloop.worklists.composition import (
     held_to,
     refuse_off_target,
     refuse_uncertain,
+    with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, blended, fresh_concentration, half_lives_h, most_kept_ul
@@ -245,7 +246,8 @@ class _Planner:
 
         names = with_carriers([i.component for i in self.ingredients], stocks, self.request.use_until)
         planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
-        prepared = with_preparation(held_to(planned, self.request.errors_allowed), self.catalogue)
+        held = with_unverified(held_to(planned, self.request.errors_allowed), self.stage.medium.ingredients)
+        prepared = with_preparation(held, self.catalogue)
         limits = prepared.limits.model_copy(update={"cells_out_minutes": self.request.cells_out_minutes})
         vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits, "prepared": prepared_errors(base)}
         worklist = self._with_warm_base(prepared.model_copy(update=vessels), bags)

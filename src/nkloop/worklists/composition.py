@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -86,6 +86,12 @@ def held_to(worklist: Worklist, limits: ErrorLimits) -> Worklist:
     """The worklist with its limits of predicted error, which every later check keeps it to."""
     more = {"cv_percent": limits.cv_percent, "bias_percent": limits.bias_percent}
     return worklist.model_copy(update={"limits": worklist.limits.model_copy(update=more)})
+
+
+def with_unverified(worklist: Worklist, ingredients: Iterable[Ingredient]) -> Worklist:
+    """The worklist with what of its ingredients nobody has verified, for everything that shows the run."""
+    names = dict.fromkeys(one.component for one in ingredients if one.verified_by is None)
+    return worklist.model_copy(update={"unverified": tuple(names)})
 
 
 def uncertain_rows(rows: Sequence[CompositionRow], limits: ErrorLimits) -> list[Problem]:

@@ -22,6 +22,7 @@ from nkloop.worklists.composition import (
     held_to,
     refuse_off_target,
     refuse_uncertain,
+    with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, half_lives_h
@@ -186,7 +187,7 @@ class _Planner:
 
         names = with_carriers([i.component for i in self.ingredients] if mixtures else [], stocks, request.use_until)
         planned, event, lots = with_lots(names, stocks, request.use_until, plan)
-        held = held_to(planned, request.errors_allowed)
+        held = with_unverified(held_to(planned, request.errors_allowed), self.stage.medium.ingredients)
         cells = {"cells_out_minutes": request.cells_out_minutes, "cells_in": cells_in}
         suspended = [f"donor:{tube.donor}" for tube in request.donors if tube.is_in_base]
         known = {"prepared": prepared_errors(request.base, suspended)}

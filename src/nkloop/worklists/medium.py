@@ -19,7 +19,14 @@ from nkloop.worklists.carriers import carriers_at_hand
 from nkloop.worklists.carry_over import brought_along, carry_over_problems, unlimited
 from nkloop.worklists.chain_cost import CostWeights
 from nkloop.worklists.cocktails import DosePlanner
-from nkloop.worklists.composition import accurate_enough, composition_rows, held_to, refuse_off_target, refuse_uncertain
+from nkloop.worklists.composition import (
+    accurate_enough,
+    composition_rows,
+    held_to,
+    refuse_off_target,
+    refuse_uncertain,
+    with_unverified,
+)
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, lots_over, with_lots
@@ -166,7 +173,8 @@ class _Planning:
 
         asked = [*names, *sorted(set(carriers) - set(names))]
         made, run, lots = with_lots(asked, stocks, self.use_until, plan)
-        worklist = held_to(with_preparation(made, self.catalogue), self.limits)
+        ingredients = [one for vessel in vessels for one in (vessel.medium.base, *vessel.additives)]
+        worklist = held_to(with_unverified(with_preparation(made, self.catalogue), ingredients), self.limits)
         return _Done(MediumRun(worklist, run.vessels, run.doses), lots)
 
     def _name(self, vessels: Sequence[MediumVessel]) -> str:

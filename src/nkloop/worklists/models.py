@@ -275,6 +275,8 @@ class Worklist(FrozenModel):
     prepared: tuple[PreparedErrors, ...] = ()
     """Predicted errors of liquids that were prepared before; empty when the worklist was read from a CSV."""
     recipe_revision: str | None = None
+    unverified: tuple[str, ...] = ()
+    """Components of which the recipe's amount is a published value that nobody has verified."""
     seed: int | None = None
     vessels: tuple[Vessel, ...] = ()
     """Closed vessels that people work at during the run."""

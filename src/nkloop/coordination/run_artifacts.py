@@ -1,0 +1,115 @@
+"""What Prefect shows of one run: its sheet and plan before the checks, what they say, and how the run ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_table
+from nkloop.coordination.report_pages import report_link
+from nkloop.reports import run_html, run_sheets, sheets_markdown
+from nkloop.reports.numbers import listing
+from nkloop.reports.run_sheet import is_kept
+from nkloop.runs.story import run_story
+
+if TYPE_CHECKING:
+    from nkloop.records.models import RunRecord
+    from nkloop.runs.session import Session
+    from nkloop.worklists.models import Verdict, Worklist
+
+CHECKS_UNDER_WAY = "under way; nothing is sent to the robot before they have passed"
+
+
+@dataclass
+class PlanShown:
+    """The sheet of a worklist on the pages of Prefect."""
+
+    worklist: Worklist
+    sheet: str
+    """Without what the checks say."""
+    artifact: UUID
+    is_checked: bool = False
+
+    async def checked(self, verdict: Verdict) -> None:
+        """Put what the checks say in the place of `CHECKS_UNDER_WAY`; once."""
+        if not self.is_checked:
+            outcome = "passed" if verdict.passed else "FAILED"
+            text = f"{self.sheet}\n\n## Checks: {outcome}\n\n{_checks(verdict)}"
+            await renew_markdown(self.artifact, text, f"{self.worklist.name}: checks {outcome}")
+            self.is_checked = True
+
+
+async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping[str, Any]]) -> PlanShown:
+    """Show the sheet, and what the plan gives, as soon as there is a plan.
+
+    Args:
+        session: bench and catalogue.
+        worklist: what is going to run.
+        rows: what the plan gives; those of a component say whether the recipe's value is verified.
+    """
+    now = await session.bench.clock.now()
+    sheets = run_sheets((worklist,), session.catalogue, planned_on=now.date(), verdict="see the end", now=now)
+    sheet = sheets_markdown(sheets, session.catalogue)
+    text = f"{sheet}\n\n## Checks\n\nThe checks are {CHECKS_UNDER_WAY}."
+    shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"{worklist.name}: checks under way"))
+    if rows:
+        told = f"What {worklist.name} gives{_unverified(worklist)}"
+        await show_table("plan", [_with_mark(row, worklist) for row in rows], told)
+    return shown
+
+
+def _with_mark(row: Mapping[str, Any], worklist: Worklist) -> dict[str, Any]:
+    """A row of a plan; one about a component says whether anybody has verified what the recipe asks."""
+    if "component" not in row or worklist.recipe_revision is None:
+        return dict(row)
+    return {**row, "recipe value": "unverified" if row["component"] in worklist.unverified else "verified"}
+
+
+def _unverified(worklist: Worklist) -> str:
+    return f"; unverified recipe values: {listing(worklist.unverified)}" if worklist.unverified else ""
+
+
+def _checks(verdict: Verdict) -> str:
+    return "".join(
+        f"- {'passed' if check.passed else '**FAILED**'}: {check.check} ({check.seconds:.2f} s)\n"
+        + "".join(
+            f"  - {p.get('rule', '')} {p['where']}: {p['message']}. Remedy: {p['remedy']}\n" for p in check.problems
+        )
+        for check in verdict.checks
+    )
+
+
+async def show_run(session: Session, record: RunRecord) -> None:
+    """Write the report of a run, and show where it is and what the run did."""
+    path = session.workspace.state / "reports" / f"run-{record.id}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    story = run_story(session.records, record.id, simulated=session.bench_file.simulated)
+    path.write_text(run_html(story, catalogue=session.catalogue), encoding="utf-8")
+    link = report_link(path)
+    bench = f"{record.bench}{' (simulated)' if session.bench_file.simulated else ''}"
+    rows = [*_facts(record, story.worklist, bench), {"what": "report", "value": link or str(path.resolve())}]
+    pointer = f" ([report]({link}))" if link else ""
+    await show_table("run", rows, f"{record.name}: {record.state}{pointer}{_unverified(story.worklist)}")
+
+
+def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, Any]]:
+    counts = Counter(step.event for step in record.steps)
+    done, others = counts.pop("done", 0), sorted(counts.items())
+    vessels = [item.barcode for item in worklist.deck if item.barcode] + [one.name for one in worklist.vessels]
+    until = str(worklist.use_until) if worklist.use_until is not None and is_kept(worklist) else ""
+    facts = {
+        "run": record.id,
+        "state": record.state,
+        "bench": bench,
+        "robot run": record.device_run_id or "",
+        "vessel": ", ".join(vessels),
+        "use by": until,
+        "steps done": f"{done} of {len(worklist.steps)}",
+        **{f"steps {event}": count for event, count in others},
+        "transfers": record.n_transfers,
+        "unverified recipe values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
+    }
+    return [{"what": what, "value": value} for what, value in facts.items() if value != ""]

@@ -1,0 +1,126 @@
+"""What Prefect shows of a run: the sheet before the checks, marks of simulated and unverified, how the run ended."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import prefect.artifacts
+import pytest
+
+from nkloop.coordination import artifacts, run_artifacts
+from nkloop.coordination.run_artifacts import CHECKS_UNDER_WAY, show_plan, show_run
+from nkloop.worklists.models import CheckResult, Verdict
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+ID = UUID(int=3)
+
+
+class Page:
+    """What is sent to Prefect, by key, in place of sending it."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, Any]] = {}
+
+    async def create(self, **artifact: Any) -> UUID:
+        self.shown[artifact["key"]] = artifact
+        return ID
+
+    async def renew(self, artifact: UUID, text: str, description: str) -> None:
+        assert artifact == ID
+        self.shown["run-sheet"] = {"markdown": text, "description": description}
+
+
+class Clock:
+    """Stands still."""
+
+    async def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A session at a simulated bench."""
+    bench_file = SimpleNamespace(simulated=True)
+    parts = {"bench": SimpleNamespace(clock=Clock()), "catalogue": None, "records": None}
+    found = SimpleNamespace(bench_file=bench_file, workspace=SimpleNamespace(state=tmp_path), **parts)
+    monkeypatch.setattr(artifacts, "session_here", lambda: found)
+    return found
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Page:
+    made = Page()
+    monkeypatch.setattr(prefect.artifacts, "acreate_markdown_artifact", made.create)
+    monkeypatch.setattr(prefect.artifacts, "acreate_table_artifact", made.create)
+    monkeypatch.setattr(run_artifacts, "renew_markdown", made.renew)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tell() -> ModuleType:
+    """The story builder of the reports."""
+    file = Path(__file__).resolve().parents[1] / "reports" / "story.py"
+    spec = importlib.util.spec_from_file_location("story_of_reports", file)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+ROWS = [{"component": "SCF", "target": 25.0}, {"component": "GBGM", "target": 90.0}]
+
+
+async def test_the_sheet_is_shown_before_the_checks_and_then_tells_what_they_say(
+    session: Any, page: Page, tell: ModuleType
+) -> None:
+    worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0").model_copy(update={"unverified": ("SCF",)})
+    shown = await show_plan(session, worklist, ROWS)
+    assert CHECKS_UNDER_WAY in page.shown["run-sheet"]["markdown"]
+    assert page.shown["run-sheet"]["description"].endswith(": checks under way (simulated bench)")
+    problem = {"where": "step 1", "message": "too much", "remedy": "less", "rule": "V001"}
+    check = CheckResult(check="ledger", passed=False, seconds=0.1, problems=(problem,))
+    await shown.checked(Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(check,)))
+    text = page.shown["run-sheet"]["markdown"]
+    assert CHECKS_UNDER_WAY not in text
+    assert "## Checks: FAILED\n\n- **FAILED**: ledger (0.10 s)\n  - V001 step 1: too much. Remedy: less" in text
+
+
+async def test_plan_and_sheet_say_what_is_unverified_and_simulated(session: Any, page: Page, tell: ModuleType) -> None:
+    worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0").model_copy(update={"unverified": ("SCF",)})
+    await show_plan(session, worklist, ROWS)
+    assert [row["recipe value"] for row in page.shown["plan"]["table"]] == ["unverified", "verified"]
+    assert page.shown["plan"]["description"].endswith("; unverified recipe values: SCF (simulated bench)")
+    assert page.shown["run-sheet"]["markdown"].startswith("**Simulated bench:** no real robot moves")
+    assert "Unverified recipe values" in page.shown["run-sheet"]["markdown"]
+
+
+async def test_on_a_real_bench_nothing_is_called_simulated(session: Any, page: Page, tell: ModuleType) -> None:
+    session.bench_file.simulated = False
+    await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), ROWS)
+    assert "imulated" not in str(page.shown)
+
+
+async def test_a_run_tells_vessel_use_by_and_steps_of_all(
+    session: Any, page: Page, tell: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tell.run("medium_preparation", 1, "ucb-nk@0", state="interrupted", unknown=(2,))
+    item = told.worklist.deck[0].model_copy(update={"barcode": "medium-1"})
+    more = {"deck": (item, *told.worklist.deck[1:]), "use_until": NOW.date(), "unverified": ("SCF",)}
+    told = told.model_copy(update={"worklist": told.worklist.model_copy(update=more)})
+    monkeypatch.setattr(run_artifacts, "run_story", lambda *_, **__: told)
+    await show_run(session, told.record)
+    rows = {row["what"]: row["value"] for row in page.shown["run"]["table"]}
+    done = sum(step.event == "done" for step in told.record.steps)
+    assert rows["steps done"] == f"{done} of {len(told.worklist.steps)}"
+    assert rows["steps unknown"] == 1
+    assert "medium-1" in rows["vessel"]
+    assert rows["use by"] == "2026-11-25"
+    assert rows["bench"].endswith("(simulated)")
+    assert rows["unverified recipe values"] == "1, named above"
+    assert page.shown["run"]["description"].endswith("; unverified recipe values: SCF (simulated bench)")

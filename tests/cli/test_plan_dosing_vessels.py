@@ -94,14 +94,15 @@ def test_a_plate_ends_on_target_in_every_mode(
     [
         pytest.param("exchange", 40, "Drain 20 mL and run in 15 mL base medium", id="exchange"),
         pytest.param("top-up", 45, "Cap and label the tube", id="top up with the dose alone"),
-        pytest.param("dilute", 64, "Run in 19 mL base medium", id="dilute to the seeding density"),
+        pytest.param("dilute", 50, "Run in 5 mL base medium", id="dilute to the seeding density"),
         pytest.param("split", 40, "Drain 15 mL and run in 10 mL base medium", id="split to the seeding density"),
     ],
 )
 def test_a_bag_ends_on_target_in_every_mode(
     nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist], mode: str, final_ml: float, told: str
 ) -> None:
-    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", "1.6e5 cells/mL")
+    cells = "1.25e5 cells/mL" if mode == "dilute" else "1.6e5 cells/mL"
+    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", cells)
     asked = ["--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table, "--action", mode]
     plan = nkloop(*DOSING, *asked, "--json", "--labels", "labels.html", "--sheet", "sheet.html")
     assert plan.code == 0, plan.err

@@ -128,9 +128,9 @@ def test_more_bags_than_one_deck_holds_are_prepared_in_parts(plan, request_of, d
             id="full",
         ),
         pytest.param(
-            bag(drain_ul=60_000),
+            bag(drain_ul=99_000, medium_ul=90_000),
             {},
-            "draining leaves 40 mL, Gas-permeable culture bag, medium needs 50 mL",
+            "draining would leave 1 mL, 2 mL cannot be drained out of Gas-permeable culture bag, medium",
             id="drained",
         ),
         pytest.param(bag(present_ul=20_000), {}, "the bag would hold 25 mL, .* needs 50 mL", id="too little"),

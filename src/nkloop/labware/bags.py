@@ -94,6 +94,22 @@ class BagCatalogue(FrozenModel):
             )
         return min(fitting, key=lambda bag: bag.capacity_ml)
 
+    def smallest_holding(self, vessel: str, volume_ml: float) -> Bag:
+        """The smallest bag or bioreactor that can hold a volume, be it below the range of a culture.
+
+        Raises:
+            LabwareError: none can.
+        """
+        alike = [bag for bag in self.bags if bag.vessel == vessel]
+        fitting = [bag for bag in alike if volume_ml <= bag.capacity_ml]
+        if not fitting:
+            largest = max(alike, key=lambda bag: bag.capacity_ml, default=None)
+            most = "" if largest is None else f", the largest, {largest.name}, takes {largest.capacity_ml:g} mL"
+            raise LabwareError(
+                f"no {vessel} holds {volume_ml:.4g} mL{most}", where=FILE, remedy=f"enter the {vessel} it is in {FILE}"
+            )
+        return min(fitting, key=lambda bag: bag.capacity_ml)
+
     def bag(self, name: str) -> Bag:
         """Look a bag up.
 

@@ -11,6 +11,7 @@ from nkloop.errors import PlanError, Problem
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.dosing_assembly import Wanted, bag_names
+from nkloop.worklists.held_bags import held_in
 from nkloop.worklists.models import THAWED_MINUTES
 from nkloop.worklists.plans import CulturePosition
 from nkloop.worklists.recipe_arms import process_step
@@ -50,14 +51,16 @@ def addition_request(
         day: day that was asked for; None takes that of the step.
 
     Raises:
-        PlanError: a vessel has no cell count (every one is named), or the step belongs to another day.
-        LabwareError: no closed vessel of that name or for that volume is known.
+        PlanError: a vessel has no cell count (every one is named), the step belongs to another day, or no closed
+            vessel of that name or for what is in it is known.
     """
     problems: list[Problem] = []
     found = tuple(_vessels(wanted, positions, problems))
     if problems:
         raise PlanError.from_problems(problems)
-    vessels = found if positions else tuple(_closed(one, vessel, dose_ul, bags) for one in found)
+    if not positions:
+        kinds = {name: held_in(bags, vessel, name, held).name for name, held in wanted.present.items()}
+        found = tuple(one.model_copy(update={"kind": kinds[one.vessel]}) for one in found)
     own_day = process_step(wanted.recipe, wanted.stage.id, step_id).day
     if day is not None and day != own_day:
         raise PlanError(
@@ -71,7 +74,7 @@ def addition_request(
         stage_id=wanted.stage.id,
         step_id=step_id,
         arms=wanted.arms,
-        vessels=vessels,
+        vessels=found,
         plate_barcode=barcode if positions else "",
         plate_load_name=plate_load_name,
         tube=tube,
@@ -98,13 +101,6 @@ def _vessels(wanted: Wanted, positions: Sequence[CulturePosition], problems: lis
         yield AdditionVessel(
             vessel=name, arm=arm, donor=donor, volume_ul=held.volume_ul, cells_per_ul=held.cells_per_ul
         )
-
-
-def _closed(one: AdditionVessel, vessel: str, dose_ul: float, bags: BagCatalogue) -> AdditionVessel:
-    """With the kind of its vessel: the one that is named, or the smallest bag or bioreactor that takes its volume."""
-    final_ml = (one.volume_ul + dose_ul) / 1000
-    kind = bags.smallest(vessel, final_ml).name if vessel in ("bag", "bioreactor") else vessel
-    return one.model_copy(update={"kind": kind})
 
 
 def additions_csv(plan: AdditionPlan) -> str:

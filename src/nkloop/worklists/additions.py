@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nkloop.errors import LabwareError, PlanError, Problem
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Kind
@@ -28,6 +28,7 @@ from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dose_tubes import dose_tube, lost_ul
 from nkloop.worklists.dosing_event import CULTURE
 from nkloop.worklists.dosing_request import stage_of
+from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import Stocks, lot_uses, lots_over, with_lots
 from nkloop.worklists.models import Worklist
@@ -119,21 +120,8 @@ class _Planner:
         if self.request.prepared is None:
             yield Problem("the labels of dose tubes have no time", where, "give `prepared`")
         for one in self.request.vessels:
-            yield from self._range_problems(one, tubes.delivered_ul, f"{where}, {one.vessel}")
-
-    def _range_problems(self, vessel: AdditionVessel, delivered_ul: float, where: str) -> Iterator[Problem]:
-        try:
-            kind = self.known.bag(vessel.kind)
-        except LabwareError as error:
-            yield from error.problems
-            return
-        final_ml = (vessel.volume_ul + delivered_ul) / 1000
-        if not kind.lowest_ml <= final_ml <= kind.capacity_ml:
-            told = (
-                f"the {kind.vessel} would hold {final_ml:.4g} mL, {kind.title} takes {kind.lowest_ml:g} to "
-                f"{kind.capacity_ml:g} mL"
-            )
-            yield Problem(told, where, "choose another vessel with --vessel, or another dose volume with --dose")
+            final = one.volume_ul + tubes.delivered_ul
+            yield from range_problems(self.known, one.kind, final, f"{where}, {one.vessel}")
 
     # -- amounts ------------------------------------------------------------------------------------------------
 

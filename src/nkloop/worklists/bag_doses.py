@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nkloop.errors import LabwareError, PlanError, Problem
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Amount
@@ -44,6 +44,7 @@ from nkloop.worklists.dose import after_decay, blended, fresh_concentration, hal
 from nkloop.worklists.dose_tubes import DOSES, dose_tube, lost_ul
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
+from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
@@ -168,36 +169,11 @@ class _Planner:
                 remedy = f"use {', '.join(sorted(self.arms))}"
                 yield Problem(f"arm '{bag.arm}' is not in the request", where, remedy)
                 continue
-            yield from self._range_problems(bag, where)
+            drained = bag.kept_ul if bag.drain_ul else None
+            is_new = bag.transfer is not None or bag.seeding is not None
+            final = self.tasks.final_ul(bag)
+            yield from range_problems(self.known, bag.kind, final, where, drained_to_ul=drained, is_new=is_new)
             yield from self._dose_problems(bag, where)
-
-    def _range_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
-        try:
-            kind = self.known.bag(bag.kind)
-        except LabwareError as error:
-            yield from error.problems
-            return
-        final = self.tasks.final_ul(bag) / 1000
-        if final > kind.capacity_ml:
-            yield Problem(
-                f"the {kind.vessel} would hold {final:.4g} mL, {kind.title} takes {kind.capacity_ml:g} mL",
-                where,
-                "choose a larger vessel, or a smaller volume with --volume"
-                if bag.transfer is not None
-                else "drain more, give less medium, or move to a larger bag with --action transfer",
-            )
-        if bag.kept_ul / 1000 < kind.lowest_ml and bag.drain_ul > 0:
-            yield Problem(
-                f"draining leaves {bag.kept_ul / 1000:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL",
-                where,
-                "drain less",
-            )
-        if bag.drain_ul == 0 and final < kind.lowest_ml:
-            yield Problem(
-                f"the {kind.vessel} would hold {final:.4g} mL, {kind.title} needs {kind.lowest_ml:g} mL",
-                where,
-                "choose a smaller vessel" if bag.transfer is not None else "add medium",
-            )
 
     def _dose_problems(self, bag: BagFeeding, where: str) -> Iterator[Problem]:
         final = self.tasks.final_ul(bag)

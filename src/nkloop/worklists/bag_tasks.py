@@ -48,7 +48,7 @@ class BagTasks:
             if is_stored and not is_moved:
                 yield self._equilibrate(bag, spot)
             if has_cells:
-                yield _take_out(bag)
+                yield self._take_out(bag)
             yield from moving
             if is_stored and is_moved:
                 yield self._equilibrate(bag, spot)
@@ -68,6 +68,7 @@ class BagTasks:
                 name=bag.bag,
                 title=kind.title,
                 lowest_ul=1000 * kind.lowest_ml,
+                residual_ul=1000 * kind.residual_ml,
                 capacity_ul=1000 * kind.capacity_ml,
                 volume_ul=0 if cells_in is not None else bag.present_ul,
                 end_ul=self.final_ul(bag),
@@ -79,6 +80,7 @@ class BagTasks:
                     name=move.from_bag,
                     title=source.title,
                     lowest_ul=1000 * source.lowest_ml,
+                    residual_ul=1000 * source.residual_ml,
                     capacity_ul=1000 * source.capacity_ml,
                     volume_ul=move.held_ul,
                     cells_per_ul=move.cells_per_ul,
@@ -149,6 +151,14 @@ class BagTasks:
             moves=tuple(moves),
         )
 
+    def _take_out(self, bag: BagFeeding) -> OperatorTask:
+        name, kind = (bag.bag, bag.kind) if bag.transfer is None else (bag.transfer.from_bag, bag.transfer.from_kind)
+        told = (
+            f"Take {name} ({self.known.bag(kind).title}) out of the incubator, no other vessel yet; check its label, "
+            "look for leaks and clumps. Another kind of vessel: stop, plan again with it named."
+        )
+        return OperatorTask(kind="confirm", instruction=told, minutes=CARRY_MINUTES)
+
     # -- doses --------------------------------------------------------------------------------------------------
 
     def _store(self, spots: Sequence[Spot]) -> OperatorTask:
@@ -207,12 +217,6 @@ def _weld_minutes(bag: BagFeeding) -> float:
     """Welding the dose on, with draining and running medium in before it."""
     rinsed = bag.transfer.rinse_ul if bag.transfer is not None else 0.0
     return WELD_MINUTES + DRAIN_MINUTES * bool(bag.drain_ul or bag.medium_ul > rinsed)
-
-
-def _take_out(bag: BagFeeding) -> OperatorTask:
-    name = bag.transfer.from_bag if bag.transfer is not None else bag.bag
-    told = f"Take {name} out of the incubator, no other vessel yet; check its label, look for leaks and clumps."
-    return OperatorTask(kind="confirm", instruction=told, minutes=CARRY_MINUTES)
 
 
 def _put_back(bag: BagFeeding) -> OperatorTask:

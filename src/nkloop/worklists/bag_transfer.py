@@ -35,12 +35,6 @@ def plan_transfer(
             comes in.
     """
     where = f"bag {name}"
-    if present.volume_ul > 1000 * source.capacity_ml:
-        raise PlanError(
-            f"it is said to hold {present.volume_ul / 1000:.4g} mL, {source.title} takes {source.capacity_ml:g} mL",
-            where=where,
-            remedy="name the bag it is with --from-vessel",
-        )
     times = times_denser(present, "transfer", stage, where)
     available = present.volume_ul - SAMPLE_UL - 1000 * source.residual_ml
     moved, final = _moved_ul(available, times, volume_ul, stage, where)

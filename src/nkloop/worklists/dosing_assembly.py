@@ -20,6 +20,7 @@ from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
+from nkloop.worklists.held_bags import CLOSED, held_in
 from nkloop.worklists.medium_contents import (
     BASE_MEDIUM,
     NO_MEDIUM,
@@ -245,7 +246,8 @@ def bag_request(
     """The request for closed vessels: one for each arm of each donor.
 
     Args:
-        vessel: a vessel of `labware/bags.yaml`, or `bag` or `bioreactor` for the smallest that takes the volume.
+        vessel: a vessel of `labware/bags.yaml`, or `bag` or `bioreactor`: for a new one the smallest whose range holds
+            its volume, for one that is in use the smallest that can hold what is in it now.
         volume_ul: volume of new bags, what bags are topped up to, or that of the vessel a culture is moved to.
         from_vessel: what cultures are moved out of, named in the same way.
         cells_out_minutes: longest time the cells of one vessel stay outside the incubator.
@@ -264,12 +266,15 @@ def bag_request(
             final = move.moved_ul + move.rinse_ul + move.medium_ul + dose_ul
             told |= {"present_ul": move.moved_ul, "medium_ul": move.rinse_ul + move.medium_ul, "transfer": move}
             name = f"{name}-{wanted.stage.id}"
+            told["kind"] = _new_kind(bags, vessel, final)
         else:
-            volumes = _bag_volumes(wanted, name, action, volume_ul, dose_ul)
-            final = volumes["present_ul"] - volumes["drain_ul"] + volumes["medium_ul"] + dose_ul
-            told |= volumes
-        kind = bags.smallest(vessel, final / 1000).name if vessel in ("bag", "bioreactor") else vessel
-        made.append(BagFeeding(bag=name, kind=kind, **told))
+            told |= _bag_volumes(wanted, name, action, volume_ul, dose_ul)
+            told["kind"] = (
+                held_in(bags, vessel, name, wanted.present[name]).name
+                if name in wanted.present
+                else _new_kind(bags, vessel, told["present_ul"] + told["medium_ul"] + dose_ul)
+            )
+        made.append(BagFeeding(bag=name, **told))
     return BagDosingRequest(
         name=wanted.name,
         recipe=wanted.recipe,
@@ -291,6 +296,11 @@ def bag_request(
     )
 
 
+def _new_kind(bags: BagCatalogue, vessel: str, final_ul: float) -> str:
+    """A vessel nothing is in yet: the one that is named, or the smallest whose range holds what it will hold."""
+    return bags.smallest(vessel, final_ul / 1000).name if vessel in CLOSED else vessel
+
+
 def _transfer(
     wanted: Wanted, name: str, bags: BagCatalogue, from_vessel: str, volume_ul: float | None, dose_ul: float
 ) -> BagTransfer:
@@ -299,8 +309,7 @@ def _transfer(
         raise PlanError(
             "transfer needs to know what stands there", where=f"bag {name}", remedy="give a table with --present"
         )
-    held_ml = present.volume_ul / 1000
-    source = bags.smallest(from_vessel, held_ml) if from_vessel in ("bag", "bioreactor") else bags.bag(from_vessel)
+    source = held_in(bags, from_vessel, name, present, "--from-vessel")
     return plan_transfer(name, present, source, wanted.stage, volume_ul=volume_ul, dose_ul=dose_ul)
 
 

@@ -90,7 +90,9 @@ class Vessel(FrozenModel):
     name: str
     title: str
     lowest_ul: float = Field(gt=0)
-    """Least volume of a culture in it; less is allowed only for one that is emptied."""
+    """Least volume of a culture it is left with; less is allowed for one that is emptied, and during an exchange."""
+    residual_ul: float = Field(default=0, ge=0)
+    """What cannot be drained out of it."""
     capacity_ul: float = Field(gt=0)
     volume_ul: float = Field(ge=0)
     end_ul: float = Field(ge=0)

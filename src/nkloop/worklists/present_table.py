@@ -1,7 +1,8 @@
 """What vessels hold before a dose, as people measured it: a table with one line per well or bag (CSV or XLSX).
 
 Columns: `well` (or `bag`), `volume`, optionally `cells` (viable, per volume), and one per component the arms add. Cells
-carry their unit, or the header does: `volume [µL]`, `SCF [ng/mL]`, `cells [cells/mL]`.
+carry their unit, or the header does: `volume [µL]`, `SCF [ng/mL]`, `cells [cells/mL]`. For bags `vessel` may name the
+kind of bag each one is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from nkloop.recipes.models import Ingredient
 
 _HEADER = re.compile(r"^(.+?)\s*(?:[\[(]\s*(.+?)\s*[\])])?$")
 _NUMBER = re.compile(r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$")
-_VOLUME, _CELLS = "volume", "cells"
+_VOLUME, _CELLS, _VESSEL = "volume", "cells", "vessel"
 
 
 class Present(FrozenModel):
@@ -31,6 +32,8 @@ class Present(FrozenModel):
     """Component to canonical concentration, of the components in the table."""
     cells_per_ul: float | None = None
     """Viable cells; None when they were not counted."""
+    vessel: str = ""
+    """Kind of the closed vessel as the table names it; empty when it does not say."""
 
 
 def read_present(
@@ -95,6 +98,11 @@ class _Reader:
             self.problems.append(Problem(message, self.grid.source, "state what every vessel of the plan holds"))
         return found
 
+    @property
+    def _own_columns(self) -> tuple[str, ...]:
+        """Columns that are no components."""
+        return (_VOLUME, _CELLS, _VESSEL) if self.kind == "bag" else (_VOLUME, _CELLS)
+
     def _columns(self) -> dict[str, tuple[int, str]]:
         """Quantity to its column and the unit of its header."""
         header, line = self.grid.header, self.grid.header_line
@@ -107,10 +115,10 @@ class _Reader:
             name, unit = (match[1], match[2] or "") if match else (text, "")
             if name in known:
                 self._say(f"{name} has two columns", line, text, "keep one of them")
-            elif name in (_VOLUME, _CELLS) or name in self.ingredients or name in self.optional:
+            elif name in self._own_columns or name in self.ingredients or name in self.optional:
                 known[name] = (at, unit)
             elif name:
-                remedy = f"use volume, cells, {', '.join(self.ingredients)}"
+                remedy = f"use {', '.join((*self._own_columns, *self.ingredients))}"
                 self._say(f"'{name}' is nothing the arms of this plan add", line, text, remedy)
         for name in (_VOLUME, *self.ingredients):
             if name not in known:
@@ -132,13 +140,14 @@ class _Reader:
             self._say("the volume is 0, there is nothing to dose", line, _VOLUME, "leave the line and its arm out")
         if len(self.problems) > before or volume is None:
             return None
-        return Present(volume_ul=volume, per_ul=per_ul, cells_per_ul=counted)
+        vessel = _text(cells, columns[_VESSEL][0]) if _VESSEL in columns else ""
+        return Present(volume_ul=volume, per_ul=per_ul, cells_per_ul=counted, vessel=vessel)
 
     def _amount(
         self, line: int, cells: tuple[object, ...], columns: Mapping[str, tuple[int, str]], name: str, kind: Kind
     ) -> float | None:
         at, unit = columns[name]
-        text = str(cells[at]).strip() if at < len(cells) and cells[at] is not None else ""
+        text = _text(cells, at)
         if not text:
             self._say("the cell is empty", line, name, "write an amount; 0 with its unit when there is none")
             return None
@@ -158,3 +167,7 @@ class _Reader:
     def _say(self, message: str, line: int, column: str, remedy: str) -> None:
         where = f"{self.grid.source}, line {line}" + (f", column {column}" if column else "")
         self.problems.append(Problem(message, where, remedy))
+
+
+def _text(cells: tuple[object, ...], at: int) -> str:
+    return str(cells[at]).strip() if at < len(cells) and cells[at] is not None else ""

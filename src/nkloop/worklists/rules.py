@@ -381,12 +381,13 @@ END_VOLUME = enter(
 VESSEL_RANGE = enter(
     "V065",
     "closed vessel's range",
-    "A closed vessel is filled above its capacity, drawn below its least volume, or emptied beyond what it holds",
+    "A closed vessel is filled above its capacity, left below its least volume, or drained of what cannot come out",
     "A bag that is too full tears at its weld or stops breathing; a culture that is too shallow dries, and a "
     "bioreactor below its least volume does not mix.",
     "The volumes people move (`moves` of their steps) are followed through every vessel of the worklist, against the "
-    "range of `labware/bags.yaml`. Below the least volume may go only a vessel that is emptied for good. What a dose "
-    "tube gives must be in the tube.",
+    "range of `labware/bags.yaml`. The least volume is that of a culture, so it holds for what a vessel ends with, one "
+    "that is emptied for good apart; while medium is exchanged it holds less, down to what cannot be drained. What a "
+    "dose tube gives must be in the tube.",
     "Move another volume, or choose a larger or smaller vessel.",
 )
 VESSEL_END = enter(

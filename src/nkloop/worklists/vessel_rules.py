@@ -65,10 +65,11 @@ def _moved(
     elif move.from_vessel:
         source, vessel = held[move.from_vessel], known[move.from_vessel]
         cells = source.take(move.volume_ul)
-        least = 0.0 if vessel.is_emptied else vessel.lowest_ul
-        if source.volume_ul < least - _SLACK_UL:
-            told = f"{vessel.name} is drawn down to {_ml(source.volume_ul)}, {vessel.title} needs {_ml(least)}"
-            yield Problem(told, where, "take less, or empty it", rules.VESSEL_RANGE)
+        if source.volume_ul < vessel.residual_ul - _SLACK_UL:
+            told = (
+                f"{vessel.name} is drawn down to {_ml(source.volume_ul)}, {_ml(vessel.residual_ul)} cannot be drained"
+            )
+            yield Problem(f"{told} out of {vessel.title}", where, "take less", rules.VESSEL_RANGE)
     if move.to_vessel in held:
         target, vessel = held[move.to_vessel], known[move.to_vessel]
         target.volume_ul, target.cells = target.volume_ul + move.volume_ul, target.cells + cells

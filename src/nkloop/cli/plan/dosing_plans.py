@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
+    from nkloop.labware.bags import BagCatalogue
     from nkloop.worklists.addition_plans import AdditionPlan
     from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, DoseTubeFilling
     from nkloop.worklists.dosing_assembly import Wanted
@@ -132,7 +133,8 @@ class Planning:
             "tubes": [one.model_dump(mode="json") for one in plan.tubes],
             "thawed_minutes": plan.thawed_minutes,
         }
-        made = self._answer(inventory, plan, (out, *_tube_notes(plan.tubes, len(plan.parts))), more)
+        kinds = () if self._is_plate else self._guesses(bags, None, wanted)
+        made = self._answer(inventory, plan, (out, *kinds, *_tube_notes(plan.tubes, len(plan.parts))), more)
         return replace(made, tubes=plan.tubes), additions_csv(plan)
 
     def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
@@ -212,12 +214,22 @@ class Planning:
             self._known_base(wanted, inventory),
         )
         out = f"The cells of a vessel are outside the incubator for about {_cells_out(plan)}."
-        notes = (*told, f"{action}: {len(plan.tubes)} vessels.", out, *_tube_notes(plan.tubes, len(plan.parts)))
+        kinds = self._guesses(bags, action, wanted)
+        tubes_told = _tube_notes(plan.tubes, len(plan.parts))
+        notes = (*told, f"{action}: {len(plan.tubes)} vessels.", *kinds, out, *tubes_told)
         tubes = [one.model_dump(mode="json") for one in plan.tubes]
         made = self._answer(
             inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul, "dosed": _names(wanted)}
         )
         return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
+
+    def _guesses(self, bags: BagCatalogue, action: Action | None, wanted: Wanted) -> tuple[str, ...]:
+        """Which bags' kind is inferred from what they hold."""
+        from nkloop.worklists.held_bags import guesses_note
+
+        if action == "transfer":
+            return guesses_note(bags, self.asked.from_vessel, wanted.present, "--from-vessel")
+        return guesses_note(bags, self.asked.vessel, wanted.present, "--vessel")
 
     def _refuse_of_plates(self) -> None:
         """Refuse options that mean something for plates only."""

@@ -83,6 +83,20 @@ def test_what_the_eye_cannot_judge_is_told_with_the_bound_and_its_reason() -> No
     assert "Too little to be judged by eye: step 1 changes a level by 0.1 mm at most; below about 1 mm" in text
 
 
+def test_of_a_reading_a_person_is_asked_for_lid_and_plate_only() -> None:
+    run = asked(1).run.model_copy(update={"procedure": "plate_reading", "name": "Read plate P-1 at 450 nm"})
+    step = OpenStep(
+        number=5, sentence="close the lid over the plate", alike="", target="", why="nobody saw the lid", tip="",
+        is_drawn=False,
+    )  # fmt: skip
+    text = " ".join(page(Question(run=run, steps=(step,), wells=(), left=())).split())
+    assert "to read the plate again does no harm" in text
+    assert "look whether the lid lies on the reader or beside it, and where the plate is" in text
+    assert "reconcile run-0007 --decide continue --by NAME" in text
+    assert "--drawn" not in text
+    assert "Wells" not in text
+
+
 def test_a_step_that_mixes_may_have_been_cut_there() -> None:
     question = asked(2)
     assert "--given" not in page(question)

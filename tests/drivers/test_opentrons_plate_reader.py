@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ import pytest
 
 from nkloop.assays.measurements import ReadRequest
 from nkloop.drivers.bench import load_bench_file
-from nkloop.drivers.interfaces import DeviceFile
+from nkloop.drivers.interfaces import DeviceFile, Finding, announced_step
 from nkloop.drivers.opentrons import FlexPlateReader
+from nkloop.drivers.opentrons.plate_files import parsed_file
 from nkloop.drivers.opentrons.plate_protocol import plate_protocol
-from nkloop.drivers.opentrons.plate_reader import parsed_file
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, StaleHolderError
 from nkloop.labware import Catalogue
 from nkloop.vendor import VendorClient, answers_folder
@@ -74,10 +75,7 @@ class World:
 def commands(wavelengths: tuple[int, ...], file_name: str) -> list[dict[str, Any]]:
     """What the analysis of the protocol says; held against the real one below."""
     module = {"moduleId": "M"}
-    listed: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-        ("home", {}, {}),
-        ("loadModule", {"model": "absorbanceReaderV1", "location": {"slotName": "D3"}}, module),
-        ("loadLabware", {"location": "offDeck", "loadName": PLATE}, {"labwareId": "L"}),
+    does: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("absorbanceReader/closeLid", module, {}),
         ("absorbanceReader/initialize", {**module, "sampleWavelengths": list(wavelengths)}, {}),
         ("absorbanceReader/openLid", module, {}),
@@ -85,6 +83,13 @@ def commands(wavelengths: tuple[int, ...], file_name: str) -> list[dict[str, Any
         ("absorbanceReader/closeLid", module, {}),
         ("absorbanceReader/read", {**module, "fileName": file_name}, {"data": {}}),
         ("absorbanceReader/openLid", module, {}),
+    ]
+    announced = [("comment", {"message": f"step {number}: what it does"}, {}) for number in range(1, len(does) + 1)]
+    listed: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("home", {}, {}),
+        ("loadModule", {"model": "absorbanceReaderV1", "location": {"slotName": "D3"}}, module),
+        ("loadLabware", {"location": "offDeck", "loadName": PLATE}, {"labwareId": "L"}),
+        *(command for both in zip(announced, does, strict=True) for command in both),
     ]
     return [
         {"id": f"c{n}", "key": f"k{n}", "commandType": kind, "status": "succeeded", "params": params, "result": result}
@@ -97,10 +102,37 @@ class Lab:
     world: World
     robot: VirtualRobot
     reader: FlexPlateReader
+    run_id: str = ""
+
+    async def preflight(self, request: ReadRequest = REQUEST) -> tuple[Finding, ...]:
+        return await self.reader.preflight(self.reader.worklist(request))
+
+    async def open(self, request: ReadRequest = REQUEST) -> str:
+        """Start the run; return what it waits for, as the one who follows it is told."""
+        self.run_id = await self.reader.prepare(self.reader.worklist(request))
+        await self.reader.play(self.run_id)
+        return await self.until("paused")
+
+    async def until(self, *statuses: str) -> str:
+        async with asyncio.timeout(5):
+            state = await self.reader.state(self.run_id)
+            while state.status not in {*statuses, "failed"}:
+                await asyncio.sleep(0.002)
+                state = await self.reader.state(self.run_id)
+        return state.pause_message or state.status
+
+    async def files(self) -> tuple[DeviceFile, ...]:
+        """Go on from the open lid to the end, copy the files out, file the run away."""
+        await self.reader.play(self.run_id)
+        await self.until("succeeded")
+        await self.reader.commands(self.run_id)
+        files = await self.reader.files(self.run_id)
+        await self.reader.release(self.run_id)
+        return files
 
     async def read(self, request: ReadRequest = REQUEST) -> Any:
-        await self.reader.open_for(request)
-        return await self.reader.read(request)
+        await self.open(request)
+        return self.reader.reading(request, await self.files())
 
 
 Make = Callable[..., Lab]
@@ -119,7 +151,7 @@ def make(tmp_path: Path) -> Make:
         robot = VirtualRobot(world, DECK, analyse, folder=tmp_path / "robot", compliance=compliance)
         transport = httpx.ASGITransport(app=robot_app(robot), raise_app_exceptions=False)
         catalogue = Catalogue.load(ROOT / "labware")
-        usual: dict[str, Any] = {"deck": DECK, "poll_seconds": 0.002, "wait_seconds": 3.0} | settings
+        usual: dict[str, Any] = {"deck": DECK, "poll_seconds": 0.02, "analysis_seconds": 3.0} | settings
         return Lab(world, robot, FlexPlateReader("reader", url, catalogue=catalogue, transport=transport, **usual))
 
     return lab
@@ -127,12 +159,10 @@ def make(tmp_path: Path) -> Make:
 
 async def test_a_plate_is_read_between_two_openings_of_the_lid_and_its_file_is_copied_out(make: Make) -> None:
     lab = make()
-    await lab.reader.open_for(REQUEST)
-    assert lab.world.done[-1] == "absorbanceReader/openLid", "the plate can be put in, the blank has been measured"
-    current = lab.robot.runs.current()
-    assert current is not None
-    assert current.status == "paused"
-    reading = await lab.reader.read(REQUEST)
+    assert await lab.open() == "step 4: the plate into the reader"
+    assert lab.world.done[-2:] == ["absorbanceReader/openLid", "comment"], "the blank has been measured"
+    files = await lab.files()
+    reading = lab.reader.reading(REQUEST, files)
     assert (reading.barcode, reading.wavelength_nm, reading.values["A2"], reading.values["H12"]) == (
         "P-1",
         450,
@@ -141,19 +171,32 @@ async def test_a_plate_is_read_between_two_openings_of_the_lid_and_its_file_is_c
     )
     assert reading.saturated == tuple(WELLS[80:])
     assert lab.world.done[-1] == "absorbanceReader/openLid"
-    [csv, numbers] = lab.reader.files
+    [csv, numbers] = files
     assert csv.name == "nkloop-reading-P-1-450nm.csv"
     assert reading.file_sha256 == hashlib.sha256(csv.content).hexdigest()
     assert numbers.media_type == "application/json"
     assert [run.is_current for run in lab.robot.runs.all()] == [False]
 
 
+async def test_the_run_of_a_reading_is_found_by_its_steps(make: Make) -> None:
+    lab = make()
+    steps = lab.reader.worklist(REQUEST)
+    assert await lab.reader.find_run(steps) is None
+    first = await lab.reader.prepare(steps)
+    assert await lab.reader.prepare(steps) == first, "an idle run of ours is taken, not replaced"
+    await lab.reader.stop(first)
+    assert await lab.reader.find_run(steps) == first
+    assert await lab.reader.find_run(lab.reader.worklist(REQUEST.model_copy(update={"barcode": "P-2"}))) is None
+
+
 async def test_a_reference_wavelength_is_read_in_the_same_run_and_subtracted(make: Make) -> None:
     lab = make()
     request = REQUEST.model_copy(update={"reference_wavelength_nm": 650, "wells": ("A1", "B3")})
-    reading = await lab.read(request)
+    await lab.open(request)
+    files = await lab.files()
+    reading = lab.reader.reading(request, files)
     assert reading.values == {"A1": 0.0, "B3": pytest.approx(0.9 * 14 / 20)}
-    assert [one.name for one in lab.reader.files if one.media_type == "text/csv"] == [
+    assert [one.name for one in files if one.media_type == "text/csv"] == [
         "nkloop-reading-P-1-450nm.csv",
         "nkloop-reading-P-1-650nm.csv",
     ]
@@ -170,7 +213,7 @@ async def test_a_reference_wavelength_is_read_in_the_same_run_and_subtracted(mak
 async def test_what_it_cannot_read_is_refused_before_the_robot_is_asked(make: Make, changes: Any, told: str) -> None:
     lab = make()
     with pytest.raises(DeviceError, match=told):
-        await lab.reader.open_for(REQUEST.model_copy(update=changes))
+        lab.reader.worklist(REQUEST.model_copy(update=changes))
     assert lab.robot.runs.all() == []
 
 
@@ -215,41 +258,31 @@ def _maintenance(lab: Lab) -> None:
         (_no_gripper, "gripper: none that works.*attach and calibrate the gripper"),
         (_no_module, "absorbanceReaderV1 is not connected"),
         (_plain_slot, r"deck configuration D3: singleRightSlot \(needs absorbanceReaderV1\)"),
-        (_busy, "run .* on the robot is idle.*cancel it on the robot's screen"),
     ],
 )
 async def test_what_is_missing_or_in_the_way_is_told_with_what_to_do(make: Make, trouble: Any, told: str) -> None:
     lab = make()
     trouble(lab)
-    with pytest.raises(DeviceError, match=told):
-        await lab.reader.open_for(REQUEST)
+    wrong = [f"{one.subject}: {one.found}. {one.remedy}" for one in await lab.preflight() if not one.ok]
+    assert re.search(told, " ".join(wrong)), wrong
     assert lab.world.done == []
+
+
+async def test_an_idle_run_of_somebody_else_is_not_replaced(make: Make) -> None:
+    lab = make()
+    _busy(lab)
+    with pytest.raises(DeviceError, match=r"run .* on the robot is idle.*cancel it on the robot's screen"):
+        await lab.open()
+    assert len(lab.robot.runs.all()) == 1
 
 
 async def test_an_empty_reader_fails_the_run_and_is_told(make: Make) -> None:
     lab = make()
     lab.world.holds_plate = False
-    with pytest.raises(DeviceError, match=r"the run is failed.*the reader holds no plate"):
-        await lab.read()
-
-
-async def test_a_plate_the_lid_was_not_opened_for_is_not_read(make: Make) -> None:
-    lab = make()
-    with pytest.raises(DeviceError, match="the lid was not opened for this plate"):
-        await lab.reader.read(REQUEST)
-    await lab.reader.open_for(REQUEST)
-    with pytest.raises(DeviceError, match="the lid was not opened for this plate"):
-        await lab.reader.read(REQUEST.model_copy(update={"barcode": "P-2"}))
-
-
-async def test_a_read_given_up_leaves_no_run_that_could_go_on(make: Make) -> None:
-    lab = make()
-    await lab.reader.open_for(REQUEST)
-    await lab.reader.abandon()
-    await asyncio.sleep(0.02)
-    assert [run.status for run in lab.robot.runs.all()] == ["stopped"]
-    await lab.reader.abandon()
-    assert (await lab.read()).barcode == "P-1", "and the next one begins anew"
+    await lab.open()
+    assert await lab.files() == ()
+    state = await lab.reader.state(lab.run_id)
+    assert (state.status, "the reader holds no plate" in str(state.errors)) == ("failed", True)
 
 
 async def test_a_door_opened_while_the_robot_analyses_is_told_before_anything_moves(make: Make) -> None:
@@ -262,68 +295,17 @@ async def test_a_door_opened_while_the_robot_analyses_is_told_before_anything_mo
 
     lab.reader._analysed = opens  # type: ignore[method-assign]
     with pytest.raises(DeviceError, match=r"door: open.*close the front door"):
-        await lab.reader.open_for(REQUEST)
+        await lab.open()
     assert lab.world.done == []
-    await lab.reader.abandon()
-    assert [run.status for run in lab.robot.runs.all()] == ["stopped"]
 
 
-async def test_whoever_put_the_plate_in_may_close_the_door_after_confirming(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_door_opened_over_the_plate_is_no_pause_of_a_step(make: Make) -> None:
     lab = make()
-    await lab.reader.open_for(REQUEST)
+    await lab.open()
     lab.robot.set_door(True)
-    reading = asyncio.create_task(lab.reader.read(REQUEST))
-    await _until_told("reader waits: its door is open; close the front door", caplog)
+    assert (await lab.reader.state(lab.run_id)).status == "blocked-by-open-door"
     lab.robot.set_door(False)
-    assert (await reading).values["A2"] == 0.05
-
-
-async def test_a_door_that_stays_open_over_the_plate_is_refused(make: Make) -> None:
-    lab = make(wait_seconds=0.1)
-    await lab.reader.open_for(REQUEST)
-    lab.robot.set_door(True)
-    with pytest.raises(DeviceError, match=r"door: open.*close the front door"):
-        await lab.reader.read(REQUEST)
-    assert lab.world.done[-1] == "absorbanceReader/openLid", "the lid was not moved"
-
-
-def _opens_and_closes_the_door(lab: Lab) -> None:
-    def before(command: str) -> None:
-        if command == "absorbanceReader/initialize":
-            lab.robot.set_door(True)
-            lab.robot.set_door(False)
-
-    lab.world.before = before
-
-
-async def test_a_run_paused_by_its_door_is_told_and_goes_on_when_a_person_plays_it(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    lab = make()
-    _opens_and_closes_the_door(lab)
-    opening = asyncio.create_task(lab.reader.open_for(REQUEST))
-    await _until_told("reader waits, its run is paused: the door was opened", caplog)
-    [run] = lab.robot.runs.all()
-    lab.robot.act(run.id, "play")
-    await opening
-    assert (await lab.reader.read(REQUEST)).values["A2"] == 0.05
-
-
-async def test_a_run_nobody_plays_on_is_refused_with_what_to_do(make: Make) -> None:
-    lab = make(wait_seconds=0.1)
-    _opens_and_closes_the_door(lab)
-    with pytest.raises(DeviceError, match=r"does not go on, it is paused.*press play on the robot's screen"):
-        await lab.reader.open_for(REQUEST)
-    [run] = lab.robot.runs.all()
-    assert [one["actionType"] for one in run.shown()["actions"]] == ["play"], "never played on unasked"
-
-
-async def _until_told(words: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with asyncio.timeout(5):
-        while words not in caplog.text:  # noqa: ASYNC110 - a log has no event
-            await asyncio.sleep(0.002)
+    assert (await lab.reader.state(lab.run_id)).pause_message == "step 4: the plate into the reader"
 
 
 async def test_a_lost_answer_makes_no_second_run(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,41 +368,9 @@ def _compliance() -> Compliance:
 async def test_in_compliance_mode_every_reading_is_signed_so_that_the_next_one_may_begin(make: Make) -> None:
     lab = make(account=ACCOUNT, url="http://localhost", compliance=_compliance())
     assert (await lab.read()).barcode == "P-1"
-    await lab.reader.open_for(REQUEST)
-    await lab.reader.abandon()
-    assert (await lab.read()).barcode == "P-1", "the run given up is signed too"
+    assert (await lab.read()).barcode == "P-1"
     ended = [run.shown() for run in lab.robot.runs.all()]
-    assert [(run["signedBy"], run["current"]) for run in ended] == [("Ada Lovelace", False)] * 3
-
-
-async def test_a_run_nobody_may_sign_costs_no_reading_and_is_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    account = {key: value for key, value in ACCOUNT.items() if key != "signs_as"}
-    lab = make(account=account, url="http://localhost", compliance=_compliance())
-    assert (await lab.read()).values["A2"] == 0.05
-    assert [run.is_current for run in lab.robot.runs.all()] == [True]
-    assert "nothing that was measured is lost" in caplog.text
-    assert "sign the finished run on the robot, or name who signs in `account.signs_as`" in caplog.text
-
-
-@pytest.mark.parametrize("arrives", [True, False])
-async def test_a_lost_answer_at_the_end_costs_no_reading(
-    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, arrives: bool
-) -> None:
-    lab = make()
-    send = lab.reader._client._http.request
-
-    async def loses(method: str, url: str, **content: Any) -> httpx.Response:
-        if method == "PATCH" and not arrives:
-            raise httpx.ReadError("reset")
-        answer = await send(method, url, **content)
-        if method == "PATCH":
-            raise httpx.ReadError("reset")
-        return answer
-
-    monkeypatch.setattr(lab.reader._client._http, "request", loses)
-    assert (await lab.read()).values["A2"] == 0.05
-    assert [run.is_current for run in lab.robot.runs.all()] == [not arrives]
-    assert ("did not file run" in caplog.text) is not arrives
+    assert [(run["signedBy"], run["current"]) for run in ended] == [("Ada Lovelace", False)] * 2
 
 
 async def test_a_stale_holder_sends_nothing(make: Make) -> None:
@@ -431,7 +381,7 @@ async def test_a_stale_holder_sends_nothing(make: Make) -> None:
 
     lab.reader.fence = stale
     with pytest.raises(StaleHolderError):
-        await lab.reader.open_for(REQUEST)
+        await lab.open()
     assert lab.robot.protocols.all() == []
 
 
@@ -442,18 +392,18 @@ async def test_a_robot_that_is_off_is_told(make: Make) -> None:
     lab = make()
     lab.reader._client._http = httpx.AsyncClient(base_url="http://r", transport=httpx.MockTransport(refuses))
     with pytest.raises(DeviceUnreachableError):
-        await lab.reader.open_for(REQUEST)
+        await lab.open()
 
 
 async def test_a_file_of_another_reader_is_refused(make: Make) -> None:
     named = DECK.modules[-1].model_copy(update={"serial_number": "absorbanceReaderV1-3"})
     assert (await make(deck=DECK.model_copy(update={"modules": (*DECK.modules[:-1], named)})).read()).barcode == "P-1"
     lab = make(deck=DECK)
-    await lab.reader.open_for(REQUEST)
+    await lab.open()
     lab.reader._module = named.model_copy(update={"serial_number": "another"})
+    files = await lab.files()
     with pytest.raises(DeviceError, match=r"the file is of reader .*, the bench file has another"):
-        await lab.reader.read(REQUEST)
-    assert [one.media_type for one in lab.reader.files] == ["text/csv", "application/json"], "copied out all the same"
+        lab.reader.reading(REQUEST, files)
 
 
 async def test_files_copied_out_stay_at_hand_when_a_later_one_is_gone(
@@ -467,11 +417,13 @@ async def test_files_copied_out_stay_at_hand_when_a_later_one_is_gone(
         asked.extend([path] if path.startswith("/dataFiles/") else [])
         return await find(path) if len(asked) < 2 else None
 
-    await lab.reader.open_for(REQUEST.model_copy(update={"reference_wavelength_nm": 650}))
+    request = REQUEST.model_copy(update={"reference_wavelength_nm": 650})
+    await lab.open(request)
     monkeypatch.setattr(lab.reader._client, "find", loses_the_second)
-    with pytest.raises(DeviceError, match="has deleted file"):
-        await lab.reader.read(REQUEST.model_copy(update={"reference_wavelength_nm": 650}))
-    assert [one.name for one in lab.reader.files] == ["nkloop-reading-P-1-450nm.csv"]
+    files = await lab.files()
+    assert [one.name for one in files] == ["nkloop-reading-P-1-450nm.csv"]
+    with pytest.raises(DeviceError, match="no values at 650 nm"):
+        lab.reader.reading(request, files)
 
 
 def test_the_recorded_file_of_a_real_server_is_understood(recorded_plate_file: bytes) -> None:
@@ -492,14 +444,17 @@ def test_a_deck_without_the_module_is_refused() -> None:
 @pytest.mark.vendor
 async def test_the_analysis_of_the_makers_software_is_the_one_assumed_here(tmp_path: Path) -> None:
     path = tmp_path / "read.py"
-    path.write_text(
-        plate_protocol("P-1", PLATE, namespace="opentrons", version=2, slot="D3", wavelengths_nm=[450, 650])
-    )
+    catalogue: Any = Catalogue.load(ROOT / "labware")
+    request = REQUEST.model_copy(update={"reference_wavelength_nm": 650})
+    steps = FlexPlateReader("reader", "http://r", catalogue=catalogue, deck=DECK).worklist(request)
+    path.write_text(plate_protocol(steps, [450, 650]))
     async with VendorClient(answers_folder()) as vendor:
         found = await vendor.analyse(path)
     assert (found.result, list(found.errors)) == ("ok", [])
     assumed = commands((450, 650), "nkloop-reading-P-1-")
     assert [one["commandType"] for one in found.commands] == [one["commandType"] for one in assumed]
+    announced = [announced_step(one["params"].get("message")) for one in found.commands]
+    assert [number for number in announced if number] == [step.number for step in steps.steps]
     by_kind = {one["commandType"]: one["params"] for one in found.commands}
     for kind, name in (("moveLabware", "strategy"), ("absorbanceReader/read", "fileName")):
         assert by_kind[kind][name] == next(one["params"][name] for one in assumed if one["commandType"] == kind)

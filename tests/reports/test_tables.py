@@ -17,9 +17,7 @@ from nkloop.reports.tables import (
 )
 from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
 
-ROW = CompositionRow(
-    component="IL-15", target=20.0, expected=20.012345, unit="ng/mL", deviation_percent=0.061725, why="rounded"
-)
+ROW = CompositionRow(component="IL-15", target=20.0, expected=20.012345, unit="ng/mL", deviation_percent=0.061725)
 
 
 def is_flat(rows: list[Row]) -> bool:
@@ -34,10 +32,7 @@ def test_numbers_have_four_digits() -> None:
 
 def test_a_composition_says_its_unit() -> None:
     (row,) = composition_rows([ROW])
-    told = {
-        "component": "IL-15", "target": 20.0, "expected": 20.01, "unit": "ng/mL", "deviation [%]": 0.06173,
-        "why": "rounded",
-    }  # fmt: skip
+    told = {"component": "IL-15", "target": 20.0, "expected": 20.01, "unit": "ng/mL", "deviation [%]": 0.06173}
     assert row == told
     arm = ArmComposition(arm="arm-1-1", well="A1", volume_ul=5000, rows=(ROW,))
     assert arm_composition_rows([arm]) == [{"arm": "arm-1-1", **told}]

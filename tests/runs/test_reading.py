@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
@@ -12,11 +11,9 @@ import pytest
 from nkloop.assays.measurements import Reading, ReadRequest
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.file_reader import FileReader
-from nkloop.drivers.interfaces import DeviceFile, Fence, Finding, unguarded
 from nkloop.errors import DeviceError, OperatorRefusedError
 from nkloop.records import Records
 from nkloop.runs.reading import read_plate
-from nkloop.worklists.models import Worklist
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -77,63 +74,3 @@ async def test_a_reading_that_comes_as_a_file_keeps_its_own_time_and_is_recorded
     assert len(Delivered.asked) == 2  # once before the person is asked, once to wait
     assert "Then read it with MARS: absorbance, 450 nm; name the plate P-1." in operator.asked[0].task.instruction
     assert operator.asked[0].picture.startswith("<svg")
-
-
-class ExportingReader:
-    """A reader on the deck of a robot whose files are copied out before they are understood."""
-
-    name = "deck reader"
-    fence: Fence = staticmethod(unguarded)
-    files: tuple[DeviceFile, ...] = ()
-    fails = True
-
-    async def inspect(self) -> tuple[Finding, ...]:
-        return ()
-
-    async def open_for(self, request: ReadRequest) -> None: ...
-
-    async def abandon(self) -> None: ...
-
-    async def read(self, request: ReadRequest) -> Reading:
-        self.files = (DeviceFile(name="a/../P-1.csv", media_type="text/csv", content=b"0.5"),)
-        if self.fails:
-            raise DeviceError("it cannot be understood", where="P-1.csv")
-        return Reading(
-            barcode="P-1", mode="absorbance", values={"A1": 0.5}, instrument="R", serial_number="", read_at=AT
-        )
-
-    async def close(self) -> None: ...
-
-
-async def test_files_of_a_reading_that_fails_are_kept_with_their_run(
-    bench: Bench, records: Records, worklist: Worklist, journalled: Any
-) -> None:
-    run_id = journalled(worklist)
-    with pytest.raises(DeviceError, match="cannot be understood"):
-        await read_plate(replace(bench, plate_reader=ExportingReader()), REQUEST, records, run_id=run_id)
-    [kept] = records.journal.run(run_id).files
-    assert (records.files.content(kept), kept.sha256) == (b"0.5", hashlib.sha256(b"0.5").hexdigest())
-    assert records.results.readings() == ()
-
-
-async def test_files_of_a_plate_without_a_run_are_put_aside_and_told(
-    bench: Bench, records: Records, caplog: pytest.LogCaptureFixture
-) -> None:
-    request = REQUEST.model_copy(update={"barcode": "../P 1"})
-    with pytest.raises(DeviceError, match="cannot be understood"):
-        await read_plate(replace(bench, plate_reader=ExportingReader()), request, records)
-    digest = hashlib.sha256(b"0.5").hexdigest()
-    path = records.files.folder / "device-files" / "without-run-.._P_1" / f"{digest[:12]}-P-1.csv"
-    assert path.read_bytes() == b"0.5"
-    assert f"plate ../P 1 belongs to no run; what deck reader exported lies in {path}" in caplog.text
-
-
-async def test_files_that_cannot_be_kept_cost_no_reading(
-    bench: Bench, records: Records, caplog: pytest.LogCaptureFixture
-) -> None:
-    (records.files.folder / "device-files").write_text("in the way")
-    reader = ExportingReader()
-    reader.fails = False
-    reading = await read_plate(replace(bench, plate_reader=reader), REQUEST, records)
-    assert records.results.readings() == (reading,)
-    assert "files of plate P-1 were not kept, they are on deck reader still" in caplog.text

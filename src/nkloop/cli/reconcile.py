@@ -179,7 +179,6 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "not_done": list(asked.left),
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
         "follow_up": follow_up,
-        "unfinished": [] if decided is None else [one.model_dump(mode="json") for one in decided.unfinished],
     }
 
 
@@ -189,6 +188,7 @@ def _print(reply: Reply, whole: bool) -> None:
 
     from nkloop.cli.run.question import print_question
     from nkloop.runs.launches import has_moved
+    from nkloop.worklists.models import PLATE_READING
 
     console, run, asked = Console(), reply.asked.run, reply.asked
     told = f": {escape(reply.told)}" if reply.decided is None and not reply.told.startswith("the run is over") else ""
@@ -202,6 +202,8 @@ def _print(reply: Reply, whole: bool) -> None:
     elif run.is_over and not has_moved(run):
         told = "Nothing was moved, nothing is to be decided. When the cause is mended, start the same again."
         console.print(told, soft_wrap=True)
+    elif run.procedure == PLATE_READING and asked.left:
+        console.print("Nothing is to be decided. A plate that was not measured is read again by whoever asked for it.")
     elif asked.left:
         console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
         hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"
@@ -214,8 +216,6 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
     """What was recorded, and what may happen now."""
     from rich.markup import escape
 
-    from nkloop.runs.unfinished import told_of_unfinished
-
     made, follow_up = decided.decision, decided.follow_up
     console.print(f"Recorded: {made.decision}, by {escape(made.by)}: {escape(made.reason)}", soft_wrap=True)
     if made.wells:
@@ -226,9 +226,4 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
         console.print(f"{left} left, verified as worklist {follow_up.content_hash[:12]}.")
         console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
     else:
-        for line in told_of_unfinished(decided.unfinished):
-            console.print(escape(line), soft_wrap=True)
-        left = (
-            "No step of this run is done any more" if decided.unfinished else "Nothing of this run is left to be done"
-        )
-        console.print(f"{left}; bench {escape(run.bench)} is free for the next one.")
+        console.print(f"Nothing of this run is left to be done; bench {escape(run.bench)} is free for the next one.")

@@ -22,7 +22,7 @@ from nkloop.runs.holding import devices_of
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
 from nkloop.runs.typed_steps import numbers_of, wells_of
-from nkloop.runs.unfinished import told_of_unfinished
+from nkloop.worklists.models import PLATE_READING
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,8 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
-    unfinished = told_of_unfinished(made.unfinished)
-    for line in (told, *unfinished):
-        logger.info(line)
-    page = "\n\n".join(markdown_text(line.strip()) for line in (told, *unfinished))
-    await show_markdown("decision", page, told)
+    logger.info(told)
+    await show_markdown("decision", markdown_text(told), told)
     return made
 
 
@@ -145,6 +142,13 @@ def question_markdown(asked: Question) -> str:
     lines += [
         f"- step {step.number}: {markdown_text(step.sentence)} ({markdown_text(step.why)})" for step in asked.steps
     ]
+    if asked.run.procedure == PLATE_READING:
+        told = (
+            "No liquid was moved, and to read the plate again does no harm. Look at the reader, its lid and its plate"
+        )
+        return "\n".join(
+            [*lines, "", f"{told}, put them right, then answer **continue** with what you saw as the reason."]
+        )
     lines += ["", "These wells depend on it:"]
     for well in asked.wells:
         ways = "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)

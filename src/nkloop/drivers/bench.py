@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec, IncubatorSpec
 from nkloop.drivers.incubating import IncubatingOperator
-from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader
+from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader, ReadsInRuns
 from nkloop.drivers.secrets import fill_variables, literal_secrets
 from nkloop.drivers.stations import PlateStorage
 from nkloop.errors import BenchError, NkloopError, words_of
@@ -31,10 +31,12 @@ class Bench:
 
     file: BenchFile
     liquid_handler: LiquidHandler
-    plate_reader: PlateReader
+    plate_reader: PlateReader | ReadsInRuns
     cell_counter: CellCounter
     operator: Operator
     clock: Clock
+    whole: Bench | None = None
+    """Of a bench on which the robot's own reader stands for the liquid handler: the bench as its file says."""
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
     return Bench(
         file=file,
         liquid_handler=cast(LiquidHandler, built["liquid_handler"]),
-        plate_reader=cast(PlateReader, built["plate_reader"]),
+        plate_reader=cast("PlateReader | ReadsInRuns", built["plate_reader"]),
         cell_counter=cast(CellCounter, built["cell_counter"]),
         operator=cast(Operator, built["operator"]),
         clock=cast(Clock, built["clock"]),

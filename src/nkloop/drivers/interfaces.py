@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -204,23 +204,22 @@ class OpensEmpty(Protocol):
 
 
 @runtime_checkable
-class OpensFor(Protocol):
-    """A reader on a robot, opened by a run of that robot for one plate; whoever reads holds the robot meanwhile."""
+class ReadsInRuns(LiquidHandler, Protocol):
+    """A reader on the deck of a robot: each plate is one run of that robot, journalled and followed as every run is."""
 
-    name: str
-    fence: Fence
-    files: tuple[DeviceFile, ...]
-    """What it exported for the plate read last; there as soon as it is copied out, also when the reading fails."""
-
-    async def open_for(self, request: ReadRequest) -> None:
-        """Open it; returns when the plate may be put in.
+    def worklist(self, request: ReadRequest) -> Worklist:
+        """The steps of the run that reads a plate, to be prepared with this very object.
 
         Raises:
-            DeviceError: it cannot read this plate, or something is in the way.
+            DeviceError: it cannot read this plate.
         """
 
-    async def abandon(self) -> None:
-        """Leave it safe when the plate is not read after all."""
+    def reading(self, request: ReadRequest, files: Sequence[DeviceFile]) -> Reading:
+        """Values out of the files such a run left.
+
+        Raises:
+            DeviceError: they do not hold what was asked, are of another reader, or cannot be understood.
+        """
 
 
 class CellCounter(Protocol):

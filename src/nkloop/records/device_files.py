@@ -48,20 +48,6 @@ class DeviceFiles:
             kept.add((name, digest))
         return self.of_run(run_id)
 
-    def put_aside(self, subject: str, files: Sequence[tuple[str, str, bytes]]) -> tuple[Path, ...]:
-        """Write files that belong to no run below a folder named after their subject; the names begin with the hash.
-
-        The database has no row for them: whoever puts them aside tells where they lie.
-
-        Raises:
-            RecordError: the folder cannot be written.
-        """
-        folder = f"without-run-{_UNSAFE.sub('_', subject)}"
-        written = [
-            self._written(folder, name, hashlib.sha256(content).hexdigest(), content) for name, _, content in files
-        ]
-        return tuple(self.folder / one for one in written)
-
     def of_run(self, run_id: str) -> tuple[SavedFile, ...]:
         """Files of a run in the order they were saved."""
         table = schema.device_files

@@ -48,6 +48,7 @@ class OverRun(NamedTuple):
 
     id: str
     worklist_hash: str
+    procedure: str
     created_at: datetime
     error: str
 

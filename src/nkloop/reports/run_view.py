@@ -10,12 +10,13 @@ from nkloop.reports.deck_map import LabwareTitles, item_title, title_in_use
 from nkloop.reports.lots import lot_words
 from nkloop.reports.models import RunStory
 from nkloop.reports.numbers import count, duration, length, moment, plain, volume
-from nkloop.worklists.models import CheckResult, Step, Worklist
+from nkloop.worklists.models import READER_ACTIONS, CheckResult, Step, Worklist
 
 PROCEDURES = {
     "medium_preparation": "Medium preparation",
     "cytokine_dosing": "Cytokine dosing",
     "cytotoxicity_assay": "Cytotoxicity assay",
+    "plate_reading": "Plate read on the deck of the robot",
 }
 CHECKS = {
     "ledger": "Ledger of contents",
@@ -177,6 +178,8 @@ def step_sentence(step: Step, worklist: Worklist, catalogue: LabwareTitles | Non
         return f"Shake {duration(step.seconds / 60)} at {step.rpm} rpm"
     if step.action == "delay":
         return f"Wait {duration(step.seconds / 60)}"
+    if step.action in READER_ACTIONS:
+        return step.comment.capitalize()
     return f"Pause: {pause_sentence(step)}"
 
 

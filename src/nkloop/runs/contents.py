@@ -11,7 +11,7 @@ from nkloop.runs.possible import reached_wells, replay
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import PLATE_READING, Worklist
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
     """
     gone = frozenset(well.well for well in records.decisions.discarded(barcode))
     for run in reversed(records.journal.runs()):
+        if run.procedure == PLATE_READING:
+            continue  # nothing in its wells changes
         worklist = records.journal.worklist(run.worklist_hash)
         item = next((item for item in worklist.deck if item.barcode == barcode), None)
         if item is None or run.state == "planned":

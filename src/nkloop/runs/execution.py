@@ -17,8 +17,9 @@ from nkloop.runs import people
 from nkloop.runs.closing import close_ended, words
 from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_run
 from nkloop.runs.holding import Hold, device_held
+from nkloop.runs.on_deck import bench_of
 from nkloop.runs.reconcile import clear_the_way, find_new_run
-from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
 __all__ = ["OnProgress", "RunProgress", "execute", "finish_run", "play_run", "prepare_run"]
@@ -86,7 +87,8 @@ async def _prepared(
         worklist, verdict, bench=bench.name, device=handler.name, at=at, context=context, claim=claim
     )
     try:
-        await people.load_deck(worklist, bench, records, run_id)
+        if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
+            await people.load_deck(worklist, bench, records, run_id)
         numbers = [step.number for step in worklist.steps]
         journal.append_event(run_id, numbers, "intended", at=at, device=handler.name, claim=claim)
         _require_same_protocol(verdict, worklist, handler)  # loading the deck takes a while
@@ -142,6 +144,7 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
         return
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
+    bench = bench_of(run, bench)
     async with device_held(bench, records, run.name) as hold:
         await follow_run(run, bench, records, hold, on_progress)
 
@@ -158,6 +161,7 @@ async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
         return run
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
+    bench = bench_of(run, bench)
     async with device_held(bench, records, run.name) as hold:
         state = await bench.liquid_handler.state(run.device_run_id)
         if state.status not in ENDED:

@@ -58,7 +58,8 @@ _held: ContextVar[dict[tuple[str, tuple[str, ...]], Hold]] = ContextVar("nkloop_
 
 def devices_of(bench: Bench) -> tuple[str, ...]:
     """Names under which a bench is claimed: its locks, which benches with a device in common share; else its own."""
-    return tuple(sorted(bench.file.locks)) or (f"{bench.name}: {bench.liquid_handler.name}",)
+    whole = bench.whole or bench
+    return tuple(sorted(whole.file.locks)) or (f"{whole.name}: {whole.liquid_handler.name}",)
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ from datetime import datetime
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
 from nkloop.records.models import JournalEvent, StepEvent
 from nkloop.runs.mended import DRAWING, GIVING, drawn_besides, is_mended
-from nkloop.worklists.models import Step, Worklist
+from nkloop.runs.reader_outcomes import reader_outcome
+from nkloop.worklists.models import PLATE_READING, Step, Worklist
 
 ANNOUNCING = frozenset({"comment", "waitForResume", "pause"})
 
@@ -56,6 +57,12 @@ def step_outcomes(
     The step during which a run was stopped is unknown: nobody knows which command would have been its last.
     """
     seen = by_step(commands)
+    if worklist.procedure == PLATE_READING:
+        told = {step.number: reader_outcome(step, seen.get(step.number, ())) for step in worklist.steps}
+        return tuple(
+            JournalEvent(number=number, event=event, at=at, device=device, detail=detail)
+            for number, (event, detail) in told.items()
+        )
     last = next(reversed(seen), None)
     events = []
     for step in worklist.steps:

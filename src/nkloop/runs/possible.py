@@ -11,7 +11,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.runs.ways import LIQUID, Fate, How, ways_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
-from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.models import READER_ACTIONS, Step, Worklist
 
 Spot = tuple[str, str]
 """Nickname and well."""
@@ -194,4 +194,6 @@ def sentence(step: Step) -> str:
         return f"mix {step.labware} {step.well} with {volume_told(step.volume_ul)}"
     if step.operator is not None:
         return step.operator.instruction
+    if step.action in READER_ACTIONS:
+        return step.comment
     return f"{step.action} {step.labware} {step.seconds:g} s".replace("  ", " ")

@@ -15,7 +15,8 @@ from nkloop.records.models import RunRecord
 from nkloop.runs.closing import UNSEEN, close_ended, close_unmoved, close_unseen
 from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
-from nkloop.worklists.models import Worklist
+from nkloop.runs.on_deck import bench_of, reading_told
+from nkloop.worklists.models import PLATE_READING, Worklist
 
 __all__ = [
     "Reconciled",
@@ -52,6 +53,12 @@ async def clear_the_way(worklist: Worklist, bench: Bench, records: Records) -> N
 
 def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
     """The refusal of whatever would follow a run with steps of unknown outcome: run, wells and what to do."""
+    if run.procedure == PLATE_READING:
+        return StepUnknownError(
+            f"run {run.id} ({run.name}) was interrupted on the reader of the robot, and nobody has said where its lid "
+            "and the plate are",
+            remedy=f"look at the reader, its lid and its plate, then `nkloop reconcile {run.id}`",
+        )
     worklist = records.journal.worklist(run.worklist_hash)
     unknown = set(run.unknown_steps)
     wells = dict.fromkeys(
@@ -114,6 +121,7 @@ async def reconcile_run(
         OperatorRefusedError: a person declined a pause; the run was stopped.
     """
     run = records.journal.run(run_id)
+    bench = bench_of(run, bench, is_lost=is_lost or run.is_over)
     if run.is_over:
         return await _over(run, bench, stop=stop, is_lost=is_lost)
     async with device_held(bench, records, f"reconcile {run_id}") as hold:
@@ -121,8 +129,13 @@ async def reconcile_run(
         if run.is_over:
             return Reconciled(run=run, told=f"the run is over: {run.state}")
         if is_lost or bench.liquid_handler.stepwise:
-            return await _closed_alone(run, bench, records, hold, is_lost=is_lost)
-        return await _closed_by_device(run, bench, records, hold, stop, on_progress)
+            found = await _closed_alone(run, bench, records, hold, is_lost=is_lost)
+        else:
+            found = await _closed_by_device(run, bench, records, hold, stop, on_progress)
+        if run.procedure != PLATE_READING:
+            return found
+        told = f"{found.told}; {reading_told(found.run, bench, records)}"
+        return Reconciled(run=found.run, told=told)
 
 
 async def _over(run: RunRecord, bench: Bench, *, stop: bool, is_lost: bool) -> Reconciled:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nkloop.errors import NkloopError, PlanError, Problem
-from nkloop.quantities import Kind
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
 from nkloop.worklists.dilution import TooInaccurateError, concentration_problems
@@ -15,8 +14,6 @@ from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
 
-ROUNDED = "volumes are rounded to 0.01 µL, the finest the robot is asked for"
-"""Why a dosed component is off target when nothing else is said."""
 DECIMALS = 2
 """Of what is told in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
 
@@ -61,7 +58,6 @@ def composition_row(
     unit: str,
     share: float | None,
     error: Uncertainty | None,
-    why: str = ROUNDED,
 ) -> CompositionRow:
     """One row of a composition; percentages are rounded here.
 
@@ -73,40 +69,17 @@ def composition_row(
         unit: of both.
         share: what is reached to what is wanted; None when nothing is.
         error: predicted; None when it was not.
-        why: what keeps it off target; told only when it is.
     """
-    deviation = None if share is None else _percent(100 * (share - 1))
     return CompositionRow(
         destination=destination,
         component=component,
         target=target,
         expected=expected,
         unit=unit,
-        deviation_percent=deviation,
+        deviation_percent=None if share is None else _percent(100 * (share - 1)),
         cv_percent=None if error is None else _percent(error.cv_percent),
         bias_percent=None if error is None else _percent(error.bias_percent),
-        why=why if deviation else "",
     )
-
-
-def with_base_reason(
-    rows: Iterable[CompositionRow], base: str, ingredients: Sequence[Ingredient], per_ul: Mapping[str, float]
-) -> list[CompositionRow]:
-    """The rows of a medium, with what takes the room of its base where there is less of it than asked.
-
-    Args:
-        rows: of one vessel.
-        base: the component that fills it up.
-        ingredients: of the medium, the base among them.
-        per_ul: what the vessel holds; liquids are counted in µL per µL.
-    """
-    liquids = [one.component for one in ingredients if one.amount.kind is Kind.FRACTION]
-    others = 100 * (1 - sum(per_ul.get(name, 0.0) for name in liquids))
-    why = f"the liquid that the stocks come in takes {others:.2g} % of the volume"
-    return [
-        row.model_copy(update={"why": why}) if row.component == base and (row.deviation_percent or 0) < 0 else row
-        for row in rows
-    ]
 
 
 def held_to(worklist: Worklist, limits: ErrorLimits) -> Worklist:
@@ -143,17 +116,16 @@ class TooUncertainError(PlanError):
     over_bias = 0.0
     """By how many percent."""
 
-    def less(self, limits: ErrorLimits, more: float) -> ErrorLimits:
-        """Limits for chains with what was too much taken off, and `more` percent."""
+    def less(self, limits: ErrorLimits) -> ErrorLimits:
+        """Limits for chains with what was too much taken off."""
         return ErrorLimits(
-            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + more)),
-            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + more)),
+            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + _STRICTER_PERCENT)),
+            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + _STRICTER_PERCENT)),
         )
 
 
 _STRICTER_PERCENT = 0.05
-"""Taken off beyond what was too much, twice as much in each attempt: the next chain may be no better by less."""
-_ATTEMPTS = 6
+_ATTEMPTS = 4
 """Chains are chosen before the whole plan is known; when it is off by too much they are chosen again, stricter."""
 
 
@@ -189,14 +161,13 @@ def accurate_enough(
         PlanError: no choice of chains is accurate enough, or whatever `plan` raises.
     """
     left, refusal = first, None
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         try:
             return plan(left)
         except TooInaccurateError as error:
             raise refusal or _naming(asked, error) from error
         except TooUncertainError as error:
-            refusal = error
-            left = asked if left is None else error.less(left, _STRICTER_PERCENT * 2**attempt)
+            refusal, left = error, asked if left is None else error.less(left)
     raise refusal or AssertionError("at least one attempt was made")
 
 

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from nkloop.errors import Problem, WorklistError
 from nkloop.worklists import rules
-from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Worklist
+from nkloop.worklists.models import Action, DeckItem, Filling, Liquid, OperatorTask, Procedure, Step, Worklist
 from nkloop.worklists.robot_interpreter import COLUMNS
 
 _RECORDS = ("trash", "pipette", "labware", "liquid", "step")
-_ACTIONS = get_args(Step.model_fields["action"].annotation)
+_ACTIONS = get_args(Action)
 _TIP = re.compile(r"^[a-z][a-z0-9_]*:[A-P](?:[1-9]|1\d|2[0-4])$")
 _WHOLE = {"step", "version", "channels", "mix_before", "mix_after", "rpm"}
 _DECIMAL = {"temperature_c", "volume_ul", "mix_volume_ul", "flow_factor", "seconds"}

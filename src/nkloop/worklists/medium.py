@@ -25,7 +25,6 @@ from nkloop.worklists.composition import (
     held_to,
     refuse_off_target,
     refuse_uncertain,
-    with_base_reason,
     with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, WellContents
@@ -198,8 +197,7 @@ class _Planning:
             for vessel, spot in done.run.vessels:
                 contents = ledger.well(*spot)
                 found = (vessel.medium.base, *vessel.additives)
-                rows_of = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
-                own = with_base_reason(rows_of, vessel.medium.base.component, found, contents.per_ul)
+                own = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
                 refuse_off_target(vessel.barcode, own, TOLERANCE_PERCENT)
                 brought = brought_along(found, done.lots, contents.per_ul)
                 problems += carry_over_problems(self.recipe, vessel.barcode, brought)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,12 @@ from nkloop.frozen import FrozenModel, content_hash
 from nkloop.worklists.rules import refuses
 
 Procedure = Literal["medium_preparation", "cytokine_dosing", "cytotoxicity_assay"]
+PLATE_READING: Literal["plate_reading"] = "plate_reading"
+"""A run of a robot that reads a plate in the reader on its deck; no procedure of a worklist file."""
+Action = Literal["transfer", "mix", "pause", "shake", "delay"]
+ReaderAction = Literal["lid", "read"]
+"""What a robot does with the reader on its deck: moves the lid, measures the blank or the plate."""
+READER_ACTIONS: frozenset[str] = frozenset(get_args(ReaderAction))
 Robot = Literal["flex", "ot2", "star", "evo"]
 Nickname = str
 # fmt: off
@@ -123,7 +129,7 @@ class Step(FrozenModel):
     """One numbered step. A transfer aspirates once and dispenses once with each channel."""
 
     number: int = Field(ge=1)
-    action: Literal["transfer", "mix", "pause", "shake", "delay"]
+    action: Action | ReaderAction
     labware: Nickname = ""
     well: str = ""
     to_labware: Nickname = ""
@@ -260,7 +266,7 @@ class Worklist(FrozenModel):
     """Everything one robot run does. `csv_text` is what the robot gets; the model is what is saved and hashed."""
 
     name: str
-    procedure: Procedure
+    procedure: Procedure | Literal["plate_reading"]
     pipettes: dict[Literal["left", "right"], str]
     """Opentrons load names; `channels_of` tells the channels by the name (`flex_1channel_1000`, `p300_multi_gen2`)."""
     deck: tuple[DeckItem, ...]

@@ -14,6 +14,7 @@ from nkloop.drivers.operators import volume_told
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.follow_up import MOST_UNKNOWN
 from nkloop.runs.typed_steps import spans
+from nkloop.worklists.models import PLATE_READING
 
 if TYPE_CHECKING:
     from nkloop.quantities.units import Kind
@@ -35,6 +36,13 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         whole: show every row and every possibility.
     """
     _print_steps(console, asked.steps, whole)
+    if asked.run.procedure == PLATE_READING:
+        console.print("No liquid was moved, and to read the plate again does no harm. The robot is not asked to guess:")
+        console.print("look whether the lid lies on the reader or beside it, and where the plate is; put both right.")
+        console.print("[bold]Nothing else runs on this bench or with this plate before:[/]")
+        answer = f'{command} reconcile {asked.run.id} --decide continue --by NAME --reason "WHAT YOU SAW"'
+        console.print(f"    {escape(answer)}", soft_wrap=True)
+        return
     _print_wells(console, asked.wells, kinds, whole)
     console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):

@@ -114,6 +114,7 @@ class Conductor:
             struck = self._faults.strikes(run.analysis.commands if run.analysis else (), planned)
             self._check(planned, struck)
             self._act(run, execution, planned)
+            measured = self._output(run, planned)
             if struck is not None:
                 await self._strike(run, struck)
         except Halted:
@@ -126,7 +127,6 @@ class Conductor:
         record.update(status="succeeded", completedAt=self._now(), notes=planned.get("notes") or [])
         if "result" in planned:
             record["result"] = planned["result"]
-        measured = self._surroundings.output(run, planned)
         if measured is not None:
             record["result"] = measured
 
@@ -174,6 +174,12 @@ class Conductor:
         except Exception as error:  # whatever a world does with a command, on a robot it is a failed command
             raise self._failure(occurrence(type(error).__name__, str(error), self._now())) from error
         self._note_modules(run, planned)
+
+    def _output(self, run: Run, planned: Command) -> dict[str, Any] | None:
+        try:
+            return self._surroundings.output(run, planned)
+        except Exception as error:  # as above
+            raise self._failure(occurrence(type(error).__name__, str(error), self._now())) from error
 
     async def _strike(self, run: Run, fault: str) -> None:
         """Let a fault happen after the command has acted."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nkloop.reports import labels_html, run_labels, run_sheet_html, run_sheets
+from nkloop.reports.labels import Label
 
 if TYPE_CHECKING:
     from conftest import Browser
@@ -67,3 +68,17 @@ def test_labels_print_24_to_a_page(browser, examples, tmp_path):
     labels = run_labels(examples.cytokine_dosing(), examples.shipped()[2], prepared_on=DAY) * 4
     pages = printed(browser, tmp_path, labels_html(labels, "labels"))
     assert [page.count("Use until") for page in pages] == [24, len(labels) - 24]
+
+
+@needs_poppler
+@pytest.mark.parametrize("count", [4, 7, 12])
+def test_labels_break_no_amount_and_leave_none_out(browser, tmp_path, count):
+    amounts = [f"IL-{number} {number * 113.3:.1f} ng/mL" for number in range(1, count + 1)]
+    label = Label(
+        batch="U1-reference, dose differentiation, day 14", content=f"1.53 mL: {', '.join(amounts)}", place="tube A1",
+        step="12", prepared=f"{DAY}", expires="2026-11-25 19:30 (welded on within 4 h)", code="nkloop:abc:doses:A1",
+    )  # fmt: skip
+    (page,) = printed(browser, tmp_path, labels_html([label], "labels"))
+    assert "…" not in page
+    assert [amount for amount in amounts if amount not in page] == []
+    assert page.count("(welded on within 4 h)") == (2 if count == 12 else 1)

@@ -9,6 +9,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount, Kind
 from nkloop.quantities.display import shown
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
+from nkloop.reports.label_print import printed_parts
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
 from nkloop.worklists.bag_plans import DoseLabel
@@ -158,8 +159,16 @@ def _held(
 
 
 def labels_html(labels: Iterable[Label], title: str) -> str:
-    """A4 pages of labels, to be printed at 100 % without headers."""
-    made = [(label, picture(qr_svg(label.code, _QR_MM))) for label in labels]
+    """A4 pages of labels, to be printed at 100 % without headers.
+
+    An amount is never broken over two lines and nothing is left out: print gets smaller, then the rest of a content
+    goes to a second label.
+    """
+    made = [
+        (label, pieces, size, picture(qr_svg(label.code, _QR_MM)))
+        for label in labels
+        for pieces, size in printed_parts(label.content)
+    ]
     sheets = [made[start : start + PER_SHEET] for start in range(0, len(made), PER_SHEET)]
     return render("labels.html", running_head="", title=title, sheets=sheets)
 

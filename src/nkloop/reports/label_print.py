@@ -8,7 +8,7 @@ from typing import Literal
 Size = Literal["normal", "long", "dense"]
 """Class of the print in `labels.html`: 9, 7.4 and 6 pt."""
 
-_ROOM: tuple[tuple[Size, int, int], ...] = (("normal", 30, 3), ("long", 37, 3), ("dense", 46, 4))
+_ROOM: tuple[tuple[Size, int, int], ...] = (("normal", 30, 3), ("long", 39, 3), ("dense", 50, 4))
 """Size, characters of a line of 58.7 mm in bold print, lines above a QR code of 19 mm; measured on printed pages with
 capitals and digits, the widest there are, to spare."""
 

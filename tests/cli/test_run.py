@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -106,6 +107,7 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
 ) -> None:
     """One story, because starting a bench takes longer than everything in it."""
     _real_bench_moves_only_when_it_is_said(nkloop, workspace, file)
+    _the_bench_of_another_workspace_is_refused(nkloop, workspace, file)
     assert nkloop("lots", "import", workspace.devices / "lots" / "virtual.yaml", "--by", "Ada").code == 0
     _it_is_run_once_and_told(nkloop, file)
     _what_it_opened_is_fresh(nkloop)
@@ -113,6 +115,20 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
     _a_person_is_asked(nkloop, run_id, file)
     _the_rest_is_run(nkloop, run_id)
     _what_was_done_while_it_waited_is_not_done_again(nkloop, workspace, worklist, file, monkeypatch)
+
+
+def _the_bench_of_another_workspace_is_refused(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:
+    elsewhere = workspace.root.parent / "elsewhere"
+    shutil.copytree(workspace.root, elsewhere, ignore=shutil.ignore_patterns(".nkloop"))
+    refused = nkloop("run", file, "--workspace", elsewhere)
+    assert refused.code == 1
+    for told in (
+        f"belongs to workspace {workspace.root}",
+        f"this is workspace {elsewhere}",
+        "unset NKLOOP_VIRTUAL_URL",
+    ):
+        assert told in refused.err
+    assert not nkloop("runs", "--json", "--workspace", elsewhere).json["runs"]
 
 
 def _real_bench_moves_only_when_it_is_said(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:
@@ -164,7 +180,7 @@ def _a_person_is_asked(nkloop: Nkloop, run_id: str, file: Path) -> None:
     (vessel,) = [well for well in asked.json["wells"] if well["labware"] == "medium"]
     assert [one["volume_ul"] for one in vessel["contents"]] == [900, 1800]
     read = nkloop("reconcile", run_id)
-    for told in ("900 µL from base A1 to medium A1", "tips:A1", "power cut", "--decide repair", "1800 µL"):
+    for told in ("900 µL from base A1 to medium A1", "tips:A1", "power cut", "--decide repair", "1.8 mL"):
         assert told in read.out
     refused = nkloop("run", file, "--again")
     assert refused.code == 1

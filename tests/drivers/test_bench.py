@@ -46,7 +46,7 @@ locks: [flex-1]
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(bench_module.Catalogue, "load", classmethod(lambda cls, folder: {"loaded from": folder}))
-    return SimpleNamespace(protocols=tmp_path / "protocols", labware=tmp_path / "labware", state=tmp_path / "state")
+    return SimpleNamespace(root=tmp_path, **{name: tmp_path / name for name in ("protocols", "labware", "state")})
 
 
 def written(tmp_path: Path, text: str = TEXT) -> Path:

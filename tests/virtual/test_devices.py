@@ -23,7 +23,7 @@ from nkloop.virtual.clock_world import START, WorldClock
 from nkloop.virtual.counter import VirtualCounter
 from nkloop.virtual.operator import VirtualOperator
 from nkloop.virtual.reader import VirtualReaderBackend
-from nkloop.virtual.routes import world_router
+from nkloop.virtual.routes import Home, world_router
 from nkloop.virtual.world import World
 from nkloop.worklists.models import OperatorTask
 
@@ -208,3 +208,19 @@ def test_the_world_of_a_workspace_knows_its_lots_and_labware() -> None:
     assert world.stocks.per_ul("LOT-IL2-01")["IL-2"] == pytest.approx(1640, rel=0.1)
     assert world.catalogue["corning_24_wellplate_3.4ml_flat"].columns == 6
     assert world.pipette("right", "p1000_multi_flex").channels == 8
+
+
+async def test_the_bench_of_another_workspace_is_refused_before_anything_is_asked(world: World, tmp_path: Path) -> None:
+    app, mine, other = FastAPI(), tmp_path / "mine", tmp_path / "other"
+    home = Home(workspace=str(other), bench="virtual", ledger=str(other / "world.jsonl"))
+    app.include_router(world_router(WorldBook(world), home=home))
+    transport = httpx.ASGITransport(app)
+    refused = rf"belongs to workspace {other} \(bench virtual, its acts .*this is workspace {mine}.*--workspace {other}"
+    for ask in (
+        VirtualClock("clock", URL, transport, workspace=mine).now,
+        VirtualClock("clock", URL, transport, workspace=mine).require_own,
+        VirtualOperator("Ada", URL, transport, workspace=mine).inspect,
+    ):
+        with pytest.raises(BenchError, match=refused):
+            await ask()
+    assert (await VirtualClock("clock", URL, transport, workspace=other / ".").now()).utcoffset() is not None

@@ -82,8 +82,8 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
     """Build the devices; none is contacted yet.
 
     A device class is called with `name`, its settings, and those of `protocols` (folder), `catalogue` (labware),
-    `trash_slot`, `deck`, `state_folder` and what else is `offered` that it has parameters for and that the settings do
-    not give.
+    `trash_slot`, `deck`, `state_folder`, `workspace` (its folder) and what else is `offered` that it has parameters for
+    and that the settings do not give.
 
     Raises:
         BenchError: a variable is not set, a class does not exist, or its settings do not fit.
@@ -117,6 +117,7 @@ def parts_offered(file: BenchFile, workspace: Workspace) -> dict[str, Any]:
         "deck": file.deck,
         "trash_slot": file.deck.trash_slot,
         "state_folder": workspace.state,
+        "workspace": workspace.root,
     }
 
 

@@ -326,3 +326,16 @@ class Clock(Protocol):
 
     async def sleep_until(self, when: datetime) -> None:
         """Return when the bench's time has reached `when`."""
+
+
+@runtime_checkable
+class Belongs(Protocol):
+    """A device of one workspace alone, as those of a virtual bench, whose wells stand in its state folder."""
+
+    async def require_own(self) -> None:
+        """Return when it belongs to the workspace that asks.
+
+        Raises:
+            BenchError: it belongs to another one; both are named.
+            DeviceUnreachableError: it does not answer.
+        """

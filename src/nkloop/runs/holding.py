@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import Fenced
+from nkloop.drivers.interfaces import Belongs, Fenced
 from nkloop.errors import DeviceHeldError, RecordError, StaleHolderError
 from nkloop.records import Records
 from nkloop.records.claims import LEASE_SECONDS
@@ -86,12 +86,15 @@ async def device_held(
 
     Raises:
         DeviceHeldError: somebody else holds a device, here or, as far as the device tells, with another database.
+        BenchError: it is the virtual bench of another workspace.
     """
     devices, handler = devices_of(bench), bench.liquid_handler
     if (outer := held_already(devices, records)) is not None:
         with _fenced(handler, outer):
             yield outer
         return
+    if isinstance(bench.clock, Belongs):
+        await bench.clock.require_own()
     claim = await _claimed(devices, records, purpose, wait_seconds, lease_seconds)
 
     async def noted() -> None:

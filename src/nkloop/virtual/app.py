@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from nkloop.virtual.book import WorldBook
 from nkloop.virtual.robot.robot import VirtualRobot
 from nkloop.virtual.robot.service import Close, robot_app
-from nkloop.virtual.routes import world_router
+from nkloop.virtual.routes import Home, world_router
 from nkloop.virtual.world import World
 
 BEHIND = timedelta(minutes=1)
@@ -23,6 +23,7 @@ def create_app(
     *,
     also_close: Close | None = None,
     wall: Callable[[], datetime] | None = None,
+    home: Home | None = None,
 ) -> FastAPI:
     """Put robot and world, with its book where it has one, behind one port.
 
@@ -32,6 +33,7 @@ def create_app(
         also_close: awaited at the end, after the robot is switched off.
         wall: time of people, with zone. With it the clock never stays behind them: while no run has the robot, it is
             moved on whenever somebody asks for the time or loads the deck, however long the bench has been there.
+        home: where it belongs; runs of other workspaces are refused then.
     """
     book = world if isinstance(world, WorldBook) else WorldBook(world)
     app = robot_app(robot, also_close=also_close)
@@ -43,5 +45,5 @@ def create_app(
         if wall() - book.clock.now() > BEHIND:
             book.wait_until(wall())
 
-    app.router.routes.extend(world_router(book, keep_up).routes)
+    app.router.routes.extend(world_router(book, keep_up, home).routes)
     return app

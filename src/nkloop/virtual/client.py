@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from nkloop.errors import DeviceError, DeviceUnreachableError, words_of
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, words_of
 
 TIMEOUT_SECONDS = 60.0
 IDLE_SECONDS = 2.0
@@ -16,8 +18,22 @@ IDLE_SECONDS = 2.0
 class WorldClient:
     """One connection to the `/virtual` routes. Nothing is ever sent twice."""
 
-    def __init__(self, name: str, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`name` is the device this stands for; `transport` replaces the network in tests."""
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        workspace: Path | None = None,
+    ) -> None:
+        """Contact nobody yet.
+
+        Args:
+            name: the device this stands for.
+            url: address of the virtual bench.
+            transport: replaces the network in tests.
+            workspace: folder of the workspace that asks; a bench of another one is refused, None takes any.
+        """
+        self._workspace = workspace
         self._name = name
         self._url = url.rstrip("/")
         self._transport = transport
@@ -27,7 +43,8 @@ class WorldClient:
         """Answer of a GET route.
 
         Raises:
-            DeviceUnreachableError: the virtual bench does not answer.
+            BenchError: the virtual bench is that of another workspace.
+            DeviceUnreachableError: it does not answer.
             DeviceError: it refused.
         """
         return await self._ask("GET", path, None)
@@ -36,6 +53,18 @@ class WorldClient:
         """Answer of a POST route; raises as `get` does."""
         return await self._ask("POST", path, body)
 
+    async def require_own(self) -> None:
+        """Refuse the bench of another workspace: its wells, tips and runs are not those of our records.
+
+        Raises:
+            BenchError: it belongs to another workspace; both are named.
+            DeviceUnreachableError: the virtual bench does not answer.
+        """
+        if self._workspace is None:
+            return
+        _require_same(await self._answer("GET", "/home", None), self._workspace, self._url)
+        self._workspace = None
+
     async def close(self) -> None:
         """Release the connection."""
         if self._client is not None:
@@ -43,6 +72,10 @@ class WorldClient:
             self._client = None
 
     async def _ask(self, method: str, path: str, body: Any) -> Any:
+        await self.require_own()
+        return await self._answer(method, path, body)
+
+    async def _answer(self, method: str, path: str, body: Any) -> Any:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._url,
@@ -62,6 +95,19 @@ class WorldClient:
         if response.is_error:
             raise _refusal(response, self._name)
         return response.json()
+
+
+def _require_same(home: Mapping[str, str], workspace: Path, url: str) -> None:
+    theirs, mine = home.get("workspace", ""), workspace.resolve()
+    if not theirs or Path(theirs).resolve() == mine:
+        return
+    ledger = f", its acts stand in {home['ledger']}" if home.get("ledger") else ""
+    raise BenchError(
+        f"the virtual bench at {url} belongs to workspace {theirs} (bench {home.get('bench')}{ledger}), this is "
+        f"workspace {mine}",
+        where="NKLOOP_VIRTUAL_URL",
+        remedy=f"unset NKLOOP_VIRTUAL_URL, so that a bench of {mine} is started, or work there: --workspace {theirs}",
+    )
 
 
 def _refusal(response: httpx.Response, name: str) -> DeviceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 
@@ -12,10 +13,26 @@ from nkloop.virtual.client import WorldClient
 class VirtualClock:
     """Time that passes as soon as somebody waits for it."""
 
-    def __init__(self, name: str, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`url` is the address of the virtual bench."""
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        workspace: Path | None = None,
+    ) -> None:
+        """`url` is the address of the virtual bench, `workspace` the folder it must belong to."""
         self.name = name
-        self._world = WorldClient(name, url, transport)
+        self._world = WorldClient(name, url, transport, workspace)
+
+    async def require_own(self) -> None:
+        """Refuse the bench of another workspace.
+
+        Raises:
+            BenchError: it belongs to another workspace; both are named.
+            DeviceUnreachableError: the virtual bench does not answer.
+        """
+        await self._world.require_own()
 
     async def now(self) -> datetime:
         """Current time of the bench, UTC.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 
@@ -32,6 +33,7 @@ class VirtualOperator:
         people: str = "",
         requests: RequestList | None = None,
         scan_book: ScanBook | None = None,
+        workspace: Path | None = None,
     ) -> None:
         """Contact nobody yet.
 
@@ -42,6 +44,7 @@ class VirtualOperator:
             people: `desk` or `terminal` has a person confirm first, as at a real bench; empty does everything itself.
             requests: the list of requests, for `desk`.
             scan_book: where refused scans are written down, for `terminal`.
+            workspace: folder the virtual bench must belong to.
 
         Raises:
             BenchError: `people` is something else.
@@ -54,7 +57,7 @@ class VirtualOperator:
         if people not in asked:
             raise BenchError(f"people is '{people}'", where=name, remedy="write desk, terminal, or leave it out")
         self.name = name
-        self._world = WorldClient(name, url, transport)
+        self._world = WorldClient(name, url, transport, workspace)
         self._person = asked[people]()
 
     async def inspect(self) -> tuple[Finding, ...]:

@@ -25,6 +25,17 @@ class WorldTime(FrozenModel):
     now: datetime
 
 
+class Home(FrozenModel):
+    """Where a virtual bench belongs."""
+
+    workspace: str = ""
+    """Folder of the workspace; empty for a world without one."""
+    bench: str = ""
+    """Name of its bench file."""
+    ledger: str = ""
+    """File with every physical act; empty for a bench that forgets with its process."""
+
+
 class AdvanceRequest(FrozenModel):
     """Let time pass until then."""
 
@@ -86,8 +97,8 @@ def _refusal(error: NkloopError, status: int) -> JSONResponse:
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
-def world_router(book: WorldBook, keep_up: Callable[[], None] = lambda: None) -> APIRouter:
-    """Routes of one world; what they do is noted in its book.
+def world_router(book: WorldBook, keep_up: Callable[[], None] = lambda: None, home: Home | None = None) -> APIRouter:
+    """Routes of one world; what they do is noted in its book. `home` says where it belongs.
 
     `keep_up` is called before the time is told and before a deck is loaded, so that it may move the clock on.
     """
@@ -95,6 +106,11 @@ def world_router(book: WorldBook, keep_up: Callable[[], None] = lambda: None) ->
 
     def time() -> WorldTime:
         return WorldTime(now=book.world.clock.now())
+
+    @router.get("/home")
+    async def where() -> Home:
+        """Workspace, bench and ledger."""
+        return home or Home()
 
     @router.get("/clock")
     async def clock() -> WorldTime:

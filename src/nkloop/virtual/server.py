@@ -137,6 +137,7 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
     from nkloop.virtual.app import create_app
     from nkloop.virtual.book import WorldBook
     from nkloop.virtual.robot.robot import VirtualRobot
+    from nkloop.virtual.routes import Home
     from nkloop.virtual.world import World
 
     # The same folder as everywhere else: what the planner had analysed is not analysed again here.
@@ -158,7 +159,9 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
     )
     robot.on_power_loss = _vanish
     wall = None if settings.not_before is None else lambda: datetime.now(UTC)
-    return create_app(book, robot, also_close=vendor.close, wall=wall)
+    ledger = "" if state is None else str((state / BOOK).resolve())
+    home = Home(workspace=str(workspace.root), bench=file.name, ledger=ledger)
+    return create_app(book, robot, also_close=vendor.close, wall=wall, home=home)
 
 
 def _accounts() -> Compliance:

@@ -150,6 +150,28 @@ def test_a_design_of_several_plates_is_drawn_and_told(nkloop: Any, workspace: Wo
     assert len(read_layouts(workspace.root / "grid.csv")) == len(told["layouts"])
 
 
+def test_a_design_asks_for_the_cells_its_plan_takes(nkloop: Any, workspace: Workspace) -> None:
+    layout = workspace.root / "layout.csv"
+    robot = ("design", "cytotoxicity", "--arms", "arm-1/U1:82:90", "--seed", "3", "--csv", layout)
+    designed = nkloop(*robot, "--json").json["demand"]
+    planned = nkloop("plan", "cytotoxicity", "--layout", layout, "--json").json
+    assert planned["cells_to_prepare"] == designed
+    nk = next(one for one in designed if one["name"] == "arm-1/U1")
+    assert nk["cells_needed"] == sum(need["cells"] for need in planned["effectors"] if need["sample"] == "arm-1/U1")
+    assert nk["cells_in_wells"] < nk["viable_needed"] == pytest.approx(0.9 * nk["cells_needed"])
+    assert any("arm-1/U1: prepare" in note and "of them viable" in note for note in planned["notes"])
+    told = nkloop(*robot).out
+    assert "as bench virtual takes them" in told
+    assert "viable or not, as nominal E:T does" in told
+
+
+def test_a_design_beyond_the_bench_counts_cells_for_a_person(nkloop: Any) -> None:
+    ended = nkloop("design", "cytotoxicity", "--arms", "arm-1/U1:82:90", "--seed", "3", "--bench", "nowhere", "--json")
+    assert ended.code == 0
+    assert all(one["beyond"].endswith("by hand") for one in ended.json["demand"])
+    assert any("bench nowhere cannot carry it out" in told for told in ended.json["warnings"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

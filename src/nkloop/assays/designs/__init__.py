@@ -2,5 +2,6 @@
 
 from nkloop.assays.designs.design import design
 from nkloop.assays.designs.models import CellDemand, Design, DesignRequest, Dispensing, DoseSeries
+from nkloop.assays.designs.needs import demand
 
-__all__ = ["CellDemand", "Design", "DesignRequest", "Dispensing", "DoseSeries", "design"]
+__all__ = ["CellDemand", "Design", "DesignRequest", "Dispensing", "DoseSeries", "demand", "design"]

@@ -64,7 +64,16 @@ class CellDemand(FrozenModel):
     wells: int
     cells_in_wells: float
     cells_needed: float
-    """With overage and dead volume; counts all cells of an effector preparation, as nominal E:T does."""
+    """With `beyond`; counts all cells of an effector preparation, viable or not, as nominal E:T does."""
+    viable_needed: float
+    """Of those, the viable ones at the viability of the sample; all of the targets, which are counted as viable."""
+    beyond: str
+    """What is counted beyond the cells in the wells, in words."""
+
+    def with_needed(self, cells: float, beyond: str) -> CellDemand:
+        """The same preparation with another count of what it must hold, and what that counts."""
+        share = self.viable_needed / self.cells_needed
+        return self.model_copy(update={"cells_needed": cells, "viable_needed": share * cells, "beyond": beyond})
 
 
 class Design(FrozenModel):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from nkloop.assays.designs.models import CellDemand, Dispensing
 from nkloop.assays.layouts.build import WITH_TARGETS
-from nkloop.assays.models import LayoutWell, PlateLayout
+from nkloop.assays.models import EffectorSample, LayoutWell, PlateLayout
 
 VOLUME_UL = 100.0
 """Effectors or targets per well."""
@@ -18,6 +19,7 @@ DEAD_VOLUME_UL = {"effector": 200.0, "target": 3000.0}
 
 def demand(layouts: Sequence[PlateLayout]) -> tuple[CellDemand, ...]:
     """Cells of every effector preparation and every line over all plates."""
+    viable = {one.name: one.viability_percent for layout in layouts for one in _preparations(layout)}
     effectors: dict[str, list[float]] = {}
     targets: dict[str, list[float]] = {}
     for layout in layouts:
@@ -26,21 +28,26 @@ def demand(layouts: Sequence[PlateLayout]) -> tuple[CellDemand, ...]:
                 effectors.setdefault(well.sample, []).append(well.nominal_ratio * layout.targets_per_well)
             if well.role in WITH_TARGETS:
                 targets.setdefault(layout.line_of(well), []).append(layout.targets_per_well)
-    needs = [_needed(name, "effector", cells) for name, cells in effectors.items()]
-    return (*needs, *(_needed(name, "target", cells) for name, cells in targets.items()))
+    needs = [_needed(name, "effector", cells, viable.get(name, 100.0)) for name, cells in effectors.items()]
+    return (*needs, *(_needed(name, "target", cells, 100.0) for name, cells in targets.items()))
 
 
-def _needed(name: str, role: str, cells: Sequence[float]) -> CellDemand:
+def _preparations(layout: PlateLayout) -> tuple[EffectorSample, ...]:
+    return layout.samples if layout.reference is None else (*layout.samples, layout.reference)
+
+
+def _needed(name: str, role: Literal["effector", "target"], cells: Sequence[float], viable: float) -> CellDemand:
     """Dead volume is counted at the highest concentration: the tube the dilutions are made from."""
     left_over = DEAD_VOLUME_UL[role] / VOLUME_UL * max(cells)
-    return CellDemand.model_validate(
-        {
-            "name": name,
-            "role": role,
-            "wells": len(cells),
-            "cells_in_wells": sum(cells),
-            "cells_needed": OVERAGE * sum(cells) + left_over,
-        }
+    needed = OVERAGE * sum(cells) + left_over
+    return CellDemand(
+        name=name,
+        role=role,
+        wells=len(cells),
+        cells_in_wells=sum(cells),
+        cells_needed=needed,
+        viable_needed=needed * viable / 100,
+        beyond=f"{100 * (OVERAGE - 1):.0f} % overage and {DEAD_VOLUME_UL[role]:g} µL that stay behind, by hand",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_method, print_json, write_file
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_method, print_json, write_file
 from nkloop.cli.design import options
 
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ def cytotoxicity(
     csv: options.Csv = None,
     grid: options.Grid = None,
     picture: options.Picture = None,
+    bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
 ) -> None:
     """Design the plates of a killing assay: every plate with all its controls, and the cells it takes."""
     from nkloop.assays.designs import DesignRequest, Dispensing, design
+    from nkloop.cli.design.display import show
     from nkloop.cli.design.request import numbers, samples, split, treatments
+    from nkloop.cli.design.robot_needs import with_robot_needs
 
     options.require_allowed(plate=plate, kind=kind, edge=edge, arrangement=arrangement, channels=channels)
     request = {
@@ -69,11 +72,12 @@ def cytotoxicity(
         "name": name,
     }
     made = design(DesignRequest.model_validate(request), find_method(method, workspace))
+    made, whose = with_robot_needs(made, workspace, bench)
     written = _written(made, csv, grid, picture)
     if json_output:
         print_json({"seed": seed, **made.model_dump(mode="json")})
     else:
-        _show(made, written)
+        show(made, written, whose=whose)
 
 
 def _written(made: Design, csv: Path | None, grid: Path | None, picture: Path | None) -> tuple[Path, ...]:
@@ -111,32 +115,3 @@ def _draw(made: Design, path: Path) -> tuple[Path, ...]:
             write_file(target, layout_png(layout))
         written.append(target)
     return tuple(written)
-
-
-def _show(made: Design, written: tuple[Path, ...]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from nkloop.quantities.display import number
-
-    console = Console()
-    plates = Table("plate", "lines", "arms", "wells used", "seed", title="Plates", title_justify="left")
-    for layout in made.layouts:
-        used = sum(w.role not in {"empty", "medium_ring"} for w in layout.wells)
-        arms = ", ".join(s.name for s in layout.samples)
-        seed = "fixed" if layout.seed is None else str(layout.seed)
-        plates.add_row(layout.barcode, ", ".join(layout.lines), escape(arms), f"{used} of {layout.plate_wells}", seed)
-    console.print(plates)
-    cells = Table("cells", "role", "wells", "needed", title="Cells to prepare", title_justify="left")
-    for need in made.demand:
-        cells.add_row(escape(need.name), need.role, str(need.wells), number(need.cells_needed))
-    console.print(cells)
-    console.print(f"Effectors are given within about {made.stagger_minutes:.1f} min (estimated).")
-    console.print(f"Robot: {made.robot}", soft_wrap=True)
-    for warning in made.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
-    for path in written:
-        console.print(f"Written: {path}", soft_wrap=True)
-    if not written:
-        console.print("Write the layout with --csv FILE, the map with --picture FILE.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +16,10 @@ from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, Reserve
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nkloop.assays.designs import CellDemand
     from nkloop.assays.models import PlateLayout
     from nkloop.cli.plan.planned import Planned
     from nkloop.drivers.bench_file import BenchFile
-    from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.recipes.models import ErrorLimits, Recipe
     from nkloop.worklists.bench_deck import BenchDeck
@@ -160,6 +159,7 @@ async def _planned(
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.drivers.bench import load_bench_file
     from nkloop.recipes.models import ErrorLimits
+    from nkloop.runs.cell_needs import cells_to_prepare, plan_samples
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import planning_lots
     from nkloop.worklists.contact_rows import contact_rows
@@ -176,13 +176,17 @@ async def _planned(
         found,
         bench,
         inventory,
-        lambda stock: [_plate(layout, densities, errors, recipe, stock, file.deck, catalogue) for layout in layouts],
+        lambda stock: [
+            plan_samples(one, stock, file.deck, catalogue, densities=densities, errors=errors, recipe=recipe)
+            for one in layouts
+        ],
         lambda made: [part.worklist for one in made for part in one.parts],
     )
     parts = tuple(part.worklist for plan in plans for part in plan.parts)
     uses = summed_uses([plan.lots for plan in plans])
     cost = inventory.cost({lot.lot: lot.volume_ul for lot in uses})
-    needs = _needs(layouts, plans)
+    needs, cells = _needs(layouts, plans), cells_to_prepare(layouts, plans)
+    limits_told = _limits_note(errors, of_recipe, file.deck, has_recipe=recipe is not None)
     return Planned(
         title=parts[0].name.partition(", part ")[0] if len(plans) == 1 else f"{len(plans)} killing-assay plates",
         parts=parts,
@@ -193,7 +197,7 @@ async def _planned(
         ),
         lots=uses,
         warnings=(*(told for plan in plans for told in plan.warnings), *_warnings(layouts, recipe)),
-        notes=(*_notes(needs, plans), *own, _limits_note(errors, of_recipe, file.deck, has_recipe=recipe is not None)),
+        notes=(*_notes(needs, cells, plans), *own, limits_told),
         verdicts=await verified(parts, found, catalogue, file),
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
@@ -202,6 +206,7 @@ async def _planned(
         simulated=file.simulated,
         more={
             "effectors": needs,
+            "cells_to_prepare": [one.model_dump(mode="json") for one in cells],
             "layouts": [layout.model_dump(mode="json") for layout in layouts],
             "targets_ul": [plan.targets_ul for plan in plans],
             "dispense_order": [list(plan.dispense_order) for plan in plans],
@@ -222,28 +227,6 @@ def _require_reader_and_lines(layouts: tuple[PlateLayout, ...], file: BenchFile,
     check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
 
 
-def _plate(
-    layout: PlateLayout,
-    densities: dict[str, float],
-    errors: ErrorLimits,
-    recipe: Recipe | None,
-    inventory: Inventory,
-    deck: BenchDeck,
-    catalogue: Catalogue,
-) -> CytotoxicityPlan:
-    from datetime import UTC, datetime
-
-    from nkloop.runs.killing import REFERENCE_LOT, plate_request
-    from nkloop.worklists.cytotoxicity import plan_cytotoxicity
-
-    names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
-    if layout.reference is not None:
-        names[layout.reference.name] = REFERENCE_LOT
-    until = (datetime.now(UTC) + timedelta(days=1)).date()
-    request = plate_request(layout, names, until, densities, errors=errors, recipe=recipe)
-    return plan_cytotoxicity(request, inventory, deck, catalogue)
-
-
 def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) -> list[dict[str, Any]]:
     """What each plate needs of each sample."""
     return [
@@ -253,12 +236,18 @@ def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) ->
     ]
 
 
-def _notes(needs: Sequence[dict[str, Any]], plans: Sequence[CytotoxicityPlan]) -> Iterator[str]:
+def _notes(
+    needs: Sequence[dict[str, Any]], cells: Sequence[CellDemand], plans: Sequence[CytotoxicityPlan]
+) -> Iterator[str]:
+    from nkloop.cli.design.display import cells_sentence
     from nkloop.quantities.display import number
     from nkloop.worklists.parts import between_notes
 
     for need in needs:
-        yield f"{need['plate']}: {need['sample']} needs {need['volume_ul']:g} µL, {number(need['cells'])} cells."
+        told = f"{need['volume_ul']:g} µL on the deck, {number(need['cells'])} cells, viable or not"
+        yield f"{need['plate']}: {need['sample']}: {told}."
+    yield from (cells_sentence(one) for one in cells)
+    yield f"Counted beyond the wells: {'; '.join(dict.fromkeys(one.beyond for one in cells))}."
     for plan in plans:
         barcode = plan.parts[0].worklist.item("assay").barcode
         yield from (f"{barcode}: {told}" for told in between_notes(plan.parts))

@@ -252,6 +252,8 @@ def test_adjusting_is_written_down_with_who_and_why(records: Records) -> None:
         pytest.param("SCF-1-V9", {"discard": True}, "no container 'SCF-1-V9' .*did you mean 'SCF-1-V", id="unknown"),
         pytest.param("SCF-1", {"discard": True}, "'SCF-1' is a lot.*scan one of its containers: SCF-1-V1", id="lot"),
         pytest.param("SCF-1-V1", {"volume_ul": -1.0}, "cannot hold -1 µL", id="negative"),
+        pytest.param("SCF-1-V1", {"volume_ul": 350.0}, "holds 100 µL by the records, 350 µL is more", id="more"),
+        pytest.param("SCF-1-V1", {"volume_ul": 3e7, "more": True}, "cannot hold 30 L: .* at most 5 mL", id="brim"),
         pytest.param("SCF-1-V1", {"opened": date(2028, 1, 1)}, "2028-01-01 is in the future", id="future"),
         pytest.param("SCF-1-V1", {"refrozen": True}, "is not thawed", id="not thawed"),
         pytest.param("SCF-1-V3", {"thawed": DAY}, "has had 1 of 1 thaws", id="thaw limit"),
@@ -330,7 +332,9 @@ def _do(records: Records, bench: str, act: str, ul: float, number: int, worklist
         records.stock.post_run(bench, names[0], run, taken, by="Ada", at=AT)
     elif act == "adjust":
         before = now(records, bench).container("SCF-1-V2")[1].volume_ul
-        _, after = records.stock.adjust(bench, "SCF-1-V2", by="Ada", at=AT, reason="counted", volume_ul=round(ul, 3))
+        _, after = records.stock.adjust(
+            bench, "SCF-1-V2", by="Ada", at=AT, reason="counted", volume_ul=round(ul, 3), more=True
+        )
         return after.volume_ul - before
     elif act == "discard":
         records.stock.adjust(bench, "SCF-1-V3", by="Ada", at=AT, reason="dropped", discard=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from nkloop.frozen import FrozenModel
-from nkloop.quantities import Duration, RemainingVolume
+from nkloop.quantities import Amount, Duration, RemainingVolume
 
 ContainerKind = Literal["unspecified", "tube", "cryovial", "15 mL tube", "50 mL tube", "bottle", "bag"]
 KINDS: tuple[str, ...] = get_args(ContainerKind)
@@ -23,6 +23,17 @@ DEAD_VOLUME_UL: dict[str, float] = {
 }
 """What cannot be got out, in µL. 1.5 mL tubes keep 20 to 50 µL; the other values are estimates nobody has verified,
 so a lab that has measured its own writes `dead_volume` on the container."""
+CAPACITY_UL: dict[str, float] = {
+    "unspecified": 20e6,
+    "tube": 2200.0,
+    "cryovial": 5000.0,
+    "15 mL tube": 17e3,
+    "50 mL tube": 58e3,
+    "bottle": 5e6,
+    "bag": 20e6,
+}
+"""What a container of the kind holds to its brim at most, in µL: a volume above it is a slip of the unit. Cryovials are
+sold up to 5 mL, tubes up to 2 mL, single-use bags up to 20 L; brims of the centrifuge tubes are estimates."""
 MOST_CONTAINERS = 500
 """More of one entry is a typing error."""
 
@@ -54,6 +65,12 @@ class Container(FrozenModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _volume_fits_the_kind(self) -> Self:
+        if (problem := over_capacity(self, self.volume.canonical)) is not None:
+            raise ValueError(f"container {self.barcode} {problem}")
+        return self
+
     @property
     def dead_ul(self) -> float:
         """What cannot be got out, in µL."""
@@ -75,6 +92,18 @@ class Container(FrozenModel):
         if opened_life is None:
             return expires if self.thawed is None else min(expires, self.thawed)
         return min(expires, begun + timedelta(minutes=opened_life.canonical))
+
+
+def over_capacity(container: Container, volume_ul: float) -> str | None:
+    """What is wrong with `volume_ul` in this container, with the remedy; nothing when it fits."""
+    if volume_ul <= CAPACITY_UL[container.kind]:
+        return None
+    named = "" if container.kind == "unspecified" else f" of kind '{container.kind}'"
+    held, most = (Amount(ul, "µL").display() for ul in (volume_ul, CAPACITY_UL[container.kind]))
+    return (
+        f"cannot hold {held}: a container{named} holds at most {most}. "
+        f"Remedy: check the unit (µL, mL, L), or write what kind it is ({', '.join(KINDS[1:])})"
+    )
 
 
 def expanded(entries: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from nkloop.errors import InventoryError, QuantityError
 from nkloop.frozen import FrozenModel
-from nkloop.inventory.containers import Container, expanded
+from nkloop.inventory.containers import CAPACITY_UL, Container, expanded
 from nkloop.quantities import Amount, Concentration, Duration, Kind, RemainingVolume, SpecificActivity
 
 LotState = Literal["released", "quarantined", "blocked"]
@@ -101,6 +101,11 @@ class Lot(FrozenModel):
                     f"lot {self.id} is said to hold {self.volume}, its containers {Amount(total, 'µL').display()}. "
                     f"Remedy: leave the volume of the lot out, it is the sum of the containers"
                 )
+        elif self.volume.canonical > CAPACITY_UL["unspecified"]:
+            raise ValueError(
+                f"lot {self.id} is said to be one container of {self.volume}, more than "
+                f"{Amount(CAPACITY_UL['unspecified'], 'µL').display()}. Remedy: check the unit, or list its containers"
+            )
         for one in self.containers:
             if one.thawed is not None and not self.is_frozen:
                 raise ValueError(

@@ -116,7 +116,7 @@ class Inventory(FrozenModel):
         known = [one.barcode for lot in self.lots for one in lot.vessels]
         raise InventoryError(
             f"no container '{barcode}' in the stock",
-            remedy=did_you_mean(barcode, known) or "scan the barcode of a container that `nkloop lots list` shows",
+            remedy=did_you_mean(barcode, known) or "scan the barcode of a container that `nkloop lots show LOT` shows",
         )
 
     def choose(self, component: str, needed: Amount | float, use_until: date) -> Lot:

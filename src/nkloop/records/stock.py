@@ -210,8 +210,11 @@ class Stock:
         thawed: date | None = None,
         refrozen: bool = False,
         discard: bool = False,
+        more: bool = False,
     ) -> tuple[Container, Container]:
         """Correct what is known of a container: what it holds, that it was opened, thawed, frozen again, discarded.
+
+        `more` says that a volume above the known one is meant.
 
         Returns:
             The container before and after.
@@ -224,7 +227,7 @@ class Stock:
             lot, container = stock.container(barcode)
             changes = adjustment(
                 lot, container, volume_ul=volume_ul, opened=opened, thawed=thawed, refrozen=refrozen, discard=discard,
-                held=stock.held, by=by, at=at, reason=reason,
+                more=more, held=stock.held, by=by, at=at, reason=reason,
             )  # fmt: skip
             stock_rows.save_postings(connection, bench, changes)
             changed = balance(connection, bench, self._balances[bench])  # not kept: it may still be rolled back

@@ -9,6 +9,7 @@ from typing import Any
 
 from nkloop.errors import InventoryError
 from nkloop.inventory import Container, Held, Inventory, Lot
+from nkloop.inventory.containers import over_capacity
 from nkloop.inventory.picking import NOTHING_UL, shown, valid_until
 from nkloop.records.stock_balances import whole_nanolitres
 from nkloop.records.stock_models import ContainerDetail, Posting, PostingKind, Taken
@@ -113,6 +114,7 @@ def adjustment(
     thawed: date | None,
     refrozen: bool,
     discard: bool,
+    more: bool,
     held: Sequence[Held],
     by: str,
     at: datetime,
@@ -146,6 +148,7 @@ def adjustment(
     elif volume_ul is not None:
         if volume_ul < 0:
             raise InventoryError(f"cannot hold {volume_ul:g} µL", where=where, remedy="give at least 0 µL")
+        _refuse_more(container, volume_ul, more, where)
         _refuse_held(container, volume_ul, held, where)
         made.append(signed.post(lot, container, "corrected", volume_ul - container.volume_ul))
     return tuple(made)
@@ -167,6 +170,16 @@ def _refuse_thaw(lot: Lot, container: Container, thawed: date, at: datetime, whe
     if container.freeze_thaws >= lot.max_freeze_thaws:
         message = f"has had {container.freeze_thaws} of {lot.max_freeze_thaws} thaws, one more is not allowed"
         raise InventoryError(message, where=where, remedy="discard it with --discard")
+
+
+def _refuse_more(container: Container, volume_ul: float, more: bool, where: str) -> None:
+    """Liquid does not grow in a vial: a higher count is a slip of the unit, or somebody says that it is meant."""
+    if (problem := over_capacity(container, volume_ul)) is not None:
+        message, _, remedy = problem.partition(". Remedy: ")
+        raise InventoryError(message, where=where, remedy=remedy)
+    if volume_ul > container.volume_ul + NOTHING_UL and not more:
+        message = f"holds {shown(container.volume_ul)} by the records, {shown(volume_ul)} is more than that"
+        raise InventoryError(message, where=where, remedy="check number and unit; add --more if it does hold so much")
 
 
 def _refuse_held(container: Container, volume_ul: float, held: Sequence[Held], where: str) -> None:

@@ -24,6 +24,7 @@ def adjust(
     thawed: Annotated[str | None, typer.Option("--thawed", help="Day it was thawed; costs a thaw.")] = None,
     refrozen: Annotated[bool, typer.Option("--refrozen", help="It is frozen again.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="It was thrown away with all it held.")] = False,
+    more: Annotated[bool, typer.Option("--more", help="It does hold more than the records say.")] = False,
     bench: BenchOption = "virtual",
     workspace: WorkspaceOption = Path(),
     json_output: JsonFlag = False,
@@ -51,7 +52,7 @@ def adjust(
     with opened_records(found) as records:
         before, after = records.stock.adjust(
             bench, container, by=by, at=datetime.now(UTC), reason=reason, volume_ul=volume_ul, refrozen=refrozen,
-            discard=discard, **days,
+            discard=discard, more=more, **days,
         )  # fmt: skip
     if json_output:
         print_json({"before": before.model_dump(mode="json"), "after": after.model_dump(mode="json")})

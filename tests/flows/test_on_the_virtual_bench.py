@@ -65,6 +65,8 @@ class Lab:
 
     workspace: Workspace
     bench: VirtualBench
+    name: str = "virtual"
+    """Name of the bench."""
 
     def flow(self, name: str, **fields: Any) -> Any:
         """Run a flow as its form would."""
@@ -88,7 +90,7 @@ class Lab:
         """Do something in a session of this workspace; the flows share it."""
 
         async def inside() -> Any:
-            async with open_session(self.workspace.root, "virtual") as session:
+            async with open_session(self.workspace.root, self.name) as session:
                 return await work(session)
 
         with self.address():
@@ -145,15 +147,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 
 @pytest.fixture(scope="module")
 def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
-    """`make_lab(seed=1)`: a fresh workspace with a bench of its own."""
+    """`make_lab(seed=1)`: a fresh workspace with a bench of its own, of another name with its file's text."""
     with contextlib.ExitStack() as stack:
 
-        def make(**settings: Any) -> Lab:
+        def make(name: str = "virtual", text: str = "", **settings: Any) -> Lab:
             workspace = Workspace.create(tmp_path_factory.mktemp("lab") / "lab")
             workspace.state.mkdir()
-            bench = VirtualBench.start(workspace.root, log=workspace.state / "bench.log", **settings)
+            if text:
+                (workspace.devices / f"{name}.yaml").write_text(text, encoding="utf-8")
+            bench = VirtualBench.start(workspace.root, log=workspace.state / "bench.log", bench=name, **settings)
             stack.callback(bench.stop)
-            return Lab(workspace, bench)
+            return Lab(workspace, bench, name)
 
         yield make
 
@@ -357,6 +361,42 @@ def test_what_cannot_be_done_moves_nothing(
     with pytest.raises(error, match=told):
         lab.flow(name, **fields)
     assert (lab.ask("/virtual/contents"), lab.ask("/runs")["meta"]["totalLength"]) == before
+
+
+def on_deck() -> str:
+    """The virtual bench with the robot's own reader on its deck, with filters made for LDH."""
+    text = (
+        (FLOWS.parent / "devices" / "virtual.yaml").read_text(encoding="utf-8").replace("name: virtual", "name: deck")
+    )
+    head, _, rest = text.partition("plate_reader:\n")
+    module = '    - {slot: D3, load_name: absorbanceReaderV1, adapter: null, serial_number: ""}\n'
+    head = head.replace("  trash_slot: A3\n", f"{module}  trash_slot: A3\n")
+    reader = (
+        "plate_reader:\n"
+        "  modes: [{mode: absorbance, wavelengths_nm: [490, 680], saturation: 4.0}]\n"
+        "  driver: nkloop.drivers.opentrons:FlexPlateReader\n"
+        "  settings: {url: '${NKLOOP_VIRTUAL_URL}', poll_seconds: 0.03}\n\n"
+    )
+    return head + reader + "cell_counter:\n" + rest.partition("cell_counter:\n")[2]
+
+
+def test_a_killing_assay_is_read_by_the_reader_on_the_deck_of_its_robot(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab("deck", on_deck())
+    (result,) = lab.flow("run_cytotoxicity_assay", bench="deck", plate_prefix="K")
+    assert result.barcode == "K-1"
+    assert result.verdict in {"accepted", "flagged"}
+    assert result.z_prime > 0.5
+    with lab.records() as records:
+        assay, reading = records.journal.runs()
+        assert (assay.procedure, reading.procedure) == ("cytotoxicity_assay", "plate_reading")
+        assert (assay.state, reading.state, reading.device) == ("succeeded", "succeeded", "plate reader")
+        assert {step.event for step in reading.steps} == {"done"}
+        read = records.results.reading_of(assay.id)
+        assert read is not None
+        assert (read.barcode, read.wavelength_nm, read.reference_wavelength_nm) == ("K-1-read", 490, 680)
+        assert read.file_sha256 == reading.files[0].sha256
+        assert records.audit.verify_chain() == ()
+    assert [run["status"] for run in lab.ask("/runs")["data"]] == ["succeeded", "succeeded"]
 
 
 def test_a_wrong_worklist_never_reaches_the_robot(lab: Lab) -> None:

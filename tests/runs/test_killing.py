@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from nkloop.assays.measurements import Reading
 from nkloop.assays.models import AssayResult, EffectorSample
-from nkloop.errors import AssayError, PlanError
+from nkloop.drivers.bench import load_bench_file
+from nkloop.errors import AssayError, BenchError, PlanError
 from nkloop.runs.killing import (
     EFFECTORS_PER_UL,
     REFERENCE_EFFECTOR,
@@ -24,6 +26,8 @@ from nkloop.runs.killing import (
     refuse_used_labels,
 )
 from nkloop.runs.session import Session
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def sample(number: int, purity: float = 80) -> EffectorSample:
@@ -90,6 +94,21 @@ def test_the_reader_measures_what_the_method_says() -> None:
     request = read_request(layout)
     assert (request.barcode, request.mode) == ("killing-1-read", "absorbance")
     assert (request.wavelength_nm, request.reference_wavelength_nm) == (490, 680)
+
+
+async def test_a_reader_without_the_filters_is_told_before_anything_is_planned(session: Session) -> None:
+    flex = load_bench_file(ROOT / "devices" / "flex_byonoy.yaml")
+    session.bench_file = session.bench_file.model_copy(update={"plate_reader": flex.plate_reader})
+    (layout,) = lay_out_plates([sample(1)], AssayDesign(), "killing")
+    with pytest.raises(BenchError) as told:
+        await plan_plate(session, layout, {})
+    (problem,) = told.value.problems
+    assert problem.message == (
+        "method ldh: Opentrons Flex Absorbance Plate Reader has no 490 nm and no 680 nm, "
+        "it reads absorbance (450, 562, 600, 650 nm)"
+    )
+    assert "it can read none of the shipped methods" in problem.remedy
+    assert "plate_reader.modes of devices/virtual.yaml" in problem.remedy
 
 
 def test_a_reading_of_another_plate_is_not_analysed() -> None:

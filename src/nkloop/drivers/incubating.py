@@ -67,8 +67,14 @@ class IncubatingOperator:
             await close()
 
     async def _is_as_warm(self, celsius: float | None) -> bool:
-        """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business."""
-        return celsius is None or abs(await self.storage.temperature() - celsius) <= _TOLERANCE_C
+        """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business.
+
+        An incubator moves when it is opened, which the first question does.
+        """
+        if celsius is None:
+            return True
+        async with self.held(f"temperature of {self.storage.name}"):
+            return abs(await self.storage.temperature() - celsius) <= _TOLERANCE_C
 
 
 def _carrying(request: OperatorRequest, told: str, barcodes: dict[str, str]) -> OperatorRequest:

@@ -70,28 +70,38 @@ class ReaderMode(FrozenModel):
         return f"{self.mode} ({'; '.join(told)})" if told else self.mode
 
 
-def require_readable(request: ReadRequest, modes: tuple[ReaderMode, ...], reader: str) -> None:
+def lacking(request: ReadRequest, modes: tuple[ReaderMode, ...]) -> str:
+    """What a reader lacks for a read, as `has no 490 nm`; empty when it lacks nothing, or its modes are not listed."""
+    of_mode = [one for one in modes if one.mode == request.mode]
+    if modes and not of_mode:
+        return f"does not read {request.mode}"
+    if request.mode == "absorbance":
+        asked = filter(None, (request.wavelength_nm, request.reference_wavelength_nm))
+        missing = [f"no {one} nm" for one in asked if modes and not any(mode.has_wavelength(one) for mode in of_mode)]
+        return f"has {' and '.join(missing)}" if missing else ""
+    if modes and request.mode == "fluorescence" and request.excitation_nm and request.emission_nm:
+        pair = (request.excitation_nm, request.emission_nm)
+        if not any(one.has_filters(*pair) for one in of_mode):
+            return f"has no filters {pair[0]}/{pair[1]} nm"
+    return ""
+
+
+def require_readable(request: ReadRequest, modes: tuple[ReaderMode, ...], reader: str, *, remedy: str = "") -> None:
     """Refuse a read the reader cannot make; a reader whose modes are not listed is asked when the time comes.
+
+    Args:
+        request: what is to be read.
+        modes: of the reader.
+        reader: how people call it.
+        remedy: what to do about it, where more is known than that the reader does not suit.
 
     Raises:
         BenchError: mode or wavelength are not among those of the bench file.
     """
-    if not modes:
-        return
-    of_mode = [one for one in modes if one.mode == request.mode]
-    has = ", ".join(one.words for one in modes)
-    if not of_mode:
-        raise _unreadable(f"{reader} does not read {request.mode}, it reads {has}", request)
-    if request.mode == "absorbance":
-        for wavelength in filter(None, (request.wavelength_nm, request.reference_wavelength_nm)):
-            if not any(one.has_wavelength(wavelength) for one in of_mode):
-                raise _unreadable(f"{reader} has no {wavelength} nm, it reads {has}", request)
-    elif request.mode == "fluorescence" and request.excitation_nm and request.emission_nm:
-        pair = (request.excitation_nm, request.emission_nm)
-        if not any(one.has_filters(*pair) for one in of_mode):
-            raise _unreadable(f"{reader} has no filters {pair[0]}/{pair[1]} nm, it reads {has}", request)
-
-
-def _unreadable(message: str, request: ReadRequest) -> BenchError:
-    remedy = "choose an assay method this reader can read, or a bench with another reader"
-    return BenchError(message, where=f"plate {request.barcode}", remedy=remedy)
+    if told := lacking(request, modes):
+        has = ", ".join(one.words for one in modes)
+        raise BenchError(
+            f"{reader} {told}, it reads {has}",
+            where=f"plate {request.barcode}",
+            remedy=remedy or "choose an assay method this reader can read, or a bench with another reader",
+        )

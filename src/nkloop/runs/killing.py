@@ -9,12 +9,12 @@ from nkloop.assays import analyse, lay_out
 from nkloop.assays.checks import UNREAD
 from nkloop.assays.layout import capacity
 from nkloop.assays.measurements import Reading, ReadRequest
-from nkloop.assays.methods import method_named
+from nkloop.assays.methods import method_named, methods
 from nkloop.assays.models import AssayResult, EffectorSample, Exclusion, PlateLayout
 from nkloop.assays.panel import check_lines, line_named
 from nkloop.assays.quality import reference_lysis
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.drivers.reader_modes import require_readable
+from nkloop.drivers.reader_modes import lacking, require_readable
 from nkloop.errors import AssayError, PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import ErrorLimits, Recipe
@@ -25,6 +25,8 @@ from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest, EffectorTube
 
+PLATE_MODES = frozenset({"absorbance", "fluorescence", "luminescence"})
+"""What plate readers measure; other methods are read by other instruments."""
 EFFECTORS_PER_UL = 2000.0
 """All cells per µL of an effector tube: twice what the highest E:T needs, so that every level is a dilution."""
 DETECTION_PLATE = "corning_96_wellplate_360ul_flat"
@@ -212,9 +214,27 @@ def require_reader(layout: PlateLayout, bench: BenchFile) -> None:
     Raises:
         BenchError: mode or wavelength are not among those of the bench file.
     """
-    if method_named(layout.method).read.mode in {"absorbance", "fluorescence", "luminescence"}:
+    if method_named(layout.method).read.mode in PLATE_MODES:
         reader = bench.plate_reader
-        require_readable(read_request(layout), reader.modes, reader.model or f"the reader of bench {bench.name}")
+        named = reader.model or f"the reader of bench {bench.name}"
+        remedy = _other_ways(layout, bench)
+        require_readable(read_request(layout), reader.modes, f"method {layout.method}: {named}", remedy=remedy)
+
+
+def _other_ways(layout: PlateLayout, bench: BenchFile) -> str:
+    """What can be done about a plate the reader of a bench cannot read."""
+    modes = bench.plate_reader.modes
+    others = [
+        name
+        for name, method in methods().items()
+        if method.read.mode in PLATE_MODES
+        and not lacking(read_request(layout.model_copy(update={"method": name})), modes)
+    ]
+    told = f"it can read {', '.join(others)}" if others else "it can read none of the shipped methods"
+    return (
+        f"plan the plate for a bench with another reader; {told}; a reader with filters made to order: write what it "
+        f"has into plate_reader.modes of devices/{bench.name}.yaml"
+    )
 
 
 def discarded_wells(records: Records, layout: PlateLayout) -> tuple[Exclusion, ...]:

@@ -214,6 +214,7 @@ class PyLabRobotIncubator:
     async def _open(self) -> None:
         if self._frontend.setup_finished:
             return
+        self.fence()
         adapter.switch_on()
         with warnings.catch_warnings():
             # PyLabRobot reminds everybody that racks are configured in the maker's software

@@ -20,7 +20,6 @@ from nkloop.recipes.stages import (
     ProcessStep,
     Refresh,
     Sampling,
-    Settling,
     Stage,
     Vessel,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "Refresh",
     "Revision",
     "Sampling",
-    "Settling",
     "Source",
     "Sourced",
     "Stage",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from nkloop.errors import PlanError, RecordError
+from nkloop.inventory import Inventory
 from nkloop.records import Records
 from nkloop.runs.contents import fates_in, known_contents
 from nkloop.runs.possible import reached_wells
 from nkloop.runs.stock import is_recorded, opened
 from nkloop.worklists.base_errors import assumed
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.carry_over import brought_in
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_event import TOLERANCE_PERCENT
 from nkloop.worklists.models import PreparedErrors, Worklist
@@ -22,12 +24,21 @@ _TOLERANCE = TOLERANCE_PERCENT / 100
 
 
 def with_recorded_errors(
-    base: MediumSource, records: Records, catalogue: LabwareLookup, deck: BenchDeck
+    base: MediumSource, records: Records, lots: Inventory, catalogue: LabwareLookup, deck: BenchDeck
 ) -> MediumSource:
     """The medium with the predicted errors of the run that prepared it, or that a later run on it was planned with.
 
-    Where no run tells them, or it was prepared in pieces after an interruption, they are assumed, and it says so.
+    Where no run tells them, or it was prepared in pieces after an interruption, they are assumed, and it says so. What
+    stock buffers brought into it comes from the run that prepared it.
+
+    Args:
+        base: as it stands.
+        records: with the runs.
+        lots: of the bench, with the buffers of their stocks.
+        catalogue: labware types by load name.
+        deck: of the bench.
     """
+    found: MediumSource | None = None
     for run in reversed(records.journal.runs()):
         worklist = records.journal.worklist(run.worklist_hash)
         item = next((item for item in worklist.deck if item.barcode == base.barcode), None)
@@ -38,16 +49,23 @@ def with_recorded_errors(
         done = [fate.step for fate in fates_in(run, worklist, records) if fate.what == "done"]
         reached = any(spot in reached_wells(step, worklist, catalogue, is_target=True) for step in done)
         if reached and stood:
-            return assumed(base, f"run {run.id} made only a part of it")
+            return found or assumed(base, f"run {run.id} made only a part of it")
         if reached:
-            return _predicted(base, worklist.model_copy(update={"steps": tuple(done)}), spot, run.id, catalogue, deck)
-        if stood and (known := _planned_with(worklist, base.lot)) is not None:
-            return base.model_copy(update={"errors": known.errors, "errors_from": known.origin})
-    return assumed(base, "no run tells how it was made")
+            did = worklist.model_copy(update={"steps": tuple(done)})
+            made = found or _predicted(base, did, spot, run.id, catalogue, deck)
+            return made.model_copy(update={"brought": brought_in(did, spot, lots, catalogue)})
+        if found is None and stood and (known := _planned_with(worklist, base.lot)) is not None:
+            found = base.model_copy(update={"errors": known.errors, "errors_from": known.origin})
+    return found or assumed(base, "no run tells how it was made")
 
 
 def recorded_base(
-    base: MediumSource, lacks: Collection[str], workspace: Workspace, catalogue: LabwareLookup, deck: BenchDeck
+    base: MediumSource,
+    lacks: Collection[str],
+    workspace: Workspace,
+    lots: Inventory,
+    catalogue: LabwareLookup,
+    deck: BenchDeck,
 ) -> MediumSource | None:
     """The base medium with the predicted errors of the run that prepared it in this workspace.
 
@@ -55,6 +73,7 @@ def recorded_base(
         base: as a dosing takes it.
         lacks: components that must not be in it, because the arms add them.
         workspace: with its records.
+        lots: of the bench, with the buffers of their stocks.
         catalogue: labware types by load name.
         deck: of the bench.
 
@@ -70,7 +89,7 @@ def recorded_base(
             return None
         if held is None or held.volume_ul < base.volume_ul or not _serves(held.per_ul, base.per_ul, lacks):
             return None
-        return with_recorded_errors(base, records, catalogue, deck)
+        return with_recorded_errors(base, records, lots, catalogue, deck)
 
 
 def _serves(held: Mapping[str, float], wanted: Mapping[str, float], lacks: Collection[str]) -> bool:

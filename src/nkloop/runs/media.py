@@ -81,4 +81,5 @@ def medium_in(session: Session, barcode: str) -> MediumSource:
         per_ul=contents.per_ul,
         volume_ul=round(contents.volume_ul, 3),
     )
-    return with_recorded_errors(stands, session.records, session.catalogue, session.bench_file.deck)
+    file = session.bench_file
+    return with_recorded_errors(stands, session.records, session.stocks(), session.catalogue, file.deck)

@@ -9,7 +9,7 @@ from nkloop.errors import NkloopError
 from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe, Stage
-from nkloop.worklists.bag_beginnings import prepared_ml
+from nkloop.worklists.bag_doses import prepared_ml
 from nkloop.worklists.base_errors import assumed
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -76,6 +76,10 @@ def as_ordered(
         except NkloopError as error:
             why = error.problems[0].message
             continue
-        told = {"errors": made.sources[0].errors, "errors_from": "of its own plan, with the lots at hand"}
+        told = {
+            "errors": made.sources[0].errors,
+            "errors_from": "of its own plan, with the lots at hand",
+            "brought": made.sources[0].brought,
+        }
         return base.model_copy(update=told)
     return assumed(base, f"it cannot be planned with the lots at hand ({why})")

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nkloop.errors import PlanError, Problem
-from nkloop.inventory.models import Lot
+from nkloop.inventory import Inventory, Lot
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Ingredient, Recipe
+from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.models import Worklist
+from nkloop.worklists.plans import Brought, MediumSource
 from nkloop.worklists.strength import stock_per_ul
 
+Carried = Mapping[str, Mapping[str, Amount]]
+"""Substance to lot id to the concentration that lot brings into a liquid."""
 
-def brought_along(
+
+def brought_by_stocks(
     ingredients: Sequence[Ingredient], lots: Mapping[str, Lot], per_ul: Mapping[str, float]
-) -> dict[str, dict[str, Amount]]:
-    """Substance to lot id to the concentration that lot brings into the medium.
+) -> Iterator[Brought]:
+    """What the buffer of every lot brings into a medium.
 
     The volume of stock in a µL of medium is the concentration reached over that of the stock, however it was diluted;
     a liquid that stocks are diluted in brings its own buffer by the share of it that is in the medium.
@@ -31,16 +37,91 @@ def brought_along(
     }
     carriers = {lot.diluent for lot in lots.values()} & set(lots) - set(shares)
     shares |= {name: per_ul.get(name, 0.0) for name in carriers}
-    brought: dict[str, dict[str, Amount]] = {}
     for name, share in shares.items():
-        if share <= 0:
+        for substance, amount in lots[name].buffer.items() if share > 0 else ():
+            yield Brought(component=name, lot=lots[name].id, substance=substance, amount=amount.scaled(share))
+
+
+def brought_along(
+    ingredients: Sequence[Ingredient], lots: Mapping[str, Lot], per_ul: Mapping[str, float]
+) -> dict[str, dict[str, Amount]]:
+    """`brought_by_stocks` by substance and lot."""
+    return summed(brought_by_stocks(ingredients, lots, per_ul))
+
+
+def brought_in(
+    did: Worklist, spot: tuple[str, str], inventory: Inventory, catalogue: LabwareLookup
+) -> tuple[Brought, ...] | None:
+    """What stock buffers brought into a well in a run that was made.
+
+    Args:
+        did: steps that were done.
+        spot: nickname of the labware, well.
+        inventory: with the lots of the run.
+        catalogue: labware types by load name.
+
+    Returns:
+        None when a liquid that came in is of no lot the inventory knows.
+    """
+    ledger = Ledger.of(did, catalogue)
+    for step in did.steps:
+        ledger.apply(step)
+    held = ledger.well(*spot).per_ul
+    lots = {lot.id: lot for lot in inventory.lots}
+    found: dict[tuple[str, str], Brought] = {}
+    for liquid in (one.liquid for one in did.fillings):
+        lot = lots.get(liquid.lot or "")
+        name = lot.component if lot is not None else next(iter(liquid.per_ul), "")
+        if (share := held.get(name, 0.0)) <= 0:
             continue
-        for substance, amount in lots[name].buffer.items():
-            brought.setdefault(substance, {})[lots[name].id] = amount.scaled(share)
-    return brought
+        if lot is None or not (stock := liquid.per_ul.get(name, 0.0)):
+            return None
+        for substance, amount in lot.buffer.items():
+            brought = Brought(component=name, lot=lot.id, substance=substance, amount=amount.scaled(share / stock))
+            found[lot.id, substance] = brought
+    return tuple(found.values())
 
 
-def carry_over_problems(recipe: Recipe, where: str, brought: Mapping[str, Mapping[str, Amount]]) -> Iterator[Problem]:
+def brought_with(base: MediumSource, per_ul: Mapping[str, float]) -> Iterator[Brought]:
+    """What the stocks of a base medium bring into a vessel that holds some of it.
+
+    What stood in the vessel before counts as made of the same stocks.
+
+    Args:
+        base: that went in.
+        per_ul: concentrations in the vessel, canonical.
+    """
+    for one in base.brought or ():
+        if (whole := base.per_ul.get(one.component, 0.0)) > 0 and (held := per_ul.get(one.component, 0.0)) > 0:
+            yield one.model_copy(update={"amount": one.amount.scaled(held / whole)})
+
+
+def summed(brought: Iterable[Brought]) -> dict[str, dict[str, Amount]]:
+    """By substance and lot; a lot that comes with two liquids counts once, with both."""
+    found: dict[str, dict[str, Amount]] = {}
+    for one in brought:
+        lots = found.setdefault(one.substance, {})
+        before = lots.get(one.lot)
+        lots[one.lot] = one.amount if before is None else _added(before, one.amount)
+    return found
+
+
+def _added(one: Amount, other: Amount) -> Amount:
+    return one.scaled((one.canonical + other.canonical) / one.canonical)
+
+
+def unknown_words(recipe: Recipe, base: MediumSource) -> tuple[str, ...]:
+    """A sentence for a base medium of which nobody knows what its stocks brought, where the recipe limits that."""
+    if base.brought is not None or not recipe.carry_over:
+        return ()
+    substances = ", ".join(limit.substance for limit in recipe.carry_over)
+    return (
+        f"what stock buffers brought into base medium {base.barcode} is not known, so the limits of the recipe on "
+        f"{substances} were held for the stocks of the dose alone",
+    )
+
+
+def carry_over_problems(recipe: Recipe, where: str, brought: Carried) -> Iterator[Problem]:
     """Substances above the recipe's limit, with the lots that bring them."""
     limits = {limit.substance: limit.limit for limit in recipe.carry_over}
     for substance, lots in brought.items():
@@ -61,13 +142,13 @@ def carry_over_problems(recipe: Recipe, where: str, brought: Mapping[str, Mappin
             yield Problem(told, where, "use a stronger stock, or one in another buffer")
 
 
-def unlimited(recipe: Recipe, brought: Mapping[str, Mapping[str, Amount]]) -> tuple[str, ...]:
+def unlimited(recipe: Recipe, brought: Carried) -> tuple[str, ...]:
     """Substances that are brought along and that the recipe has no limit for."""
     known = {limit.substance for limit in recipe.carry_over}
     return tuple(sorted(set(brought) - known))
 
 
-def refuse_carry_over(recipe: Recipe, liquids: Iterable[tuple[str, Mapping[str, Mapping[str, Amount]]]]) -> None:
+def refuse_carry_over(recipe: Recipe, liquids: Iterable[tuple[str, Carried]]) -> None:
     """Refuse liquids into which stock buffers bring more than the recipe allows.
 
     Args:
@@ -82,7 +163,7 @@ def refuse_carry_over(recipe: Recipe, liquids: Iterable[tuple[str, Mapping[str, 
         raise PlanError.from_problems(problems)
 
 
-def unlimited_words(recipe: Recipe, liquids: Iterable[Mapping[str, Mapping[str, Amount]]]) -> tuple[str, ...]:
+def unlimited_words(recipe: Recipe, liquids: Iterable[Carried]) -> tuple[str, ...]:
     """One sentence for every substance that is brought along and that the recipe has no limit for."""
     free = dict.fromkeys(substance for brought in liquids for substance in unlimited(recipe, brought))
     return tuple(

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 
 from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.base_errors import dosed_and_brought, prepared_errors, refuse_brought, that_are_known
 from nkloop.worklists.base_errors import note as error_note
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, Spot, WorklistBuilder
 from nkloop.worklists.carriers import with_carriers
-from nkloop.worklists.carry_over import brought_along, refuse_carry_over, unlimited_words
+from nkloop.worklists.carry_over import (
+    Carried,
+    brought_by_stocks,
+    brought_with,
+    refuse_carry_over,
+    summed,
+    unknown_words,
+    unlimited_words,
+)
 from nkloop.worklists.cells_out import CellsOutError, busy_minutes, cells_out_minutes, refuse_too_long
 from nkloop.worklists.composition import (
     accurate_enough,
@@ -80,8 +87,8 @@ class _Run:
     errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
     cells_out_minutes: float
     notes: tuple[str, ...]
-    brought: Mapping[str, Mapping[str, Mapping[str, Amount]]]
-    """Arm medium to what the buffers of its stocks bring into it."""
+    brought: Mapping[str, Carried]
+    """Well to what the buffers of all stocks bring into it, those of the base medium included."""
 
 
 def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, catalogue: LabwareLookup) -> DosingPlan:
@@ -198,8 +205,9 @@ class _Planner:
         refuse_warm_mixes(worklist, busy_minutes(worklist, self.deck), self.catalogue)
         ledger = follow(worklist, self.catalogue)
         brought = {
-            made.mixture.name: brought_along(self.ingredients, lots, ledger.well(*made.spot).per_ul)
-            for made in event.made
+            _well_text(well): self._brought(ledger.well(*_spot(well)).per_ul, lots)
+            for well in request.wells
+            if well.add_ul > 0
         }
         spots = [made.spot for made in event.made] + [_spot(well) for well in request.wells]
         return _Run(
@@ -225,7 +233,7 @@ class _Planner:
         arms = tuple(arm for run in runs for arm in self._arms(run))
         wells = tuple(row for run in runs for row in self._wells(run)) if self.request.aim == "vessel" else ()
         beside = tuple(row for run in runs for row in self._beside(run))
-        refuse_carry_over(self.request.recipe, ((f"medium of {n}", b) for run in runs for n, b in run.brought.items()))
+        refuse_carry_over(self.request.recipe, (told for run in runs for told in run.brought.items()))
         base, limits = self.request.base, self.request.errors_allowed
         dosed, brought = dosed_and_brought([*(row for arm in arms for row in arm.rows), *wells, *beside], base)
         refuse_uncertain(dosed, limits)
@@ -243,6 +251,7 @@ class _Planner:
             warnings=(
                 *request_warnings(self.request),
                 *self._unlimited(runs),
+                *unknown_words(self.request.recipe, base),
                 *self._undosed(beside),
                 *remains_warnings(wells),
             ),
@@ -252,6 +261,10 @@ class _Planner:
                 *dict.fromkeys(note for run in runs for note in run.notes),
             ),
         )
+
+    def _brought(self, per_ul: Mapping[str, float], lots: Mapping[str, Lot]) -> Carried:
+        dosed = brought_by_stocks(self.ingredients, lots, per_ul)
+        return summed([*dosed, *brought_with(self.request.base, per_ul)])
 
     def _unlimited(self, runs: Sequence[_Run]) -> tuple[str, ...]:
         return unlimited_words(self.request.recipe, (b for run in runs for b in run.brought.values()))

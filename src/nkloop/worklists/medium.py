@@ -16,7 +16,7 @@ from nkloop.worklists.base_errors import with_room
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.builder import DeckFullError, WorklistBuilder
 from nkloop.worklists.carriers import carriers_at_hand
-from nkloop.worklists.carry_over import brought_along, carry_over_problems, unlimited
+from nkloop.worklists.carry_over import brought_by_stocks, carry_over_problems, summed, unlimited
 from nkloop.worklists.chain_cost import CostWeights
 from nkloop.worklists.cocktails import DosePlanner
 from nkloop.worklists.composition import (
@@ -37,7 +37,7 @@ from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
 from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
-from nkloop.worklists.plans import CompositionRow, MediumOrder, MediumPlan, MediumSource
+from nkloop.worklists.plans import Brought, CompositionRow, MediumOrder, MediumPlan, MediumSource
 from nkloop.worklists.uncertainty import predict
 
 
@@ -199,11 +199,11 @@ class _Planning:
                 found = (vessel.medium.base, *vessel.additives)
                 own = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
                 refuse_off_target(vessel.barcode, own, TOLERANCE_PERCENT)
-                brought = brought_along(found, done.lots, contents.per_ul)
-                problems += carry_over_problems(self.recipe, vessel.barcode, brought)
-                free += unlimited(self.recipe, brought)
+                brought = tuple(brought_by_stocks(found, done.lots, contents.per_ul))
+                problems += carry_over_problems(self.recipe, vessel.barcode, summed(brought))
+                free += unlimited(self.recipe, summed(brought))
                 rows += own
-                sources.append(_source(vessel, spot[1], contents, errors[spot]))
+                sources.append(_source(vessel, spot[1], contents, errors[spot], brought))
         if problems:
             raise PlanError.from_problems(problems)
         refuse_uncertain(rows, self.aim)
@@ -219,7 +219,13 @@ class _Planning:
         )
 
 
-def _source(vessel: MediumVessel, well: str, held: WellContents, errors: Mapping[str, Uncertainty]) -> MediumSource:
+def _source(
+    vessel: MediumVessel,
+    well: str,
+    held: WellContents,
+    errors: Mapping[str, Uncertainty],
+    brought: tuple[Brought, ...],
+) -> MediumSource:
     return MediumSource(
         barcode=vessel.barcode,
         load_name=vessel.load_name,
@@ -228,6 +234,7 @@ def _source(vessel: MediumVessel, well: str, held: WellContents, errors: Mapping
         volume_ul=round(held.volume_ul, 3),
         errors=dict(errors),
         errors_from="of its own plan",
+        brought=brought,
     )
 
 

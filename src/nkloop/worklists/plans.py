@@ -39,6 +39,16 @@ class CompositionRow(FrozenModel):
     was in the vessel before brings it."""
 
 
+class Brought(FrozenModel):
+    """What the buffer of one stock brought into a prepared medium along with the component."""
+
+    component: str
+    """Or the liquid that stocks were diluted in."""
+    lot: str
+    substance: str
+    amount: Amount
+
+
 class MediumSource(FrozenModel):
     """A prepared medium standing in a labware that outlives its run."""
 
@@ -53,6 +63,8 @@ class MediumSource(FrozenModel):
     """Predicted errors of its own, by component; empty when nobody knows them."""
     errors_from: str = ""
     """Where they are known from, in words: `of run run-0007, which prepared it`."""
+    brought: tuple[Brought, ...] | None = None
+    """What stock buffers brought into it; None when nobody knows the lots it was made of."""
 
     @property
     def lot(self) -> str:

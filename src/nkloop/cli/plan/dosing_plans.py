@@ -315,7 +315,7 @@ class Planning:
         from nkloop.worklists.base_medium import as_ordered, order_of
 
         def known(base: MediumSource, by_hand_ul: float) -> MediumSource:
-            made = recorded_base(base, _names(wanted), self.found, self.catalogue, self.file.deck)
+            made = recorded_base(base, _names(wanted), self.found, inventory, self.catalogue, self.file.deck)
             if made is not None:
                 return made
             order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, self.catalogue)

@@ -1,6 +1,7 @@
 """Amounts read what people write, refuse what is ambiguous, and never lose a digit."""
 
 import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,9 @@ from nkloop.quantities import (
     CellDensity,
     Concentration,
     Duration,
-    Fraction,
     Kind,
     RemainingVolume,
+    Share,
     SpecificActivity,
     Volume,
 )
@@ -38,7 +39,6 @@ amounts = st.builds(lambda m, u: Amount(m, u, substance="IL-2"), magnitudes, st.
         ("100 mcg/mL", "µg/mL", 100.0),
         ("10 pg/mL", "pg/mL", 1e-5),
         ("10 % v/v", "% v/v", 0.1),
-        ("10 %", "% v/v", 0.1),
         ("1e5 cells/mL", "cells/mL", 100.0),
         ("750 nM", "nM", 0.75),
         ("100 mL", "mL", 1e5),
@@ -141,7 +141,7 @@ def test_an_amount_never_changes() -> None:
         (RemainingVolume, "0 mL", "-1 mL", r"-1 mL must be at least 0 mL"),
         (Concentration, "25 ng/mL", "25 ng", r"25 ng measures mass, not mass concentration or"),
         (Concentration, "1 IU/mL", "-25 ng/mL", r"-25 ng/mL must be above 0"),
-        (Fraction, "10 %", "10 mL", r"10 mL measures volume, not fraction"),
+        (Share, "10 % v/v", "10 mL", r"10 mL measures volume, not fraction"),
         (CellDensity, "1e5 cells/mL", "1e5 cells", r"1e5 cells measures cells, not cell density"),
         (Duration, "3 d", "3 mL", r"3 mL measures volume, not time"),
         (SpecificActivity, "1.64e7 IU/mg", "1 IU/mL", r"not specific activity"),
@@ -154,6 +154,24 @@ def test_a_field_takes_one_kind_within_bounds(kind: type, good: str, bad: str, m
     assert Holder(value=good).value == Amount.parse(good)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match=match):
         Holder(value=bad)  # type: ignore[call-arg]
+
+
+def test_a_share_of_a_culture_may_be_a_percent_alone() -> None:
+    class Exchange(BaseModel):
+        share: Share
+        dose: Concentration
+
+    assert Exchange(share="50 %", dose="10 % v/v").share == Amount(50, "% v/v")  # type: ignore[arg-type]
+    with pytest.raises(
+        ValidationError, match=r"'%' does not say of what: .*write % v/v; or, for % w/v or % w/w"
+    ) as told:
+        Exchange(share="50 % v/v", dose="10 %")  # type: ignore[arg-type]
+    assert [error["loc"] for error in told.value.errors()] == [("dose",)]
+    patterns = {name: field["pattern"] for name, field in Exchange.model_json_schema()["properties"].items()}
+    assert re.search(patterns["share"], "50 %")
+    assert re.search(patterns["share"], "50 % v/v")
+    assert not re.search(patterns["dose"], "10 %")
+    assert re.search(patterns["dose"], "10 % v/v")
 
 
 @pytest.mark.parametrize(

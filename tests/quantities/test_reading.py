@@ -25,7 +25,7 @@ READ = {
         *("0.1×10^6 Cells/mL", "100 cells/µL", "1x10^+5 cells/mL"),
     ],
     "1000 IU/mL": ["1000 IU/mL", "1000IU/ml", "1000 iu/mL", "1 kIU/mL", "0.001 MIU/mL"],
-    "10 % v/v": ["10 %", "10%", "10 % v/v", "10 %(v/v)", "10 vol%", "0.1 v/v", "0.1 mL/mL"],
+    "10 % v/v": ["10 % v/v", "10% v/v", "10 %(v/v)", "10 vol%", "0.1 v/v", "0.1 mL/mL"],
     "750 nM": ["750 nM", "0.75 uM", "0.75 µM", "750 nmol/L", "0.75 umol/l", "7.5×10^-4 mM", "7.5×10⁻⁴ mmol/L"],
     "2 d": ["2 d", "2 days", "48 h", "48 hours", "2880 min"],
     "1 mL": ["1 mL", "1 ml", "1000 uL", "1000 µl", "0.001 L", ".001 L", "0.01 dL"],
@@ -48,6 +48,8 @@ REFUSED = {
     "mixes up large and small letters": ["25 NG/mL", "25 Mg/mL", "25 UG/ML"],
     "does not say what is counted": ["1e5/mL", "10^6/mL"],
     "is mass per volume": ["1 % w/v", "1 %(w/v)"],
+    "is mass per mass": ["1 % w/w", "1 %(m/m)"],
+    "does not say of what": ["10 %", "10%", "10 percent"],
     "not a finite amount": ["nan ng/mL", "inf mL", "1e999 ng/mL", "1x10^999 ng/mL"],
     "is not known": ["25 furlong", "25 ng/mL/h", "25 ng/mg", "25 n g/mL", "25 ng/mL # note", "5 ppm", "25ng/ml."],
 }

@@ -31,8 +31,8 @@ def test_stages_follow_the_published_days(recipe: Recipe) -> None:
         ("expansion_i", "IL-15", None),
         ("expansion_ii", "TPO", None),
         ("expansion_ii", "IL-15", "20 ng/mL"),
-        ("differentiation", "GBGM", "98 %"),
-        ("differentiation", "human serum", "2 %"),
+        ("differentiation", "GBGM", "98 % v/v"),
+        ("differentiation", "human serum", "2 % v/v"),
         ("differentiation", "IL-2", "1000 IU/mL"),
         ("differentiation", "SCF", "20 ng/mL"),
         ("differentiation", "heparin", None),
@@ -78,7 +78,7 @@ def test_a_saved_recipe_reads_back_with_its_hash(recipe: Recipe, tmp_path: Path)
 
 def test_formatting_does_not_change_the_hash(recipe: Recipe, shipped_text: str, tmp_path: Path) -> None:
     rewritten = "\n".join(line for line in shipped_text.splitlines() if not line.lstrip().startswith("#"))
-    rewritten = rewritten.replace("25 ng/mL", '"25.0 ng/ml"').replace("10 % v/v", "10 %").replace("1e5", "100000")
+    rewritten = rewritten.replace("25 ng/mL", '"25.0 ng/ml"').replace("10 % v/v", "10% v/v").replace("1e5", "100000")
     path = tmp_path / "other.yaml"
     path.write_text(rewritten.replace("µg", "ug").replace("status: published", "status: approved"), encoding="utf-8")
     again = load_recipe(path)

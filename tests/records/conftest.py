@@ -151,7 +151,7 @@ def recipe() -> Recipe:
             "starting_material": "cord blood",
             "sources": {"s": {"title": "Made up", "reference": "none"}},
             "components": [
-                {"name": "base", "title": "Base", "role": "base", "plausible": ["1 %", "100 %"]},
+                {"name": "base", "title": "Base", "role": "base", "plausible": ["1 % v/v", "100 % v/v"]},
                 {"name": "IL-15", "title": "IL-15", "role": "cytokine", "plausible": ["0.1 ng/mL", "1000 ng/mL"]},
             ],
             "stages": [
@@ -164,7 +164,7 @@ def recipe() -> Recipe:
                     "seeding_density": "1e5 cells/mL",
                     "refresh": {"every": "3 d", "fraction": "50 %", "source": "s"},
                     "medium": {
-                        "base": {"component": "base", "amount": "100 %", "source": "s"},
+                        "base": {"component": "base", "amount": "100 % v/v", "source": "s"},
                         "additives": [{"component": "IL-15", "amount": "20 ng/mL", "source": "s"}],
                     },
                 }

@@ -117,7 +117,7 @@ def test_a_delivery_adds_containers_at_the_known_price_per_volume(records: Recor
         pytest.param({"expires": "2027-07-30"}, "expires is 2027-06-30 in the stock, 2027-07-30", id="expiry"),
         pytest.param({"component": "TPO"}, "component is SCF in the stock, TPO", id="component"),
         pytest.param({"specific_activity": "1e7 IU/mg"}, "specific_activity is not given", id="certificate value"),
-        pytest.param({"buffer": {"DMSO": "1 %"}}, "buffer is not given in the stock, DMSO 1 % v/v", id="buffer"),
+        pytest.param({"buffer": {"DMSO": "1 % v/v"}}, "buffer is not given in the stock, DMSO 1 % v/v", id="buffer"),
     ],
 )
 def test_a_list_that_contradicts_the_stock_is_refused(records: Records, changes: dict[str, Any], told: str) -> None:

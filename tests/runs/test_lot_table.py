@@ -21,7 +21,7 @@ HEADER = ("Lot ID", "Component", "Lot number", "Supplier", "Concentration", "Spe
           "Expiry date", "Opened", "In-use life (d)", "Freeze-thaw count", "Storage", "Light sensitive",
           "Price EUR")  # fmt: skip
 ROWS = (
-    ("IL2-1", "IL-2", "A1", "maker", "100 µg/mL", "16.4e6 IU/mg", "CoA-7", "2026-11-01", "acetate 10 mM; DMSO 1 %",
+    ("IL2-1", "IL-2", "A1", "maker", "100 µg/mL", "16.4e6 IU/mg", "CoA-7", "2026-11-01", "acetate 10 mM; DMSO 1 % v/v",
      "V-1", "cryovial", "", "0.2", "2027-12-31", "2026-11-20", "7", "1", "4 °C", "yes", "300"),
     ("IL2-1", "", "", "", "", "", "", "", "", "V-2", "cryovial", "3", "0.25", "", "", "", "", "", "", ""),
     ("PBS-1", "PBS", "B2", "maker", "100 % v/v", "", "", "", "", "", "", "", "500", "2028-01-31", "", "", "",
@@ -36,7 +36,7 @@ def expected() -> Inventory:
     il2 = {
         "id": "IL2-1", "component": "IL-2", "lot_number": "A1", "supplier": "maker", "concentration": "100 µg/mL",
         "specific_activity": "16.4e6 IU/mg", "certificate": {"id": "CoA-7", "issued": "2026-11-01"},
-        "buffer": {"acetate": "10 mM", "DMSO": "1 %"}, "containers": vials, "expires": "2027-12-31",
+        "buffer": {"acetate": "10 mM", "DMSO": "1 % v/v"}, "containers": vials, "expires": "2027-12-31",
         "opened_life": "7 d", "storage": "4 °C", "light_sensitive": True, "price_eur": 300,
     }  # fmt: skip
     pbs = {

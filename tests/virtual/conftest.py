@@ -28,8 +28,8 @@ _SHAPES = {
     FLAT: ("plate", 8, 12, 360, 10),
 }
 MEDIUM_LOTS = {
-    "GBGM": "100 %",
-    "human serum": "100 %",
+    "GBGM": "100 % v/v",
+    "human serum": "100 % v/v",
     "heparin": "5 mg/mL",
     "SCF": "100 µg/mL",
     "Flt3L": "100 µg/mL",
@@ -38,10 +38,10 @@ MEDIUM_LOTS = {
     "IL-15": "100 µg/mL",
     "IL-2": "100 µg/mL",
     "GM-CSF": "100 µg/mL",
-    "assay medium": "100 %",
-    "LDH lysis buffer 10x": "100 %",
-    "LDH substrate": "100 %",
-    "LDH stop solution": "100 %",
+    "assay medium": "100 % v/v",
+    "LDH lysis buffer 10x": "100 % v/v",
+    "LDH substrate": "100 % v/v",
+    "LDH stop solution": "100 % v/v",
 }
 
 

@@ -160,7 +160,7 @@ def make_recipe(**amounts: str) -> Recipe:
     }
     source = {"source": "s", "verified_by": None}
     roles = {"base": "base", "serum": "serum", "heparin": "anticoagulant"}
-    plausible = {"base": ["50 %", "100 %"], "serum": ["1 %", "25 %"], "IL-2": ["1 IU/mL", "1e6 IU/mL"]}
+    plausible = {"base": ["50 % v/v", "100 % v/v"], "serum": ["1 % v/v", "25 % v/v"], "IL-2": ["1 IU/mL", "1e6 IU/mL"]}
     return Recipe.model_validate(
         {
             "id": "test",

@@ -12,7 +12,7 @@ USE_UNTIL = date(2026, 12, 1)
 
 @pytest.fixture
 def lots_of_water(lot_of):
-    return lot_of("water", "100 %", "1 mL", id="SMALL"), lot_of("water", "100 %", "20 mL", id="LARGE")
+    return lot_of("water", "100 % v/v", "1 mL", id="SMALL"), lot_of("water", "100 % v/v", "20 mL", id="LARGE")
 
 
 @pytest.fixture

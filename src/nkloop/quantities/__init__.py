@@ -6,8 +6,8 @@ from nkloop.quantities.amount import (
     Concentration,
     Dose,
     Duration,
-    Fraction,
     RemainingVolume,
+    Share,
     SpecificActivity,
     Volume,
 )
@@ -19,9 +19,9 @@ __all__ = [
     "Concentration",
     "Dose",
     "Duration",
-    "Fraction",
     "Kind",
     "RemainingVolume",
+    "Share",
     "SpecificActivity",
     "Volume",
 ]

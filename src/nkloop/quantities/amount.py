@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from nkloop.errors import QuantityError
 from nkloop.quantities.display import exact, shown
-from nkloop.quantities.pattern import pattern
+from nkloop.quantities.pattern import BARE_PERCENT, pattern
 from nkloop.quantities.reading import HOW, take_apart
 from nkloop.quantities.registry import factor
 from nkloop.quantities.units import Kind, Unit, unit_of
@@ -204,6 +204,22 @@ class _Restricted:
         }
 
 
+class _Share(_Restricted):
+    """A fraction of one liquid by that liquid: a percent without more is volume per volume."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        inner = super().__get_pydantic_core_schema__(source, handler)
+        return core_schema.no_info_before_validator_function(_of_volume, inner)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        told = super().__get_pydantic_json_schema__(schema, handler)
+        return {**told, "pattern": f"{told['pattern']}|{BARE_PERCENT.pattern}"}
+
+
+def _of_volume(value: Any) -> Any:
+    return f"{value} v/v" if isinstance(value, str) and BARE_PERCENT.match(value) else value
+
+
 _EXAMPLES = {
     Kind.VOLUME: "10 mL",
     Kind.MASS_CONCENTRATION: "25 ng/mL",
@@ -237,7 +253,8 @@ Dose = Annotated[
     ),
 ]
 """A final concentration, or transducing units per cell for a vector."""
-Fraction = Annotated[Amount, _Restricted((Kind.FRACTION,))]
+Share = Annotated[Amount, _Share((Kind.FRACTION,))]
+"""A share of a culture's own volume, which a percent cannot mistake: `50 %` is read as `50 % v/v`."""
 CellDensity = Annotated[Amount, _Restricted((Kind.CELL_DENSITY,))]
 Duration = Annotated[Amount, _Restricted((Kind.TIME,))]
 SpecificActivity = Annotated[Amount, _Restricted((Kind.SPECIFIC_ACTIVITY,))]

@@ -8,6 +8,8 @@ from nkloop.quantities.reading import NUMBER
 from nkloop.quantities.units import Kind, spellings
 
 _MICRO = "[uµμ]"
+BARE_PERCENT = re.compile(rf"^\s*\+?{NUMBER}\s*%\s*$")
+"""A percent that does not say of what."""
 
 
 def pattern(*kinds: Kind) -> str:

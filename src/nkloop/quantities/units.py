@@ -88,7 +88,7 @@ def _table() -> dict[str, Unit]:
     for (shown, pint), names_of_time in _TIMES.items():
         table.update(dict.fromkeys(names_of_time, Unit(shown, pint, Kind.TIME)))
     percent = Unit("% v/v", "volume_percent", Kind.FRACTION)
-    table.update(dict.fromkeys(("%", "%v/v", "%(v/v)", "vol%", "%vol"), percent))
+    table.update(dict.fromkeys(("%v/v", "%(v/v)", "vol%", "%vol"), percent))
     table.update(dict.fromkeys(("v/v", "ml/ml", "mL/ml"), Unit("v/v", "dimensionless", Kind.FRACTION)))
     table.update(dict.fromkeys(("TU/cell", "TU/cells"), Unit("TU/cell", "TU/cells", Kind.MULTIPLICITY)))
     return table
@@ -118,7 +118,9 @@ _REFUSED = (
         "write pg, ng, µg, mg or g in small letters",
     ),
 )
-_PERCENT_OF_MASS = re.compile(r"^%\(?(w|m|wt)/(v|vol|w)\)?$")
+_PERCENT_OF_MASS = re.compile(r"^%\(?(w|m|wt)/(v|vol)\)?$")
+_MASS_IN_MASS = re.compile(r"^%\(?(w|m|wt)/(w|m|wt)\)?$")
+_BARE_PERCENT = re.compile(r"^(%|percent|pct|per cent)$", re.IGNORECASE)
 _NO_TOP = re.compile(r"^/(.+)$")
 
 
@@ -136,6 +138,15 @@ def unit_of(text: str) -> Unit:
     for pattern, reason, remedy in _REFUSED:
         if pattern.match(top):
             raise QuantityError(f"unit '{text}' {reason}", remedy=remedy)
+    if _BARE_PERCENT.match(written):
+        raise QuantityError(
+            f"unit '{text}' does not say of what: volume per volume, mass per volume or mass per mass",
+            remedy="write % v/v; or, for % w/v or % w/w, the concentration: 1 % w/v is 10 mg/mL",
+        )
+    if _MASS_IN_MASS.match(written.lower()):
+        raise QuantityError(
+            f"unit '{text}' is mass per mass", remedy="write it as mg/mL, with the density of the liquid"
+        )
     if _PERCENT_OF_MASS.match(written.lower()):
         raise QuantityError(f"unit '{text}' is mass per volume", remedy="write it as mg/mL: 1 % w/v is 10 mg/mL")
     if _NO_TOP.match(written):

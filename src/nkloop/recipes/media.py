@@ -117,7 +117,7 @@ class Medium(Sourced):
     @model_validator(mode="after")
     def _sums_to_one_hundred(self) -> Self:
         fractions = [i for i in self.ingredients if i.amount.kind is Kind.FRACTION]
-        total = sum(i.amount.to("%") for i in fractions)
+        total = sum(i.amount.to("% v/v") for i in fractions)
         if round(abs(total - 100.0), 6) > SUM_TOLERANCE_PERCENT:
             parts = " + ".join(f"{i.component} {i.amount}" for i in fractions)
             raise ValueError(

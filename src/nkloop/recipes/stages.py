@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nkloop.quantities import CellDensity, Dose, Duration, Fraction, Volume
+from nkloop.quantities import CellDensity, Dose, Duration, Share, Volume
 from nkloop.recipes.measured import QUANTITIES, Quantity, range_words
 from nkloop.recipes.media import Medium, activity_of
 from nkloop.recipes.provenance import ComponentName, Identifier, Provenance, Sourced
@@ -42,12 +42,12 @@ class Refresh(Provenance):
     """How often and how much medium is exchanged."""
 
     every: Duration
-    fraction: Fraction
+    fraction: Share
     """Share of the culture volume replaced by fresh medium."""
 
     @model_validator(mode="after")
     def _is_a_share(self) -> Self:
-        if self.fraction.to("%") > 100:
+        if self.fraction.to("% v/v") > 100:
             raise ValueError(f"fraction {self.fraction} is more than the whole culture. Remedy: write at most 100 %")
         return self
 

@@ -19,6 +19,7 @@ from nkloop.records.models import Context, JournalEvent, RunState
 from nkloop.runs.typed_steps import numbers_of, wells_of
 from nkloop.runs.verification import Verifier
 from nkloop.virtual.shared import shared_bench
+from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Verdict, Worklist
 from nkloop.workspace import Workspace
@@ -254,8 +255,27 @@ def test_a_csv_without_lots_is_refused_before_anybody_loads_a_deck(nkloop: Nkloo
     ended = nkloop("run", workspace.protocols / "medium_preparation.example.csv")
     assert ended.code == 1
     assert "liquids name no lot, the first is" in ended.err
+    assert "nkloop run FILE --plan plan.json" in ended.err
     assert "nkloop run plan.json" in ended.err
     assert not nkloop("runs", "--json").json["runs"]
+
+
+def test_a_csv_runs_with_the_plan_that_wrote_it(nkloop: Nkloop, tmp_path: Path, worklist: Worklist) -> None:
+    plan, table = tmp_path / "plan.json", tmp_path / "monday.csv"
+    other = worklist.model_copy(update={"name": "before", "steps": worklist.steps[:1]})
+    parts = [{"worklist": one.model_dump(mode="json")} for one in (other, worklist)]
+    plan.write_text(json.dumps({"parts": parts, "verdict": {"passed": True}}))
+    table.write_text(to_csv(worklist).replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    ended = nkloop("run", table, "--plan", plan, "--json")
+    assert ended.code == 0, ended.err
+    assert [run["name"] for run in ended.json["runs"]] == [worklist.name]
+    lines = to_csv(worklist).splitlines()
+    line = next(number for number, told in enumerate(lines, start=1) if told.startswith("step,"))
+    lines[line - 1] = lines[line - 1].replace("900", "850")
+    table.write_text("\n".join(lines))
+    refused = nkloop("run", table, "--plan", plan)
+    assert refused.code == 1
+    assert f"monday.csv, line {line}: is not what the plan writes" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ def play(
     procedure: Annotated[
         str, typer.Option(help="Procedure of a CSV whose file name does not begin with it, as cytokine_dosing.")
     ] = "",
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="JSON of the plan that wrote the CSV: a CSV carries no lots, its plan does."),
+    ] = None,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -46,7 +50,8 @@ def play(
     from nkloop.cli.interrupts import heed_interrupts, interruptible
     from nkloop.cli.run.playing import Begun, Order, carry_out
 
-    order = Order(worklist, bench, procedure, is_allowed=yes, is_again=again, wait_seconds=wait * 60, quiet=json_output)
+    more = {"is_allowed": yes, "is_again": again, "quiet": json_output}
+    order = Order(worklist, bench, procedure, wait_seconds=wait * 60, plan=plan, **more)
     found = find_workspace(workspace)
     begun = Begun()
     heed_interrupts()

@@ -16,6 +16,8 @@ from nkloop.cli.run.earlier import require_earlier
 from nkloop.errors import RecordError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nkloop.cli.run.source import Source
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.records.models import RunRecord
@@ -40,6 +42,8 @@ class Order:
     is_again: bool
     wait_seconds: float
     quiet: bool
+    plan: Path | None = None
+    """JSON of the plan that a CSV was written by."""
 
 
 @dataclass
@@ -123,7 +127,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
 
     records = Records.open(workspace.state)
     try:
-        source = source_of(order.worklist, order.procedure, records)
+        source = source_of(order.worklist, order.procedure, records, order.plan)
     finally:
         records.close()
     file = load_bench_file(bench_path(workspace, order.bench))
@@ -196,8 +200,9 @@ def _require_lots(parts: tuple[Part, ...]) -> None:
                 f"{len(nameless)} of {len(part.worklist.fillings)} liquids name no lot, the first is "
                 f"{first.liquid.name} in {first.labware} {first.well}: nobody could tell what to put there",
                 where=part.worklist.name,
-                remedy="a CSV carries no lots: run the plan itself, `nkloop plan … --json > plan.json` and "
-                "`nkloop run plan.json`, or have the plan reserve them with --reserve",
+                remedy="a CSV carries no lots, its plan does: write both with `nkloop plan … --csv FILE --json > "
+                "plan.json`, then `nkloop run FILE --plan plan.json`, or `nkloop run plan.json` for all of it; a CSV "
+                "whose plan was made with --reserve runs alone",
             )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from nkloop.errors import RecordError, WorklistError
+from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Procedure, Worklist
 from nkloop.worklists.parts import Part, in_order
 
@@ -40,17 +44,26 @@ class Source:
     base: BaseMedium | None = None
 
 
-def source_of(asked: str, procedure: str, records: Records) -> Source:
+def source_of(asked: str, procedure: str, records: Records, plan: Path | None = None) -> Source:
     """Find what a person named.
 
+    Args:
+        asked: file, run, or hash of a recorded worklist.
+        procedure: of a CSV whose name does not tell it; empty otherwise.
+        records: of the workspace.
+        plan: JSON of the plan that a CSV was written by, which knows its lots; None without one.
+
     Raises:
-        WorklistError: a file is no worklist.
+        WorklistError: a file is no worklist, or the CSV is not of the plan.
         RecordError: nothing is recorded under this name, or nothing is left to do there.
     """
     from nkloop.records.models import Context
     from nkloop.runs.deciding import follow_up_of
 
     path = Path(asked)
+    if plan is not None:
+        part, whole = _in_plan(path, plan)
+        return Source((part,), Context(), f"{path}, {whole} of {plan}", _base_of(plan))
     if path.is_file():
         return Source(_of_file(path, procedure), Context(), str(path), _base_of(path))
     if _RUN.fullmatch(asked):
@@ -68,11 +81,42 @@ def source_of(asked: str, procedure: str, records: Records) -> Source:
     )
 
 
-def _of_file(path: Path, procedure: str) -> tuple[Part, ...]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise WorklistError(f"cannot be read: {error}", where=str(path), remedy="save it as UTF-8") from error
+
+
+def _in_plan(path: Path, plan: Path) -> tuple[Part, str]:
+    """The part of a plan that a CSV carries, with the lots the plan knows, and which part it is in words.
+
+    Raises:
+        WorklistError: one of the files cannot be read, or the CSV differs from every part.
+    """
+    text, parts = _text(path), _of_json(_text(plan), plan)
+    found = [_differing_line(text, part.worklist) for part in parts]
+    if None in found:
+        number = found.index(None)
+        return parts[number].model_copy(update={"before": None}), f"part {number + 1} of {len(parts)}"
+    line = max(one for one in found if one is not None)
+    raise WorklistError(
+        f"is not what the plan writes: it differs from line {line} on",
+        where=f"{path}, line {line}",
+        remedy=f"run the plan itself with `nkloop run {plan}`, or write plan and CSV with one command: "
+        "`nkloop plan … --csv FILE --json > plan.json`",
+    )
+
+
+def _differing_line(text: str, worklist: Worklist) -> int | None:
+    """Number of the first line that is another than the worklist's; None when there is none."""
+    own, planned = (list(csv.reader(io.StringIO(one))) for one in (text, to_csv(worklist)))
+    pairs = zip_longest(own, planned)
+    return next((number for number, (mine, theirs) in enumerate(pairs, start=1) if mine != theirs), None)
+
+
+def _of_file(path: Path, procedure: str) -> tuple[Part, ...]:
+    text = _text(path)
     return _of_json(text, path) if path.suffix.lower() == ".json" else (_of_csv(text, path, procedure),)
 
 
@@ -94,7 +138,8 @@ def _of_csv(text: str, path: Path, procedure: str) -> Part:
         raise WorklistError(
             f"which procedure this is cannot be told: '{meant}'",
             where=str(path),
-            remedy=f"say --procedure, one of: {', '.join(known)}; or name the file {known[0]}.<anything>.csv",
+            remedy="name the plan it was written by, which also knows its lots: --plan plan.json; or say --procedure, "
+            f"one of: {', '.join(known)}",
         )
     return Part(worklist=from_csv(text, name=path.stem, procedure=cast(Procedure, meant)))
 

@@ -90,20 +90,36 @@ def test_a_plate_ends_on_target_in_every_mode(
 
 
 @pytest.mark.parametrize(
-    ("mode", "final_ml", "told"),
+    ("mode", "volume", "final_ml", "cells", "told"),
     [
-        pytest.param("exchange", 40, "Drain 20 mL and run in 15 mL base medium", id="exchange"),
-        pytest.param("top-up", 45, "Cap and label the tube", id="top up with the dose alone"),
-        pytest.param("dilute", 50, "Run in 5 mL base medium", id="dilute to the seeding density"),
-        pytest.param("split", 40, "Drain 15 mL and run in 10 mL base medium", id="split to the seeding density"),
+        pytest.param(
+            "exchange", None, 40, 1.6e5, ("Do not mix. Drain 20 mL of supernatant", "Run 15 mL of warm"), id="exchange"
+        ),
+        pytest.param(
+            "exchange", "56 mL", 56, 1.143e5, ("Do not mix. Drain 20 mL", "Run 31 mL"), id="exchange into more volume"
+        ),
+        pytest.param("top-up", None, 45, 1.422e5, (), id="top up with the dose alone"),
+        pytest.param("dilute", None, 50, 1e5, ("Run 5 mL of warm",), id="dilute to the seeding density"),
+        pytest.param(
+            "split", None, 40, 1e5, ("Mix U1-reference gently and drain 15 mL", "Run 10 mL"), id="split to the density"
+        ),
     ],
 )
 def test_a_bag_ends_on_target_in_every_mode(
-    nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist], mode: str, final_ml: float, told: str
+    nkloop: Nkloop,
+    workspace: Workspace,
+    arms: Path,
+    seen: list[Worklist],
+    mode: str,
+    volume: str | None,
+    final_ml: float,
+    cells: float,
+    told: tuple[str, ...],
 ) -> None:
-    cells = "1.25e5 cells/mL" if mode == "dilute" else "1.6e5 cells/mL"
-    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", cells)
+    counted = "1.25e5 cells/mL" if mode == "dilute" else "1.6e5 cells/mL"
+    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", counted)
     asked = ["--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table, "--action", mode]
+    asked += ["--volume", volume] if volume is not None else []
     plan = nkloop(*DOSING, *asked, "--json", "--labels", "labels.html", "--sheet", "sheet.html")
     assert plan.code == 0, plan.err
     labels = (workspace.root / "labels.html").read_text(encoding="utf-8")
@@ -120,8 +136,11 @@ def test_a_bag_ends_on_target_in_every_mode(
     assert [tube["final_ul"] for tube in plan.json["tubes"]] == [1000 * final_ml] * 2
     assert max(abs(row["deviation_percent"]) for row in plan.json["composition"]) < 2
     assert {row["basis"] for row in plan.json["composition"]} == {"dosed", "undosed"}
-    welds = [step["instruction"] for step in plan.json["operator_steps"] if step["kind"] == "weld"]
-    assert [one.startswith(told) for one in welds] == [True, True]
+    done = [step["instruction"] for step in plan.json["operator_steps"] if step["kind"] in {"drain", "fill"}]
+    assert len(done) == 2 * len(told)
+    assert all(words in text for words, text in zip(told, done, strict=False)), done
+    ended = [vessel.end_cells_per_ul for worklist in seen for vessel in worklist.vessels]
+    assert ended == pytest.approx([cells / 1000] * 2, rel=0.001)
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,7 @@ def test_every_bag_has_a_labelled_tube_and_a_weld_step(plan, request_of, deck, c
         "B-2",
         "B-3",
     ]
-    assert welds[2].instruction.startswith(
-        "Drain 20 mL. Cap and label the tube in doses C1, check its label against bag B-3"
-    )
+    assert welds[2].instruction.startswith("Cap and label the tube in doses C1, check its label against bag B-3")
     first = planned.tubes[0]
     assert first.label.batch == "B-1 reference/U1"
     assert first.label.content == "5.6 mL: SCF 525 ng/mL, IL-2 21000 IU/mL"

@@ -78,7 +78,10 @@ def test_the_cells_needed_are_told_and_come_last(plan):
     counted = [task.instruction for task in tasks if task.instruction.startswith("Count the cells of")]
     # 1e5 cells/mL in 2 x 100 mL, and 5 % more
     assert all("Bring 2.1e7 viable cells" in text and "21 mL in all, 1e6 cells/mL" in text for text in counted)
-    assert "run in 85 mL base medium" in next(t.instruction for t in tasks if t.kind == "weld")
+    filled = next(t.instruction for t in tasks if t.kind == "fill")
+    # 85 mL of 1.005 g/mL, in a bag of 60 g
+    assert "weigh it empty and note it, expected about 60 g. Run 85 mL of warm base medium into U1-reference" in filled
+    assert "until it is 85.4 g heavier (about 145 g in all)" in filled
 
 
 def test_cells_that_wait_too_long_are_suspended_anew_for_another_part(plan):
@@ -101,7 +104,7 @@ def test_a_bag_without_its_cells_is_caught(plan, catalogue, deck):
     ("asked", "message"),
     [
         ({"action": "exchange"}, "exchange needs to know what stands there.*--present"),
-        ({"volume_ul": 10_500, "dose_ul": 9500}, "cells bring 1.05 mL and the dose 9.5 mL"),
+        ({"volume_ul": 10_200, "dose_ul": 9500}, "cells bring 1 mL and the dose 9.5 mL"),
         (
             {"present": {f"U1-{arm}": Present(volume_ul=90_000, per_ul={}) for arm in ("reference", "arm-1-1")}},
             "holds 90 mL already, seed is for new bags",

@@ -11,8 +11,8 @@ import pytest
 from nkloop.errors import LabwareError, PlanError
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.bag_doses import plan_bag_doses
-from nkloop.worklists.bag_tasks import G_PER_ML
 from nkloop.worklists.bag_transfer import SAMPLE_UL, plan_transfer
+from nkloop.worklists.bag_weights import G_PER_ML
 from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
 from nkloop.worklists.ledger_check import check_ledger
@@ -88,11 +88,13 @@ def test_all_of_a_culture_goes_over_and_comes_to_the_seeding_density(plan, bags,
 def test_the_technician_is_led_through_with_weights(plan, bags):
     request, planned = plan(120_000, 400)
     kinds = [task.kind for task in tasks_of(planned)]
-    assert kinds == ["warm", "thaw", "confirm", "weigh", "sample", "weld", "drain", "rinse", "weld", "confirm"]
+    end = ["weigh", "sample", "weld", "drain", "rinse", "fill", "weld", "confirm"]
+    assert kinds == ["warm", "thaw", "confirm", *end]
     move, source, target = request.bags[0].transfer, bags.bag("bag-500"), bags.bag("bag-1000")
     weigh, drain = tasks_of(planned, "weigh")[0], tasks_of(planned, "drain")[0]
-    assert f"expected {source.tare_g + G_PER_ML * 120:.0f} g" in weigh.instruction
-    assert f"until it weighs {target.tare_g + G_PER_ML * move.moved_ul / 1000:.0f} g" in drain.instruction
+    assert f"expected about {source.tare_g + G_PER_ML * 120:.0f} g" in weigh.instruction
+    moved_g = G_PER_ML * move.moved_ul / 1000
+    assert f"is {moved_g:.1f} g heavier than empty (about {target.tare_g + moved_g:.0f} g in all)" in drain.instruction
     end = tasks_of(planned, "weld")[-1]
     assert f"about {target.tare_g + G_PER_ML * planned.tubes[0].final_ul / 1000:.0f} g" in end.instruction
     warm = tasks_of(planned, "warm")[0]

@@ -47,6 +47,10 @@ def test_seeding_fills_an_empty_well_with_a_tenth_of_suspension(stage):
 def test_exchange_keeps_the_volume_and_top_up_restores_it(stage):
     exchange = feeding_of(PLACE, "exchange", stage, 1500, held(1400))
     assert (exchange.remove_ul, exchange.add_ul, exchange.final_ul) == (700, 700, 1400)
+    fuller = feeding_of(PLACE, "exchange", stage, 1500, held(1400), exchange_to_ul=1900)
+    assert (fuller.remove_ul, fuller.add_ul, fuller.final_ul) == (700, 1200, 1900)
+    with pytest.raises(PlanError, match="leaves 700 of 1400 µL, which cannot end at 700 µL"):
+        feeding_of(PLACE, "exchange", stage, 1500, held(1400), exchange_to_ul=700)
     top_up = feeding_of(PLACE, "top-up", stage, 1500, held(1400))
     assert (top_up.remove_ul, top_up.add_ul, top_up.final_ul) == (0, 100, 1500)
 

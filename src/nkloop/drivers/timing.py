@@ -6,7 +6,7 @@ from datetime import datetime
 
 from nkloop.worklists.models import OperatorTask
 
-_TIMED = frozenset({"incubate", "centrifuge", "thaw"})
+_TIMED = frozenset({"incubate", "centrifuge", "thaw", "settle"})
 _IN_TIME = 0.9
 """A task confirmed after this share of its time counts as done in time."""
 EARLY_REMEDY = "confirm when it is over, or say in a note why it was shorter"

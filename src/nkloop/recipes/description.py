@@ -206,6 +206,7 @@ def _provenances(recipe: Recipe) -> Iterator[Provenance | Sourced]:
     yield from (component for component in recipe.components if component.source)
     for stage in recipe.stages:
         yield from stage.medium.ingredients
+        yield from (stage.settling,) if stage.settling is not None else ()
         yield from (stage.refresh, *stage.expected, *stage.controls, *stage.entry, *stage.exit)
         blocks: tuple[Sourced, ...] = (stage, stage.vessel, stage.medium, *stage.process, *stage.sampling)
         yield from (block for block in blocks if block.source)

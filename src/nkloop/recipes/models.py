@@ -20,6 +20,7 @@ from nkloop.recipes.stages import (
     ProcessStep,
     Refresh,
     Sampling,
+    Settling,
     Stage,
     Vessel,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Refresh",
     "Revision",
     "Sampling",
+    "Settling",
     "Source",
     "Sourced",
     "Stage",

@@ -50,6 +50,7 @@ BLOCKS = {
     "stage": _Block((), in_stage=True),
     "vessel": _Block(("vessel",), in_stage=True, lists=("volume",)),
     "refresh": _Block(("refresh",), in_stage=True),
+    "settling": _Block(("settling",), in_stage=True),
     "process": _Block(("process",), "id", in_stage=True),
     "medium": _Block(("medium",), in_stage=True),
     "mixing": _Block(("medium", "mixing"), in_stage=True),

@@ -13,6 +13,7 @@ from nkloop.recipes.media import Medium, activity_of
 from nkloop.recipes.provenance import ComponentName, Identifier, Provenance, Sourced
 
 _TIGHT = 1e-9
+_LONGEST_SETTLING_H = 24.0
 
 
 class Vessel(Sourced):
@@ -49,6 +50,21 @@ class Refresh(Provenance):
     def _is_a_share(self) -> Self:
         if self.fraction.to("% v/v") > 100:
             raise ValueError(f"fraction {self.fraction} is more than the whole culture. Remedy: write at most 100 %")
+        return self
+
+
+class Settling(Provenance):
+    """How long a culture rests before medium is drained off its cells."""
+
+    time: Duration
+    """Without being moved."""
+
+    @model_validator(mode="after")
+    def _is_within_a_day(self) -> Self:
+        if not 0 < self.time.to("h") <= _LONGEST_SETTLING_H:
+            raise ValueError(
+                f"time {self.time} is outside 0 to {_LONGEST_SETTLING_H:g} h. Remedy: check the unit: min, h"
+            )
         return self
 
 
@@ -177,6 +193,8 @@ class Stage(Sourced):
     vessel: Vessel
     seeding_density: CellDensity
     refresh: Refresh
+    settling: Settling | None = None
+    """Rest before an exchange of a culture that cannot be pelleted (bag, bioreactor); None when nobody states one."""
     medium: Medium
     process: tuple[ProcessStep, ...] = ()
     """Steps besides feeding, in the order they are done."""

@@ -11,7 +11,19 @@ from nkloop.recipes.models import Recipe
 SCHEMA_LINE = "yaml-language-server: $schema=recipe.schema.json"
 """First comment of a recipe file; an editor then completes and checks with the schema beside it."""
 _ONE_LINE = frozenset(
-    {"components", "carry_over", "additives", "expected", "vary", "base", "refresh", "mixing", "sampling", "controls"}
+    {
+        "components",
+        "carry_over",
+        "additives",
+        "expected",
+        "vary",
+        "base",
+        "refresh",
+        "settling",
+        "mixing",
+        "sampling",
+        "controls",
+    }
     | {"entry", "exit", "error_limits"}
 )
 """Blocks that are written on one line, or one line per entry."""

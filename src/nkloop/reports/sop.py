@@ -94,10 +94,18 @@ def _feeding(stage: Stage) -> list[str]:
     share = stage.refresh.fraction.display()
     rule = (
         f"Count first. Above the seeding density, dilute to {stage.seeding_density.display()} with fresh medium; else "
-        f"replace {share} of the volume. Discard medium past its shelf life."
+        f"replace {share} of the volume{_settled(stage)}. Discard medium past its shelf life."
     )
     rows = [(f"{day:g}", _BLANK, "dilute / replace", _BLANK, "") for day in days]
     return [rule, "", *table(("day", "viable cells/mL", "done", "mL fresh medium", "initials"), rows)]
+
+
+def _settled(stage: Stage) -> str:
+    """That cells stay when medium is drained off, where nothing is spun."""
+    if stage.vessel.kind not in {"bag", "bioreactor"}:
+        return ""
+    rest = f" after {stage.settling.time.display()} of rest" if stage.settling is not None else ""
+    return f", drained off the settled cells{rest}"
 
 
 def _samples(stage: Stage) -> list[str]:

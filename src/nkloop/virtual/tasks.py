@@ -27,6 +27,8 @@ HANDLING_MINUTES: dict[OperatorTaskKind, float] = {
     "equilibrate": 2.0,
     "drain": 5.0,
     "rinse": 5.0,
+    "fill": 5.0,
+    "settle": 2.0,
     "weigh": 2.0,
     "sample": 3.0,
 }

@@ -38,7 +38,8 @@ class AdditionVessel(FrozenModel):
 
     def as_feeding(self) -> BagFeeding:
         """The closed vessel as people handle it: nothing is drained, a dose tube is run in."""
-        return BagFeeding(bag=self.vessel, kind=self.kind, arm=self.arm, donor=self.donor, present_ul=self.volume_ul)
+        named = {"bag": self.vessel, "kind": self.kind, "arm": self.arm, "donor": self.donor}
+        return BagFeeding(**named, present_ul=self.volume_ul, cells_per_ul=self.cells_per_ul)
 
 
 class AdditionRequest(FrozenModel):

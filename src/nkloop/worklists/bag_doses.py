@@ -6,7 +6,6 @@ volumes, so the dose is calculated for what really reaches the bag (`dose.fresh_
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
 from nkloop.recipes.models import ErrorLimits
+from nkloop.worklists.bag_beginnings import with_settling, with_warm_base
 from nkloop.worklists.bag_plans import (
     BagDosingPlan,
     BagDosingRequest,
@@ -56,13 +56,12 @@ from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
-from nkloop.worklists.models import Limits, Liquid, OperatorTask, Target, Uncertainty, Worklist
-from nkloop.worklists.operator_tasks import preceded_by, with_preparation
+from nkloop.worklists.models import Limits, Liquid, Target, Uncertainty, Worklist
+from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
-from nkloop.worklists.temperature_rules import warming_minutes
 from nkloop.worklists.uncertainty import predict
 from nkloop.worklists.undosed import (
     carried_note,
@@ -76,8 +75,6 @@ from nkloop.worklists.vessel_times import vessel_times_out
 
 CARRIER_SHARE = 0.5
 """Most of a dose that may be another carrier than the base medium: the bag thins it further."""
-LINES_SHARE = 0.05
-"""Base medium prepared for people in addition to what the vessels get, for lines; a working value."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +141,7 @@ class _Planner:
         self.fill_ul = round_up(request.dose_ul + self.lost_ul)
         self.delivered_ul = self.fill_ul - self.lost_ul
         self.tasks = BagTasks(known, self.delivered_ul)
+        self.settling_minutes = 0.0 if stage.settling is None else stage.settling.time.to("min")
         lives = half_lives_h(request.recipe)
         self.bags = tuple(
             bag.model_copy(update={"present_per_ul": after_decay(bag.present_per_ul, request.hours_since_dose, lives)})
@@ -233,7 +231,7 @@ class _Planner:
         prepared = with_preparation(held, self.catalogue)
         limits = prepared.limits.model_copy(update={"cells_out_minutes": self.request.cells_out_minutes})
         vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits, "prepared": prepared_errors(base)}
-        worklist = self._with_warm_base(prepared.model_copy(update=vessels), bags)
+        worklist = self._with_beginnings(prepared.model_copy(update=vessels), bags)
         minutes_out = self._minutes_out(worklist)
         refuse_by_ledger(worklist, self.catalogue, self.deck)
         spots = [one.spot for one in maker.made]
@@ -249,6 +247,11 @@ class _Planner:
             notes=tuple(maker.notes()),
             stocks=lots,
         )
+
+    def _with_beginnings(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
+        celsius, batch = self.medium.use_temperature, self.request.base.barcode
+        warm = with_warm_base(worklist, bags, self.deck, celsius=celsius, batch=batch)
+        return with_settling(warm, bags, self.deck, self.known, self.settling_minutes)
 
     def _minutes_out(self, worklist: Worklist) -> float:
         """Longest time out of the incubator, of the cells of one vessel.
@@ -267,32 +270,6 @@ class _Planner:
                 "steps",
             )
         return longest
-
-    def _with_warm_base(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
-        """The bath for what people run in is filled first; the robot waits only for what its own work does not take."""
-        by_hand = by_hand_ul(bags)
-        if not by_hand:
-            return worklist
-        needed = warming_minutes(max(*(bag.medium_ul for bag in bags), suspended_in_base_ul(bags)))
-        own = self._minutes_until_medium(worklist)
-        celsius = self.medium.use_temperature
-        told = (
-            f"Put {prepared_ml(by_hand):g} mL base medium for the {count_words(bags)} into the bath at "
-            f"{celsius:g} °C, for at least {needed:g} min; it is needed about {own:.0f} min after this step. It is of "
-            f"the same batch as {self.request.base.barcode}, which stands on the deck."
-        )
-        wait = max(0.0, float(round(needed - own)))
-        return preceded_by(worklist, [OperatorTask(kind="warm", instruction=told, minutes=wait, temperature_c=celsius)])
-
-    def _minutes_until_medium(self, worklist: Worklist) -> float:
-        """Time of robot and people before the first medium is run in."""
-        robot, passed = busy_minutes(worklist, self.deck), 0.0
-        for step in worklist.steps:
-            task = step.operator
-            if task is not None and any(not move.from_vessel for move in task.moves):
-                break
-            passed += task.minutes if task is not None else robot[step.number]
-        return passed
 
     def _worklist(
         self,
@@ -370,8 +347,14 @@ class _Planner:
                 *remains_warnings(rows),
                 *undosed_warnings(rows, TOLERANCE_PERCENT, "what was there, or the cells came in, keeps it off"),
                 *carried_warnings(rows, self.stage, self.before),
+                *self._settling_warning(),
             ),
         )
+
+    def _settling_warning(self) -> tuple[str, ...]:
+        if not any(bag.is_settled for bag in self.bags) or self.settling_minutes:
+            return ()
+        return (f"stage {self.stage.id} states no settling time: cells may be drained with the medium",)
 
     def _by_hand_note(self, by_hand_ul: float) -> tuple[str, ...]:
         if not by_hand_ul:
@@ -471,13 +454,3 @@ class _Planner:
         amounts = {name: value * self.tasks.final_ul(bag) for name, value in held.items()}
         errors = in_vessel(self.request.base, by_hand, dose, run.errors.get(made.spot, {}), amounts)
         return undosed_rows(self.request.recipe, self.stage, names, held, text, errors)
-
-
-def prepared_ml(by_hand_ul: float) -> float:
-    """What is prepared for people to run in, in mL: to the next 5 mL, what stays in lines included."""
-    return 5 * math.ceil(by_hand_ul * (1 + LINES_SHARE) / 5000)
-
-
-def count_words(bags: Sequence[BagFeeding]) -> str:
-    """`1 vessel`, `3 vessels`."""
-    return f"{len(bags)} vessel{'s' if len(bags) != 1 else ''}"

@@ -69,7 +69,11 @@ class BagFeeding(FrozenModel):
     present_per_ul: dict[str, float] = Field(default_factory=dict)
     """What is known of the contents, canonical, per µL."""
     drain_ul: float = Field(default=0, ge=0)
-    """Taken out first, mixed."""
+    """Taken out first."""
+    is_settled: bool = False
+    """True when supernatant is drained off the settled cells, false when mixed culture is."""
+    cells_per_ul: float | None = Field(default=None, ge=0)
+    """Viable cells in what is present; None when nobody counted them."""
     medium_ul: float = Field(default=0, ge=0)
     """Fresh base medium without what the arms add, welded on as a medium bag; what rinses an old vessel included."""
     transfer: BagTransfer | None = None
@@ -81,6 +85,14 @@ class BagFeeding(FrozenModel):
     def kept_ul(self) -> float:
         """What stays of the present contents."""
         return self.present_ul - self.drain_ul
+
+    @property
+    def cells(self) -> float | None:
+        """Viable cells in the vessel afterwards; None when nobody counted them."""
+        density = self.cells_per_ul
+        if (brought := self.transfer or self.seeding) is not None:
+            density = brought.cells_per_ul
+        return None if density is None else density * (self.present_ul if self.is_settled else self.kept_ul)
 
 
 class BagDosingRequest(FrozenModel):

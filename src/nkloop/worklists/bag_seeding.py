@@ -8,6 +8,7 @@ from nkloop.errors import PlanError
 from nkloop.quantities.display import number
 from nkloop.recipes.models import Stage
 from nkloop.worklists.bag_plans import BagFeeding, BagSeeding
+from nkloop.worklists.bag_weights import readable
 from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
 from nkloop.worklists.stage_day import SEED_SHARE
 
@@ -30,8 +31,8 @@ def new_vessel(name: str, stage: Stage, volume_ul: float, dose_ul: float, suspen
     Raises:
         PlanError: suspension and dose bring more than the volume.
     """
-    suspension = round(SEED_SHARE * volume_ul, 0)
-    medium = volume_ul - suspension - dose_ul
+    suspension = readable(SEED_SHARE * volume_ul)
+    medium = readable(volume_ul - suspension - dose_ul)
     if medium < 0:
         raise PlanError(
             f"bag {name} shall hold {volume_ul / 1000:g} mL, cells bring {suspension / 1000:g} mL and the dose "

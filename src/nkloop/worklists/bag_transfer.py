@@ -6,10 +6,13 @@ otherwise as much as that volume takes, and the rest stays where it is or is thr
 
 from __future__ import annotations
 
+import math
+
 from nkloop.errors import PlanError
 from nkloop.labware.bags import Bag
 from nkloop.recipes.models import Stage
 from nkloop.worklists.bag_plans import BagTransfer
+from nkloop.worklists.bag_weights import READ_UL, readable
 from nkloop.worklists.present_table import Present
 from nkloop.worklists.stage_day import times_denser
 
@@ -57,7 +60,7 @@ def plan_transfer(
         moved_ul=moved,
         rinse_ul=rinse,
         discarded_ul=0.0 if goes_on else max(0.0, round(available - moved, 0)),
-        medium_ul=room - rinse,
+        medium_ul=readable(room - rinse),
         is_emptied=not goes_on,
     )
 
@@ -78,7 +81,7 @@ def _moved_ul(
         PlanError: there is less of it than is needed, or the stage does not grow in that volume.
     """
     moved = available_ul if volume_ul is None else volume_ul / times
-    moved, final = round(moved, 0), round(available_ul * times, 0) if volume_ul is None else volume_ul
+    final = readable(available_ul * times) if volume_ul is None else volume_ul
     if moved > available_ul + 0.5:
         raise PlanError(
             f"{moved / 1000:.4g} mL of the culture are needed for {final / 1000:.4g} mL at {stage.seeding_density}, "
@@ -94,4 +97,5 @@ def _moved_ul(
             where=where,
             remedy="give another volume with --volume, or wait until there are more cells",
         )
-    return moved, final
+    most = READ_UL * math.floor(available_ul / READ_UL)
+    return min(readable(moved), most), final

@@ -9,7 +9,7 @@ from nkloop.errors import NkloopError
 from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe, Stage
-from nkloop.worklists.bag_doses import prepared_ml
+from nkloop.worklists.bag_beginnings import prepared_ml
 from nkloop.worklists.base_errors import assumed
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup

@@ -425,6 +425,8 @@ class Ledger(Breaches):
     @staticmethod
     def is_rest(task: OperatorTask) -> bool:
         """Whether what stands on a labware rests during this: it is incubated, centrifuged or kept in the dark."""
+        if task.kind == "settle":  # closed vessels beside the robot
+            return False
         return task.kind in {"incubate", "centrifuge"} or bool(_RESTS.search(task.instruction))
 
     def _check_source(self, step: Step) -> None:

@@ -13,10 +13,11 @@ from nkloop.feedback.models import Arm
 from nkloop.labware.bags import BagCatalogue
 from nkloop.labware.models import LabwareType
 from nkloop.recipes.models import ErrorLimits, Ingredient, Recipe, Stage
-from nkloop.worklists.bag_doses import prepared_ml
+from nkloop.worklists.bag_beginnings import prepared_ml
 from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeeding, BagTransfer
 from nkloop.worklists.bag_seeding import new_vessel
 from nkloop.worklists.bag_transfer import plan_transfer
+from nkloop.worklists.bag_volumes import held_volumes
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
@@ -33,7 +34,7 @@ from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
 from nkloop.worklists.present_table import Present
-from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of, times_denser
+from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of
 
 PLATES = {
     "plate-6": "corning_6_wellplate_16.8ml_flat",
@@ -187,7 +188,9 @@ def plate_request(
     wanted = replace(wanted, suspended_in=wanted.suspended_in or NO_MEDIUM)
     kind = plate_kind(vessel, catalogue)
     full = FULL_SHARE * kind.working_volume_ul if volume_ul is None else volume_ul
-    wells = tuple(feeding_of(p, action, wanted.stage, full, wanted.present.get(p.well), p.well) for p in positions)
+    wells = tuple(
+        feeding_of(p, action, wanted.stage, full, wanted.present.get(p.well), p.well, volume_ul) for p in positions
+    )
     density = wanted.stage.seeding_density.canonical / SEED_SHARE
     edge = outer_wells(kind) if outer == "medium" and action == "seed" else ()
     is_moving = action == "transfer"
@@ -335,48 +338,4 @@ def _bag_volumes(wanted: Wanted, name: str, action: Action, volume_ul: float | N
             where="action",
             remedy="leave out --present, or exchange, top-up, dilute, split or transfer",
         )
-    if action == "exchange":
-        drained = round(wanted.stage.refresh.fraction.canonical * present.volume_ul, 0)
-        return {"present_ul": present.volume_ul, "drain_ul": drained, "medium_ul": max(0.0, drained - dose_ul)}
-    if action in {"dilute", "split"}:
-        return _thinned_bag(
-            wanted, name, action, present, present.volume_ul if volume_ul is None else volume_ul, dose_ul
-        )
-    full = present.volume_ul + dose_ul if volume_ul is None else volume_ul
-    missing = full - present.volume_ul - dose_ul
-    if missing < 0:
-        raise PlanError(
-            f"bag {name} holds {present.volume_ul / 1000:g} mL, topping up to {full / 1000:g} mL leaves no room for a "
-            f"dose of {dose_ul / 1000:g} mL",
-            where="volume",
-            remedy="choose a larger volume, or exchange",
-        )
-    return {"present_ul": present.volume_ul, "drain_ul": 0.0, "medium_ul": missing}
-
-
-def _thinned_bag(
-    wanted: Wanted, name: str, action: Action, present: Present, full_ul: float, dose_ul: float
-) -> dict[str, float]:
-    """Back to the stage's seeding density: with medium alone, or after part of the mixed culture was drained."""
-    times = times_denser(present, action, wanted.stage, f"bag {name}")
-    kept = present.volume_ul if action == "dilute" else round(full_ul / times, 0)
-    final = round(present.volume_ul * times, 0) if action == "dilute" else full_ul
-    if kept > present.volume_ul:
-        raise PlanError(
-            f"{kept / 1000:.4g} mL of the culture are needed for {full_ul / 1000:.4g} mL, bag {name} holds "
-            f"{present.volume_ul / 1000:.4g} mL",
-            where="volume",
-            remedy="choose a smaller volume",
-        )
-    if final - kept < dose_ul:
-        raise PlanError(
-            f"bag {name} takes {(final - kept) / 1000:.3g} mL to come back to the seeding density, the dose brings "
-            f"{dose_ul / 1000:g} mL",
-            where="dose",
-            remedy="choose a smaller dose, or exchange",
-        )
-    return {
-        "present_ul": present.volume_ul,
-        "drain_ul": present.volume_ul - kept,
-        "medium_ul": final - kept - dose_ul,
-    }
+    return held_volumes(name, action, wanted.stage, present, volume_ul=volume_ul, dose_ul=dose_ul)

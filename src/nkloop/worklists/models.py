@@ -25,6 +25,7 @@ Nickname = str
 OperatorTaskKind = Literal[
     "confirm", "incubate", "centrifuge", "store", "seed", "harvest", "weld", "move_to_reader",
     "move", "thaw", "warm", "equilibrate", "drain", "rinse", "weigh", "sample",
+    "settle", "fill",
 ]
 # fmt: on
 
@@ -88,6 +89,8 @@ class VesselMove(FrozenModel):
     to_vessel: str = ""
     """Name of the vessel it enters; empty for waste and samples."""
     volume_ul: float = Field(gt=0)
+    is_without_cells: bool = False
+    """True for supernatant that is taken off settled cells; else the vessel is mixed."""
 
 
 class Vessel(FrozenModel):

@@ -31,7 +31,13 @@ def action_of_day(stage: Stage, day: float, *, has_contents: bool) -> Action:
 
 
 def feeding_of(
-    position: CulturePosition, action: Action, stage: Stage, full_ul: float, present: Present | None, to_well: str = ""
+    position: CulturePosition,
+    action: Action,
+    stage: Stage,
+    full_ul: float,
+    present: Present | None,
+    to_well: str = "",
+    exchange_to_ul: float | None = None,
 ) -> WellFeeding:
     """One vessel's share of the day.
 
@@ -39,9 +45,10 @@ def feeding_of(
         position: the vessel with its arm and donor.
         action: what is done.
         stage: gives the seeding density and the share that is exchanged.
-        full_ul: volume the vessel shall have afterwards; exchange keeps the volume it has.
+        full_ul: volume the vessel shall have afterwards, but for an exchange.
         present: contents; None when it is empty.
         to_well: well of the new plate, for transfers.
+        exchange_to_ul: volume after an exchange; None keeps the one it has.
 
     Raises:
         PlanError: the action needs contents or a cell count that is not known, or cannot reach the volume.
@@ -55,8 +62,17 @@ def feeding_of(
         raise PlanError(f"{action} needs to know what stands there", where=where, remedy="give a table with --present")
     told |= {"present_ul": present.volume_ul, "present_per_ul": present.per_ul}
     if action == "exchange":
-        volume = round(stage.refresh.fraction.canonical * present.volume_ul, 1)
-        return WellFeeding(**told, remove_ul=volume, add_ul=volume)
+        removed = round(stage.refresh.fraction.canonical * present.volume_ul, 1)
+        added = removed if exchange_to_ul is None else round(exchange_to_ul - (present.volume_ul - removed), 1)
+        if exchange_to_ul is not None and added <= 0:
+            left = present.volume_ul - removed
+            raise PlanError(
+                f"exchanging {stage.refresh.fraction} leaves {left:g} of {present.volume_ul:g} µL, which cannot end "
+                f"at {exchange_to_ul:g} µL",
+                where=where,
+                remedy=f"ask for more than {left:g} µL with --volume, or leave it out to keep the volume",
+            )
+        return WellFeeding(**told, remove_ul=removed, add_ul=added)
     if action == "top-up":
         if present.volume_ul >= full_ul:
             raise PlanError(

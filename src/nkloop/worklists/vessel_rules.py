@@ -18,9 +18,10 @@ class _Held:
     volume_ul: float
     cells: float
 
-    def take(self, volume_ul: float) -> float:
-        """Draw mixed culture; returns the cells in it."""
-        share = min(1.0, volume_ul / self.volume_ul) if self.volume_ul > 0 else 0.0
+    def take(self, volume_ul: float, *, is_without_cells: bool) -> float:
+        """Draw mixed culture, or supernatant; returns the cells in it."""
+        is_mixed = self.volume_ul > 0 and not is_without_cells
+        share = min(1.0, volume_ul / self.volume_ul) if is_mixed else 0.0
         cells = self.cells * share
         self.volume_ul, self.cells = self.volume_ul - volume_ul, self.cells - cells
         return cells
@@ -64,7 +65,7 @@ def _moved(
             yield Problem(told, where, "fill more into the tube", rules.VESSEL_RANGE)
     elif move.from_vessel:
         source, vessel = held[move.from_vessel], known[move.from_vessel]
-        cells = source.take(move.volume_ul)
+        cells = source.take(move.volume_ul, is_without_cells=move.is_without_cells)
         if source.volume_ul < vessel.residual_ul - _SLACK_UL:
             told = (
                 f"{vessel.name} is drawn down to {_ml(source.volume_ul)}, {_ml(vessel.residual_ul)} cannot be drained"

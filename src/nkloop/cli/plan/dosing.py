@@ -254,7 +254,7 @@ def _base_notes(
     """Which base medium has to stand there and the command that makes it; the same as data for `nkloop run`."""
     import shlex
 
-    from nkloop.worklists.bag_doses import prepared_ml
+    from nkloop.worklists.bag_beginnings import prepared_ml
     from nkloop.worklists.base_medium import order_of
     from nkloop.worklists.dosing_event import BASE
     from nkloop.worklists.medium_vessels import CONTAINERS

@@ -1,0 +1,137 @@
+"""Medium of closed vessels is drained off settled cells, mixed culture in a split, and every volume can be weighed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from nkloop.errors import PlanError
+from nkloop.labware.bags import BagCatalogue
+from nkloop.quantities import Amount
+from nkloop.recipes.models import Settling
+from nkloop.worklists.bag_doses import plan_bag_doses
+from nkloop.worklists.bag_volumes import held_volumes
+from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
+from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.present_table import Present
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def plan(recipe, arms, stocks, deck, catalogue):
+    bags = BagCatalogue.load(ROOT / "labware")
+
+    def make(volume_ml=80, *, action="exchange", vessel="bag", minutes=45, final_ml=None):
+        rest = Settling(time=Amount.parse(f"{minutes} min"), source="estimate") if minutes else None
+        grow = recipe.stage("grow").model_copy(update={"settling": rest})
+        rested = recipe.model_copy(update={"stages": tuple(grow if s.id == "grow" else s for s in recipe.stages)})
+        held = Present(volume_ul=1000 * volume_ml, per_ul={"SCF": 0.01, "IL-2": 0.2}, cells_per_ul=400)
+        wanted = Wanted(
+            recipe=rested,
+            stage=grow,
+            arms=arms[:2],
+            donors=("U1",),
+            use_until=date(2026, 11, 26),
+            seed=1,
+            name="feed",
+            present={f"U1-{arm.name}": held for arm in arms[:2]},
+        )
+        request = bag_request(
+            wanted,
+            vessel,
+            bags,
+            base_of(wanted, 150_000),
+            action=action,
+            volume_ul=None if final_ml is None else 1000 * final_ml,
+            dose_ul=5000,
+            tube="dose-15",
+            prepared=datetime(2026, 11, 25, 9, tzinfo=UTC),
+        )
+        return plan_bag_doses(request, stocks, deck, catalogue, bags)
+
+    return make
+
+
+def tasks_of(planned, kind=None):
+    tasks = [step.operator for part in planned.parts for step in part.worklist.steps if step.operator]
+    return [task for task in tasks if kind in (None, task.kind)]
+
+
+def test_cells_settle_while_the_robot_works_and_stay(plan, catalogue, deck):
+    planned = plan()
+    first = tasks_of(planned)[0]
+    assert first.kind == "settle"
+    assert "Stand U1-reference, U1-arm-1-1 upright in the incubator" in first.instruction
+    assert "at least 45 min before each is taken out" in first.instruction
+    # what the bath, the thaw and the robot take is not waited for again
+    assert 0 < first.minutes < 25
+    worklist = planned.parts[0].worklist
+    assert check_ledger(worklist, catalogue, deck).passed
+    # 400 cells/µL: all cells stay, in the 80 mL there were
+    assert [vessel.end_cells_per_ul for vessel in worklist.vessels] == [400, 400]
+    assert planned.cells_out_minutes == pytest.approx(22, abs=1), "in the incubator they are not out"
+
+
+def test_cells_that_leave_with_the_medium_are_caught(plan, catalogue, deck):
+    worklist = plan().parts[0].worklist
+    steps = []
+    for step in worklist.steps:
+        if step.operator is not None and step.operator.kind == "drain":
+            moves = tuple(move.model_copy(update={"is_without_cells": False}) for move in step.operator.moves)
+            step = step.model_copy(update={"operator": step.operator.model_copy(update={"moves": moves})})
+        steps.append(step)
+    result = check_ledger(worklist.model_copy(update={"steps": tuple(steps)}), catalogue, deck)
+    assert {problem["rule"] for problem in result.problems} == {"V066"}
+
+
+def test_a_split_is_mixed_and_not_settled(plan, catalogue, deck):
+    planned = plan(action="split")
+    assert not tasks_of(planned, "settle")
+    assert "Mix U1-reference gently and drain 60 mL while it is mixed" in tasks_of(planned, "drain")[0].instruction
+    assert planned.parts[0].worklist.vessels[0].end_cells_per_ul == pytest.approx(100)
+
+
+def test_without_a_settling_time_a_person_judges_and_is_warned(plan):
+    planned = plan(minutes=0)
+    assert "until the cells have settled before" in tasks_of(planned, "settle")[0].instruction
+    assert [one for one in planned.warnings if "states no settling time" in one]
+
+
+def test_a_bioreactor_is_stopped_not_laid_flat(plan):
+    told = " ".join(task.instruction for task in tasks_of(plan(200, vessel="bioreactor")))
+    assert "Stop the motion of U1-reference, U1-arm-1-1. Do not mix" in told
+    assert "Set U1-reference on its bioreactor base" in told
+    assert "incubator" not in told
+
+
+@pytest.mark.parametrize(
+    ("action", "volume_ul", "message"),
+    [
+        ("exchange", 44_900, 'leaves 40 mL, the dose brings 5 mL: it cannot .* at least --volume "45 mL"'),
+        ("top-up", 84_000, "topping up to 84 mL leaves no room for a dose of 5 mL"),
+        ("split", 400_000, "100 mL of the culture are needed for 400 mL"),
+    ],
+)
+def test_a_volume_that_cannot_be_reached_is_refused(recipe, action, volume_ul, message):
+    held = Present(volume_ul=80_000, per_ul={}, cells_per_ul=400)
+    with pytest.raises(PlanError, match=message):
+        held_volumes("B", action, recipe.stage("grow"), held, volume_ul=volume_ul, dose_ul=5000)
+
+
+def test_an_exchange_ends_at_the_volume_asked_for(plan):
+    assert [tube.final_ul for tube in plan(final_ml=110).tubes] == [110_000, 110_000]
+    with pytest.raises(PlanError, match=r"would hold 49 mL, .* needs 50 mL"):
+        plan(84, final_ml=49)
+    with pytest.raises(PlanError, match=r"would hold 301 mL, .* takes 300 mL"):
+        plan(final_ml=301)
+
+
+def test_odd_volumes_are_rounded_to_what_a_scale_shows(recipe):
+    held = Present(volume_ul=77_345, per_ul={}, cells_per_ul=400)
+    for action, drained in (("exchange", 38_700), ("split", 58_000), ("dilute", 0)):
+        told = held_volumes("B", action, recipe.stage("grow"), held, volume_ul=None, dose_ul=5000)
+        assert told["drain_ul"] == drained
+        assert told["medium_ul"] % 100 == 0

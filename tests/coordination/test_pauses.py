@@ -28,8 +28,17 @@ class Prefect(BaseHTTPRequestHandler):
     """Answers the two questions there are, and keeps the first."""
 
     asked: ClassVar[dict[str, Any]] = {}
+    busy: ClassVar[int] = 0
+    """Questions that are answered with 503 first."""
 
     def do_POST(self) -> None:
+        if Prefect.busy:
+            Prefect.busy -= 1
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         Prefect.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._say([RUN])
 
@@ -65,6 +74,17 @@ def test_a_paused_flow_is_told_with_its_question_and_its_page(server: str) -> No
     assert pause.until is not None
     assert pause.until > pause.since
     assert Prefect.asked["flow_runs"]["tags"] == {"all_": ["nkloop", "virtual"]}
+
+
+@pytest.mark.parametrize("n_busy", [2, 9])
+def test_a_busy_server_is_asked_again_for_a_while(server: str, monkeypatch: pytest.MonkeyPatch, n_busy: int) -> None:
+    monkeypatch.setattr("nkloop.coordination.pauses._WAITS", (0.0, 0.0))
+    monkeypatch.setattr(Prefect, "busy", n_busy)
+    if n_busy == 2:
+        assert len(pauses(f"{server}/api")) == 1
+        return
+    with pytest.raises(DeviceUnreachableError, match=r"is busy \(503, its database is locked\).*in a few seconds"):
+        pauses(f"{server}/api")
 
 
 def test_a_server_that_does_not_answer_is_told() -> None:

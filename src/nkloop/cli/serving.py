@@ -133,7 +133,8 @@ def _await_deployments(server: PrefectServer, processes: Processes) -> None:
         while True:
             _require_running(processes)
             with contextlib.suppress(httpx.HTTPError):
-                if client.post("/deployments/count", json={}).json() >= len(FLOWS):
+                answer = client.post("/deployments/count", json={})
+                if answer.is_success and answer.json() >= len(FLOWS):
                     return
             time.sleep(0.5)
 

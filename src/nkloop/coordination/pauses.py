@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ ADDRESS_FILE = "serve.url"
 """In the state folder while `nkloop serve` runs: the address of its Prefect server."""
 _TAG = "nkloop"
 _SECONDS = 5.0
+_WAITS = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between questions to a server that is busy."""
 
 
 class Pause(FrozenModel):
@@ -58,21 +62,42 @@ def pauses(api: str, bench: str | None = None) -> tuple[Pause, ...]:
     wanted = {"state": {"type": {"any_": ["PAUSED"]}}, "tags": {"all_": tags}}
     try:
         with httpx.Client(base_url=api, timeout=_SECONDS, verify=False, trust_env=False) as client:
-            answer = client.post("/flow_runs/filter", json={"flow_runs": wanted}).raise_for_status()
+            answer = _asked(client, "POST", "/flow_runs/filter", {"flow_runs": wanted}).raise_for_status()
             found = [_pause(client, run, api.removesuffix("/api")) for run in answer.json()]
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise DeviceUnreachableError(
-            f"the Prefect server does not answer: {type(error).__name__}",
-            where=api,
-            remedy="start it with `nkloop serve`, or correct PREFECT_API_URL",
-        ) from error
+        raise _unanswered(error, api) from error
     return tuple(sorted(found, key=lambda pause: pause.since))
+
+
+def _asked(client: httpx.Client, method: str, path: str, body: Any = None) -> httpx.Response:
+    """The answer to a question that changes nothing, asked again for a while when the server is busy."""
+    for wait in _WAITS:
+        with suppress(httpx.RemoteProtocolError, httpx.ReadError):  # how a busy server ends connections
+            answer = client.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+        time.sleep(wait)
+    return client.request(method, path, json=body)
+
+
+def _unanswered(error: Exception, api: str) -> DeviceUnreachableError:
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return DeviceUnreachableError(
+            "the Prefect server is busy (503, its database is locked)",
+            where=api,
+            remedy="ask again in a few seconds; a Prefect that often answers so wants PostgreSQL",
+        )
+    return DeviceUnreachableError(
+        f"the Prefect server does not answer: {type(error).__name__}",
+        where=api,
+        remedy="start it with `nkloop serve`, or correct PREFECT_API_URL",
+    )
 
 
 def _pause(client: httpx.Client, run: dict[str, Any], server: str) -> Pause:
     details = run["state"]["state_details"]
     description = (details.get("run_input_keyset") or {}).get("description", "")
-    told = client.get(f"/flow_runs/{run['id']}/input/{description}") if description else None
+    told = _asked(client, "GET", f"/flow_runs/{run['id']}/input/{description}") if description else None
     text = str(told.json()) if told is not None and told.is_success else ""
     return Pause(
         flow_run=run["name"],

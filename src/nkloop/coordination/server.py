@@ -48,7 +48,7 @@ class PrefectServer:
         port = port or _free_port()
         settings = environment(home, f"http://127.0.0.1:{port}/api", temporary=temporary)
         log = home / "server.log"
-        module = "nkloop.coordination.temporary_server" if temporary else "prefect.server.api.server"
+        module = f"nkloop.coordination.{'temporary' if temporary else 'lasting'}_server"
         command = [sys.executable, "-m", "uvicorn", "--factory", f"{module}:create_app"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
         with log.open("ab") as stream:

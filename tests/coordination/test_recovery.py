@@ -11,7 +11,9 @@ from typing import Any, cast
 import pytest
 
 from nkloop.coordination import recovery
-from nkloop.coordination.recovery import Answer, settled
+from nkloop.coordination.recovery import Answer, question_markdown, settled
+from nkloop.records.models import RunRecord, StepRecord
+from nkloop.runs.deciding import OpenStep, Question
 from nkloop.runs.session import Session
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -65,3 +67,19 @@ async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
     answer = await flow._answer(None, "run-0007", request)
     assert {name: getattr(answer, name) for name in SAID} == SAID
     assert set(Answer.model_fields) - {"decision"} <= set(flow.ReconcileRun.model_fields)
+
+
+def test_of_a_reading_nobody_is_asked_about_wells() -> None:
+    run = RunRecord(
+        id="run-0007", name="Read plate P-1 at 450 nm", procedure="plate_reading", bench="flex", device="reader",
+        device_run_id="d", worklist_hash="a" * 64, recipe_revision=None, state="interrupted", started_at=AT,
+        ended_at=AT, n_transfers=0, steps=(StepRecord(number=5, event="unknown", at=AT),),
+    )  # fmt: skip
+    lid = OpenStep(
+        number=5, sentence="close the lid over the plate", alike="", target="", why="nobody saw the lid", tip="",
+        is_drawn=False,
+    )  # fmt: skip
+    text = question_markdown(Question(run=run, steps=(lid,), wells=(), left=()))
+    assert "step 5: close the lid over the plate (nobody saw the lid)" in text
+    assert "Look at the reader, its lid and its plate" in text
+    assert "wells" not in text

@@ -25,6 +25,7 @@ from prefect.context import FlowRunContext
 from nkloop.coordination.loading import load_flow
 from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.opentrons import FlexPlateReader
 from nkloop.drivers.operators import PrefectOperator
 from nkloop.drivers.withdrawing import QuestionWithdrawn
 from nkloop.errors import (
@@ -38,13 +39,16 @@ from nkloop.errors import (
 from nkloop.quantities import Amount
 from nkloop.records import Records
 from nkloop.runs.contents import known_contents
+from nkloop.runs.execution import prepare_run
+from nkloop.runs.killing import read_request
 from nkloop.runs.launches import Launch
 from nkloop.runs.media import plan_batch
+from nkloop.runs.on_deck import keep_request, reading_bench
 from nkloop.runs.people import ask
 from nkloop.runs.session import Session, open_session
 from nkloop.runs.typed_steps import spans
 from nkloop.virtual.process import VirtualBench
-from nkloop.worklists.models import OperatorTask
+from nkloop.worklists.models import CheckResult, OperatorTask, Verdict
 from nkloop.workspace import Workspace
 
 pytestmark = [
@@ -397,6 +401,23 @@ def test_a_killing_assay_is_read_by_the_reader_on_the_deck_of_its_robot(make_lab
         assert read.file_sha256 == reading.files[0].sha256
         assert records.audit.verify_chain() == ()
     assert [run["status"] for run in lab.ask("/runs")["data"]] == ["succeeded", "succeeded"]
+
+    async def left_open(session: Session) -> None:
+        """What a program that died over the open lid leaves."""
+        reader, request = session.bench.plate_reader, read_request(result.layout)
+        assert isinstance(reader, FlexPlateReader)
+        steps = reader.worklist(request)
+        keep_request(steps, request, session.records)
+        sound = CheckResult(check="schema", passed=True, seconds=0)
+        verdict = Verdict(worklist=steps.name, worklist_hash=steps.content_hash, checks=(sound,))
+        run_id = await prepare_run(steps, verdict, reading_bench(session.bench), session.records)
+        await reader.play(session.records.journal.run(run_id).device_run_id or "")
+
+    lab.session(left_open)
+    (told,) = lab.flow("reconcile_run", bench="deck", run="run-0003")
+    assert told == {"run": "run-0003", "state": "succeeded", "unknown_steps": 0}
+    with lab.records() as records:
+        assert [reading.barcode for reading in records.results.readings()] == ["K-1-read", "K-1-read"]
 
 
 def test_a_wrong_worklist_never_reaches_the_robot(lab: Lab) -> None:

@@ -274,6 +274,7 @@ def test_what_remains_is_counted_and_dense_cultures_are_split(
             id="two ways",
         ),
         pytest.param(("--vessel", "plate-6", "--replicates", "9"), "need 18 wells", id="replicates"),
+        pytest.param(("--vessel", "plate-24", "--donors", "U1,U1"), "U1 stands there more than once", id="donor twice"),
         pytest.param(("--vessel", "plate-24", "--stage", "nowhere"), "has no stage 'nowhere'", id="stage"),
     ],
 )

@@ -98,7 +98,7 @@ SLIPS = {
     ),
     "a limit nobody can keep": (
         ("ucb-nk", *STAGE, *VOLUME, "--max-bias", "2"),
-        "GM-CSF: no dilution of GM-CSF is accurate enough: every one has more than",
+        "GM-CSF: no dilution of GM-CSF (lot LOT-GMCSF-01, 100 µg/mL) is accurate enough: every one has more than",
     ),
     "no bench": (("ucb-nk", *STAGE, *VOLUME, "--bench", "star"), "no bench 'star'"),
     "no lot list": (("ucb-nk", *STAGE, *VOLUME, "--lots", "gone.yaml"), "gone.yaml: "),

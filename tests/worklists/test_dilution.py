@@ -44,6 +44,19 @@ def test_doses_too_far_apart_for_one_tube_are_refused_with_the_remedy():
         plan_chain("SCF", STOCK, [0.01, 100.0], **{**LIMITS, "tube_ul": 500.0}, limits_ul=[1000, 10])
 
 
+@pytest.mark.parametrize(
+    ("stock_per_ul", "told"),
+    [
+        pytest.param(0.1e-3, r"lot L-1, 100 pg/mL\) gives doses of at least 5 µL .*the one destination takes 26.2 mL "
+                     r"of it. Remedy: check its strength \(1000 times as much would fit\)", id="slip of the unit"),
+        pytest.param(1e-9, r"takes 2620 L of it. Remedy: use a stock of another", id="no slip explains it"),
+    ],
+)  # fmt: skip
+def test_a_stock_too_weak_is_told_with_its_lot_and_volumes(stock_per_ul, told):
+    with pytest.raises(PlanError, match=told):
+        plan_chain("SCF", stock_per_ul, [2.625], **LIMITS, limits_ul=[1500], stock="lot L-1, 100 pg/mL")
+
+
 def test_a_destination_takes_no_more_than_its_limit():
     wide = plan_chain("SCF", STOCK, [3.0, 60.0], **LIMITS)
     narrow = plan_chain("SCF", STOCK, [3.0, 60.0], **LIMITS, limits_ul=[100, 200])

@@ -307,7 +307,8 @@ def test_every_component_has_a_predicted_error_within_the_limits(plan):
 
 def test_errors_beyond_the_limits_asked_for_are_refused(plan):
     with pytest.raises(
-        PlanError, match=r"no dilution of GM-CSF is accurate.*; at most 1 % CV and 2 % systematic error are allowed"
+        PlanError,
+        match=r"no dilution of GM-CSF \(lot LOT-GM-CSF, 100 µg/mL\) is accurate.*; at most 1 % CV and 2 % systematic",
     ):
         plan(limits=ErrorLimits(cv_percent=1, bias_percent=2))
 

@@ -29,6 +29,7 @@ from nkloop.worklists.dose_tubes import DOSES
 from nkloop.worklists.dosing_event import CELL_FLOW, CULTURE, TOLERANCE_PERCENT
 from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.stock_deck import StockDeck
+from nkloop.worklists.strength import stock_words
 
 MOST_ADDED = 0.2
 """Share of a culture's volume that may be added to it without a change of medium. Unverified."""
@@ -204,6 +205,7 @@ class _Layout:
             limits_ul=limits,
             cost=CostModel(self.builder.deck, Prices() if eur is None else Prices(stock=eur)),
             errors=self.request.errors_allowed,
+            stock=stock_words(self.lot),
         )
 
     def _most_ul(self, vessel: AdditionVessel) -> float:

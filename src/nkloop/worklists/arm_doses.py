@@ -97,6 +97,7 @@ class ArmDosePlanner:
             limits_ul=limits_ul,
             cost=dose.cost,
             errors=errors or self.errors,
+            stock=dose.stock,
         )
 
     def _shared(self, doses: Sequence[Dose], now: ArmDoses) -> ArmDoses | None:

@@ -31,6 +31,8 @@ class Dose:
     """What it is diluted in; only components with the same diluent share a cocktail."""
     may_share: bool = True
     """False for what is never mixed with others before the medium, such as serum."""
+    stock: str = ""
+    """Lot and strength for messages."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class DosePlanner:
                     limits_ul=dose.limits_ul,
                     cost=dose.cost,
                     errors=limits,
+                    stock=dose.stock,
                 )
             except PlanError as error:
                 self._known[key] = error

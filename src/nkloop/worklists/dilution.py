@@ -11,6 +11,7 @@ from itertools import product
 from math import ceil, inf, prod
 
 from nkloop.errors import PlanError
+from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.chain_cost import HABITUAL_FACTOR, ChainErrors, CostModel
 from nkloop.worklists.chains import Chain, Dilution
@@ -47,6 +48,7 @@ def plan_chain(
     errors: ErrorLimits | None = None,
     factors: Sequence[float] = FACTORS,
     max_steps: int = MAX_STEPS,
+    stock: str = "",
 ) -> Chain:
     """Find the cheapest chain: number of steps, factors and volumes, by the stated cost and within the error limits.
 
@@ -62,6 +64,7 @@ def plan_chain(
         errors: largest predicted error of a dose; none by default.
         factors: dilution factors to choose from.
         max_steps: most dilutions in a row.
+        stock: lot and strength for messages: `lot LOT-SCF-01, 100 µg/mL`.
 
     Raises:
         PlanError: no chain serves, or none within the error limits; an amount needs more stock than fits.
@@ -77,7 +80,7 @@ def plan_chain(
             search.try_factors(chosen)
     if search.best is not None:
         return search.best
-    raise search.refusal(wanted)
+    raise search.refusal(stock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,24 +216,41 @@ class _Search:
             self._best_eur = eur
             self.best = Chain(component=self.component, stock_per_ul=self.stock, dilutions=made, volumes_ul=volumes)
 
-    def refusal(self, wanted: Sequence[float]) -> PlanError:
+    def refusal(self, stock: str) -> PlanError:
         """Why there is no chain."""
+        named = f"{self.component} ({stock})" if stock else self.component
         if self._nearest is not None and self.error_limits is not None:
             limits, nearest = self.error_limits, self._nearest
             return TooInaccurateError(
-                f"no dilution of {self.component} is accurate enough: every one has more than "
+                f"no dilution of {named} is accurate enough: every one has more than "
                 f"{limits.cv_percent:.3g} % CV or {limits.bias_percent:.3g} % systematic error, for example "
                 f"{100 * nearest.variance**0.5:.1f} % and {100 * nearest.bias:.1f} %",
                 where=self.component,
                 remedy="plan a larger volume, use a stock of another concentration, or raise the error limits",
             )
+        needed = [amount / self.stock for amount in self.amounts if amount > 0]
+        doses = f"{_volume(min(needed))} to {_volume(max(needed))}" if len(needed) > 1 else _volume(needed[0])
+        places = f"{len(needed)} destinations take" if len(needed) > 1 else "the one destination takes"
+        slip = f"check its strength ({self._slip():g} times as much would fit), " if self._slip() else ""
         return PlanError(
-            f"no dilution of {self.component} ({self.stock:g} per µL) gives volumes between {self.minimum:g} µL and "
-            f"what the destinations and {self.tube:g} µL tubes hold; {len(wanted)} destinations need "
-            f"{min(wanted):.4g} to {max(wanted):.4g}",
+            f"no dilution of {named} gives doses of at least {_volume(self.minimum)} that fit into the destinations "
+            f"and tubes of {_volume(self.tube)}; undiluted, {places} {doses} of it",
             where=self.component,
-            remedy="use a stock of another concentration, a larger medium volume, or fewer arms",
+            remedy=f"{slip}use a stock of another concentration, a larger medium volume, or fewer arms",
         )
+
+    def _slip(self) -> float:
+        """The factor of a slip of the unit that explains a stock too weak for a destination; 0 when none does."""
+        if self.limits is None:
+            return 0.0
+        pairs = [(amount / self.stock, most) for amount, most in zip(self.amounts, self.limits, strict=True)]
+        too_weak = any(volume > most for volume, most in pairs)
+        fits = (factor for factor in (1e3, 1e6) if all(volume / factor <= most for volume, most in pairs))
+        return next(fits, 0.0) if too_weak else 0.0
+
+
+def _volume(ul: float) -> str:
+    return Amount(ul, "µL").display()
 
 
 def takes(needed: float, factor: float, minimum: float, tube: float, dead: float) -> tuple[float, ...]:

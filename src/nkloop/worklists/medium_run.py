@@ -22,7 +22,7 @@ from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.medium_vessels import MediumVessel
 from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.stock_deck import StockDeck
-from nkloop.worklists.strength import stock_liquid, stock_per_ul
+from nkloop.worklists.strength import stock_liquid, stock_per_ul, stock_words
 
 TOLERANCE_PERCENT = 5.0
 LARGEST_DOSE = 0.1
@@ -133,6 +133,7 @@ class RunLayout:
             cost=self._cost(lot),
             diluent=carrier_of(lot, self.lots),
             may_share=not fraction,
+            stock=stock_words(lot),
         )
 
     @staticmethod

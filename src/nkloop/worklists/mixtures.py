@@ -23,7 +23,7 @@ from nkloop.worklists.chain_cost import CostModel, Prices
 from nkloop.worklists.cocktails import Dose
 from nkloop.worklists.models import Liquid
 from nkloop.worklists.stock_deck import StockDeck
-from nkloop.worklists.strength import stock_liquid, stock_per_ul
+from nkloop.worklists.strength import stock_liquid, stock_per_ul, stock_words
 
 DEEP_WELLS = "nest_96_wellplate_2ml_deep"
 TUBES_15 = "opentrons_15_tuberack_nest_15ml_conical"
@@ -235,6 +235,7 @@ class MixtureMaker:
             limits_ul=tuple(most * one.volume_ul for one in self.made),
             cost=self._cost(lot),
             diluent=carrier,
+            stock=stock_words(lot),
         )
 
     def _cost(self, lot: Lot) -> CostModel:

@@ -26,6 +26,12 @@ def stock_per_ul(lot: Lot, wanted: Amount) -> float:
         ) from error
 
 
+def stock_words(lot: Lot) -> str:
+    """A lot and how strong it is: `lot LOT-IL2-01, 100 µg/mL of 16.4 MIU/mg`."""
+    activity = "" if lot.specific_activity is None else f" of {lot.specific_activity.display()}"
+    return f"lot {lot.id}, {lot.concentration.display()}{activity}"
+
+
 def stock_liquid(lot: Lot, wanted: Amount, base: str) -> Liquid:
     """The liquid in the tube of a lot: the component in its carrier, which counts as base when the lot says so."""
     strength = stock_per_ul(lot, wanted)

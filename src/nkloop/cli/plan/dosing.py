@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in, write_file
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.dosing_options import (
     ActionOption,
@@ -104,7 +105,7 @@ def dosing(
     wish = reservation(found, bench, reserve, by, hold, lots)
     catalogue = Catalogue.load(found.labware)
     asked = Asked(
-        recipe, stage, vessel, named_in([donors]), arms, factorial, tuple(generator or ()), campaign, day, action, step,
+        recipe, stage, vessel, _listed(donors), arms, factorial, tuple(generator or ()), campaign, day, action, step,
         volume, present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
         constant, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
@@ -164,6 +165,11 @@ def _with_slips(problem: Problem, slips: tuple[str, ...]) -> Problem:
     return replace(problem, remedy="; or ".join([*told, problem.remedy])) if told else problem
 
 
+def _listed(donors: str) -> tuple[str, ...]:
+    """Names between commas, also those that stand twice."""
+    return tuple(name for part in donors.split(",") if (name := part.strip()))
+
+
 def _wanted(
     found: Workspace, recipe: Recipe, asked: Asked, use_until: Any, file: BenchFile, at_hand: set[str]
 ) -> tuple[Wanted, tuple[str, ...]]:
@@ -176,6 +182,9 @@ def _wanted(
     arms, notes = _arms(found, recipe, asked, at_hand)
     if not asked.donors:
         raise PlanError("no donor is named", where="donors", remedy="write --donors U1,U2")
+    if twice := sorted(name for name, times in Counter(asked.donors).items() if times > 1):
+        told = f"{', '.join(twice)} stands there more than once, and each donor is one block of positions"
+        raise PlanError(told, where="donors", remedy="name each donor once; wells of each arm and donor: --replicates")
     wanted = Wanted(
         recipe=recipe,
         stage=stage,

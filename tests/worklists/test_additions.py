@@ -202,12 +202,15 @@ def test_closed_vessels_go_out_and_in_with_labelled_tubes_for_all(plan):
     told = [task.instruction for task in people(planned)]
     kind = "Gas-permeable culture bag, medium"
     at = [next(n for n, text in enumerate(told) if text.startswith(start)) for start in (
-        f"Take U1-reference ({kind}) out", "Cap and label the tube in doses A1", "Put U1-reference into",
-        f"Take U1-mock ({kind}) out", "Cap and label the tube in doses B1", "Put U1-mock into", "Next: spin",
+        f"Take U1-reference ({kind}) out", "Weigh U1-reference", "Put U1-reference into",
+        f"Take U1-mock ({kind}) out", "Weigh U1-mock", "Put U1-mock into", "Next: spin",
     )]  # fmt: skip
     assert at == sorted(at)
     assert "check its label with a second person against bag U1-reference (reference/U1)" in told[at[1]]
-    assert "it then weighs about" in told[at[1]]
+    assert told[at[1]].startswith(
+        "Weigh U1-reference and note it, expected about 120 g (60 g of it empty). Cap and label"
+    )
+    assert "it is then 5.0 g heavier (about 125 g in all)" in told[at[1]]
     worklist = planned.parts[0].worklist
     assert [(one.name, one.volume_ul, one.end_ul) for one in worklist.vessels] == [
         ("U1-reference", 60_000, 65_000), ("U1-mock", 60_000, 65_000),

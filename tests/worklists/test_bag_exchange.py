@@ -11,6 +11,7 @@ from nkloop.errors import PlanError
 from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Settling
+from nkloop.reports.sheet_preparation import take_out_rows
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.bag_volumes import held_volumes
 from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
@@ -61,13 +62,14 @@ def tasks_of(planned, kind=None):
 
 
 def test_cells_settle_while_the_robot_works_and_stay(plan, catalogue, deck):
-    planned = plan()
-    first = tasks_of(planned)[0]
+    planned, longer = plan(), plan(minutes=120)
+    first, second = (tasks_of(one)[0] for one in (planned, longer))
     assert first.kind == "settle"
     assert "Stand U1-reference, U1-arm-1-1 upright in the incubator" in first.instruction
     assert "at least 45 min before each is taken out" in first.instruction
     # what the bath, the thaw and the robot take is not waited for again
-    assert 0 < first.minutes < 25
+    assert first.minutes == 0
+    assert 20 < second.minutes < 60
     worklist = planned.parts[0].worklist
     assert check_ledger(worklist, catalogue, deck).passed
     # 400 cells/µL: all cells stay, in the 80 mL there were
@@ -98,6 +100,19 @@ def test_without_a_settling_time_a_person_judges_and_is_warned(plan):
     planned = plan(minutes=0)
     assert "until the cells have settled before" in tasks_of(planned, "settle")[0].instruction
     assert [one for one in planned.warnings if "states no settling time" in one]
+
+
+def test_people_and_robot_share_one_bath(plan, catalogue, deck):
+    planned = plan()
+    (part,) = planned.parts
+    (warm,) = tasks_of(planned, "warm")
+    # 2 x 35 mL for the vessels and 5 % for lines, in one bag: more than 50 mL takes 60 min
+    assert warm.instruction.startswith("Fill 75 mL of base-grow into a bag with a weldable line, label it base-grow")
+    assert "Warm the other 150 mL in the same bath, 60 min, wipe dry, then into slot A1." in warm.instruction
+    assert warm.labware == ("base",)
+    rows = {row.liquid: row for row in take_out_rows(part.worklist)}
+    assert rows["base medium"].when == rows["base medium that people run in"].when == "at step 2"
+    assert rows["base medium that people run in"].volume == "70 mL and what lines take"
 
 
 def test_a_bioreactor_is_stopped_not_laid_flat(plan):

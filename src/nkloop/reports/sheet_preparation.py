@@ -46,6 +46,7 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
         for (lot, name), fillings in together.items()
     ]
     rows = [_at_its_step(row, fillings, worklist) for row, fillings in zip(rows, together.values(), strict=True)]
+    rows += _for_people(worklist)
     rows += [
         TakeOut(
             lead_minutes=15,
@@ -97,6 +98,23 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
             told = {"lead_minutes": 0.0, "when": f"at step {step.number}", "how": f"{task.kind} as the step says"}
             return row.model_copy(update=told)
     return row
+
+
+def _for_people(worklist: Worklist) -> Iterator[TakeOut]:
+    """Base medium that people run into closed vessels, where a step warms it."""
+    tasks = [(step.number, step.operator) for step in worklist.steps if step.operator is not None]
+    by_hand = sum(move.volume_ul for _, task in tasks for move in task.moves if not move.from_vessel)
+    warm = next((number for number, task in tasks if task.kind == "warm"), None)
+    if by_hand and warm is not None:
+        yield TakeOut(
+            lead_minutes=0.0,
+            when=f"at step {warm}",
+            liquid="base medium that people run in",
+            lot="",
+            storage="4 °C",
+            how="warm as the step says",
+            volume=f"{volume(by_hand)} and what lines take",
+        )
 
 
 def _place_of(lot: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.bag_exchange import settling_task
 from nkloop.worklists.bag_plans import BagFeeding
-from nkloop.worklists.bag_seeding import by_hand_ul, suspended_in_base_ul
+from nkloop.worklists.bag_seeding import by_hand_ul
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.builder import Spot
 from nkloop.worklists.cells_out import busy_minutes
-from nkloop.worklists.models import OperatorTask, Worklist
+from nkloop.worklists.models import OperatorTask, Step, Worklist
 from nkloop.worklists.operator_tasks import preceded_by
 from nkloop.worklists.temperature_rules import warming_minutes
 
@@ -20,21 +21,37 @@ LINES_SHARE = 0.05
 
 
 def with_warm_base(
-    worklist: Worklist, bags: Sequence[BagFeeding], deck: BenchDeck, *, celsius: float, batch: str
+    worklist: Worklist, bags: Sequence[BagFeeding], deck: BenchDeck, *, celsius: float, stands: Spot, batch: str
 ) -> Worklist:
-    """The bath for what people run in is filled first; the robot waits only for what its own work does not take."""
+    """One bath for what people run in and for what stands on the deck; the robot waits for what is left of it.
+
+    Args:
+        worklist: with the robot's work and what people do.
+        bags: vessels of the run.
+        deck: gives the time of the robot's work.
+        celsius: temperature at which medium meets cells, as the recipe says.
+        stands: labware and well the robot takes its share from.
+        batch: barcode of that labware, in which the whole batch was made.
+    """
     by_hand = by_hand_ul(bags)
     if not by_hand:
         return worklist
-    needed = warming_minutes(max(*(bag.medium_ul for bag in bags), suspended_in_base_ul(bags)))
-    own = _minutes_until(worklist, deck, lambda task: any(not move.from_vessel for move in task.moves))
+    ml = prepared_ml(by_hand)
+    share = sum(f.volume_ul for f in worklist.fillings if (f.labware, f.well) == stands)
+    for_people, for_robot = warming_minutes(1000 * ml), warming_minutes(share)
+    own = _minutes_until(worklist, deck, _runs_in)
     told = (
-        f"Put {prepared_ml(by_hand):g} mL base medium for the {count_words(bags)} into the bath at {celsius:g} °C, for "
-        f"at least {needed:g} min; it is needed about {own:.0f} min after this step. It is of the same batch as "
-        f"{batch}, which stands on the deck."
+        f"Fill {ml:g} mL of {batch} into a bag with a weldable line, label it {batch}: base medium for the "
+        f"{count_words(bags)}, {for_people:g} min in the bath at {celsius:g} °C; it is needed about {own:.0f} min "
+        f"after this step. Warm the other {share / 1000:.4g} mL in the same bath, {for_robot:g} min, wipe dry, then "
+        f"into slot {worklist.item(stands[0]).slot}."
     )
-    wait = max(0.0, float(round(needed - own)))
-    return preceded_by(worklist, [OperatorTask(kind="warm", instruction=told, minutes=wait, temperature_c=celsius)])
+    to_robot = _minutes_until(worklist, deck, lambda step: step.operator is None)
+    wait = max(0.0, float(math.ceil(max(for_people - own, for_robot - to_robot))))
+    task = OperatorTask(
+        kind="warm", instruction=told, labware=(stands[0],), wells=(stands[1],), minutes=wait, temperature_c=celsius
+    )
+    return preceded_by(worklist, [task])
 
 
 def with_settling(
@@ -44,7 +61,7 @@ def with_settling(
     task = settling_task(bags, known, settling_minutes)
     if task is None:
         return worklist
-    own = _minutes_until(worklist, deck, lambda one: any(move.is_without_cells for move in one.moves))
+    own = _minutes_until(worklist, deck, _drains_off)
     wait = max(0.0, float(math.ceil(settling_minutes - own)))
     return preceded_by(worklist, [task.model_copy(update={"minutes": wait})])
 
@@ -59,12 +76,19 @@ def count_words(bags: Sequence[BagFeeding]) -> str:
     return f"{len(bags)} vessel{'s' if len(bags) != 1 else ''}"
 
 
-def _minutes_until(worklist: Worklist, deck: BenchDeck, is_end: Callable[[OperatorTask], bool]) -> float:
-    """Time of robot and people before the first task of a sort."""
+def _minutes_until(worklist: Worklist, deck: BenchDeck, is_end: Callable[[Step], bool]) -> float:
+    """Time of robot and people before the first step of a sort."""
     robot, passed = busy_minutes(worklist, deck), 0.0
     for step in worklist.steps:
-        task = step.operator
-        if task is not None and is_end(task):
+        if is_end(step):
             break
-        passed += task.minutes if task is not None else robot[step.number]
+        passed += step.operator.minutes if step.operator is not None else robot[step.number]
     return passed
+
+
+def _runs_in(step: Step) -> bool:
+    return step.operator is not None and any(not move.from_vessel for move in step.operator.moves)
+
+
+def _drains_off(step: Step) -> bool:
+    return step.operator is not None and any(move.is_without_cells for move in step.operator.moves)

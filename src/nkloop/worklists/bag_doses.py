@@ -249,8 +249,9 @@ class _Planner:
         )
 
     def _with_beginnings(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
-        celsius, batch = self.medium.use_temperature, self.request.base.barcode
-        warm = with_warm_base(worklist, bags, self.deck, celsius=celsius, batch=batch)
+        base, celsius = self.request.base, self.medium.use_temperature
+        stands = (BASE, base.well)
+        warm = with_warm_base(worklist, bags, self.deck, celsius=celsius, stands=stands, batch=base.barcode)
         return with_settling(warm, bags, self.deck, self.known, self.settling_minutes)
 
     def _minutes_out(self, worklist: Worklist) -> float:

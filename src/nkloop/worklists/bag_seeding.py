@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from nkloop.errors import PlanError
+from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities.display import number
 from nkloop.recipes.models import Stage
 from nkloop.worklists.bag_plans import BagFeeding, BagSeeding
-from nkloop.worklists.bag_weights import readable
+from nkloop.worklists.bag_weights import READ_UL, back_words, change_g, in_all, ml, readable
 from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
 from nkloop.worklists.stage_day import SEED_SHARE
 
@@ -51,8 +53,9 @@ def suspension_of(donor: str) -> str:
 
 
 def suspended_ul(bags: Sequence[BagFeeding]) -> float:
-    """Cell suspension that is made for new vessels, what stays in lines included."""
-    return sum(bag.present_ul for bag in bags if bag.seeding is not None) * (1 + EXCESS_SHARE)
+    """Cell suspension that is made for new vessels, what stays in lines included, of each donor so much as is read."""
+    needed = [sum(bag.present_ul for bag in some) * (1 + EXCESS_SHARE) for some in _by_donor(bags).values()]
+    return sum(READ_UL * math.ceil(volume / READ_UL - 1e-6) for volume in needed)
 
 
 def suspended_in_base_ul(bags: Sequence[BagFeeding]) -> float:
@@ -82,16 +85,26 @@ def suspension_vessels(bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
         )
 
 
-def seeding_tasks(bags: Sequence[BagFeeding]) -> Iterator[OperatorTask]:
-    """Cells into vessels that already hold medium and dose, one donor open at a time."""
+def seeding_tasks(
+    bags: Sequence[BagFeeding], known: BagCatalogue, final_ul: Callable[[BagFeeding], float]
+) -> Iterator[OperatorTask]:
+    """Cells into vessels that already hold medium and dose, one donor open at a time.
+
+    Args:
+        bags: vessels of the run.
+        known: their kinds.
+        final_ul: what a vessel holds at the end.
+    """
     for donor, some in _by_donor(bags).items():
         yield _suspend(donor, some)
         for bag in some:
+            kind = known.bag(bag.kind)
+            until = f"until it is {change_g(bag.present_ul)} heavier{in_all(kind, final_ul(bag))}"
             yield OperatorTask(
                 kind="weld",
                 instruction=f"Mix {suspension_of(donor)} gently, check both labels with a second person, weld it to "
-                f"{bag.bag} ({bag.arm}/{bag.donor}), run in {bag.present_ul / 1000:.4g} mL, mix, seal the line and put "
-                f"{bag.bag} into the incubator.",
+                f"{bag.bag} ({bag.arm}/{bag.donor}), run in {ml(bag.present_ul)}, {until}; mix, seal the line. "
+                f"{back_words(bag.bag, kind)} Note the time.",
                 minutes=RUN_IN_MINUTES,
                 moves=(VesselMove(from_vessel=suspension_of(donor), to_vessel=bag.bag, volume_ul=bag.present_ul),),
             )

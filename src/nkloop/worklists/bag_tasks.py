@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nkloop.labware.bags import Bag, BagCatalogue
+from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.bag_exchange import exchange_tasks
 from nkloop.worklists.bag_moving import WELD_MINUTES, moving_tasks
 from nkloop.worklists.bag_plans import BagFeeding
 from nkloop.worklists.bag_seeding import seeding_tasks, suspension_vessels
-from nkloop.worklists.bag_weights import then_weighs
+from nkloop.worklists.bag_weights import back_words, change_g, expected, in_all
 from nkloop.worklists.builder import Spot
 from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
 
@@ -56,8 +56,8 @@ class BagTasks:
             yield from feeding[number]
             yield self._weld(bag, spot, is_labelled=is_stored)
             if has_cells:
-                yield self._put_back(bag)
-        yield from seeding_tasks(bags)
+                yield self._putback_words(bag)
+        yield from seeding_tasks(bags, self.known, self.final_ul)
 
     def vessels(self, bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
         """Every closed vessel people work at, with what it holds before and after."""
@@ -106,10 +106,10 @@ class BagTasks:
         )
         return OperatorTask(kind="confirm", instruction=told, minutes=CARRY_MINUTES)
 
-    def _put_back(self, bag: BagFeeding) -> OperatorTask:
-        told = [_back(bag.bag, self.known.bag(bag.kind))]
+    def _putback_words(self, bag: BagFeeding) -> OperatorTask:
+        told = [back_words(bag.bag, self.known.bag(bag.kind))]
         if bag.transfer is not None and not bag.transfer.is_emptied:
-            told.insert(0, _back(bag.transfer.from_bag, self.known.bag(bag.transfer.from_kind)))
+            told.insert(0, back_words(bag.transfer.from_bag, self.known.bag(bag.transfer.from_kind)))
         return OperatorTask(
             kind="confirm", instruction=f"{' '.join(told)} Note the time.", minutes=CARRY_MINUTES * len(told)
         )
@@ -142,11 +142,13 @@ class BagTasks:
         reached = self.final_ul(bag) - (bag.present_ul if bag.seeding is not None else 0.0)
         tube = f"the tube in {spot[0]} {spot[1]}"
         told = f"Check the label of {tube}" if is_labelled else f"Cap and label {tube}, check its label"
+        if not bag.drain_ul and not bag.medium_ul:
+            told = f"Weigh {bag.bag} and note it{expected(kind, bag.present_ul)}. {told}"
         move = VesselMove(from_vessel=f"{spot[0]}:{spot[1]}", to_vessel=bag.bag, volume_ul=self.delivered_ul)
         instruction = (
             f"{told}{' with a second person' * self.checked_by_two} against {kind.vessel} {bag.bag} "
             f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
-            f"{kind.vessel}, seal the line{then_weighs(kind, reached)}."
+            f"{kind.vessel}, seal the line; it is then {change_g(self.delivered_ul)} heavier{in_all(kind, reached)}."
         )
         return OperatorTask(
             kind="weld",
@@ -156,10 +158,3 @@ class BagTasks:
             minutes=WELD_MINUTES,
             moves=(move,),
         )
-
-
-def _back(name: str, kind: Bag) -> str:
-    """How a vessel goes back to where it grows: a bag lies flat, a bioreactor is connected and moved."""
-    if kind.vessel == "bioreactor":
-        return f"Set {name} on its bioreactor base, connect gas and sensors, start warming and motion."
-    return f"Put {name} into the incubator, flat."

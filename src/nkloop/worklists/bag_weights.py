@@ -1,4 +1,4 @@
-"""What a closed vessel weighs: a person doses by the scale, so every volume is told as a change of weight as well."""
+"""What a person reads and does at a closed vessel: its weight, told as a change as well, and where it goes back to."""
 
 from __future__ import annotations
 
@@ -47,3 +47,10 @@ def then_weighs(kind: Bag, volume_ul: float) -> str:
 def ml(microlitres: float) -> str:
     """`38.7 mL`."""
     return f"{microlitres / 1000:.4g} mL"
+
+
+def back_words(name: str, kind: Bag) -> str:
+    """How a vessel goes back to where it grows: a bag lies flat, a bioreactor is connected and moved."""
+    if kind.vessel == "bioreactor":
+        return f"Set {name} on its bioreactor base, connect gas and sensors, start warming and motion."
+    return f"Put {name} into the incubator, flat."

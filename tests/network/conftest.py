@@ -393,6 +393,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def faulty_wire() -> type[FaultyWire]:
+    """`faulty_wire(app)`: a network to a robot that may fail once."""
+    return FaultyWire
+
+
 OpenLab = Callable[..., Any]
 
 

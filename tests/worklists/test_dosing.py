@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
-from nkloop.recipes.models import ErrorLimits
+from nkloop.recipes.models import Criterion, ErrorLimits
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_request import arm_ingredients, factor_of
 from nkloop.worklists.error_rules import error_problems
@@ -70,6 +70,18 @@ def plan(stocks, deck, catalogue):
 def seeding(request_of):
     tubes = [DonorTube(donor=donor, cells_per_ul=1000) for donor in DONORS]
     return request_of(900.0, seed_ul=100.0, tubes=tubes)
+
+
+@pytest.mark.parametrize(("entry", "named"), [((), "cells"), (("cd34_percent",), "CD34+ cells")])
+def test_cells_are_named_after_the_stage_and_brought_with_volume_and_density(plan, request_of, recipe, entry, named):
+    request = seeding(request_of)
+    criteria = tuple(Criterion(quantity=one, low=50, source="estimate") for one in entry)
+    stages = tuple(stage.model_copy(update={"entry": criteria}) for stage in recipe.stages)
+    worklist = plan(request.model_copy(update={"recipe": recipe.model_copy(update={"stages": stages})})).worklist
+    (told,) = (s.operator.instruction for s in worklist.steps if s.operator and s.operator.labware == ("donors",))
+    # three wells of 100 µL each, 15 % more and the dead volume of the tube
+    assert f"with {named} on the deck, mixed gently: A1 U1, 375 µL at 1e6 cells/mL; B1 U2, 375 µL" in told
+    assert worklist.item("donors").label == f"{named[0].upper()}{named[1:]}, one tube per donor"
 
 
 def test_each_arm_gets_the_recipe_times_its_factors(plan, request_of, catalogue, deck):

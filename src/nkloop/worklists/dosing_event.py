@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
+from nkloop.quantities.display import number as scientific
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
@@ -54,7 +55,7 @@ class Event:
         self.request, self.builder, self.standing = request, builder, standing
         self.ingredients, self.lots = tuple(ingredients), lots
         self.base: Spot = (BASE, request.base.well)
-        self.base_name = stage.medium.base.component
+        self.base_name, self.cells_name = stage.medium.base.component, _cells_name(stage)
         self.made: list[Made] = []
         self.cells_in = cells_in
         self.errors = errors
@@ -220,24 +221,7 @@ class Event:
         seeded = [well for well in self.request.wells if well.seed_ul > 0]
         if not seeded:
             return
-        volumes = {
-            tube.donor: sum(well.seed_ul for well in seeded if well.donor == tube.donor) for tube in self.request.donors
-        }
-        small = self.builder.type_of(SMALL_TUBES)
-        fits = max(volumes.values()) * (1 + OVERAGE) + small.dead_volume_ul <= small.working_volume_ul
-        kind = self.builder.place(DONORS, SMALL_TUBES if fits else TUBES_15, "CD34+ cells, one tube per donor")
-        for tube, name in zip(self.request.donors, kind.wells, strict=False):
-            if not volumes[tube.donor]:
-                continue
-            cells = f"donor:{tube.donor}"
-            per_ul = {cells: tube.cells_per_ul, **(tube.per_ul or {self.base_name: 1.0})}
-            volume = round_up(volumes[tube.donor] * (1 + OVERAGE) + kind.dead_volume_ul)
-            self.builder.fill(
-                (DONORS, name), volume, Liquid(name=f"CD34+ cells {tube.donor}", per_ul=per_ul, lot=cells)
-            )
-        if self.builder.steps:
-            told = "Set the donor tubes with CD34+ cells on the deck, each in its place; mix them gently first."
-            self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(DONORS,)))
+        kind = self._place_donors(seeded)
         for tube, name in zip(self.request.donors, kind.wells, strict=False):
             for well in (well for well in seeded if well.donor == tube.donor):
                 self.builder.transfer(
@@ -250,6 +234,30 @@ class Event:
                     flow=CELL_FLOW,
                     comment=f"seed {tube.donor} into {well.well}",
                 )
+
+    def _place_donors(self, seeded: Sequence[WellFeeding]) -> LabwareType:
+        """One tube of cells per donor, brought by a person when the media are ready."""
+        volumes = {
+            tube.donor: sum(well.seed_ul for well in seeded if well.donor == tube.donor) for tube in self.request.donors
+        }
+        small = self.builder.type_of(SMALL_TUBES)
+        fits = max(volumes.values()) * (1 + OVERAGE) + small.dead_volume_ul <= small.working_volume_ul
+        label = f"{self.cells_name[0].upper()}{self.cells_name[1:]}, one tube per donor"
+        kind = self.builder.place(DONORS, SMALL_TUBES if fits else TUBES_15, label)
+        brought = []
+        for tube, name in zip(self.request.donors, kind.wells, strict=False):
+            if not volumes[tube.donor]:
+                continue
+            cells = f"donor:{tube.donor}"
+            per_ul = {cells: tube.cells_per_ul, **(tube.per_ul or {self.base_name: 1.0})}
+            volume = round_up(volumes[tube.donor] * (1 + OVERAGE) + kind.dead_volume_ul)
+            liquid = Liquid(name=f"{self.cells_name} {tube.donor}", per_ul=per_ul, lot=cells)
+            self.builder.fill((DONORS, name), volume, liquid)
+            brought.append(f"{name} {tube.donor}, {volume:g} µL at {scientific(1000 * tube.cells_per_ul)} cells/mL")
+        if self.builder.steps:
+            told = f"Set the donor tubes with {self.cells_name} on the deck, mixed gently: {'; '.join(brought)}."
+            self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(DONORS,)))
+        return kind
 
     # -- targets ------------------------------------------------------------------------------------------------
 
@@ -282,6 +290,12 @@ def _target(spot: Spot, component: str, per_ul: float) -> Target:
     return Target(
         labware=spot[0], well=spot[1], component=component, per_ul=per_ul, tolerance_percent=TOLERANCE_PERCENT
     )
+
+
+def _cells_name(stage: Stage) -> str:
+    """What the cells of a new culture are called: CD34+ cells where the stage asks for that at its entry."""
+    is_start = any(one.quantity == "cd34_percent" for one in stage.entry)
+    return "CD34+ cells" if is_start else "cells"
 
 
 def _columns(kind: LabwareType) -> Iterator[tuple[str, ...]]:

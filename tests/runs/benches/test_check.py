@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nkloop.drivers.interfaces import Finding, OperatorRequest
+from nkloop.drivers.interfaces import Fence, Finding, OperatorRequest, unguarded
 from nkloop.errors import DeviceUnreachableError
 from nkloop.records import Records
 from nkloop.runs.benches import check as check_module
@@ -120,14 +120,38 @@ async def test_a_device_that_fails_is_one_line_and_the_others_are_looked_at(
     assert lines(report, "clock")["time"].state == "ok"
 
 
-async def test_a_reader_somebody_reads_with_is_not_opened_but_told(workspace: Workspace) -> None:
+class Reader:
+    """Tells who holds it while it is looked at."""
+
+    fence: Fence = staticmethod(unguarded)
+
+    def __init__(self, name: str, state_folder: Path) -> None:
+        self.name, self.state = name, state_folder
+
+    async def inspect(self) -> tuple[Finding, ...]:
+        self.fence()
+        records = Records.open(self.state)
+        (one,) = [one for one in records.claims.holders() if one.device == "lab-reader"]
+        records.close()
+        return (Finding(subject="held", found=one.holder, ok=one.released_at is None),)
+
+    async def close(self) -> None: ...
+
+
+async def test_a_reader_is_held_while_it_is_opened_and_one_in_use_is_told_and_not_opened(workspace: Workspace) -> None:
     write(workspace)
+    path = workspace.devices / "lab.yaml"
+    text = path.read_text(encoding="utf-8").replace(f"{__name__}:Robot\n  settings:\n", f"{__name__}:Reader\n")
+    path.write_text(text.replace("    fault: silent", "  lock: lab-reader"), encoding="utf-8")
+    (line,) = lines(await check_bench(workspace, "lab"), "plate reader").values()
+    assert line.state == "ok"
+    assert line.found.startswith("bench check lab (process")
     records = Records.open(workspace.state)
-    records.claims.claim(("lab: plate reader",), "reading plate P-1")
+    records.claims.claim(("lab-reader",), "reading plate P-1")
     records.close()
     (line,) = lines(await check_bench(workspace, "lab"), "plate reader").values()
     assert (line.state, line.subject) == ("note", "in use")
-    assert "not asked, held by reading plate P-1" in line.found
+    assert "not asked: lab-reader is held by reading plate P-1" in line.found
 
 
 async def test_a_missing_variable_and_a_missing_folder_are_told(workspace: Workspace) -> None:

@@ -13,11 +13,10 @@ from typing import Any
 
 from nkloop.drivers.bench import build_device, load_bench_file, parts_offered
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.drivers.interfaces import Finding
+from nkloop.drivers.interfaces import Fenced, Finding, ReadsInRuns
 from nkloop.drivers.secrets import fill_variables
-from nkloop.errors import NkloopError, Problem
+from nkloop.errors import DeviceHeldError, NkloopError, Problem
 from nkloop.records import Records
-from nkloop.records.processes import has_ended
 from nkloop.runs.benches.files import bench_problems, devices_of
 from nkloop.runs.benches.report import BenchLine, BenchReport, LineState
 from nkloop.runs.beside import BESIDE, lock_of
@@ -49,8 +48,7 @@ async def check_bench(workspace: Workspace, name: str, offered: Mapping[str, Any
     file = load_bench_file(path)
     lines = [*_of_file(path), *_of_workspace(workspace, file)]
     things = parts_offered(file, workspace) | dict(offered or {})
-    used = _in_use(workspace, file)
-    looks = [_device(device, spec, file, things, used.get(device, "")) for device, spec in devices_of(file).items()]
+    looks = [_device(device, spec, file, things, workspace) for device, spec in devices_of(file).items()]
     for found in await asyncio.gather(*looks):
         lines += found
     return BenchReport(bench=file.name, title=file.title, simulated=file.simulated, lines=tuple(lines))
@@ -122,40 +120,48 @@ def _inbox(workspace: Workspace, file: BenchFile) -> Iterator[BenchLine]:
     yield BenchLine(part="inbox", subject="folder", state="ok" if usable else "mend", found=told, remedy=remedy)
 
 
-def _in_use(workspace: Workspace, file: BenchFile) -> dict[str, str]:
-    """Devices beside the robot that somebody drives now, with who: to open one of them would disturb him."""
+@contextlib.contextmanager
+def _held(device: str, built: object, workspace: Workspace, file: BenchFile) -> Iterator[None]:
+    """Hold a device beside the robot while it is looked at: to open one of them may move it.
+
+    Raises:
+        DeviceHeldError: somebody drives it now.
+    """
+    beside = next((one for one in BESIDE if one == device), None)
+    if beside is None or not isinstance(built, Fenced) or isinstance(built, ReadsInRuns):
+        yield  # a person's, or a robot's, which is only asked
+        return
     try:
         records = Records.open(workspace.state)
     except NkloopError:
-        return {}  # told where the database is looked at
+        yield  # told where the database is looked at
+        return
     try:
-        holders = {one.device: one for one in records.claims.holders() if one.released_at is None}
-    except NkloopError:
-        return {}
+        name, purpose = lock_of(file, beside), f"bench check {file.name}"
+        claim = records.claims.claim((name,), purpose, lease_seconds=3 * ANSWER_SECONDS)
+        built.fence = lambda: records.claims.check(claim)
+        try:
+            yield
+        finally:
+            records.claims.release(claim)
     finally:
         records.close()
-    now = datetime.now(UTC)
-    held = {device: holders.get(lock_of(file, device)) for device in BESIDE}
-    return {
-        device: f"not asked, held by {one.holder} since {one.claimed_at:%Y-%m-%d %H:%M} UTC"
-        for device, one in held.items()
-        if one is not None and one.expires_at > now and not has_ended(one.process)
-    }
 
 
-async def _device(device: str, spec: Any, file: BenchFile, offered: Mapping[str, Any], in_use: str) -> list[BenchLine]:
+async def _device(
+    device: str, spec: Any, file: BenchFile, offered: Mapping[str, Any], workspace: Workspace
+) -> list[BenchLine]:
     part = device.replace("_", " ")
-    if in_use:
-        return [
-            BenchLine(part=part, subject="in use", state="note", found=in_use, remedy="check again when it is free")
-        ]
     try:
         built: Any = build_device(device, spec, file.name, offered)
     except NkloopError as error:
         return [_wrong(part, "driver", problem) for problem in error.problems]
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            findings = await _findings(device, built, file)
+        with _held(device, built, workspace, file):
+            findings = await _looked_at(device, built, file)
+    except DeviceHeldError as error:
+        told = f"not asked: {error.problems[0].message}"
+        return [BenchLine(part=part, subject="in use", state="note", found=told, remedy="check again when it is free")]
     except TimeoutError:
         problem = Problem(f"no answer within {ANSWER_SECONDS:g} s", remedy="switch it on, check cable and address")
         return [_wrong(part, "connection", problem)]
@@ -165,9 +171,16 @@ async def _device(device: str, spec: Any, file: BenchFile, offered: Mapping[str,
     except Exception as error:  # noqa: BLE001
         problem = Problem(f"the driver failed: {type(error).__name__}: {error}", remedy="look at cable and settings")
         return [_wrong(part, "connection", problem)]
+    return [*(_line(part, one) for one in findings), *_compared(part, spec, findings)]
+
+
+async def _looked_at(device: str, built: Any, file: BenchFile) -> tuple[Finding, ...]:
+    """What a device tells; it is released again whatever happens."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await _findings(device, built, file)
     finally:
         await _released(built)
-    return [*(_line(part, one) for one in findings), *_compared(part, spec, findings)]
 
 
 async def _findings(device: str, built: Any, file: BenchFile) -> tuple[Finding, ...]:

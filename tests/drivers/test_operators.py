@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from nkloop.drivers.interfaces import Choice, OperatorRequest
+from nkloop.drivers.interfaces import Choice, OperatorAnswer, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
 from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe, heading
 from nkloop.drivers.scanning import Scan
+from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
 
@@ -214,3 +216,45 @@ def test_wrong_counts_are_told(text: str, told: str) -> None:
 )
 def test_a_heading_is_the_first_line_that_says_something(text: str, told: str) -> None:
     assert heading(text) == told
+
+
+class AnsweredList:
+    """A list of requests that somebody answers at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, request: OperatorRequest, key: str) -> int:
+        self.asked.append(request.title)
+        return len(self.asked)
+
+    def answered(self, number: int) -> OperatorAnswer:
+        return OperatorAnswer(confirmed_by="Ada", at=datetime(2026, 11, 29, tzinfo=UTC))
+
+    def taken(self, number: int) -> None: ...
+
+    def withdraw(self, number: int, why: str) -> None: ...
+
+    def waiting(self) -> int:
+        return 0
+
+
+async def test_without_a_flow_and_a_terminal_the_list_of_requests_asks(
+    request_: OperatorRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    answered = AnsweredList()
+    answer = await PrefectOperator("technician", requests=answered).perform(request_)
+    assert (answer.confirmed_by, answered.asked) == ("Ada", ["Incubate"])
+
+
+async def test_without_a_flow_in_a_terminal_the_terminal_asks(
+    request_: OperatorRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(self: TerminalOperator, request: OperatorRequest) -> OperatorAnswer:
+        return OperatorAnswer(confirmed_by="Bo", at=datetime(2026, 11, 29, tzinfo=UTC))
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(TerminalOperator, "perform", asked)
+    answer = await PrefectOperator("technician", requests=AnsweredList()).perform(request_)
+    assert answer.confirmed_by == "Bo"

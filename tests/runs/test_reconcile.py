@@ -10,7 +10,7 @@ import pytest
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceFile, DeviceState
-from nkloop.errors import DeviceHeldError, DeviceUnreachableError, RunForgottenError, StepUnknownError
+from nkloop.errors import DeviceError, DeviceHeldError, DeviceUnreachableError, RunForgottenError, StepUnknownError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision
 from nkloop.runs.execution import execute, play_run, prepare_run
@@ -126,6 +126,36 @@ async def test_a_person_may_stop_what_is_under_way(
     assert (found.run.state, handler.status) == ("interrupted", "stopped")
     assert events(records) == {1: "done", 2: "failed", 3: "failed"}
     assert found.run.unknown_steps == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "remedy"), [("prepared", "--yes` takes it off"), ("paused", "--yes` follows it to its end, `--stop")]
+)
+async def test_a_real_device_is_told_nothing_that_nobody_allowed(
+    place: str, remedy: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at(place, worklist, verdict, bench, records)
+    before = handler.status
+    with pytest.raises(DeviceError, match=f"nothing was sent to it.*{remedy}"):
+        await reconcile_run("run-0001", bench, records, is_allowed=False)
+    assert handler.status == before
+    assert not records.journal.run("run-0001").is_over
+
+
+async def test_who_only_watches_leaves_the_run_alone_when_interrupted(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("played", worklist, verdict, bench, records)
+    shown = asyncio.Event()
+    watching = asyncio.create_task(
+        reconcile_run("run-0001", bench, records, only_watches=True, on_progress=lambda progress: shown.set())
+    )
+    await shown.wait()
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert handler.status not in {"stop-requested", "stopped"}
+    assert not records.journal.run("run-0001").is_over
 
 
 @pytest.mark.parametrize("forgets", ["state", "commands"])

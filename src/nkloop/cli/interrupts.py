@@ -1,8 +1,9 @@
-"""Ctrl+C and SIGTERM while a robot works: the work is cancelled and makes the robot safe before the command ends."""
+"""Ctrl+C, SIGTERM and a closed terminal while a robot works: the work is cancelled and makes the robot safe first."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -14,9 +15,19 @@ INTERRUPTED = 130
 
 
 def heed_interrupts() -> None:
-    """Make Ctrl+C and SIGTERM both end this command by `KeyboardInterrupt`."""
+    """Make Ctrl+C, SIGTERM and SIGHUP all end this command by `KeyboardInterrupt`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl+C ignored
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    if hangup := getattr(signal, "SIGHUP", None):
+        signal.signal(hangup, _hung_up)
+
+
+def _hung_up(number: int, frame: object) -> None:
+    """The terminal was closed: what is still said goes nowhere, and must not break off what makes the robot safe."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    signal.raise_signal(signal.SIGINT)
 
 
 def interruptible(work: Coroutine[Any, Any, Outcome]) -> Outcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from nkloop.records.models import RunRecord
     from nkloop.runs.deciding import Decided, Question
     from nkloop.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for."""
+
+    run_id: str
+    decision: dict[str, Any] | None
+    stop: bool
+    lost: bool
+    yes: bool
+    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,9 @@ def reconcile(
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop a run that is still under way instead of following it to its end.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Follow or stop a run that a real device still has; without it only look.")
+    ] = False,
     lost: Annotated[
         bool, typer.Option("--lost", help="The device will never answer again: whatever was sent counts as unknown.")
     ] = False,
@@ -70,6 +86,8 @@ def reconcile(
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Ask the device what became of a run, show what nobody knows, record what you decide. Nothing is started.
+
+    A run that is still under way is followed to its end; Ctrl+C ends the watching and leaves it alone.
 
     Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
     """
@@ -91,7 +109,14 @@ def reconcile(
         }
     elif happened or not_happened or drawn or given or cut_in_mix or well:
         raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
-    answer = asyncio.run(_reconciled(run, find_workspace(workspace), decision, stop, lost, json_output))
+    asked_for = Asked(run, decision, stop=stop, lost=lost, yes=yes, quiet=json_output)
+    heed_interrupts()
+    try:
+        answer = asyncio.run(_reconciled(asked_for, find_workspace(workspace)))
+    except KeyboardInterrupt:
+        told = f"{run} is left as it is on its device. To look again: {command_name()} reconcile {run}"
+        typer.echo(f"\ninterrupted: nothing more is watched here; {told}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     asked = answer.asked
     if json_output:
         print_json(_plain(answer))
@@ -113,9 +138,7 @@ def _require_person(by: str, reason: str) -> None:
             )
 
 
-async def _reconciled(
-    run_id: str, workspace: Workspace, decision: dict[str, Any] | None, stop: bool, lost: bool, quiet: bool
-) -> Reply:
+async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
     from nkloop.cli.run.playing import bench_opened
     from nkloop.records import Records
     from nkloop.runs.deciding import decide, question
@@ -123,14 +146,18 @@ async def _reconciled(
     from nkloop.runs.recovery import finish_latest
     from nkloop.runs.strengths import kinds_of
 
+    run_id, decision = asked_for.run_id, asked_for.decision
     records = Records.open(workspace.state)
     try:
         run = records.journal.run(run_id)
     finally:
         records.close()
     _require_bench(workspace, run.bench)
-    async with bench_opened(workspace, run.bench, quiet=quiet or run.is_over) as session:
-        found = await reconcile_run(run_id, session.bench, session.records, stop=stop, is_lost=lost)
+    async with bench_opened(workspace, run.bench, quiet=asked_for.quiet or run.is_over) as session:
+        found = await reconcile_run(
+            run_id, session.bench, session.records, stop=asked_for.stop, is_lost=asked_for.lost,
+            is_allowed=asked_for.yes or session.bench_file.simulated, only_watches=True,
+        )  # fmt: skip
         await finish_latest(session)
         decided = None
         if decision is not None:

@@ -93,6 +93,8 @@ async def _recovered(workspace: Workspace, bench: str) -> None:
                 logger.warning("%s (%s) was left open: %s", found.run.id, found.run.name, found.told)
     except NkloopError as error:  # the flows ask again when they start, and refuse then
         logger.warning("what was left open on %s is not closed yet: %s", bench, error)
+    except Exception:  # nobody awaits this task, so nobody else would tell
+        logger.exception("what was left open on %s is not closed yet", bench)
 
 
 if __name__ == "__main__":

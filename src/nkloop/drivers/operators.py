@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from nkloop.drivers.interfaces import SHORTEST_REASON, Choice, Finding, OperatorAnswer, OperatorRequest, choice_problem
+from nkloop.drivers.interfaces import (
+    SHORTEST_REASON,
+    Choice,
+    Finding,
+    Operator,
+    OperatorAnswer,
+    OperatorRequest,
+    choice_problem,
+)
 from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.drivers.withdrawing import why_withdrawn
@@ -20,6 +29,9 @@ from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
 from nkloop.quantities import Amount, Kind
 from nkloop.worklists.models import Filling, OperatorTask, Worklist
+
+if TYPE_CHECKING:
+    from nkloop.drivers.desk_operator import RequestList
 
 ATTEMPTS = 3
 """How often a wrong barcode may be answered."""
@@ -30,7 +42,11 @@ Ask = Callable[[type[Any], str, str, float], Awaitable[Any]]
 
 
 class PrefectOperator:
-    """Asks on the page of the flow run that is under way; the run keeps its locks and goes on when answered."""
+    """Asks on the page of the flow run that is under way; the run keeps its locks and goes on when answered.
+
+    Where no flow is under way (a command, what a service closes when it starts), the terminal asks, or the list that
+    `nkloop operator` answers where there is none.
+    """
 
     def __init__(
         self,
@@ -39,6 +55,7 @@ class PrefectOperator:
         wait_seconds: float = LONGEST_WAIT_S,
         ask: Ask | None = None,
         scan_book: ScanBook | None = None,
+        requests: RequestList | None = None,
     ) -> None:
         """Ask nothing yet.
 
@@ -47,15 +64,18 @@ class PrefectOperator:
             wait_seconds: longest wait for one answer.
             ask: replaces Prefect in tests.
             scan_book: where refused scans are written down; nkloop gives it where there is a database.
+            requests: the list for `nkloop operator`; nkloop gives it where there is a database.
         """
         self.name = name
+        self._requests = requests
         self._scan_book = scan_book
         self._wait_seconds = wait_seconds
-        self._ask = ask or ask_in_prefect
+        self._ask = ask
 
     async def inspect(self) -> tuple[Finding, ...]:
         """People are not asked before there is something to do."""
-        return (Finding(subject="operator", found="asked on the page of the flow run in Prefect", ok=True),)
+        told = "asked on the page of the flow run in Prefect; without a flow in the terminal or with `nkloop operator`"
+        return (Finding(subject="operator", found=told, ok=True),)
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Show the task and wait for a confirmation with name and the scanned barcodes of labware and lots.
@@ -63,12 +83,15 @@ class PrefectOperator:
         Raises:
             OperatorRefusedError: the person declined, scanned wrong barcodes three times, or a lot has expired.
         """
+        if self._ask is None and not is_in_flow():
+            return await self._beside().perform(request)
+        ask = self._ask or ask_in_prefect
         if request.choices:
-            return await self._chosen(request)
+            return await self._chosen(request, ask)
         form = confirmation_form(with_barcodes=bool(request.barcodes or request.lots))
         asked_at, problem, wrong = datetime.now(UTC), "", 0
         for attempt in count(1):
-            answer = await self._ask(
+            answer = await ask(
                 form, describe(request, problem), f"{request_key(request)}-{attempt}", self._wait_seconds
             )
             if not answer.done:
@@ -93,9 +116,19 @@ class PrefectOperator:
             scans.problem, where=request.title, remedy="put the labware named there, then start again"
         )
 
-    async def _chosen(self, request: OperatorRequest) -> OperatorAnswer:
+    def _beside(self) -> Operator:
+        """Who asks where there is no page of a flow run."""
+        from nkloop.drivers.desk_operator import DeskOperator
+        from nkloop.drivers.terminal_operator import TerminalOperator
+
+        if (sys.stdin is not None and sys.stdin.isatty()) or self._requests is None:
+            return TerminalOperator(self.name, scan_book=self._scan_book)
+        logger.warning("a person is asked outside a flow; answer with: nkloop operator")
+        return DeskOperator(self.name, wait_minutes=self._wait_seconds / 60, requests=self._requests)
+
+    async def _chosen(self, request: OperatorRequest, ask: Ask) -> OperatorAnswer:
         form = choice_form(request.choices)
-        answer = await self._ask(form, describe(request), f"{request_key(request)}-1", self._wait_seconds)
+        answer = await ask(form, describe(request), f"{request_key(request)}-1", self._wait_seconds)
         if problem := choice_problem(request, answer.choice, answer.reason):
             raise OperatorRefusedError(problem, where=request.title, remedy="start again and choose one of them")
         return OperatorAnswer(
@@ -149,6 +182,15 @@ def choice_form(choices: Sequence[Choice]) -> type[Any]:
     }
     form: type[Any] = create_model("Chosen", __base__=RunInput, __module__=__name__, **fields)
     return form
+
+
+def is_in_flow() -> bool:
+    """Whether a flow of Prefect is under way here; a program that never loaded Prefect has none."""
+    if "prefect" not in sys.modules:
+        return False
+    from prefect.context import FlowRunContext
+
+    return FlowRunContext.get() is not None
 
 
 async def ask_in_prefect(form: type[Any], description: str, key: str, wait_seconds: float) -> Any:

@@ -58,12 +58,18 @@ OnProgress = Callable[[RunProgress], None]
 
 
 async def follow_run(
-    run: RunRecord, bench: Bench, records: Records, hold: Hold, on_progress: OnProgress | None = None
+    run: RunRecord,
+    bench: Bench,
+    records: Records,
+    hold: Hold,
+    on_progress: OnProgress | None = None,
+    *,
+    only_watches: bool = False,
 ) -> RunRecord:
     """Start a prepared run unless it is under way, follow it to its end, close it.
 
     Whatever interrupts this stops the device, except that somebody else has taken it over. A run whose device cannot be
-    asked stays open.
+    asked stays open. Who only watches what is under way leaves it alone when told to end, and the run stays open, too.
 
     Raises:
         OperatorRefusedError: a person declined.
@@ -80,8 +86,9 @@ async def follow_run(
     except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
         raise
     except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
-        await watch.make_safe(words(error))
-        point_to_decision(error, records.journal.run(run.id))
+        if not (only_watches and isinstance(error, asyncio.CancelledError)):
+            await watch.make_safe(words(error))
+            point_to_decision(error, records.journal.run(run.id))
         raise
 
 

@@ -37,6 +37,14 @@ class Reconciled(FrozenModel):
     """What the device said and what follows from it, in one sentence."""
 
 
+class _Way(FrozenModel):
+    """How a run that its device still has is closed."""
+
+    stop: bool
+    is_allowed: bool
+    only_watches: bool
+
+
 async def clear_the_way(worklist: Worklist, bench: Bench, records: Records) -> None:
     """Reconcile what is open on the bench, then refuse to go on while somebody has to decide about an earlier run.
 
@@ -101,6 +109,8 @@ async def reconcile_run(
     *,
     stop: bool = False,
     is_lost: bool = False,
+    is_allowed: bool = True,
+    only_watches: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Reconciled:
     """Close a run with what its device tells; nothing is started, and nothing is done twice.
@@ -111,13 +121,16 @@ async def reconcile_run(
         records: where it is journalled.
         stop: stop a run that is under way instead of following it.
         is_lost: the device will never answer again, so what was sent is unknown.
+        is_allowed: the device may be told something; otherwise a run it still has is only looked at.
+        only_watches: an interruption leaves a run under way alone instead of stopping it.
         on_progress: told while a run under way is followed.
 
     Raises:
         RecordError: the run is not recorded.
         DeviceHeldError: somebody else holds the device, most likely because the run goes on there.
         DeviceUnreachableError: the device does not answer; the run stays open.
-        DeviceError: the run was given up as lost, but its device has it still under way.
+        DeviceError: the run was given up as lost, but its device has it still under way; or the device has it, and
+            may not be told anything.
         OperatorRefusedError: a person declined a pause; the run was stopped.
     """
     run = records.journal.run(run_id)
@@ -131,7 +144,8 @@ async def reconcile_run(
         if is_lost or bench.liquid_handler.stepwise:
             found = await _closed_alone(run, bench, records, hold, is_lost=is_lost)
         else:
-            found = await _closed_by_device(run, bench, records, hold, stop, on_progress)
+            way = _Way(stop=stop, is_allowed=is_allowed, only_watches=only_watches)
+            found = await _closed_by_device(run, bench, records, hold, way, on_progress)
         if run.procedure != PLATE_READING:
             return found
         told = f"{found.told}; {reading_told(found.run, bench, records)}"
@@ -178,8 +192,17 @@ async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Ho
     return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
 
 
+def _not_allowed(run: RunRecord, device: str, status: str) -> DeviceError:
+    return DeviceError(
+        f"{device} is a real device and has run {run.id} as {status}; nothing was sent to it",
+        where=f"run {run.id}",
+        remedy=f"`nkloop reconcile {run.id} --yes` "
+        + ("takes it off the device" if status == "idle" else "follows it to its end, `--stop --yes` stops it"),
+    )
+
+
 async def _closed_by_device(
-    run: RunRecord, bench: Bench, records: Records, hold: Hold, stop: bool, on_progress: OnProgress | None
+    run: RunRecord, bench: Bench, records: Records, hold: Hold, way: _Way, on_progress: OnProgress | None
 ) -> Reconciled:
     handler = bench.liquid_handler
     run = await _with_device_run(run, bench, records, hold)
@@ -192,14 +215,16 @@ async def _closed_by_device(
             return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
         told = f"{handler.name} knows no such run and it was never started, so nothing was moved"
         return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
+    if state.status not in ENDED and not way.is_allowed:
+        raise _not_allowed(run, handler.name, state.status)
     if state.status == "idle":
         return await _stopped_idle(run, bench, records, hold)
-    if state.status not in ENDED and stop:
+    if state.status not in ENDED and way.stop:
         state = await stopped(handler, run.device_run_id or "")
         closed = await close_ended(run, state, bench, records, hold, why="stopped by a person after an interruption")
         return Reconciled(run=closed, told=f"the run was under way and was stopped on {handler.name}")
     if state.status not in ENDED:
-        closed = await follow_run(run, bench, records, hold, on_progress)
+        closed = await follow_run(run, bench, records, hold, on_progress, only_watches=way.only_watches)
         return Reconciled(run=closed, told=f"the run was under way on {handler.name} and was followed to its end")
     closed = await close_ended(run, state, bench, records, hold)
     return Reconciled(run=closed, told=f"the run had ended on {handler.name} as {state.status}")

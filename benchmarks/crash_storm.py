@@ -25,7 +25,7 @@ from nkloop.vendor import answers_folder
 from stopwatch import show_machine
 
 LAB = Path(__file__).resolve().parents[1] / "tests" / "crashes"
-_INSTANT = re.compile(r"^(?P<phase>\w+) (?P<kind>write|request) '(?P<name>[^']*)'")
+_INSTANT = re.compile(r"(?P<phase>before|torn|after) (?P<kind>write|request) '(?P<name>[^']*)'")
 Report = dict[str, Any]
 
 
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--whole-up-to", type=int, help="procedures of so many steps are run whole all the same")
     parser.add_argument("--only", type=int, help="stage this crash only")
     parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
-    parser.add_argument("--server-crashes", type=int, default=10, help="crashes of a Prefect server, on top")
+    parser.add_argument("--server-crashes", type=int, default=60, help="so many of them of the Prefect server")
+    parser.add_argument("--worker-crashes", type=int, default=60, help="so many of them of the flow runner")
     parser.add_argument("--reports", type=Path, help="file that gets the report of every crash, a line of JSON each")
     parser.add_argument("--star-crashes", type=int, default=20, help="crashes of a flow that drives a STAR, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
@@ -59,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     """Everything that is staged."""
-    if given.only is None and given.server_crashes:
-        yield from _lab("coordinated", {"crashes": given.server_crashes, "seed": given.seed})
+    if given.only is None and given.worker_crashes:
         yield from map(_served, ("runner", "everything"))
     if given.only is None and given.star_crashes:
         yield from _lab("stepwise", {"crashes": given.star_crashes, "seed": given.seed, "first-steps": 24})
@@ -69,9 +69,10 @@ def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
 
 
 def _staged(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
-    """Crashes of flow and robot as they come; what is broken is printed at once."""
+    """Crashes as they come; what is broken is printed at once."""
     options = {"crashes": given.crashes, "seed": given.seed, "first-steps": given.first_steps, "only": given.only}
     options |= {"beside": given.beside, "whole-up-to": given.whole_up_to}
+    options |= {"server-crashes": given.server_crashes, "worker-crashes": given.worker_crashes}
     options |= {"folder": given.folder or temporary, "analyses": answers_folder() or temporary / "analyses"}
     yield from _lab("director", options)
 

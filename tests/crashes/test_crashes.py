@@ -1,4 +1,4 @@
-"""`kill -9` of flow and robot at journal transitions and at random: the wells are what the journal says."""
+"""`kill -9` of flow, robot, Prefect server and flow runner at journal transitions: wells are what it says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from .conftest import CrashLab
 
 pytestmark = [pytest.mark.slow, pytest.mark.vendor, pytest.mark.timeout(600)]
-CRASHES = 40
+CRASHES, OF_SERVER, OF_WORKER = 40, 4, 3
 SEED = "20"
 STEPS = "12"
 """As many unknown steps as are repaired together; whole procedures are for the benchmark."""
@@ -18,7 +18,8 @@ STEPS = "12"
 
 @pytest.fixture(scope="module")
 def reports(crash_lab: CrashLab) -> list[dict[str, Any]]:
-    return crash_lab("director", "--crashes", str(CRASHES), "--seed", SEED, "--first-steps", STEPS)
+    around = ("--server-crashes", str(OF_SERVER), "--worker-crashes", str(OF_WORKER), "--beside", "2")
+    return crash_lab("director", "--crashes", str(CRASHES), "--seed", SEED, "--first-steps", STEPS, *around)
 
 
 @pytest.mark.parametrize("number", range(CRASHES))
@@ -32,7 +33,10 @@ def test_the_sample_hits_what_it_is_meant_to_hit(reports: list[dict[str, Any]]) 
     assert len(struck) >= 0.9 * CRASHES
     kinds = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
     assert {report["procedure"] for report in struck} == {*kinds, *(f"{kind} on an OT-2" for kind in kinds)}
-    assert min(Counter(report["victim"] for report in struck).values()) >= CRASHES // 4
+    victims = Counter(report["victim"] for report in struck)
+    assert min(victims["flow"], victims["robot"]) >= CRASHES // 4
+    assert victims["prefect server"] >= OF_SERVER - 1
+    assert victims["worker"] + victims["worker and all it started"] >= OF_WORKER - 1
     states = {state for report in struck for state in report["states"]}
     assert {"succeeded", "interrupted"} <= states
     events = Counter[str]()

@@ -16,7 +16,7 @@ import pytest
 from tests.virtual.test_process import gone
 
 from nkloop.errors import BenchError
-from nkloop.virtual.shared import serving, shared_bench
+from nkloop.virtual.shared import _started, serving, shared_bench
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = """
@@ -56,6 +56,7 @@ def test_the_bench_outlives_who_started_it_and_ends_with_its_last_user(tmp_path:
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
     assert gone(pid), "nobody uses it any more"
+    _started.pop(state / "virtual-virtual").stop()  # whoever started it has left it to the other
 
 
 def test_two_benches_never_work_with_one_folder(tmp_path: Path) -> None:

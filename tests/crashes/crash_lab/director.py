@@ -11,15 +11,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from crash_lab.flow import FlowTask
 from crash_lab.judge import judge
 from crash_lab.places import Places
-from crash_lab.plan import Course, Crash, storm
+from crash_lab.plan import FLOW, SERVER, SERVICE, WORKER, Course, Crash, coordinated, storm
 from crash_lab.procedures import Lab
 from crash_lab.scene import FORK, Scene, SceneError
 from crash_lab.stage import adopt_orphans, warm_lab
@@ -62,12 +63,10 @@ class Report:
 class Director:
     """Stages crashes in one lab."""
 
-    def __init__(
-        self, lab: Lab, folder: Path, *, scene: type[Scene] = Scene, play: Callable[[Scene, Crash], float] | None = None
-    ) -> None:
-        """`play` does what is to be done in a scene and returns how long the flow lived."""
+    def __init__(self, lab: Lab, folder: Path, *, scenes: Mapping[str, type[Scene]] = MappingProxyType({})) -> None:
+        """`scenes` is where crashes of a victim are staged, when not in the plain scene (key `FLOW` for all others)."""
         self._lab = lab
-        self._scene, self._play = scene, play or play_alone
+        self._scenes = {FLOW: Scene, **scenes}
         self._folder = folder
         self._template = folder / "template.db"
         self._template.unlink(missing_ok=True)
@@ -79,13 +78,13 @@ class Director:
         places = Places(self._folder / f"crash-{crash.number}")
         shutil.rmtree(places.folder, ignore_errors=True)
         procedure = self._lab.procedures[crash.procedure]
-        scene = self._scene(
+        scene = self._scenes.get(crash.victim, self._scenes[FLOW])(
             self._lab, places, procedure, seed=abs(crash.number), physical=crash.physical, away_s=crash.away_s
         )
         report = Report(crash.number, crash.procedure, crash.victim, crash.instant)
         scene.set_up(self._template)
         try:
-            report.run_seconds = self._play(scene, crash)
+            report.run_seconds = play(scene, crash)
             report.problems += scene.left_on_robot()
             scene.keep_contents()
         except SceneError as error:
@@ -93,6 +92,7 @@ class Director:
         finally:
             report.problems += scene.clear()
         report.problems += judge(self._lab, places, procedure)
+        report.struck = any(line.startswith(crash.victim) for line in places.killed())
         _tell(places, report)
         report.seconds = round(time.monotonic() - started, 2)
         if not keep and not report.problems:
@@ -117,28 +117,27 @@ class Director:
         return Course(transitions, n_commands, report.run_seconds)
 
 
-def play_alone(scene: Scene, crash: Crash) -> float:
+def play(scene: Scene, crash: Crash) -> float:
     """The run with its crash, then the work taken up until it is at an end; seconds the flow of the run lived."""
     scene.open()
     started = time.monotonic()
-    scene.start_flow(FlowTask("run", trigger=crash.trigger))
+    scene.start_flow(FlowTask(scene.run_work, trigger=crash.trigger))
     scene.watch("flow", None if crash.after_s is None else (crash.victim, crash.after_s))
     lived = round(time.monotonic() - started, 3)
     if crash.physical is not None and crash.physical.is_stopped and scene.places.killed():
         scene.start_flow(FlowTask("stop"))
         if scene.watch("flow") != 0:
             raise SceneError("the run could not be stopped")
-    again = crash.again
+    again, work = crash.again, scene.take_up_work if crash.again else "take up"
     for _ in range(TAKEN_UP):
-        scene.start_flow(FlowTask("take up", trigger=again, decision=crash.decision))
-        again = None
+        scene.start_flow(FlowTask(work, trigger=again, decision=crash.decision))
+        again, work = None, "take up"
         if scene.watch("flow") == 0:
             return lived
     raise SceneError(f"the work could not be taken up in {TAKEN_UP} attempts")
 
 
 def _tell(places: Places, report: Report) -> None:
-    report.struck = bool(places.killed())
     report.told = [f"{one['error']}: {one['message']}" for one in places.outcomes() if one["error"]]
     records = Records.open(Workspace(root=places.folder).state)
     runs = records.journal.runs()
@@ -156,6 +155,8 @@ def main() -> int:
     """Stage crashes and print one report per line; exit code 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m crash_lab.director", description=__doc__)
     parser.add_argument("--crashes", type=int, default=40)
+    parser.add_argument("--server-crashes", type=int, default=0, help="so many of them of the Prefect server")
+    parser.add_argument("--worker-crashes", type=int, default=0, help="so many of them of the runner of flows")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="run only so many steps of each worklist, to save time")
     parser.add_argument("--whole-up-to", type=int, default=0, help="run worklists of so many steps whole all the same")
@@ -169,15 +170,29 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         analyses = given.analyses or answers_folder() or folder / "analyses"
         lab = warm_lab(analyses, given.first_steps, whole_up_to=given.whole_up_to)
-        director = Director(lab, folder)
+        n_server, n_worker = given.server_crashes, given.worker_crashes
+        director = Director(lab, folder, scenes=_prefect_scenes(folder) if n_server + n_worker else {})
         courses = {name: director.course(name) for name in lab.procedures}
-        crashes = [one for one in storm(courses, given.crashes, given.seed) if given.only in {None, one.number}]
+        crashes = storm(courses, given.crashes - n_server - n_worker, given.seed)
+        crashes += coordinated(courses, n_server, given.seed, (SERVER,), len(crashes))
+        crashes += coordinated(courses, n_worker, given.seed, (WORKER, SERVICE), len(crashes))
+        crashes = [one for one in crashes if given.only in {None, one.number}]
         broken = 0
         for report in staged(director, crashes, given.beside):
             broken += bool(report.problems)
             sys.stdout.write(json.dumps(asdict(report)) + "\n")
             sys.stdout.flush()
     return 1 if broken else 0
+
+
+def _prefect_scenes(folder: Path) -> dict[str, type[Scene]]:
+    """Where Prefect server and runner are killed; Prefect is loaded for that only."""
+    from crash_lab.prefect_scene import PrefectScene, ServedScene
+    from crash_lab.prefect_server import warm_prefect
+
+    PrefectScene.template = folder / "prefect"
+    warm_prefect(PrefectScene.template)
+    return {SERVER: PrefectScene, WORKER: ServedScene, SERVICE: ServedScene}
 
 
 def staged(director: Director, crashes: Sequence[Crash], beside: int = 1) -> Iterator[Report]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -68,6 +69,9 @@ async def run(session: Session, places: Places, task: FlowTask, procedure: Proce
     await _run_once(session, procedure.worklist, procedure.verdict, Context())
 
 
+RunOnce = Callable[[Session, Worklist, Verdict, Context], Awaitable[None]]
+
+
 async def _run_once(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> None:
     bench, records = session.bench, session.records
     async with device_held(bench, records, worklist.name):
@@ -85,7 +89,9 @@ async def stop(session: Session, places: Places, task: FlowTask, procedure: Proc
     await finish_latest(session)
 
 
-async def take_up(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+async def take_up(
+    session: Session, places: Places, task: FlowTask, procedure: Procedure, run_once: RunOnce = _run_once
+) -> None:
     """What a user does after a crash: reconcile, decide, run what is left, see that the next run may begin.
 
     Raises:
@@ -100,7 +106,7 @@ async def take_up(session: Session, places: Places, task: FlowTask, procedure: P
                 await clear_the_way(procedure.worklist, bench, records)
                 raise Unready(f"{undecided[0].id} waits for a decision and the next run could begin all the same")
         moved = [one for one in records.journal.runs() if has_moved(one)]
-        if not moved or not await _goes_on(session, places, moved[-1], task.decision):
+        if not moved or not await _goes_on(session, places, moved[-1], task.decision, run_once):
             break
     async with device_held(bench, records, "the next run"):
         await clear_the_way(procedure.worklist, bench, records)
@@ -109,7 +115,7 @@ async def take_up(session: Session, places: Places, task: FlowTask, procedure: P
         raise Unready(f"the next run could not begin: {wrong[0].subject}: {wrong[0].found}")
 
 
-async def _goes_on(session: Session, places: Places, last: RunRecord, kind: DecisionKind) -> bool:
+async def _goes_on(session: Session, places: Places, last: RunRecord, kind: DecisionKind, run_once: RunOnce) -> bool:
     """Decide about the last run and run what that leaves to be done; False when nothing is left."""
     verdicts: dict[str, Verdict] = {}
 
@@ -128,7 +134,7 @@ async def _goes_on(session: Session, places: Places, last: RunRecord, kind: Deci
         return False
     worklist, context = follow_up_of(last.id, session.records)
     verdict = verdicts.get(worklist.content_hash) or await verify(worklist)
-    await _run_once(session, worklist, verdict, context)
+    await run_once(session, worklist, verdict, context)
     return True
 
 
@@ -163,23 +169,29 @@ class Unready(Exception):
     """The bench is not as it must be after a crash."""
 
 
-async def run_in_prefect(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
-    """Run the worklist once, as the flows do."""
-    from prefect import flow
-
+async def _carried_out(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> None:
+    """Run a worklist once, as the flows do."""
     from nkloop.coordination.work import carry_out
 
     async def known() -> Verdict:
-        return procedure.verdict
+        return verdict
 
-    @flow(name="crash lab")
-    async def crash_lab() -> None:
-        await carry_out(session, procedure.worklist, phase="crash lab", verdict=known())
-
-    await crash_lab()
+    await carry_out(session, worklist, phase="crash lab", verdict=known(), context=context)
 
 
-WORK = {"run": run, "run in Prefect": run_in_prefect, "stop": stop, "take up": take_up}
+async def run_in_prefect(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """Run the worklist once; within a flow."""
+    await _carried_out(session, procedure.worklist, procedure.verdict, Context())
+
+
+async def take_up_in_prefect(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """As `take_up`, and what is left is run as the flows do; within a flow."""
+    await take_up(session, places, task, procedure, _carried_out)
+
+
+WORK = {"run": run, "stop": stop, "take up": take_up}
+RUN_FLOW, TAKE_UP_FLOW = "run in Prefect", "take up in Prefect"
+IN_PREFECT = {RUN_FLOW: run_in_prefect, TAKE_UP_FLOW: take_up_in_prefect}
 
 
 @dataclass(frozen=True)
@@ -187,32 +199,67 @@ class FlowTask:
     """What one flow process is to do."""
 
     work: str
-    """Key of `WORK`."""
+    """Key of `WORK` or `IN_PREFECT`."""
     who: str = "flow"
     trigger: Trigger | None = None
     decision: DecisionKind = "discard"
     """What a person decides about interrupted runs where the work is taken up."""
     lease_s: float | None = None
     """Length of its lease on the device, where it is not the usual one."""
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[], None] | None = None
     """Done first in the process."""
 
 
 def flow_process(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> None:
     """Entry of a forked flow process; exit code 0 when the work was done, 3 when it was refused or failed."""
     Triggers(places, task.trigger).install()
-    task.prepare()
+    if task.prepare is not None:
+        task.prepare()
     if task.lease_s is not None:
         device_held.__wrapped__.__kwdefaults__["lease_seconds"] = task.lease_s  # type: ignore[attr-defined]
     sys.exit(asyncio.run(_work(lab, places, bench, procedure, task)))
 
 
 async def _work(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, task: FlowTask) -> int:
-    try:
+    async def work() -> None:
         async with session_of(lab, places, bench) as session:
-            await WORK[task.work](session, places, task, procedure)
-    except Exception as error:  # noqa: BLE001 - whatever ends a flow, the next one has to cope with it
-        places.note_outcome(task.who, type(error).__name__, str(error))
+            await (WORK | IN_PREFECT)[task.work](session, places, task, procedure)
+
+    try:
+        with _noted(places, task.who):
+            if task.work in IN_PREFECT:
+                from crash_lab.in_prefect import as_flow
+
+                await as_flow(task.work, work)
+            else:
+                await work()
+    except Exception:  # noqa: BLE001 - whatever ends a flow, the next one has to cope with it
         return 3
-    places.note_outcome(task.who, "", "")
     return 0
+
+
+def launched_process(lab: Lab, places: Places, bench: BenchFile, procedure: Procedure, flow_run: str) -> None:
+    """The same as a process that Prefect's runner starts for a flow run; its task lies in the folder."""
+    from crash_lab.in_prefect import run_launched
+
+    task = places.launched()
+    places.note_pid(task.who, os.getpid())
+    Triggers(places, task.trigger).install()
+
+    async def work() -> None:
+        with _noted(places, task.who):
+            async with session_of(lab, places, bench) as session:
+                await IN_PREFECT[task.work](session, places, task, procedure)
+
+    run_launched(flow_run, work)
+
+
+@contextmanager
+def _noted(places: Places, who: str) -> Iterator[None]:
+    """Write down how a flow has ended."""
+    try:
+        yield
+    except Exception as error:
+        places.note_outcome(who, type(error).__name__, str(error))
+        raise
+    places.note_outcome(who, "", "")

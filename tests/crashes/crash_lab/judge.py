@@ -216,21 +216,21 @@ def _said(ruling: StepRuling) -> str:
 
 
 def chain_problems(
-    lab: Lab, worklist: Worklist, moved: Sequence[tuple[Worklist, RunRecord]], physical: Physical
+    lab: Lab, worklist: Worklist, runs: Sequence[tuple[Worklist, RunRecord]], physical: Physical
 ) -> Iterator[str]:
     """What a run and those that carried it on gave to every well together, against the plan of the first.
 
     Whoever continues gives every well its plan once, but for what went with the tip out of a mix; whoever repairs gives
     no more than the plan and what was unknown. Once the last has succeeded, every target holds.
     """
-    chain = [run for _, run in moved]
+    chain = [run for _, run in runs]
     decided = {run.decision.decision for run in chain if run.decision}
     names = {item.nickname: place_of(item) for item in worklist.deck}
     planned, unclear = _planned(lab, worklist, names), 0.0
     given: dict[Spot, float] = defaultdict(float)
     drawn: dict[Spot, float] = defaultdict(float)
     lost: dict[Spot, float] = defaultdict(float)
-    short = _lost_in_mixes(lab, moved, names)
+    short = _lost_in_mixes(lab, runs, names)
     for run in chain:
         for step, net in net_of(physical.of(run)).items():
             is_lost = sum(net.values()) < -SAME_UL

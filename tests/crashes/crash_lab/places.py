@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+AND_ALL_IT_STARTED = " and all it started"
+"""What the name of a victim ends with whose whole process group is killed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,14 @@ class Places:
         shown = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         return {(nickname, well): (low, high) for nickname, well, low, high in shown}
 
+    def note_launched(self, task: Any) -> None:
+        """Remember what the next flow run that is launched is to do."""
+        (self.folder / "launched").write_bytes(pickle.dumps(task))
+
+    def launched(self) -> Any:
+        """What was remembered of that."""
+        return pickle.loads((self.folder / "launched").read_bytes())
+
     def note_pid(self, who: str, pid: int) -> None:
         """Remember who runs as which process; whoever reads meanwhile reads one of the two."""
         fresh = self.folder / f"{who}.pid.new"
@@ -92,14 +105,20 @@ class Places:
 
     def kill(self, who: str, when: str, number: signal.Signals = signal.SIGKILL) -> None:
         """`kill -9`, or another signal; note it first, because it may be ourselves."""
-        try:
-            pid = int((self.folder / f"{who}.pid").read_text())
-        except FileNotFoundError:
+        pid = self.pid(who.removesuffix(AND_ALL_IT_STARTED))
+        if pid is None:
             return
         with self.kills.open("a", encoding="utf-8") as file:
             file.write(f"{who} {when}\n")
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
+            (os.killpg if who.endswith(AND_ALL_IT_STARTED) else os.kill)(pid, number)
+
+    def pid(self, who: str) -> int | None:
+        """Who runs as which process; None for somebody who does not run."""
+        try:
+            return int((self.folder / f"{who}.pid").read_text())
+        except FileNotFoundError:
+            return None
 
     def killed(self) -> list[str]:
         """Who was killed when."""

@@ -7,13 +7,19 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crash_lab.places import AND_ALL_IT_STARTED
 from crash_lab.reality import PhysicalTrigger
 from crash_lab.triggers import PHASES, Trigger
 from nkloop.records.models import DecisionKind
 
 FLOW, ROBOT = "flow", "robot"
+SERVER, WORKER = "prefect server", "worker"
+SERVICE = WORKER + AND_ALL_IT_STARTED
+"""The runner that starts flows, alone or with the flow processes it has started."""
 AWAY_S = (0.0, 0.1, 0.6)
 """How long a robot that was killed stays away: shorter and longer than a flow waits for it."""
+KINDS = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
+"""The shipped procedures, planned for the Flex."""
 DECISIONS: tuple[DecisionKind, ...] = ("continue", "repair", "discard")
 AT_RANDOM, LOOK_AT, AGAIN_AT = (2, 7), 4, 9
 """Which of every ten crashes come at random, at a request that only looks, and a second time. A run whose flow dies
@@ -61,9 +67,11 @@ class Crash:
         first = "never" if self.after_s is None else f"at random, after {self.after_s:.3f} s"
         if self.trigger is not None:
             first = str(self.trigger)
-        elif self.physical is not None:
-            first = f"{self.physical.phase} physical command {self.physical.nth}"
-            first += ", then stopped by a person" if self.physical.is_stopped else ""
+        if self.physical is not None:
+            of = "" if self.physical.victim == self.victim else f" ({self.physical.victim})"
+            told = f"{self.physical.phase} physical command {self.physical.nth}{of}"
+            told += ", then stopped by a person" if self.physical.is_stopped else ""
+            first = f"{told}; {first}" if self.trigger is not None else told
         return f"{first}; again {self.again}" if self.again else first
 
 
@@ -136,3 +144,56 @@ def _at_random(
         physical = PhysicalTrigger(victim, nth, phase, is_stopped=victim == FLOW)
         return Crash(number, name, victim, physical=physical, away_s=away_s, again=again)
     return Crash(number, name, victim, after_s=chance.uniform(0, course.seconds), away_s=away_s, again=again)
+
+
+INTERRUPTED = "close_run interrupted"
+"""What a flow writes whose robot has died: steps that failed, and steps nobody knows."""
+WHEN_DECIDED = (
+    "claim", "add", "create_run", "append_events intended", "append_events sent", "close_run succeeded",
+)  # fmt: skip
+"""Writes of a flow that takes up what a person stopped: the decision (`add`), and the run that follows from it."""
+
+
+def coordinated(
+    courses: Mapping[str, Course], n: int, seed: int, victims: Sequence[str], first_number: int = 0
+) -> list[Crash]:
+    """`n` crashes of what stands around a flow: every kind of write of every procedure before any comes a second time.
+
+    Victims in turn; the order, and which of several writes of a kind is hit in which phase, depend on the seed.
+    """
+    chance = random.Random(f"{seed}, {victims}")
+    kinds = {name: _kinds(course) for name, course in courses.items() if name in KINDS}
+    of_each = [[(name, kind) for kind in chance.sample(every, len(every))] for name, every in kinds.items()]
+    turns = [one for turn in itertools.zip_longest(*of_each) for one in turn if one is not None]
+    chosen = itertools.islice(itertools.cycle(turns), n)
+    return [
+        _around(first_number + place, name, kind, courses[name], victims[place % len(victims)], chance)
+        for place, (name, kind) in enumerate(chosen)
+    ]
+
+
+def _kinds(course: Course) -> list[tuple[str, str]]:
+    """When a write happens, and what it tells."""
+    run = dict.fromkeys(name for kind, name, _ in course.transitions if kind == "write")
+    return [*(("run", name) for name in run), ("robot died", INTERRUPTED), *(("decided", one) for one in WHEN_DECIDED)]
+
+
+def _around(
+    number: int, procedure: str, kind: tuple[str, str], course: Course, victim: str, chance: random.Random
+) -> Crash:
+    when, name = kind
+    phase = chance.choice(("before", "after"))
+    nths = [nth for what, told, nth in course.transitions if (what, told) == ("write", name)]
+    trigger = Trigger(victim, "write", name, chance.choice(nths) if when == "run" else 1, phase)
+    away, decision = chance.choice(AWAY_S), chance.choice(DECISIONS)
+    at = chance.randint(course.n_commands // 4, course.n_commands * 9 // 10)  # something was moved, something is left
+    if when == "run":
+        return Crash(number, procedure, victim, trigger, away_s=away, decision=decision)
+    if when == "robot died":
+        return Crash(number, procedure, victim, trigger, PhysicalTrigger(ROBOT, at, "after"), away_s=away)
+    stopped = PhysicalTrigger(FLOW, at, "after", is_stopped=True)
+    is_decision = name in {"claim", "add"}
+    return Crash(
+        number, procedure, victim, physical=stopped, away_s=away, again=trigger,
+        decision=decision if is_decision else "continue",
+    )  # fmt: skip

@@ -45,6 +45,9 @@ class SceneError(Exception):
 class Scene:
     """A workspace of its own with a world, a robot and any number of flows on one procedure."""
 
+    run_work, take_up_work = "run", "take up"
+    """What a flow does, and what is done after a crash, keys of `flow.WORK`."""
+
     def __init__(
         self,
         lab: Lab,
@@ -59,11 +62,9 @@ class Scene:
         """`away_s` is how long a killed robot stays away, `speed` bench seconds per wall second (0: no waiting)."""
         self._lab, self.places, self._procedure = lab, places, procedure
         self._seed, self._physical, self._away_s, self._speed = seed, physical, away_s, speed
-        self._ports = _free_ports(2)
+        self._ports = _free_ports(3)
+        """Of world, robot and Prefect server."""
         self._alive: dict[str, BaseProcess] = {}
-        self.longest_s = LONGEST_LIFE_S
-        self.spared: frozenset[int] = frozenset()
-        """Processes that outlive the scene."""
 
     def set_up(self, template: Path | None) -> None:
         """Make the workspace: the shipped folders, and a copy of the database file `template` where there is one."""
@@ -91,7 +92,7 @@ class Scene:
 
     def start_flow(self, task: FlowTask) -> BaseProcess:
         """Start a flow process."""
-        bench = bench_at(self._procedure.bench, *(f"http://127.0.0.1:{port}" for port in self._ports))
+        bench = bench_at(self._procedure.bench, *(f"http://127.0.0.1:{port}" for port in self._ports[:2]))
         return self._start(task.who, flow_process, self._lab, self.places, bench, self._procedure, task)
 
     def watch(self, who: str, strike: tuple[str, float] | None = None) -> int:
@@ -109,9 +110,9 @@ class Scene:
                 self.places.kill(strike[0], f"after {passed:.3f} s")
                 strike = None
             self.revive()
-            if passed > self.longest_s:
+            if passed > LONGEST_LIFE_S:
                 self.end(who)
-                raise SceneError(f"the {who} process did not end within {self.longest_s:g} s")
+                raise SceneError(f"the {who} process did not end within {LONGEST_LIFE_S:g} s")
             process.join(_STEP_S)
         self._alive.pop(who)
         self.places.forget_pid(who)
@@ -142,7 +143,7 @@ class Scene:
         """End what stands; tell of every process that should not be there."""
         for name in list(self._alive):
             self.end(name)
-        return [f"a process was left: {name}" for name in _orphans(self.spared | {self._lab.analyst_pid})]
+        return [f"a process was left: {name}" for name in _orphans(frozenset({self._lab.analyst_pid}))]
 
     def end(self, who: str) -> None:
         """End a process."""
@@ -207,6 +208,8 @@ def _orphans(spared: frozenset[int]) -> list[str]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
     for pid in set(map(int, children)) - spared:
         with suppress(OSError):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                continue  # it had ended
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             found.append(line or str(pid))
             os.kill(pid, signal.SIGKILL)

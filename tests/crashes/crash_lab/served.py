@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from crash_lab.coordinated import Coordinator
+from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.bench import load_bench_file
 from nkloop.labware import Catalogue
 from nkloop.records import Records
@@ -63,10 +63,10 @@ class Outcome:
 class Service:
     """A workspace that is being served."""
 
-    def __init__(self, workspace: Workspace, coordinator: Coordinator, url: str) -> None:
+    def __init__(self, workspace: Workspace, server: PrefectServer, url: str) -> None:
         self.workspace = workspace
-        self._environment = {**os.environ, **coordinator.environment, "NKLOOP_VIRTUAL_URL": url}
-        self._api = coordinator.environment["PREFECT_API_URL"]
+        self._environment = {**os.environ, **server.environment, "NKLOOP_VIRTUAL_URL": url}
+        self._api = server.environment["PREFECT_API_URL"]
         self.runner = self.start_runner()
 
     def start_runner(self) -> subprocess.Popen[bytes]:
@@ -201,12 +201,13 @@ def main() -> int:
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary, ExitStack() as stack:
         workspace = Workspace.create(Path(temporary) / "lab")
-        coordinator = Coordinator(workspace.state / "prefect")
-        stack.callback(coordinator.stop)
+        server = PrefectServer.launch(workspace.state / "prefect")
+        stack.callback(server.stop)
+        server.wait(LONGEST_S)
         state = workspace.state / "bench"
         log = workspace.state / "bench.log"
         bench = stack.enter_context(VirtualBench.start(workspace.root, log=log, speed=SPEED, state=state))
-        service = Service(workspace, coordinator, bench.url)
+        service = Service(workspace, server, bench.url)
         stack.callback(service.stop)
         try:
             play(service, with_flows=given.victim == "everything")

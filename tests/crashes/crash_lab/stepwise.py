@@ -148,7 +148,7 @@ def crashes(course: Course, n: int, seed: int) -> list[Crash]:
 
 def staged(lab: Lab, folder: Path, n: int, seed: int) -> list[Report]:
     """Stage them."""
-    director = Director(lab, folder, scene=StepwiseScene)
+    director = Director(lab, folder, scenes={FLOW: StepwiseScene})
     course = director.course(PROCEDURE)
     return [director.stage(crash) for crash in crashes(course, n, seed)]
 

@@ -78,6 +78,25 @@ def test_lead_times_follow_storage_and_volume(killing, storage, volume, when):
     assert row.when == when
 
 
+def test_cultures_of_a_plate_come_together_when_a_step_asks_for_them(killing):
+    item = killing.deck[0]
+    held = {"A1": Liquid(name="culture reference/U1", per_ul={}), "B1": Liquid(name="culture arm-1/U1", per_ul={})}
+    wells = [Filling(labware=item.nickname, well=at, volume_ul=1500.0, liquid=one) for at, one in held.items()]
+    fetch = OperatorTask(kind="confirm", instruction="Take the plate out", labware=(item.nickname,))
+    steps = (
+        Step(number=1, action="pause", operator=fetch),
+        *(s.model_copy(update={"number": s.number + 1}) for s in killing.steps),
+    )
+    others = tuple(f for f in killing.fillings if f.labware != item.nickname)
+    more = {"fillings": (*wells, *others), "steps": steps, "limits": Limits(cells_in=(item.nickname,))}
+    sheet = sheet_of(killing.model_copy(update=more))
+    (taken,) = [row for row in sheet.take_out if "culture" in row.liquid]
+    assert (taken.when, taken.volume) == ("at step 1", "3 mL")
+    assert taken.liquid.endswith("with 2 cultures")
+    (loaded,) = [row for row in sheet.load if "cultures" in row.liquid]
+    assert (loaded.liquid, loaded.wells, loaded.volume) == ("cultures (only at step 1)", "A1, B1", "1.5 mL")
+
+
 def test_a_critical_addition_is_checked_by_a_second_person(killing):
     sheet = sheet_of(with_lot(killing))
     assert [check.liquid for check in sheet.second_checks] == ["IL-2"]

@@ -135,7 +135,7 @@ def test_a_second_person_checks_lot_and_volumes_before_cells_come_out(plan):
     touching = [s for s in steps if s.to_labware == "culture"]
     assert all(s.number > check.number and s.tip and s.flow_factor == 0.4 and s.mix_after for s in touching)
     assert planned.parts[0].worklist.limits.cells_in == ("culture",)
-    assert "Afterwards: spinoculation. Spin. (60 min, 32 °C, 800 g)" in planned.notes
+    assert "Afterwards: spinoculation (60 min, 32 °C, 800 g): spin." in planned.notes
     assert planned.warnings == ("nobody has verified the 5 TU/cell of step vector yet",)
 
 
@@ -187,8 +187,8 @@ def test_the_vector_is_thawed_after_what_can_be_done_without_it(plan):
     (thaw,) = [s for s in steps if s.operator and s.operator.kind == "thaw"]
     assert thaw.operator.instruction == (
         "Take CAR vector (lot LOT-CAR vector) out of -20 °C now and note the time: it must be in the last culture "
-        "within 60 min. Thaw it on ice, 20 min; mix gently, spin down, pool it into slot C1, A1. It is not frozen "
-        "again."
+        "within 60 min. Thaw it on ice, 20 min; mix gently, spin down, bring it to slot C1, position A1. "
+        "It is not frozen again."
     )
     assert (thaw.operator.minutes, thaw.operator.temperature_c, thaw.operator.wells) == (20, 4, ("A1",))
     before = [s for s in steps if s.number < thaw.number]

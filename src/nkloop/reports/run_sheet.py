@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from nkloop.frozen import FrozenModel
+from nkloop.reports.cultures import CULTURES, brought_at
 from nkloop.reports.deck_map import LabwareTitles
 from nkloop.reports.lots import lot_words
 from nkloop.reports.numbers import count, listing, moment, plain, volume
@@ -162,13 +163,17 @@ def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Sh
 
 def _brought_later(worklist: Worklist) -> dict[str, int]:
     """Liquids that a step brings to the deck when they are used, and its number; what thaws or warms says so itself."""
-    return {
+    later = {
         filling.liquid.name: step.number
         for step in worklist.steps
         if step.operator is not None and step.operator.kind == "equilibrate"
         for filling in worklist.fillings
         if is_about(step.operator, (filling.labware, filling.well))
     }
+    for name in worklist.limits.cells_in:
+        if (number := brought_at(name, worklist)) is not None:
+            later[CULTURES] = number
+    return later
 
 
 def _remaining(lot: LotFacts | None, taken: Mapping[str, float]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nkloop.frozen import FrozenModel
+from nkloop.reports.cultures import CULTURES, is_culture
 from nkloop.reports.deck_map import LabwareTitles, item_title, title_in_use
 from nkloop.reports.lots import lot_words
 from nkloop.reports.models import RunStory
@@ -14,7 +15,7 @@ from nkloop.worklists.models import READER_ACTIONS, CheckResult, Step, Worklist
 
 PROCEDURES = {
     "medium_preparation": "Medium preparation",
-    "cytokine_dosing": "Cytokine dosing",
+    "cytokine_dosing": "Dosing of cultures",
     "cytotoxicity_assay": "Cytotoxicity assay",
     "plate_reading": "Plate read on the deck of the robot",
 }
@@ -198,7 +199,9 @@ def load_rows(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Load
     """What is put on the deck, wells of the same liquid, lot and volume together."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for filling in worklist.fillings:
-        key = (filling.labware, filling.liquid.name, filling.liquid.lot or "", volume(filling.volume_ul))
+        # the cultures of a plate come with it, however many arms and donors they are of
+        name = CULTURES if is_culture(filling, worklist) else filling.liquid.name
+        key = (filling.labware, name, filling.liquid.lot or "", volume(filling.volume_ul))
         groups.setdefault(key, []).append(filling.well)
     items = {item.nickname: item for item in worklist.deck}
     rows = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
+from nkloop.reports.cultures import CULTURES, brought_at, is_culture
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
 from nkloop.worklists.models import Filling, LotFacts, Worklist
@@ -14,6 +15,7 @@ from nkloop.worklists.operator_tasks import thawed_in_run
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
+_AT_STEP = "at step "
 _CELLS = ("donor:", "effector:", "target:")
 """What the names of cells in a liquid begin with."""
 
@@ -39,11 +41,12 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
     lots = {lot.id: lot for lot in worklist.lots}
     together: dict[tuple[str, str], list[Filling]] = defaultdict(list)
     for filling in worklist.fillings:
-        together[filling.liquid.lot or "", filling.liquid.name].append(filling)
-    cultures = set(worklist.limits.cells_in)
+        name = f"{CULTURES}:{filling.labware}" if is_culture(filling, worklist) else filling.liquid.name
+        together[filling.liquid.lot or "", name].append(filling)
     rows = [
-        _row(lot, name, fillings, lots.get(lot), is_culture=fillings[0].labware in cultures)
+        _row(lot, plate or name, fillings, lots.get(lot), is_plate=bool(plate))
         for (lot, name), fillings in together.items()
+        for plate in [_plate_words(fillings, worklist)]
     ]
     rows = [_at_its_step(row, fillings, worklist) for row, fillings in zip(rows, together.values(), strict=True)]
     rows += _for_people(worklist)
@@ -60,18 +63,32 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
         for item in worklist.deck
         if item.temperature_c is not None
     ]
-    return tuple(sorted(rows, key=lambda row: -row.lead_minutes))
+    return tuple(sorted(rows, key=lambda row: (-row.lead_minutes, _step_of(row))))
 
 
-def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *, is_culture: bool) -> TakeOut:
+def _step_of(row: TakeOut) -> int:
+    """Number of the step a liquid is taken out at; 0 for what is taken out before the run."""
+    return int(row.when.removeprefix(_AT_STEP)) if row.when.startswith(_AT_STEP) else 0
+
+
+def _plate_words(fillings: list[Filling], worklist: Worklist) -> str:
+    """`Culture plate culture-1 with 4 cultures`; empty for other liquids."""
+    if not is_culture(fillings[0], worklist):
+        return ""
+    item = worklist.item(fillings[0].labware)
+    name = " ".join(word for word in (item.label or item.nickname, item.barcode) if word)
+    return f"{name} with {count(len(fillings), 'culture')}"
+
+
+def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *, is_plate: bool) -> TakeOut:
     amount = sum(filling.volume_ul for filling in fillings)
     storage = facts.storage if facts is not None else _place_of(lot)
     per_ml = 1000 * sum(n for key, n in fillings[0].liquid.per_ul.items() if key.startswith(_CELLS))
     if per_ml:
         storage = storage or "incubator"
         minutes, how = 0.0, f"count, bring to {scientific(per_ml, 3)} cells/mL, and bring last of all"
-    elif is_culture:
-        storage, minutes, how = "incubator", 0.0, "bring when the run asks for it, else last of all"
+    elif is_plate:
+        storage, minutes, how = "incubator", 0.0, "bring last of all"
     else:
         minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
     return TakeOut(
@@ -86,7 +103,9 @@ def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *
 
 
 def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> TakeOut:
-    """A liquid that a step of the worklist thaws or warms is taken out then, not before."""
+    """A liquid that a step of the worklist thaws, warms or brings is taken out then, not before."""
+    if is_culture(fillings[0], worklist) and (number := brought_at(fillings[0].labware, worklist)) is not None:
+        return row.model_copy(update={"when": f"{_AT_STEP}{number}", "how": "bring as the step says"})
     for step in worklist.steps:
         task = step.operator
         if task is None or task.kind not in {"thaw", "warm"}:
@@ -95,7 +114,7 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
         if task.kind == "thaw" and not task.wells and fillings[0].liquid.lot not in thawed_in_run(worklist):
             continue
         if all(f.labware in task.labware and (not task.wells or f.well in task.wells) for f in fillings):
-            told = {"lead_minutes": 0.0, "when": f"at step {step.number}", "how": f"{task.kind} as the step says"}
+            told = {"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": f"{task.kind} as the step says"}
             return row.model_copy(update=told)
     return row
 

@@ -52,7 +52,7 @@ async def plan_step(
     """
     now = await session.bench.clock.now()
     request = AdditionRequest(
-        name=f"{step.id} {culture.barcode}, {now:%Y-%m-%d}",
+        name=f"{step.title}, {culture.barcode}, {now:%Y-%m-%d}",
         recipe=recipe,
         stage_id=stage_id,
         step_id=step.id,

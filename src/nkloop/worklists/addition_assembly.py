@@ -61,7 +61,8 @@ def addition_request(
     if not positions:
         kinds = {name: held_in(bags, vessel, name, held).name for name, held in wanted.present.items()}
         found = tuple(one.model_copy(update={"kind": kinds[one.vessel]}) for one in found)
-    own_day = process_step(wanted.recipe, wanted.stage.id, step_id).day
+    step = process_step(wanted.recipe, wanted.stage.id, step_id)
+    own_day = step.day
     if day is not None and day != own_day:
         raise PlanError(
             f"step {step_id} belongs to day {own_day:g}, day {day:g} was asked for",
@@ -69,7 +70,7 @@ def addition_request(
             remedy="leave --day out, or change the day of the step in a revision of the recipe",
         )
     return AdditionRequest(
-        name=f"{step_id} {wanted.stage.id}, day {own_day:g}",
+        name=f"{step.title}, {wanted.stage.id}, day {own_day:g}",
         recipe=wanted.recipe,
         stage_id=wanted.stage.id,
         step_id=step_id,

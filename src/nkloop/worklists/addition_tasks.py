@@ -55,8 +55,9 @@ def thaw_task(lot: Lot, spots: Sequence[Spot], slot: str, limit_minutes: float) 
     wells = tuple(well for _, well in spots)
     text = (
         f"Take {lot.component} (lot {lot.id}) out of {lot.storage} now and note the time: it must be in the last "
-        f"culture within {limit_minutes:g} min. Thaw it on ice, {THAW_MINUTES:g} min; mix gently, spin down, pool it "
-        f"into slot {slot}, {wells[0] if len(wells) == 1 else 'as the loading list says'}. It is not frozen again."
+        f"culture within {limit_minutes:g} min. Thaw it on ice, {THAW_MINUTES:g} min; mix gently, spin down, bring it "
+        f"to slot {slot}, {f'position {wells[0]}' if len(wells) == 1 else 'as the loading list says'}. "
+        "It is not frozen again."
     )
     labware = tuple(dict.fromkeys(one for one, _ in spots))
     return OperatorTask(
@@ -118,4 +119,4 @@ def _told(step: ProcessStep) -> str:
         *([f"{step.component} {step.amount}"] if step.kind == "coat" and isinstance(step.amount, Amount) else []),
     ]
     how = f" ({', '.join(told)})" if told else ""
-    return f"{step.title.lower()}. {step.instruction}{how}"
+    return f"{step.title.lower()}{how}: {step.instruction[:1].lower()}{step.instruction[1:]}"

@@ -90,6 +90,7 @@ async def _read_on_deck(
             where=reader.name,
             remedy="look at the robot's screen; take the plate out, then read it again",
         )
+    logger.info("%s has read plate %s: %d wells", run.id, reading.barcode, len(reading.values))
     if run.state != "succeeded":
         logger.warning("plate %s is read, but %s ended as %s: %s", request.barcode, run.id, run.state, run.error)
     return reading

@@ -16,7 +16,7 @@ from nkloop.labware import Catalogue
 from nkloop.recipes import load_recipe
 from nkloop.recipes.models import Ingredient, Recipe, VariedComponent
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.builder import WorklistBuilder
+from nkloop.worklists.builder import Spot, Supply, WorklistBuilder
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_event import BASE, CULTURE
 from nkloop.worklists.dosing_request import targets_of, varied_ingredients
@@ -139,7 +139,10 @@ class _NewTipPerDose(MixtureMaker):
             self.builder.transfer(self.base, made.spot, volume, comment=f"base for {made.mixture.name}")
 
     def _dose(self, stocks: StockDeck, component: str) -> None:
-        source, volumes = stocks.give(component)
+        for source, volumes in stocks.give(component):
+            self._give(source, volumes, component)
+
+    def _give(self, source: Spot | Supply, volumes: Sequence[float], component: str) -> None:
         for made, volume in zip(self.made, volumes, strict=True):
             if volume > 0:
                 self.builder.transfer(source, made.spot, volume, each_fresh=True, mix_after=2, comment=component)

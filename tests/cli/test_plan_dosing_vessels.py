@@ -95,6 +95,30 @@ def test_a_plate_ends_on_target_in_every_mode(
         assert any(("donor tubes" if mode == "seed" else "out of the incubator") in text for text in told)
 
 
+RESPONSE = ("0", "0.1", "0.3", "1", "3", "10", "30", "100")
+"""ng/mL of a dose-response: none, then a span of a thousand."""
+
+
+@pytest.mark.parametrize("vessel", ["plate-96", "plate-48", "plate-24"])
+def test_doses_a_thousandfold_apart_come_from_several_dilutions(
+    nkloop: Nkloop, workspace: Workspace, seen: list[Worklist], vessel: str
+) -> None:
+    table = workspace.root / "arms.csv"
+    rows = [f"dose-{number},{dose},x{1 + 0.1 * number:.1f}" for number, dose in enumerate(RESPONSE)]
+    table.write_text("\n".join(["arm,SCF [ng/mL],IL-7", *rows]), encoding="utf-8")
+    plan = nkloop(*DOSING, "--vessel", vessel, "--donors", "U1", "--arms", table, "--json")
+    assert plan.code == 0, plan.err
+    reached = {row["destination"]: row for row in plan.json["composition"] if row["component"] == "SCF"}
+    assert sorted(row["target"] for row in reached.values()) == sorted([25.0, *map(float, RESPONSE)])
+    assert all(abs(row["expected"] - row["target"]) <= 0.02 * row["target"] for row in reached.values())
+    (told,) = [note for note in plan.json["notes"] if note.startswith("SCF is pre-diluted")]
+    assert re.search(r"; \d+ doses? from [^.]+, \d+ from 1:", told), told
+    (worklist,) = seen
+    doses = [step for step in worklist.steps if step.comment.startswith("SCF for")]
+    assert len(doses) == 8
+    assert min(step.volume_ul for step in doses) >= 5
+
+
 @pytest.mark.parametrize(
     ("mode", "volume", "final_ml", "cells", "told"),
     [

@@ -39,9 +39,24 @@ def test_nothing_wanted_needs_nothing():
     assert chain.stock_ul == 0
 
 
-def test_doses_too_far_apart_for_one_tube_are_refused_with_the_remedy():
+SPAN = [0.01, 100.0]
+
+
+def test_doses_too_far_apart_for_one_tube_are_drawn_from_several():
+    chain = plan_chain("SCF", STOCK, SPAN, **LIMITS, limits_ul=[1000, 10])
+    assert len(chain.tapped) == 2
+    assert chain.amounts == pytest.approx(SPAN, rel=2e-3)
+    assert chain.volumes_ul[1] <= 10
+    assert "1 dose from 1:" in chain.drawn_words
+
+
+@pytest.mark.parametrize(
+    ("limits", "tapped"),
+    [pytest.param([1000, 10], False, id="one tube for all"), pytest.param([1000, 4.9], True, id="no room for a dose")],
+)
+def test_doses_that_no_tube_serves_are_refused_with_the_remedy(limits, tapped):
     with pytest.raises(PlanError, match=r"no dilution of SCF .* Remedy: use a stock of another concentration"):
-        plan_chain("SCF", STOCK, [0.01, 100.0], **{**LIMITS, "tube_ul": 500.0}, limits_ul=[1000, 10])
+        plan_chain("SCF", STOCK, SPAN, **{**LIMITS, "tube_ul": 500.0}, limits_ul=limits, may_tap=tapped)
 
 
 @pytest.mark.parametrize(
@@ -75,19 +90,18 @@ def test_a_chain_gives_what_is_wanted_with_volumes_a_pipette_can_do(stock, amoun
     except PlanError:
         assume(False)
         return
-    for amount, volume in zip(amounts, chain.volumes_ul, strict=True):
-        assert volume >= 5 - 1e-9
-        assert volume * chain.per_ul == pytest.approx(amount, rel=3e-3)
+    assert min(chain.volumes_ul) >= 5 - 1e-9
+    assert chain.amounts == pytest.approx(amounts, rel=3e-3)
     previous = None
-    for step in chain.dilutions:
+    for level, step in enumerate(chain.dilutions):
         assert step.take_ul >= 5
         assert step.diluent_ul >= 5
         assert step.total_ul <= 1400 + 1e-6
         if previous is not None:
-            assert step.take_ul + 30 <= previous.total_ul
+            assert step.take_ul + sum(chain.drawn(level)) + 30 <= previous.total_ul + 1e-6
         previous = step
     if previous is not None:
-        assert sum(chain.volumes_ul) + 30 <= previous.total_ul + 1e-6
+        assert sum(chain.drawn(len(chain.dilutions))) + 30 <= previous.total_ul + 1e-6
 
 
 def test_fewest_steps_come_before_least_stock():

@@ -138,7 +138,7 @@ class _Layout:
             stocks.prepare(supplies[self.carrier])
         self.builder.pause(self._check(own, others, chain, instead))
         self._give_instead(supplies, others, instead)
-        source, volumes = stocks.give(self.component)
+        ((source, volumes),) = stocks.give(self.component)
         for vessel, spot, volume in zip(self.vessels, own, volumes, strict=True):
             text = f"{self.component} for {_words(vessel)}"
             self._give(source, spot, volume, text)
@@ -206,6 +206,7 @@ class _Layout:
             cost=CostModel(self.builder.deck, Prices() if eur is None else Prices(stock=eur)),
             errors=self.request.errors_allowed,
             stock=stock_words(self.lot),
+            may_tap=False,  # like volumes for all, so that no culture is thinned more than another
         )
 
     def _most_ul(self, vessel: AdditionVessel) -> float:

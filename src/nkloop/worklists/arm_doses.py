@@ -16,7 +16,8 @@ from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.chain_cost import CostModel
 from nkloop.worklists.chains import Chain, Cocktail
 from nkloop.worklists.cocktails import TOTALS_UL, Dose, cocktail_eur, errors_left, one_by_one
-from nkloop.worklists.dilution import DECIMALS, SPARE, plan_chain
+from nkloop.worklists.dilution import SPARE, plan_chain
+from nkloop.worklists.taps import DECIMALS
 
 RIM_UL = 10.0
 """Smallest dose dropped from the rim: a smaller drop may hang on the tip. Unverified."""
@@ -71,13 +72,19 @@ class ArmDosePlanner:
         return found
 
     def _single(self, dose: Dose) -> Chain:
-        """Doses large enough to be dropped from the rim; where the arms differ too much for that, smaller ones."""
+        """Doses large enough to be dropped from the rim, or smaller ones where the arms differ too much for that.
+
+        Where only several dilutions make all doses large enough, smaller doses out of fewer tubes may cost less.
+        """
+        found: list[Chain] = []
         try:
-            return self._chain(dose, dose.amounts, dose.limits_ul, max(RIM_UL, self.minimum_ul))
+            found.append(self._chain(dose, dose.amounts, dose.limits_ul, max(RIM_UL, self.minimum_ul)))
         except PlanError:
             if self.minimum_ul >= RIM_UL:
                 raise
-        return self._chain(dose, dose.amounts, dose.limits_ul, self.minimum_ul)
+        if self.minimum_ul < RIM_UL and (not found or len(found[0].tapped) > 1):
+            found.append(self._chain(dose, dose.amounts, dose.limits_ul, self.minimum_ul))
+        return min(found, key=lambda chain: _chain_eur(dose.cost, chain))
 
     def _chain(
         self,

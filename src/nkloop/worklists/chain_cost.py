@@ -63,6 +63,10 @@ class ChainErrors(NamedTuple):
         """Errors of two things done after one another: variances add, and so do bounds of a bias."""
         return ChainErrors(self.variance + other.variance, self.bias + other.bias)
 
+    def worst(self, other: ChainErrors) -> ChainErrors:
+        """The larger of each, for two doses that have their liquid in common."""
+        return ChainErrors(max(self.variance, other.variance), max(self.bias, other.bias))
+
     def within(self, limits: ErrorLimits) -> bool:
         """True when both are within their limits."""
         return 1e4 * self.variance <= limits.cv_percent**2 + 1e-9 and 100 * self.bias <= limits.bias_percent + 1e-9
@@ -90,6 +94,11 @@ class CostModel:
         self._rim_ul = rim_ul
         self._deck = deck
         self._known: dict[float, ChainErrors] = {}
+
+    @property
+    def is_exact(self) -> bool:
+        """True when every volume is taken to be exact, so that a larger one is no better."""
+        return self._deck is None
 
     def _parts(self, volume_ul: float) -> int:
         """How many strokes of the pipette a volume takes."""
@@ -124,10 +133,12 @@ class CostModel:
         )
 
     def errors(self, chain: Chain) -> ChainErrors:
-        """Errors of the worst dose of a chain."""
-        total = self.dose_errors(chain.volumes_ul)
-        for step in chain.dilutions:
-            total = total.plus(self.dilution_errors(step))
+        """Errors of the worst dose of a chain: a dose has those of the dilutions it is drawn after, and its own."""
+        total = ChainErrors()
+        for level in range(len(chain.dilutions), -1, -1):
+            total = total.worst(self.dose_errors(chain.drawn(level)))
+            if level:
+                total = total.plus(self.dilution_errors(chain.dilutions[level - 1]))
         return total
 
     def error_eur(self, errors: ChainErrors) -> float:
@@ -147,7 +158,7 @@ class CostModel:
         )
 
     def dose_eur(self, volumes_ul: tuple[float, ...]) -> float:
-        """Tips and time of the doses."""
+        """Tips and time of doses drawn from one tube."""
         parts = sum(self._parts(volume) for volume in volumes_ul if volume > 0)
         tips = parts
         if self._rim_ul is not None:
@@ -159,7 +170,7 @@ class CostModel:
         """The whole cost of a chain."""
         return (
             chain.stock_ul * self.prices.stock
-            + self.dose_eur(chain.volumes_ul)
+            + sum(self.dose_eur(chain.drawn(level)) for level in chain.tapped)
             + sum(self.dilution_eur(step) for step in chain.dilutions)
             + self.error_eur(self.errors(chain))
         )

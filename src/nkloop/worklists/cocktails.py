@@ -9,7 +9,8 @@ from nkloop.errors import PlanError
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.chain_cost import CostModel
 from nkloop.worklists.chains import Chain, Cocktail, Dilution
-from nkloop.worklists.dilution import DECIMALS, SPARE, TooInaccurateError, plan_chain
+from nkloop.worklists.dilution import SPARE, TooInaccurateError, plan_chain
+from nkloop.worklists.taps import DECIMALS
 
 TOTALS_UL = (250.0, 400.0, 600.0, 1000.0, 1400.0)
 """Volumes of a cocktail that are tried."""

@@ -116,16 +116,17 @@ class TooUncertainError(PlanError):
     over_bias = 0.0
     """By how many percent."""
 
-    def less(self, limits: ErrorLimits) -> ErrorLimits:
-        """Limits for chains with what was too much taken off."""
+    def less(self, limits: ErrorLimits, more: float) -> ErrorLimits:
+        """Limits for chains with what was too much taken off, and `more` percent."""
         return ErrorLimits(
-            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + _STRICTER_PERCENT)),
-            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + _STRICTER_PERCENT)),
+            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + more)),
+            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + more)),
         )
 
 
 _STRICTER_PERCENT = 0.05
-_ATTEMPTS = 4
+"""Taken off beyond what was too much, twice as much in each attempt: the next chain may be no better by less."""
+_ATTEMPTS = 6
 """Chains are chosen before the whole plan is known; when it is off by too much they are chosen again, stricter."""
 
 
@@ -161,13 +162,14 @@ def accurate_enough(
         PlanError: no choice of chains is accurate enough, or whatever `plan` raises.
     """
     left, refusal = first, None
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         try:
             return plan(left)
         except TooInaccurateError as error:
             raise refusal or _naming(asked, error) from error
         except TooUncertainError as error:
-            refusal, left = error, asked if left is None else error.less(left)
+            refusal = error
+            left = asked if left is None else error.less(left, _STRICTER_PERCENT * 2**attempt)
     raise refusal or AssertionError("at least one attempt was made")
 
 

@@ -15,6 +15,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.chain_cost import HABITUAL_FACTOR, ChainErrors, CostModel
 from nkloop.worklists.chains import Chain, Dilution
+from nkloop.worklists.taps import DECIMALS, TapChooser, Taps
 
 __all__ = ["Chain", "Dilution", "concentration_problems", "plan_chain"]
 
@@ -26,9 +27,9 @@ more accurate and wastes stock."""
 MAX_STEPS = 4
 SPARE = 1.02
 """Intermediates are made 2 % larger than needed, because each transfer may fall short."""
-DECIMALS = 2
-"""Volumes are asked for in hundredths of a µL: at 5 µL that rounds by at most 0.1 %."""
 _SLACK = 1e-9
+_ROUNDED = 0.998
+"""Share of an amount that is given at least: volumes are rounded to hundredths of a µL."""
 
 
 class TooInaccurateError(PlanError):
@@ -49,8 +50,12 @@ def plan_chain(
     factors: Sequence[float] = FACTORS,
     max_steps: int = MAX_STEPS,
     stock: str = "",
+    may_tap: bool = True,
 ) -> Chain:
     """Find the cheapest chain: number of steps, factors and volumes, by the stated cost and within the error limits.
+
+    Destinations may be dosed from different dilutions of the chain, and from the stock; of two amounts the larger is
+    never drawn from the more dilute one, so that a person can check the order.
 
     Args:
         component: name for messages.
@@ -65,6 +70,7 @@ def plan_chain(
         factors: dilution factors to choose from.
         max_steps: most dilutions in a row.
         stock: lot and strength for messages: `lot LOT-SCF-01, 100 µg/mL`.
+        may_tap: False to dose everything from the last dilution.
 
     Raises:
         PlanError: no chain serves, or none within the error limits; an amount needs more stock than fits.
@@ -72,7 +78,7 @@ def plan_chain(
     wanted = [amount for amount in amounts if amount > 0]
     if not wanted:
         return Chain(component=component, stock_per_ul=stock_per_ul, volumes_ul=tuple(0.0 for _ in amounts))
-    search = _Search(component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors)
+    search = _Search(component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors, may_tap)
     for steps in range(max_steps + 1):
         if not search.may_gain(steps):
             break
@@ -106,46 +112,59 @@ class _Search:
         limits_ul: Sequence[float] | None,
         cost: CostModel | None,
         errors: ErrorLimits | None,
+        may_tap: bool = True,
     ) -> None:
-        self.component, self.stock, self.amounts = component, stock_per_ul, amounts
-        self.minimum, self.tube, self.dead, self.limits = minimum_ul, tube_ul, dead_ul, limits_ul
+        self.component, self.stock = component, stock_per_ul
+        self.minimum, self.tube, self.dead = minimum_ul, tube_ul, dead_ul
         self.cost, self.error_limits = cost or CostModel(), errors
+        self.amounts, self.limits = tuple(amounts), None if limits_ul is None else tuple(limits_ul)
+        limits = (inf,) * len(amounts) if limits_ul is None else limits_ul
+        most = (tube_ul - dead_ul) / SPARE
+        self.chooser = TapChooser(stock_per_ul, amounts, limits, minimum_ul, most, self.cost, may_tap=may_tap)
         self.best: Chain | None = None
         self._best_eur = inf
         self._nearest: ChainErrors | None = None
         """Smallest bias met among those beyond the limits, for the refusal."""
         self._steps: dict[tuple[float, float], _Step] = {}
         self._floors: dict[float, float] = {}
-        self._doses: dict[float, tuple[float, ...] | None] = {}
         self._least_step_eur = self.cost.dilution_eur(
             Dilution(factor=HABITUAL_FACTOR, take_ul=minimum_ul, diluent_ul=minimum_ul)
         )
+        weights = self.cost.weights
+        wanted = sum(1 for amount in amounts if amount > 0)
+        self._least_dose_eur = weights.tip_eur + wanted * weights.transfer_minutes * weights.minute_eur
+        self._least_stock_ul = _ROUNDED * sum(amounts) / stock_per_ul
 
     def try_factors(self, factors: tuple[float, ...]) -> None:
         """Look for volumes that make these factors, from the stock on, the cheapest chain."""
-        if self._least_eur(factors) >= self._best_eur:
+        if self._least_eur(factors) + self._least_dose_eur >= self._best_eur:
             return
-        volumes = self._volumes(prod(factors))
-        if volumes is not None:
-            errors = self.cost.dose_errors(volumes)
-            self._back(factors, volumes, (), sum(volumes), self.cost.dose_eur(volumes), errors)
+        last = len(factors)
+        for taps in self.chooser.ways(factors):
+            stock = self._drawn_stock_ul(factors, taps, taps.drawn_ul[last])
+            if taps.eur + self._least_eur(factors, stock) < self._best_eur:
+                self._back(factors, taps, (), taps.drawn_ul[last], taps.eur, taps.errors[last])
 
     def may_gain(self, steps: int) -> bool:
         """False when so many dilutions cost more than the best chain, whatever their volumes."""
-        return steps * self._least_step_eur + self.minimum * self.cost.prices.stock * (steps > 0) < self._best_eur
+        stock = max(self.minimum * (steps > 0), self._least_stock_ul)
+        return steps * self._least_step_eur + stock * self.cost.prices.stock + self._least_dose_eur < self._best_eur
 
-    def _volumes(self, factor: float) -> tuple[float, ...] | None:
-        """Doses of a stock diluted by a factor in all; None when a destination cannot take its own."""
-        if factor not in self._doses:
-            volumes = tuple(round(amount * factor / self.stock, DECIMALS) for amount in self.amounts)
-            self._doses[factor] = volumes if self._fit(volumes) else None
-        return self._doses[factor]
-
-    def _least_eur(self, factors: tuple[float, ...]) -> float:
+    def _least_eur(self, factors: tuple[float, ...], stock_ul: float = 0.0) -> float:
         """No chain that still lacks these dilutions costs less: each at its smallest volume and its smallest error."""
-        if not factors:
-            return 0.0
-        return sum(self._floor(factor) for factor in factors) + self.minimum * self.cost.prices.stock
+        stock = stock_ul or max(self.minimum if factors else 0.0, self._least_stock_ul + self._left_behind_ul(factors))
+        return sum(self._floor(factor) for factor in factors) + stock * self.cost.prices.stock
+
+    def _left_behind_ul(self, factors: tuple[float, ...]) -> float:
+        """Stock in the dead volumes of these dilutions."""
+        return sum(self.dead / prod(factors[:level]) for level in range(1, len(factors) + 1))
+
+    def _drawn_stock_ul(self, factors: tuple[float, ...], taps: Taps, needed: float) -> float:
+        """Least stock for what is drawn after these dilutions and before them: smallest volumes, not rounded."""
+        for level in range(len(factors), 0, -1):
+            least = max(self.minimum, (needed * SPARE + self.dead) / factors[level - 1])
+            needed = least + taps.drawn_ul[level - 1]
+        return needed - _SLACK
 
     def _floor(self, factor: float) -> float:
         if factor not in self._floors:
@@ -169,17 +188,10 @@ class _Search:
             self._nearest = errors
         return True
 
-    def _fit(self, volumes: Sequence[float]) -> bool:
-        if any(
-            amount > 0 and volume < self.minimum - _SLACK for amount, volume in zip(self.amounts, volumes, strict=True)
-        ):
-            return False
-        return self.limits is None or all(v <= most for v, most in zip(volumes, self.limits, strict=True))
-
     def _back(
         self,
         factors: tuple[float, ...],
-        volumes: tuple[float, ...],
+        taps: Taps,
         made: tuple[Dilution, ...],
         needed: float,
         eur: float,
@@ -190,18 +202,17 @@ class _Search:
             return
         own = eur + self.cost.error_eur(errors)
         if not factors:
-            self._keep(volumes, made, own + needed * self.cost.prices.stock)
-        elif own + self._least_eur(factors) < self._best_eur:
-            for take in takes(needed, factors[-1], self.minimum, self.tube, self.dead):
-                step = self._step(factors[-1], take)
-                self._back(
-                    factors[:-1],
-                    volumes,
-                    (step.dilution, *made),
-                    take,
-                    eur + step.eur,
-                    errors.plus(step.errors),
-                )
+            self._keep(taps, made, own + needed * self.cost.prices.stock)
+            return
+        left, before = factors[:-1], taps.drawn_ul[len(factors) - 1]
+        wanted = takes(needed, factors[-1], self.minimum, self.tube, self.dead)
+        for take in wanted[:1] if self.cost.is_exact else wanted:
+            step, drawn = self._step(factors[-1], take), take + before
+            # a larger volume costs more of everything but error
+            if own + step.eur + self._least_eur(left, self._drawn_stock_ul(left, taps, drawn)) >= self._best_eur:
+                break
+            worst = errors.plus(step.errors).worst(taps.errors[len(left)])
+            self._back(left, taps, (step.dilution, *made), drawn, eur + step.eur, worst)
 
     def _step(self, factor: float, take: float) -> _Step:
         found = self._steps.get((factor, take))
@@ -211,10 +222,16 @@ class _Search:
             self._steps[factor, take] = found
         return found
 
-    def _keep(self, volumes: tuple[float, ...], made: tuple[Dilution, ...], eur: float) -> None:
+    def _keep(self, taps: Taps, made: tuple[Dilution, ...], eur: float) -> None:
         if eur < self._best_eur - _SLACK:
             self._best_eur = eur
-            self.best = Chain(component=self.component, stock_per_ul=self.stock, dilutions=made, volumes_ul=volumes)
+            self.best = Chain(
+                component=self.component,
+                stock_per_ul=self.stock,
+                dilutions=made,
+                volumes_ul=taps.volumes_ul,
+                levels=taps.levels,
+            )
 
     def refusal(self, stock: str) -> PlanError:
         """Why there is no chain."""

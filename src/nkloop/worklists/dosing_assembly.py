@@ -30,6 +30,7 @@ from nkloop.worklists.medium_contents import (
     suspension_words,
 )
 from nkloop.worklists.medium_vessels import usable_ul
+from nkloop.worklists.mixtures import BaseShortError
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
@@ -134,10 +135,17 @@ def with_enough_base(
     tube = catalogue[BASE_TUBE]
     # one batch in one vessel: what people run in comes out of the vessel on the deck
     fits = small + 1000 * prepared_ml(by_hand) <= usable_ul(tube) if by_hand else small <= tube.working_volume_ul
-    if fits:
-        return plan(known(base_of(wanted, small), by_hand))
-    needed = min(most, round_up(drawn + catalogue[BASE_TROUGH].dead_volume_ul))
-    return plan(known(base_of(wanted, needed, BASE_TROUGH), by_hand))
+    load_name, room = (BASE_TUBE, tube.working_volume_ul) if fits else (BASE_TROUGH, most)
+    dead = catalogue[load_name].dead_volume_ul
+
+    def with_base(volume_ul: float) -> Plan:
+        return plan(known(base_of(wanted, volume_ul, load_name), by_hand))
+
+    try:
+        return with_base(small if fits else min(most, round_up(drawn + dead)))
+    except BaseShortError:
+        # one channel pours from a tube, and the medium has errors of its own: other dilutions may be taken
+        return with_base(min(room, round_up(room - with_base(room).base_left_ul + dead)))
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:

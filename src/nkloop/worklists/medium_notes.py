@@ -42,7 +42,7 @@ def _of_run(run: MediumRun, lots: Mapping[str, Lot], minimum_ul: float) -> Itera
         if not chain.dilutions:
             continue
         carrier = carrier_name(carrier_of(lots[component], lots), base)
-        direct = sum(chain.volumes_ul) * chain.per_ul / chain.stock_per_ul
+        direct = sum(chain.amounts) / chain.stock_per_ul
         why = f"{direct:.2g} µL of stock would be below the {minimum_ul:g} µL the pipette moves reliably"
         if direct >= minimum_ul:
             why = "single doses of stock would be too small or too inaccurate"
@@ -50,7 +50,11 @@ def _of_run(run: MediumRun, lots: Mapping[str, Lot], minimum_ul: float) -> Itera
             why = f"{direct:.2g} µL of stock cannot be pipetted reliably"
         into = "the cocktail" if component in run.doses.in_cocktails else "the medium"
         doses = ", ".join(f"{volume:g} µL" for volume in chain.volumes_ul if volume > 0)
-        yield f"{component} is pre-diluted {chain.words} in {carrier}, because {why}; {doses} of it go into {into}."
+        drawn = chain.drawn_words
+        told = f"; {drawn}" if drawn else ""
+        yield (
+            f"{component} is pre-diluted {chain.words} in {carrier}, because {why}; {doses} of it go into {into}{told}."
+        )
     diluted = [component for component, chain in run.doses.chains.items() if chain.dilutions]
     yield from carrier_notes(diluted, lots, base)
     for cocktail in run.doses.cocktails:

@@ -189,8 +189,8 @@ class RunLayout:
             component = ingredient.component
             cocktail = next((one for one in doses.cocktails if component in one.components), None)
             if cocktail is None:
-                source, volumes = stocks.give(component)
-                self._add(source, volumes, spots, f"add {component}")
+                for source, volumes in stocks.give(component):
+                    self._add(source, volumes, spots, f"add {component}")
             elif cocktail not in given:
                 given.append(cocktail)
                 text = f"add the cocktail of {', '.join(cocktail.components)}"

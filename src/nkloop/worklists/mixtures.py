@@ -46,6 +46,10 @@ _CHANNELS = 8
 _LARGE_TIP_UL = 1000.0
 
 
+class BaseShortError(PlanError):
+    """The vessel of base medium holds less than the arms take."""
+
+
 @dataclass(frozen=True)
 class Mixture:
     """A liquid to make: base medium with some components."""
@@ -184,7 +188,9 @@ class MixtureMaker:
         for component, chain in self.doses.chains.items():
             if chain.dilutions:
                 carrier = self._carrier(self.lots[component])
-                yield f"{component} is pre-diluted {chain.words} in {carrier_name(carrier, PREPARED)}."
+                drawn = chain.drawn_words
+                told = f"{component} is pre-diluted {chain.words} in {carrier_name(carrier, PREPARED)}"
+                yield f"{told}; {drawn}." if drawn else f"{told}."
         diluted = [component for component, chain in self.doses.chains.items() if chain.dilutions]
         yield from carrier_notes(diluted, self.lots, PREPARED)
         if self._is_too_small:
@@ -269,7 +275,7 @@ class MixtureMaker:
         needed = sum(volumes) + self._base_diluent_ul()
         dead = self.builder.kind(self.base[0]).dead_volume_ul
         if needed + dead > available_ul:
-            raise PlanError(
+            raise BaseShortError(
                 f"the arms need {needed:g} µL of base medium, {barcode} gives {max(0.0, available_ul - dead):g} µL",
                 where=self.builder.name,
                 remedy=f"prepare {needed / 1000:.1f} mL or more",
@@ -311,12 +317,12 @@ class MixtureMaker:
         return left
 
     def _dose(self, stocks: StockDeck, component: str) -> None:
-        """One component into all tubes with one tip, from the rim: it touches nothing of any tube.
+        """One component into all tubes with a tip for each of its dilutions, from the rim: it touches no tube.
 
         A dose too small to drop is given into the liquid, with a new tip and mixed.
         """
-        source, volumes = stocks.give(component)
-        self._dose_all(source, volumes[: len(self.made)], component)
+        for source, volumes in stocks.give(component):
+            self._dose_all(source, volumes[: len(self.made)], component)
 
     def _dose_all(self, source: Spot | Supply, volumes: Sequence[float], name: str) -> None:
         doses = [(one, volume) for one, volume in zip(self.made, volumes, strict=True) if volume > 0]

@@ -143,9 +143,9 @@ class StockDeck:
 
     def _mix_cocktail(self, made: _Cocktail) -> None:
         for component in made.cocktail.components:
-            source, volumes = self.give(component)
+            source, volume = next((source, volumes[-1]) for source, volumes in self.give(component) if volumes[-1] > 0)
             text = f"{component} into the cocktail"
-            self.builder.transfer(source, made.tube, volumes[-1], each_fresh=True, mix_after=2, comment=text)
+            self.builder.transfer(source, made.tube, volume, each_fresh=True, mix_after=2, comment=text)
         self.builder.mix(made.tube, 10, comment="mix the cocktail")
 
     def cocktail_tube(self, cocktail: Cocktail) -> Spot:
@@ -157,17 +157,21 @@ class StockDeck:
         supply = self._stocks[component].supply
         return tuple((supply.nickname, well) for well in (*supply.opened, *supply.wells))
 
-    def give(self, component: str) -> tuple[Spot | Supply, tuple[float, ...]]:
-        """Where a component is drawn from and the volume for each destination."""
+    def give(self, component: str) -> tuple[tuple[Spot | Supply, tuple[float, ...]], ...]:
+        """What a component is drawn from, and from each the volume for each destination, 0 for those it gives nothing.
+
+        One liquid, unless destinations are dosed from several dilutions; then the strongest comes first.
+        """
         stock = self._stocks[component]
-        return (stock.tubes[-1] if stock.tubes else stock.supply), stock.chain.volumes_ul
+        liquids: tuple[Spot | Supply, ...] = (stock.supply, *stock.tubes)
+        return tuple((liquids[level], stock.chain.drawn(level)) for level in stock.chain.tapped)
 
 
 def add_by_chain(
     builder: WorklistBuilder, stocks: StockDeck, component: str, targets: Sequence[Spot], text: str
 ) -> None:
     """Transfer a component into its destinations, with a new tip each time a tip has touched a destination."""
-    source, volumes = stocks.give(component)
-    for target, volume in zip(targets, volumes, strict=True):
-        if volume > 0:
-            builder.transfer(source, target, volume, each_fresh=True, mix_after=2, comment=text)
+    for source, volumes in stocks.give(component):
+        for target, volume in zip(targets, volumes, strict=True):
+            if volume > 0:
+                builder.transfer(source, target, volume, each_fresh=True, mix_after=2, comment=text)

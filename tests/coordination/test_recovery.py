@@ -26,8 +26,9 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What was decided, instead of deciding it."""
     made: list[dict[str, Any]] = []
 
-    async def decide(run_id: str, kind: str, **told: Any) -> None:
+    async def decide(run_id: str, kind: str, **told: Any) -> Any:
         made.append({"run_id": run_id, "kind": kind, **told})
+        return SimpleNamespace(unfinished=())
 
     async def show(*_: Any) -> None:
         pass

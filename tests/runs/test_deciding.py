@@ -20,6 +20,7 @@ from nkloop.runs.deciding import Decided, decide, follow_up_of, question
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.run_facts import run_facts
+from nkloop.runs.unfinished import told_of_unfinished, unfinished_vessels
 from nkloop.runs.ways import How, fates_of
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.models import (
@@ -411,6 +412,33 @@ async def test_discarding_marks_every_well_in_doubt_and_later_plans_know(records
     held = known_contents(records, CATALOGUE, DECK, "P-1")
     assert {well: round(c.volume_ul) for well, c in held.wells.items()} == {"A1": 1000, "C1": 950}
     assert held.discarded == {"B1"}
+
+
+async def test_discarding_a_source_names_the_vessels_behind_it_with_what_they_hold_and_lack(
+    records: Records, cut_run: str
+) -> None:
+    made = await decided(records, cut_run, "discard", wells=[("tubes", "A1")])
+    told = told_of_unfinished(made.unfinished)
+    assert told == [
+        "Unfinished because of that, and not discarded:",
+        "  plate (P-1) B1: 950 µL to 1 mL, nobody knows, lacks 50 µL (step 2)",
+        "  plate (P-1) C1: 950 µL, lacks 50 µL (step 3)",
+        "To finish them, make a new plan (nkloop plan dosing): it starts from what they hold now.",
+        "Where nobody knows what a well holds, no plan starts from it: measure it, or discard it as well.",
+    ]
+
+
+def test_a_dilution_on_its_way_is_no_vessel_to_be_finished_and_alike_wells_are_told_together() -> None:
+    worklist = dosing()
+    *doses, shake = worklist.steps
+    again = [step.model_copy(update={"number": n}) for n, step in enumerate(doses, 2)]
+    fill = doses[0].model_copy(update={"number": 1, "labware": "tubes", "well": "B1", "to_labware": "tubes"})
+    steps = (fill.model_copy(update={"to_well": "A1"}), *again, shake.model_copy(update={"number": 5}))
+    worklist = worklist.model_copy(update={"steps": steps})
+    fates = fates_of(worklist, journal((1, "failed")))
+    (found,) = unfinished_vessels(worklist, fates, [], CATALOGUE, DECK)
+    assert found.sentence == "plate (P-1) A1, B1, C1: 950 µL, lack each 50 µL (step 2-4)"
+    assert unfinished_vessels(worklist, fates, [("plate", well) for well in found.wells], CATALOGUE, DECK) == ()
 
 
 async def test_what_was_discarded_is_never_continued(records: Records, cut_run: str) -> None:

@@ -206,6 +206,7 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "not_done": list(asked.left),
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
         "follow_up": follow_up,
+        "unfinished": [] if decided is None else [one.model_dump(mode="json") for one in decided.unfinished],
     }
 
 
@@ -243,6 +244,8 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
     """What was recorded, and what may happen now."""
     from rich.markup import escape
 
+    from nkloop.runs.unfinished import told_of_unfinished
+
     made, follow_up = decided.decision, decided.follow_up
     console.print(f"Recorded: {made.decision}, by {escape(made.by)}: {escape(made.reason)}", soft_wrap=True)
     if made.wells:
@@ -253,4 +256,9 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
         console.print(f"{left} left, verified as worklist {follow_up.content_hash[:12]}.")
         console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
     else:
-        console.print(f"Nothing of this run is left to be done; bench {escape(run.bench)} is free for the next one.")
+        for line in told_of_unfinished(decided.unfinished):
+            console.print(escape(line), soft_wrap=True)
+        left = (
+            "No step of this run is done any more" if decided.unfinished else "Nothing of this run is left to be done"
+        )
+        console.print(f"{left}; bench {escape(run.bench)} is free for the next one.")

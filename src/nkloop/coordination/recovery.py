@@ -22,6 +22,7 @@ from nkloop.runs.holding import devices_of
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
 from nkloop.runs.typed_steps import numbers_of, wells_of
+from nkloop.runs.unfinished import told_of_unfinished
 from nkloop.worklists.models import PLATE_READING
 
 logger = logging.getLogger(__name__)
@@ -118,8 +119,11 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
-    logger.info(told)
-    await show_markdown("decision", markdown_text(told), told)
+    unfinished = told_of_unfinished(made.unfinished)
+    for line in (told, *unfinished):
+        logger.info(line)
+    page = "\n\n".join(markdown_text(line.strip()) for line in (told, *unfinished))
+    await show_markdown("decision", page, told)
     return made
 
 

@@ -16,6 +16,7 @@ from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -69,6 +70,8 @@ class Decided(FrozenModel):
     decision: RunDecision
     follow_up: Worklist | None
     """Verified worklist to be run next; None when nothing is left to be done."""
+    unfinished: tuple[Unfinished, ...] = ()
+    """Vessels that nothing of this run will finish any more, because something else was discarded."""
 
 
 def question(
@@ -147,8 +150,10 @@ async def decide(
     fates = fates_of(worklist, events, rulings)
     gone = _spots(worklist, catalogue, wells)
     follow_up: Worklist | None = None
+    unfinished: tuple[Unfinished, ...] = ()
     if kind == "discard":
         gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
+        unfinished = unfinished_vessels(worklist, fates, gone, catalogue, deck)
     elif any(fate.what != "done" and fate.step.action == "transfer" for fate in fates):
         make = continued if kind == "continue" else repaired
         follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
@@ -156,7 +161,7 @@ async def decide(
     decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
     records.decisions.add(decision, follow_up=follow_up)
     saved = records.journal.run(run_id).decision
-    return Decided(decision=saved or decision, follow_up=follow_up)
+    return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished)
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:

@@ -79,9 +79,7 @@ def told_of_unfinished(found: Sequence[Unfinished]) -> list[str]:
     lines = ["Unfinished because of that, and not discarded:", *(f"  {one.sentence}" for one in found)]
     known = [one for one in found if one.is_known]
     if any(one.barcode for one in known):
-        lines.append(
-            f"To finish them, make a new plan ({_PLANS.get(procedure, 'nkloop plan')}): it starts from what they hold now."
-        )
+        lines.append(f"To finish them, make a new plan ({found[0].plan}): it starts from what they hold now.")
     if any(not one.barcode for one in known):
         lines.append("What has no barcode is known to no later plan: give it one in the plan, or make it anew.")
     if len(known) < len(found):

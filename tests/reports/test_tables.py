@@ -17,7 +17,9 @@ from nkloop.reports.tables import (
 )
 from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
 
-ROW = CompositionRow(component="IL-15", target=20.0, expected=20.012345, unit="ng/mL", deviation_percent=0.061725)
+ROW = CompositionRow(
+    component="IL-15", target=20.0, expected=20.012345, unit="ng/mL", deviation_percent=0.061725, why="rounded"
+)
 
 
 def is_flat(rows: list[Row]) -> bool:
@@ -32,7 +34,10 @@ def test_numbers_have_four_digits() -> None:
 
 def test_a_composition_says_its_unit() -> None:
     (row,) = composition_rows([ROW])
-    told = {"component": "IL-15", "target": 20.0, "expected": 20.01, "unit": "ng/mL", "deviation [%]": 0.06173}
+    told = {
+        "component": "IL-15", "target": 20.0, "expected": 20.01, "unit": "ng/mL", "deviation [%]": 0.06173,
+        "why": "rounded",
+    }  # fmt: skip
     assert row == told
     arm = ArmComposition(arm="arm-1-1", well="A1", volume_ul=5000, rows=(ROW,))
     assert arm_composition_rows([arm]) == [{"arm": "arm-1-1", **told}]

@@ -45,6 +45,7 @@ def composition_rows(rows: Iterable[CompositionRow]) -> list[Row]:
                 "expected": row.expected,
                 "unit": row.unit,
                 "deviation [%]": row.deviation_percent,
+                "why": row.why,
             }
         )
         for row in rows

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nkloop.errors import NkloopError, PlanError, Problem
+from nkloop.quantities import Kind
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Ingredient
 from nkloop.worklists.dilution import TooInaccurateError, concentration_problems
@@ -14,6 +15,8 @@ from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.plans import CompositionRow
 from nkloop.worklists.strength import in_unit
 
+ROUNDED = "volumes are rounded to 0.01 µL, the finest the robot is asked for"
+"""Why a dosed component is off target when nothing else is said."""
 DECIMALS = 2
 """Of what is told in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
 
@@ -58,6 +61,7 @@ def composition_row(
     unit: str,
     share: float | None,
     error: Uncertainty | None,
+    why: str = ROUNDED,
 ) -> CompositionRow:
     """One row of a composition; percentages are rounded here.
 
@@ -69,17 +73,40 @@ def composition_row(
         unit: of both.
         share: what is reached to what is wanted; None when nothing is.
         error: predicted; None when it was not.
+        why: what keeps it off target; told only when it is.
     """
+    deviation = None if share is None else _percent(100 * (share - 1))
     return CompositionRow(
         destination=destination,
         component=component,
         target=target,
         expected=expected,
         unit=unit,
-        deviation_percent=None if share is None else _percent(100 * (share - 1)),
+        deviation_percent=deviation,
         cv_percent=None if error is None else _percent(error.cv_percent),
         bias_percent=None if error is None else _percent(error.bias_percent),
+        why=why if deviation else "",
     )
+
+
+def with_base_reason(
+    rows: Iterable[CompositionRow], base: str, ingredients: Sequence[Ingredient], per_ul: Mapping[str, float]
+) -> list[CompositionRow]:
+    """The rows of a medium, with what takes the room of its base where there is less of it than asked.
+
+    Args:
+        rows: of one vessel.
+        base: the component that fills it up.
+        ingredients: of the medium, the base among them.
+        per_ul: what the vessel holds; liquids are counted in µL per µL.
+    """
+    liquids = [one.component for one in ingredients if one.amount.kind is Kind.FRACTION]
+    others = 100 * (1 - sum(per_ul.get(name, 0.0) for name in liquids))
+    why = f"the liquid that the stocks come in takes {others:.2g} % of the volume"
+    return [
+        row.model_copy(update={"why": why}) if row.component == base and (row.deviation_percent or 0) < 0 else row
+        for row in rows
+    ]
 
 
 def held_to(worklist: Worklist, limits: ErrorLimits) -> Worklist:

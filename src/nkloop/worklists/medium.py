@@ -25,6 +25,7 @@ from nkloop.worklists.composition import (
     held_to,
     refuse_off_target,
     refuse_uncertain,
+    with_base_reason,
     with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, WellContents
@@ -197,7 +198,8 @@ class _Planning:
             for vessel, spot in done.run.vessels:
                 contents = ledger.well(*spot)
                 found = (vessel.medium.base, *vessel.additives)
-                own = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
+                rows_of = composition_rows(found, contents.per_ul, vessel.barcode, errors[spot])
+                own = with_base_reason(rows_of, vessel.medium.base.component, found, contents.per_ul)
                 refuse_off_target(vessel.barcode, own, TOLERANCE_PERCENT)
                 brought = tuple(brought_by_stocks(found, done.lots, contents.per_ul))
                 problems += carry_over_problems(self.recipe, vessel.barcode, summed(brought))

@@ -34,6 +34,8 @@ class CompositionRow(FrozenModel):
     """Predicted random error of the concentration; None when it was not predicted."""
     bias_percent: float | None = None
     """Predicted bound of the systematic error of the concentration, either way; None when it was not predicted."""
+    why: str = ""
+    """Why what comes out is off target, in words; empty when it is not."""
     basis: Literal["dosed", "undosed", "carried"] = "dosed"
     """`undosed`: the stage has it and the plan leaves it to the base medium; `carried`: the stage has none of it, what
     was in the vessel before brings it."""

@@ -17,6 +17,8 @@ from nkloop.worklists.strength import in_unit
 
 CARRIED_SHARE = 0.05
 """Share of the concentration before above which what a stage has not is warned of; a working value."""
+UNDOSED = "it comes with the base medium alone; doses, cells and what stood there thin it"
+"""Why what nobody doses is off target."""
 _TRACE = 1e-6
 
 
@@ -47,7 +49,7 @@ def undosed_rows(
     rest = [i for i in medium.additives if i.component not in dosed]
     mine = {i.component for i in medium.ingredients} | set(dosed)
     found = composition_rows(rest, per_ul, destination, errors)
-    rows = [row.model_copy(update={"basis": "undosed"}) for row in found]
+    rows = [row.model_copy(update={"basis": "undosed", "why": UNDOSED if row.why else ""}) for row in found]
     known = {one.name: one for one in recipe.components if one.role != "base"}
     for name, value in per_ul.items():
         like = _highest(recipe, name)

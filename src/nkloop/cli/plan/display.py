@@ -60,6 +60,20 @@ def _show_composition(console: Console, planned: Planned) -> None:
         for row in rows:
             table.add_row(*row)
     console.print(table)
+    for told in reasons(planned.composition):
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
+
+
+def reasons(composition: Iterable[CompositionRow]) -> list[str]:
+    """Why what is off target is off, once for each reason, with how far each component goes at most."""
+    found: dict[str, dict[str, float]] = {}
+    for row in composition:
+        if row.why and row.deviation_percent is not None:
+            worst = found.setdefault(row.why, {})
+            if abs(row.deviation_percent) >= abs(worst.get(row.component, 0.0)):
+                worst[row.component] = row.deviation_percent
+    told = ((why, ", ".join(f"{name} {off:+.2f} %" for name, off in worst.items())) for why, worst in found.items())
+    return [f"Off target, because {why}: {named}." for why, named in told]
 
 
 def alike(composition: Iterable[CompositionRow]) -> list[tuple[list[str], tuple[tuple[str, ...], ...]]]:

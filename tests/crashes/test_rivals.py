@@ -17,11 +17,11 @@ SERVER = "postgresql+psycopg://root@127.0.0.1:5432/test"
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Arguments that name two fresh databases."""
+    """Arguments that name three fresh databases."""
     if request.param == "sqlite":
         yield []
         return
-    names = [f"nkloop_{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    names = [f"nkloop_{uuid.uuid4().hex[:12]}" for _ in range(3)]
     admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         for name in names:
@@ -35,7 +35,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def encounters(crash_lab: CrashLab, database: list[str]) -> list[dict[str, Any]]:
-    return crash_lab("rivals", "both", "stale", *database)
+    return crash_lab("rivals", "both", "stale", "rest", *database)
 
 
 def test_of_two_flows_that_ask_at_once_one_runs_and_one_is_refused(encounters: list[dict[str, Any]]) -> None:
@@ -56,3 +56,16 @@ def test_a_flow_whose_lease_ran_out_is_told_so_and_does_not_stop_the_robot(encou
     assert met["outcomes"]["next"]["error"] == ""
     assert (met["states"], set(met["actions"])) == (["succeeded"], {"play"})
     assert any("whose lease had run out" in claim for claim in met["claims"])
+
+
+def test_of_two_that_do_the_same_rest_one_is_refused_and_every_well_gets_its_plan_once(
+    encounters: list[dict[str, Any]],
+) -> None:
+    met = encounters[2]
+    assert met["problems"] == []
+    ended = {who: met["outcomes"][who]["error"] for who in ("stop", "decide", "first", "second")}
+    assert (ended["stop"], ended["decide"]) == ("", "")
+    assert {ended["first"], ended["second"]} == {"", "RecordError"}
+    assert met["states"] == ["interrupted", "succeeded"]
+    refused = next(met["outcomes"][who]["message"] for who in ("first", "second") if ended[who])
+    assert "run-0001 has been followed by run-0002 (succeeded)" in refused

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
+from nkloop.records.models import RunDecision
 from nkloop.runs.launches import Launch, kept_once, last_of, planned_once
 from nkloop.worklists.models import Worklist
 
@@ -45,7 +46,10 @@ def test_an_attempt_that_moved_nothing_does_not_count_and_the_last_of_a_chain_do
     journalled(worklist, "interrupted", "failed", occurrence="flow-1/a/1")
     assert last_of("flow-1/a/1", records) is None
     cut = journalled(worklist, "interrupted", "unknown", occurrence="flow-1/a/1")
-    rest = journalled(worklist.model_copy(update={"name": "rest"}), occurrence="flow-1/a/1", parent=cut)
+    left = worklist.model_copy(update={"name": "rest"})
+    decided = RunDecision(run_id=cut, decision="continue", by="Ada", reason="the levels were read", at=AT)
+    records.decisions.add(decided, follow_up=left)
+    rest = journalled(left, occurrence="flow-1/a/1", parent=cut)
     found = last_of("flow-1/a/1", records)
     assert found is not None
     assert (found.id, found.state) == (rest, "succeeded")

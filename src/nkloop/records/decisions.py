@@ -11,8 +11,9 @@ from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.journal_rows import devices_of_row, run_record, run_row, save_worklist
+from nkloop.records.journal_rows import devices_of_row, run_record, run_row, save_worklist, worklist_of
 from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
+from nkloop.records.once import require_undone, require_wells
 from nkloop.worklists.models import Worklist
 
 _UNCLEAR = ("failed", "stopped", "interrupted")
@@ -33,7 +34,8 @@ class Decisions:
             follow_up: worklist that continues or repairs the run.
 
         Raises:
-            RecordError: the run does not exist, is not over, or its wells were discarded.
+            RecordError: the run does not exist, is not over, its wells were discarded, or what it left is gone: another
+                run has taken it up, has done its worklist, or has given into its wells.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
@@ -45,7 +47,9 @@ class Decisions:
                     remedy=f"nkloop reconcile {run.id}",
                 )
             refuse_discarded(run)
+            require_undone(connection, run.id)
             if follow_up is not None:
+                require_wells(connection, run.id, follow_up)
                 save_worklist(connection, follow_up, decision.at)
             row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
             action = f"decided {decision.decision}"
@@ -60,6 +64,15 @@ class Decisions:
                 values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
                 told = {"by": decision.by, "reason": decision.reason}
                 write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
+
+    def require_open(self, run_id: str) -> None:
+        """Refuse what could not be decided either: `add` asks the same once more.
+
+        Raises:
+            RecordError: the run does not exist, or what it left is gone.
+        """
+        with self._database.reading() as connection:
+            require_undone(connection, run_id)
 
     def of_run(self, run_id: str) -> tuple[RunDecision, ...]:
         """Every decision about a run, oldest first."""
@@ -110,14 +123,8 @@ def refuse_discarded(run: RunRecord) -> None:
         )
 
 
-def _worklist(connection: sa.Connection, worklist_hash: str) -> Worklist:
-    table = schema.worklists
-    document = connection.execute(sa.select(table.c.document).where(table.c.hash == worklist_hash)).scalar_one()
-    return Worklist.model_validate_json(document)
-
-
 def _barcodes(connection: sa.Connection, worklist_hash: str) -> set[str]:
-    return {item.barcode for item in _worklist(connection, worklist_hash).deck if item.barcode}
+    return {item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
 
 
 def _with_barcode(
@@ -126,7 +133,7 @@ def _with_barcode(
     """Barcode and well of those wells whose labware outlives the run."""
     if not wells:
         return
-    barcodes = {item.nickname: item.barcode for item in _worklist(connection, worklist_hash).deck if item.barcode}
+    barcodes = {item.nickname: item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
     for nickname, well in wells:
         if nickname in barcodes:
             yield barcodes[nickname], well

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from nkloop.records.journal_rows import (
     run_row,
     save_worklist,
 )
+from nkloop.records.lineage import number_of, origin_of, tree_of
 from nkloop.records.models import (
     RUN_OVER,
     Claim,
@@ -36,6 +37,7 @@ from nkloop.records.models import (
     RunState,
     StepEvent,
 )
+from nkloop.records.once import require_first, require_left, require_place
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
@@ -78,16 +80,39 @@ class Journal:
         at: datetime,
         context: Context,
         claim: Claim | None = None,
+        known: Collection[str] | None = None,
     ) -> str:
         """Save worklist and verdict and open a run in state `planned`; return its id (`run-0001`, counted up).
 
+        A worklist that a decision left of a run continues that run, also when `context` does not say so.
+
+        Args:
+            worklist: what is run.
+            verdict: what allowed it.
+            bench: where.
+            device: on which device.
+            at: time of the bench.
+            context: what the run belongs to.
+            claim: under which the devices are held.
+            known: ids of the runs of this worklist that it is meant to be done besides; any other that is open or has
+                moved something refuses it. None where a launch of a flow says what is a repetition.
+
         Raises:
             StaleHolderError: the claim is not the newest of its devices.
-            RecordError: the database refused, for example because the campaign is not saved.
+            RecordError: the work was taken up already or is not what was decided last; or the database refused, for
+                example because the campaign is not saved.
         """
         with self._database.writing() as connection:
             if claim is not None:
                 require_newest(connection, claim)
+            devices = () if claim is None else claim.devices
+            parent = context.parent or origin_of(connection, worklist.content_hash)
+            if parent is not None:
+                require_left(connection, parent, worklist, bench, devices)
+            elif known is not None:
+                require_first(connection, worklist.content_hash, bench, devices, known)
+            if context.occurrence is not None:
+                require_place(connection, context.occurrence, parent)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             save_worklist(connection, worklist, at)
             verdict_id = write(
@@ -118,7 +143,7 @@ class Journal:
                 "error": "",
                 "locks": None if claim is None else json.dumps(claim.devices),
                 "token": None if claim is None else claim.token,
-                "parent": context.parent,
+                "parent": parent,
                 "occurrence": context.occurrence,
             }
             write(connection, schema.runs, row)
@@ -295,13 +320,31 @@ class Journal:
         with self._database.reading() as connection:
             return tuple(connection.execute(sa.select(column).where(column.startswith(prefix))).scalars())
 
+    def require_first(
+        self, worklist_hash: str, bench: str, devices: Collection[str], known: Collection[str] = ()
+    ) -> None:
+        """Refuse a worklist that `create_run` would refuse as done already; it asks once more.
+
+        Raises:
+            RecordError: it was run here, wholly or in part, by a run that is not known.
+        """
+        with self._database.reading() as connection:
+            if origin_of(connection, worklist_hash) is None:
+                require_first(connection, worklist_hash, bench, devices, known)
+
     def follow_ups(self, run_id: str) -> tuple[RunRecord, ...]:
         """Runs that continue or repair a run, in the order they were opened."""
         return self._chosen(schema.runs.c.parent == run_id)
 
     def of_occurrence(self, occurrence: str) -> tuple[RunRecord, ...]:
-        """Runs of one place in a launch of a flow, in the order they were opened."""
-        return self._chosen(schema.runs.c.occurrence == occurrence)
+        """Runs of one place in a launch of a flow and all that continue them, in the order they were opened."""
+        table = schema.runs
+        with self._database.reading() as connection:
+            found = connection.execute(sa.select(table.c.id).where(table.c.occurrence == occurrence)).scalars().all()
+            rows = {row["id"]: row for run_id in found for row in tree_of(connection, run_id)}
+            return tuple(
+                run_record(connection, row) for row in (rows[run_id] for run_id in sorted(rows, key=number_of))
+            )
 
     def _chosen(self, condition: sa.ColumnElement[bool]) -> tuple[RunRecord, ...]:
         table = schema.runs

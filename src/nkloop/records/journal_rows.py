@@ -51,9 +51,9 @@ def run_record(connection: sa.Connection, row: Any) -> RunRecord:
     fields = {name: row[name] for name in RunRecord.model_fields if name in row and name not in _GATHERED}
     return RunRecord(
         **fields,
-        steps=_last_events(connection, row["id"]),
+        steps=last_events(connection, row["id"]),
         operator_actions=tuple(action.sentence for action in actions_of(connection, row["id"])),
-        decision=_last_decision(connection, row["id"]),
+        decision=last_decision(connection, row["id"]),
         files=_files(connection, row["id"]),
     )
 
@@ -74,6 +74,13 @@ def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -
     if connection.execute(sa.select(table.c.hash).where(table.c.hash == digest)).first() is None:
         row = {"hash": digest, "name": worklist.name, "procedure": worklist.procedure, "saved_at": at}
         write(connection, table, {**row, "document": canonical_json(worklist)})
+
+
+def worklist_of(connection: sa.Connection, worklist_hash: str) -> Worklist:
+    """A worklist that was saved under this hash."""
+    table = schema.worklists
+    document = connection.execute(sa.select(table.c.document).where(table.c.hash == worklist_hash)).scalar_one()
+    return Worklist.model_validate_json(document)
 
 
 def event_row(run_id: str, entry: int, event: JournalEvent, claim: Claim | None) -> dict[str, Any]:
@@ -111,7 +118,8 @@ def actions_of(connection: sa.Connection, run_id: str | None) -> tuple[OperatorA
     return tuple(OperatorAction.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows)
 
 
-def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
+def last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...]:
+    """The last event of each step of a run."""
     table = schema.step_events
     last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
     columns = (table.c.step, table.c.event, table.c.at, table.c.detail)
@@ -119,7 +127,8 @@ def _last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ..
     return tuple(StepRecord(number=number, event=event, at=at, detail=detail) for number, event, at, detail in rows)
 
 
-def _last_decision(connection: sa.Connection, run_id: str) -> RunDecision | None:
+def last_decision(connection: sa.Connection, run_id: str) -> RunDecision | None:
+    """What was last decided about a run."""
     table = schema.run_decisions
     query = sa.select(table.c.document).where(table.c.run_id == run_id).order_by(table.c.id.desc()).limit(1)
     document = connection.execute(query).scalar()

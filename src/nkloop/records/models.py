@@ -12,6 +12,8 @@ from nkloop.frozen import FrozenModel
 StepEvent = Literal["intended", "sent", "seen", "done", "failed", "unknown"]
 RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "stopped", "interrupted"]
 RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
+MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
+"""Last events of a step that happened, or may have."""
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
 

@@ -13,7 +13,6 @@ from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
 from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
-from nkloop.runs.launches import has_moved
 from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unfinished import Unfinished, unfinished_vessels
@@ -189,14 +188,7 @@ def _require_open(run: RunRecord, records: Records) -> None:
             f"run {run.id} is {run.state} in the records: its device may still move and has to be asked first",
             remedy=f"nkloop reconcile {run.id}; with --lost if the device will never answer again",
         )
-    later = [one for one in records.journal.follow_ups(run.id) if not one.is_over or has_moved(one)]
-    if later:
-        made = run.decision
-        who = f"; decided already: {made.decision}, by {made.by}, at {made.at:%Y-%m-%d %H:%M} UTC" if made else ""
-        raise RecordError(
-            f"run {run.id} has been followed by {later[-1].id} ({later[-1].state}), so what it left is gone{who}",
-            remedy=f"look at {later[-1].id}: `nkloop run show {later[-1].id}`",
-        )
+    records.decisions.require_open(run.id)
 
 
 def _rulings(run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]]) -> tuple[StepRuling, ...]:

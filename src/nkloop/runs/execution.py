@@ -7,6 +7,7 @@ journal and the device before it does anything, so that calling it again after a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, LiquidHandler
@@ -54,9 +55,23 @@ async def execute(
 
 
 async def prepare_run(
-    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, *, context: Context | None = None
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    *,
+    context: Context | None = None,
+    known: Collection[str] | None = None,
 ) -> str:
     """Check the bench, have the deck loaded, journal what is intended, create the device's run. Moves no liquid.
+
+    Args:
+        worklist: what is run.
+        verdict: what allows it.
+        bench: where.
+        records: where it is journalled.
+        context: what the run belongs to.
+        known: runs of this worklist that it is meant to be done besides, as `Journal.create_run` takes them.
 
     Returns:
         Our id of the run.
@@ -68,6 +83,7 @@ async def prepare_run(
         OperatorRefusedError: the deck was not loaded.
         DeviceHeldError: somebody else holds the device.
         StepUnknownError: an earlier run on the device or with this labware waits for a decision.
+        RecordError: the work was taken up already, or is not what was decided last.
         DeviceError: the device refused.
     """
     require(verdict, worklist)
@@ -75,17 +91,20 @@ async def prepare_run(
     async with device_held(bench, records, worklist.name) as hold:
         await clear_the_way(worklist, bench, records)
         await _preflight(worklist, bench)
-        return await _prepared(worklist, verdict, bench, records, context or Context(), hold)
+        at, place = await bench.clock.now(), context or Context()
+        device, claim = bench.liquid_handler.name, hold.claim
+        run_id = records.journal.create_run(
+            worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known
+        )
+        await _prepared(run_id, worklist, verdict, bench, records, hold)
+        return run_id
 
 
 async def _prepared(
-    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, context: Context, hold: Hold
-) -> str:
+    run_id: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, hold: Hold
+) -> None:
     handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
-    run_id = journal.create_run(
-        worklist, verdict, bench=bench.name, device=handler.name, at=at, context=context, claim=claim
-    )
     try:
         if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
             await people.load_deck(worklist, bench, records, run_id)
@@ -99,7 +118,6 @@ async def _prepared(
         await _withdraw(run_id, worklist, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
-    return run_id
 
 
 async def _withdraw(

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
-from nkloop.records.models import RunRecord
+from nkloop.records.models import MOVED, RunRecord
 from nkloop.worklists.models import Worklist
 
 Plan = TypeVar("Plan", bound=FrozenModel)
@@ -35,18 +35,14 @@ class Launch:
 
 
 def last_of(occurrence: str | None, records: Records) -> RunRecord | None:
-    """The last run that moved something at this place of a launch, or followed one that did; None when none did."""
-    last: RunRecord | None = None
-    for run in records.journal.of_occurrence(occurrence) if occurrence else ():
-        last = run if has_moved(run) or last is None else last
-    while last is not None and (later := [one for one in records.journal.follow_ups(last.id) if has_moved(one)]):
-        last = later[-1]
-    return last if last is not None and has_moved(last) else None
+    """The last run that moved something at this place of a launch, or continued one of it; None when none did."""
+    runs = records.journal.of_occurrence(occurrence) if occurrence else ()
+    return next((run for run in reversed(runs) if has_moved(run)), None)
 
 
 def has_moved(run: RunRecord) -> bool:
     """Whether a step of a run happened, or may have."""
-    return any(step.event in {"done", "unknown", "sent", "seen"} for step in run.steps)
+    return any(step.event in MOVED for step in run.steps)
 
 
 async def planned_once(

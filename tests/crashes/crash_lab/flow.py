@@ -33,6 +33,8 @@ from nkloop.runs.verification import Verifier
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
 
+WAIT_S = 60.0
+"""Longest wait for a device that somebody else holds."""
 MOST_RUNS = 5
 """Longest chain of runs that continue each other."""
 
@@ -72,9 +74,11 @@ async def run(session: Session, places: Places, task: FlowTask, procedure: Proce
 RunOnce = Callable[[Session, Worklist, Verdict, Context], Awaitable[None]]
 
 
-async def _run_once(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> None:
+async def _run_once(
+    session: Session, worklist: Worklist, verdict: Verdict, context: Context, *, wait_s: float = 0.0
+) -> None:
     bench, records = session.bench, session.records
-    async with device_held(bench, records, worklist.name):
+    async with device_held(bench, records, worklist.name, wait_seconds=wait_s):
         await recover(session)
         async with stock_held(session, worklist) as hold:
             hold.run_id = run_id = await prepare_run(worklist, verdict, bench, records, context=context)
@@ -87,6 +91,25 @@ async def stop(session: Session, places: Places, task: FlowTask, procedure: Proc
     for one in session.records.journal.open_runs(devices_of(session.bench), session.bench_file.name):
         await reconcile_run(one.id, session.bench, session.records, stop=True)
     await finish_latest(session)
+
+
+async def decide_only(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """Decide about the run that moved something last, and leave it to others to do the rest."""
+    last = [one for one in session.records.journal.runs() if has_moved(one)][-1]
+    await _decided(session, places, last, task.decision, session.verifier.verify)
+
+
+async def go_on(session: Session, places: Places, task: FlowTask, procedure: Procedure) -> None:
+    """Run what a decision left, as `nkloop run RUN --wait` and the flows do: find and verify it, then wait in line.
+
+    Begins to wait only when all who go on have found it.
+    """
+    records = session.records
+    (decided,) = (one for one in records.journal.runs() if one.decision is not None)
+    worklist, context = follow_up_of(decided.id, records)
+    verdict = await session.verifier.verify(worklist)
+    places.meet(task.who, task.meets)
+    await _run_once(session, worklist, verdict, context, wait_s=WAIT_S)
 
 
 async def take_up(
@@ -189,7 +212,7 @@ async def take_up_in_prefect(session: Session, places: Places, task: FlowTask, p
     await take_up(session, places, task, procedure, _carried_out)
 
 
-WORK = {"run": run, "stop": stop, "take up": take_up}
+WORK = {"run": run, "stop": stop, "decide": decide_only, "go on": go_on, "take up": take_up}
 RUN_FLOW, TAKE_UP_FLOW = "run in Prefect", "take up in Prefect"
 IN_PREFECT = {RUN_FLOW: run_in_prefect, TAKE_UP_FLOW: take_up_in_prefect}
 
@@ -204,6 +227,8 @@ class FlowTask:
     trigger: Trigger | None = None
     decision: DecisionKind = "discard"
     """What a person decides about interrupted runs where the work is taken up."""
+    meets: tuple[str, ...] = ()
+    """Processes that go on at the same time."""
     lease_s: float | None = None
     """Length of its lease on the device, where it is not the usual one."""
     prepare: Callable[[], None] | None = None

@@ -6,7 +6,8 @@ import json
 import os
 import pickle
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,12 @@ class Places:
     def forget_pid(self, who: str) -> None:
         """Remember that this process has ended."""
         (self.folder / f"{who}.pid").unlink(missing_ok=True)
+
+    def meet(self, who: str, all_of_them: Collection[str]) -> None:
+        """Note that this process is there, and wait until all of them are."""
+        (self.folder / f"{who}.there").touch()
+        while not all((self.folder / f"{one}.there").exists() for one in all_of_them):
+            time.sleep(0.02)
 
     def kill(self, who: str, when: str, number: signal.Signals = signal.SIGKILL) -> None:
         """`kill -9`, or another signal; note it first, because it may be ourselves."""

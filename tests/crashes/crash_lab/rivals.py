@@ -1,8 +1,9 @@
-"""Two flows and one robot: `python -m crash_lab.rivals both stale [--database URL]` prints what came of each as JSON.
+"""Two flows, one robot: `python -m crash_lab.rivals both stale rest [--database URL]` prints what came of each as JSON.
 
 `both`: two processes ask for the robot at the same instant.
 `stale`: one process falls silent in mid-run until its lease has run out, another takes the device over, and the first
 one wakes up again.
+`rest`: a run was cut and decided about; two find the same rest, verify it and wait for the robot.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 from crash_lab.flow import FlowTask
 from crash_lab.judge import judge
 from crash_lab.places import Places
+from crash_lab.plan import FLOW
 from crash_lab.procedures import Lab
+from crash_lab.reality import PhysicalTrigger
 from crash_lab.scene import LONGEST_S, Scene, SceneError
 from crash_lab.stage import warm_lab
 from crash_lab.template import make_template
@@ -36,6 +39,9 @@ SPEED = 120.0
 """Bench seconds per second: the run takes some ten seconds, so that a lease runs out in the middle of it."""
 LOOKS = 6
 """Looks at its run after which a flow falls silent; two are made before the robot is told to play."""
+
+CUT_AT = 60
+"""Command of the robot after which the flow is killed and the robot stands still."""
 
 
 @dataclass
@@ -78,13 +84,30 @@ def lease_runs_out(scene: Scene) -> None:
     scene.watch("next")
 
 
-SCENARIOS = {"both": both_at_once, "stale": lease_runs_out}
+def one_rest(scene: Scene) -> None:
+    """A flow dies in mid-run, a person stops the run and decides; two do what is left, each unaware of the other."""
+    scene.open()
+    scene.start_flow(FlowTask("run"))
+    scene.watch(FLOW)
+    for work in ("stop", "decide"):
+        scene.start_flow(FlowTask(work, work, decision="continue"))
+        scene.watch(work)
+    both = ("first", "second")
+    for who in both:
+        scene.start_flow(FlowTask("go on", who, meets=both))
+    for who in both:
+        scene.watch(who)
+
+
+SCENARIOS = {"both": both_at_once, "stale": lease_runs_out, "rest": one_rest}
 
 
 def encounter(lab: Lab, folder: Path, scenario: str) -> Encounter:
     """Stage a scenario and judge it."""
     procedure = lab.procedures["medium_preparation"]
-    scene = Scene(lab, Places(folder / scenario), procedure, seed=1, speed=SPEED)
+    cut = PhysicalTrigger(FLOW, CUT_AT, "after", is_stopped=True) if scenario == "rest" else None
+    speed = 0.0 if cut else SPEED
+    scene = Scene(lab, Places(folder / scenario), procedure, seed=1, physical=cut, speed=speed)
     scene.set_up(None)
     make_template(database_url(Workspace(root=scene.places.folder).state), lab)
     met = Encounter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,13 @@ import typer
 from nkloop.cli.common import command_name
 from nkloop.cli.run.display import RunDisplay, show_end, summary
 from nkloop.cli.run.earlier import require_earlier
-from nkloop.errors import RecordError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nkloop.cli.run.source import Source
     from nkloop.drivers.bench_file import BenchFile
-    from nkloop.records.models import RunRecord
+    from nkloop.records.models import Context, RunRecord
     from nkloop.runs.reconcile import Reconciled
     from nkloop.runs.session import Session
     from nkloop.worklists.models import Verdict
@@ -138,7 +137,8 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
     async with bench_opened(workspace, order.bench, quiet=order.quiet) as session:
         parts = await _planned(session, source.parts)
         _require_lots(parts)
-        _refuse_repetition(session, parts, order)
+        known = _meant_besides(session, order)
+        _refuse_repetition(session, parts, known)
         if session.bench_file.simulated:
             # on a real bench a person may have made it by hand, and holds it when asked to load it
             require_earlier([part.worklist for part in parts], session.records, session.bench_file.name, source.base)
@@ -149,7 +149,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
             require(verdict, part.worklist)
         begun.hashes = frozenset(part.worklist.content_hash for part in parts)
         begun.known = frozenset(run.id for run in session.records.journal.runs())
-        await _run_all(session, parts, verdicts, source.context, order, outcome)
+        await _run_all(session, parts, verdicts, source.context, known, order, outcome)
     return outcome
 
 
@@ -206,31 +206,35 @@ def _require_lots(parts: tuple[Part, ...]) -> None:
             )
 
 
-def _refuse_repetition(session: Session, parts: tuple[Part, ...], order: Order) -> None:
-    """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant."""
-    from nkloop.runs.launches import has_moved
+def _meant_besides(session: Session, order: Order) -> frozenset[str]:
+    """Runs that `--again` is said of: those that are over by now. One that ends while this order waits is not meant."""
+    runs = session.records.journal.runs() if order.is_again else ()
+    return frozenset(run.id for run in runs if run.is_over)
 
-    for part in parts if not order.is_again else ():
-        runs = session.records.journal.by_hash(part.worklist.content_hash)
-        done = [run for run in runs if run.bench == session.bench_file.name and run.is_over and has_moved(run)]
-        if not done:
-            continue
-        last = done[-1]
-        when = f" on {last.ended_at:%Y-%m-%d %H:%M} UTC" if last.ended_at else ""
-        if last.state == "succeeded":
-            told, remedy = f"was run already, as {last.id}{when}", "if it is really to be done once more, say --again"
-        else:
-            n_done = sum(step.event == "done" for step in last.steps)
-            told = f"was begun already, as {last.id}{when}: {n_done} of {len(last.steps)} steps were done"
-            remedy = (
-                f"to do the rest: `{command_name()} reconcile {last.id}`; to begin anew with fresh labware, say --again"
-            )
-        where = f"worklist {part.worklist.content_hash[:12]}"
-        raise RecordError(f"{part.worklist.name} {told}", where=where, remedy=remedy)
+
+def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str]) -> None:
+    """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant.
+
+    Asked for all parts before the first one moves; what opens a run asks once more.
+
+    Raises:
+        RecordError: it was done; the run and what there is to do instead are told.
+    """
+    from nkloop.runs.holding import devices_of
+
+    bench, journal = session.bench, session.records.journal
+    for part in parts:
+        journal.require_first(part.worklist.content_hash, bench.name, devices_of(bench), known)
 
 
 async def _run_all(
-    session: Session, parts: tuple[Part, ...], verdicts: list[Verdict], context: Any, order: Order, outcome: Outcome
+    session: Session,
+    parts: tuple[Part, ...],
+    verdicts: list[Verdict],
+    context: Context,
+    known: Collection[str],
+    order: Order,
+    outcome: Outcome,
 ) -> None:
     from nkloop.runs.execution import finish_run, play_run, prepare_run
     from nkloop.runs.holding import device_held
@@ -244,13 +248,15 @@ async def _run_all(
             outcome.reconciled = await recover(session, on_progress=display.progress)
             display.told(outcome.reconciled)
             # what was under way a moment ago, here or of somebody we waited for, may have been this very worklist
-            _refuse_repetition(session, parts, order)
+            _refuse_repetition(session, parts, known)
             for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True)):
                 if part.before is not None and number:
                     await change_deck(part.before, part.worklist, bench, records, outcome.runs[-1].id)
                 display.begin(part.worklist)
                 async with stock_held(session, part.worklist) as hold:
-                    hold.run_id = await prepare_run(part.worklist, verdict, bench, records, context=context)
+                    hold.run_id = await prepare_run(
+                        part.worklist, verdict, bench, records, context=context, known=known
+                    )
                     await play_run(hold.run_id, bench, records, on_progress=display.progress)
                     run = await finish_run(hold.run_id, bench, records)
                 await finish_latest(session)

@@ -1,0 +1,73 @@
+"""Runs and those that continue them: one tree each, in the order they were opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from nkloop.records import schema
+from nkloop.records.journal_rows import devices_of_row, last_events, run_row
+from nkloop.records.models import MOVED, RUN_OVER
+
+_RUNS, _DECISIONS, _ENTRIES = schema.runs, schema.run_decisions, schema.audit_entries
+
+
+def origin_of(connection: sa.Connection, worklist_hash: str) -> str | None:
+    """The run that a worklist continues or repairs; None for one that no decision has made."""
+    query = sa.select(_DECISIONS.c.run_id).where(_DECISIONS.c.follow_up == worklist_hash)
+    found: str | None = connection.execute(query.order_by(_DECISIONS.c.id.desc()).limit(1)).scalar()
+    return found
+
+
+def tree_of(connection: sa.Connection, run_id: str) -> list[Any]:
+    """Rows of a run and of all that continue it, in the order they were opened."""
+    return sorted(_tree(connection, run_id), key=lambda row: number_of(row["id"]))
+
+
+def number_of(run_id: str) -> int:
+    """How many runs were opened up to this one."""
+    return int(run_id.rpartition("-")[2])
+
+
+def line_of(connection: sa.Connection, run_id: str) -> list[Any]:
+    """A run below all those it continues, the first one first."""
+    line = [run_row(connection, run_id)]
+    while (above := line[0]["parent"]) is not None:
+        line.insert(0, run_row(connection, above))
+    return line
+
+
+def _tree(connection: sa.Connection, run_id: str) -> Iterator[Any]:
+    yield run_row(connection, run_id)
+    for below in connection.execute(sa.select(_RUNS.c.id).where(_RUNS.c.parent == run_id)).scalars().all():
+        yield from _tree(connection, below)
+
+
+def taken_of(connection: sa.Connection, run_id: str) -> list[Any]:
+    """Those of a run and all that continue it that are open or have moved something."""
+    tree = tree_of(connection, run_id)
+    return [row for row in tree if row["state"] not in RUN_OVER or has_moved(connection, row["id"])]
+
+
+def has_moved(connection: sa.Connection, run_id: str) -> bool:
+    """Whether a step of a run happened, or may have."""
+    return any(step.event in MOVED for step in last_events(connection, run_id))
+
+
+def is_near(row: Any, bench: str, devices: Collection[str]) -> bool:
+    """Whether a run was on this bench, or on one that shares a device with it."""
+    return row["bench"] == bench or bool(devices_of_row(row) & set(devices))
+
+
+def entry_of(connection: sa.Connection, subject: str) -> int:
+    """Number of the first audit entry of a row: the order in which rows of different tables were written."""
+    query = sa.select(sa.func.min(_ENTRIES.c.number)).where(_ENTRIES.c.subject == subject)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def decision_id(connection: sa.Connection, run_id: str) -> int:
+    """Key of the last decision about a run; 0 when there is none."""
+    query = sa.select(sa.func.max(_DECISIONS.c.id)).where(_DECISIONS.c.run_id == run_id)
+    return int(connection.execute(query).scalar() or 0)

@@ -122,17 +122,18 @@ def test_doses_a_thousandfold_apart_come_from_several_dilutions(
 @pytest.mark.parametrize(
     ("mode", "volume", "final_ml", "cells", "told"),
     [
+        pytest.param("exchange", None, 40, 1.6e5, ("drain 20 mL of supernatant", "run in 15 mL"), id="exchange"),
         pytest.param(
-            "exchange", None, 40, 1.6e5, ("Do not mix. Drain 20 mL of supernatant", "Run 15 mL of warm"), id="exchange"
-        ),
-        pytest.param(
-            "exchange", "56 mL", 56, 1.143e5, ("Do not mix. Drain 20 mL", "Run 31 mL"), id="exchange into more volume"
+            "exchange",
+            "56 mL",
+            56,
+            1.143e5,
+            ("Do not mix. Weld a waste bag on, drain 20 mL", "run in 31 mL"),
+            id="exchange into more volume",
         ),
         pytest.param("top-up", None, 45, 1.422e5, (), id="top up with the dose alone"),
-        pytest.param("dilute", None, 50, 1e5, ("Run 5 mL of warm",), id="dilute to the seeding density"),
-        pytest.param(
-            "split", None, 40, 1e5, ("Mix U1-reference gently and drain 15 mL", "Run 10 mL"), id="split to the density"
-        ),
+        pytest.param("dilute", None, 50, 1e5, ("run in 5 mL",), id="dilute to the seeding density"),
+        pytest.param("split", None, 40, 1e5, ("gently and drain 15 mL", "run in 10 mL"), id="split to the density"),
     ],
 )
 def test_a_bag_ends_on_target_in_every_mode(

@@ -92,7 +92,7 @@ def test_cells_that_leave_with_the_medium_are_caught(plan, catalogue, deck):
 def test_a_split_is_mixed_and_not_settled(plan, catalogue, deck):
     planned = plan(action="split")
     assert not tasks_of(planned, "settle")
-    assert "Mix U1-reference gently and drain 60 mL while it is mixed" in tasks_of(planned, "drain")[0].instruction
+    assert "mix U1-reference gently and drain 60 mL while it is mixed" in tasks_of(planned, "drain")[0].instruction
     assert planned.parts[0].worklist.vessels[0].end_cells_per_ul == pytest.approx(100)
 
 

@@ -80,8 +80,8 @@ def test_the_cells_needed_are_told_and_come_last(plan):
     assert all("Bring 2.1e7 viable cells" in text and "21 mL in all, 1e6 cells/mL" in text for text in counted)
     filled = next(t.instruction for t in tasks if t.kind == "fill")
     # 85 mL of 1.005 g/mL, in a bag of 60 g
-    assert "weigh it empty and note it, expected about 60 g. Run 85 mL of warm base medium into U1-reference" in filled
-    assert "until it is 85.4 g heavier (about 145 g in all)" in filled
+    assert "weigh it empty and note it, expected about 60 g. Weld the bag of warm base medium to U1-reference" in filled
+    assert "run in 85 mL, until it is 85.4 g heavier (about 145 g in all)" in filled
 
 
 def test_cells_that_wait_too_long_are_suspended_anew_for_another_part(plan):

@@ -31,7 +31,7 @@ def bags():
 
 @pytest.fixture(scope="module")
 def plan(recipe, arms, stocks, deck, catalogue, bags):
-    def make(volume_ul, cells_per_ul, *, vessel="bag", final_ul=None, number=1, **more):
+    def make(volume_ul, cells_per_ul, *, vessel="bag", final_ul=None, number=1, label="", action="transfer", **more):
         wanted = Wanted(
             recipe=recipe,
             stage=recipe.stage("grow"),
@@ -41,7 +41,7 @@ def plan(recipe, arms, stocks, deck, catalogue, bags):
             seed=1,
             name="move",
             present={
-                f"U1-{arm.name}": Present(volume_ul=volume_ul, per_ul=HELD, cells_per_ul=cells_per_ul)
+                f"U1-{arm.name}": Present(volume_ul=volume_ul, per_ul=HELD, cells_per_ul=cells_per_ul, label=label)
                 for arm in arms[:number]
             },
         )
@@ -50,7 +50,7 @@ def plan(recipe, arms, stocks, deck, catalogue, bags):
             vessel,
             bags,
             base_of(wanted, 150_000),
-            action="transfer",
+            action=action,
             volume_ul=final_ul,
             dose_ul=5000,
             tube="dose-15",
@@ -100,6 +100,14 @@ def test_the_technician_is_led_through_with_weights(plan, bags):
     warm = tasks_of(planned, "warm")[0]
     assert warm.instruction.startswith("Fill 365 mL of base-grow into a bag with a weldable line, label it base-grow")
     assert [label.batch for label in planned.vessel_labels] == ["U1-reference-grow reference/U1"]
+
+
+def test_a_moved_culture_is_called_by_its_label_from_then_on(plan):
+    request, _ = plan(120_000, 400, label="U1-reference-grow")
+    (bag,) = request.bags
+    assert (bag.transfer.from_bag, bag.bag) == ("U1-reference-grow", "U1-reference-grow-2")
+    (fed,) = plan(120_000, 400, label="U1-reference-grow", action="exchange")[0].bags
+    assert fed.bag == "U1-reference-grow"
 
 
 def test_a_part_of_it_leaves_a_culture_that_goes_on(plan):

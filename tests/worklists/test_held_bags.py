@@ -85,3 +85,15 @@ def test_the_table_may_name_the_vessel_of_bags_alone(tmp_path):
     table.write_text("well,volume,vessel\nA1,1 mL,bag-500\n", encoding="utf-8")
     with pytest.raises(PlanError, match="'vessel' is nothing the arms of this plan add"):
         read_present(table, (), ["A1"], "well")
+
+
+def test_the_table_may_name_a_vessel_as_its_label_does(tmp_path):
+    table = tmp_path / "bags.csv"
+    table.write_text("bag,volume\nU1-a-grow,55 mL\n", encoding="utf-8")
+    found = read_present(table, (), ["U1-a"], "bag", called={"U1-a-grow": "U1-a"})
+    assert [(name, one.label) for name, one in found.items()] == [("U1-a", "U1-a-grow")]
+    with pytest.raises(PlanError, match="bag 'U1-a-grow' has no arm in this plan"):
+        read_present(table, (), ["U1-a"], "bag")
+    table.write_text("bag,volume\nU1-a-grow,55 mL\nU1-a,55 mL\n", encoding="utf-8")
+    with pytest.raises(PlanError, match="bag U1-a stands twice"):
+        read_present(table, (), ["U1-a"], "bag", called={"U1-a-grow": "U1-a"})

@@ -59,7 +59,10 @@ def addition_request(
     if problems:
         raise PlanError.from_problems(problems)
     if not positions:
-        kinds = {name: held_in(bags, vessel, name, held).name for name, held in wanted.present.items()}
+        kinds = {
+            held.label or name: held_in(bags, vessel, held.label or name, held).name
+            for name, held in wanted.present.items()
+        }
         found = tuple(one.model_copy(update={"kind": kinds[one.vessel]}) for one in found)
     step = process_step(wanted.recipe, wanted.stage.id, step_id)
     own_day = step.day
@@ -99,9 +102,8 @@ def _vessels(wanted: Wanted, positions: Sequence[CulturePosition], problems: lis
         if not held.cells_per_ul:
             problems.append(Problem("has no cell count above 0", f"vessel {name}", "count it; fill the column cells"))
             continue
-        yield AdditionVessel(
-            vessel=name, arm=arm, donor=donor, volume_ul=held.volume_ul, cells_per_ul=held.cells_per_ul
-        )
+        named_as = {"vessel": held.label or name, "arm": arm, "donor": donor}
+        yield AdditionVessel(**named_as, volume_ul=held.volume_ul, cells_per_ul=held.cells_per_ul)
 
 
 def additions_csv(plan: AdditionPlan) -> str:

@@ -410,6 +410,7 @@ class _Planner:
             fill_ul=made.volume_ul,
             delivered_ul=made.volume_ul - self.lost_ul,
             final_ul=self.tasks.final_ul(bag),
+            final_cells_per_ul=self.tasks.final_cells_per_ul(bag),
             concentrations=rows,
             label=label,
         )

@@ -46,11 +46,11 @@ def exchange_tasks(bag: BagFeeding, kind: Bag) -> Iterator[OperatorTask]:
 def _drain(bag: BagFeeding, kind: Bag) -> OperatorTask:
     weigh = f"Weigh {bag.bag} and note it{expected(kind, bag.present_ul)}."
     until = f"until it is {change_g(bag.drain_ul)} lighter{in_all(kind, bag.kept_ul)}"
-    how = f"Mix {bag.bag} gently and drain {ml(bag.drain_ul)} while it is mixed, {until}."
+    how = f"Weld a waste bag on, mix {bag.bag} gently and drain {ml(bag.drain_ul)} while it is mixed, {until}."
     if bag.is_settled:
         how = (
-            f"Do not mix. Drain {ml(bag.drain_ul)} of supernatant slowly from the top, {until}. The cells stay; if it "
-            "comes cloudy: stop, let it settle again, note it."
+            f"Do not mix. Weld a waste bag on, drain {ml(bag.drain_ul)} of supernatant slowly from the top, {until}. "
+            "The cells stay; if it comes cloudy: stop, let it settle again, note it."
         )
     move = VesselMove(from_vessel=bag.bag, volume_ul=bag.drain_ul, is_without_cells=bag.is_settled)
     return OperatorTask(kind="drain", instruction=f"{weigh} {how}", minutes=DRAIN_MINUTES, moves=(move,))
@@ -67,7 +67,7 @@ def _run_in(bag: BagFeeding, kind: Bag, medium_ul: float) -> OperatorTask:
     until = f"until it is {change_g(medium_ul)} heavier{in_all(kind, before + medium_ul)}"
     return OperatorTask(
         kind="fill",
-        instruction=f"{weigh}Run {ml(medium_ul)} of warm base medium into {bag.bag}, {until}.",
+        instruction=f"{weigh}Weld the bag of warm base medium to {bag.bag}, run in {ml(medium_ul)}, {until}.",
         minutes=DRAIN_MINUTES,
         moves=(VesselMove(to_vessel=bag.bag, volume_ul=medium_ul),),
     )

@@ -160,6 +160,8 @@ class DoseTubeFilling(FrozenModel):
     """What reaches the bag: the rest stays in tube and line."""
     final_ul: float
     """Volume of the bag afterwards."""
+    final_cells_per_ul: float | None = None
+    """Viable cells in it then; None when nobody counted them."""
     concentrations: tuple[CompositionRow, ...]
     """What is in the tube."""
     label: DoseLabel

@@ -74,7 +74,7 @@ class BagTasks:
                 volume_ul=0 if is_new else bag.present_ul,
                 cells_per_ul=0 if is_new else bag.cells_per_ul or 0,
                 end_ul=self.final_ul(bag),
-                end_cells_per_ul=None if bag.cells is None else bag.cells / self.final_ul(bag),
+                end_cells_per_ul=self.final_cells_per_ul(bag),
             )
             if move is not None:
                 source = self.known.bag(move.from_kind)
@@ -93,6 +93,10 @@ class BagTasks:
     def final_ul(self, bag: BagFeeding) -> float:
         """Volume of a vessel after its dose."""
         return bag.kept_ul + bag.medium_ul + self.delivered_ul
+
+    def final_cells_per_ul(self, bag: BagFeeding) -> float | None:
+        """Viable cells in a vessel after its dose; None when nobody counted them."""
+        return None if bag.cells is None else bag.cells / self.final_ul(bag)
 
     # -- out and in ---------------------------------------------------------------------------------------------
 

@@ -240,6 +240,23 @@ def bag_names(wanted: Wanted) -> tuple[str, ...]:
     return tuple(f"{donor}-{arm.name}" for donor in wanted.donors for arm in wanted.arms)
 
 
+def moved_names(wanted: Wanted) -> dict[str, str]:
+    """What vessels of this plan may be called once their cultures were moved, each to its name in `bag_names`."""
+    return {
+        called: name for name in bag_names(wanted) for stage in wanted.recipe.stages for called in _moved(name, stage)
+    }
+
+
+def _moved(name: str, stage: Stage) -> tuple[str, ...]:
+    """Names of the vessels a culture is moved to in a stage, one after another."""
+    return tuple(f"{name}-{stage.id}{number}" for number in ("", *(f"-{again}" for again in range(2, 10))))
+
+
+def _next_name(name: str, label: str, stage: Stage) -> str:
+    names = _moved(name, stage)
+    return names[names.index(label) + 1] if label in names[:-1] else names[0]
+
+
 def bag_request(
     wanted: Wanted,
     vessel: str,
@@ -270,22 +287,24 @@ def bag_request(
     wanted = replace(wanted, suspended_in=wanted.suspended_in or BASE_MEDIUM)
     made = []
     for name, (donor, arm) in zip(bag_names(wanted), ((d, a) for d in wanted.donors for a in wanted.arms), strict=True):
-        held = wanted.present[name].per_ul if name in wanted.present else wanted.suspension
+        present = wanted.present.get(name)
+        held = wanted.suspension if present is None else present.per_ul
         told: dict[str, Any] = {"arm": arm.name, "donor": donor, "present_per_ul": held}
+        label = name if present is None else present.label or name
         if action == "transfer":
-            move = _transfer(wanted, name, bags, from_vessel, volume_ul, dose_ul)
+            move = _transfer(wanted, label, present, bags, from_vessel, volume_ul, dose_ul)
             final = move.moved_ul + move.rinse_ul + move.medium_ul + dose_ul
             told |= {"present_ul": move.moved_ul, "medium_ul": move.rinse_ul + move.medium_ul, "transfer": move}
-            name = f"{name}-{wanted.stage.id}"
+            label = _next_name(name, label, wanted.stage)
             told["kind"] = _new_kind(bags, vessel, final)
         else:
-            told |= _bag_volumes(wanted, name, action, volume_ul, dose_ul)
+            told |= _bag_volumes(wanted, label, present, action, volume_ul, dose_ul)
             told["kind"] = (
-                held_in(bags, vessel, name, wanted.present[name]).name
-                if name in wanted.present
-                else _new_kind(bags, vessel, told["present_ul"] + told["medium_ul"] + dose_ul)
+                _new_kind(bags, vessel, told["present_ul"] + told["medium_ul"] + dose_ul)
+                if present is None
+                else held_in(bags, vessel, label, present).name
             )
-        made.append(BagFeeding(bag=name, **told))
+        made.append(BagFeeding(bag=label, **told))
     return BagDosingRequest(
         name=wanted.name,
         recipe=wanted.recipe,
@@ -313,9 +332,14 @@ def _new_kind(bags: BagCatalogue, vessel: str, final_ul: float) -> str:
 
 
 def _transfer(
-    wanted: Wanted, name: str, bags: BagCatalogue, from_vessel: str, volume_ul: float | None, dose_ul: float
+    wanted: Wanted,
+    name: str,
+    present: Present | None,
+    bags: BagCatalogue,
+    from_vessel: str,
+    volume_ul: float | None,
+    dose_ul: float,
 ) -> BagTransfer:
-    present = wanted.present.get(name)
     if present is None:
         raise PlanError(
             "transfer needs to know what stands there", where=f"bag {name}", remedy="give a table with --present"
@@ -324,8 +348,9 @@ def _transfer(
     return plan_transfer(name, present, source, wanted.stage, volume_ul=volume_ul, dose_ul=dose_ul)
 
 
-def _bag_volumes(wanted: Wanted, name: str, action: Action, volume_ul: float | None, dose_ul: float) -> dict[str, Any]:
-    present = wanted.present.get(name)
+def _bag_volumes(
+    wanted: Wanted, name: str, present: Present | None, action: Action, volume_ul: float | None, dose_ul: float
+) -> dict[str, Any]:
     if present is None:
         if action != "seed":
             raise PlanError(

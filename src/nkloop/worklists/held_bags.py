@@ -54,7 +54,7 @@ def guesses_note(
     found: dict[str, list[str]] = {}
     for name, one in present.items():
         if one.vessel in ("", *CLOSED):
-            found.setdefault(held_in(bags, vessel, name, one, option).name, []).append(name)
+            found.setdefault(held_in(bags, vessel, name, one, option).name, []).append(one.label or name)
     if not found:
         return ()
     told = "; ".join(f"{', '.join(names)} as {kind}" for kind, names in found.items())

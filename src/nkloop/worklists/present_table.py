@@ -32,6 +32,8 @@ class Present(FrozenModel):
     """Component to canonical concentration, of the components in the table."""
     cells_per_ul: float | None = None
     """Viable cells; None when they were not counted."""
+    label: str = ""
+    """What stands on the vessel, where that is another name than the plan's."""
     vessel: str = ""
     """Kind of the closed vessel as the table names it; empty when it does not say."""
 
@@ -42,6 +44,7 @@ def read_present(
     vessels: Collection[str],
     kind: str = "well",
     also: Sequence[Ingredient] = (),
+    called: Mapping[str, str] | None = None,
 ) -> dict[str, Present]:
     """Contents per vessel.
 
@@ -51,6 +54,7 @@ def read_present(
         vessels: names that must be in the table, each once.
         kind: `well` or `bag`, the header of the first column.
         also: what may have a column besides; the first of a component says in which kind of unit.
+        called: other names a vessel may have on its label, each to its name in `vessels`.
 
     Raises:
         PlanError: with every problem: file, line, column, value, bound and remedy.
@@ -60,6 +64,7 @@ def read_present(
     except AssayError as error:
         raise PlanError.from_problems(error.problems) from error
     reader = _Reader(grid, {i.component: i for i in ingredients}, vessels, kind)
+    reader.called = called or {}
     reader.optional = {i.component: i for i in reversed(also) if i.component not in reader.ingredients}
     found = reader.read()
     if reader.problems:
@@ -71,6 +76,7 @@ class _Reader:
     def __init__(self, grid: Grid, ingredients: Mapping[str, Ingredient], vessels: Collection[str], kind: str) -> None:
         self.grid, self.ingredients, self.vessels, self.kind = grid, ingredients, vessels, kind
         self.optional: dict[str, Ingredient] = {}
+        self.called: Mapping[str, str] = {}
         self.problems: list[Problem] = []
 
     def read(self) -> dict[str, Present]:
@@ -80,18 +86,20 @@ class _Reader:
             return {}
         found: dict[str, Present] = {}
         for line, cells in self.grid.rows:
-            name = str(cells[0] or "").strip() if cells else ""
+            label = str(cells[0] or "").strip() if cells else ""
+            name = self.called.get(label, label)
             if name not in self.vessels:
                 remedy = f"use one of: {', '.join(list(self.vessels)[:8])}"
-                self._say(f"{self.kind} '{name}' has no arm in this plan", line, self.kind, remedy)
+                self._say(f"{self.kind} '{label}' has no arm in this plan", line, self.kind, remedy)
                 continue
             if name in found:
                 self._say(f"{self.kind} {name} stands twice", line, self.kind, "give each once")
                 continue
             values = self._values(line, cells, columns)
             if values is not None:
-                found[name] = values
-        named = {str(cells[0] or "").strip() for _, cells in self.grid.rows if cells}
+                found[name] = values if label == name else values.model_copy(update={"label": label})
+        labels = (str(cells[0] or "").strip() for _, cells in self.grid.rows if cells)
+        named = {self.called.get(label, label) for label in labels}
         if missing := [name for name in self.vessels if name not in named]:
             shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
             message = f"has no line for {self.kind} {shown}"

@@ -96,7 +96,7 @@ class Planning:
         from nkloop.labware.bags import BagCatalogue
         from nkloop.worklists.addition_assembly import addition_request, additions_csv
         from nkloop.worklists.additions import plan_addition
-        from nkloop.worklists.dosing_assembly import bag_names, plate_kind
+        from nkloop.worklists.dosing_assembly import bag_names, moved_names, plate_kind
         from nkloop.worklists.present_table import read_present
 
         asked = self.asked
@@ -109,7 +109,8 @@ class Planning:
         bags = BagCatalogue.load(self.found.labware)
         positions = self._positions(wanted) if self._is_plate else ()
         names, kind = ([one.well for one in positions], "well") if self._is_plate else (bag_names(wanted), "bag")
-        wanted = replace(wanted, present=read_present(asked.present, (), names, kind))
+        called = {} if self._is_plate else moved_names(wanted)
+        wanted = replace(wanted, present=read_present(asked.present, (), names, kind, called=called))
         request = addition_request(
             wanted,
             asked.step or "",
@@ -282,6 +283,7 @@ class Planning:
         )
 
     def _with_present(self, wanted: Wanted, vessels: Any, kind: str) -> Wanted:
+        from nkloop.worklists.dosing_assembly import moved_names
         from nkloop.worklists.medium_contents import medium_per_ul, stage_held
         from nkloop.worklists.present_table import read_present
 
@@ -291,7 +293,8 @@ class Planning:
             return wanted
         held = stage_held(wanted.recipe, wanted.stage, asked.day_in(wanted.stage), asked.from_stage)
         also = [i for stage in (wanted.stage, *wanted.recipe.stages) for i in stage.medium.additives]
-        found = read_present(asked.present, wanted.added, vessels, kind, also)
+        called = moved_names(wanted) if kind == "bag" else {}
+        found = read_present(asked.present, wanted.added, vessels, kind, also, called)
         taken = medium_per_ul(held)
         present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
         return replace(wanted, present=present, held_stage=held.id)
@@ -363,8 +366,13 @@ def _tube_notes(tubes: tuple[DoseTubeFilling, ...], n_parts: int) -> tuple[str, 
 
 
 def _tube_note(tube: DoseTubeFilling, n_parts: int) -> str:
+    from nkloop.quantities.display import number
+
     part = f", part {tube.part}" if n_parts > 1 else ""
+    cells = tube.final_cells_per_ul
+    counted = "" if cells is None else f" at {number(1000 * cells)} cells/mL"
     return (
         f"Tube {tube.well} ({tube.rack}{part}) for {tube.label.batch}: {tube.label.content}; "
-        f"{tube.delivered_ul / 1000:.4g} mL of it reach the vessel, which then holds {tube.final_ul / 1000:.4g} mL."
+        f"{tube.delivered_ul / 1000:.4g} mL of it reach the vessel, which then holds {tube.final_ul / 1000:.4g} mL"
+        f"{counted}."
     )

@@ -30,6 +30,18 @@ async def test_plates_go_in_and_out_by_their_barcode(tmp_path: Path) -> None:
     await device.close()
 
 
+async def test_a_look_does_not_open_a_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened() -> None:
+        raise AssertionError("opening moves it")
+
+    device = incubator()
+    monkeypatch.setattr(device, "_model", "C6000")
+    monkeypatch.setattr(device.backend, "setup", opened)
+    found = {finding.subject: finding.found for finding in await device.inspect()}
+    assert found["Cytomat 2"] == "not asked: opening it moves its handler, no plate"
+    await device.close()
+
+
 async def test_after_a_restart_the_places_are_still_taken(tmp_path: Path) -> None:
     first = incubator(tmp_path)
     await first.store("P-1")

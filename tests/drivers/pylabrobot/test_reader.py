@@ -348,13 +348,36 @@ def test_settings_that_do_not_fit_are_told(settings: dict[str, Any], told: str) 
         PyLabRobotReader("reader", **settings)
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("clariostar", "initialises it when it opens a BMG CLARIOstar"),
+        ("infinite_200_pro", "initialises it when it opens a Tecan"),
+        ("byonoy_absorbance_96", "measures its blank when it opens a Byonoy"),
+    ],
+)
+async def test_a_look_does_not_open_what_opening_would_move(
+    model: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened() -> None:
+        raise AssertionError("opening moves it")
+
+    device = Backend()
+    monkeypatch.setattr(device, "setup", opened)
+    reader = of_model(model, device, monkeypatch)
+    (found, _) = await reader.inspect()
+    assert found.ok
+    assert told in found.found
+    await reader.close()
+
+
 async def test_a_missing_library_of_a_wire_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     async def setup() -> None:
         raise RuntimeError("hid is not installed. Install with: pip install pylabrobot[hid].")
 
     device = Backend()
     monkeypatch.setattr(device, "setup", setup)
-    reader = of_model("byonoy_absorbance_96", device, monkeypatch)
+    reader = of_model("byonoy_luminescence_96", device, monkeypatch)
     with pytest.raises(DeviceError, match=r"hid is not installed.*pip install 'nkloop\[devices\]'") as told:
         await reader.inspect()
     assert "check its cable" not in str(told.value)

@@ -82,6 +82,7 @@ class PyLabRobotIncubator:
         if not racks:
             raise BenchError("it has no racks", where=name, remedy="name its racks, for example cytomat_rack_23mm_21")
         self.name = name
+        self._model = model
         self.fence: Fence = unguarded
         self._catalogue = catalogue
         self._file = state_folder / f"incubator-{name.replace(' ', '-')}.json" if state_folder else None
@@ -108,17 +109,18 @@ class PyLabRobotIncubator:
         return dict(self._stored.plates)
 
     async def inspect(self) -> tuple[Finding, ...]:
-        """Open it, ask its temperature, tell what is inside.
+        """Ask its temperature, tell what is inside; one that is not open yet is left alone, for opening moves it.
 
         Raises:
             DeviceError: it does not answer.
         """
-        celsius = await self.temperature()
+        is_open = self._model == "simulated" or self._frontend.setup_finished
+        celsius = f"{await self.temperature():.1f} °C" if is_open else "not asked: opening it moves its handler"
         inside = ", ".join(sorted(self._stored.plates)) or "no plate"
         lost = self._stored.moving
         remedy = f"look where the plate is, then correct `moving` and `plates` in {self._file or 'its list'}"
         return (
-            Finding(subject=self.name, found=f"{celsius:.1f} °C, {inside}", ok=True),
+            Finding(subject=self.name, found=f"{celsius}, {inside}", ok=True),
             Finding(subject="plate on its way", found=lost or "none", ok=not lost, remedy=remedy),
         )
 

@@ -68,19 +68,26 @@ class PyLabRobotReader:
         self._is_open = False
 
     async def inspect(self) -> tuple[Finding, ...]:
-        """Open the reader and ask who it is.
+        """Open the reader and ask who it is; one that opening would move is left alone until it reads.
 
         Raises:
             DeviceError: it does not answer.
         """
 
+        software = Finding(subject="software", found=f"PyLabRobot {adapter.version()}", ok=True)
+        model = self._model
+        if model is not None and (model.initialises or model.opens_empty) and not self._is_open:
+            does = "initialises it" if model.initialises else "measures its blank"
+            told = f"not asked: PyLabRobot {does} when it opens a {model.title}; the first reading does"
+            remedy = "look yourself that it is switched on and its cable is in"
+            return (Finding(subject=self.name, found=told, ok=True, remedy=remedy), software)
+
         async def look() -> tuple[Finding, ...]:
             await self._open()
             return await identity(self.backend)
 
-        told = await self._owner.asked(look, "the reader cannot be opened", "switch it on, check its cable")
-        software = Finding(subject="software", found=f"PyLabRobot {adapter.version()}", ok=True)
-        return (Finding(subject=self.name, found="answers", ok=True), software, *told)
+        found = await self._owner.asked(look, "the reader cannot be opened", "switch it on, check its cable")
+        return (Finding(subject=self.name, found="answers", ok=True), software, *found)
 
     async def open_empty(self) -> None:
         """Open a reader that measures its blank while it is opened; others are opened when they read.

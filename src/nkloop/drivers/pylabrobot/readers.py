@@ -34,6 +34,8 @@ class ReaderModel(NamedTuple):
     """Numbers of wells it reads; empty for any."""
     opens_empty: bool = False
     """It measures its blank while it is opened, so no plate may lie in it then."""
+    initialises: bool = False
+    """PyLabRobot initialises it when it opens it, which may move its tray or optics."""
     needs: tuple[str, ...] = ()
     """Settings it cannot be reached without."""
 
@@ -46,6 +48,7 @@ MODELS: dict[str, ReaderModel] = {
         absorbance=(220, 1000),
         luminescence=True,
         reads_whole_plates=True,
+        initialises=True,
     ),
     "cytation5": ReaderModel(
         "Agilent BioTek Cytation 5",
@@ -103,6 +106,7 @@ MODELS: dict[str, ReaderModel] = {
         f"{_PART}:ExperimentalTecanInfinite200ProBackend",
         *((230, 1000), (230, 850), (280, 850)),
         luminescence=True,
+        initialises=True,
     ),
 }
 

@@ -18,6 +18,7 @@ from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.present_table import Present
 
+TROUGH = "nest_1_reservoir_195ml"
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def plan(recipe, arms, stocks, deck, catalogue):
     bags = BagCatalogue.load(ROOT / "labware")
 
-    def make(volume_ml=80, *, action="exchange", vessel="bag", minutes=45, final_ml=None):
+    def make(volume_ml=80, *, action="exchange", vessel="bag", minutes=45, final_ml=None, base_ml=150):
         rest = Settling(time=Amount.parse(f"{minutes} min"), source="estimate") if minutes else None
         grow = recipe.stage("grow").model_copy(update={"settling": rest})
         rested = recipe.model_copy(update={"stages": tuple(grow if s.id == "grow" else s for s in recipe.stages)})
@@ -44,7 +45,7 @@ def plan(recipe, arms, stocks, deck, catalogue):
             wanted,
             vessel,
             bags,
-            base_of(wanted, 150_000),
+            base_of(wanted, 1000 * base_ml, TROUGH),
             action=action,
             volume_ul=None if final_ml is None else 1000 * final_ml,
             dose_ul=5000,
@@ -107,9 +108,13 @@ def test_people_and_robot_share_one_bath(plan, catalogue, deck):
     (part,) = planned.parts
     (warm,) = tasks_of(planned, "warm")
     # 2 x 35 mL for the vessels and 5 % for lines, in one bag: more than 50 mL takes 60 min
-    assert warm.instruction.startswith("Fill 75 mL of base-grow into a bag with a weldable line, label it base-grow")
+    assert "Fill 75 mL of base-grow into a bag with a weldable line, label it base-grow" in warm.instruction
     assert "Warm the other 150 mL in the same bath, 60 min, wipe dry, then into slot A1." in warm.instruction
     assert warm.labware == ("base",)
+    # 225 mL are made in two vessels of 175 mL
+    assert warm.instruction.startswith("Pour base-grow, base-grow-2 together and mix, if not done yet")
+    (small,) = tasks_of(plan(base_ml=30), "warm")
+    assert small.instruction.startswith("Fill 75 mL of base-grow into a bag")
     rows = {row.liquid: row for row in take_out_rows(part.worklist)}
     assert rows["base medium"].when == rows["base medium that people run in"].when == "at step 2"
     assert rows["base medium that people run in"].volume == "70 mL and what lines take"

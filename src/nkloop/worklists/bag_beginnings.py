@@ -21,7 +21,14 @@ LINES_SHARE = 0.05
 
 
 def with_warm_base(
-    worklist: Worklist, bags: Sequence[BagFeeding], deck: BenchDeck, *, celsius: float, stands: Spot, batch: str
+    worklist: Worklist,
+    bags: Sequence[BagFeeding],
+    deck: BenchDeck,
+    *,
+    celsius: float,
+    stands: Spot,
+    batch: str,
+    n_made: int = 1,
 ) -> Worklist:
     """One bath for what people run in and for what stands on the deck; the robot waits for what is left of it.
 
@@ -31,7 +38,8 @@ def with_warm_base(
         deck: gives the time of the robot's work.
         celsius: temperature at which medium meets cells, as the recipe says.
         stands: labware and well the robot takes its share from.
-        batch: barcode of that labware, in which the whole batch was made.
+        batch: barcode of that labware, in which the batch was made.
+        n_made: number of vessels the batch is made in, numbered from the second on.
     """
     by_hand = by_hand_ul(bags)
     if not by_hand:
@@ -40,8 +48,12 @@ def with_warm_base(
     share = sum(f.volume_ul for f in worklist.fillings if (f.labware, f.well) == stands)
     for_people, for_robot = warming_minutes(1000 * ml), warming_minutes(share)
     own = _minutes_until(worklist, deck, _runs_in)
+    pooled = ""
+    if n_made > 1:
+        names = ", ".join([batch, *(f"{batch}-{number}" for number in range(2, n_made + 1))])
+        pooled = f"Pour {names} together and mix, if not done yet: every vessel shall get the same medium. "
     told = (
-        f"Fill {ml:g} mL of {batch} into a bag with a weldable line, label it {batch}: base medium for the "
+        f"{pooled}Fill {ml:g} mL of {batch} into a bag with a weldable line, label it {batch}: base medium for the "
         f"{count_words(bags)}, {for_people:g} min in the bath at {celsius:g} °C; it is needed about {own:.0f} min "
         f"after this step. Warm the other {share / 1000:.4g} mL in the same bath, {for_robot:g} min, wipe dry, then "
         f"into slot {worklist.item(stands[0]).slot}."

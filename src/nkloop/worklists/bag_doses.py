@@ -6,6 +6,7 @@ volumes, so the dose is calculated for what really reaches the bag (`dose.fresh_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
 from nkloop.recipes.models import ErrorLimits
-from nkloop.worklists.bag_beginnings import with_settling, with_warm_base
+from nkloop.worklists.bag_beginnings import prepared_ml, with_settling, with_warm_base
 from nkloop.worklists.bag_plans import (
     BagDosingPlan,
     BagDosingRequest,
@@ -55,6 +56,7 @@ from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
+from nkloop.worklists.medium_vessels import usable_ul
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
 from nkloop.worklists.models import Limits, Liquid, Target, Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
@@ -251,7 +253,12 @@ class _Planner:
     def _with_beginnings(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
         base, celsius = self.request.base, self.medium.use_temperature
         stands = (BASE, base.well)
-        warm = with_warm_base(worklist, bags, self.deck, celsius=celsius, stands=stands, batch=base.barcode)
+        # of the whole request, whatever its parts
+        batch_ul = base.volume_ul + 1000 * prepared_ml(by_hand_ul(self.bags))
+        n_made = max(1, math.ceil(batch_ul / usable_ul(self.catalogue[base.load_name]) - 1e-9))
+        warm = with_warm_base(
+            worklist, bags, self.deck, celsius=celsius, stands=stands, batch=base.barcode, n_made=n_made
+        )
         return with_settling(warm, bags, self.deck, self.known, self.settling_minutes)
 
     def _minutes_out(self, worklist: Worklist) -> float:

@@ -405,7 +405,8 @@ UNCERTAIN = enter(
     "The predicted CV or bias of a component is beyond the limit",
     "The dose is right on paper and not on the plate: errors of small volumes add up along a dilution chain.",
     "Random and systematic errors of each transfer, from the pipette table of the bench file, are propagated to the "
-    "wells with targets; CV and bias must stay below the limits of the worklist.",
+    "wells with targets, with the errors a liquid has that was prepared before; CV and bias must stay below the limits "
+    "of the worklist.",
     "Use larger volumes or fewer dilution steps.",
 )
 # -- time ------------------------------------------------------------------------------------------------------------

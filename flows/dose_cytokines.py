@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,7 +9,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nkloop.coordination.artifacts import show_table
-from nkloop.coordination.launching import planned
+from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.plate_forms import is_on, last_well, wells_on_plate
 from nkloop.coordination.run_names import run_name
@@ -20,13 +19,15 @@ from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
 from nkloop.reports.tables import arm_composition_rows, well_rows
-from nkloop.runs.culture import CULTURE_VOLUME_UL, donor_tubes, medium_needed_ml, stage_named
-from nkloop.runs.feeding import plan_feeding
+from nkloop.runs.culture import donor_tubes
+from nkloop.runs.feeding import PlateFeeding, base_order, plan_feeding
 from nkloop.runs.session import Session, open_session
+from nkloop.worklists.constants import Constants
 from nkloop.worklists.dosing_assembly import PLATES
+from nkloop.worklists.medium_vessels import container_of
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.parts import worklists_of
-from nkloop.worklists.plans import DosingPlan, WellFeeding
+from nkloop.worklists.plans import Aim, DosingPlan, MediumOrder, WellFeeding
 from nkloop.worklists.recipe_arms import with_controls
 from prepare_medium import PrepareMedium, prepare_medium
 
@@ -127,6 +128,17 @@ class DoseCytokines(BaseModel):
     base_medium: str = Field(
         "", title="Base medium", description="Barcode of the prepared base medium; empty prepares it first"
     )
+    constant: Constants = Field(
+        "auto",
+        title="What all arms have alike",
+        description="base: the base medium brings it; dose: arm by arm; auto: base where every well stays on target. A "
+        "base medium that is named brings what it holds",
+    )
+    aim: Aim = Field(
+        "vessel",
+        title="On target",
+        description="vessel: the well, what is in it and the cell suspension counted; medium: the fresh medium",
+    )
     seed: int = Field(
         1, title="Random seed", description="The positions were drawn with it; kept with the worklist", ge=0
     )
@@ -154,25 +166,11 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
     """Make the complete medium of every arm and feed the culture plate with it; returns the id of the (last) run."""
     async with open_session(HERE, request.bench) as session:
         recipe = session.recipe(request.recipe)
-        arms = with_controls(recipe, [_arm(arm, recipe) for arm in request.arms])
         base = request.base_medium or await _prepared_base(session, request, recipe)
-        seeded = sorted({well.donor for well in request.wells if well.seed_ul > 0})
 
         async def made() -> DosingPlan:
             return await plan_feeding(
-                session,
-                recipe,
-                request.stage,
-                name=f"feed {request.plate}, {request.stage}, {await session.bench.clock.now():%Y-%m-%d}",
-                plate=request.plate,
-                base_medium=base,
-                arms=arms,
-                wells=[_feeding(well) for well in request.wells],
-                donors=donor_tubes(seeded, request.seeding_cells_per_ul),
-                seed=request.seed,
-                plate_load_name=PLATES[request.plate_kind],
-                cells_out_minutes=request.cells_out_minutes,
-                reservation=request.reservation,
+                session, await _asked(session, request, recipe), base, reservation=request.reservation
             )
 
         plan = await planned(session, "feeding", DosingPlan, made, lambda kept: worklists_of(kept.parts))
@@ -182,6 +180,24 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
         )
         await show_table("culture-plate", well_rows(plan.after, recipe), "Wells after feeding, as planned")
         return records[-1].id
+
+
+async def _asked(session: Session, request: DoseCytokines, recipe: Recipe) -> PlateFeeding:
+    seeded = sorted({well.donor for well in request.wells if well.seed_ul > 0})
+    return PlateFeeding(
+        recipe=recipe,
+        stage_id=request.stage,
+        name=f"feed {request.plate}, {request.stage}, {await session.bench.clock.now():%Y-%m-%d}",
+        plate=request.plate,
+        arms=with_controls(recipe, [_arm(arm, recipe) for arm in request.arms]),
+        wells=tuple(_feeding(well) for well in request.wells),
+        donors=donor_tubes(seeded, request.seeding_cells_per_ul),
+        seed=request.seed,
+        plate_load_name=PLATES[request.plate_kind],
+        cells_out_minutes=request.cells_out_minutes,
+        constants=request.constant,
+        aim=request.aim,
+    )
 
 
 def _arm(arm: ArmDose, recipe: Recipe) -> Arm:
@@ -205,19 +221,20 @@ def _feeding(well: Well) -> WellFeeding:
 
 
 async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recipe) -> str:
-    stage = stage_named(recipe, request.stage)
-    varied = [entry.component for entry in recipe.loop.vary if stage.id in entry.stages]
-    n_full = math.ceil(sum(well.add_ul for well in request.wells) / CULTURE_VOLUME_UL)
-    volume = medium_needed_ml(recipe, stage, max(1, n_full), 1, is_seeding=True)
-    now = await session.bench.clock.now()
-    made = await prepare_medium(
+    async def made() -> MediumOrder:
+        barcode = f"base-{request.plate}-{request.stage}-{await session.bench.clock.now():%m%d}"
+        return await base_order(session, await _asked(session, request, recipe), barcode)
+
+    order = await kept(session, "base medium", MediumOrder, made)
+    source = await prepare_medium(
         PrepareMedium(
             recipe=request.recipe,
-            stage=stage.id,
-            volume_ml=volume,
-            leave_out=varied,
-            barcode=f"base-{request.plate}-{stage.id}-{now:%m%d}",
+            stage=order.stage_id,
+            volume_ml=order.volume.to("mL"),
+            leave_out=list(order.omit),
+            barcode=order.barcode,
+            container=container_of(order.load_name),
             bench=request.bench,
         )
     )
-    return made.barcode
+    return source.barcode

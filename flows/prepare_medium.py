@@ -16,6 +16,7 @@ from nkloop.quantities import Amount
 from nkloop.reports.tables import composition_rows
 from nkloop.runs.media import plan_batch
 from nkloop.runs.session import open_session
+from nkloop.worklists.medium_vessels import CONTAINERS, Container
 from nkloop.worklists.parts import worklists_of
 from nkloop.worklists.plans import MediumPlan, MediumSource
 
@@ -43,6 +44,9 @@ class PrepareMedium(BaseModel):
         description="Scanned label; made from stage and date when empty",
         max_length=60,
     )
+    container: Container = Field(
+        "", title="Vessel", description="tube-1.5, tube-15, tube-50 or trough; empty for the smallest that takes it"
+    )
     reservation: str = reservation_field()
     bench: str = bench_field()
 
@@ -66,6 +70,7 @@ async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSour
                 Amount(request.volume_ml, "mL"),
                 leave_out=tuple(request.leave_out),
                 barcode=request.barcode,
+                load_name=CONTAINERS.get(request.container, ""),
                 reservation=request.reservation,
             )
 

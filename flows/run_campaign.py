@@ -40,6 +40,7 @@ from nkloop.runs.culture import Culture, Feeding, feeding_schedule, medium_neede
 from nkloop.runs.killing import AssayDesign
 from nkloop.runs.process_steps import additions_of, plan_step
 from nkloop.runs.session import Session, open_session
+from nkloop.worklists.constants import Constants, dosed_into_media
 from nkloop.worklists.plans import WellFeeding
 from prepare_medium import PrepareMedium, prepare_medium
 from run_cytotoxicity_assay import RunCytotoxicityAssay, Sample, run_cytotoxicity_assay
@@ -76,6 +77,11 @@ class RunCampaign(BaseModel):
     )
     feeding: Literal["recipe", "weekly"] = Field(
         "recipe", title="Feeding", description="recipe: as often as the recipe says; weekly: every 7 days"
+    )
+    constant: Constants = Field(
+        "auto",
+        title="What all arms have alike",
+        description="base: the base medium brings it; dose: arm by arm; auto: base, as fresh media are on target so",
     )
     seed: int = Field(1, title="Seed", description="Seed of designs and layouts; saved with the campaign", ge=0)
     ask_approval: bool = Field(True, title="Ask for approval", description="Pause at the end until a person decides")
@@ -144,7 +150,12 @@ async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Ro
         if not wells:
             wells = culture.feed(await count_cells(session, culture), stage, feeding)
         if medium is None or medium[1] != stage.id or feeding.day - medium[2] > stage.medium.shelf_life.to("d"):
-            medium = (await _medium_for(session, request, recipe, culture, feeding, schedule), stage.id, feeding.day)
+            dosed = dosed_into_media(recipe, stage.id, grown, request.constant)
+            medium = (
+                await _medium_for(session, request, recipe, culture, feeding, schedule, dosed),
+                stage.id,
+                feeding.day,
+            )
         await dose_cytokines(
             DoseCytokines(
                 recipe=request.recipe,
@@ -157,6 +168,8 @@ async def _grow(session: Session, request: RunCampaign, recipe: Recipe, arms: Ro
                 wells=[_well(well) for well in wells],
                 seeding_cells_per_ul=density,
                 base_medium=medium[0],
+                constant=request.constant,
+                aim="medium",
                 seed=request.seed,
                 bench=request.bench,
             )
@@ -188,8 +201,9 @@ async def _medium_for(
     culture: Culture,
     feeding: Feeding,
     schedule: tuple[Feeding, ...],
+    dosed: tuple[str, ...],
 ) -> str:
-    """Base medium for the feedings of this stage within its shelf life, without what the arms vary."""
+    """Base medium for the feedings of this stage within its shelf life, without what the arms add."""
     stage = recipe.stage(feeding.stage_id)
     keeps = stage.medium.shelf_life.to("d")
     served = [f for f in schedule if f.stage_id == stage.id and 0 <= f.day - feeding.day <= keeps]
@@ -199,7 +213,7 @@ async def _medium_for(
             recipe=request.recipe,
             stage=stage.id,
             volume_ml=volume,
-            leave_out=[v.component for v in recipe.loop.vary if stage.id in v.stages],
+            leave_out=list(dosed),
             barcode=f"{culture.barcode}-{stage.id}-d{feeding.day:g}",
             bench=request.bench,
         )

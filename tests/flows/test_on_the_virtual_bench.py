@@ -22,6 +22,7 @@ from prefect import flow as prefect_flow
 from prefect import get_client
 from prefect.context import FlowRunContext
 
+from nkloop.cli import main
 from nkloop.coordination.loading import load_flow
 from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
@@ -48,6 +49,7 @@ from nkloop.runs.people import ask
 from nkloop.runs.session import Session, open_session
 from nkloop.runs.typed_steps import spans
 from nkloop.virtual.process import VirtualBench
+from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import CheckResult, OperatorTask, Verdict
 from nkloop.workspace import Workspace
 
@@ -332,6 +334,32 @@ def test_a_feeding_in_parts_leaves_what_was_planned(lab: Lab) -> None:
     scf = {well: planned.amounts["SCF"] / planned.volume_ul for well, planned in known.items()}
     assert scf["B1"] == pytest.approx(2 * scf["A1"], rel=0.02)
     assert lab.ask("/virtual/incidents") == incidents
+
+
+def test_a_form_gives_the_worklist_of_the_command_and_makes_its_base_medium(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = lab.workspace.root / "arms.csv"
+    arms.write_text("arm,SCF\narm-1,x2\n", encoding="utf-8")
+    asked = ("--recipe", "ucb-nk", "--stage", "expansion_i", "--vessel", "plate-24", "--donors", "U1", "--arms", arms)
+    command = ("nkloop", "plan", "dosing", *asked, "--volume", "1.5 mL", "--constant", "base", "--json")
+    monkeypatch.setattr("sys.argv", [*map(str, command), "--csv", "dose.csv"])
+    monkeypatch.chdir(lab.workspace.root)
+    with lab.address(), pytest.raises(SystemExit) as ended:
+        main()
+    plan = json.loads(capsys.readouterr().out)
+    assert not ended.value.code
+    wells = [{name: one[name] for name in ("well", "arm", "donor")} for one in plan["positions"]]
+    factors = [{"name": "reference"}, {"name": "arm-1", "factors": [{"component": SCF, "factor": 2}]}]
+    form = {"stage": "expansion_i", "plate": "C-7", "arms": factors, "wells": wells, "constant": "base"}
+    run = lab.flow("dose_cytokines", **form)
+    with lab.records() as records:
+        worklist = records.journal.worklist(records.journal.run(run).worklist_hash)
+    assert to_csv(worklist).encode() == Path("dose.csv").read_bytes()
+    assert plan["dosed"] == ["SCF"]
+    base = next(one for one in worklist.fillings if one.labware == "base")
+    assert {"Flt3L", "TPO", "IL-7"} <= set(base.liquid.per_ul)
+    assert worklist.prepared[0].run
 
 
 async def contents_of(session: Session, barcode: str) -> dict[str, Any]:

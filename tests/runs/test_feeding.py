@@ -12,7 +12,7 @@ from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
-from nkloop.runs.feeding import plan_feeding
+from nkloop.runs.feeding import PlateFeeding, plan_feeding
 from nkloop.runs.media import plan_batch
 from nkloop.runs.session import Session
 from nkloop.worklists.plans import DonorTube, DosingPlan, WellFeeding
@@ -29,29 +29,31 @@ def plan(session: Session, recipe: Recipe, journalled: Journalled) -> Plan:
     reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
     varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
 
-    async def planned(*wells: WellFeeding) -> DosingPlan:
+    async def planned(*wells: WellFeeding, **more: Any) -> DosingPlan:
         made = await plan_batch(session, recipe, "expansion_i", Amount(60, "mL"), leave_out=varied, barcode="M-1")
         journalled(made.worklist)
-        return await plan_feeding(
-            session, recipe, "expansion_i", name="feed", plate="C-1", base_medium="M-1", arms=[reference],
-            wells=wells, donors=[DonorTube(donor="U1", cells_per_ul=1000)],
+        asked = PlateFeeding(
+            recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=(reference,), wells=wells,
+            donors=(DonorTube(donor="U1", cells_per_ul=1000),), **more,
         )  # fmt: skip
+        return await plan_feeding(session, asked, "M-1")
 
     return planned
 
 
 async def test_a_new_plate_is_seeded_to_the_recipes_concentrations(plan: Plan, recipe: Recipe) -> None:
-    seeded: DosingPlan = await plan(SEEDED)
-    (well,) = seeded.after
-    assert well.volume_ul == pytest.approx(1500)
     wanted = recipe.stage("expansion_i").medium.amount_of("TPO")
     assert wanted is not None
     # a tenth of the well is the donor's suspension
-    assert well.per_ul["TPO"] == pytest.approx(0.9 * wanted.canonical, rel=0.05)
+    for aim, share in (("vessel", 1.0), ("medium", 0.9)):
+        seeded: DosingPlan = await plan(SEEDED, aim=aim)
+        (well,) = seeded.after
+        assert well.volume_ul == pytest.approx(1500)
+        assert well.per_ul["TPO"] == pytest.approx(share * wanted.canonical, rel=0.02)
 
 
 async def test_a_feeding_starts_from_what_the_last_one_left(plan: Plan, journalled: Journalled) -> None:
-    seeded: DosingPlan = await plan(SEEDED)
+    seeded: DosingPlan = await plan(SEEDED, aim="medium")
     journalled(seeded.worklist)
     fed: DosingPlan = await plan(FED)
     before, after = seeded.after[0], fed.after[0]

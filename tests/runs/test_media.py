@@ -13,7 +13,7 @@ from nkloop.feedback.models import Arm
 from nkloop.inventory import Inventory
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
-from nkloop.runs.feeding import plan_feeding
+from nkloop.runs.feeding import PlateFeeding, plan_feeding
 from nkloop.runs.media import medium_in, plan_batch
 from nkloop.runs.session import Session
 from nkloop.worklists.base_errors import ASSUMED
@@ -49,11 +49,12 @@ async def test_the_errors_of_a_batch_are_those_of_the_run_that_made_it_also_afte
     assert made.errors["GM-CSF"].bias_percent > 5
     assert made.errors_from == f"of run {run}, which prepared it"
     reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
-    fed = await plan_feeding(
-        session, recipe, "expansion_i", name="feed", plate="C-1", base_medium="M-1", arms=[reference],
-        wells=[WellFeeding(arm="reference", donor="U1", well="A1", add_ul=1350, seed_ul=150)],
-        donors=[DonorTube(donor="U1", cells_per_ul=1000)],
+    asked = PlateFeeding(
+        recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=(reference,),
+        wells=(WellFeeding(arm="reference", donor="U1", well="A1", add_ul=1350, seed_ul=150),),
+        donors=(DonorTube(donor="U1", cells_per_ul=1000),),
     )  # fmt: skip
+    fed = await plan_feeding(session, asked, "M-1")
     journalled(fed.worklist)
     later = medium_in(session, "M-1")
     assert later.volume_ul < made.volume_ul

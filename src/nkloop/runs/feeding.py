@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from pydantic import Field
 
 from nkloop.errors import PlanError, RecordError, StepUnknownError
 from nkloop.feedback.models import Arm
+from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
 from nkloop.runs.culture import PLATE
@@ -14,61 +17,126 @@ from nkloop.runs.media import medium_in
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
+from nkloop.worklists.base_medium import order_in
+from nkloop.worklists.constants import Constants, settled, settled_by
 from nkloop.worklists.dosing import plan_dosing
+from nkloop.worklists.dosing_assembly import Wanted, with_enough_base
+from nkloop.worklists.dosing_request import stage_of
 from nkloop.worklists.models import CELLS_OUT_MINUTES
-from nkloop.worklists.plans import DonorTube, DosingPlan, DosingRequest, WellFeeding
+from nkloop.worklists.plans import Aim, DonorTube, DosingPlan, DosingRequest, MediumOrder, MediumSource, WellFeeding
 
 
-async def plan_feeding(
-    session: Session,
-    recipe: Recipe,
-    stage_id: str,
-    *,
-    name: str,
-    plate: str,
-    base_medium: str,
-    arms: Sequence[Arm],
-    wells: Sequence[WellFeeding],
-    donors: Sequence[DonorTube] = (),
-    seed: int | None = None,
-    plate_load_name: str = PLATE,
-    cells_out_minutes: float = CELLS_OUT_MINUTES,
-    reservation: str = "",
-) -> DosingPlan:
+class PlateFeeding(FrozenModel):
+    """What is asked of one feeding of one culture plate."""
+
+    recipe: Recipe
+    stage_id: str
+    name: str
+    plate: str
+    """Barcode; a plate that was used before must be of the kind named."""
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    wells: tuple[WellFeeding, ...] = Field(min_length=1)
+    donors: tuple[DonorTube, ...] = ()
+    seed: int | None = None
+    plate_load_name: str = PLATE
+    cells_out_minutes: float = CELLS_OUT_MINUTES
+    """Longest time of cells outside the incubator; a longer feeding is cut into parts."""
+    constants: Constants = "auto"
+    aim: Aim = "vessel"
+
+
+async def plan_feeding(session: Session, asked: PlateFeeding, base_medium: str, *, reservation: str = "") -> DosingPlan:
     """Plan a feeding; what the wells hold now is told from the worklists run on the plate.
 
     Args:
-        plate_load_name: kind of the plate; a plate that was used before must be of it.
-        cells_out_minutes: longest time of cells outside the incubator; a longer feeding is cut into parts.
+        session: of the bench.
+        asked: what is fed with what.
+        base_medium: barcode of the prepared base medium; what it holds of what all arms have alike is not dosed.
         reservation: name a plan was reserved under; found by itself when the plan is the same.
 
     Raises:
         PlanError: a well is fed without having been seeded, or the plan does not fit the bench.
         StepUnknownError: nobody knows what the plate or the medium holds.
     """
-    held = _present(session, plate, plate_load_name, is_new=any(well.seed_ul > 0 for well in wells))
-    _refuse_discarded(session, plate, wells)
     now = await session.bench.clock.now()
-    request = DosingRequest(
-        name=name,
-        recipe=recipe,
-        stage_id=stage_id,
-        arms=tuple(arms),
-        plate_barcode=plate,
-        plate_load_name=plate_load_name,
-        wells=tuple(well.model_copy(update=held.get(well.well, {})) for well in wells),
-        base=medium_in(session, base_medium),
-        donors=tuple(donors),
-        cells_out_minutes=cells_out_minutes,
-        use_until=(now + timedelta(days=1)).date(),
-        seed=seed,
-        error_limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
-    )
-    return plan_on_stock(
+    wells = _as_they_stand(session, asked)
+    base = medium_in(session, base_medium)
+    wanted, told = settled_by(_wanted(session, asked, now), asked.constants, base)
+    request = _request(wanted, asked, wells, base)
+    plan = plan_on_stock(
         session,
         now,
         lambda stocks: plan_dosing(request, stocks, session.bench_file.deck, session.catalogue),
         reservation=reservation,
+    )
+    return plan.model_copy(update={"notes": (*told, *plan.notes)})
+
+
+async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> MediumOrder:
+    """The base medium a feeding takes when nobody has prepared one, as `nkloop plan dosing` orders it.
+
+    Raises:
+        PlanError: the feeding takes none, does not fit the bench, or a well cannot be fed.
+        ShortageError: no valid lot holds enough.
+    """
+    now = await session.bench.clock.now()
+    wells, deck, catalogue = _as_they_stand(session, asked), session.bench_file.deck, session.catalogue
+
+    def request(wanted: Wanted, base: MediumSource) -> DosingRequest:
+        return _request(wanted, asked, wells, base)
+
+    wanted, _ = settled(_wanted(session, asked, now), asked.constants, request)
+    stocks = session.stocks(now)
+    plan = with_enough_base(wanted, catalogue, lambda base: plan_dosing(request(wanted, base), stocks, deck, catalogue))
+    dosed = [one.component for one in wanted.added]
+    order = order_in(plan.parts[0].worklist, wanted.stage, dosed, 0.0, catalogue)
+    if order is None:
+        raise PlanError(
+            "nothing is added to any well, so no base medium is needed",
+            where="wells",
+            remedy="say what is added, or name the base medium that stands there",
+        )
+    return order.model_copy(update={"barcode": barcode})
+
+
+def _as_they_stand(session: Session, asked: PlateFeeding) -> tuple[WellFeeding, ...]:
+    """The wells with what they hold now."""
+    is_new = any(well.seed_ul > 0 for well in asked.wells)
+    held = _present(session, asked.plate, asked.plate_load_name, is_new=is_new)
+    _refuse_discarded(session, asked.plate, asked.wells)
+    return tuple(well.model_copy(update=held.get(well.well, {})) for well in asked.wells)
+
+
+def _wanted(session: Session, asked: PlateFeeding, now: datetime) -> Wanted:
+    return Wanted(
+        recipe=asked.recipe,
+        stage=stage_of(asked.recipe, asked.stage_id, "stage"),
+        arms=asked.arms,
+        donors=tuple(tube.donor for tube in asked.donors),
+        use_until=(now + timedelta(days=1)).date(),
+        seed=asked.seed or 0,
+        name=asked.name,
+        error_limits=allowed_errors(asked.recipe.error_limits, session.bench_file.deck),
+    )
+
+
+def _request(wanted: Wanted, asked: PlateFeeding, wells: tuple[WellFeeding, ...], base: MediumSource) -> DosingRequest:
+    return DosingRequest(
+        name=wanted.name,
+        recipe=wanted.recipe,
+        stage_id=wanted.stage.id,
+        arms=wanted.arms,
+        plate_barcode=asked.plate,
+        plate_load_name=asked.plate_load_name,
+        wells=wells,
+        base=base,
+        in_base=wanted.in_base,
+        aim=asked.aim,
+        donors=asked.donors,
+        cells_out_minutes=asked.cells_out_minutes,
+        use_until=wanted.use_until,
+        seed=asked.seed,
+        error_limits=wanted.error_limits,
     )
 
 

@@ -55,7 +55,8 @@ def with_recorded_errors(
             made = found or _predicted(base, did, spot, run.id, catalogue, deck)
             return made.model_copy(update={"brought": brought_in(did, spot, lots, catalogue)})
         if found is None and stood and (known := _planned_with(worklist, base.lot)) is not None:
-            found = base.model_copy(update={"errors": known.errors, "errors_from": known.origin})
+            told = {"errors": known.errors, "errors_from": known.origin, "prepared_by": known.run}
+            found = base.model_copy(update=told)
     return found or assumed(base, "no run tells how it was made")
 
 
@@ -67,7 +68,7 @@ def recorded_base(
     catalogue: LabwareLookup,
     deck: BenchDeck,
 ) -> MediumSource | None:
-    """The base medium with the predicted errors of the run that prepared it in this workspace.
+    """The base medium as it stands, with the predicted errors of the run that prepared it in this workspace.
 
     Args:
         base: as a dosing takes it.
@@ -84,12 +85,16 @@ def recorded_base(
         return None
     with opened(workspace) as records:
         try:
-            held = known_contents(records, catalogue, deck, base.barcode).wells.get(base.well)
+            known = known_contents(records, catalogue, deck, base.barcode)
         except RecordError:
             return None
-        if held is None or held.volume_ul < base.volume_ul or not _serves(held.per_ul, base.per_ul, lacks):
+        held = known.wells.get(base.well)
+        # what it stands there with in reserve may be used up
+        needed = base.volume_ul - catalogue[base.load_name].dead_volume_ul
+        if held is None or held.volume_ul < needed or not _serves(held.per_ul, base.per_ul, lacks):
             return None
-        return with_recorded_errors(base, records, lots, catalogue, deck)
+        stands = {"load_name": known.load_name, "per_ul": held.per_ul, "volume_ul": round(held.volume_ul, 3)}
+        return with_recorded_errors(base.model_copy(update=stands), records, lots, catalogue, deck)
 
 
 def _serves(held: Mapping[str, float], wanted: Mapping[str, float], lacks: Collection[str]) -> bool:
@@ -104,7 +109,8 @@ def _predicted(
         errors = predict(did, catalogue, deck, [spot])[spot]
     except PlanError as error:
         return assumed(base, error.problems[0].message)
-    return base.model_copy(update={"errors": errors, "errors_from": f"of run {run}, which prepared it"})
+    told = {"errors": errors, "errors_from": f"of run {run}, which prepared it", "prepared_by": run}
+    return base.model_copy(update=told)
 
 
 def _planned_with(worklist: Worklist, lot: str) -> PreparedErrors | None:

@@ -14,8 +14,8 @@ from nkloop.runs.made_errors import with_recorded_errors
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
-from nkloop.worklists.medium import plan_medium
-from nkloop.worklists.plans import MediumPlan, MediumSource
+from nkloop.worklists.medium import plan_media
+from nkloop.worklists.plans import MediumOrder, MediumPlan, MediumSource
 
 
 def shelf_life(recipe: Recipe, stage_id: str) -> timedelta:
@@ -32,12 +32,14 @@ async def plan_batch(
     *,
     leave_out: Collection[str] = (),
     barcode: str = "",
+    load_name: str = "",
     reservation: str = "",
 ) -> MediumPlan:
     """Plan a batch that keeps for the shelf life of its medium from the bench's today.
 
     Args:
         barcode: of the vessel; made from stage and time when empty.
+        load_name: labware it is made in; the smallest that takes the volume when empty.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
@@ -46,19 +48,23 @@ async def plan_batch(
         ShortageError: no valid lot holds enough.
     """
     now = await session.bench.clock.now()
+    order = MediumOrder(
+        stage_id=stage_id,
+        volume=volume,
+        omit=tuple(leave_out),
+        barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
+        load_name=load_name,
+    )
 
     def plan(stocks: Inventory) -> MediumPlan:
-        return plan_medium(
+        return plan_media(
             recipe,
-            stage_id,
-            volume,
+            [order],
             stocks,
             session.bench_file.deck,
             session.catalogue,
-            omit=leave_out,
             use_until=(now + shelf_life(recipe, stage_id)).date(),
             today=now.date(),
-            destination_barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
             limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
         )
 

@@ -51,7 +51,7 @@ def prepared_errors(base: MediumSource, also: Iterable[str] = ()) -> tuple[Prepa
     if not base.errors:
         return ()
     errors = {name: error for name, error in base.errors.items() if base.per_ul.get(name, 0.0) > 0}
-    return (PreparedErrors(lots=(base.lot, *also), errors=errors, origin=base.errors_from),)
+    return (PreparedErrors(lots=(base.lot, *also), errors=errors, origin=base.errors_from, run=base.prepared_by),)
 
 
 def that_are_known(errors: Mapping[str, Uncertainty], base: MediumSource) -> dict[str, Uncertainty]:

@@ -13,10 +13,10 @@ from nkloop.worklists.bag_beginnings import prepared_ml
 from nkloop.worklists.base_errors import assumed
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dosing_event import BASE
 from nkloop.worklists.lots import Stocks
 from nkloop.worklists.medium import plan_media
-from nkloop.worklists.medium_request import LEAST_ML
-from nkloop.worklists.medium_vessels import usable_ul
+from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import MediumOrder, MediumSource
 
 NO_LIMITS = ErrorLimits(cv_percent=100, bias_percent=100)
@@ -34,15 +34,33 @@ def order_of(
         by_hand_ul: what people take of it besides the robot.
         catalogue: labware types by load name.
     """
-    on_deck = base.volume_ul / 1000
-    ml = on_deck + prepared_ml(by_hand_ul) if by_hand_ul else min(on_deck, usable_ul(catalogue[base.load_name]) / 1000)
+    by_hand_ml = prepared_ml(by_hand_ul) if by_hand_ul else 0.0
+    ml = (base.volume_ul - catalogue[base.load_name].dead_volume_ul) / 1000 + by_hand_ml
     return MediumOrder(
         stage_id=stage.id,
-        volume=Amount.parse(f"{max(ml, LEAST_ML):.4g} mL"),
+        volume=Amount.parse(f"{ml:.4g} mL"),
         omit=tuple(name for name in dosed if stage.medium.amount_of(name) is not None),
         barcode=base.barcode,
         load_name=base.load_name,
     )
+
+
+def order_in(
+    worklist: Worklist, stage: Stage, dosed: Sequence[str], by_hand_ul: float, catalogue: LabwareLookup
+) -> MediumOrder | None:
+    """How the base medium is ordered that the first run of a dosing takes; None when it takes none."""
+    poured = next((one for one in worklist.fillings if one.labware == BASE), None)
+    if poured is None:
+        return None
+    item = worklist.item(BASE)
+    base = MediumSource(
+        barcode=str(item.barcode),
+        load_name=item.load_name,
+        well=poured.well,
+        per_ul=poured.liquid.per_ul,
+        volume_ul=poured.volume_ul,
+    )
+    return order_of(base, stage, dosed, by_hand_ul, catalogue)
 
 
 def as_ordered(
@@ -56,7 +74,7 @@ def as_ordered(
     limits: ErrorLimits,
     today: date,
 ) -> MediumSource:
-    """The base medium with the predicted errors it has when it is made by its order with the lots at hand.
+    """The base medium as it stands when it is made by its order with the lots at hand, with its predicted errors.
 
     Args:
         base: as the dosing takes it.
@@ -76,10 +94,11 @@ def as_ordered(
         except NkloopError as error:
             why = error.problems[0].message
             continue
+        source = made.sources[0]
         told = {
-            "errors": made.sources[0].errors,
+            "errors": source.errors,
             "errors_from": "of its own plan, with the lots at hand",
-            "brought": made.sources[0].brought,
+            "brought": source.brought,
         }
-        return base.model_copy(update=told)
+        return base.model_copy(update={"volume_ul": source.volume_ul, "per_ul": source.per_ul, **told})
     return assumed(base, f"it cannot be planned with the lots at hand ({why})")

@@ -20,6 +20,7 @@ from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.bag_volumes import held_volumes
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dosing_event import BASE
 from nkloop.worklists.dosing_request import added_ingredients
 from nkloop.worklists.held_bags import CLOSED, held_in
 from nkloop.worklists.medium_contents import (
@@ -29,10 +30,10 @@ from nkloop.worklists.medium_contents import (
     suspension_per_ul,
     suspension_words,
 )
-from nkloop.worklists.medium_vessels import usable_ul
+from nkloop.worklists.medium_request import LEAST_ML
 from nkloop.worklists.mixtures import BaseShortError
 from nkloop.worklists.models import CELLS_OUT_MINUTES
-from nkloop.worklists.plans import CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
+from nkloop.worklists.plans import Aim, CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
 from nkloop.worklists.positions import OuterWells, assign_positions, outer_wells
 from nkloop.worklists.present_table import Present
 from nkloop.worklists.stage_day import SEED_SHARE, Action, feeding_of
@@ -116,7 +117,7 @@ def with_enough_base(
     plan: Callable[[MediumSource], Plan],
     known: Callable[[MediumSource, float], MediumSource] = lambda base, by_hand_ul: base,
 ) -> Plan:
-    """Plan with as much base medium as the plan turns out to take, and no more.
+    """Plan with as much base medium as the plan turns out to take, what stays behind counted twice: once in reserve.
 
     Args:
         wanted: what is planned.
@@ -130,22 +131,28 @@ def with_enough_base(
     most = catalogue[BASE_TROUGH].working_volume_ul
     first = plan(base_of(wanted, most))
     drawn = most - first.base_left_ul
-    small = round_up(max(drawn, 1.0) + catalogue[BASE_TUBE].dead_volume_ul)
+    small = round_up(max(drawn, 1000 * LEAST_ML) + 2 * catalogue[BASE_TUBE].dead_volume_ul)
     by_hand = first.base_by_hand_ul if isinstance(first, BagDosingPlan) else 0.0
     tube = catalogue[BASE_TUBE]
     # one batch in one vessel: what people run in comes out of the vessel on the deck
-    fits = small + 1000 * prepared_ml(by_hand) <= usable_ul(tube) if by_hand else small <= tube.working_volume_ul
+    fits = small + 1000 * prepared_ml(by_hand) <= tube.working_volume_ul
     load_name, room = (BASE_TUBE, tube.working_volume_ul) if fits else (BASE_TROUGH, most)
-    dead = catalogue[load_name].dead_volume_ul
+    stays = 2 * catalogue[load_name].dead_volume_ul
 
     def with_base(volume_ul: float) -> Plan:
         return plan(known(base_of(wanted, volume_ul, load_name), by_hand))
 
     try:
-        return with_base(small if fits else min(most, round_up(drawn + dead)))
+        return with_base(small if fits else min(most, round_up(drawn + stays)))
     except BaseShortError:
         # one channel pours from a tube, and the medium has errors of its own: other dilutions may be taken
-        return with_base(min(room, round_up(room - with_base(room).base_left_ul + dead)))
+        return with_base(min(room, round_up(_drawn_ul(with_base(room)) + stays)))
+
+
+def _drawn_ul(plan: DosingPlan | BagDosingPlan) -> float:
+    """Base medium the robot takes."""
+    stood = sum(one.volume_ul for one in plan.parts[0].worklist.fillings if one.labware == BASE)
+    return stood - plan.base_left_ul
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:
@@ -187,6 +194,7 @@ def plate_request(
     outer: OuterWells,
     barcode: str,
     cells_out_minutes: float,
+    aim: Aim = "vessel",
 ) -> DosingRequest:
     """The request for one culture plate.
 
@@ -213,7 +221,7 @@ def plate_request(
         base=base,
         components=wanted.components,
         in_base=wanted.in_base,
-        aim="vessel",
+        aim=aim,
         hours_since_dose=wanted.hours_since_dose,
         held_stage=wanted.held_stage,
         new_plate_barcode=f"{barcode}-new" if is_moving else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
@@ -24,8 +25,19 @@ VESSELS = (
     (TROUGH, "trough"),
 )
 """From small to large; the last is the largest, more is prepared in several of it."""
-CONTAINERS = {"tube-1.5": TUBES_1_5, "tube-15": TUBES_15, "tube-50": TUBES_50, "trough": TROUGH}
+Container = Literal["", "tube-1.5", "tube-15", "tube-50", "trough"]
+"""What people call the vessel they want; empty for the smallest that takes the volume."""
+CONTAINERS: dict[Container, str] = {"tube-1.5": TUBES_1_5, "tube-15": TUBES_15, "tube-50": TUBES_50, "trough": TROUGH}
 """What people call the vessels, and their load names."""
+
+
+def container_of(load_name: str) -> Container:
+    """What people call a vessel, by its load name.
+
+    Raises:
+        KeyError: media are made in no such vessel.
+    """
+    return {known: name for name, known in CONTAINERS.items()}[load_name]
 
 
 @dataclass(frozen=True)

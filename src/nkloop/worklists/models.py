@@ -193,6 +193,8 @@ class PreparedErrors(FrozenModel):
     """By component; what is missing counts as exact."""
     origin: str = ""
     """Where the errors are known from, in words."""
+    run: str = ""
+    """Id of the recorded run that prepared it; empty when it is still to be made, or was made elsewhere."""
 
 
 class Target(FrozenModel):

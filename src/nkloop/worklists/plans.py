@@ -18,6 +18,10 @@ from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import CELLS_OUT_MINUTES, PREPARED, Uncertainty, Worklist
 from nkloop.worklists.parts import Part, only_worklist
 
+Aim = Literal["medium", "vessel"]
+"""`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what remains
+from the last dose counted."""
+
 
 class CompositionRow(FrozenModel):
     """One component of one prepared liquid: what the recipe asks and what the ledger says comes out."""
@@ -65,6 +69,8 @@ class MediumSource(FrozenModel):
     """Predicted errors of its own, by component; empty when nobody knows them."""
     errors_from: str = ""
     """Where they are known from, in words: `of run run-0007, which prepared it`."""
+    prepared_by: str = ""
+    """Id of the recorded run that prepared it; empty when it is still to be made, or was made elsewhere."""
     brought: tuple[Brought, ...] | None = None
     """What stock buffers brought into it; None when nobody knows the lots it was made of."""
 
@@ -200,9 +206,7 @@ class DosingRequest(FrozenModel):
     """Components the arms add; empty means those the recipe's loop varies in this stage and those the arms change."""
     in_base: tuple[str, ...] = ()
     """Of those, what all arms have alike and the base medium brings."""
-    aim: Literal["medium", "vessel"] = "medium"
-    """`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what
-    remains from the last dose counted."""
+    aim: Aim = "medium"
     hours_since_dose: float = Field(default=0, ge=0)
     """Age of the present contents; components with a half-life have decayed since."""
     held_stage: str = ""

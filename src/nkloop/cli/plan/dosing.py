@@ -12,6 +12,7 @@ from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_works
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.dosing_options import (
     ActionOption,
+    AimOption,
     ArmsOption,
     Asked,
     CampaignOption,
@@ -79,6 +80,7 @@ def dosing(
     from_vessel: FromVesselOption = "bag",
     from_stage: FromStageOption = None,
     constant: ConstantOption = "auto",
+    aim: AimOption = "vessel",
     suspended_in: SuspendedOption = None,
     tube: TubeOption = "dose-15",
     seed: SeedOption = 1,
@@ -107,7 +109,7 @@ def dosing(
     asked = Asked(
         recipe, stage, vessel, _listed(donors), arms, factorial, tuple(generator or ()), campaign, day, action, step,
         volume, present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
-        constant, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
+        constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
@@ -264,28 +266,18 @@ def _base_notes(
     import shlex
 
     from nkloop.worklists.bag_beginnings import prepared_ml
-    from nkloop.worklists.base_medium import order_of
+    from nkloop.worklists.base_medium import order_in
     from nkloop.worklists.dosing_event import BASE
     from nkloop.worklists.medium_vessels import CONTAINERS
-    from nkloop.worklists.plans import MediumSource
 
-    first = planned.parts[0]
-    poured = next((one for one in first.fillings if one.labware == BASE), None)
-    if poured is None:
-        return (), {}
-    item, names = first.item(BASE), planned.more["dosed"]
+    first, names = planned.parts[0], planned.more["dosed"]
     by_hand = float(planned.more.get("base_by_hand_ul", 0.0))
-    base = MediumSource(
-        barcode=str(item.barcode),
-        load_name=item.load_name,
-        well=poured.well,
-        per_ul=poured.liquid.per_ul,
-        volume_ul=poured.volume_ul,
-    )
-    order, shares = order_of(base, wanted.stage, names, by_hand, catalogue), ""
+    order, shares = order_in(first, wanted.stage, names, by_hand, catalogue), ""
+    if order is None:
+        return (), {}
+    on_deck = f"{next(one.volume_ul for one in first.fillings if one.labware == BASE) / 1000:.4g} mL"
     if by_hand:
-        on_deck = f"{poured.volume_ul / 1000:.4g} mL on the deck"
-        shares = f", in one batch ({on_deck}, {prepared_ml(by_hand):g} mL for people and their lines)"
+        shares = f", in one batch ({on_deck} on the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", order.stage_id, "--volume", f"{order.volume}"]
     words += [word for name in order.omit for word in ("--leave-out", name)]
     container = next(name for name, load_name in CONTAINERS.items() if load_name == order.load_name)
@@ -297,6 +289,8 @@ def _base_notes(
     command = shlex.join(words)
     told = f"Base medium {order.barcode}: {order.volume} of {order.stage_id} {lacks}{shares}. Plan it with: {command}"
     known = next(iter(first.prepared), None)
+    if known is not None and known.run:
+        told = f"Base medium {order.barcode}: {on_deck} of {order.stage_id} {lacks} stand there, made by {known.run}."
     return (told,), {
         "base_medium": {
             "barcode": order.barcode,
@@ -304,5 +298,6 @@ def _base_notes(
             "command": command,
             "errors": {} if known is None else known.model_dump(mode="json")["errors"],
             "errors_from": "" if known is None else known.origin,
+            "prepared_by": "" if known is None else known.run,
         }
     }

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from nkloop.recipes.models import Stage
     from nkloop.worklists.constants import Constants
+    from nkloop.worklists.plans import Aim
     from nkloop.worklists.positions import OuterWells
 
 RecipeOption = Annotated[str, typer.Option("--recipe", help="File name in recipes/ without .yaml.")]
@@ -51,6 +52,14 @@ ConstantOption = Annotated[
         "--constant",
         help="What all arms have alike: base (the base medium brings it), dose, or auto (base where every vessel stays "
         "on target).",
+    ),
+]
+AimOption = Annotated[
+    str,
+    typer.Option(
+        "--aim",
+        help="What is on target: vessel (what is in it and the cell suspension counted), or medium (the fresh medium "
+        "of a plate).",
     ),
 ]
 FromStageOption = Annotated[
@@ -115,6 +124,7 @@ class Asked:
     from_vessel: str
     from_stage: str | None
     constant: str
+    aim: str
     suspended_in: str | None
     tube: str
     seed: int
@@ -156,6 +166,22 @@ class Asked:
         if self.constant not in get_args(Constants):
             raise PlanError(f"'{self.constant}' is no way", where="constant", remedy="use auto, base or dose")
         return cast("Constants", self.constant)
+
+    @property
+    def aimed_at(self) -> Aim:
+        """What shall be on target.
+
+        Raises:
+            PlanError: there is no such aim.
+        """
+        from typing import cast, get_args
+
+        from nkloop.errors import PlanError
+        from nkloop.worklists.plans import Aim
+
+        if self.aim not in get_args(Aim):
+            raise PlanError(f"'{self.aim}' is no aim", where="aim", remedy="use vessel or medium")
+        return cast("Aim", self.aim)
 
     @property
     def volume_ul(self) -> float | None:

@@ -140,13 +140,14 @@ class Planning:
 
     def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A dose for the wells of a plate, with the map of positions."""
+        from nkloop.worklists.constants import settled
         from nkloop.worklists.dosing import plan_dosing
         from nkloop.worklists.dosing_assembly import plate_request, with_enough_base
         from nkloop.worklists.positions import map_csv
 
         positions, outer = self._positions(wanted), self.asked.outer_wells
         wanted = self._with_present(wanted, [one.well for one in positions], "well")
-        action = self._action(wanted)
+        action, aim = self._action(wanted), self.asked.aimed_at
 
         def request(wanted: Wanted, base: MediumSource) -> DosingRequest:
             return plate_request(
@@ -160,9 +161,10 @@ class Planning:
                 outer=outer,
                 barcode=self.asked.plate,
                 cells_out_minutes=self.asked.cells_out_minutes,
+                aim=aim,
             )
 
-        wanted, told = self._constants(wanted, request)
+        wanted, told = settled(wanted, self.asked.constants, request)
         plan = with_enough_base(
             wanted,
             self.catalogue,
@@ -174,6 +176,9 @@ class Planning:
             f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
             f"Cells are outside the incubator for about {_cells_out(plan, ' at a time')}.",
         )
+        if aim == "medium":
+            media = tuple(row for arm in plan.arms for row in arm.rows)
+            plan = plan.model_copy(update={"composition": media})
         rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
         made = self._answer(inventory, plan, notes, {"positions": rows, "dosed": _names(wanted)})
         return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
@@ -185,6 +190,7 @@ class Planning:
         from nkloop.labware.bags import BagCatalogue
         from nkloop.worklists.bag_doses import plan_bag_doses
         from nkloop.worklists.bag_plans import tubes_csv
+        from nkloop.worklists.constants import settled
         from nkloop.worklists.dosing_assembly import bag_names, bag_request, with_enough_base
 
         bags = BagCatalogue.load(self.found.labware)
@@ -207,7 +213,7 @@ class Planning:
                 cells_out_minutes=self.asked.cells_out_minutes,
             )
 
-        wanted, told = self._constants(wanted, request)
+        wanted, told = settled(wanted, self.asked.constants, request)
         plan = with_enough_base(
             wanted,
             self.catalogue,
@@ -239,6 +245,7 @@ class Planning:
         given = {
             "--replicates": (self.asked.replicates != 1, "name the cord unit of each bag in --donors"),
             "--outer": (self.asked.outer != "use", "leave it out"),
+            "--aim": (self.asked.aimed_at != "vessel", "leave it out: what a bag holds afterwards is the aim"),
             "--plate": (self.asked.plate != "culture-1", "leave it out: bags are named after donor and arm"),
         }
         for option, (is_given, remedy) in given.items():
@@ -299,17 +306,6 @@ class Planning:
         present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
         return replace(wanted, present=present, held_stage=held.id)
 
-    def _constants(
-        self, wanted: Wanted, request: Callable[[Wanted, MediumSource], DosingRequest | BagDosingRequest]
-    ) -> tuple[Wanted, tuple[str, ...]]:
-        """What is planned with the base medium bringing what all arms have alike, as asked, and what was decided."""
-        from nkloop.worklists.constants import choose, constants_of
-        from nkloop.worklists.dosing_assembly import base_of
-
-        alike = replace(wanted, in_base=constants_of(wanted))
-        choice = choose(wanted, self.asked.constants, request(alike, base_of(alike, 1.0)))
-        return replace(wanted, in_base=choice.in_base), tuple(choice.notes())
-
     def _known_base(self, wanted: Wanted, inventory: Inventory) -> Callable[[MediumSource, float], MediumSource]:
         """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""
         from datetime import date
@@ -318,14 +314,16 @@ class Planning:
         from nkloop.worklists.base_medium import as_ordered, order_of
 
         def known(base: MediumSource, by_hand_ul: float) -> MediumSource:
-            made = recorded_base(base, _names(wanted), self.found, inventory, self.catalogue, self.file.deck)
-            if made is not None:
-                return made
-            order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, self.catalogue)
-            limits = wanted.error_limits or wanted.recipe.error_limits
-            return as_ordered(
-                base, order, wanted.recipe, inventory, self.file.deck, self.catalogue, limits=limits, today=date.today()
-            )
+            deck, catalogue = self.file.deck, self.catalogue
+            made = recorded_base(base, _names(wanted), self.found, inventory, catalogue, deck)
+            if made is None:
+                order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
+                limits = wanted.error_limits or wanted.recipe.error_limits
+                made = as_ordered(
+                    base, order, wanted.recipe, inventory, deck, catalogue, limits=limits, today=date.today()
+                )
+            # what people take of the batch does not stand on the deck
+            return made.model_copy(update={"volume_ul": base.volume_ul}) if by_hand_ul else made
 
         return known
 

@@ -254,6 +254,8 @@ def test_a_step_on_another_day_or_too_slow_is_refused(
     asked = [*VECTOR, "--vessel", "bag", "--present", "counted.csv"]
     for more, message in (
         (["--day", "11"], "step vector belongs to day 10, day 11 was asked for"),
+        (["--volume", "90 mL"], "--volume 90 mL means nothing beside --step vector"),
+        (["--action", "top-up"], "--action top-up means nothing beside --step vector"),
         (["--thawed", "25"], "after it left the freezer; at most 25 min"),
     ):
         ended = nkloop(*asked, *more)

@@ -6,7 +6,7 @@ from typing import Any
 
 from nkloop.errors import PlanError
 from nkloop.recipes.models import Stage
-from nkloop.worklists.bag_weights import readable
+from nkloop.worklists.bag_weights import READ_UL, readable
 from nkloop.worklists.present_table import Present
 from nkloop.worklists.stage_day import Action, times_denser
 
@@ -21,8 +21,8 @@ def held_volumes(
         action: exchange, top-up, dilute or split.
         stage: gives the share that is exchanged and the seeding density.
         present: what it holds, with its cell count.
-        volume_ul: what it shall hold afterwards; None keeps what an exchange or a split finds, and tops up with the
-            dose alone.
+        volume_ul: what it shall hold afterwards, after a dilution at most; None keeps what an exchange or a split
+            finds, and tops up with the dose alone.
         dose_ul: what the dose tube brings.
 
     Raises:
@@ -75,6 +75,13 @@ def _thinned(
         )
     kept = present.volume_ul - drained
     come_in = kept * (times - 1)
+    if volume_ul is not None and kept + come_in > volume_ul + READ_UL:
+        raise PlanError(
+            f"diluting {_ml(present.volume_ul)} {times:.3g} times gives {_ml(kept + come_in)}, at most {_ml(volume_ul)} are "
+            "asked for",
+            where=f"bag {name}",
+            remedy="split, or transfer to a larger vessel",
+        )
     if come_in < dose_ul:
         raise PlanError(
             f"bag {name} takes {come_in / 1000:.3g} mL to come back to the seeding density, the dose brings "

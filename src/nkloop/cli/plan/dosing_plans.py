@@ -43,6 +43,7 @@ class Planning:
             self._refuse_of_plates()
         self._refuse_kind_as_barcode()
         if self.asked.step is not None:
+            self._refuse_beside_step()
             return self._step(inventory, wanted)
         return self._plate(inventory, wanted) if self._is_plate else self._bags(inventory, wanted)
 
@@ -87,6 +88,22 @@ class Planning:
                 where="--plate",
                 remedy=f"name the kind with --vessel {name}, and give --plate what stands on the plate's label",
             )
+
+    def _refuse_beside_step(self) -> None:
+        """Refuse options that a process step does not heed: the recipe says how much is added.
+
+        Raises:
+            PlanError: one of them is given.
+        """
+        from nkloop.errors import PlanError
+
+        for option, given in (("--volume", self.asked.volume), ("--action", self.asked.action)):
+            if given is not None:
+                raise PlanError(
+                    f"{option} {given} means nothing beside --step {self.asked.step}",
+                    where=option,
+                    remedy="leave it out: the recipe says how much the step adds; dose or feed in a plan of its own",
+                )
 
     def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A process step of the recipe that adds something: the component, or its carrier where an arm goes without."""

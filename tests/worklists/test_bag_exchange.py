@@ -132,7 +132,7 @@ def test_a_bioreactor_is_stopped_not_laid_flat(plan):
     [
         ("exchange", 44_900, 'leaves 40 mL, the dose brings 5 mL: it cannot .* at least --volume "45 mL"'),
         ("top-up", 84_000, "topping up to 84 mL leaves no room for a dose of 5 mL"),
-        ("dilute", 300_000, "diluting 80 mL 4 times gives 320 mL, at most 300 mL are asked for"),
+        ("dilute", 300_000, "diluting 80 mL 4 times gives 320 mL, asked for are at most 300 mL"),
         ("split", 400_000, "100 mL of the culture are needed for 400 mL"),
     ],
 )

@@ -77,8 +77,8 @@ def _thinned(
     come_in = kept * (times - 1)
     if volume_ul is not None and kept + come_in > volume_ul + READ_UL:
         raise PlanError(
-            f"diluting {_ml(present.volume_ul)} {times:.3g} times gives {_ml(kept + come_in)}, at most {_ml(volume_ul)} are "
-            "asked for",
+            f"diluting {_ml(present.volume_ul)} {times:.3g} times gives {_ml(kept + come_in)}, asked for are at most "
+            f"{_ml(volume_ul)}",
             where=f"bag {name}",
             remedy="split, or transfer to a larger vessel",
         )

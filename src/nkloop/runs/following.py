@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,8 +29,10 @@ from nkloop.runs.answers import declined_step, point_to_decision
 from nkloop.runs.closing import IN_ORDER, close_ended, close_unseen, words
 from nkloop.runs.holding import Hold
 from nkloop.runs.mending import mend
+from nkloop.runs.overdue import Stretch
 from nkloop.worklists.models import Worklist
 
+logger = logging.getLogger(__name__)
 PATIENCE = 5
 """Looks at a device in a row that may fail before its connection counts as lost."""
 GRACE_LOOKS = 5
@@ -120,6 +123,7 @@ class Watch:
         self._seen: int | None = None
         self._ahead = timedelta(0)
         self._door_was_open = False
+        self._stretch = Stretch(worklist, bench.file.deck)
         self._cleared: tuple[DeviceState, float] | None = None
         """The obstacle confirmed to be cleared last; until when, by the monotonic clock, nobody is asked again."""
 
@@ -147,6 +151,9 @@ class Watch:
             await self._note_seen(state)
             if state.status in GOES_ON:
                 self._door_was_open, self._cleared = False, None
+                self._stretch.begin(self._step)
+                if late := self._stretch.overdue():
+                    logger.warning("%s %s: look at it; Ctrl+C or a cancelled flow stops it", self.run.device, late)
                 self._tell("running")
                 await asyncio.sleep(self.handler.poll_seconds)
             elif state.status == "idle":
@@ -154,6 +161,7 @@ class Watch:
                     "the run is idle although it was started", where=self.run.device, remedy="look at the robot"
                 )
             else:
+                self._stretch.end()
                 with suppress(QuestionWithdrawn):
                     await self._attend(state)
         self._step = len(self.worklist.steps) if state.status == "succeeded" else self._step

@@ -221,8 +221,9 @@ def test_bags_get_labelled_tubes_for_what_they_hold(
     plan = nkloop(*asked, "--json", "--map", "tubes.csv").json
     assert [tube["bag"] for tube in plan["tubes"]] == ["U1-reference", "U1-arm-a"]
     assert all(tube["delivered_ul"] == 5000 and tube["final_ul"] == 40_000 for tube in plan["tubes"])
-    welds = [step for step in plan["operator_steps"] if step["kind"] == "weld"]
-    assert [step["instruction"].split(".")[0] for step in welds] == ["Drain 20 mL and run in 15 mL base medium"] * 2
+    for kind, volume in (("drain", 20_000), ("fill", 15_000), ("weld", 5000)):
+        moves = [move for step in plan["operator_steps"] if step["kind"] == kind for move in step["moves"]]
+        assert [move["volume_ul"] for move in moves] == [volume] * 2
     assert (workspace.root / "tubes.csv").read_text().count("\n") == 3
     told = nkloop(*asked)
     shown = " ".join(told.out.split())

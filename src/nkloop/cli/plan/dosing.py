@@ -277,7 +277,10 @@ def _base_notes(
         return (), {}
     on_deck = f"{next(one.volume_ul for one in first.fillings if one.labware == BASE) / 1000:.4g} mL"
     if by_hand:
-        shares = f", in one batch ({on_deck} on the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
+        for_deck = order.volume.to("mL") - prepared_ml(by_hand)
+        shares = (
+            f", in one batch ({for_deck:.4g} mL for the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
+        )
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", order.stage_id, "--volume", f"{order.volume}"]
     words += [word for name in order.omit for word in ("--leave-out", name)]
     container = next(name for name, load_name in CONTAINERS.items() if load_name == order.load_name)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nkloop.errors import PlanError
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.arms import complete_arms
-from nkloop.worklists.constants import choose, constants_of
+from nkloop.worklists.constants import choose, constants_of, dosed_into_media, settled_by
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of, plate_positions, plate_request
 from nkloop.worklists.duration import estimate_minutes
@@ -90,6 +90,24 @@ def test_what_was_used_up_is_dosed_and_what_was_not_comes_with_the_base(wanted, 
     assert choice.in_base == ("IL-7",)
     assert choice.dosed == pytest.approx({"IL-2": 40})
     assert len(tuple(choice.notes())) == 2
+
+
+def test_where_the_fresh_medium_is_the_aim_a_dose_makes_up_for_nothing(wanted, recipe, request_of):
+    request = request_of(all_in_base(wanted)).model_copy(update={"aim": "medium"})
+    assert set(choose(wanted, "auto", request).in_base) == {"IL-2", "IL-7"}
+    assert choose(wanted, "dose", request).in_base == ()
+    by_ways = {asked: set(dosed_into_media(recipe, "grow", wanted.arms, asked)) for asked in ("auto", "base", "dose")}
+    assert by_ways == {"auto": {"SCF"}, "base": {"SCF"}, "dose": {"SCF", "IL-2"}}
+
+
+def test_a_base_medium_that_stands_there_decides_by_what_it_holds(wanted):
+    base = base_of(replace(wanted, in_base=("IL-7",)), 40_000)
+    settled, told = settled_by(wanted, "auto", base)
+    assert settled.in_base == ("IL-7",)
+    assert "IL-7: the same in all arms, so the base medium brings them" in told[0]
+    for asked, message in (("dose", "holds IL-7, which shall be dosed"), ("base", "lacks IL-2, which it shall bring")):
+        with pytest.raises(PlanError, match=f"base medium base-grow {message}"):
+            settled_by(wanted, asked, base)
 
 
 def test_bags_keep_a_dose(wanted, recipe, bags):

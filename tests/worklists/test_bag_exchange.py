@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def plan(recipe, arms, stocks, deck, catalogue):
     bags = BagCatalogue.load(ROOT / "labware")
 
-    def make(volume_ml=80, *, action="exchange", vessel="bag", minutes=45, final_ml=None, base_ml=150):
+    def make(volume_ml=80, *, action="exchange", vessel="bag", minutes=45, final_ml=None, base_ml=150, donors=("U1",)):
         rest = Settling(time=Amount.parse(f"{minutes} min"), source="estimate") if minutes else None
         grow = recipe.stage("grow").model_copy(update={"settling": rest})
         rested = recipe.model_copy(update={"stages": tuple(grow if s.id == "grow" else s for s in recipe.stages)})
@@ -35,11 +35,11 @@ def plan(recipe, arms, stocks, deck, catalogue):
             recipe=rested,
             stage=grow,
             arms=arms[:2],
-            donors=("U1",),
+            donors=donors,
             use_until=date(2026, 11, 26),
             seed=1,
             name="feed",
-            present={f"U1-{arm.name}": held for arm in arms[:2]},
+            present={f"{donor}-{arm.name}": held for donor in donors for arm in arms[:2]},
         )
         request = bag_request(
             wanted,
@@ -76,6 +76,12 @@ def test_cells_settle_while_the_robot_works_and_stay(plan, catalogue, deck):
     # 400 cells/µL: all cells stay, in the 80 mL there were
     assert [vessel.end_cells_per_ul for vessel in worklist.vessels] == [400, 400]
     assert planned.cells_out_minutes == pytest.approx(22, abs=1), "in the incubator they are not out"
+
+
+def test_cells_are_not_out_while_a_dose_warms_up(plan):
+    planned = plan(donors=("U1", "U2"))
+    assert len(tasks_of(planned, "equilibrate")) == 4
+    assert planned.cells_out_minutes == pytest.approx(22, abs=1)
 
 
 def test_cells_that_leave_with_the_medium_are_caught(plan, catalogue, deck):

@@ -253,9 +253,10 @@ class _Planner:
     def _with_beginnings(self, worklist: Worklist, bags: Sequence[BagFeeding]) -> Worklist:
         base, celsius = self.request.base, self.medium.use_temperature
         stands = (BASE, base.well)
-        # of the whole request, whatever its parts
-        batch_ul = base.volume_ul + 1000 * prepared_ml(by_hand_ul(self.bags))
-        n_made = max(1, math.ceil(batch_ul / usable_ul(self.catalogue[base.load_name]) - 1e-9))
+        kind = self.catalogue[base.load_name]
+        # of the whole request, whatever its parts; what stays behind is made in addition
+        ordered_ul = base.volume_ul - kind.dead_volume_ul + 1000 * prepared_ml(by_hand_ul(self.bags))
+        n_made = max(1, math.ceil(ordered_ul / usable_ul(kind) - 1e-9))
         warm = with_warm_base(
             worklist, bags, self.deck, celsius=celsius, stands=stands, batch=base.barcode, n_made=n_made
         )

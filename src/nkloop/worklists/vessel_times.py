@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 
 from nkloop.worklists.models import OperatorTask, Worklist
 
+_INSIDE = frozenset({"settle", "equilibrate"})
+"""Tasks that name a vessel which is in the incubator."""
+
 
 def vessel_times_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[tuple[str, int, float]]:
     """Every closed vessel with cells: its name, its last step, and the minutes its cells have been out by then.
 
-    A vessel is out from the first step that names it or moves something of it, to the last; one that settles is still
-    in the incubator. Cells that come out of another vessel have been out as long as those.
+    A vessel is out from the first step that names it or moves something of it, to the last; while it settles, or its
+    dose tube warms up, it is still in the incubator. Cells that come out of another vessel have been out as long as
+    those.
 
     Args:
         worklist: its vessels, and what its operator tasks say and move.
@@ -25,7 +29,7 @@ def vessel_times_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterat
     for step in worklist.steps:
         start, task = clock, step.operator
         clock += minutes.get(step.number, 0.0) + (task.minutes if task is not None else 0.0)
-        if task is None or task.kind == "settle":
+        if task is None or task.kind in _INSIDE:
             continue
         for name in [name for name in holders if _is_about(task, name)]:
             begun.setdefault(name, start)

@@ -57,6 +57,11 @@ def named_in(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for text in texts for part in text.split(",") if (name := part.strip())))
 
 
+def on_one_line(text: str) -> str:
+    """A name that others gave, with line breaks and control characters written out."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file a person asked for, its folder too.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, print_json
+from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, on_one_line, print_json
 
 if TYPE_CHECKING:
     from nkloop.records.inbox import SeenFile, Wait
@@ -51,7 +51,7 @@ def _show(waits: tuple[Wait, ...], files: tuple[SeenFile, ...]) -> None:
     for file in files:
         colour = "green" if file.state == "recorded" else "red"
         by = "" if file.by == "nkloop" else f", assigned by {file.by}"
-        head = f"{file.sha256[:12]}  {file.seen_at:%m-%d %H:%M}  {file.name}"
+        head = f"{file.sha256[:12]}  {file.seen_at:%m-%d %H:%M}  {on_one_line(file.name)}"
         console.print(f"  [{colour}]{file.state:<11}[/] {escape(head)}{escape(by)}", soft_wrap=True)
         for line in _details(file):
             console.print(f"              {escape(line)}", soft_wrap=True)

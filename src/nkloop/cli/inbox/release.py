@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, WorkspaceOption
+from nkloop.cli.common import BenchOption, WorkspaceOption, on_one_line
 
 if TYPE_CHECKING:
     from nkloop.runs.inbox import Outcome
@@ -32,7 +32,8 @@ def release(
         if not value.strip():
             raise RecordError(f"{name} is empty", where="nkloop inbox release", remedy="say who assigns it and why")
     outcome = asyncio.run(_released(workspace, bench, folder, file, plate, by.strip(), reason.strip()))
-    typer.echo(f"Recorded {outcome.name} as plate {', '.join(outcome.barcodes)}, assigned by {by.strip()}.")
+    name, plates = on_one_line(outcome.name), ", ".join(outcome.barcodes)
+    typer.echo(f"Recorded {name} as plate {plates}, assigned by {by.strip()}.")
 
 
 async def _released(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, print_json
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, on_one_line, print_json
 
 if TYPE_CHECKING:
     from nkloop.runs.inbox import Outcome
@@ -67,8 +67,9 @@ async def _once(workspace: Path, bench: str, folder: Path | None) -> tuple[Outco
 
 
 def _line(outcome: Outcome) -> str:
+    name = on_one_line(outcome.name)
     if outcome.state == "recorded":
-        return f"recorded     {outcome.name}: {', '.join(outcome.barcodes)}"
+        return f"recorded     {name}: {', '.join(outcome.barcodes)}"
     if outcome.state == "known":
-        return f"known        {outcome.name}: {outcome.reason}; not read again"
-    return f"QUARANTINE   {outcome.name}: {outcome.reason}"
+        return f"known        {name}: {outcome.reason}; not read again"
+    return f"QUARANTINE   {name}: {outcome.reason}"

@@ -74,6 +74,16 @@ def test_what_a_tired_person_types_first_is_right_either_way() -> None:
     assert "... 1 possibility between, 400 µL to 500 µL" in text
 
 
+def test_a_task_without_liquid_is_asked_about_alone() -> None:
+    question = asked(1)
+    (step,) = question.steps
+    task = step.model_copy(update={"tip": "", "sentence": "Close and label T-9", "target": ""})
+    text = page(question.model_copy(update={"steps": (task,), "wells": ()}))
+    assert "No well depends on them." in text
+    assert not any(word in text for word in ("repair", "discard", "the tips in the trash"))
+    assert "you saw that it did not happen: people do that themselves" in text
+
+
 def test_what_the_eye_cannot_judge_is_told_with_the_bound_and_its_reason() -> None:
     question = asked(2)
     assert "judged by eye" not in page(question)

@@ -28,7 +28,7 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     async def decide(run_id: str, kind: str, **told: Any) -> Any:
         made.append({"run_id": run_id, "kind": kind, **told})
-        return SimpleNamespace(unfinished=())
+        return SimpleNamespace(unfinished=(), by_hand=())
 
     async def show(*_: Any) -> None:
         pass

@@ -441,6 +441,16 @@ def test_a_dilution_on_its_way_is_no_vessel_to_be_finished_and_alike_wells_are_t
     assert unfinished_vessels(worklist, fates, [("plate", well) for well in found.wells], CATALOGUE, DECK) == ()
 
 
+async def test_a_task_nobody_did_and_no_worklist_asks_for_is_told(records: Records, journalled: Journalled) -> None:
+    run_id = journalled(dosing(), "planned")
+    records.journal.append_events(run_id, journal((1, "done"), (2, "done"), (3, "done"), (4, "unknown")))
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    made = await decided(records, run_id, "continue", not_happened=[4])
+    (task,) = made.by_hand
+    assert (made.follow_up, task.startswith("step 4: ")) == (None, True)
+    assert (await decided(records, run_id, "continue", happened=[4])).by_hand == ()
+
+
 async def test_what_was_discarded_is_never_continued(records: Records, cut_run: str) -> None:
     await decided(records, cut_run, "discard")
     told = r"decided already: discard, by Ada, at 20\d\d-.* UTC \(power cut at 18:00\)"

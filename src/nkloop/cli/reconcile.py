@@ -206,6 +206,7 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "not_done": list(asked.left),
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
         "follow_up": follow_up,
+        "by_hand": [] if decided is None else list(decided.by_hand),
         "unfinished": [] if decided is None else [one.model_dump(mode="json") for one in decided.unfinished],
     }
 
@@ -258,7 +259,8 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
     else:
         for line in told_of_unfinished(decided.unfinished):
             console.print(escape(line), soft_wrap=True)
-        left = (
-            "No step of this run is done any more" if decided.unfinished else "Nothing of this run is left to be done"
-        )
+        for task in decided.by_hand:
+            console.print(f"Still to be done, by hand and noted by hand: {escape(task)}", soft_wrap=True)
+        is_cut_off = bool(decided.unfinished or decided.by_hand)
+        left = "No further step of this run is asked for" if is_cut_off else "Nothing of this run is left to be done"
         console.print(f"{left}; bench {escape(run.bench)} is free for the next one.")

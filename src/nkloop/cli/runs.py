@@ -58,6 +58,9 @@ def _standing(run: RunRecord) -> str:
     colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
     done = sum(step.event == "done" for step in run.steps)
     told = [f"[{colour}]{run.state}[/]", f"{done} of {len(run.steps)} steps done" if run.steps else "nothing was sent"]
+    seen = max((step.number for step in run.steps if step.event == "seen"), default=0)
+    if not run.is_over and seen:
+        told.append(f"at step {seen} when last seen")
     if run.is_over and run.unknown_steps:
         told.append(f"{len(run.unknown_steps)} unknown")
     if run.decision is not None:
@@ -93,5 +96,6 @@ def _print(
         console.print(f"[red]{run_id}: {escape(found.told)}[/]", soft_wrap=True)
     unclear = [run.id for run in listed if run.id in left or (run.is_over and run.needs_decision)]
     if unclear:
-        told = f"Not over or not decided: {', '.join(unclear)}. To settle one: {command_name()} reconcile ID"
+        name = unclear[0] if len(unclear) == 1 else "ID"
+        told = f"Not over or not decided: {', '.join(unclear)}. To settle it: {command_name()} reconcile {name}"
         console.print(told, soft_wrap=True)

@@ -119,10 +119,11 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
-    unfinished = told_of_unfinished(made.unfinished)
-    for line in (told, *unfinished):
+    left = [f"Still to be done, by hand and noted by hand: {task}" for task in made.by_hand]
+    lines = (told, *told_of_unfinished(made.unfinished), *left)
+    for line in lines:
         logger.info(line)
-    page = "\n\n".join(markdown_text(line.strip()) for line in (told, *unfinished))
+    page = "\n\n".join(markdown_text(line.strip()) for line in lines)
     await show_markdown("decision", page, told)
     return made
 

@@ -84,9 +84,7 @@ class TerminalOperator:
         who, scanned = await self._named(request), tuple[str, ...]()
         if request.barcodes or request.lots:
             scanned = await self._scanned(request, who)
-            while (line := (await self._asked(request, "Done as asked? yes or no: ")).lower().strip()) not in YES:
-                if line in NO:
-                    await self._declined(request, who)
+            await self._confirmed(request, who)
         early = too_early(request.task, asked_at, datetime.now(UTC))
         prompt = f"{early}; why? " if early else "Note (Enter for none): "
         note = (await self._asked(request, prompt, may_be_empty=not early)).strip()
@@ -117,6 +115,12 @@ class TerminalOperator:
                 return OperatorAnswer(confirmed_by=who, at=datetime.now(UTC), note=reason, choice=choice)
             self._say(f"  NO: {problem}")
         raise OperatorRefusedError(problem, where=request.title, remedy="settle it, then start again")
+
+    async def _confirmed(self, request: OperatorRequest, who: str) -> None:
+        while (line := (await self._asked(request, "Done as asked? yes or no: ")).strip()).lower() not in YES:
+            if line.lower() in NO:
+                await self._declined(request, who)
+            self._say(f"  NO: '{line}' is neither yes nor no")
 
     async def _scanned(self, request: OperatorRequest, who: str) -> tuple[str, ...]:
         scans, wrong = Scans.of(request, tell=telling(self._scan_book, request, who)), 0
@@ -159,7 +163,8 @@ class TerminalOperator:
 
 def told_of(request: OperatorRequest) -> list[str]:
     """The request as lines for a terminal: what, how long, deck with lots, codes to scan."""
-    lines = ["", f"== {request.title}", request.task.instruction]
+    instruction = request.task.instruction
+    lines = ["", f"== {request.title}", *([] if request.title.endswith(instruction) else [instruction])]
     if limits := limits_of(request.task):
         lines.append(f"   {limits}")
     if request.worklist is not None:

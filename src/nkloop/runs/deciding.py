@@ -71,6 +71,8 @@ class Decided(FrozenModel):
     """Verified worklist to be run next; None when nothing is left to be done."""
     unfinished: tuple[Unfinished, ...] = ()
     """Vessels that nothing of this run will finish any more, because something else was discarded."""
+    by_hand: tuple[str, ...] = ()
+    """Tasks of people that were not done and that no worklist follows to ask for, one sentence each."""
 
 
 def question(
@@ -160,7 +162,11 @@ async def decide(
     decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
     records.decisions.add(decision, follow_up=follow_up)
     saved = records.journal.run(run_id).decision
-    return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished)
+    by_hand: tuple[str, ...] = ()
+    if kind != "discard" and follow_up is None:
+        open_tasks = (fate.step for fate in fates if fate.what != "done" and fate.step.operator is not None)
+        by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in open_tasks)
+    return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:

@@ -111,9 +111,10 @@ def _named(records: Records, asked: AskedRequest) -> str:
 
 
 def _is_done(records: Records, asked: AskedRequest) -> bool:
-    while (line := _said(records, asked, "Done as asked? yes, no, later: ").lower()) not in YES:
-        if line in NO:
+    while (line := _said(records, asked, "Done as asked? yes, no, later: ")).lower() not in YES:
+        if line.lower() in NO:
             return False
+        typer.secho(f"  NO  '{line}' is neither yes nor no", fg=typer.colors.RED)
     return True
 
 

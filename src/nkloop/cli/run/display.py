@@ -51,8 +51,8 @@ class RunDisplay(LiveDisplay):
         super().__init__(quiet=quiet, per_second=4)
 
     def drawn(self) -> Text:
-        """The line."""
-        return Text(self._line)
+        """The line, cut where the terminal ends."""
+        return Text(self._line, no_wrap=True, overflow="ellipsis")
 
     def begin(self, worklist: Worklist) -> None:
         """A run begins."""
@@ -62,7 +62,8 @@ class RunDisplay(LiveDisplay):
         """The robot has come so far."""
         share = seen.current / seen.total if seen.total else 0.0
         bar = ("#" * round(_BAR * share)).ljust(_BAR, ".")
-        self._line = f"{self._name or seen.run_id} [{bar}] step {seen.current} of {seen.total}: {seen.phrase}"
+        phrase = seen.phrase.removeprefix(f"step {seen.current}: ")
+        self._line = f"{self._name or seen.run_id} [{bar}] step {seen.current} of {seen.total}: {phrase}"
 
     def told(self, found: Sequence[Reconciled]) -> None:
         """Runs an interruption had left open."""

@@ -44,7 +44,9 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         console.print(f"    {escape(answer)}", soft_wrap=True)
         return
     _print_wells(console, asked.wells, kinds, whole)
-    console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
+    is_liquid = bool(asked.wells) or any(step.tip for step in asked.steps)
+    if is_liquid:
+        console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         console.print(f"[bold]{escape(blind)}[/]", soft_wrap=True)
     if asked.left:
@@ -54,18 +56,19 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     numbers = spans([step.number for step in asked.steps])
     may_not = spans([step.number for step in asked.steps if not step.is_drawn])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
-    n_unknown = len(asked.steps)
+    n_unknown, it = len(asked.steps), "it" if len(asked.steps) == 1 else "they"
     answers = [
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
         *_lost(asked.steps, who),
         *_unmixed(asked.steps, who),
     ]
+    if not is_liquid:
+        answers.clear()
     if may_not:
-        answers.append(
-            ("you saw that they did not happen: they are done as well", f"continue --not-happened {may_not} {who}")
-        )
-    answers.append(("you saw that they happened: only the rest is done", f"continue --happened {numbers} {who}"))
+        done = f"{it} {'is' if it == 'it' else 'are'} done as well" if is_liquid else "people do that themselves"
+        answers.append((f"you saw that {it} did not happen: {done}", f"continue --not-happened {may_not} {who}"))
+    answers.append((f"you saw that {it} happened: only the rest is done", f"continue --happened {numbers} {who}"))
     for what, line in answers:
         if line.startswith("repair") and n_unknown > MOST_UNKNOWN:
             told = (
@@ -127,6 +130,9 @@ def _together(group: Sequence[OpenStep]) -> str:
 
 
 def _print_wells(console: Console, wells: Sequence[PossibleWell], kinds: Mapping[str, Kind], whole: bool) -> None:
+    if not wells:
+        console.print("No well depends on them.")
+        return
     console.print(f"[bold]Wells that depend on them: {len(wells)}[/]")
     table = Table("labware", "well", "may hold")
     for well in wells[: None if whole else _MOST]:

@@ -82,7 +82,7 @@ def compare(n_varied: int, in_base: tuple[str, ...] = ()) -> None:
 
 
 def _request(recipe: Recipe, catalogue: Catalogue, n_varied: int) -> DosingRequest:
-    changed = _with_eight(recipe)
+    changed = with_eight(recipe)
     chance = np.random.default_rng(1)
     keys = [f"{name}@{STAGE}" for name in DOSES]
     arms = [Arm(name="reference", factors=dict.fromkeys(keys, 1.0), origin="reference")]
@@ -115,7 +115,7 @@ def _with_base(request: DosingRequest, in_base: tuple[str, ...]) -> DosingReques
     return request.model_copy(update={"base": base, "in_base": in_base})
 
 
-def _with_eight(recipe: Recipe) -> Recipe:
+def with_eight(recipe: Recipe) -> Recipe:
     """The recipe with eight cytokines in one stage, all of them varied."""
     stage = recipe.stage(STAGE)
     source = stage.medium.base.source

@@ -14,6 +14,7 @@ NAMES = (
     "curve_fits",
     "demo_time",
     "dosing_economy",
+    "feeding_by_columns",
     "help_time",
     "journal_cost",
     "ledger_speed",

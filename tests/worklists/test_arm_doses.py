@@ -131,7 +131,7 @@ def test_every_arm_is_on_target_however_its_components_came_there(
 
 
 def test_the_errors_told_are_those_of_simulated_pipetting(plan, request_of, catalogue, deck):
-    planned = plan(request_of([(1.0, 1.0), (2.0, 1.0), (1.0, 2.0), (0.5, 1.0)]))
+    planned = plan(request_of([(1.0, 1.0), (2.0, 1.0), (1.0, 2.0), (0.5, 1.0)] * 2))
     assert shares_a_cocktail(planned)
     chance = np.random.default_rng(4)
     seen = wells_of(planned.worklist, catalogue, chance=chance, deck=deck, n=4000)

@@ -20,7 +20,7 @@ MINIMUM, TUBE, DEAD = 5.0, 1400.0, 30.0
 FACTORS = (200.0, 100.0, 10.0, 2.0)
 
 
-def every_chain(stock, amounts, limits, *, max_steps):
+def every_chain(stock, amounts, limits, *, max_steps, least=MINIMUM):
     """All chains of the search space, forwards from the stock, without any of the planner's shortcuts.
 
     Every destination is tried at every dilution, in whatever order: also the larger dose from the more dilute one.
@@ -33,7 +33,7 @@ def every_chain(stock, amounts, limits, *, max_steps):
                     for amount, level in zip(amounts, levels, strict=True)
                 )
                 if steps not in levels or any(
-                    not MINIMUM - 1e-9 <= v <= most for v, most in zip(volumes, limits, strict=True)
+                    not least - 1e-9 <= v <= most for v, most in zip(volumes, limits, strict=True)
                 ):
                     continue
                 for takes in product(*[choices(one) for one in factors]):
@@ -64,26 +64,27 @@ def sized(stock, volumes, levels, factors, takes):
 @given(
     amounts=st.lists(st.floats(0.02, 2000), min_size=1, max_size=3),
     rim_ul=st.sampled_from([None, 10.0]),
+    least=st.sampled_from([MINIMUM, 10.0]),
     price=st.floats(0.001, 5),
     bias_eur=st.floats(0, 1),
     other_eur=st.floats(0, 1),
     bias_limit=st.sampled_from([6.0, 8.0, 12.0, 100.0]),
 )
 @settings(max_examples=60, deadline=None)
-@example(amounts=[2.0, 200.0], rim_ul=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=100.0)
-@example(amounts=[0.5, 20.0, 800.0], rim_ul=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=12.0)
-@example(amounts=[3.0, 51.0], rim_ul=None, price=1.0, bias_eur=0.0, other_eur=0.0, bias_limit=6.0)
-def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, rim_ul, price, bias_eur, other_eur, bias_limit):
+@example(amounts=[2.0, 200.0], rim_ul=10.0, least=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=100.0)
+@example(amounts=[0.5, 20.0, 800.0], rim_ul=10.0, least=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=12.0)
+@example(amounts=[3.0, 51.0], rim_ul=None, least=5.0, price=1.0, bias_eur=0.0, other_eur=0.0, bias_limit=6.0)
+def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, rim_ul, least, price, bias_eur, other_eur, bias_limit):
     """None that keeps the order of the doses; none that does not saves more than 1 %."""
     weights = CostWeights(bias_eur=bias_eur, other_factor_eur=other_eur)
     cost = CostModel(deck, Prices(stock=price), weights, rim_ul)
     limits, most = ErrorLimits(bias_percent=bias_limit), [500.0] * len(amounts)
-    others = [c for c in every_chain(100.0, amounts, most, max_steps=2) if cost.errors(c).within(limits)]
+    others = [c for c in every_chain(100.0, amounts, most, max_steps=2, least=least) if cost.errors(c).within(limits)]
     if not others:
         with pytest.raises(PlanError, match=r"no dilution of x"):
-            chosen(amounts, most, cost, limits)
+            chosen(amounts, most, cost, limits, least)
         return
-    best = chosen(amounts, most, cost, limits)
+    best = chosen(amounts, most, cost, limits, least)
     assert cost.eur(best) == pytest.approx(min(cost.eur(c) for c in others if is_ordered(c, amounts)), rel=1e-9)
     assert cost.eur(best) <= 1.01 * min(map(cost.eur, others))
     assert cost.errors(best).within(limits)
@@ -98,10 +99,10 @@ def is_ordered(chain, amounts):
     )
 
 
-def chosen(amounts, most, cost, limits):
+def chosen(amounts, most, cost, limits, least=MINIMUM):
     return plan_chain(
         "x", 100.0, amounts, minimum_ul=MINIMUM, tube_ul=TUBE, dead_ul=DEAD, limits_ul=most, cost=cost, errors=limits,
-        factors=FACTORS, max_steps=2,
+        factors=FACTORS, max_steps=2, least_dose_ul=least,
     )  # fmt: skip
 
 

@@ -87,7 +87,11 @@ async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> Med
 
     wanted, _ = settled(_wanted(session, asked, now), asked.constants, request)
     stocks = session.stocks(now)
-    plan = with_enough_base(wanted, catalogue, lambda base: plan_dosing(request(wanted, base), stocks, deck, catalogue))
+    plan = with_enough_base(
+        wanted,
+        catalogue,
+        lambda base, like: plan_dosing(request(wanted, base), stocks, deck, catalogue, like=like),
+    )
     dosed = [one.component for one in wanted.added]
     order = order_in(plan.parts[0].worklist, wanted.stage, dosed, 0.0, catalogue)
     if order is None:

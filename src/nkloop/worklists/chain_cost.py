@@ -30,8 +30,12 @@ class CostWeights(FrozenModel):
     """A filter tip."""
     tube_eur: float = Field(default=0.20, ge=0)
     """A low-bind tube and its label."""
+    deep_plate_eur: float = Field(default=5.0, ge=0)
+    """A sterile deep-well plate."""
     minute_eur: float = Field(default=0.50, ge=0)
     """A minute in which robot and technician are bound."""
+    cells_out_eur: float = Field(default=0.10, ge=0)
+    """A minute of cells outside the incubator."""
     transfer_minutes: float = Field(default=0.4, ge=0)
     mix_minutes: float = Field(default=0.4, ge=0)
     """Ten strokes in an intermediate tube."""

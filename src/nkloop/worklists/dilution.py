@@ -49,8 +49,9 @@ def plan_chain(
     errors: ErrorLimits | None = None,
     factors: Sequence[float] = FACTORS,
     max_steps: int = MAX_STEPS,
-    stock: str = "",
+    least_dose_ul: float = 0.0,
     may_tap: bool = True,
+    stock: str = "",
 ) -> Chain:
     """Find the cheapest chain: number of steps, factors and volumes, by the stated cost and within the error limits.
 
@@ -69,8 +70,9 @@ def plan_chain(
         errors: largest predicted error of a dose; none by default.
         factors: dilution factors to choose from.
         max_steps: most dilutions in a row.
-        stock: lot and strength for messages: `lot LOT-SCF-01, 100 µg/mL`.
+        least_dose_ul: smallest volume of a dose, where that is more than the pipette's.
         may_tap: False to dose everything from the last dilution.
+        stock: lot and strength for messages: `lot LOT-SCF-01, 100 µg/mL`.
 
     Raises:
         PlanError: no chain serves, or none within the error limits; an amount needs more stock than fits.
@@ -78,7 +80,9 @@ def plan_chain(
     wanted = [amount for amount in amounts if amount > 0]
     if not wanted:
         return Chain(component=component, stock_per_ul=stock_per_ul, volumes_ul=tuple(0.0 for _ in amounts))
-    search = _Search(component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors, may_tap)
+    search = _Search(
+        component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors, least_dose_ul, may_tap
+    )
     for steps in range(max_steps + 1):
         if not search.may_gain(steps):
             break
@@ -112,6 +116,7 @@ class _Search:
         limits_ul: Sequence[float] | None,
         cost: CostModel | None,
         errors: ErrorLimits | None,
+        least_dose_ul: float = 0.0,
         may_tap: bool = True,
     ) -> None:
         self.component, self.stock = component, stock_per_ul
@@ -120,7 +125,8 @@ class _Search:
         self.amounts, self.limits = tuple(amounts), None if limits_ul is None else tuple(limits_ul)
         limits = (inf,) * len(amounts) if limits_ul is None else limits_ul
         most = (tube_ul - dead_ul) / SPARE
-        self.chooser = TapChooser(stock_per_ul, amounts, limits, minimum_ul, most, self.cost, may_tap=may_tap)
+        least = max(minimum_ul, least_dose_ul)
+        self.chooser = TapChooser(stock_per_ul, amounts, limits, least, most, self.cost, may_tap=may_tap)
         self.best: Chain | None = None
         self._best_eur = inf
         self._nearest: ChainErrors | None = None
@@ -250,8 +256,8 @@ class _Search:
         places = f"{len(needed)} destinations take" if len(needed) > 1 else "the one destination takes"
         slip = f"check its strength ({self._slip():g} times as much would fit), " if self._slip() else ""
         return PlanError(
-            f"no dilution of {named} gives doses of at least {_volume(self.minimum)} that fit into the destinations "
-            f"and tubes of {_volume(self.tube)}; undiluted, {places} {doses} of it",
+            f"no dilution of {named} gives doses of at least {_volume(self.chooser.minimum)} that fit into the "
+            f"destinations and tubes of {_volume(self.tube)}; undiluted, {places} {doses} of it",
             where=self.component,
             remedy=f"{slip}use a stock of another concentration, a larger medium volume, or fewer arms",
         )

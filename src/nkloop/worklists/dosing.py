@@ -23,6 +23,7 @@ from nkloop.worklists.carry_over import (
     unlimited_words,
 )
 from nkloop.worklists.cells_out import CellsOutError, busy_minutes, cells_out_minutes, refuse_too_long
+from nkloop.worklists.column_event import ColumnEvent, CopyEvent, PlacedEvent
 from nkloop.worklists.composition import (
     accurate_enough,
     composition_rows,
@@ -42,6 +43,7 @@ from nkloop.worklists.dosing_request import (
     varied_ingredients,
 )
 from nkloop.worklists.feeding_aims import mixtures_for
+from nkloop.worklists.feeding_choice import Cost, cheapest, layouts, run_cost, total
 from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
@@ -54,6 +56,7 @@ from nkloop.worklists.plans import (
     CompositionRow,
     DosingPlan,
     DosingRequest,
+    Layout,
     WellFeeding,
     WellState,
 )
@@ -74,6 +77,8 @@ from nkloop.worklists.undosed import (
 _TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
 """A part needs more than the deck holds, or keeps cells out or mixes warm too long; smaller parts may do."""
 
+_EVENTS: dict[Layout, type[Event]] = {"arms": Event, "placed": PlacedEvent, "columns": ColumnEvent, "copies": CopyEvent}
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -86,16 +91,33 @@ class _Run:
     ledger: Ledger
     errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
     cells_out_minutes: float
+    cost: Cost
     notes: tuple[str, ...]
     brought: Mapping[str, Carried]
     """Well to what the buffers of all stocks bring into it, those of the base medium included."""
 
 
-def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, catalogue: LabwareLookup) -> DosingPlan:
+def plan_dosing(
+    request: DosingRequest,
+    inventory: Stocks,
+    deck: BenchDeck,
+    catalogue: LabwareLookup,
+    *,
+    ways: Sequence[Layout] = (),
+    like: DosingPlan | None = None,
+) -> DosingPlan:
     """Plan one feeding event, cut into parts by arms when the deck or the cells ask for it.
 
     The cheapest chains are taken first; when the predicted error of the finished plan is beyond its limit, they are
-    chosen again, more accurate.
+    chosen again, more accurate. Of the ways to feed the wells the one that costs least is taken.
+
+    Args:
+        request: what is asked for.
+        inventory: lots at hand.
+        deck: of the bench.
+        catalogue: labware types by load name.
+        ways: to feed the wells, of which the cheapest is taken; those that the plate and the bench allow when empty.
+        like: the same with more base medium: wells are fed in its way, and what it says of other ways is kept.
 
     Raises:
         PlanError: request, volumes or deck do not allow it.
@@ -108,13 +130,24 @@ def plan_dosing(request: DosingRequest, inventory: Stocks, deck: BenchDeck, cata
         raise PlanError.from_problems(problems)
     names = list(dict.fromkeys(well.arm for well in request.wells))
 
+    tried = (like.feeding,) if like is not None else ways or layouts(request, deck, catalogue)
+
     def attempt(errors: ErrorLimits | None) -> DosingPlan:
-        planner = _Planner(request, stage, deck, catalogue, errors)
+        def planned(layout: Layout) -> tuple[DosingPlan, Cost]:
+            planner = _Planner(request, stage, deck, catalogue, errors, layout)
 
-        def plan(stocks: Stocks) -> tuple[_Run, ...]:
-            return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _TOO_LARGE)
+            def plan(stocks: Stocks) -> tuple[_Run, ...]:
+                return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _TOO_LARGE)
 
-        return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
+            runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
+            cost = total(runs)
+            costs = {"cost_eur": cost.eur, "tips": cost.tips, "robot_minutes": cost.minutes}
+            return planner.result(runs).model_copy(update=costs), cost
+
+        made, way, compared = cheapest(tried, planned)
+        compared = compared if like is None else like.compared
+        notes = (*made.notes, *((compared,) if compared else ()))
+        return made.model_copy(update={"feeding": way, "compared": compared, "notes": notes})
 
     return accurate_enough(request.errors_allowed, None, attempt)
 
@@ -143,8 +176,10 @@ class _Planner:
         deck: BenchDeck,
         catalogue: LabwareLookup,
         errors: ErrorLimits | None,
+        layout: Layout,
     ) -> None:
         self.request, self.stage, self.deck, self.catalogue, self.errors = request, stage, deck, catalogue, errors
+        self.layout = layout
         self.ingredients = varied_ingredients(request)
         self.before = other_stage(request.recipe, stage.id, request.held_stage)
 
@@ -189,7 +224,9 @@ class _Planner:
 
         def plan(lots: dict[str, Lot]) -> tuple[Worklist, Event]:
             builder = WorklistBuilder(request.name, "cytokine_dosing", self.deck, self.catalogue)
-            event = Event(request, self.stage, self.ingredients, lots, builder, standing, cells_in, self.errors)
+            event = _EVENTS[self.layout](
+                request, self.stage, self.ingredients, lots, builder, standing, cells_in, self.errors
+            )
             return event.plan(mixtures, index), event
 
         names = with_carriers([i.component for i in self.ingredients] if mixtures else [], stocks, request.use_until)
@@ -218,6 +255,7 @@ class _Planner:
             ledger=ledger,
             errors=predict(worklist, self.catalogue, self.deck, spots),
             cells_out_minutes=minutes,
+            cost=run_cost(worklist, self.deck, lots, ledger, event.base, minutes),
             notes=event.notes,
             brought=brought,
         )

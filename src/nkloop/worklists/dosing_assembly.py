@@ -20,7 +20,6 @@ from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.bag_volumes import held_volumes
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.dosing_event import BASE
 from nkloop.worklists.dosing_request import added_ingredients
 from nkloop.worklists.held_bags import CLOSED, held_in
 from nkloop.worklists.medium_contents import (
@@ -114,7 +113,7 @@ def base_of(wanted: Wanted, volume_ul: float, load_name: str = "") -> MediumSour
 def with_enough_base(
     wanted: Wanted,
     catalogue: LabwareLookup,
-    plan: Callable[[MediumSource], Plan],
+    plan: Callable[[MediumSource, Plan | None], Plan],
     known: Callable[[MediumSource, float], MediumSource] = lambda base, by_hand_ul: base,
 ) -> Plan:
     """Plan with as much base medium as the plan turns out to take, what stays behind counted twice: once in reserve.
@@ -122,37 +121,37 @@ def with_enough_base(
     Args:
         wanted: what is planned.
         catalogue: labware types by load name.
-        plan: plans with a base medium.
+        plan: plans with a base medium, in the same way as a plan with more of it when one is given.
         known: the base medium with its own predicted errors; is told what people take of it beside the robot, in µL.
 
     Raises:
         PlanError: more is needed than one vessel holds, or the plan is impossible.
     """
-    most = catalogue[BASE_TROUGH].working_volume_ul
-    first = plan(base_of(wanted, most))
-    drawn = most - first.base_left_ul
-    small = round_up(max(drawn, 1000 * LEAST_ML) + 2 * catalogue[BASE_TUBE].dead_volume_ul)
-    by_hand = first.base_by_hand_ul if isinstance(first, BagDosingPlan) else 0.0
-    tube = catalogue[BASE_TUBE]
+    most, tube = catalogue[BASE_TROUGH].working_volume_ul, catalogue[BASE_TUBE]
+    ample = plan(base_of(wanted, most), None)
+    drawn = most - ample.base_left_ul
+    small = round_up(max(drawn, 1000 * LEAST_ML) + 2 * tube.dead_volume_ul)
+    by_hand = ample.base_by_hand_ul if isinstance(ample, BagDosingPlan) else 0.0
     # one batch in one vessel: what people run in comes out of the vessel on the deck
     fits = small + 1000 * prepared_ml(by_hand) <= tube.working_volume_ul
     load_name, room = (BASE_TUBE, tube.working_volume_ul) if fits else (BASE_TROUGH, most)
     stays = 2 * catalogue[load_name].dead_volume_ul
 
-    def with_base(volume_ul: float) -> Plan:
-        return plan(known(base_of(wanted, volume_ul, load_name), by_hand))
+    def once_more() -> tuple[Plan, float]:
+        full = plan(base_of(wanted, room, load_name), None)
+        return full, room - full.base_left_ul
 
+    def exactly(like: Plan, drawn_ul: float) -> Plan:
+        volume = min(room, round_up(max(drawn_ul, 1000 * LEAST_ML if fits else 0.0) + stays))
+        return plan(known(base_of(wanted, volume, load_name), by_hand), like)
+
+    if fits and isinstance(ample, DosingPlan) and ample.compared:
+        ample, drawn = once_more()  # what pays with eight channels out of a trough may not out of a tube
     try:
-        return with_base(small if fits else min(most, round_up(drawn + stays)))
+        return exactly(ample, drawn)
     except BaseShortError:
-        # one channel pours from a tube, and the medium has errors of its own: other dilutions may be taken
-        return with_base(min(room, round_up(_drawn_ul(with_base(room)) + stays)))
-
-
-def _drawn_ul(plan: DosingPlan | BagDosingPlan) -> float:
-    """Base medium the robot takes."""
-    stood = sum(one.volume_ul for one in plan.parts[0].worklist.fillings if one.labware == BASE)
-    return stood - plan.base_left_ul
+        # one channel pours from a tube, with other errors than eight from a trough: other dilutions may be taken
+        return exactly(*once_more())
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:

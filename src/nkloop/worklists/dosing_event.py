@@ -10,6 +10,7 @@ from nkloop.quantities import Kind
 from nkloop.quantities.display import number as scientific
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
+from nkloop.worklists.column_parts import column_parts
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
 from nkloop.worklists.feeding_aims import unavoidable
 from nkloop.worklists.mixtures import DEEP_WELLS, OVERAGE, TUBES_15, TUBES_50, Made, Mixture, MixtureMaker
@@ -72,15 +73,11 @@ class Event:
         if mixtures or self.request.medium_wells:
             self._place_base()
         if mixtures:
-            self._make(mixtures)
+            self._make(mixtures, index)
         self._fill_edge()
         mixed = self._mix_columns()
         self._fetch_cells()
-        drained = self._drain_columns()
-        for number, made in enumerate(self.made):
-            wells = [well for well in self.request.wells if index.get(well.well) == number]
-            self._feed(wells, made, drained, is_mixed=made.spot in mixed)
-        self._feed([well for well in self.request.wells if well.well not in index], None, drained)
+        self._feed_all(index, self._drain_columns(), mixed)
         self._transfer()
         self._seed()
         return self.builder.build(
@@ -110,10 +107,16 @@ class Event:
         self.builder.place(BASE, base.load_name, "Base medium of the round", barcode=base.barcode)
         self.builder.fill(self.base, base.volume_ul, Liquid(name="base medium", per_ul=base.per_ul, lot=base.lot))
 
-    def _make(self, mixtures: Sequence[Mixture]) -> None:
-        maker = MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots, errors=self.errors)
-        label = "Arm media (empty)"
+    def _make(self, mixtures: Sequence[Mixture], index: Mapping[str, int]) -> None:
+        """One vessel for each mixture."""
+        maker, label = self._maker(), "Arm media (empty)"
         maker.place(mixtures, nickname=ARMS, label=label, kinds=(DEEP_WELLS, TUBES_15, TUBES_50), overage=OVERAGE)
+        self._fill(maker)
+
+    def _maker(self) -> MixtureMaker:
+        return MixtureMaker(self.builder, self.base, self.base_name, self.ingredients, self.lots, errors=self.errors)
+
+    def _fill(self, maker: MixtureMaker) -> None:
         base = self.request.base
         maker.make(base.volume_ul - len(self.request.medium_wells) * self.request.medium_wells_ul, base.barcode)
         self.made = maker.made
@@ -150,18 +153,37 @@ class Event:
 
     # -- wells --------------------------------------------------------------------------------------------------
 
+    def _feed_all(self, index: Mapping[str, int], drained: frozenset[str], mixed: frozenset[Spot]) -> None:
+        """Mixture by mixture, each well drained just before it is fed.
+
+        Args:
+            index: well to the mixture it is fed with.
+            drained: wells that are drained already.
+            mixed: mixtures that are mixed already.
+        """
+        for number, made in enumerate(self.made):
+            wells = [well for well in self.request.wells if index.get(well.well) == number]
+            self._feed(wells, made, drained, is_mixed=made.spot in mixed)
+        self._feed([well for well in self.request.wells if well.well not in index], None, drained)
+
     def _drain_columns(self) -> frozenset[str]:
-        """Remove the same volume out of whole columns with eight channels; returns the wells done."""
+        """Remove the same volume out of neighbours in a column with as many channels; returns the wells done."""
         kind = self.builder.kind(CULTURE)
         done: set[str] = set()
         if kind.rows != _CHANNELS or self.builder.deck.pipette(_CHANNELS) is None:
             return frozenset()
-        wells = {well.well: well for well in self.request.wells if well.remove_ul > 0}
-        for names in _columns(kind):
-            some = [wells[name] for name in names if name in wells]
-            if len(some) == len(names) and len({(w.remove_ul, w.mixed) for w in some}) == 1:
-                self._drain((CULTURE, names[0]), some[0], f"column {names[0][1:]}", channels=_CHANNELS)
-                done.update(names)
+        alike: dict[tuple[float, bool], dict[str, WellFeeding]] = {}
+        for well in self.request.wells:
+            if well.remove_ul > 0:
+                alike.setdefault((well.remove_ul, well.mixed), {})[well.well] = well
+        for wells in alike.values():
+            for top, channels in column_parts(kind, wells):
+                ends = [(CULTURE, top), (WASTE_NAME, "A1")]
+                if channels > 1 and self.builder.reaches(ends, channels, _CELL_TIP_UL):
+                    names = kind.reached(top, channels)
+                    told = f"column {top[1:]}" if channels == _CHANNELS else f"{top} to {names[-1]}"
+                    self._drain((CULTURE, top), wells[top], told, channels=channels)
+                    done.update(names)
         return frozenset(done)
 
     def _drain(self, spot: Spot, well: WellFeeding, text: str, channels: int = 1) -> None:

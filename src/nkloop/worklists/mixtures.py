@@ -21,6 +21,7 @@ from nkloop.worklists.builder import DeckFullError, Spot, Supply, WorklistBuilde
 from nkloop.worklists.carriers import BASE, carrier_name, carrier_notes, carrier_of
 from nkloop.worklists.chain_cost import CostModel, Prices
 from nkloop.worklists.cocktails import Dose
+from nkloop.worklists.column_parts import column_parts
 from nkloop.worklists.models import Liquid
 from nkloop.worklists.stock_deck import StockDeck
 from nkloop.worklists.strength import stock_liquid, stock_per_ul, stock_words
@@ -131,6 +132,25 @@ class MixtureMaker:
                 rack = self.builder.place(name, load_name, label if racks == 1 else f"{label}, {racks}")
                 free = list(rack.wells)
             self.made.append(Made(mixture, (name, free.pop(0)), total))
+
+    def place_in(self, mixtures: Sequence[Mixture], wells: Sequence[str], nickname: str, label: str = "") -> None:
+        """Give every mixture a certain deep well.
+
+        Args:
+            mixtures: in the order of the wells.
+            wells: one for each.
+            nickname: of the deep-well plate.
+            label: what a person reads on it; empty when it stands there.
+
+        Raises:
+            DeckFullError: a deep well does not take its mixture, or no slot is left for the plate.
+        """
+        load_name, totals = self._kind(mixtures, (DEEP_WELLS,), SMALL_OVERAGE)
+        if label:
+            self.builder.place(nickname, load_name, label)
+        self.made += [
+            Made(mixture, (nickname, well), total) for mixture, well, total in zip(mixtures, wells, totals, strict=True)
+        ]
 
     def _kind(self, mixtures: Sequence[Mixture], kinds: Sequence[str], overage: float) -> tuple[str, list[float]]:
         for load_name in kinds:
@@ -290,31 +310,39 @@ class MixtureMaker:
             self.builder.transfer(self.base, one.spot, volume, fresh=index == 0, tip_ul=tip_ul, comment=comment)
 
     def _pour_columns(self, volumes: Sequence[float]) -> list[float]:
-        """What whole columns have in common, with eight channels out of a trough; returns what is still missing."""
+        """What neighbours in a column have in common, with as many channels out of a trough; returns what lacks."""
         left = list(volumes)
         at = {one.spot: index for index, one in enumerate(self.made)}
-        source = self.builder.kind(self.base[0])
-        is_first = True
-        for spot in at:
-            rack = self.builder.kind(spot[0])
-            if not spot[1].startswith("A") or rack.rows not in {8, 16} or source.kind != "trough":
-                continue
-            column = [(spot[0], well) for well in rack.reached(spot[1], _CHANNELS)]
-            if any(one not in at for one in column):
-                continue
+        if self.builder.kind(self.base[0]).kind != "trough":
+            return left
+        held = 0
+        for spot, channels in self._parts():
+            column = [(spot[0], well) for well in self.builder.kind(spot[0]).reached(spot[1], channels)]
             least = self.builder.minimum_ul()
             common = math.floor(min(volumes[at[one]] for one in column) - least)
-            if common < _WORTH_UL or not self.builder.reaches([spot], _CHANNELS, common):
+            if common < _WORTH_UL or not self.builder.reaches([self.base, spot], channels, common):
                 continue
-            comment = f"base medium for column {spot[1][1:]}"
-            tip_ul = min(_LARGE_TIP_UL, common)
+            comment = f"base medium for {'column ' + spot[1][1:] if channels == _CHANNELS else _span(column)}"
+            tip_ul, fresh = min(_LARGE_TIP_UL, common), channels != held
             self.builder.transfer(
-                self.base, spot, common, channels=_CHANNELS, fresh=is_first, tip_ul=tip_ul, comment=comment
+                self.base, spot, common, channels=channels, fresh=fresh, tip_ul=tip_ul, comment=comment
             )
-            is_first = False
+            held = channels
             for one in column:
                 left[at[one]] -= common
         return left
+
+    def _parts(self) -> Iterator[tuple[Spot, int]]:
+        """Neighbours in a column of each rack, whole columns first so that their tips serve all of them."""
+        names: dict[str, set[str]] = {}
+        for one in self.made:
+            names.setdefault(one.spot[0], set()).add(one.spot[1])
+        parts = [
+            ((rack, well), channels)
+            for rack, wells in names.items()
+            for well, channels in column_parts(self.builder.kind(rack), wells)
+        ]
+        yield from sorted((part for part in parts if part[1] > 1), key=lambda part: -part[1])
 
     def _dose(self, stocks: StockDeck, component: str) -> None:
         """One component into all tubes with a tip for each of its dilutions, from the rim: it touches no tube.
@@ -337,3 +365,7 @@ class MixtureMaker:
             if volume < RIM_UL:
                 comment = f"{name} for {one.mixture.name}"
                 self.builder.transfer(source, one.spot, volume, each_fresh=True, mix_after=2, comment=comment)
+
+
+def _span(column: Sequence[Spot]) -> str:
+    return f"{column[0][1]} to {column[-1][1]}"

@@ -22,6 +22,10 @@ Aim = Literal["medium", "vessel"]
 """`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what remains
 from the last dose counted."""
 
+Layout = Literal["arms", "placed", "columns", "copies"]
+"""Culture wells fed from one vessel for each arm, in their order; from one deep well for each arm, placed as on the
+plate; by columns from deep wells made like arm media; by columns from deep wells that arm media are shared out to."""
+
 
 class CompositionRow(FrozenModel):
     """One component of one prepared liquid: what the recipe asks and what the ledger says comes out."""
@@ -265,6 +269,15 @@ class DosingPlan(FrozenModel):
     """What the arms vary, in every well after the event, when the wells are the aim."""
     cells_out_minutes: float = 0.0
     """Longest estimated time of cells outside the incubator, over the parts."""
+    robot_minutes: float = 0.0
+    """Estimated time of the robot, over all parts."""
+    tips: int = 0
+    cost_eur: float = 0.0
+    """What the parts cost by the stated weights: stock, base medium, tips, tubes and plates, minutes."""
+    feeding: Layout = "arms"
+    """How wells are fed."""
+    compared: str = ""
+    """One sentence on what the other ways to feed them would cost; empty when there is no other."""
     notes: tuple[str, ...] = ()
     """How the arm media are made, one sentence each."""
     warnings: tuple[str, ...] = ()

@@ -185,7 +185,7 @@ class Planning:
         plan = with_enough_base(
             wanted,
             self.catalogue,
-            lambda base: plan_dosing(request(wanted, base), inventory, self.file.deck, self.catalogue),
+            lambda base, like: plan_dosing(request(wanted, base), inventory, self.file.deck, self.catalogue, like=like),
             self._known_base(wanted, inventory),
         )
         notes = (
@@ -234,7 +234,7 @@ class Planning:
         plan = with_enough_base(
             wanted,
             self.catalogue,
-            lambda base: plan_bag_doses(request(wanted, base), inventory, self.file.deck, self.catalogue, bags),
+            lambda base, _: plan_bag_doses(request(wanted, base), inventory, self.file.deck, self.catalogue, bags),
             self._known_base(wanted, inventory),
         )
         out = f"The cells of a vessel are outside the incubator for about {_cells_out(plan)}."

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from nkloop.coordination import runner
@@ -84,8 +85,32 @@ def test_the_form_of_a_campaign_explains_every_field(browser: Browser, service: 
     assert asked_elsewhere(page, service) == []
 
 
-def test_a_launched_run_completes(run: dict[str, Any]) -> None:
+def test_a_form_refuses_what_the_workspace_does_not_have(service: Service) -> None:
+    until = time.monotonic() + 30
+    while "enum" not in stage_field(service) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert "expansion_i" in stage_field(service)["enum"]
+    for flow, request in (
+        ("prepare-medium", {"stage": "expansion_9"}),
+        ("dose-cytokines", {"plate_kind": "plate-24", "wells": [{"well": "H12"}]}),
+    ):
+        path = f"{service.url}/api/deployments/{service.deployment(flow)['id']}/create_flow_run"
+        answer = httpx.post(path, json={"parameters": {"request": request}}, trust_env=False, timeout=20)
+        assert answer.status_code == 409, answer.text
+        assert "expansion_9" in answer.text or "'H12' does not match '^[A-D][1-6]$'" in answer.text
+
+
+def stage_field(service: Service) -> dict[str, Any]:
+    """The field of a form as it is now."""
+    schema = service.deployment("prepare-medium")["parameter_openapi_schema"]
+    found = schema["definitions"]["PrepareMedium"]["properties"]["stage"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_launched_run_completes_under_a_name_that_tells_it_from_others(run: dict[str, Any]) -> None:
     assert run["state_type"] == "COMPLETED", run["state"]
+    assert run["name"].startswith("20 mL expansion_i medium, 2")
 
 
 def test_its_run_sheet_shows_the_deck(browser: Browser, service: Service, run: dict[str, Any]) -> None:

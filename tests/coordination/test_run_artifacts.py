@@ -95,9 +95,9 @@ async def test_plan_and_sheet_say_what_is_unverified_and_simulated(session: Any,
     worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0").model_copy(update={"unverified": ("SCF",)})
     await show_plan(session, worklist, ROWS)
     assert [row["recipe value"] for row in page.shown["plan"]["table"]] == ["unverified", "verified"]
-    assert page.shown["plan"]["description"].endswith("; unverified recipe values: SCF (simulated bench)")
+    assert page.shown["plan"]["description"].endswith("; unverified values: SCF (simulated bench)")
     assert page.shown["run-sheet"]["markdown"].startswith("**Simulated bench:** no real robot moves")
-    assert "Unverified recipe values" in page.shown["run-sheet"]["markdown"]
+    assert "Unverified values" in page.shown["run-sheet"]["markdown"]
 
 
 async def test_on_a_real_bench_nothing_is_called_simulated(session: Any, page: Page, tell: ModuleType) -> None:
@@ -122,5 +122,5 @@ async def test_a_run_tells_vessel_use_by_and_steps_of_all(
     assert "medium-1" in rows["vessel"]
     assert rows["use by"] == "2026-11-25"
     assert rows["bench"].endswith("(simulated)")
-    assert rows["unverified recipe values"] == "1, named above"
-    assert page.shown["run"]["description"].endswith("; unverified recipe values: SCF (simulated bench)")
+    assert rows["unverified values"] == "1, named above"
+    assert page.shown["run"]["description"].endswith("; unverified values: SCF (simulated bench)")

@@ -32,9 +32,9 @@ def test_bench_of_unknown_kind_is_not_called_simulated(tell: ModuleType) -> None
 
 def test_recipe_values_that_nobody_has_verified_are_named(tell: ModuleType) -> None:
     story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
-    assert "Unverified recipe values" not in run_html(story)
+    assert "Unverified values" not in run_html(story)
     html = run_html(story.model_copy(update={"worklist": story.worklist.model_copy(update={"unverified": ("SCF",)})}))
-    assert "<dt>Unverified recipe values</dt><dd>SCF</dd>" in html
+    assert "<dt>Unverified values</dt><dd>SCF</dd>" in html
 
 
 def test_unknown_steps_stand_out_and_later_steps_were_not_reached(tell: ModuleType) -> None:

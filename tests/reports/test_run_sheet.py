@@ -170,7 +170,7 @@ def test_the_earliest_start_of_the_robot_stands_at_the_top(killing):
 
 def test_what_nobody_has_verified_is_said_so(killing):
     made = killing.model_copy(update={"unverified": ("SCF", "IL-7")})
-    told = "Unverified recipe values, published and checked by nobody: SCF and IL-7."
+    told = "Unverified values, published and checked by nobody: SCF and IL-7."
     assert told in sheets_markdown((sheet_of(made),))
     assert told in run_sheet_html((sheet_of(made),))
     assert "nverified" not in sheets_markdown((sheet_of(killing),))

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from nkloop.assays.layout import lay_out
+from nkloop.assays.methods import method_named
 from nkloop.assays.models import EffectorSample
 from nkloop.errors import PlanError, ShortageError
 from nkloop.worklists.bench_deck import ModuleSpec
@@ -293,3 +294,8 @@ def test_a_missing_bench_liquid_is_a_shortage(request_of, stocks_of, lots, deck,
 def test_the_worklist_of_a_plate_carries_limits_of_predicted_error(request_of, stocks, deck, catalogue):
     limits = plan_cytotoxicity(request_of(), stocks, deck, catalogue).worklist.limits
     assert (limits.cv_percent, limits.bias_percent) == (5, 12)
+
+
+def test_settings_of_the_method_that_nobody_has_verified_are_told(plan, request_of):
+    worklist = plan(request_of()).parts[0].worklist
+    assert {f"{one} of ldh" for one in method_named("ldh").unverified} == set(worklist.unverified) != set()

@@ -69,7 +69,7 @@ def _with_mark(row: Mapping[str, Any], worklist: Worklist) -> dict[str, Any]:
 
 
 def _unverified(worklist: Worklist) -> str:
-    return f"; unverified recipe values: {listing(worklist.unverified)}" if worklist.unverified else ""
+    return f"; unverified values: {listing(worklist.unverified)}" if worklist.unverified else ""
 
 
 def _checks(verdict: Verdict) -> str:
@@ -110,6 +110,6 @@ def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, 
         "steps done": f"{done} of {len(worklist.steps)}",
         **{f"steps {event}": count for event, count in others},
         "transfers": record.n_transfers,
-        "unverified recipe values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
+        "unverified values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
     }
     return [{"what": what, "value": value} for what, value in facts.items() if value != ""]

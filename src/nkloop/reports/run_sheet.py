@@ -208,7 +208,7 @@ def _second_checks(worklist: Worklist) -> tuple[SecondCheck, ...]:
 def _limits(worklist: Worklist) -> tuple[str, ...]:
     told = []
     if worklist.unverified:
-        told.append(f"Unverified recipe values, published and checked by nobody: {listing(worklist.unverified)}.")
+        told.append(f"Unverified values, published and checked by nobody: {listing(worklist.unverified)}.")
     if worklist.limits.cells_in or any(":" in name for f in worklist.fillings for name in f.liquid.per_ul):
         told.append(f"Cells: at most {plain(worklist.limits.cells_out_minutes)} min on the deck between incubations.")
     elif any(vessel.volume_ul > 0 for vessel in worklist.vessels):

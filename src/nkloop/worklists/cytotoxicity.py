@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
+from nkloop.assays.methods import method_named
 from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.worklists.bench_deck import BenchDeck
@@ -81,6 +82,7 @@ class _Planner:
 
     def __init__(self, request: CytotoxicityRequest, deck: BenchDeck, catalogue: LabwareLookup) -> None:
         self.request, self.deck, self.catalogue = request, deck, catalogue
+        self.method = method_named(request.layout.method)
 
     def runs(self, stocks: Stocks) -> tuple[_Run, ...]:
         """One run, or two where the deck does not hold everything at once."""
@@ -95,7 +97,9 @@ class _Planner:
         self, liquids: tuple[str, ...], stocks: Stocks, plan: Callable[[dict[str, Lot]], tuple[Worklist, Plate | None]]
     ) -> _Run:
         planned, plate, lots = with_lots(liquids, stocks, self.request.use_until, plan)
-        worklist = with_preparation(held_to(planned, self.request.error_limits), self.catalogue)
+        values = {"unverified": tuple(f"{one} of {self.method.name}" for one in self.method.unverified)}
+        held = held_to(planned, self.request.error_limits).model_copy(update=values)
+        worklist = with_preparation(held, self.catalogue)
         return _Run(worklist, lot_uses(worklist, lots, self.catalogue), plate)
 
     def _builder(self) -> WorklistBuilder:

@@ -289,7 +289,7 @@ class Worklist(FrozenModel):
     """Predicted errors of liquids that were prepared before; empty when the worklist was read from a CSV."""
     recipe_revision: str | None = None
     unverified: tuple[str, ...] = ()
-    """Components of which the recipe's amount is a published value that nobody has verified."""
+    """Published values that nobody has verified: amounts of the recipe by their components, settings of an assay."""
     seed: int | None = None
     vessels: tuple[Vessel, ...] = ()
     """Closed vessels that people work at during the run."""

@@ -130,6 +130,12 @@ class Method(FrozenModel):
         """1 when lysis raises the signal, -1 when it lowers it."""
         return 1 if self.formula in {"release", "flow"} else -1
 
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """What of how a plate is set up and read nobody has verified."""
+        values = {"contact time": self.contact, "targets per well": self.targets, "reading": self.read}
+        return tuple(told for told, value in values.items() if value.verified_by is None)
+
     def has_limit(self, name: str) -> bool:
         """Whether the method judges this figure."""
         return any(limit.name == name for limit in self.limits)

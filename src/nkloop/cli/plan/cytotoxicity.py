@@ -269,8 +269,5 @@ def _warnings(layouts: tuple[PlateLayout, ...], recipe: Recipe | None) -> Iterat
         samples = [(one.arm, one.donor) for layout in layouts for one in layout.samples]
         yield from missing_controls(recipe, samples)
     for name in dict.fromkeys(layout.method for layout in layouts):
-        method = method_named(name)
-        values = {"contact time": method.contact, "targets per well": method.targets, "reading": method.read}
-        open_ones = [told for told, value in values.items() if value.verified_by is None]
-        if open_ones:
+        if open_ones := method_named(name).unverified:
             yield f"values of method {name} nobody has verified yet: {', '.join(open_ones)}"

@@ -33,7 +33,9 @@ def session_with(*, over=True):
         steps=[SimpleNamespace(event=event) for event in events],
         unknown_steps=(3,),
     )
-    return SimpleNamespace(records=SimpleNamespace(journal=SimpleNamespace(run=lambda run_id: run)))
+    return SimpleNamespace(
+        records=SimpleNamespace(journal=SimpleNamespace(run=lambda run_id: run, by_hash=lambda _: [run]))
+    )
 
 
 async def test_a_cancelled_flow_shows_what_its_robot_did(shown):
@@ -62,12 +64,14 @@ async def test_a_failed_run_carries_its_robot_in_the_error(shown):
     assert not shown
 
 
-async def test_a_flow_cancelled_before_its_robot_started_says_that_nothing_moved(shown):
+@pytest.mark.parametrize(("over", "told"), [(True, "nothing was moved"), (False, "its device is asked again")])
+async def test_a_flow_cancelled_before_its_robot_started_says_that_nothing_moved_where_that_is_so(shown, over, told):
+    medium = SimpleNamespace(name="medium", content_hash="abc")
     with pytest.raises(asyncio.CancelledError):
-        async with nothing_moved_told("medium"):
+        async with nothing_moved_told(session_with(over=over), medium):
             raise asyncio.CancelledError
     ((_, text),) = shown
-    assert "nothing was moved" in text
+    assert told in text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 
 from nkloop.assays.measurements import ReadRequest
 from nkloop.drivers.bench import load_bench_file
-from nkloop.drivers.interfaces import DeviceFile, Finding, announced_step
+from nkloop.drivers.interfaces import DeviceFile, Finding, FoundRun, announced_step
 from nkloop.drivers.opentrons import FlexPlateReader
 from nkloop.drivers.opentrons.plate_files import parsed_file
 from nkloop.drivers.opentrons.plate_protocol import plate_protocol
@@ -181,12 +181,12 @@ async def test_a_plate_is_read_between_two_openings_of_the_lid_and_its_file_is_c
 async def test_the_run_of_a_reading_is_found_by_its_steps(make: Make) -> None:
     lab = make()
     steps = lab.reader.worklist(REQUEST)
-    assert await lab.reader.find_run(steps) is None
+    assert await lab.reader.find_runs(steps) == ()
     first = await lab.reader.prepare(steps)
     assert await lab.reader.prepare(steps) == first, "an idle run of ours is taken, not replaced"
     await lab.reader.stop(first)
-    assert await lab.reader.find_run(steps) == first
-    assert await lab.reader.find_run(lab.reader.worklist(REQUEST.model_copy(update={"barcode": "P-2"}))) is None
+    assert await lab.reader.find_runs(steps) == (FoundRun(id=first, is_played=True),)
+    assert await lab.reader.find_runs(lab.reader.worklist(REQUEST.model_copy(update={"barcode": "P-2"}))) == ()
 
 
 async def test_a_reference_wavelength_is_read_in_the_same_run_and_subtracted(make: Make) -> None:

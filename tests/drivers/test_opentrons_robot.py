@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from nkloop.drivers.interfaces import FoundRun
 from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons.client import ConnectionLostError
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, WorkspaceError
@@ -266,7 +267,7 @@ async def test_a_run_whose_record_was_lost_is_found_by_its_protocol_and_tells_no
     fake.protocol_files = [{"id": "f", "name": name if is_known else "another.csv"}]
     error = {"detail": "There was no engine state data for this run."}
     fake.runs[run_id] |= {"ok": False, "status": "stopped", "runTimeParameters": [], "dataError": error}
-    assert await robot.find_run(worklist) == (run_id if is_known else None)
+    assert await robot.find_runs(worklist) == ((FoundRun(id=run_id, is_played=False),) if is_known else ())
     state = await robot.state(run_id)
     assert state.status == "stopped"
     assert "lost its record" in state.errors[0]
@@ -274,14 +275,14 @@ async def test_a_run_whose_record_was_lost_is_found_by_its_protocol_and_tells_no
         await robot.commands(run_id)
 
 
-async def test_the_newest_run_is_told_by_its_place_in_the_list_not_by_the_clock(
+async def test_runs_are_told_in_the_order_of_the_list_not_of_the_clock(
     robot: OpentronsRobot, fake: Any, worklist: Worklist
 ) -> None:
     first = await robot.prepare(worklist)
     fake.runs[first] |= {"status": "succeeded", "createdAt": "2027-01-01T00:00:00Z"}
     second = await robot.prepare(worklist)
     fake.runs[second]["createdAt"] = "2020-01-01T00:00:00Z"
-    assert await robot.find_run(worklist) == second
+    assert [run.id for run in await robot.find_runs(worklist)] == [first, second]
 
 
 async def test_a_phantom_costs_one_500_and_no_second_run(robot: OpentronsRobot, fake: Any, worklist: Worklist) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -104,6 +105,40 @@ def test_the_environment_chooses_the_database(monkeypatch: pytest.MonkeyPatch, t
     assert Records(database_url(tmp_path)).url == "postgresql+psycopg://me:***@somewhere/lab"
 
 
+@pytest.mark.parametrize("given", ["sqlite:///records.db", "sqlite:///../lab/records.db", "sqlite://"])
+def test_a_file_that_is_another_one_in_every_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NKLOOP_DATABASE_URL", given)
+    with pytest.raises(RecordError, match=rf"'{given}' is another database in every folder.*sqlite:///{tmp_path}"):
+        Records.open(tmp_path / "state")
+    monkeypatch.setenv("NKLOOP_DATABASE_URL", f"sqlite:///{tmp_path}/lab.db")
+    Records.open(tmp_path / "state").close()
+
+
+def test_a_workspace_named_from_here_is_the_same_database_everywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("NKLOOP_DATABASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert database_url(Path("state")) == database_url(tmp_path / "state")
+
+
+def test_two_spellings_are_one_database_and_a_copy_is_another(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    one, same = Records(f"sqlite:///{tmp_path}/a.db"), Records(f"sqlite:///{tmp_path}/deep/../a.db")
+    one.migrate()
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    copy, fresh = Records(f"sqlite:///{tmp_path}/b.db"), Records(f"sqlite:///{tmp_path}/c.db")
+    fresh.migrate()
+    assert same.identity == one.identity
+    assert len({one.identity, copy.identity, fresh.identity}) == 3
+    assert one.audit.verify_chain() == ()
+    for opened in (one, same, copy, fresh):
+        opened.close()
+
+
 def test_two_processes_append_to_one_chain(url: str, records: Records, reading: Reading) -> None:
     code = (
         "import sys\nfrom nkloop.drivers.interfaces import Reading\nfrom nkloop.records import Records\n"
@@ -136,6 +171,11 @@ def test_postgresql_keeps_the_same_records(
     assert (run.started_at, len(run.steps)) == (at, 3)
     assert postgres.results.readings() == (reading,)
     assert postgres.audit.verify_chain() == ()
+    url = postgres.journal._database.url
+    respelled = Records(url.update_query_dict({"application_name": "x"}).render_as_string(hide_password=False))
+    assert respelled.url != postgres.url
+    assert respelled.identity == postgres.identity
+    respelled.close()
     assert differences(postgres.journal._database) == []
     with (
         pytest.raises(RecordError, match="step_events is append-only"),

@@ -22,6 +22,7 @@ from nkloop.drivers.interfaces import (
     DeviceState,
     Fence,
     Finding,
+    FoundRun,
     OperatorAnswer,
     OperatorRequest,
     RunStatus,
@@ -125,8 +126,9 @@ class FakeHandler:
     async def inspect(self, deck: BenchDeck) -> tuple[Finding, ...]:
         return self.findings
 
-    async def find_run(self, worklist: Worklist) -> str | None:
-        return "device-run" if self.worklist is not None and worklist == self.worklist else None
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
+        is_known = self.worklist is not None and worklist == self.worklist
+        return (FoundRun(id="device-run", is_played=self.plays > 0),) if is_known else ()
 
     async def files(self, run_id: str) -> tuple[DeviceFile, ...]:
         return ()

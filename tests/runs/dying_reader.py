@@ -71,7 +71,12 @@ async def read(records_url: str, url: str, place: str, run_id: str) -> None:
     bench, reader, person = flex_bench(url)
     records = Records(records_url)
     if place == "run made":
-        records.journal.set_run_state = dies  # type: ignore[method-assign]
+        written = records.journal.set_run_state
+
+        def writes(changed: str, state: Any, **rest: Any) -> None:
+            dies() if state == "prepared" else written(changed, state, **rest)
+
+        records.journal.set_run_state = writes  # type: ignore[method-assign]
     elif place == "prepared":
         reader.play = dies  # type: ignore[method-assign]
     elif place == "waits for the plate":

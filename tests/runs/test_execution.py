@@ -479,3 +479,42 @@ async def test_a_run_that_was_never_prepared_is_refused(
     run_id = records.journal.create_run(worklist, verdict, bench="fake", device="flex", at=at, context=Context())
     with pytest.raises(RecordError, match="was never prepared"):
         await do(run_id, bench, records)
+
+
+@pytest.mark.parametrize("moment", ["before_it_is_looked_for", "while_it_is_taken_off"])
+async def test_a_run_that_somebody_starts_while_it_is_withdrawn_stays_open_under_its_id(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, moment: str
+) -> None:
+    """The connection is lost when the run was made; somebody presses play on the screen of the robot."""
+    made, stop = handler.prepare, handler.stop
+
+    async def started() -> None:
+        await handler.play("device-run")
+        while handler.status != "paused":
+            await handler.state("device-run")
+
+    async def prepare(asked: Worklist) -> str:
+        await made(asked)
+        if moment == "before_it_is_looked_for":
+            await started()
+        raise DeviceUnreachableError("the recovery policy was set and nobody answered")
+
+    async def stops(run_id: str) -> None:
+        await started()
+        await stop(run_id)
+
+    handler.prepare = prepare
+    if moment == "while_it_is_taken_off":
+        handler.stop = stops
+    with pytest.raises(DeviceUnreachableError, match=r"nobody answered.*nkloop reconcile run-0001"):
+        await prepare_run(worklist, verdict, bench, records)
+    run = records.journal.run("run-0001")
+    assert (run.state, run.device_run_id, run.is_over) == ("running", "device-run", False)
+    assert set(events(records, "run-0001").values()) == {"sent"}
+    handler.stop = stop
+    (found,) = await reconcile_bench(bench, records)
+    wanted = {
+        "before_it_is_looked_for": ("succeeded", {1: "done", 2: "done", 3: "done"}),
+        "while_it_is_taken_off": ("stopped", {1: "done", 2: "failed", 3: "failed"}),
+    }
+    assert (found.run.state, events(records, "run-0001")) == wanted[moment]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nkloop.drivers.bench import Bench, load_bench_file
+from nkloop.drivers.interfaces import FoundRun
 from nkloop.errors import NkloopError, RunForgottenError, StaleHolderError
 from nkloop.records import Records
 from nkloop.records.models import RunDecision
@@ -51,9 +52,10 @@ class Device(FakeHandler):
         self.live()
         return ()
 
-    async def find_run(self, worklist: Worklist) -> str | None:
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
         self.live()
-        return next((name for name, run in reversed(self.runs.items()) if run.worklist == worklist), None)
+        found = [(name, run) for name, run in self.runs.items() if run.worklist == worklist]
+        return tuple(FoundRun(id=name, is_played=run.plays > 0) for name, run in found)
 
     async def prepare(self, worklist: Worklist) -> str:
         self.live()

@@ -13,7 +13,7 @@ from nkloop.errors import DeviceHeldError, DeviceUnreachableError
 from nkloop.records import Records
 from nkloop.records.processes import this_process
 from nkloop.runs.holding import device_held
-from nkloop.runs.marking import database_of, require_unmarked
+from nkloop.runs.marking import require_unmarked
 
 
 class Notes:
@@ -91,7 +91,7 @@ async def test_a_note_that_no_longer_holds_is_passed_over(
 async def test_our_own_note_and_a_robot_that_does_not_answer_stand_in_nobodys_way(
     bench: Bench, records: Records, notes: Notes
 ) -> None:
-    notes.note = note(records, database=database_of(records))
+    notes.note = note(records, database=records.identity)
     await require_unmarked(bench, records)
     notes.note, notes.fails = note(records), True
     async with device_held(bench, records, "dose"):

@@ -44,6 +44,18 @@ def test_a_pause_the_run_was_stopped_in_moved_nothing(worklist: Worklist) -> Non
     assert told(worklist, [*step(1, "aspirate"), *step(2), pause]) == ["done", "failed", "failed"]
 
 
+@pytest.mark.parametrize(
+    ("action", "kind"), [("pause", "waitForResume"), ("delay", "waitForDuration"), ("shake", "waitForDuration")]
+)
+def test_a_wait_that_was_cut_short_by_the_stop_moved_nothing(worklist: Worklist, action: str, kind: str) -> None:
+    """Nobody has to say what became of its wells; a shake may have mixed them or not."""
+    steps = list(worklist.steps)
+    steps[1] = steps[1].model_copy(update={"action": action})
+    cut = command(kind, "failed", error="RunStoppedError: Run was cancelled")
+    ended = told(worklist.model_copy(update={"steps": tuple(steps)}), [*step(1, "aspirate"), *step(2), cut])
+    assert ended == ["done", "unknown" if action == "shake" else "failed", "failed"]
+
+
 def test_a_failed_command_fails_its_step_only(worklist: Worklist) -> None:
     commands = [*step(1, "aspirate"), *step(2), *step(3), command("pickUpTip", "failed")]
     assert told(worklist, commands) == ["done", "done", "failed"]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceFile, DeviceState
-from nkloop.errors import DeviceError, DeviceHeldError, DeviceUnreachableError, RunForgottenError, StepUnknownError
+from nkloop.errors import (
+    DeviceError,
+    DeviceHeldError,
+    DeviceUnreachableError,
+    RunForgottenError,
+    StaleHolderError,
+    StepUnknownError,
+)
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision
 from nkloop.runs.execution import execute, play_run, prepare_run
@@ -234,6 +243,76 @@ async def test_an_earlier_run_of_the_same_worklist_is_not_taken_for_the_lost_one
     (found,) = await reconcile_bench(bench, records)
     assert "never started" in found.told
     assert set(events(records, "run-0002").values()) == {"failed"}
+
+
+async def killed_when_made(
+    make: Callable[[], Awaitable[None]], worklist: Worklist, verdict: Verdict, bench: Bench, records: Records
+) -> None:
+    """The program ends at once when its device has been asked to make the run, which `make` does or does not."""
+    handler: Any = bench.liquid_handler
+
+    async def prepare(asked: Worklist) -> str:
+        await make()
+        raise StaleHolderError("the process ends here")  # the one end after which nothing is cleared up
+
+    handler.prepare = prepare
+    with pytest.raises(StaleHolderError):
+        await prepare_run(worklist, verdict, bench, records)
+    del handler.prepare
+
+
+async def test_a_run_of_a_lost_database_is_not_taken_for_one_that_was_never_made(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, migrated: Path, tmp_path: Path
+) -> None:
+    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+    shutil.copy(migrated, tmp_path / "restored.db")
+    restored = Records(f"sqlite:///{tmp_path / 'restored.db'}")
+
+    async def nothing() -> None: ...
+
+    await killed_when_made(nothing, worklist, verdict, bench, restored)
+    (found,) = await reconcile_bench(bench, restored)
+    assert "nothing was moved" in found.told
+    assert (found.run.state, set(events(restored).values())) == ("interrupted", {"failed"})
+    restored.close()
+
+
+async def test_a_run_that_was_started_elsewhere_is_never_adopted_and_a_person_says_what_happened(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    async def made_and_started_at_the_screen() -> None:
+        await type(handler).prepare(handler, worklist)
+        await handler.play("device-run")
+        while handler.status != "paused":
+            await handler.state("device-run")
+
+    await killed_when_made(made_and_started_at_the_screen, worklist, verdict, bench, records)
+    with pytest.raises(DeviceError, match=r"run of the same worklist as paused, which was not started.*--stop"):
+        await reconcile_bench(bench, records)
+    assert not records.journal.run("run-0001").is_over
+    found = await reconcile_run("run-0001", bench, records, stop=True)
+    assert (handler.status, found.run.device_run_id) == ("stopped", "device-run")
+    assert events(records) == {1: "unknown", 2: "unknown", 3: "failed"}
+    assert found.run.needs_decision
+    assert "was not started from here" in found.told
+
+
+async def test_what_was_started_at_the_screen_counts_as_sent_before_it_is_followed(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    await killed_at("prepared", worklist, verdict, bench, records)
+    await handler.play("device-run")
+    looks = iter(range(2))
+
+    async def state(run_id: str) -> DeviceState:
+        if next(looks, None) is None:
+            raise RunForgottenError("the robot lost its memory")
+        return DeviceState(status="running")
+
+    handler.state = state
+    with pytest.raises(RunForgottenError):
+        await reconcile_run("run-0001", bench, records)
+    assert set(events(records).values()) == {"unknown"}
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ async def test_after_a_crash_the_device_remembers_nothing_and_the_step_under_way
     assert records.journal.run(run_id).unknown_steps == (2,)
     reborn = replace(star, liquid_handler=a_star())
     assert device_run is not None
-    assert await reborn.liquid_handler.find_run(worklist) is None
+    assert await reborn.liquid_handler.find_runs(worklist) == ()
     with pytest.raises(DeviceError, match="remembers nothing after a restart"):
         await reborn.liquid_handler.state(device_run)
     await reborn.liquid_handler.close()

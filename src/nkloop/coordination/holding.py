@@ -19,6 +19,7 @@ from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.launches import has_moved
 from nkloop.runs.recovery import recover
 from nkloop.runs.session import Session
+from nkloop.worklists.models import Worklist
 
 SHOW_SECONDS = 3.0
 """Longest time an interrupted flow spends on showing what became of its robot."""
@@ -80,14 +81,19 @@ async def safety_told(session: Session, run_id: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def nothing_moved_told(worklist: str) -> AsyncIterator[None]:
-    """When the flow is cancelled before its robot was started, say in the flow that nothing was moved."""
+async def nothing_moved_told(session: Session, worklist: Worklist) -> AsyncIterator[None]:
+    """When the flow is cancelled before it started its robot, say in the flow that nothing was moved.
+
+    A run that could not be withdrawn, because its robot does not answer or somebody has started it there, is told.
+    """
     try:
         yield
     except NkloopError:
         raise  # says itself what is wrong
     except BaseException:
-        await _show_at_once("interrupted before the robot was started; nothing was moved", worklist)
+        left = [run for run in session.records.journal.by_hash(worklist.content_hash) if not run.is_over]
+        told = _sentence(left[-1]) if left else "interrupted before the robot was started; nothing was moved"
+        await _show_at_once(told, worklist.name)
         raise
 
 

@@ -194,7 +194,7 @@ async def carry_out(
 async def _run(session: Session, worklist: Worklist, verdict: Verdict, context: Context, reservation: str) -> RunRecord:
     """Prepare, play and finish, with the stock reserved around them and what interrupts them told."""
     async with _stock(session, worklist, reservation) as hold:
-        async with nothing_moved_told(worklist.name):
+        async with nothing_moved_told(session, worklist):
             hold.run_id = run_id = await _prepare(_whole(session), _whole(worklist), _whole(verdict), context)
         logger.info("%s begins on the robot: %s", run_id, worklist.name)
         async with safety_told(session, run_id), progress_shown(described(worklist.name)) as meter:

@@ -49,6 +49,14 @@ class Finding(FrozenModel):
     remedy: str = ""
 
 
+class FoundRun(FrozenModel):
+    """A run that a device knows."""
+
+    id: str
+    is_played: bool
+    """Whether anybody, here or at the device, has told it to start, as far as the device still knows."""
+
+
 class DeviceState(FrozenModel):
     """What a liquid handler says of one run."""
 
@@ -143,8 +151,8 @@ class LiquidHandler(Protocol):
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Read-only look at the device: pipettes, modules, deck, door, emergency stop, other runs."""
 
-    async def find_run(self, worklist: Worklist) -> str | None:
-        """The device's newest run made for this worklist, whatever its state; None when it knows none. Read-only."""
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
+        """The device's runs made for this worklist, whatever their state, the oldest first. Read-only."""
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload what the run needs, have the device analyse it, create the run; return the device's run id.

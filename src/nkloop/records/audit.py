@@ -18,8 +18,9 @@ GENESIS = "0" * 64
 """Previous hash of the first entry."""
 SOFTWARE = "nkloop"
 """Who acted when no person did."""
-_UNAUDITED = {"audit_entries", "step_events", "device_holders"}
-"""The chain itself; the journal, whose entries are hashed in batches; and leases, whose history is audited instead."""
+_UNAUDITED = {"audit_entries", "step_events", "device_holders", "database_identity"}
+"""The chain itself; the journal, whose entries are hashed in batches; leases, whose history is audited instead; and the
+name of the database, which is there before the chain begins."""
 
 # Made once: building a statement costs more than executing it, and the journal writes before every step.
 LAST_ENTRY = (

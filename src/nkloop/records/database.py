@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,26 @@ _WRITER_LOCK = 0x6E6B6C6F
 
 
 def database_url(state: Path) -> str:
-    """URL from `NKLOOP_DATABASE_URL`, else the SQLite file `records.db` in the state folder of a workspace."""
-    return os.environ.get(URL_VARIABLE) or f"sqlite:///{state / 'records.db'}"
+    """URL from `NKLOOP_DATABASE_URL`, else the SQLite file `records.db` in the state folder of a workspace.
+
+    Raises:
+        RecordError: the variable names a SQLite file that is another one in every folder, or in every process.
+    """
+    given = os.environ.get(URL_VARIABLE)
+    if not given:
+        return f"sqlite:///{state.absolute() / 'records.db'}"
+    with suppress(ArgumentError, ValueError):  # what is no URL is told when it is opened
+        url = sa.make_url(given)
+        file = (url.database or "records.db").removeprefix("file:").replace(":memory:", "records.db")
+        if url.get_backend_name() == "sqlite" and not Path(file).is_absolute():
+            raise RecordError(
+                f"'{given}' is another database in every folder a command is started in: neither claims of devices nor "
+                "open runs would be seen",
+                where=URL_VARIABLE,
+                remedy=f"name it from the root, with four slashes: sqlite:///{Path(file).absolute()}; without the "
+                "variable it is that of the workspace",
+            )
+    return given
 
 
 class Database:

@@ -192,6 +192,7 @@ class Journal:
         started_at: datetime | None = None,
         ended_at: datetime | None = None,
         error: str | None = None,
+        found_before: Sequence[str] | None = None,
         claim: Claim | None = None,
     ) -> None:
         """Change where a run stands; what is None stays as it is.
@@ -201,6 +202,7 @@ class Journal:
             RecordError: the run does not exist.
         """
         given = {"device_run_id": device_run_id, "started_at": started_at, "ended_at": ended_at, "error": error}
+        given["found_before"] = None if found_before is None else json.dumps(list(found_before))
         values: dict[str, Any] = {"state": state} | {key: value for key, value in given.items() if value is not None}
         with self._database.writing() as connection:
             _with_right(connection, run_id, claim)
@@ -214,11 +216,12 @@ class Journal:
         *,
         ended_at: datetime,
         error: str = "",
+        device_run_id: str | None = None,
         claim: Claim | None = None,
     ) -> None:
         """Write the outcome of the steps and the end of the run in one transaction, so that no crash parts them.
 
-        A run that is over already stays as it is.
+        A run that is over already stays as it is. `device_run_id` is given where it was not written down before.
 
         Raises:
             StaleHolderError: the run's devices are claimed by somebody else.
@@ -230,7 +233,8 @@ class Journal:
                 return
             if events:
                 _insert_events(connection, run_id, events, claim, footing)
-            _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error}, claim)
+            found = {} if device_run_id is None else {"device_run_id": device_run_id}
+            _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error, **found}, claim)
 
     def add_action(self, action: OperatorAction) -> None:
         """Save what a person confirmed."""

@@ -49,6 +49,7 @@ def not_recorded(run_id: str) -> RecordError:
 def run_record(connection: sa.Connection, row: Any) -> RunRecord:
     """A run with the last event of each step, what people confirmed and decided, and its files."""
     fields = {name: row[name] for name in RunRecord.model_fields if name in row and name not in _GATHERED}
+    fields["found_before"] = None if row["found_before"] is None else tuple(json.loads(row["found_before"]))
     return RunRecord(
         **fields,
         steps=last_events(connection, row["id"]),

@@ -216,6 +216,8 @@ class RunRecord(FrozenModel):
     parent: str | None = None
     """Run that this one continues or repairs."""
     occurrence: str | None = None
+    found_before: tuple[str, ...] | None = None
+    """Runs of this worklist that were played on the device before one was made for it; None when nobody looked."""
     decision: RunDecision | None = None
     """What a person last decided about it."""
     files: tuple[SavedFile, ...] = ()

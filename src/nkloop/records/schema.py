@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0007"
+HEAD = "0008"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -27,12 +27,13 @@ APPEND_ONLY = (
     "stock_reserved_parts",
     "stock_reservation_origins",
     "operator_remarks",
+    "database_identity",
 )
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
 
 
 LATER_COLUMNS = {
-    "runs": frozenset({"locks", "token", "parent", "occurrence"}),
+    "runs": frozenset({"locks", "token", "parent", "occurrence", "found_before"}),
     "step_events": frozenset({"token", "moved_ul"}),
     "operator_actions": frozenset({"choice"}),
     "operator_requests": frozenset({"choice"}),
@@ -181,8 +182,10 @@ runs = _table(
     _number("token", nullable=True),
     _text("parent", nullable=True),
     _text("occurrence", nullable=True),
+    _text("found_before", nullable=True),
 )
 sa.Index("ix_runs_occurrence", runs.c.occurrence)
+sa.Index("ix_runs_parent", runs.c.parent)
 step_events = _table(
     "step_events",
     _serial(),
@@ -449,6 +452,8 @@ operator_requests = _table(
     _time("taken_at", nullable=True),
 )
 """Questions and instructions to people, and their answers."""
+database_identity = _table("database_identity", sa.Column("id", sa.Text, primary_key=True))
+"""One row with a name that no other database has, made with the tables."""
 audit_entries = _table(
     "audit_entries",
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),

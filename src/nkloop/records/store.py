@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from nkloop.records.claims import Claims
 from nkloop.records.database import Database, database_url
 from nkloop.records.decisions import Decisions
 from nkloop.records.device_files import DeviceFiles
+from nkloop.records.identity import identity_of
 from nkloop.records.inbox import InboxRecords
 from nkloop.records.journal import Journal
 from nkloop.records.kept_plans import KeptPlans
@@ -76,6 +78,15 @@ class Records:
     def url(self) -> str:
         """Where the database is, without its password."""
         return self._database.url.render_as_string(hide_password=True)
+
+    @cached_property
+    def identity(self) -> str:
+        """Fingerprint by which two databases are told apart; tells nothing of the address.
+
+        Raises:
+            RecordError: the database refused.
+        """
+        return identity_of(self._database)
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there.

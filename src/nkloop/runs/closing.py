@@ -13,7 +13,7 @@ from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunRecord, RunState, StepEvent
 from nkloop.runs.answers import with_answers
 from nkloop.runs.holding import Hold
-from nkloop.runs.outcomes import all_unknown, step_outcomes
+from nkloop.runs.outcomes import all_unknown, by_step, step_outcomes
 from nkloop.runs.typed_steps import spans
 
 NOT_SENT = "not started: it was never sent to the device"
@@ -116,6 +116,30 @@ def close_unmoved(run_id: str, why: str, records: Records, hold: Hold, *, at: da
     events = [_event(number, "failed", f"not started: {why}", at, run.device) for number in numbers]
     records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
     return records.journal.run(run_id)
+
+
+async def close_doubted(
+    run: RunRecord, device_run_id: str, why: str, bench: Bench, records: Records, hold: Hold
+) -> RunRecord:
+    """Close a run with one of its device that may be its own or another's: what was begun there is unknown.
+
+    Raises:
+        DeviceUnreachableError: the device does not answer; the run stays open.
+        StaleHolderError: somebody else has taken the device over.
+    """
+    numbers = [step.number for step in records.journal.worklist(run.worklist_hash).steps]
+    try:
+        begun = set(by_step(await bench.liquid_handler.commands(device_run_id)))
+    except RunForgottenError:
+        begun = set(numbers)
+    at = await bench.clock.now()
+    unknown = all_unknown([n for n in numbers if n in begun], why, at=at, device=run.device)
+    unbegun = [_event(n, "failed", f"not started: {why}, which never came to it", at, run.device) for n in numbers]
+    events = [*unknown, *(event for event in unbegun if event.number not in begun)]
+    records.journal.close_run(
+        run.id, events, "interrupted", ended_at=at, error=why, device_run_id=device_run_id, claim=hold.claim
+    )
+    return records.journal.run(run.id)
 
 
 async def copy_files(run: RunRecord, bench: Bench, records: Records) -> str:

@@ -10,8 +10,16 @@ import asyncio
 from collections.abc import Collection
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import ENDED, LiquidHandler
-from nkloop.errors import BenchError, DeviceError, Problem, RecordError, StaleHolderError, VerificationError
+from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler
+from nkloop.errors import (
+    BenchError,
+    DeviceError,
+    NkloopError,
+    Problem,
+    RecordError,
+    StaleHolderError,
+    VerificationError,
+)
 from nkloop.records import Records
 from nkloop.records.models import Context, RunRecord, RunState
 from nkloop.runs import people
@@ -19,7 +27,7 @@ from nkloop.runs.closing import close_ended, words
 from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_run
 from nkloop.runs.holding import Hold, device_held
 from nkloop.runs.on_deck import bench_of
-from nkloop.runs.reconcile import clear_the_way, find_new_run
+from nkloop.runs.reconcile import clear_the_way, find_new_run, taken_off
 from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
@@ -108,6 +116,8 @@ async def _prepared(
     try:
         if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
             await people.load_deck(worklist, bench, records, run_id)
+        played = [one.id for one in await handler.find_runs(worklist) if one.is_played]
+        journal.set_run_state(run_id, "planned", found_before=played, claim=claim)
         numbers = [step.number for step in worklist.steps]
         journal.append_event(run_id, numbers, "intended", at=at, device=handler.name, claim=claim)
         _require_same_protocol(verdict, worklist, handler)  # loading the deck takes a while
@@ -115,32 +125,57 @@ async def _prepared(
     except StaleHolderError:  # the run belongs to whoever holds the device now
         raise
     except BaseException as error:
-        await _withdraw(run_id, worklist, bench, records, hold, error)
+        await _withdraw(run_id, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
 
 
-async def _withdraw(
-    run_id: str, worklist: Worklist, bench: Bench, records: Records, hold: Hold, error: BaseException
-) -> None:
+async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, error: BaseException) -> None:
     """Close a run that could not be prepared, and take what was made of it off the device.
 
     Where the device cannot be asked whether it made a run, ours stays open and is reconciled later: a run that lies
-    ready on a device could be played by anybody.
+    ready on a device could be played by anybody. It stays open as well when somebody has played it already.
     """
     state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
-    told = words(error)
-    at = await bench.clock.now()
+    told, at = words(error), await bench.clock.now()
     try:
         async with asyncio.timeout(SAFE_SECONDS):
-            sent = bool(records.journal.events(run_id))  # before the intent nothing was asked of the device
-            found = await find_new_run(worklist, bench, records) if sent else None
-            if found is not None and (await bench.liquid_handler.state(found)).status == "idle":
-                await bench.liquid_handler.stop(found)
+            if not await _is_withdrawn(run_id, bench, records, hold, told):
+                _point_to_open_run(error, records.journal.run(run_id))
+                return
     except (DeviceError, TimeoutError) as unclear:
         state, told = "planned", f"{told}; whether the device has made a run is not known: {words(unclear)}"
     ended_at = None if state == "planned" else at
     records.journal.set_run_state(run_id, state, error=told, ended_at=ended_at, claim=hold.claim)
+
+
+async def _is_withdrawn(run_id: str, bench: Bench, records: Records, hold: Hold, why: str) -> bool:
+    """Whether the device certainly moves nothing for this run, now that what waited there is taken off it.
+
+    Otherwise the run is written down as what it is: under way on the device, or ended there.
+    """
+    journal, claim = records.journal, hold.claim
+    run = journal.run(run_id)
+    # before the intent nothing was asked of the device
+    found = await find_new_run(run, bench, records) if run.steps else None
+    if found is None:
+        return True
+    state: DeviceState | None = await bench.liquid_handler.state(found.id)
+    if state is not None and state.status == "idle":
+        state = await taken_off(found.id, bench)
+    if state is None:
+        return True
+    told = f"{why}; somebody started it at {run.device}, where it is {state.status}"
+    at = await bench.clock.now()
+    journal.append_event(run_id, [step.number for step in run.steps], "sent", at=at, device=run.device, claim=claim)
+    journal.set_run_state(run_id, "running", device_run_id=found.id, started_at=at, error=told, claim=claim)
+    return False
+
+
+def _point_to_open_run(error: BaseException, run: RunRecord) -> None:
+    if isinstance(error, NkloopError):
+        remedy = f"`nkloop reconcile {run.id}`: it is followed to its end, or with --stop stopped"
+        error.problems = (*error.problems, Problem(f"{run.error}; it stays open", f"run {run.id}", remedy))
 
 
 async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: OnProgress | None = None) -> None:

@@ -130,18 +130,18 @@ class Watch:
     async def start(self) -> None:
         """Play an idle run, after `sent` is durable; leave one that is under way alone.
 
-        A device that is driven step by step tells each step itself, durably, before and after it.
+        One that somebody has started at the device itself is written down as sent, too: its steps may happen. A device
+        that is driven step by step tells each step itself, durably, before and after it.
         """
         self.handler.on_step = self._note_step if self.handler.stepwise else None
         self._ahead = await self.bench.clock.now() - datetime.now(UTC)
-        state = await self._look()
-        if state.status != "idle":
-            return
-        at = await self.bench.clock.now()
+        state, at = await self._look(), await self.bench.clock.now()
         journal, claim = self.records.journal, self.hold.claim
         if not self.handler.stepwise:
             unsent = [step.number for step in self.run.steps if step.event == "intended"]
             journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device, claim=claim)
+        if state.status != "idle":
+            return
         journal.set_run_state(self.run.id, "running", started_at=at, claim=claim)
         await self._play(state)
 

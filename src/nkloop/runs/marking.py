@@ -15,7 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from nkloop.drivers.bench import Bench
 from nkloop.errors import DeviceError, DeviceHeldError
-from nkloop.frozen import content_hash
 from nkloop.records import Records
 from nkloop.records.models import Claim
 from nkloop.records.processes import has_ended, this_process
@@ -70,7 +69,7 @@ async def leave_mark(bench: Bench, claim: Claim, records: Records, *, seconds: f
         "token": claim.token,
         "since": now.isoformat(timespec="seconds"),
         "until": (now + timedelta(seconds=seconds)).isoformat(timespec="seconds"),
-        "database": database_of(records),
+        "database": records.identity,
         "process": this_process().mark,
     }
     with suppress(DeviceError, TimeoutError):
@@ -78,15 +77,8 @@ async def leave_mark(bench: Bench, claim: Claim, records: Records, *, seconds: f
             await device.mark(note)
 
 
-def database_of(records: Records) -> str:
-    """Names a database so that two are told apart; says nothing of its address."""
-    here = this_process()
-    place = [here.host, here.machine] if records.url.startswith("sqlite") else []
-    return content_hash({"url": records.url, "place": place})[:12]
-
-
 def _holds(note: Mapping[str, Any], records: Records) -> bool:
-    if note.get("database") in {None, database_of(records)} or has_ended(str(note.get("process"))):
+    if note.get("database") in {None, records.identity} or has_ended(str(note.get("process"))):
         return False
     try:
         left = datetime.fromisoformat(str(note.get("until"))) - datetime.now(UTC)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
 from nkloop.records.models import JournalEvent, StepEvent
-from nkloop.runs.mended import DRAWING, GIVING, drawn_besides, is_mended
+from nkloop.runs.mended import DRAWING, GIVING, LIQUID, drawn_besides, is_mended
 from nkloop.runs.reader_outcomes import reader_outcome
 from nkloop.worklists.models import PLATE_READING, Step, Worklist
 
@@ -26,6 +26,8 @@ _STOPPED = "RunStopped"
 
 
 _SLACK_UL = 1e-6
+_WAITS = frozenset({"pause", "delay"})
+"""Actions in which the device does nothing, so that one that was cut short is simply done again."""
 
 
 def by_step(commands: Sequence[DeviceCommand]) -> dict[int, list[DeviceCommand]]:
@@ -54,7 +56,8 @@ def step_outcomes(
     that command moves liquid, and whenever the run went on behind it, because of what people do by hand in error
     recovery there is no trace; it is done when each failed command was done again in recovery, and failed when the run
     ended with a command that moves none. A step the run never came to is failed, because it certainly did not happen.
-    The step during which a run was stopped is unknown: nobody knows which command would have been its last.
+    The step during which a run was stopped is unknown: nobody knows which command would have been its last; unless it
+    only waits.
     """
     seen = by_step(commands)
     if worklist.procedure == PLATE_READING:
@@ -111,12 +114,13 @@ def _outcome(
         if succeeded:
             return "unknown", f"the run succeeded, but {NOT_TOLD}"
         return "failed", "not started: the run ended before this step"
+    waits = step.action in _WAITS and not any(one.command_type in LIQUID for one in commands)
+    if waits and is_last and not succeeded:
+        return "failed", f"the run ended during this {step.action}; no liquid was moved"
     if any(command.status == "failed" for command in commands):
         return _after_failure(commands, went_on=succeeded or not is_last)
     if succeeded or not is_last:
         return "done", f"device time {commands[-1].completed_at or 'not told'}"
-    if step.action == "pause":
-        return "failed", "the run ended during this pause; no liquid was moved"
     return "unknown", "the run ended during this step"
 
 

@@ -7,12 +7,12 @@ device is asked for twice (stop, file away) it does once.
 from __future__ import annotations
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import ENDED, DeviceState
+from nkloop.drivers.interfaces import ENDED, DeviceState, FoundRun
 from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.closing import UNSEEN, close_ended, close_unmoved, close_unseen
+from nkloop.runs.closing import UNSEEN, close_doubted, close_ended, close_unmoved, close_unseen
 from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
 from nkloop.runs.on_deck import bench_of, reading_told
@@ -205,7 +205,11 @@ async def _closed_by_device(
     run: RunRecord, bench: Bench, records: Records, hold: Hold, way: _Way, on_progress: OnProgress | None
 ) -> Reconciled:
     handler = bench.liquid_handler
-    run = await _with_device_run(run, bench, records, hold)
+    if run.device_run_id is None and (found := await find_new_run(run, bench, records)) is not None:
+        if found.is_played:
+            return await _doubted(run, found.id, bench, records, hold, way)
+        records.journal.set_run_state(run.id, "prepared", device_run_id=found.id, claim=hold.claim)
+        run = records.journal.run(run.id)
     state = await _state(run, bench)
     at = await bench.clock.now()
     if state is None:
@@ -236,13 +240,8 @@ async def _stopped_idle(run: RunRecord, bench: Bench, records: Records, hold: Ho
     A start that was on its way, or a hand on the device's screen, may come between the look and the stop; only what
     the device did until it was stopped tells whether something was moved.
     """
-    handler, device_run_id = bench.liquid_handler, run.device_run_id or ""
-    state = await stopped(handler, device_run_id)
-    try:
-        has_begun = bool(await handler.commands(device_run_id))
-    except RunForgottenError:
-        has_begun = True  # nobody can tell any more
-    if has_begun:
+    handler = bench.liquid_handler
+    if (state := await taken_off(run.device_run_id or "", bench)) is not None:
         closed = await close_ended(run, state, bench, records, hold, why="started while it was being stopped")
         told = f"the run was waiting on {handler.name}, but was started before it could be stopped there"
         return Reconciled(run=closed, told=told)
@@ -250,26 +249,53 @@ async def _stopped_idle(run: RunRecord, bench: Bench, records: Records, hold: Ho
     return Reconciled(run=close_unmoved(run.id, told, records, hold, at=await bench.clock.now()), told=told)
 
 
-async def find_new_run(worklist: Worklist, bench: Bench, records: Records) -> str | None:
-    """The device's run of a worklist that no recorded run knows as its own; None when there is none.
+async def taken_off(device_run_id: str, bench: Bench) -> DeviceState | None:
+    """Stop a run that waits to be started; how it ended if it was started all the same, None when nothing was moved.
 
     Raises:
         DeviceError: the device refused or does not answer.
     """
-    found = await bench.liquid_handler.find_run(worklist)
-    # an earlier run of the same worklist is not the one that is looked for
-    return None if found is None or found in records.journal.device_runs() else found
+    handler = bench.liquid_handler
+    state = await stopped(handler, device_run_id)
+    try:
+        return state if await handler.commands(device_run_id) else None
+    except RunForgottenError:
+        return state  # nobody can tell any more
 
 
-async def _with_device_run(run: RunRecord, bench: Bench, records: Records, hold: Hold) -> RunRecord:
-    """The run with the device's id of it, looked for where a crash came before it was written down."""
-    if run.device_run_id is not None:
-        return run
-    found = await find_new_run(records.journal.worklist(run.worklist_hash), bench, records)
-    if found is None:
-        return run
-    records.journal.set_run_state(run.id, "prepared", device_run_id=found, claim=hold.claim)
-    return records.journal.run(run.id)
+async def find_new_run(run: RunRecord, bench: Bench, records: Records) -> FoundRun | None:
+    """The newest run on the device that may be the one made for this run, whose id was never written down.
+
+    It is none that belongs to a recorded run, and none that was played there before: another database, or an earlier
+    state of this one, may have run the same worklist.
+
+    Raises:
+        DeviceError: the device refused or does not answer.
+    """
+    known = {*records.journal.device_runs(), *(run.found_before or ())}
+    found = await bench.liquid_handler.find_runs(records.journal.worklist(run.worklist_hash))
+    return next((one for one in reversed(found) if one.id not in known), None)
+
+
+async def _doubted(
+    run: RunRecord, device_run_id: str, bench: Bench, records: Records, hold: Hold, way: _Way
+) -> Reconciled:
+    """Close a run that was never started from here, of whose worklist the device has a run that somebody started.
+
+    Somebody may have started ours at the device, or another program its own with other labware: a person has to look.
+    """
+    handler = bench.liquid_handler
+    state = await handler.state(device_run_id)
+    if state.status not in ENDED and not (way.stop and way.is_allowed):
+        raise DeviceError(
+            f"{handler.name} has a run of the same worklist as {state.status}, which was not started from here",
+            where=f"run {run.id}",
+            remedy=f"let it end there, or stop it: `nkloop reconcile {run.id} --stop`, on a real bench with --yes",
+        )
+    if state.status not in ENDED:
+        await stopped(handler, device_run_id)
+    told = f"{handler.name} carried out a run of the same worklist ({device_run_id}) that was not started from here"
+    return Reconciled(run=await close_doubted(run, device_run_id, told, bench, records, hold), told=told)
 
 
 async def _state(run: RunRecord, bench: Bench) -> DeviceState | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nkloop.drivers.interfaces import FoundRun
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.handler import PyLabRobotHandler
 from nkloop.errors import BenchError, DeviceError, RecordError, StaleHolderError
@@ -318,8 +319,8 @@ async def test_shakers_and_temperature_devices_do_their_work_and_people_the_rest
 async def test_a_run_lives_in_this_process_only(make: Make, worklist: Worklist, kit: Kit) -> None:
     first, second = make(worklist), make(worklist)
     run_id, _ = await kit.run_through(first, worklist)
-    assert await first.find_run(worklist) == run_id
-    assert await second.find_run(worklist) is None
+    assert await first.find_runs(worklist) == (FoundRun(id=run_id, is_played=True),)
+    assert await second.find_runs(worklist) == ()
     with pytest.raises(DeviceError, match=r"remembers nothing after a restart.*reconcile"):
         await second.state(run_id)
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from nkloop.assays.measurements import Reading, ReadRequest
-from nkloop.drivers.interfaces import DeviceFile, Finding
+from nkloop.drivers.interfaces import DeviceFile, Finding, FoundRun
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import FormFile, Json
@@ -160,18 +160,16 @@ class FlexPlateReader(OpentronsRobot):
         """
         return (*await self.inspect(), *await state_findings(self._client))
 
-    async def find_run(self, worklist: Worklist) -> str | None:
-        """The newest run on the robot made for this reading, in the order of the robot's own list.
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
+        """The runs on the robot made for this reading, in the order of the robot's own list.
 
         Raises:
             DeviceUnreachableError: the robot does not answer.
         """
         protocols = (await self._client.get("/protocols"))["data"]
         mine = {str(one["id"]) for one in protocols if one.get("key") == _key(worklist)}
-        for run in reversed((await self._client.get("/runs"))["data"]):
-            if run.get("protocolId") in mine:
-                return str(run["id"])
-        return None
+        runs = (await self._client.get("/runs"))["data"]
+        return tuple(look.found_run(run) for run in runs if run.get("protocolId") in mine)
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload the protocol of the reading, wait for the robot's analysis, create the run.

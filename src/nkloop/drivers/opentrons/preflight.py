@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from nkloop.drivers.interfaces import ENDED, Finding
+from nkloop.drivers.interfaces import ENDED, Finding, FoundRun
 from nkloop.worklists.bench_deck import ModuleSpec
 
 Json = dict[str, Any]
@@ -140,6 +140,11 @@ def is_prepared(run: Json, csv: str) -> bool:
 def csv_files(run: Json) -> tuple[str, ...]:
     """Names of the data files a run was made with."""
     return tuple(str((parameter.get("file") or {}).get("name")) for parameter in run.get("runTimeParameters") or ())
+
+
+def found_run(run: Json) -> FoundRun:
+    """A run of the robot's list."""
+    return FoundRun(id=str(run["id"]), is_played=bool(run.get("actions")))
 
 
 def check_current_run(run: Json | None, csv: str) -> Finding:

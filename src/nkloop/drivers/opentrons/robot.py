@@ -17,6 +17,7 @@ from nkloop.drivers.interfaces import (
     DeviceFile,
     DeviceState,
     Finding,
+    FoundRun,
     StepListener,
     announced_step,
 )
@@ -24,7 +25,7 @@ from nkloop.drivers.opentrons import results
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import UNCLEAR, Json, ThroughClient, robot_client
 from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
-from nkloop.drivers.opentrons.preflight import csv_files
+from nkloop.drivers.opentrons.preflight import csv_files, found_run
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
 from nkloop.drivers.opentrons.recovery import ErrorRecovery, checked_policy, policy, recover, recovery_of
 from nkloop.drivers.opentrons.releasing import file_away
@@ -153,20 +154,20 @@ class OpentronsRobot(ThroughClient):
         """
         return await self._looks.for_bench(deck)
 
-    async def find_run(self, worklist: Worklist) -> str | None:
-        """The newest run on the robot made with this worklist's CSV, in the order of the robot's own list.
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
+        """The runs on the robot made with this worklist's CSV, in the order of the robot's own list.
 
         A run whose record was lost with the power no longer tells its CSV; it is found by its protocol when that
-        was analysed with this CSV.
+        was analysed with this CSV, and counts as never played, for its actions are lost, too.
 
         Raises:
             DeviceUnreachableError: the robot does not answer.
         """
-        csv = csv_name(worklist)
-        for run in reversed((await self._client.get("/runs"))["data"]):
+        csv, found = csv_name(worklist), []
+        for run in (await self._client.get("/runs"))["data"]:
             if csv in csv_files(run) or (run.get("ok", True) is False and await self._was_for(run, csv)):
-                return str(run["id"])
-        return None
+                found.append(found_run(run))
+        return tuple(found)
 
     async def prepare(self, worklist: Worklist) -> str:
         """Upload CSV, protocol and custom labware, wait for the robot's analysis with them, create the run.

@@ -18,6 +18,7 @@ from nkloop.drivers.interfaces import (
     DeviceState,
     Fence,
     Finding,
+    FoundRun,
     StepListener,
     unguarded,
 )
@@ -112,10 +113,14 @@ class PyLabRobotHandler:
         found = look_at(worklist, family, self._catalogue, self._deck, self._stations, simulated=self._simulated)
         return (busy, *found)
 
-    async def find_run(self, worklist: Worklist) -> str | None:
-        """The newest run of this worklist in the memory of this process; None after a restart."""
+    async def find_runs(self, worklist: Worklist) -> tuple[FoundRun, ...]:
+        """The runs of this worklist in the memory of this process; none after a restart."""
         wanted = worklist.content_hash
-        return next((i for i, run in reversed(self._runs.items()) if run.worklist.content_hash == wanted), None)
+        return tuple(
+            FoundRun(id=run_id, is_played=run.status != "idle")
+            for run_id, run in self._runs.items()
+            if run.worklist.content_hash == wanted
+        )
 
     async def prepare(self, worklist: Worklist) -> str:
         """Build the deck in memory and open a run; nothing moves and nothing is sent.

@@ -2,7 +2,7 @@
 
 Flex and OT-2 behind their robot server, and on top a STAR driven step by step, repairs, Prefect server and flow runner.
 
-`uv run python benchmarks/crash_storm.py --crashes 500 --seed 1`; exit code 1 when any statement is broken. Files of
+`uv run python benchmarks/crash_storm.py --crashes 500 --beside 6`; exit code 1 when any statement is broken. Files of
 the crashes that broke one stay in `--folder`; `--only NUMBER` stages that one again.
 """
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--server-crashes", type=int, default=60, help="so many of them of the Prefect server")
     parser.add_argument("--worker-crashes", type=int, default=60, help="so many of them of the flow runner")
     parser.add_argument("--reports", type=Path, help="file that gets the report of every crash, a line of JSON each")
-    parser.add_argument("--star-crashes", type=int, default=20, help="crashes of a flow that drives a STAR, on top")
+    parser.add_argument("--star-crashes", type=int, default=30, help="crashes of a flow that drives a STAR, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
     show_machine()
@@ -63,7 +63,7 @@ def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     if given.only is None and given.worker_crashes:
         yield from map(_served, ("runner", "everything"))
     if given.only is None and given.star_crashes:
-        yield from _lab("stepwise", {"crashes": given.star_crashes, "seed": given.seed, "first-steps": 24})
+        yield from _lab("stepwise", {"crashes": given.star_crashes, "seed": given.seed, "beside": given.beside})
         yield from _lab("repairs", {})
     yield from _staged(given, temporary)
 

@@ -10,11 +10,12 @@ from .conftest import CrashLab
 
 pytestmark = [pytest.mark.slow, pytest.mark.vendor, pytest.mark.timeout(600)]
 CRASHES = 4
+MEDIUM = "medium_preparation on a STAR"
 
 
 @pytest.fixture(scope="module")
 def reports(crash_lab: CrashLab) -> list[dict[str, Any]]:
-    return crash_lab("stepwise", "--crashes", str(CRASHES), "--seed", "1", "--first-steps", "8")
+    return crash_lab("stepwise", "--crashes", str(CRASHES), "--seed", "1", "--first-steps", "8", "--procedure", MEDIUM)
 
 
 @pytest.mark.parametrize("number", range(CRASHES))

@@ -75,7 +75,9 @@ def medium_preparation(robot: str = "") -> Worklist:
 
 
 @cache
-def cytokine_dosing(robot: str = "", n_arms: int = 3, donors: tuple[str, ...] = DONORS) -> Worklist:
+def cytokine_dosing(
+    robot: str = "", n_arms: int = 3, donors: tuple[str, ...] = DONORS, base_volume: str = "20 mL"
+) -> Worklist:
     """Day 0 of three arms with two cord units each: arm media, seeded with CD34+ cells."""
     recipe, inventory, catalogue, deck = shipped(robot)
     factors: tuple[dict[str, float], ...] = ({}, {"SCF": 0.5, "IL-7": 2.0}, {"Flt3L": 2.0, "TPO": 0.5})
@@ -95,7 +97,7 @@ def cytokine_dosing(robot: str = "", n_arms: int = 3, donors: tuple[str, ...] = 
         arms=arms,
         plate_barcode="P-1",
         wells=feedings(assign_positions(arms, donors, catalogue[CULTURE_PLATE], SEED), add_ul=900, seed_ul=100),
-        base=medium("20 mL", tuple(one.component for one in varied), robot).source,
+        base=medium(base_volume, tuple(one.component for one in varied), robot).source,
         donors=tuple(DonorTube(donor=donor, cells_per_ul=1000) for donor in donors),
         use_until=USE_UNTIL,
         seed=SEED,

@@ -39,6 +39,13 @@ WHILE_TAKEN_UP = tuple(
     for phase in ("before", "after")
 )
 """Second crashes; where the work taken up does not pass such a transition, none comes."""
+AT_DECISION = tuple(
+    Trigger(victim, "write", name, 1, phase)
+    for victim, name in ((FLOW, "add"), (FLOW, "create_run"), (ROBOT, "create_run"))
+    for phase in ("before", "torn", "after")
+    if victim == FLOW or phase != "torn"
+)
+"""Every second of them: the decision, and the run that follows from it."""
 _POLLED = 2
 """How often at most a request that is repeated (a look at the run) counts as a transition of its own."""
 
@@ -126,7 +133,9 @@ def storm(courses: Mapping[str, Course], n: int, seed: int) -> list[Crash]:
         else:
             procedure, victim, trigger = next(looks if number % 10 == LOOK_AT else acts)
             crashes.append(Crash(number, procedure, victim, trigger, away_s=away, again=again))
-    decides = random.Random(f"{seed}, decisions")
+    decides, later = random.Random(f"{seed}, decisions"), random.Random(f"{seed}, second")
+    for number in range(2 * 10 - 1, n, 2 * 10):
+        crashes[number] = replace(crashes[number], again=later.choice(AT_DECISION))
     return [replace(crash, decision=decides.choice(DECISIONS)) for crash in crashes]
 
 

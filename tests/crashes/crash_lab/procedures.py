@@ -31,6 +31,8 @@ BENCHES = {"": "virtual", " on an OT-2": "virtual_ot2"}
 KINDS = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")
 NAMES = tuple(f"{kind}{ending}" for ending in BENCHES for kind in KINDS)
 STAR = " on a STAR"
+STAR_BASE = "50 mL"
+"""Base medium of the dosing on a STAR: of the 20 mL of the others no dilution is accurate enough for its channels."""
 _CONTAINERS = 20
 _SPARE = 1.5
 """Cultures hold this much more than is harvested."""
@@ -132,7 +134,8 @@ async def prepare_lab(
             is_star = space + rest == STAR
             bench = simulated_star(workspace) if is_star else _bench(workspace, BENCHES[space + rest])
             verifier = Verifier(workspace, catalogue, bench.deck, vendor)
-            planned: Worklist = examples.EXAMPLES[kind](bench.name)
+            more = {"base_volume": STAR_BASE} if is_star and kind == "cytokine_dosing" else {}
+            planned: Worklist = examples.EXAMPLES[kind](bench.name, **more)
             is_whole = first_steps is None or len(planned.steps) <= whole_up_to
             worklist = planned if is_whole else _shortened(planned, first_steps or 0, catalogue, bench.deck)
             analysis = NO_ANALYSIS if is_star else await verifier.analyse(worklist)

@@ -7,32 +7,34 @@ Every operation that reached it is written down before its answer is used; only 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from crash_lab.director import Director, Report
+from crash_lab.director import Director, staged
 from crash_lab.flow import FlowTask
 from crash_lab.hidden import place_of
 from crash_lab.places import Places
-from crash_lab.plan import DECISIONS, FLOW, Course, Crash, at_transitions
-from crash_lab.procedures import Lab
+from crash_lab.plan import DECISIONS, FLOW, KINDS, Course, Crash, at_transitions
+from crash_lab.procedures import STAR
 from crash_lab.reality import PhysicalTrigger
 from crash_lab.scene import Scene
 from crash_lab.stage import warm_lab
+from crash_lab.triggers import Trigger
 from nkloop.drivers.interfaces import Fence, StepListener
 from nkloop.drivers.pylabrobot.run import HandlerRun
 from nkloop.labware import Catalogue
 from nkloop.vendor import answers_folder
 from nkloop.worklists.models import Step, Worklist
 
-PROCEDURE = "medium_preparation on a STAR"
+NAMES = tuple(f"{kind}{STAR}" for kind in KINDS)
 LIQUID = frozenset({"aspirate", "dispense"})
 
 
@@ -129,34 +131,31 @@ def _n_operations(step: Step) -> int:
     return 2 * (step.mix_before + step.mix_after + (step.action == "transfer"))
 
 
-def crashes(course: Course, n: int, seed: int) -> list[Crash]:
-    """Half at durable writes of the flow, half before or after an operation of the device; decisions in turn."""
+def crashes(courses: Mapping[str, Course], n: int, seed: int) -> list[Crash]:
+    """Half at durable writes of the flow, half before or after an operation of the device; procedures in turn."""
     chance = random.Random(seed)
-    writes = [one for one in at_transitions({PROCEDURE: course}, [FLOW]) if one[2].kind == "write"]
-    chance.shuffle(writes)
+    writes: dict[str, Iterator[Trigger]] = {}
+    for name, course in courses.items():
+        every = [trigger for _, _, trigger in at_transitions({name: course}, [FLOW]) if trigger.kind == "write"]
+        writes[name] = itertools.cycle(chance.sample(every, len(every)))
     made = []
     for number in range(n):
-        decision = DECISIONS[number // 2 % len(DECISIONS)]
+        turn, place = divmod(number // 2, len(courses))
+        name, decision = list(courses)[place], DECISIONS[(turn + place) % len(DECISIONS)]
         if number % 2:
-            nth, phase = chance.randint(1, course.n_commands), chance.choice(("before", "after"))
-            physical = PhysicalTrigger(FLOW, nth, phase)
-            made.append(Crash(number, PROCEDURE, FLOW, physical=physical, decision=decision))
+            nth, phase = chance.randint(1, courses[name].n_commands), chance.choice(("before", "after"))
+            made.append(Crash(number, name, FLOW, physical=PhysicalTrigger(FLOW, nth, phase), decision=decision))
         else:
-            made.append(Crash(number, PROCEDURE, FLOW, writes[number // 2 % len(writes)][2], decision=decision))
+            made.append(Crash(number, name, FLOW, next(writes[name]), decision=decision))
     return made
-
-
-def staged(lab: Lab, folder: Path, n: int, seed: int) -> list[Report]:
-    """Stage them."""
-    director = Director(lab, folder, scenes={FLOW: StepwiseScene})
-    course = director.course(PROCEDURE)
-    return [director.stage(crash) for crash in crashes(course, n, seed)]
 
 
 def main() -> int:
     """Print one report per crash; exit code 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m crash_lab.stepwise", description=__doc__)
     parser.add_argument("--crashes", type=int, default=12)
+    parser.add_argument("--procedure", choices=NAMES, help="this one only")
+    parser.add_argument("--beside", type=int, default=1, help="so many crashes beside each other")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first-steps", type=int, help="run only so many steps of each worklist, to save time")
     parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
@@ -164,11 +163,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        lab = warm_lab(answers_folder() or folder / "analyses", given.first_steps, [PROCEDURE])
-        reports = staged(lab, folder, given.crashes, given.seed)
-    for report in reports:
-        sys.stdout.write(json.dumps(asdict(report)) + "\n")
-    return 1 if any(report.problems for report in reports) else 0
+        names = [given.procedure] if given.procedure else NAMES
+        lab = warm_lab(answers_folder() or folder / "analyses", given.first_steps, names)
+        director = Director(lab, folder, scenes={FLOW: StepwiseScene})
+        courses = {name: director.course(name) for name in names}
+        broken = 0
+        for report in staged(director, crashes(courses, given.crashes, given.seed), given.beside):
+            broken += bool(report.problems)
+            sys.stdout.write(json.dumps(asdict(report)) + "\n")
+            sys.stdout.flush()
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

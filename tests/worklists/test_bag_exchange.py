@@ -14,9 +14,11 @@ from nkloop.recipes.models import Settling
 from nkloop.reports.sheet_preparation import take_out_rows
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.bag_volumes import held_volumes
+from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.present_table import Present
+from nkloop.worklists.time_rules import time_problems
 
 TROUGH = "nest_1_reservoir_195ml"
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,19 @@ def test_cells_that_leave_with_the_medium_are_caught(plan, catalogue, deck):
         steps.append(step)
     result = check_ledger(worklist.model_copy(update={"steps": tuple(steps)}), catalogue, deck)
     assert {problem["rule"] for problem in result.problems} == {"V066"}
+
+
+def test_medium_drained_before_the_cells_have_settled_is_caught(plan, deck):
+    worklist = plan(minutes=120).parts[0].worklist
+    minutes = busy_minutes(worklist, deck)
+    assert not list(time_problems(worklist, minutes))
+    hasty = [s for s in worklist.steps if s.operator is None or s.operator.kind != "settle"]
+    told = list(time_problems(worklist.model_copy(update={"steps": tuple(hasty)}), minutes))
+    assert [one.rule for one in told] == ["V075", "V075"]
+    assert told[0].message == "medium is drained off U1-reference, whose cells have not settled"
+    late = worklist.model_copy(update={"limits": worklist.limits.model_copy(update={"settling_minutes": 125})})
+    (first,) = [one for one in time_problems(late, minutes) if one.rule == "V075"]
+    assert "U1-reference after 120 min of rest, its cells need 125 min" in first.message
 
 
 def test_a_split_is_mixed_and_not_settled(plan, catalogue, deck):

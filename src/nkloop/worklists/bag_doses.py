@@ -231,7 +231,12 @@ class _Planner:
         planned, maker, lots = with_lots(names, stocks, self.request.use_until, plan)
         held = with_unverified(held_to(planned, self.request.errors_allowed), self.stage.medium.ingredients)
         prepared = with_preparation(held, self.catalogue)
-        limits = prepared.limits.model_copy(update={"cells_out_minutes": self.request.cells_out_minutes})
+        limits = prepared.limits.model_copy(
+            update={
+                "cells_out_minutes": self.request.cells_out_minutes,
+                "settling_minutes": self.settling_minutes or None,
+            }
+        )
         vessels = {"vessels": tuple(self.tasks.vessels(bags)), "limits": limits, "prepared": prepared_errors(base)}
         worklist = self._with_beginnings(prepared.model_copy(update=vessels), bags)
         minutes_out = self._minutes_out(worklist)

@@ -262,6 +262,8 @@ class Limits(FrozenModel):
     """Longest time a light-sensitive liquid stands open before it is used or put away in the dark."""
     thawed_minutes: float | None = Field(default=None, gt=0)
     """Longest time between the thaw of a lot and its arrival at cells; None asks for no bound."""
+    settling_minutes: float | None = Field(default=None, gt=0)
+    """Shortest rest of a closed vessel before medium is drained off its cells; None asks for no time."""
     cv_percent: float | None = Field(default=None, gt=0)
     """Largest predicted CV of a component with a target; None asks for no bound."""
     bias_percent: float | None = Field(default=None, gt=0)

@@ -463,6 +463,14 @@ THAWED_TOO_LONG = enter(
     "value). A worklist with this limit that has no `thaw` step for a frozen lot is refused as well.",
     "Thaw later, or thaw again for part of the cultures in a run of its own.",
 )
+NOT_SETTLED = enter(
+    "V075",
+    "cells not settled",
+    "Medium is drained off a closed vessel whose cells have not settled",
+    "Cells that float leave with the medium: of an exchange of half the volume, up to half of them.",
+    "The time from the step in which a vessel settles to its drain, against the `settling` time of the recipe's stage.",
+    "Let it settle in a step before, for long enough; mixed culture is drained in a split.",
+)
 # -- the checks themselves, and files ---------------------------------------------------------------------------------
 
 CHECKS_DISAGREE = _checks.CHECKS_DISAGREE

@@ -1,4 +1,4 @@
-"""Rules of time: how long cells stay on the deck, and how far apart wells begin their contact."""
+"""Rules of time: how long cells stay on the deck or settle, and how far apart wells begin their contact."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from nkloop.errors import Problem
 from nkloop.worklists import rules
 from nkloop.worklists.cells_out import times_out
 from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.settling_rules import settling_problems
 from nkloop.worklists.vessel_times import vessel_times_out
 
 
 def time_problems(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:
-    """What takes too long.
+    """What takes too long, or not long enough.
 
     Args:
         worklist: its limits say how long is too long.
@@ -20,6 +21,7 @@ def time_problems(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[
     """
     yield from _cells_out(worklist, minutes)
     yield from _stagger(worklist, minutes)
+    yield from settling_problems(worklist, minutes)
 
 
 def _cells_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterator[Problem]:

@@ -31,7 +31,7 @@ def vessel_times_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterat
         clock += minutes.get(step.number, 0.0) + (task.minutes if task is not None else 0.0)
         if task is None or task.kind in _INSIDE:
             continue
-        for name in [name for name in holders if _is_about(task, name)]:
+        for name in [name for name in holders if is_about(task, name)]:
             begun.setdefault(name, start)
             ended[name] = (step.number, clock)
         for move in task.moves:
@@ -43,7 +43,8 @@ def vessel_times_out(worklist: Worklist, minutes: Mapping[int, float]) -> Iterat
         yield name, number, at - begun[name]
 
 
-def _is_about(task: OperatorTask, name: str) -> bool:
+def is_about(task: OperatorTask, name: str) -> bool:
+    """Whether a task moves something of a vessel, or names it."""
     if any(name in (move.from_vessel, move.to_vessel) for move in task.moves):
         return True
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", task.instruction) is not None

@@ -285,7 +285,7 @@ def test_a_medium_is_prepared_as_planned(lab: Lab) -> None:
     assert "human serum" in plan
     assert "succeeded" in shown
     assert "under way" not in sheet
-    assert [words for words in ("unverified", "Simulated bench") if words not in sheet] == []
+    assert [words for words in ("Unverified", "Simulated bench") if words not in sheet] == []
     assert "unverified" in plan
     assert [words for words in ("M-1", "(simulated)", "unverified") if words not in shown] == []
     report = lab.workspace.state / "reports" / f"run-{run.id}.html"

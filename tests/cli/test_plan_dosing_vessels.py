@@ -113,6 +113,8 @@ def test_doses_a_thousandfold_apart_come_from_several_dilutions(
     assert all(abs(row["expected"] - row["target"]) <= 0.02 * row["target"] for row in reached.values())
     (told,) = [note for note in plan.json["notes"] if note.startswith("SCF is pre-diluted")]
     assert re.search(r"; \d+ doses? from [^.]+, \d+ from 1:", told), told
+    assert plan.json["feeding"] == ("columns" if vessel == "plate-96" else "arms")
+    assert ("out of one vessel for each arm would be" in str(plan.json["notes"])) == (vessel == "plate-96")
     (worklist,) = seen
     doses = [step for step in worklist.steps if step.comment.startswith("SCF for")]
     assert len(doses) == 8

@@ -197,7 +197,8 @@ class Planning:
             media = tuple(row for arm in plan.arms for row in arm.rows)
             plan = plan.model_copy(update={"composition": media})
         rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
-        made = self._answer(inventory, plan, notes, {"positions": rows, "dosed": _names(wanted)})
+        more = {"positions": rows, "dosed": _names(wanted), "feeding": plan.feeding, "weighed_eur": plan.cost_eur}
+        made = self._answer(inventory, plan, notes, more)
         return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
 
     def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +25,14 @@ from nkloop.errors import (
     VerificationError,
 )
 from nkloop.records import Records
-from nkloop.records.models import Claim, Context
+from nkloop.records.models import Claim, Context, RunDecision
 from nkloop.runs.execution import RunProgress, execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held
 from nkloop.runs.reconcile import reconcile_bench
 from nkloop.runs.requests import RequestDesk
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
+
+from .conftest import AT
 
 
 def events(records: Records, run_id: str) -> dict[int, str]:
@@ -479,6 +484,31 @@ async def test_a_run_that_was_never_prepared_is_refused(
     run_id = records.journal.create_run(worklist, verdict, bench="fake", device="flex", at=at, context=Context())
     with pytest.raises(RecordError, match="was never prepared"):
         await do(run_id, bench, records)
+
+
+async def test_a_rest_that_a_newer_state_of_the_records_has_done_is_not_done_again(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any, tmp_path: Path
+) -> None:
+    """The records are restored from a backup that was made between the decision and the run that followed."""
+    run_id = records.journal.create_run(worklist, verdict, bench="fake", device="flex", at=AT, context=Context())
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    rest = worklist.model_copy(update={"name": f"rest of {run_id}"})
+    decided = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="the levels were read", at=AT)
+    records.decisions.add(decided, follow_up=rest)
+    allowed = verdict.model_copy(update={"worklist": rest.name, "worklist_hash": rest.content_hash})
+    with (
+        closing(sqlite3.connect(tmp_path / "records.db")) as now,
+        closing(sqlite3.connect(tmp_path / "backup.db")) as then,
+    ):
+        now.backup(then)
+    restored = Records(f"sqlite:///{tmp_path / 'backup.db'}")
+    assert (await execute(rest, allowed, bench, records)).state == "succeeded"
+    operator.asked.clear()
+    with pytest.raises(RecordError, match=r"told to do 'rest of run-0001' already, as its run device-run"):
+        await execute(rest, allowed, bench, restored)
+    assert (handler.calls.count("prepare"), operator.asked) == (1, [])
+    assert restored.journal.run("run-0002").state == "failed"
+    restored.close()
 
 
 @pytest.mark.parametrize("moment", ["before_it_is_looked_for", "while_it_is_taken_off"])

@@ -114,6 +114,8 @@ async def _prepared(
     handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
     try:
+        if journal.run(run_id).parent is not None:
+            await _require_unplayed(worklist, bench, records)
         if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
             await people.load_deck(worklist, bench, records, run_id)
         played = [one.id for one in await handler.find_runs(worklist) if one.is_played]
@@ -128,6 +130,23 @@ async def _prepared(
         await _withdraw(run_id, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
+
+
+async def _require_unplayed(rest: Worklist, bench: Bench, records: Records) -> None:
+    """Refuse the rest of a run that the device was told to do by another database, or by a newer state of this one.
+
+    Raises:
+        RecordError: it was; the device's run is told.
+    """
+    ours = records.journal.device_runs()
+    others = [one.id for one in await bench.liquid_handler.find_runs(rest) if one.is_played and one.id not in ours]
+    if others:
+        raise RecordError(
+            f"the device was told to do '{rest.name}' already, as its run {others[-1]}, of which these records know "
+            "nothing: they were restored from a backup, or another database is in use",
+            where=bench.liquid_handler.name,
+            remedy="work with the newest records; when they are lost, discard the wells and plan what they need anew",
+        )
 
 
 async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, error: BaseException) -> None:

@@ -132,6 +132,11 @@ def _show(reports: Sequence[Report], broken: Sequence[Report], seconds: float) -
     followed = sum(report.get("followed", 0) for report in struck)
     print(f"runs that carried on and succeeded: {followed}; refused: {_counted(iter(refusals)) or 'none'}")
     print(f"steps afterwards: {', '.join(f'{event} {n}' for event, n in sorted(events.items()))}")
+    for victim in ("prefect server", "worker"):
+        hit = {(one["procedure"], one["instant"]) for one in struck if one["victim"].startswith(victim)}
+        kinds = {(procedure, "again" in instant, transition_of(instant)) for procedure, instant in hit}
+        counts = _counted(procedure for procedure, _, _ in kinds)
+        print(f"kinds of write at which the {victim} was killed: {counts or 'none'}")
     print("by transition:")
     for transition, n in sorted(Counter(transition_of(report["instant"]) for report in struck).items()):
         print(f"  {n:4d}  {transition}")

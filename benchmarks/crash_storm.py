@@ -111,8 +111,8 @@ def _title(report: Report) -> str:
 
 
 def transition_of(instant: str) -> str:
-    """The transition an instant belongs to, without its count: `write 'append_events sent'`."""
-    match = _INSTANT.match(instant)
+    """The transition an instant belongs to, without its count, as `write append_events sent`; else what was hit."""
+    match = _INSTANT.search(instant)
     if match:
         return f"{match['kind']} {match['name']}"
     return next((known for known in ("physical command", "in mid-run") if known in instant), "at random")

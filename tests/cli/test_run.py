@@ -193,8 +193,10 @@ def _the_rest_is_run(nkloop: Nkloop, run_id: str) -> None:
     decided = nkloop("reconcile", run_id, *word, "--json")
     assert decided.code == 0, decided.err
     assert decided.json["follow_up"]["transfers"] == 1
+    assert f"the rest of {run_id}. To do it: uv run nkloop run {run_id} --bench virtual" in nkloop("runs", "--open").out
     ended = nkloop("run", run_id, "--json")
     assert ended.code == 0, ended.err
+    assert nkloop("runs", "--open", "--json").json["runs"] == []
     assert (ended.json["runs"][0]["parent"], len(ended.json["runs"][0]["steps"])) == (run_id, 1)
     over = nkloop("run", run_id)
     assert over.code == 1

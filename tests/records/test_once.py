@@ -83,6 +83,18 @@ def test_what_was_left_is_run_once_and_again_only_when_the_first_moved_nothing(l
             again()
 
 
+def test_what_was_left_is_listed_as_waiting_while_it_may_be_run(lab: Lab) -> None:
+    waiting = lab.records.decisions.left_to_run
+    run_id, left = lab.cut()
+    assert waiting() == (run_id,)
+    first = lab.opened(left)
+    assert waiting() == ()
+    lab.ended(first, "failed", "failed")
+    assert waiting() == (run_id,)
+    lab.ended(lab.opened(left), "done", "done", state="succeeded")
+    assert waiting() == ()
+
+
 def test_a_worklist_that_was_left_is_known_for_what_it_is_without_a_word(lab: Lab) -> None:
     run_id, left = lab.cut()
     first = lab.opened(left, known=())

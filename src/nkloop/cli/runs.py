@@ -12,7 +12,7 @@ from rich.markup import escape
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from nkloop.records.models import DeviceHolder, RunRecord
     from nkloop.runs.standing import Standing
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def runs(
     waiting: Annotated[
-        bool, typer.Option("--open", help="Only runs that are not over or wait for a decision.")
+        bool,
+        typer.Option("--open", help="Only runs that are not over, wait for a decision, or left something to be run."),
     ] = False,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
@@ -32,7 +33,12 @@ def runs(
 
     records = Records.open(find_workspace(workspace).state)
     try:
-        listed = [run for run in records.journal.runs() if not waiting or not run.is_over or run.needs_decision]
+        rests = records.decisions.left_to_run()
+        listed = [
+            run
+            for run in records.journal.runs()
+            if not waiting or not run.is_over or run.needs_decision or run.id in rests
+        ]
         held = (
             one for one in records.claims.holders() if one.released_at is None and one.expires_at > datetime.now(UTC)
         )
@@ -42,18 +48,19 @@ def runs(
         records.close()
     if json_output:
         told = [holder.model_dump(mode="json", exclude={"process"}) for holder in holders]
-        print_json({"runs": [_plain(run, standing.get(run.id)) for run in listed], "holders": told})
+        print_json({"runs": [_plain(run, standing.get(run.id), rests) for run in listed], "holders": told})
     else:
-        _print(listed, holders, standing, only_open=waiting)
+        _print(listed, holders, standing, rests, only_open=waiting)
 
 
-def _plain(run: RunRecord, standing: Standing | None) -> dict[str, Any]:
+def _plain(run: RunRecord, standing: Standing | None, rests: Collection[str]) -> dict[str, Any]:
     more: dict[str, Any] = {"needs_decision": run.needs_decision, "unknown_steps": list(run.unknown_steps)}
+    more["rest_waits"] = run.id in rests
     more["standing"] = None if standing is None else standing.model_dump()
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
-def _standing(run: RunRecord) -> str:
+def _standing(run: RunRecord, rests: Collection[str]) -> str:
     """State, steps and decision in one line; steps of a run that is not over are under way, not unknown."""
     colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
     done = sum(step.event == "done" for step in run.steps)
@@ -65,13 +72,19 @@ def _standing(run: RunRecord) -> str:
         told.append(f"{len(run.unknown_steps)} unknown")
     if run.decision is not None:
         told.append(f"decided: {run.decision.decision}")
+        told += ["[red]its rest waits[/]"] if run.id in rests else []
     elif run.is_over and run.needs_decision:
         told.append("[red]decision needed[/]")
     return ", ".join(told)
 
 
 def _print(
-    listed: list[RunRecord], holders: list[DeviceHolder], standing: Mapping[str, Standing], *, only_open: bool
+    listed: list[RunRecord],
+    holders: list[DeviceHolder],
+    standing: Mapping[str, Standing],
+    rests: Collection[str],
+    *,
+    only_open: bool,
 ) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
@@ -86,7 +99,7 @@ def _print(
         )
         for run in listed:
             begun = f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else ""
-            table.add_row(run.id, begun, f"{escape(run.name)} [dim]on {escape(run.bench)}[/]\n{_standing(run)}")
+            table.add_row(run.id, begun, f"{escape(run.name)} [dim]on {escape(run.bench)}[/]\n{_standing(run, rests)}")
         console.print(table)
     for holder in holders:
         until = f"at least until {holder.expires_at:%H:%M:%S} UTC"
@@ -99,3 +112,7 @@ def _print(
         name = unclear[0] if len(unclear) == 1 else "ID"
         told = f"Not over or not decided: {', '.join(unclear)}. To settle it: {command_name()} reconcile {name}"
         console.print(told, soft_wrap=True)
+    for run in listed:
+        if run.id in rests:
+            told = f"Decided and not yet done: the rest of {run.id}. To do it: {command_name()} run {run.id} "
+            console.print(f"{told}--bench {escape(run.bench)}", soft_wrap=True)

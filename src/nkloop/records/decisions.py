@@ -11,9 +11,17 @@ from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.journal_rows import devices_of_row, run_record, run_row, save_worklist, worklist_of
+from nkloop.records.journal_rows import (
+    devices_of_row,
+    last_decision,
+    run_record,
+    run_row,
+    save_worklist,
+    worklist_of,
+)
+from nkloop.records.lineage import number_of
 from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
-from nkloop.records.once import require_undone, require_wells
+from nkloop.records.once import require_left, require_undone, require_wells
 from nkloop.worklists.models import Worklist
 
 _UNCLEAR = ("failed", "stopped", "interrupted")
@@ -74,6 +82,15 @@ class Decisions:
         with self._database.reading() as connection:
             require_undone(connection, run_id)
 
+    def left_to_run(self) -> tuple[str, ...]:
+        """Runs of which a decision left something that nobody has taken up yet, and that may still be, oldest first."""
+        decided = (
+            sa.select(schema.run_decisions.c.run_id).where(schema.run_decisions.c.follow_up.is_not(None)).distinct()
+        )
+        with self._database.reading() as connection:
+            found = sorted(connection.execute(decided).scalars(), key=number_of)
+            return tuple(run_id for run_id in found if _is_left(connection, run_id))
+
     def of_run(self, run_id: str) -> tuple[RunDecision, ...]:
         """Every decision about a run, oldest first."""
         table = schema.run_decisions
@@ -106,6 +123,18 @@ class Decisions:
                 if record is not None and record.needs_decision:
                     found.append(record)
             return tuple(found)
+
+
+def _is_left(connection: sa.Connection, run_id: str) -> bool:
+    row, decision = run_row(connection, run_id), last_decision(connection, run_id)
+    if decision is None or decision.follow_up is None:
+        return False
+    try:
+        require_undone(connection, run_id)  # before the worklist is read, which takes longer
+        require_left(connection, run_id, worklist_of(connection, decision.follow_up), row["bench"], ())
+    except RecordError:
+        return False
+    return True
 
 
 def refuse_discarded(run: RunRecord) -> None:

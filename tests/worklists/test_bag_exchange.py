@@ -177,3 +177,11 @@ def test_odd_volumes_are_rounded_to_what_a_scale_shows(recipe):
         told = held_volumes("B", action, recipe.stage("grow"), held, volume_ul=None, dose_ul=5000)
         assert told["drain_ul"] == drained
         assert told["medium_ul"] % 100 == 0
+
+
+@pytest.mark.parametrize("held_ul", [77_333, 77_367])
+def test_a_split_of_an_odd_volume_ends_at_the_volume_asked_for(recipe, held_ul):
+    held = Present(volume_ul=held_ul, per_ul={}, cells_per_ul=1200)
+    told = held_volumes("B", "split", recipe.stage("grow"), held, volume_ul=60_000, dose_ul=5000)
+    assert held_ul - told["drain_ul"] == pytest.approx(5000, abs=50)
+    assert held_ul - told["drain_ul"] + told["medium_ul"] + 5000 == pytest.approx(60_000, abs=50)

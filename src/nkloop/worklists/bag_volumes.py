@@ -74,7 +74,8 @@ def _thinned(
             remedy="choose a smaller volume",
         )
     kept = present.volume_ul - drained
-    come_in = kept * (times - 1)
+    # what is kept of a split is rounded to what can be weighed, and what it shall end with is not
+    come_in = kept * (times - 1) if action == "dilute" else full - kept
     if volume_ul is not None and kept + come_in > volume_ul + READ_UL:
         raise PlanError(
             f"diluting {_ml(present.volume_ul)} {times:.3g} times gives {_ml(kept + come_in)}, asked for are at most "

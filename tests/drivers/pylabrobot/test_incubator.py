@@ -67,6 +67,22 @@ async def test_what_another_process_moved_meanwhile_is_known_before_the_next_mov
     await other.close()
 
 
+async def test_no_plate_goes_where_another_process_has_put_one_meanwhile(tmp_path: Path) -> None:
+    one, other = incubator(tmp_path), incubator(tmp_path)
+    await one.store("P-1")
+    await one.store("P-2")
+    await other.fetch("P-1")
+    await other.fetch("P-2")
+    await other.store("P-2")
+    await one.store("P-3")
+    places = {barcode: (site.rack, site.position) for barcode, site in one.plates.items()}
+    assert places == {"P-2": (0, 0), "P-3": (0, 1)}
+    await one.fetch("P-2")
+    assert list(one.plates) == ["P-3"]
+    await one.close()
+    await other.close()
+
+
 @pytest.mark.parametrize(("is_inside", "left"), [(True, ["P-1"]), (False, [])])
 async def test_a_plate_whose_way_nobody_saw_stops_everything_until_a_person_settles_it(
     tmp_path: Path, is_inside: bool, left: list[str]

@@ -243,12 +243,12 @@ class PyLabRobotIncubator:
             return
         before, self._stored = self._stored.plates, self._read()
         if self._frontend.setup_finished:
-            for barcode in before.keys() - self._stored.plates.keys():
-                site = before[barcode]
-                self._racks[site.rack].sites[site.position].resource.unassign()
-            for barcode in self._stored.plates.keys() - before.keys():
-                site = self._stored.plates[barcode]
-                self._racks[site.rack][site.position] = make_plate(barcode, "", None)
+            for barcode, site in before.items():
+                if not _is_there(site, self._stored.plates.get(barcode)):
+                    self._racks[site.rack].sites[site.position].resource.unassign()
+            for barcode, site in self._stored.plates.items():
+                if not _is_there(site, before.get(barcode)):
+                    self._racks[site.rack][site.position] = make_plate(barcode, "", None)
 
     def _require_settled(self) -> None:
         if self._stored.moving:
@@ -282,6 +282,11 @@ class PyLabRobotIncubator:
 
     def _refused(self, what: str, remedy: str) -> DeviceError:
         return DeviceError(what, where=self.name, remedy=remedy)
+
+
+def _is_there(site: Site, other: Site | None) -> bool:
+    """Whether a plate stands in the same place by both."""
+    return other is not None and (site.rack, site.position) == (other.rack, other.position)
 
 
 def _build(model: str, where: str, settings: dict[str, Any]) -> Any:

@@ -31,3 +31,14 @@ def test_every_way_to_end_a_command_is_an_interrupt(name: str, said: bytes, tmp_
         )  # fmt: skip
     assert (tmp_path / "told").read_bytes() == b"safe"
     assert ended.stdout == said
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_what_was_started_to_outlive_its_terminal_goes_on() -> None:
+    program = (
+        "import os, signal; from nkloop.cli.interrupts import heed_interrupts; "
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN); heed_interrupts(); "  # as nohup leaves it
+        "os.kill(os.getpid(), signal.SIGHUP); print('works on')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=True)
+    assert ended.stdout == b"works on\n"

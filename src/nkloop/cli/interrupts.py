@@ -15,10 +15,11 @@ INTERRUPTED = 130
 
 
 def heed_interrupts() -> None:
-    """Make Ctrl+C, SIGTERM and SIGHUP all end this command by `KeyboardInterrupt`."""
+    """Make Ctrl+C, SIGTERM and SIGHUP all end this command by `KeyboardInterrupt`; SIGHUP not under `nohup`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl+C ignored
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    if hangup := getattr(signal, "SIGHUP", None):
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup and signal.getsignal(hangup) is not signal.SIG_IGN:
         signal.signal(hangup, _hung_up)
 
 

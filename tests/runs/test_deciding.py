@@ -451,6 +451,18 @@ async def test_a_task_nobody_did_and_no_worklist_asks_for_is_told(records: Recor
     assert (await decided(records, run_id, "continue", happened=[4])).by_hand == ()
 
 
+@pytest.mark.parametrize("kind", ["continue", "repair"])
+async def test_where_only_a_mix_is_left_it_is_done(records: Records, journalled: Journalled, kind: str) -> None:
+    mix = Step(number=4, action="mix", labware="plate", well="C1", volume_ul=100, mix_before=3, tip="tips:B1")
+    worklist = dosing()
+    run_id = journalled(worklist.model_copy(update={"steps": (*worklist.steps[:3], mix)}), "planned")
+    records.journal.append_events(run_id, journal((1, "done"), (2, "done"), (3, "done"), (4, "failed")))
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    made = (await decided(records, run_id, kind)).follow_up
+    assert made is not None
+    assert [(step.action, step.labware, step.well) for step in made.steps] == [("mix", "plate", "C1")]
+
+
 async def test_what_was_discarded_is_never_continued(records: Records, cut_run: str) -> None:
     await decided(records, cut_run, "discard")
     told = r"decided already: discard, by Ada, at 20\d\d-.* UTC \(power cut at 18:00\)"

@@ -19,7 +19,7 @@ from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
 Verify = Callable[[Worklist], Awaitable[Verdict]]
@@ -72,7 +72,7 @@ class Decided(FrozenModel):
     unfinished: tuple[Unfinished, ...] = ()
     """Vessels that nothing of this run will finish any more, because something else was discarded."""
     by_hand: tuple[str, ...] = ()
-    """Tasks of people that were not done and that no worklist follows to ask for, one sentence each."""
+    """Tasks and movements that were not done and that no worklist follows to ask for, one sentence each."""
 
 
 def question(
@@ -155,18 +155,23 @@ async def decide(
     if kind == "discard":
         gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
         unfinished = unfinished_vessels(worklist, fates, gone, catalogue, deck)
-    elif any(fate.what != "done" and fate.step.action == "transfer" for fate in fates):
+    elif any(fate.what != "done" and fate.step.action in LIQUID for fate in fates):
         make = continued if kind == "continue" else repaired
         follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
         require(await verify(follow_up), follow_up)
     decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
     records.decisions.add(decision, follow_up=follow_up)
     saved = records.journal.run(run_id).decision
-    by_hand: tuple[str, ...] = ()
-    if kind != "discard" and follow_up is None:
-        open_tasks = (fate.step for fate in fates if fate.what != "done" and fate.step.operator is not None)
-        by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in open_tasks)
+    by_hand = _by_hand(worklist, fates) if kind != "discard" and follow_up is None else ()
     return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)
+
+
+def _by_hand(worklist: Worklist, fates: Sequence[Fate]) -> tuple[str, ...]:
+    """Steps that were not done, in words; none of a reading, which is done again as a whole."""
+    if worklist.procedure == PLATE_READING:
+        return ()
+    left = (fate.step for fate in fates if fate.what != "done" and fate.step.action != "delay")
+    return tuple(f"step {step.number}: {sentence(step)}" for step in left)
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:

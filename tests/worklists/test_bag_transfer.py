@@ -128,6 +128,13 @@ def test_what_is_too_little_to_go_on_is_discarded(plan):
     assert "Discard the other" in tasks_of(planned, "drain")[0].instruction
 
 
+def test_what_no_scale_shows_is_not_asked_to_be_discarded(plan):
+    request, planned = plan(80_033, 300)
+    move = request.bags[0].transfer
+    assert (move.is_emptied, move.moved_ul % 100, move.discarded_ul) == (True, 0, 0)
+    assert "Discard" not in tasks_of(planned, "drain")[0].instruction
+
+
 def test_a_bioreactor_is_chosen_by_its_range(plan):
     request, planned = plan(290_000, 220, vessel="bioreactor")
     assert request.bags[0].kind == "bioreactor-2000"

@@ -42,6 +42,7 @@ def plan_transfer(
     available = present.volume_ul - SAMPLE_UL - 1000 * source.residual_ml
     moved, final = _moved_ul(available, times, volume_ul, stage, where)
     goes_on = available - moved >= 1000 * source.lowest_ml - 1000 * source.residual_ml
+    rest = round(available - moved, 0)  # what no scale shows stays with what cannot be drained
     rinse = 0.0 if goes_on else 1000 * source.rinse_ml
     room = final - moved - dose_ul
     if room < rinse:
@@ -59,7 +60,7 @@ def plan_transfer(
         sample_ul=SAMPLE_UL,
         moved_ul=moved,
         rinse_ul=rinse,
-        discarded_ul=0.0 if goes_on else max(0.0, round(available - moved, 0)),
+        discarded_ul=0.0 if goes_on or rest < READ_UL else rest,
         medium_ul=readable(room - rinse),
         is_emptied=not goes_on,
     )

@@ -63,7 +63,9 @@ def holders(records: Records, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def session(records: Records, reader: object) -> Session:
     file = SimpleNamespace(name="flex bench", locks=())
     handler = SimpleNamespace(name="flex", fence=unguarded)
-    bench = SimpleNamespace(name="flex bench", file=file, liquid_handler=handler, plate_reader=reader, whole=None)
+    bench = SimpleNamespace(
+        name="flex bench", file=file, liquid_handler=handler, plate_reader=reader, whole=None, clock=None
+    )
     return cast(Session, SimpleNamespace(bench=bench, bench_file=file, records=records))
 
 

@@ -12,11 +12,14 @@ from nkloop.records.models import StepRuling
 from nkloop.runs.follow_up import continued
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists import rules
+from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.ledger_check import check_ledger
-from nkloop.worklists.models import Liquid, Worklist
+from nkloop.worklists.models import Limits, Liquid, OperatorTask, Step, Vessel, VesselMove, Worklist
+from nkloop.worklists.time_rules import time_problems
 
 from .conftest import ROOT
+from .test_deciding import dosing
 from .test_ways import FORGOTTEN, events
 
 CATALOGUE = Catalogue.load(ROOT / "labware")
@@ -99,3 +102,22 @@ def test_what_needs_no_rest_gets_no_pause() -> None:
     dosed = next(step for step in assay().steps if step.operator is None)
     made = continued("run-0007", assay(), cut_in(dosed.number), CATALOGUE, DECK)
     assert not any(step.operator is not None and step.operator.instruction.startswith("Done in") for step in made.steps)
+
+
+def test_cells_settle_once_more_before_medium_is_drained_off_them_in_the_rest() -> None:
+    """The rest is not refused (V075) because its vessel settled in the run that was cut."""
+    settle = OperatorTask(kind="settle", instruction="Stand B-1 upright in the incubator.", minutes=30)
+    move = VesselMove(from_vessel="B-1", volume_ul=40_000, is_without_cells=True)
+    drain = OperatorTask(kind="drain", instruction="Drain 40 mL of supernatant off B-1.", minutes=5, moves=(move,))
+    bag = Vessel(name="B-1", title="bag", lowest_ul=20_000, capacity_ul=300_000, volume_ul=80_000, end_ul=40_000)
+    first, second, *_ = dosing().steps
+    numbered = [first.model_copy(update={"number": 2}), second.model_copy(update={"number": 3})]
+    pauses = (Step(number=1, action="pause", operator=settle), Step(number=4, action="pause", operator=drain))
+    extra = {"steps": (pauses[0], *numbered, pauses[1]), "vessels": (bag,), "limits": Limits(settling_minutes=30)}
+    worklist = dosing().model_copy(update=extra)
+    fates = fates_of(worklist, events("done", "done", "failed", "failed"))
+    made = continued("run-1", worklist, fates, CATALOGUE, DECK)
+    assert not list(time_problems(made, busy_minutes(made, DECK)))
+    rest, *_ = [step.operator for step in made.steps if step.operator is not None]
+    assert (rest.kind, rest.instruction.partition(",")[0]) == ("settle", "B-1 rested in run-1")
+    assert 29 <= rest.minutes <= 30

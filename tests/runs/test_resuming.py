@@ -74,8 +74,10 @@ async def test_the_rest_of_a_run_whose_steps_are_known_is_continued(
 async def test_nothing_is_left_when_every_transfer_was_done(
     session: Session,
     cut: Callable[..., RunRecord],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert await rest_of(session, cut("done", "failed", "done")) is None
+    assert "run-0001 was cut before this was done, and nothing asks for it again: step 2: " in caplog.text
 
 
 async def test_unknown_steps_and_discarded_wells_stop_the_flow(

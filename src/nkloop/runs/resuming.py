@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from nkloop.errors import StepUnknownError
 from nkloop.records.models import RunRecord
 from nkloop.runs.deciding import decide, follow_up_of
@@ -10,13 +12,14 @@ from nkloop.runs.session import Session
 from nkloop.worklists.models import Verdict, Worklist
 
 SOFTWARE = "nkloop"
+logger = logging.getLogger(__name__)
 
 
 async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict] | None:
-    """What a run of this launch left to be done, verified; None when every transfer was done.
+    """What a run of this launch left to be done, verified; None when every transfer and mix was done.
 
     Where the outcome of every step is known, the rest follows from the journal and is continued; where it is not, a
-    person has decided or must.
+    person has decided or must. Tasks that no worklist asks for any more are told in the log.
 
     Raises:
         StepUnknownError: a person must decide, or has decided to discard, so that nothing can be continued.
@@ -26,7 +29,7 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
     if last.needs_decision:
         raise decision_needed(last, session.records)
     if last.decision is None:
-        await decide(
+        made = await decide(
             last.id,
             "continue",
             by=SOFTWARE,
@@ -37,6 +40,8 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
             deck=session.bench_file.deck,
             verify=session.verifier.verify,
         )
+        for task in made.by_hand:
+            logger.warning("%s was cut before this was done, and nothing asks for it again: %s", last.id, task)
     elif last.decision.decision == "discard":
         raise StepUnknownError(
             f"wells of run {last.id} were discarded by {last.decision.by}, so this launch cannot go on with them",

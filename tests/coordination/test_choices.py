@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,8 +13,10 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import ValidationError, validate
 
+from nkloop.coordination import choices as forms_of
 from nkloop.coordination.choices import Choices, choices, offer, offering
 from nkloop.coordination.loading import load_flow
+from nkloop.errors import RecordError
 from nkloop.workspace import Workspace
 from nkloop.workspace.folders import FOLDERS
 
@@ -86,6 +90,32 @@ async def test_only_forms_that_show_something_else_are_written(offered: Choices)
     assert written == ["prepare-medium"]
     shown: Any = by_id["prepare-medium"].parameter_openapi_schema
     assert shown["definitions"]["PrepareMedium"]["properties"]["bench"]["enum"] == list(offered["bench"])
+
+
+async def test_records_that_refuse_once_do_not_end_the_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    looks = iter([RecordError("locked"), RecordError("locked"), None])
+    offered_at_last = asyncio.Event()
+
+    def revisions() -> tuple[Any, ...]:
+        if (error := next(looks, None)) is not None:
+            raise error
+        return ()
+
+    async def offer_all(*_: Any) -> None:
+        offered_at_last.set()
+
+    monkeypatch.setattr(forms_of, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(forms_of.logger, "warning", lambda text, *more: told.append(text % more))
+    monkeypatch.setattr(forms_of, "offer", offer_all)
+    monkeypatch.setattr("prefect.get_client", lambda: nullcontext())
+    records: Any = SimpleNamespace(campaigns=SimpleNamespace(revisions=revisions))
+    looking = asyncio.create_task(forms_of.keep_offered(Workspace(root=ROOT), records, {}))
+    await asyncio.wait_for(offered_at_last.wait(), 5)
+    looking.cancel()
+    assert told == ["the lists of the forms stay as they are: RecordError: locked"]
 
 
 @pytest.mark.parametrize(

@@ -94,11 +94,21 @@ async def keep_offered(workspace: Workspace, records: Records, forms: Forms) -> 
     """
     from prefect import get_client
 
+    told = ""
     async with get_client() as client:
         while True:
-            approved = [one for one in records.campaigns.revisions() if one.revision.status in _RUNNABLE]
-            with suppress(httpx.HTTPError, PrefectException):
-                await offer(client, choices(workspace, approved), forms)
+            try:
+                approved = [one for one in records.campaigns.revisions() if one.revision.status in _RUNNABLE]
+                with suppress(httpx.HTTPError, PrefectException):
+                    await offer(client, choices(workspace, approved), forms)
+                told = ""
+            except (
+                NkloopError,
+                OSError,
+                ValueError,
+            ) as error:  # nobody awaits this loop; a file that is right again is offered again
+                if told != (told := f"{type(error).__name__}: {error}"):
+                    logger.warning("the lists of the forms stay as they are: %s", told)
             await asyncio.sleep(LOOK_SECONDS)
 
 

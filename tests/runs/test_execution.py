@@ -13,7 +13,7 @@ import pytest
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.desk_operator import DeskOperator
-from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import Finding, FoundRun, OperatorAnswer, OperatorRequest
 from nkloop.errors import (
     BenchError,
     DeviceError,
@@ -509,6 +509,37 @@ async def test_a_rest_that_a_newer_state_of_the_records_has_done_is_not_done_aga
     assert (handler.calls.count("prepare"), operator.asked) == (1, [])
     assert restored.journal.run("run-0002").state == "failed"
     restored.close()
+
+
+async def test_a_rest_that_was_taken_off_the_device_before_it_began_is_due_still(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    """A robot tells of a run that was stopped in the same way as of one that was played."""
+    run_id = records.journal.create_run(worklist, verdict, bench="fake", device="flex", at=AT, context=Context())
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    rest = worklist.model_copy(update={"name": f"rest of {run_id}"})
+    decided = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="the levels were read", at=AT)
+    records.decisions.add(decided, follow_up=rest)
+    allowed = verdict.model_copy(update={"worklist": rest.name, "worklist_hash": rest.content_hash})
+    made = handler.prepare
+
+    async def door_opens(asked: Worklist) -> str:
+        await made(asked)
+        raise DeviceUnreachableError("the door was opened meanwhile")
+
+    async def touched(asked: Worklist) -> tuple[FoundRun, ...]:
+        return (FoundRun(id="device-run", is_played=True),)
+
+    async def again(asked: Worklist) -> str:
+        await made(asked)
+        return "device-run-2"
+
+    handler.prepare = door_opens
+    with pytest.raises(DeviceUnreachableError, match="door was opened"):
+        await prepare_run(rest, allowed, bench, records)
+    assert (handler.calls[-2:], records.journal.run("run-0002").state) == (["stop", "commands"], "failed")
+    handler.status, handler.prepare, handler.find_runs = "idle", again, touched
+    assert records.journal.run(await prepare_run(rest, allowed, bench, records)).device_run_id == "device-run-2"
 
 
 @pytest.mark.parametrize("moment", ["before_it_is_looked_for", "while_it_is_taken_off"])

@@ -183,6 +183,8 @@ async def _is_withdrawn(run_id: str, bench: Bench, records: Records, hold: Hold,
     if state is not None and state.status == "idle":
         state = await taken_off(found.id, bench)
     if state is None:
+        # the device tells of it as of one that was played, so it has to be known as ours
+        journal.set_run_state(run_id, run.state, device_run_id=found.id, claim=claim)
         return True
     told = f"{why}; somebody started it at {run.device}, where it is {state.status}"
     at = await bench.clock.now()

@@ -46,17 +46,21 @@ class Storage:
 
     def __init__(self, clock: Clock, **inside: datetime) -> None:
         self.clock, self.inside, self.moves = clock, dict(inside), list[str]()
+        self.fetched: dict[tuple[str, str], datetime] = {}
 
     async def store(self, barcode: str) -> None:
         self.inside[barcode] = self.clock.time
         self.moves.append(f"in {barcode}")
 
-    async def fetch(self, barcode: str) -> None:
-        del self.inside[barcode]
+    async def fetch(self, barcode: str, errand: str = "") -> None:
+        self.fetched[barcode, errand] = self.inside.pop(barcode)
         self.moves.append(f"out {barcode}")
 
     async def since(self, barcode: str) -> datetime | None:
         return self.inside.get(barcode)
+
+    async def was_since(self, barcode: str, errand: str) -> datetime | None:
+        return self.fetched.get((barcode, errand))
 
     async def temperature(self) -> float:
         return 37.0
@@ -91,6 +95,27 @@ async def test_a_plate_that_is_inside_since_a_crash_stays_for_the_rest_of_its_ti
     assert len(person.told) == 1
     assert clock.slept == [AT + timedelta(hours=1)]
     assert storage.moves == ["out P1"]
+
+
+async def test_a_plate_that_came_out_before_a_crash_is_only_carried_back() -> None:
+    clock = Clock()
+    storage, asked = Storage(clock), request().model_copy(update={"run_id": "run-0001"})
+    with pytest.raises(OperatorRefusedError):
+        await IncubatingOperator(Person(declines="Take"), storage, clock).perform(asked)
+    person = Person()
+    answer = await IncubatingOperator(person, storage, clock).perform(asked)
+    assert person.told == ["Take assay (P1) from the tray of Cytomat 2 and put it back in its place."]
+    assert storage.moves == ["in P1", "out P1"]
+    assert answer.note == "P1 in Cytomat 2 since 08:00 UTC"
+
+
+@pytest.mark.parametrize("changes", [{"run_id": "run-0002"}, {"run_id": "run-0001", "occurrence": 1}, {}])
+async def test_another_incubation_of_the_same_plate_is_done(changes: dict[str, Any]) -> None:
+    clock = Clock()
+    storage, first = Storage(clock), {"run_id": "run-0001"} if changes else {}
+    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update=first))
+    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update=changes))
+    assert storage.moves == ["in P1", "out P1"] * 2
 
 
 @pytest.mark.parametrize(

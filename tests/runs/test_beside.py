@@ -195,8 +195,11 @@ class Storage:
         self._move("in")
         self.taken_in = AT
 
-    async def fetch(self, barcode: str) -> None:
+    async def fetch(self, barcode: str, errand: str = "") -> None:
         self._move("out")
+
+    async def was_since(self, barcode: str, errand: str) -> datetime | None:
+        return None
 
     async def since(self, barcode: str) -> datetime | None:
         return self.taken_in

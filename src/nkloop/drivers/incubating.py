@@ -21,7 +21,8 @@ class IncubatingOperator:
     """Hands incubations of plates with a barcode to the incubator, everything else to the person.
 
     A plate that is inside already, because the program ended while it was there, is not asked for again: it stays for
-    what is left of its time.
+    what is left of its time. One that came out for the same request before is not put in again: it was kept for its
+    time, and only the way back to its place is asked for.
     """
 
     def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock) -> None:
@@ -42,19 +43,22 @@ class IncubatingOperator:
         if task.kind != "incubate" or not plates or not await self._is_as_warm(task.temperature_c):
             return await self._operator.perform(request)
         where, storage = self.storage.name, self.storage
+        errand = _errand(request)
+        was_in = {barcode: await self._was_since(barcode, errand) for barcode in plates.values()}
         for nickname, barcode in plates.items():
-            if await storage.since(barcode) is None:
+            if was_in[barcode] is None and await storage.since(barcode) is None:
                 told = f"Put {nickname} ({barcode}) on the tray of {where}."
                 async with self.held(f"plate {barcode} into {where}"):
                     await self._operator.perform(_carrying(request, told, {nickname: barcode}))
                     await storage.store(barcode)
-        entered = {barcode: await storage.since(barcode) for barcode in plates.values()}
+        entered = {code: was_in[code] or await storage.since(code) or datetime.now(UTC) for code in plates.values()}
         for nickname, barcode in plates.items():
-            taken_in = entered[barcode] or datetime.now(UTC)
-            await self._clock.sleep_until(taken_in + timedelta(minutes=task.minutes))
+            if was_in[barcode] is None:
+                await self._clock.sleep_until(entered[barcode] + timedelta(minutes=task.minutes))
             told = f"Take {nickname} ({barcode}) from the tray of {where} and put it back in its place."
             async with self.held(f"plate {barcode} out of {where}"):
-                await storage.fetch(barcode)
+                if was_in[barcode] is None:
+                    await storage.fetch(barcode, errand)
                 answer = await self._operator.perform(_carrying(request, told, {nickname: barcode}))
         inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
         return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
@@ -66,6 +70,9 @@ class IncubatingOperator:
         if close is not None:
             await close()
 
+    async def _was_since(self, barcode: str, errand: str) -> datetime | None:
+        return await self.storage.was_since(barcode, errand) if errand else None
+
     async def _is_as_warm(self, celsius: float | None) -> bool:
         """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business.
 
@@ -75,6 +82,11 @@ class IncubatingOperator:
             return True
         async with self.held(f"temperature of {self.storage.name}"):
             return abs(await self.storage.temperature() - celsius) <= _TOLERANCE_C
+
+
+def _errand(request: OperatorRequest) -> str:
+    """The same for a request that is made again after a crash; empty outside a run, where none is known again."""
+    return f"{request.run_id}: {request.title} ({request.occurrence})" if request.run_id is not None else ""
 
 
 def _carrying(request: OperatorRequest, told: str, barcodes: dict[str, str]) -> OperatorRequest:

@@ -18,8 +18,8 @@ class PlateStorage(Protocol):
             DeviceError: the plate is inside already, every site is taken, or the device failed.
         """
 
-    async def fetch(self, barcode: str) -> None:
-        """Bring a plate out onto the tray.
+    async def fetch(self, barcode: str, errand: str = "") -> None:
+        """Bring a plate out onto the tray; for which errand outlives the program.
 
         Raises:
             DeviceError: the plate is not inside, or the device failed.
@@ -27,6 +27,9 @@ class PlateStorage(Protocol):
 
     async def since(self, barcode: str) -> datetime | None:
         """When a plate was taken in, UTC; None when it is not inside."""
+
+    async def was_since(self, barcode: str, errand: str) -> datetime | None:
+        """When a plate had been taken in, UTC, that came out for this errand and has not gone in again; else None."""
 
     async def temperature(self) -> float:
         """Temperature now, °C."""

@@ -54,6 +54,39 @@ async def test_after_a_restart_the_places_are_still_taken(tmp_path: Path) -> Non
     await second.close()
 
 
+async def test_the_errand_of_a_plate_outlives_the_program_until_it_goes_in_again(tmp_path: Path) -> None:
+    first, second = incubator(tmp_path), incubator(tmp_path)
+    await first.store("P-1")
+    since = await first.since("P-1")
+    assert await first.was_since("P-1", "run-0001: step 3") is None
+    await first.fetch("P-1", "run-0001: step 3")
+    await second.store("P-2")
+    assert await second.was_since("P-1", "run-0001: step 3") == since
+    assert await second.was_since("P-1", "run-0002: step 3") is None
+    await second.store("P-1")
+    await second.fetch("P-1")
+    assert await second.was_since("P-1", "run-0001: step 3") is None
+    await first.close()
+    await second.close()
+
+
+async def test_a_plate_nobody_saw_come_out_is_out_for_its_errand_when_that_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: Any, **__: Any) -> None:
+        raise RuntimeError("power cut")
+
+    device = incubator(tmp_path)
+    await device.store("P-1")
+    monkeypatch.setattr(device.backend, "fetch_plate_to_loading_tray", dies)
+    with pytest.raises(DeviceError):
+        await device.fetch("P-1", "run-0001: step 3")
+    assert await device.was_since("P-1", "run-0001: step 3") is None
+    device.settle(is_inside=False)
+    assert await device.was_since("P-1", "run-0001: step 3") is not None
+    await device.close()
+
+
 async def test_what_another_process_moved_meanwhile_is_known_before_the_next_move(tmp_path: Path) -> None:
     one, other = incubator(tmp_path), incubator(tmp_path)
     await one.store("P-1")

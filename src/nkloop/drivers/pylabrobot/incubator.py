@@ -42,6 +42,15 @@ class Site(FrozenModel):
     """When the plate was taken in."""
 
 
+class Fetched(FrozenModel):
+    """A plate that was asked for and has not gone in again."""
+
+    errand: str
+    """What for, in the words of whoever asked."""
+    since: datetime
+    """When it had been taken in."""
+
+
 class Stored(FrozenModel):
     """What is inside, as it was last seen."""
 
@@ -49,6 +58,8 @@ class Stored(FrozenModel):
     """Barcode to place."""
     moving: str = ""
     """Plate whose way in or out nobody has seen the end of."""
+    fetched: dict[str, Fetched] = Field(default_factory=dict)
+    """Barcode to the errand a plate was asked for last; it is out when it is neither inside nor moving."""
 
 
 class PyLabRobotIncubator:
@@ -150,7 +161,8 @@ class PyLabRobotIncubator:
             return place
 
         place = await self._asked(do, f"plate {barcode} was not taken in")
-        self._write(Stored(plates={**self._stored.plates, barcode: place}))
+        fetched = {k: v for k, v in self._stored.fetched.items() if k != barcode}
+        self._write(Stored(plates={**self._stored.plates, barcode: place}, fetched=fetched))
 
     async def since(self, barcode: str) -> datetime | None:
         """When a plate was taken in, UTC; None when it is not inside."""
@@ -158,8 +170,15 @@ class PyLabRobotIncubator:
         site = self._stored.plates.get(barcode)
         return site.since if site is not None else None
 
-    async def fetch(self, barcode: str) -> None:
-        """Bring a plate out onto the tray.
+    async def was_since(self, barcode: str, errand: str) -> datetime | None:
+        """When a plate had been taken in, UTC, that came out for this errand and has not gone in again; else None."""
+        self._look_again()
+        fetched = self._stored.fetched.get(barcode)
+        is_out = barcode not in self._stored.plates and barcode != self._stored.moving
+        return fetched.since if fetched is not None and fetched.errand == errand and is_out else None
+
+    async def fetch(self, barcode: str, errand: str = "") -> None:
+        """Bring a plate out onto the tray; for which errand outlives the program.
 
         Raises:
             DeviceError: it is not inside, a plate is on its way, or the device failed.
@@ -172,12 +191,16 @@ class PyLabRobotIncubator:
 
         async def do() -> None:
             self.fence()
-            self._write(self._stored.model_copy(update={"moving": barcode}))
+            # before it moves: a person who settles its way after a crash need not know the errand
+            asked = Fetched(errand=errand, since=self._stored.plates[barcode].since)
+            fetched = {**self._stored.fetched, barcode: asked}
+            self._write(self._stored.model_copy(update={"moving": barcode, "fetched": fetched}))
             plate = await self._frontend.fetch_plate_to_loading_tray(barcode)
             plate.unassign()
 
         await self._asked(do, f"plate {barcode} was not brought out")
-        self._write(Stored(plates={k: v for k, v in self._stored.plates.items() if k != barcode}))
+        plates = {k: v for k, v in self._stored.plates.items() if k != barcode}
+        self._write(self._stored.model_copy(update={"plates": plates, "moving": ""}))
 
     def settle(self, *, is_inside: bool) -> None:
         """Say where the plate is whose way nobody saw the end of: in its place inside, or out.
@@ -191,7 +214,7 @@ class PyLabRobotIncubator:
         if is_inside and barcode not in self._stored.plates:
             raise self._refused(f"the place of {barcode} inside is not known", "take it out by hand, then settle")
         plates = self._stored.plates if is_inside else {k: v for k, v in self._stored.plates.items() if k != barcode}
-        self._write(Stored(plates=plates))
+        self._write(self._stored.model_copy(update={"plates": plates, "moving": ""}))
 
     async def temperature(self) -> float:
         """Temperature now, °C.

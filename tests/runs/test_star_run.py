@@ -13,11 +13,14 @@ import pytest_asyncio
 
 from nkloop.drivers.bench import Bench, load_bench_file
 from nkloop.drivers.pylabrobot import PyLabRobotHandler
+from nkloop.drivers.pylabrobot.pipetting import Outcome, Pipetting
 from nkloop.drivers.pylabrobot.simulation import check_simulation
-from nkloop.errors import BenchError, DeviceError, OperatorRefusedError
+from nkloop.errors import BenchError, DeviceError, OperatorRefusedError, RecordError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
+from nkloop.records.models import Context
 from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
+from nkloop.runs.launches import has_moved, last_of
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +100,36 @@ async def test_a_run_is_journalled_step_by_step_with_what_each_channel_moved(
     assert records.audit.verify_chain() == ()
     stations = star.liquid_handler._stations.open  # type: ignore[attr-defined]
     assert stations["C1"].asked == [("temperature", 4.0)]
+
+
+async def test_a_step_that_fails_after_it_gave_is_taken_up_and_not_given_again(
+    worklist: Worklist, star: Bench, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It failed before its mix: no step is done and none is unknown, but its liquid is in the well."""
+    gives = transfer(1, "A2", 50, tip="tips:A2", mix_after=3, mix_volume_ul=30.0)
+    mixed = worklist.model_copy(update={"steps": (gives, transfer(2, "A3", 60, tip="tips:B2"))})
+    ledger = CheckResult(check="ledger", passed=True, seconds=0)
+    passed = Verdict(worklist=mixed.name, worklist_hash=mixed.content_hash, checks=(ledger,))
+    draw, drawn = Pipetting.aspirate, list[float]()
+
+    async def fail_at_the_mix(self: Pipetting, *given: Any, **more: Any) -> Outcome:
+        drawn.append(given[1])
+        return Outcome((False,), DeviceError("clot")) if len(drawn) > 1 else await draw(self, *given, **more)
+
+    async def carried_out() -> None:
+        context = Context(occurrence="launch/dose/1")
+        await play_run(await prepare_run(mixed, passed, star, records, context=context), star, records)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipetting, "aspirate", fail_at_the_mix)
+        await carried_out()
+    run = records.journal.run("run-0001")
+    assert (run.steps[0].event, run.steps[0].moved_ul) == ("failed", (50.0,))
+    assert (run.needs_decision, run.begun_steps, has_moved(run)) == (False, (1,), True)
+    assert last_of("launch/dose/1", records) == run
+    with pytest.raises(RecordError, match="taken up already, by run-0001"):
+        await carried_out()
+    assert drawn == [50.0, 30.0]
 
 
 async def test_an_operator_who_declines_leaves_no_step_in_doubt(

@@ -217,6 +217,7 @@ def _print(reply: Reply, whole: bool) -> None:
 
     from nkloop.cli.run.question import print_question
     from nkloop.runs.launches import has_moved
+    from nkloop.runs.typed_steps import spans
     from nkloop.worklists.models import PLATE_READING
 
     console, run, asked = Console(), reply.asked.run, reply.asked
@@ -234,7 +235,14 @@ def _print(reply: Reply, whole: bool) -> None:
     elif run.procedure == PLATE_READING and asked.left:
         console.print("Nothing is to be decided. A plate that was not measured is read again by whoever asked for it.")
     elif asked.left:
-        console.print(f"{len(asked.left)} steps were certainly not done; every other step was. To do the rest:")
+        begun = (
+            f" ({spans(run.begun_steps)} moved liquid before it failed: only its rest is done)"
+            if run.begun_steps
+            else ""
+        )
+        console.print(
+            f"{len(asked.left)} steps were not done to their end{begun}; every other step was. To do the rest:"
+        )
         hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"
         console.print(f"  {hint}", soft_wrap=True)
     else:

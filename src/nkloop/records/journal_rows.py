@@ -108,7 +108,7 @@ def event_of(row: Any) -> JournalEvent:
         device=row["device"],
         detail=row["detail"],
         token=row["token"],
-        moved_ul=tuple(json.loads(row["moved_ul"])) if row["moved_ul"] else (),
+        moved_ul=_moved(row["moved_ul"]),
     )
 
 
@@ -123,9 +123,16 @@ def last_events(connection: sa.Connection, run_id: str) -> tuple[StepRecord, ...
     """The last event of each step of a run."""
     table = schema.step_events
     last = sa.select(sa.func.max(table.c.id)).where(table.c.run_id == run_id).group_by(table.c.step)
-    columns = (table.c.step, table.c.event, table.c.at, table.c.detail)
+    columns = (table.c.step, table.c.event, table.c.at, table.c.detail, table.c.moved_ul)
     rows = connection.execute(sa.select(*columns).where(table.c.id.in_(last)).order_by(table.c.step))
-    return tuple(StepRecord(number=number, event=event, at=at, detail=detail) for number, event, at, detail in rows)
+    return tuple(
+        StepRecord(number=number, event=event, at=at, detail=detail, moved_ul=_moved(moved))
+        for number, event, at, detail, moved in rows
+    )
+
+
+def _moved(kept: str | None) -> tuple[float, ...]:
+    return tuple(json.loads(kept)) if kept else ()
 
 
 def last_decision(connection: sa.Connection, run_id: str) -> RunDecision | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_events, run_row
-from nkloop.records.models import MOVED, RUN_OVER
+from nkloop.records.models import RUN_OVER
 
 _RUNS, _DECISIONS, _ENTRIES = schema.runs, schema.run_decisions, schema.audit_entries
 
@@ -53,7 +53,7 @@ def taken_of(connection: sa.Connection, run_id: str) -> list[Any]:
 
 def has_moved(connection: sa.Connection, run_id: str) -> bool:
     """Whether a step of a run happened, or may have."""
-    return any(step.event in MOVED for step in last_events(connection, run_id))
+    return any(step.has_moved for step in last_events(connection, run_id))
 
 
 def is_near(row: Any, bench: str, devices: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ StepEvent = Literal["intended", "sent", "seen", "done", "failed", "unknown"]
 RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "stopped", "interrupted"]
 RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
-"""Last events of a step that happened, or may have."""
+"""Last events of a step that happened, or may have; one that failed has moved what its event says it has."""
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
 
@@ -60,6 +60,13 @@ class StepRecord(FrozenModel):
     event: StepEvent
     at: datetime
     detail: str = ""
+    moved_ul: tuple[float, ...] = ()
+    """As in `JournalEvent`."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether it moved liquid, or may have: a step that failed may have given all of it before."""
+        return self.event in MOVED or bool(self.moved_ul)
 
 
 class JournalEvent(FrozenModel):
@@ -237,6 +244,11 @@ class RunRecord(FrozenModel):
     def unknown_steps(self) -> tuple[int, ...]:
         """Numbers of the steps whose physical outcome nobody saw."""
         return tuple(step.number for step in self.steps if step.event in {"unknown", "sent", "seen"})
+
+    @property
+    def begun_steps(self) -> tuple[int, ...]:
+        """Numbers of the steps that failed after they had moved liquid: only the rest of them is done later."""
+        return tuple(step.number for step in self.steps if step.event == "failed" and step.moved_ul)
 
 
 class ApprovalEntry(FrozenModel):

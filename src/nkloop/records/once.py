@@ -17,7 +17,7 @@ from nkloop.errors import RecordError
 from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_decision, last_events, run_row, worklist_of
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
-from nkloop.records.models import MOVED, RunDecision
+from nkloop.records.models import RunDecision
 from nkloop.worklists.models import Step, Worklist
 
 _RUNS = schema.runs
@@ -116,7 +116,7 @@ def require_wells(connection: sa.Connection, run_id: str, made: Worklist) -> Non
     for row in _with_barcodes(connection, reached):
         if row["id"] in tree or entry_of(connection, f"runs:{row['id']}") < opened:
             continue
-        moved = {step.number for step in last_events(connection, row["id"]) if step.event in MOVED}
+        moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
         for barcode, steps in _given(worklist_of(connection, row["worklist_hash"]), moved):
             for step in steps:
                 if any(_meet(step, one) for one in reached.get(barcode, ())):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
-from nkloop.records.models import MOVED, RunRecord
+from nkloop.records.models import RunRecord
 from nkloop.worklists.models import Worklist
 
 Plan = TypeVar("Plan", bound=FrozenModel)
@@ -42,7 +42,7 @@ def last_of(occurrence: str | None, records: Records) -> RunRecord | None:
 
 def has_moved(run: RunRecord) -> bool:
     """Whether a step of a run happened, or may have."""
-    return any(step.event in MOVED for step in run.steps)
+    return any(step.has_moved for step in run.steps)
 
 
 async def planned_once(

@@ -107,8 +107,8 @@ def take_out(stock: Inventory, parts: Iterable[Worklist]) -> tuple[str, ...]:
 def taken_by(
     worklist: Worklist, run: RunRecord, stock: Inventory, catalogue: LabwareLookup, deck: BenchDeck
 ) -> dict[str, Taken]:
-    """What a run took of every lot: all that was put on the deck, and how much of it the steps that were done drew."""
-    done = {step.number for step in run.steps if step.event == "done"}
+    """What a run took of every lot: all that stood on the deck, and what its steps drew, also one that then failed."""
+    done = {step.number for step in run.steps if step.event == "done" or (step.event == "failed" and step.moved_ul)}
     ledger = Ledger.of(worklist, catalogue, deck)
     for step in worklist.steps:
         if step.number in done:

@@ -102,4 +102,6 @@ def next_word(run: RunRecord, command: str) -> str:
         again = "When the cause is mended, give the same command again"
         return f"{run.id} is {run.state}: nothing was moved, nothing to decide. {again}"
     done = sum(step.event == "done" for step in run.steps)
-    return f"{run.id} is {run.state}: {done} of {len(run.steps)} steps were done, the others certainly not. {decide}"
+    begun = f", {spans(run.begun_steps)} in part" if run.begun_steps else ""
+    told = f"{done} of {len(run.steps)} steps were done{begun}, the others certainly not"
+    return f"{run.id} is {run.state}: {told}. {decide}"

@@ -150,6 +150,10 @@ class OperatorRefusedError(DeviceError):
     """A person declined a step or confirmed something else than what was asked."""
 
 
+class NobodyToAskError(OperatorRefusedError):
+    """There is nobody who could be asked here, so nobody has said anything about the step."""
+
+
 class RecordError(NkloopError):
     """The database refused or holds something inconsistent."""
 

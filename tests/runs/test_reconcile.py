@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceFile, DeviceState
+from nkloop.drivers.interfaces import DeviceFile, DeviceState, OperatorAnswer, OperatorRequest
+from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import (
     DeviceError,
     DeviceHeldError,
     DeviceUnreachableError,
+    NobodyToAskError,
     RunForgottenError,
     StaleHolderError,
     StepUnknownError,
@@ -164,6 +166,33 @@ async def test_who_only_watches_leaves_the_run_alone_when_interrupted(
     with pytest.raises(asyncio.CancelledError):
         await watching
     assert handler.status not in {"stop-requested", "stopped"}
+    assert not records.journal.run("run-0001").is_over
+
+
+@pytest.mark.parametrize("place", ["played", "paused", "idle"])
+async def test_a_run_found_under_way_is_left_alone_where_nobody_can_be_asked(
+    place: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any
+) -> None:
+    async def nobody(request: OperatorRequest) -> OperatorAnswer:
+        if place == "idle" and "Load the deck" in request.title:
+            return OperatorAnswer(confirmed_by="Ada", at=await bench.clock.now())
+        return await TerminalOperator("technician", say=lambda line: None, listen=no_line).perform(request)
+
+    async def no_line(prompt: str) -> None:
+        return None
+
+    operator.perform = nobody
+    if place == "idle":  # begun here: nothing of it goes on alone
+        with pytest.raises(NobodyToAskError, match="nobody is at the terminal"):
+            await execute(worklist, verdict, bench, records)
+        assert handler.status == "stopped"
+        return
+    await killed_at(place, worklist, verdict, bench, records)
+    with pytest.raises(
+        NobodyToAskError, match=r"nobody is at the terminal.*in a terminal, with `nkloop reconcile run-0001"
+    ):
+        await reconcile_bench(bench, records)
+    assert handler.status == "paused"
     assert not records.journal.run("run-0001").is_over
 
 

@@ -15,7 +15,7 @@ from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
 from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import why_withdrawn
-from nkloop.errors import OperatorRefusedError
+from nkloop.errors import NobodyToAskError, OperatorRefusedError
 
 Listen = Callable[[str], Awaitable[str | None]]
 """Shows a prompt and gives the line typed or scanned; None when there is nobody (any more)."""
@@ -64,7 +64,8 @@ class TerminalOperator:
         """Tell the task, take the codes, ask who confirms.
 
         Raises:
-            OperatorRefusedError: the person declined, too many wrong codes were scanned, or nobody is there.
+            OperatorRefusedError: the person declined, or too many wrong codes were scanned.
+            NobodyToAskError: nobody is there.
         """
         async with self._one_at_a_time:
             with type(self).beside():
@@ -152,7 +153,7 @@ class TerminalOperator:
         while True:
             line = await self._listen(prompt)
             if line is None:
-                raise OperatorRefusedError(
+                raise NobodyToAskError(
                     "nobody is at the terminal",
                     where=request.title,
                     remedy="start the run from a terminal, or use DeskOperator in the bench file and `nkloop operator`",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from nkloop.drivers.interfaces import announced_step
-from nkloop.errors import OperatorRefusedError
+from nkloop.errors import NobodyToAskError, OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
 from nkloop.runs.launches import has_moved
@@ -56,7 +56,12 @@ def _with_choice(event: JournalEvent, chosen: OperatorAction | None) -> JournalE
 def point_to_decision(error: BaseException, run: RunRecord) -> None:
     """Make the remedy of a refusal in the middle of a run the one that works: a run that may have moved something is
     not begun once more, it is reconciled."""
-    if isinstance(error, OperatorRefusedError):
+    if isinstance(error, NobodyToAskError) and not run.is_over:
+        told = (
+            f"answer in a terminal, with `nkloop reconcile {run.id}`; until then the run stays as it is on {run.device}"
+        )
+        error.problems = tuple(replace(problem, remedy=told) for problem in error.problems)
+    elif isinstance(error, OperatorRefusedError):
         is_untouched = run.is_over and not has_moved(run)
         remedy = (
             "settle it, then start the same again" if is_untouched else f"settle it, then `nkloop reconcile {run.id}`"

@@ -17,6 +17,7 @@ from nkloop.errors import (
     DeviceError,
     DeviceUnreachableError,
     NkloopError,
+    NobodyToAskError,
     OperatorRefusedError,
     RunForgottenError,
     StaleHolderError,
@@ -72,10 +73,12 @@ async def follow_run(
     """Start a prepared run unless it is under way, follow it to its end, close it.
 
     Whatever interrupts this stops the device, except that somebody else has taken it over. A run whose device cannot be
-    asked stays open. Who only watches what is under way leaves it alone when told to end, and the run stays open, too.
+    asked stays open. Who only watches what is under way leaves it alone when told to end, and the run stays open, too;
+    so does one that was found under way and waits for a person where none can be asked.
 
     Raises:
         OperatorRefusedError: a person declined.
+        NobodyToAskError: nobody can be asked here; a run that was found under way is left alone.
         StaleHolderError: somebody else has taken the device over.
         DeviceError: the device refused, or its connection was lost.
     """
@@ -89,9 +92,10 @@ async def follow_run(
     except (GeneratorExit, StaleHolderError):  # nothing can be awaited any more; the device is another's
         raise
     except BaseException as error:  # Ctrl+C, cancellation and a coordinator's own signals are no `Exception`
-        if not (only_watches and isinstance(error, asyncio.CancelledError)):
+        is_told_to_end = only_watches and isinstance(error, asyncio.CancelledError)
+        if not (is_told_to_end or (watch.is_found and isinstance(error, NobodyToAskError))):
             await watch.make_safe(words(error))
-            point_to_decision(error, records.journal.run(run.id))
+        point_to_decision(error, records.journal.run(run.id))
         raise
 
 
@@ -118,6 +122,8 @@ class Watch:
         self.run, self.worklist, self.bench, self.records, self.hold = run, worklist, bench, records, hold
         self.handler: LiquidHandler = bench.liquid_handler
         self.device_run_id = run.device_run_id or ""
+        self.is_found = False
+        """Whether the run was under way before it was followed."""
         self._on_progress = on_progress
         self._step = 0
         self._seen: int | None = None
@@ -141,6 +147,7 @@ class Watch:
             unsent = [step.number for step in self.run.steps if step.event == "intended"]
             journal.append_event(self.run.id, unsent, "sent", at=at, device=self.run.device, claim=claim)
         if state.status != "idle":
+            self.is_found = True
             return
         journal.set_run_state(self.run.id, "running", started_at=at, claim=claim)
         await self._play(state)

@@ -326,6 +326,18 @@ async def test_a_run_that_was_started_elsewhere_is_never_adopted_and_a_person_sa
     assert "was not started from here" in found.told
 
 
+async def test_what_others_run_is_no_doubt_of_a_run_that_ended_before_the_device_was_asked(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    """Killed while its deck was loaded; another database has run the same worklist."""
+    await killed_at("planned", worklist, verdict, bench, records)
+    await handler.prepare(worklist)
+    await handler.play("device-run")
+    (found,) = await reconcile_bench(bench, records)
+    assert "nothing was moved" in found.told
+    assert (set(events(records).values()), handler.status) == ({"failed"}, "running")
+
+
 async def test_what_was_started_at_the_screen_counts_as_sent_before_it_is_followed(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
 ) -> None:

@@ -153,7 +153,7 @@ async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, err
     """Close a run that could not be prepared, and take what was made of it off the device.
 
     Where the device cannot be asked whether it made a run, ours stays open and is reconciled later: a run that lies
-    ready on a device could be played by anybody. It stays open as well when somebody has played it already.
+    ready on a device could be played by anybody. It stays open as well when somebody has played one already.
     """
     state: RunState = "failed" if isinstance(error, Exception) else "interrupted"
     told, at = words(error), await bench.clock.now()
@@ -171,7 +171,9 @@ async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, err
 async def _is_withdrawn(run_id: str, bench: Bench, records: Records, hold: Hold, why: str) -> bool:
     """Whether the device certainly moves nothing for this run, now that what waited there is taken off it.
 
-    Otherwise the run is written down as what it is: under way on the device, or ended there.
+    Otherwise the device has a run that somebody started, which may be the one made for this run or another of the same
+    worklist. It may have moved our wells, so every step counts as sent; but ours does not take its id, so that
+    reconciling follows nobody else's run and asks a person what became of the wells.
     """
     journal, claim = records.journal, hold.claim
     run = journal.run(run_id)
@@ -186,16 +188,16 @@ async def _is_withdrawn(run_id: str, bench: Bench, records: Records, hold: Hold,
         # the device tells of it as of one that was played, so it has to be known as ours
         journal.set_run_state(run_id, run.state, device_run_id=found.id, claim=claim)
         return True
-    told = f"{why}; somebody started it at {run.device}, where it is {state.status}"
+    told = f"{why}; somebody started a run of the same worklist at {run.device} ({found.id}), which is {state.status}"
     at = await bench.clock.now()
     journal.append_event(run_id, [step.number for step in run.steps], "sent", at=at, device=run.device, claim=claim)
-    journal.set_run_state(run_id, "running", device_run_id=found.id, started_at=at, error=told, claim=claim)
+    journal.set_run_state(run_id, "planned", error=told, claim=claim)
     return False
 
 
 def _point_to_open_run(error: BaseException, run: RunRecord) -> None:
     if isinstance(error, NkloopError):
-        remedy = f"`nkloop reconcile {run.id}`: it is followed to its end, or with --stop stopped"
+        remedy = f"let it end there, or stop it: `nkloop reconcile {run.id}`, with --stop; then say what it did"
         error.problems = (*error.problems, Problem(f"{run.error}; it stays open", f"run {run.id}", remedy))
 
 

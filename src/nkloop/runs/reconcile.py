@@ -205,7 +205,9 @@ async def _closed_by_device(
     run: RunRecord, bench: Bench, records: Records, hold: Hold, way: _Way, on_progress: OnProgress | None
 ) -> Reconciled:
     handler = bench.liquid_handler
-    if run.device_run_id is None and (found := await find_new_run(run, bench, records)) is not None:
+    # before the intent nothing was asked of the device, so that it has no run of ours
+    was_asked = bool(run.steps) and run.device_run_id is None
+    if was_asked and (found := await find_new_run(run, bench, records)) is not None:
         if found.is_played:
             return await _doubted(run, found.id, bench, records, hold, way)
         records.journal.set_run_state(run.id, "prepared", device_run_id=found.id, claim=hold.claim)

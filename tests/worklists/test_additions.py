@@ -173,6 +173,39 @@ def test_a_control_gets_the_carrier_and_is_thinned_as_much_as_the_product(plan, 
     assert "What is added thins everything else in the cultures by 2 to 2.9 %." in planned.notes
 
 
+def test_the_bag_of_a_control_is_thinned_as_much_as_that_of_the_product(plan, catalogue):
+    product = closed("U1-reference", volume=54_000.0, kind="bag-100")
+    planned = plan(product, closed("U1-mock", "mock", volume=20_000.0, kind="bag-100"), plate="")
+    product, control = planned.additions
+    assert control.thinned_percent == pytest.approx(product.thinned_percent, abs=0.05)
+    filled = {tube.bag: tube for tube in planned.tubes}
+    assert filled["U1-mock"].delivered_ul == pytest.approx(5000 * 20 / 54, abs=10)
+    assert filled["U1-mock"].final_ul == 20_000 + filled["U1-mock"].delivered_ul
+    held = {well: follow(planned.parts[0].worklist, catalogue).well("doses", well) for well in ("A1", "B1")}
+    assert held["B1"].volume_ul == filled["U1-mock"].fill_ul
+    # what the vector came in is as much of either tube
+    carried = control.volume_ul / held["B1"].volume_ul
+    assert carried == pytest.approx(product.volume_ul / held["A1"].volume_ul, rel=0.01)
+    (weld,) = [task for task in people(planned, "weld") if "U1-mock" in task.instruction]
+    assert f"({filled['U1-mock'].delivered_ul / 1000:.4g} mL)" in weld.instruction
+    assert any(note.endswith("everything else is thinned as in the others.") for note in planned.notes)
+
+
+def test_a_control_between_products_of_two_volumes_says_how_much_it_is_thinned(plan):
+    products = closed("U1-reference"), closed("U1-b", volume=20_000.0, kind="bag-100")
+    planned = plan(*products, closed("U1-mock", "mock"), plate="")
+    assert any("thinned by 14.3 %, beside 7.69 to 20 % in the others of its donor" in note for note in planned.notes)
+
+
+def test_a_control_too_large_for_its_tube_is_refused_with_the_dose_that_fits(plan):
+    vessels = closed("U1-reference"), closed("U1-mock", "mock", volume=200_000.0)
+    with pytest.raises(PlanError, match=r"the control needs 16\.7 mL.*--dose of at most ([\d.]+) mL") as refused:
+        plan(*vessels, plate="")
+    fits = float(str(refused.value).split("at most ")[1].split(" mL")[0])
+    planned = plan(*vessels, plate="", dose_ul=1000 * fits)
+    assert max(tube.fill_ul for tube in planned.tubes) <= 14_000
+
+
 def test_the_table_of_additions_names_every_vessel_whole(plan):
     lines = additions_csv(plan(well("A1"), well("B1", "mock"))).splitlines()
     assert lines[0] == "part,vessel,arm,donor,cells,wanted,unit,liquid,stock_ul,volume_ul,thinned_percent,tube"

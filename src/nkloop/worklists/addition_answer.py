@@ -21,6 +21,9 @@ from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.parts import in_order
 from nkloop.worklists.plans import CompositionRow
 
+_ALIKE_POINTS = 0.5
+"""Points of percent by which a control may be thinned otherwise than the others and still be told as alike."""
+
 
 @dataclass(frozen=True)
 class AdditionRun:
@@ -106,7 +109,7 @@ class _Answer:
         stock_ul: float,
         is_control: bool = False,
     ) -> Addition:
-        added = volume if self.tubes is None else self.tubes.delivered_ul
+        added = volume if self.tubes is None else self.tubes.delivered_ul(vessel.vessel)
         return Addition(
             vessel=vessel.vessel,
             arm=vessel.arm,
@@ -150,6 +153,7 @@ class _Answer:
         every = zip((*laid.vessels, *laid.controls), (*laid.spots, *laid.control_spots), strict=True)
         for vessel, spot in every:
             is_control = vessel in laid.controls
+            fill, delivered = tubes.fill_ul(vessel.vessel), tubes.delivered_ul(vessel.vessel)
             row = None if is_control else self._in_tube(run, spot)
             content = f"{laid.carrier}, without {self.component}"
             if row is not None:
@@ -158,7 +162,7 @@ class _Answer:
             label = DoseLabel(
                 batch=f"{vessel.vessel} {vessel.arm}/{vessel.donor}",
                 step=self.request.name,
-                content=f"{tubes.fill_ul / 1000:.4g} mL: {content}",
+                content=f"{fill / 1000:.4g} mL: {content}",
                 prepared=prepared,
                 expires=prepared.date(),
                 use=self._use_words(run.lot),
@@ -170,9 +174,9 @@ class _Answer:
                 part=part,
                 rack=spot[0],
                 well=spot[1],
-                fill_ul=tubes.fill_ul,
-                delivered_ul=tubes.delivered_ul,
-                final_ul=vessel.volume_ul + tubes.delivered_ul,
+                fill_ul=fill,
+                delivered_ul=delivered,
+                final_ul=vessel.volume_ul + delivered,
                 concentrations=() if row is None else (row,),
                 label=label,
             )
@@ -205,7 +209,7 @@ class _Answer:
             if one.is_control:
                 yield (
                     f"{where}: {_volume(one.volume_ul)} of {one.liquid} and no {self.component}, because its arm of "
-                    f"the recipe goes without step {self.step.id}; everything else is thinned as in the others."
+                    f"the recipe goes without step {self.step.id}; {_thinned_beside(one, additions)}."
                 )
                 continue
             given = f"{_volume(one.stock_ul)} of lot {lot.id} ({lot.concentration})"
@@ -231,6 +235,18 @@ class _Answer:
         low, high = min(shares), max(shares)
         told = f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
         return f"What is added thins everything else in the cultures by {told}."
+
+
+def _thinned_beside(control: Addition, additions: Sequence[Addition]) -> str:
+    """How much a control is thinned, compared with the vessels of its donor that get the component."""
+    treated = [one for one in additions if not one.is_control]
+    own = [one for one in treated if one.donor == control.donor]
+    shares = [one.thinned_percent for one in own or treated]
+    low, high, here = min(shares), max(shares), control.thinned_percent
+    if max(high - here, here - low) <= _ALIKE_POINTS:
+        return "everything else is thinned as in the others"
+    beside = f"{low:.3g} %" if low == high else f"{low:.3g} to {high:.3g} %"
+    return f"everything else is thinned by {here:.3g} %, beside {beside} in the others{' of its donor' if own else ''}"
 
 
 def _words(vessel: AdditionVessel) -> str:

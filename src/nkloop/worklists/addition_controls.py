@@ -27,27 +27,18 @@ def same_shares(
     treated: Sequence[AdditionVessel],
     volumes_ul: Sequence[float],
     *,
-    lowest_ul: float,
+    thinned_ul: tuple[Sequence[float], Sequence[float]],
 ) -> tuple[float, ...]:
-    """Volume for each control, so that it is thinned like the treated vessels of its donor are on average.
+    """Volume for each control in µL, the same share of what is thinned as in the vessels of its donor on average.
 
     Args:
         controls: vessels that go without.
-        treated: vessels of the run that get the component.
+        treated: vessels that get something.
         volumes_ul: what each of those gets.
-        lowest_ul: smallest volume the pipette moves reliably.
+        thinned_ul: what it is added to, in the order of `controls` and of `treated`.
     """
-    return tuple(
-        max(lowest_ul, round(one.volume_ul * _mean([v / t.volume_ul for t, v in _beside(one, treated, volumes_ul)]), 1))
-        for one in controls
-    )
-
-
-def same_volumes(
-    controls: Sequence[AdditionVessel], treated: Sequence[AdditionVessel], volumes_ul: Sequence[float]
-) -> tuple[float, ...]:
-    """Volume of carrier in the tube of each control, as in the tubes of its donor on average."""
-    return tuple(round(_mean([v for _, v in _beside(one, treated, volumes_ul)]), 1) for one in controls)
+    shares = [volume / into for volume, into in zip(volumes_ul, thinned_ul[1], strict=True)]
+    return tuple(into * _mean(_beside(one, treated, shares)) for one, into in zip(controls, thinned_ul[0], strict=True))
 
 
 def thinned_percent(volume_ul: float, added_ul: float) -> float:
@@ -55,11 +46,10 @@ def thinned_percent(volume_ul: float, added_ul: float) -> float:
     return 100 * added_ul / (volume_ul + added_ul)
 
 
-def _beside(
-    control: AdditionVessel, treated: Sequence[AdditionVessel], volumes_ul: Sequence[float]
-) -> list[tuple[AdditionVessel, float]]:
-    every = list(zip(treated, volumes_ul, strict=True))
-    return [pair for pair in every if pair[0].donor == control.donor] or every
+def _beside(control: AdditionVessel, treated: Sequence[AdditionVessel], values: Sequence[float]) -> list[float]:
+    """Values of the treated vessels of the donor of a control; of all where it has none."""
+    own = [value for one, value in zip(treated, values, strict=True) if one.donor == control.donor]
+    return own or list(values)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import DoseTube
 from nkloop.recipes.models import ProcessStep
-from nkloop.worklists.addition_controls import same_shares, same_volumes
+from nkloop.worklists.addition_controls import same_shares
 from nkloop.worklists.addition_plans import AdditionRequest, AdditionVessel
 from nkloop.worklists.addition_tasks import around_notes, check_task, closing_task, ready_task, thaw_task
 from nkloop.worklists.bag_tasks import BagTasks
@@ -41,14 +41,17 @@ class TubeKind:
     """The dose tubes of closed vessels, and what a person does with them."""
 
     tube: DoseTube
-    fill_ul: float
-    """What the robot puts into one."""
+    lost_ul: float
+    """What stays in one and in its line."""
     tasks: BagTasks
 
-    @property
-    def delivered_ul(self) -> float:
-        """What of it reaches the vessel."""
-        return self.tasks.delivered_ul
+    def delivered_ul(self, vessel: str) -> float:
+        """What reaches a vessel out of its tube."""
+        return self.tasks.delivered_to(vessel)
+
+    def fill_ul(self, vessel: str) -> float:
+        """What the robot puts into the tube of a vessel."""
+        return self.delivered_ul(vessel) + self.lost_ul
 
 
 @dataclass(frozen=True)
@@ -212,16 +215,16 @@ class _Layout:
     def _most_ul(self, vessel: AdditionVessel) -> float:
         """What may be added to a vessel, or be of its tube."""
         if self.tubes is not None:
-            return 0.9 * self.tubes.fill_ul
+            return 0.9 * self.tubes.fill_ul(vessel.vessel)
         room = self.builder.kind(CULTURE).working_volume_ul - vessel.volume_ul
         return min(MOST_ADDED * vessel.volume_ul, room)
 
     def _instead_ul(self, chain: Chain) -> tuple[float, ...]:
         """What each control gets."""
-        if self.tubes is not None:
-            return same_volumes(self.controls, self.vessels, chain.volumes_ul)
+        thinned = [self._thinned_ul(one) for one in self.controls], [self._thinned_ul(one) for one in self.vessels]
         lowest = self.builder.minimum_ul()
-        volumes = same_shares(self.controls, self.vessels, chain.volumes_ul, lowest_ul=lowest)
+        shares = same_shares(self.controls, self.vessels, chain.volumes_ul, thinned_ul=thinned)
+        volumes = tuple(max(lowest, round(volume, 1)) for volume in shares)
         for one, volume in zip(self.controls, volumes, strict=True):
             if volume > self._most_ul(one) + 1e-6:
                 raise PlanError(
@@ -232,11 +235,16 @@ class _Layout:
                 )
         return volumes
 
+    def _thinned_ul(self, vessel: AdditionVessel) -> float:
+        """What the component or its carrier is thinned in first: the content of a tube, or the culture itself."""
+        return vessel.volume_ul if self.tubes is None else self.tubes.fill_ul(vessel.vessel)
+
     def _supplies(self, stocks: StockDeck, chain: Chain, instead: Sequence[float]) -> dict[str, Supply]:
         """Base medium, diluent and what the controls get, each in tubes of its own, by name."""
         needs: dict[str, float] = {}
         if self.tubes is not None:
-            needs[BASE] = sum(self.tubes.fill_ul - volume for volume in (*chain.volumes_ul, *instead))
+            full = sum(self.tubes.fill_ul(one.vessel) for one in (*self.vessels, *self.controls))
+            needs[BASE] = full - sum(chain.volumes_ul) - sum(instead)
         needs[self.carrier] = needs.get(self.carrier, 0.0) + sum(one.diluent_ul for one in chain.dilutions)
         needs[self.instead] = needs.get(self.instead, 0.0) + sum(instead)
         return {
@@ -262,7 +270,7 @@ class _Layout:
             return
         every = (*self.vessels, *self.controls)
         for number, (vessel, spot, volume) in enumerate(zip(every, spots, volumes, strict=True)):
-            text, left = f"{self.base} for {vessel.vessel}", self.tubes.fill_ul - volume
+            text, left = f"{self.base} for {vessel.vessel}", self.tubes.fill_ul(vessel.vessel) - volume
             self.builder.transfer(supplies[BASE], spot, left, fresh=number == 0, tip_ul=_CELL_TIP_UL, comment=text)
 
     def _give_instead(self, supplies: Mapping[str, Supply], spots: Sequence[Spot], volumes: Sequence[float]) -> None:
@@ -326,7 +334,7 @@ class _Layout:
         return 0.0 if self.tubes is not None else vessel.per_ul.get(self.component, 0.0) * vessel.volume_ul
 
     def _end_ul(self, vessel: AdditionVessel, added: float) -> float:
-        return self.tubes.fill_ul if self.tubes is not None else vessel.volume_ul + added
+        return vessel.volume_ul + added if self.tubes is None else self.tubes.fill_ul(vessel.vessel)
 
     def _notes(self, chain: Chain) -> Iterator[str]:
         if chain.dilutions:

@@ -15,7 +15,7 @@ from nkloop.labware.bags import BagCatalogue
 from nkloop.quantities import Kind
 from nkloop.recipes.models import ProcessStep
 from nkloop.worklists.addition_answer import AdditionRun, answer
-from nkloop.worklists.addition_controls import controls_of
+from nkloop.worklists.addition_controls import controls_of, same_shares
 from nkloop.worklists.addition_layout import Laid, TubeKind, lay_out
 from nkloop.worklists.addition_plans import AdditionPlan, AdditionRequest, AdditionVessel
 from nkloop.worklists.bag_tasks import BagTasks
@@ -92,9 +92,14 @@ class _Planner:
     def _tubes(self) -> TubeKind:
         tube = dose_tube(self.known, self.request.tube, self.request.name)
         lost = lost_ul(tube, self.catalogue)
-        fill = round_up(self.request.dose_ul + lost)
-        tasks = BagTasks(self.known, fill - lost, checked_by_two=self.step.second_person)
-        return TubeKind(tube=tube, fill_ul=fill, tasks=tasks)
+        delivered = round_up(self.request.dose_ul + lost) - lost
+        held = [one.volume_ul for one in self.controls], [one.volume_ul for one in self.treated]
+        alike = [delivered] * len(self.treated)
+        doses = same_shares(self.controls, self.treated, alike, thinned_ul=held) if self.treated else ()
+        # with what is lost, so that the robot is asked for volumes a person can check
+        differing = {one.vessel: round_up(dose + lost) - lost for one, dose in zip(self.controls, doses, strict=False)}
+        tasks = BagTasks(self.known, delivered, differing_ul=differing, checked_by_two=self.step.second_person)
+        return TubeKind(tube=tube, lost_ul=lost, tasks=tasks)
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 
@@ -114,14 +119,28 @@ class _Planner:
 
     def _tube_problems(self, tubes: TubeKind, where: str) -> Iterator[Problem]:
         most = self.catalogue[tubes.tube.rack].working_volume_ul
-        if tubes.fill_ul > most:
-            told = f"a dose of {self.request.dose_ul / 1000:g} mL does not fit {tubes.tube.title} ({most / 1000:g} mL)"
-            yield Problem(told, where, "choose a smaller dose or a larger tube")
+        dose, told = self.request.dose_ul, f"does not fit {tubes.tube.title} ({most / 1000:g} mL)"
+        if round_up(dose + tubes.lost_ul) > most:
+            yield Problem(f"a dose of {dose / 1000:g} mL {told}", where, "choose a smaller dose or a larger tube")
+        else:
+            for one in self.controls:
+                if tubes.fill_ul(one.vessel) > most:
+                    yield self._too_much_instead(one, tubes, most, where)
         if self.request.prepared is None:
             yield Problem("the labels of dose tubes have no time", where, "give `prepared`")
         for one in self.request.vessels:
-            final = one.volume_ul + tubes.delivered_ul
+            final = one.volume_ul + tubes.delivered_ul(one.vessel)
             yield from range_problems(self.known, one.kind, final, f"{where}, {one.vessel}")
+
+    def _too_much_instead(self, control: AdditionVessel, tubes: TubeKind, most_ul: float, where: str) -> Problem:
+        delivered, dose = tubes.delivered_ul(control.vessel), tubes.tasks.delivered_ul
+        fits = self.request.dose_ul * (most_ul - tubes.lost_ul) / delivered
+        return Problem(
+            f"thinned as the product is by {dose / 1000:.4g} mL, the control needs {delivered / 1000:.4g} mL, which "
+            f"does not fit {tubes.tube.title} ({most_ul / 1000:g} mL)",
+            f"{where}, {control.vessel}",
+            f"--dose of at most {int(fits / 10) / 100:g} mL, or remove medium from the control first",
+        )
 
     # -- amounts ------------------------------------------------------------------------------------------------
 
@@ -204,12 +223,15 @@ class _Planner:
             cells_out_minutes=self._minutes_out(worklist, minutes),
             thawed_minutes=self._minutes_thawed(worklist, minutes, lots[self.component]),
             wanted={one.vessel: self.amount(one) or self._fixed_ul() * strength for one in vessels},
-            lost_ul=0.0 if self.tubes is None else self.tubes.fill_ul - self.tubes.delivered_ul,
+            lost_ul=0.0 if self.tubes is None else self.tubes.lost_ul,
         )
 
     def _scale(self) -> float:
-        """A tube holds what stays behind in it as well."""
-        return 1.0 if self.tubes is None else self.tubes.fill_ul / self.tubes.delivered_ul
+        """The tube of a treated vessel holds what stays behind in it as well."""
+        if self.tubes is None:
+            return 1.0
+        delivered = self.tubes.tasks.delivered_ul
+        return (delivered + self.tubes.lost_ul) / delivered
 
     def _finished(self, planned: Worklist, vessels: Sequence[AdditionVessel], lot: Lot) -> Worklist:
         """The worklist with its limits, its closed vessels and what has to be warmed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nkloop.labware.bags import BagCatalogue
 from nkloop.worklists.bag_exchange import exchange_tasks
@@ -23,11 +23,23 @@ ROOM_C, FRIDGE_C = 22.0, 4.0
 class BagTasks:
     """The tasks of one robot run's bags."""
 
-    def __init__(self, known: BagCatalogue, delivered_ul: float, *, checked_by_two: bool = False) -> None:
-        """`delivered_ul` is what a dose tube brings into its vessel; `checked_by_two` asks a second person to compare
-        the labels of tube and vessel.
+    def __init__(
+        self,
+        known: BagCatalogue,
+        delivered_ul: float,
+        *,
+        differing_ul: Mapping[str, float] | None = None,
+        checked_by_two: bool = False,
+    ) -> None:
+        """`delivered_ul` is what a dose tube brings into its vessel, `differing_ul` what it brings into the vessels
+        named there; `checked_by_two` asks a second person to compare the labels of tube and vessel.
         """
         self.known, self.delivered_ul, self.checked_by_two = known, delivered_ul, checked_by_two
+        self.differing_ul = differing_ul or {}
+
+    def delivered_to(self, bag: str) -> float:
+        """What its dose tube brings into a vessel, in µL."""
+        return self.differing_ul.get(bag, self.delivered_ul)
 
     def tasks(self, bags: Sequence[BagFeeding], spots: Sequence[Spot], room_minutes: float) -> Iterator[OperatorTask]:
         """Every task in order, one vessel after the other.
@@ -92,7 +104,7 @@ class BagTasks:
 
     def final_ul(self, bag: BagFeeding) -> float:
         """Volume of a vessel after its dose."""
-        return bag.kept_ul + bag.medium_ul + self.delivered_ul
+        return bag.kept_ul + bag.medium_ul + self.delivered_to(bag.bag)
 
     def final_cells_per_ul(self, bag: BagFeeding) -> float | None:
         """Viable cells in a vessel after its dose; None when nobody counted them."""
@@ -148,11 +160,12 @@ class BagTasks:
         told = f"Check the label of {tube}" if is_labelled else f"Cap and label {tube}, check its label"
         if not bag.drain_ul and not bag.medium_ul:
             told = f"Weigh {bag.bag} and note it{expected(kind, bag.present_ul)}. {told}"
-        move = VesselMove(from_vessel=f"{spot[0]}:{spot[1]}", to_vessel=bag.bag, volume_ul=self.delivered_ul)
+        delivered = self.delivered_to(bag.bag)
+        move = VesselMove(from_vessel=f"{spot[0]}:{spot[1]}", to_vessel=bag.bag, volume_ul=delivered)
         instruction = (
             f"{told}{' with a second person' * self.checked_by_two} against {kind.vessel} {bag.bag} "
-            f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({self.delivered_ul / 1000:.4g} mL), mix the "
-            f"{kind.vessel}, seal the line; it is then {change_g(self.delivered_ul)} heavier{in_all(kind, reached)}."
+            f"({bag.arm}/{bag.donor}), weld it on, run in all that comes ({delivered / 1000:.4g} mL), mix the "
+            f"{kind.vessel}, seal the line; it is then {change_g(delivered)} heavier{in_all(kind, reached)}."
         )
         return OperatorTask(
             kind="weld",

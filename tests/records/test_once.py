@@ -187,21 +187,33 @@ def without_barcode(worklist: Worklist) -> Worklist:
     return worklist.model_copy(update={"deck": tuple(i.model_copy(update={"barcode": ""}) for i in worklist.deck)})
 
 
-@pytest.mark.parametrize(("well", "is_refused"), [("B1", True), ("C1", False)])
-def test_wells_that_were_given_liquid_since_are_no_longer_as_they_were_left(
-    lab: Lab, well: str, is_refused: bool
+@pytest.mark.parametrize(
+    ("done", "told"),
+    [
+        pytest.param({"well": "A2"}, "B1 was given liquid", id="target_given_to"),
+        pytest.param({"well": "B1", "to_well": "C3"}, "B1 was drawn from", id="target_drained"),
+        pytest.param({"to_well": "C3"}, "A1 was drawn from", id="source_emptied"),
+        pytest.param({"well": "A2", "to_well": "A1"}, "A1 was given liquid", id="source_given_to"),
+        pytest.param({"action": "mix", "to_labware": "", "to_well": ""}, "A1 was mixed", id="source_mixed"),
+        pytest.param({"well": "A2", "to_well": "A1", "channels": 2}, "A1 was given liquid", id="by_two_channels"),
+        pytest.param({"well": "A2", "to_well": "C1", "channels": 2}, "", id="rows_below"),
+        pytest.param({"well": "A2", "to_well": "C3"}, "", id="other_wells"),
+    ],
+)
+def test_wells_that_another_run_has_changed_since_are_no_longer_as_they_were_left(
+    lab: Lab, done: dict[str, Any], told: str
 ) -> None:
+    """The rest draws from A1 and gives into B1."""
     run_id, left = lab.cut()
-    steps = tuple(step.model_copy(update={"to_well": well}) for step in lab.worklist.steps)
+    steps = tuple(step.model_copy(update=done) for step in lab.worklist.steps)
     next_day = lab.worklist.model_copy(update={"name": "day 4", "steps": steps})
     other = lab.ended(lab.opened(next_day, known=()), "done", "failed", "failed")
-    if not is_refused:
+    if not told:
         assert lab.opened(left, parent=run_id)
         return
-    told = rf"P-1 {well} was given liquid since.*{other}"
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=rf"P-1 {told} since.*{other}"):
         lab.opened(left, parent=run_id)
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=rf"P-1 {told} since.*{other}"):
         lab.decide(run_id, left=left)
     lab.decide(run_id, "discard")
 

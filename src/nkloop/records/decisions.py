@@ -43,7 +43,7 @@ class Decisions:
 
         Raises:
             RecordError: the run does not exist, is not over, its wells were discarded, or what it left is gone: another
-                run has taken it up, has done its worklist, or has given into its wells.
+                run has taken it up, has done its worklist, or has changed wells that the follow-up needs.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})

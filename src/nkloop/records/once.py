@@ -7,7 +7,7 @@ left is there for its next one only as long as nothing else in the tree is open 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,8 @@ from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_decision, last_events, run_row, worklist_of
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
 from nkloop.records.models import RunDecision
-from nkloop.worklists.models import Step, Worklist
+from nkloop.records.touched import touched
+from nkloop.worklists.models import Worklist
 
 _RUNS = schema.runs
 
@@ -105,23 +106,24 @@ def require_place(connection: sa.Connection, occurrence: str, parent: str | None
 
 
 def require_wells(connection: sa.Connection, run_id: str, made: Worklist) -> None:
-    """Refuse a worklist that follows from what a run left in its wells when another run has given into them since.
+    """Refuse a worklist that follows from what a run left in its wells when another run has changed one of them since.
+
+    Those are the wells it gives into and those it draws from: a source that holds less than was left gives air.
 
     Raises:
         RecordError: one has; it is named with the well.
     """
-    reached = {barcode: steps for barcode, steps in _given(made, {step.number for step in made.steps}) if barcode}
+    needed = {(one.barcode, one.well) for one in touched(made, {step.number for step in made.steps})}
     tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
     opened = entry_of(connection, f"runs:{run_id}")
-    for row in _with_barcodes(connection, reached):
+    for row in _with_barcodes(connection, {barcode for barcode, _ in needed}):
         if row["id"] in tree or entry_of(connection, f"runs:{row['id']}") < opened:
             continue
         moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
-        for barcode, steps in _given(worklist_of(connection, row["worklist_hash"]), moved):
-            for step in steps:
-                if any(_meet(step, one) for one in reached.get(barcode, ())):
-                    told = f"{barcode} {step.to_well} was given liquid since, so that it no longer holds what was left"
-                    raise _done_since(run_id, row, told, "discard the wells and plan what they still need anew")
+        for barcode, well, how in touched(worklist_of(connection, row["worklist_hash"]), moved):
+            if (barcode, well) in needed:
+                told = f"{barcode} {well} was {how} since, so that it no longer holds what was left"
+                raise _done_since(run_id, row, told, "discard the wells and plan what they still need anew")
 
 
 def _of_same_worklist(connection: sa.Connection, run_id: str) -> list[Any]:
@@ -146,23 +148,6 @@ def _with_barcodes(connection: sa.Connection, barcodes: Collection[str]) -> list
     named = sa.or_(*(schema.worklists.c.document.contains(f'"{barcode}"', autoescape=True) for barcode in barcodes))
     query = sa.select(_RUNS).join(schema.worklists, schema.worklists.c.hash == _RUNS.c.worklist_hash).where(named)
     return list(connection.execute(query).mappings().all())
-
-
-def _given(worklist: Worklist, numbers: Collection[int]) -> Iterator[tuple[str, list[Step]]]:
-    """Barcode of each labware that outlives the run, with those of these steps that give into it."""
-    for item in worklist.deck:
-        if item.barcode:
-            yield (
-                item.barcode,
-                [step for step in worklist.steps if step.number in numbers and step.to_labware == item.nickname],
-            )
-
-
-def _meet(one: Step, other: Step) -> bool:
-    """Whether two steps give into the same well; several channels count as their whole column."""
-    if one.channels == other.channels == 1:
-        return one.to_well == other.to_well
-    return one.to_well.lstrip("ABCDEFGHIJKLMNOP") == other.to_well.lstrip("ABCDEFGHIJKLMNOP")
 
 
 def _told(decision: RunDecision | None) -> str:

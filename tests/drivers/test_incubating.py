@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask
 
@@ -140,6 +142,25 @@ async def test_a_person_who_declines_to_carry_leaves_the_incubator_alone() -> No
     with pytest.raises(OperatorRefusedError):
         await IncubatingOperator(Person(declines="on the tray"), storage, clock).perform(request())
     assert storage.moves == []
+
+
+@pytest.mark.parametrize(("at", "is_all"), [("Put", False), ("Take", True)])
+async def test_a_confirmation_that_meets_a_cancellation_counts_for_the_whole_task_at_its_end_only(
+    at: str, is_all: bool
+) -> None:
+    class Late(Person):
+        async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+            answer = await super().perform(request)
+            if request.task.instruction.startswith(at):
+                raise AnsweredAnyway(answer)
+            return answer
+
+    clock = Clock()
+    with pytest.raises(asyncio.CancelledError) as stop:
+        await IncubatingOperator(Late(), Storage(clock), clock).perform(request())
+    assert isinstance(stop.value, AnsweredAnyway) == is_all
+    if isinstance(stop.value, AnsweredAnyway):
+        assert stop.value.answer.note == "P1 in Cytomat 2 since 08:00 UTC"
 
 
 async def test_closing_releases_the_incubator() -> None:

@@ -437,6 +437,43 @@ async def test_a_question_that_the_device_no_longer_waits_for_is_taken_off_the_l
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("ends_by", ["the robot is stopped at its screen", "Ctrl+C"])
+async def test_a_task_confirmed_just_as_its_question_ends_is_done(
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    handler: Any,
+    operator: Any,
+    ends_by: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nkloop.drivers.desk_operator.LOOK_SECONDS", 60)
+    desk = DeskOperator("technician", requests=RequestDesk(records, bench.name))
+
+    def confirmed() -> None:
+        (asked,) = records.requests.open()
+        records.requests.answer(asked.id, "confirmed", by="Bo", at=AT)
+        if ends_by == "Ctrl+C":
+            playing.cancel()
+        else:
+            handler.status = "stopped"
+
+    async def perform(request: OperatorRequest) -> OperatorAnswer:
+        if "step 2" not in request.title.lower():
+            return await type(operator).perform(operator, request)
+        asyncio.get_running_loop().call_later(0.05, confirmed)
+        return await desk.perform(request)
+
+    operator.perform = perform
+    playing = asyncio.ensure_future(execute(worklist, verdict, bench, records))
+    await asyncio.wait((playing,), timeout=20)
+    assert playing.cancelled() == (ends_by == "Ctrl+C")
+    assert events(records, "run-0001")[2] == "done"
+    assert [(action.step, action.confirmed_by) for action in records.journal.actions("run-0001")][1:] == [(2, "Bo")]
+
+
+@pytest.mark.usefixtures("soon")
 async def test_a_question_is_withdrawn_when_another_process_has_the_device(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any
 ) -> None:

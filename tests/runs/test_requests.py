@@ -13,6 +13,7 @@ from nkloop.drivers.desk_operator import DeskOperator
 from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
 from nkloop.drivers.operators import request_key
 from nkloop.drivers.timing import too_early
+from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.records import Records, schema
 from nkloop.runs import requests
@@ -112,6 +113,17 @@ async def test_a_cancelled_run_takes_its_request_back(records: Records) -> None:
     assert waiting_requests(records) == ()
     with pytest.raises(RecordError, match="was withdrawn: the run was cancelled"):
         confirm(records, 1, by="Ada", codes=["B-1", "L-1"])
+
+
+async def test_a_choice_that_meets_a_cancellation_is_none(records: Records) -> None:
+    choices = (Choice(key="again", label="do it again"), Choice(key="stop", label="stop"))
+    waiting = asyncio.create_task(operator(records).perform(asking(choices=choices, barcodes={}, lots=())))
+    await asyncio.sleep(0.05)
+    confirm(records, 1, by="Ada", codes=[], choice="again", note="tip is on")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError) as stop:
+        await waiting
+    assert not isinstance(stop.value, AnsweredAnyway)
 
 
 async def test_nobody_answering_is_told(records: Records) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from nkloop.drivers.desk_operator import Declined, DeskOperator
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.virtual.operator import VirtualOperator
 from nkloop.worklists.models import OperatorTask
@@ -51,6 +52,18 @@ async def test_the_world_changes_after_the_person_confirmed() -> None:
     answer = await operator(person, done).perform(REQUEST)
     assert done == ["/virtual/task"]
     assert (answer.confirmed_by, answer.scanned, answer.at) == ("Ada", ("P-1",), datetime(2026, 1, 5, 8, tzinfo=UTC))
+
+
+async def test_the_world_changes_when_the_confirmation_met_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(self: DeskOperator, request: OperatorRequest) -> OperatorAnswer:
+        raise AnsweredAnyway(person)
+
+    done: list[str] = []
+    person = OperatorAnswer(confirmed_by="Ada", at=datetime.now(UTC))
+    monkeypatch.setattr(DeskOperator, "perform", late)
+    with pytest.raises(AnsweredAnyway):
+        await operator(person, done).perform(REQUEST)
+    assert done == ["/virtual/task"]
 
 
 async def test_nothing_is_done_when_the_person_declines() -> None:

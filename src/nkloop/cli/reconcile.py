@@ -114,8 +114,9 @@ def reconcile(
     try:
         answer = asyncio.run(_reconciled(asked_for, find_workspace(workspace)))
     except KeyboardInterrupt:
-        told = f"{run} is left as it is on its device. To look again: {command_name()} reconcile {run}"
-        typer.echo(f"\ninterrupted: nothing more is watched here; {told}", err=True)
+        told = "its device is told nothing more" + (", but may have been told to stop it before" if stop else "")
+        again = f"To look again: {command_name()} reconcile {run}"
+        typer.echo(f"\ninterrupted: {run} is not watched here any more; {told}. {again}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     asked = answer.asked
     if json_output:

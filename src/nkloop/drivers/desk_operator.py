@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import LONGEST_WAIT_S, request_key
-from nkloop.drivers.withdrawing import why_withdrawn
+from nkloop.drivers.withdrawing import AnsweredAnyway, why_withdrawn
 from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.frozen import FrozenModel
 
@@ -75,6 +75,7 @@ class DeskOperator:
         Raises:
             BenchError: there is no list, because there is no database.
             OperatorRefusedError: the person declined, the request was withdrawn, or nobody answered in time.
+            AnsweredAnyway: it was cancelled, but an answer was there already.
         """
         if self._requests is None:
             remedy = "open the bench with the records of a workspace"
@@ -87,6 +88,10 @@ class DeskOperator:
             raise
         except asyncio.CancelledError as stop:
             self._requests.withdraw(number, why_withdrawn(stop) or "the run was cancelled")
+            late = _given(self._requests, number)
+            if late is not None and not request.choices:  # a choice is no deed; this one was never made use of
+                self._requests.taken(number)
+                raise AnsweredAnyway(late) from stop
             raise
         self._requests.taken(number)
         if isinstance(answer, Declined):
@@ -109,3 +114,12 @@ class DeskOperator:
                     remedy="answer with: nkloop operator",
                 )
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def _given(requests: RequestList, number: int) -> OperatorAnswer | None:
+    """The confirmation of a request that is off the list; None when it was declined, or withdrawn unanswered."""
+    try:
+        answer = requests.answered(number)
+    except OperatorRefusedError:
+        return None
+    return answer if isinstance(answer, OperatorAnswer) else None

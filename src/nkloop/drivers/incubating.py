@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 from nkloop.drivers.interfaces import Clock, Operator, OperatorAnswer, OperatorRequest
 from nkloop.drivers.stations import PlateStorage
+from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.worklists.models import OperatorTask
 
 Held = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -49,9 +51,10 @@ class IncubatingOperator:
             if was_in[barcode] is None and await storage.since(barcode) is None:
                 told = f"Put {nickname} ({barcode}) on the tray of {where}."
                 async with self.held(f"plate {barcode} into {where}"):
-                    await self._operator.perform(_carrying(request, told, {nickname: barcode}))
+                    await self._carried(_carrying(request, told, {nickname: barcode}))
                     await storage.store(barcode)
         entered = {code: was_in[code] or await storage.since(code) or datetime.now(UTC) for code in plates.values()}
+        inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
         for nickname, barcode in plates.items():
             if was_in[barcode] is None:
                 await self._clock.sleep_until(entered[barcode] + timedelta(minutes=task.minutes))
@@ -59,9 +62,22 @@ class IncubatingOperator:
             async with self.held(f"plate {barcode} out of {where}"):
                 if was_in[barcode] is None:
                     await storage.fetch(barcode, errand)
-                answer = await self._operator.perform(_carrying(request, told, {nickname: barcode}))
-        inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
-        return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
+                is_last = barcode == tuple(plates.values())[-1]
+                answer = await self._carried(_carrying(request, told, {nickname: barcode}), inside if is_last else None)
+        return answer
+
+    async def _carried(self, request: OperatorRequest, inside: str | None = None) -> OperatorAnswer:
+        """Have a plate carried; `inside` is noted with the answer of the last way, which is that of the whole task.
+
+        Raises:
+            AnsweredAnyway: the task was cancelled when all of it was done.
+        """
+        try:
+            return _noted(await self._operator.perform(request), inside or "")
+        except AnsweredAnyway as late:
+            if inside is None:
+                raise asyncio.CancelledError from late
+            raise AnsweredAnyway(_noted(late.answer, inside)) from late
 
     async def close(self) -> None:
         """Release the incubator and the operator."""
@@ -82,6 +98,10 @@ class IncubatingOperator:
             return True
         async with self.held(f"temperature of {self.storage.name}"):
             return abs(await self.storage.temperature() - celsius) <= _TOLERANCE_C
+
+
+def _noted(answer: OperatorAnswer, inside: str) -> OperatorAnswer:
+    return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
 
 
 def _errand(request: OperatorRequest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections.abc import Callable
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
@@ -132,7 +133,16 @@ async def answered(
     before += [one.title for one in records.journal.remarks(request.run_id) if one.kind == "withdrawn"]
     request = request.model_copy(update={"occurrence": before.count(request.title)})
     give_incubator(bench, records)
-    answer = await _performed(request, bench, records, moot)
+
+    def note(answer: OperatorAnswer) -> None:
+        _note(request, answer, records, step)
+
+    answer = await _performed(request, bench, records, moot, note)
+    note(answer)
+    return answer
+
+
+def _note(request: OperatorRequest, answer: OperatorAnswer, records: Records, step: int | None) -> None:
     note = f" ({answer.note})" if answer.note else ""
     did = f"chose '{answer.choice}'" if answer.choice else "confirmed"
     told = f"{request.title}: {request.task.instruction}" if request.title.endswith(_CUT) else request.title
@@ -150,15 +160,20 @@ async def answered(
             choice=answer.choice or None,
         )
     )
-    return answer
 
 
-async def _performed(request: OperatorRequest, bench: Bench, records: Records, moot: Moot | None) -> OperatorAnswer:
+async def _performed(
+    request: OperatorRequest,
+    bench: Bench,
+    records: Records,
+    moot: Moot | None,
+    keep: Callable[[OperatorAnswer], None],
+) -> OperatorAnswer:
     asking = bench.operator.perform(request)
     if moot is None:
         return await asking
     try:
-        return await answered_unless(moot, asking, max(bench.liquid_handler.poll_seconds, LOOK_SECONDS))
+        return await answered_unless(moot, asking, max(bench.liquid_handler.poll_seconds, LOOK_SECONDS), keep)
     except QuestionWithdrawn as reason:
         logger.info("withdrawn: %s: %s", request.title, reason)
         at, title = await bench.clock.now(), request.title

@@ -13,6 +13,7 @@ from nkloop.drivers.interfaces import Finding, Operator, OperatorAnswer, Operato
 from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.drivers.timing import too_early
+from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.virtual.client import WorldClient
 
@@ -76,7 +77,14 @@ class VirtualOperator:
             OperatorRefusedError: the person who is asked first declined; nothing was done.
             DeviceError: the world refused (unknown lot, wrong labware) or is not reachable.
         """
-        person = await self._person.perform(request) if self._person is not None else None
+        try:
+            person = await self._person.perform(request) if self._person is not None else None
+        except AnsweredAnyway as late:  # what was confirmed has happened, in this world too
+            raise AnsweredAnyway(await self._done(request, late.answer)) from late
+        return await self._done(request, person)
+
+    async def _done(self, request: OperatorRequest, person: OperatorAnswer | None) -> OperatorAnswer:
+        """Do in the virtual world what was asked; a person who was asked first has confirmed it."""
         if request.choices:
             return person if person is not None else await self._chosen(request)
         barcodes = dict(request.barcodes)

@@ -71,13 +71,17 @@ async def test_the_rest_of_a_run_whose_steps_are_known_is_continued(
     assert again[0] == made
 
 
-async def test_nothing_is_left_when_every_transfer_was_done(
+async def test_what_people_still_have_to_do_is_asked_for_once_when_the_robot_has_nothing_left(
     session: Session,
     cut: Callable[..., RunRecord],
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert await rest_of(session, cut("done", "failed", "done")) is None
-    assert "run-0001 was cut before this was done, and nothing asks for it again: step 2: " in caplog.text
+    last = cut("done", "failed", "done")
+    assert await rest_of(session, last) is None
+    (action,) = session.records.journal.actions(last.id)
+    assert (action.step, action.instruction) == (2, "4 h at 37 °C")
+    assert "step 2, left by run-0001: " in action.title
+    assert await rest_of(session, session.records.journal.run(last.id)) is None
+    assert session.records.journal.actions(last.id) == (action,)
 
 
 async def test_unknown_steps_and_discarded_wells_stop_the_flow(

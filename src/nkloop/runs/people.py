@@ -13,7 +13,7 @@ from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
-from nkloop.worklists.models import OperatorTask, Worklist
+from nkloop.worklists.models import OperatorTask, Step, Worklist
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
@@ -72,6 +72,22 @@ async def answer_pause(
         QuestionWithdrawn: `moot` told that nobody needs it done any longer.
     """
     number = announced_step(message)
+    await _answer(number, message, worklist, bench, records, run_id, moot)
+
+
+async def do_left_task(step: Step, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
+    """Have a task done that a run was cut before, when the robot has nothing left to do in it.
+
+    Raises:
+        OperatorRefusedError: the operator declined.
+    """
+    told = f"step {step.number}, left by {run_id}: {step.operator.instruction if step.operator else step.comment}"
+    await _answer(step.number, told, worklist, bench, records, run_id, None)
+
+
+async def _answer(
+    number: int | None, message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str, moot: Moot | None
+) -> None:
     step = next((step for step in worklist.steps if step.number == number), None)
     if step is not None and any(action.step == step.number for action in records.journal.actions(run_id)):
         return

@@ -7,6 +7,8 @@ import logging
 from nkloop.errors import StepUnknownError
 from nkloop.records.models import RunRecord
 from nkloop.runs.deciding import decide, follow_up_of
+from nkloop.runs.people import do_left_task
+from nkloop.runs.possible import sentence
 from nkloop.runs.reconcile import decision_needed
 from nkloop.runs.session import Session
 from nkloop.worklists.models import Verdict, Worklist
@@ -16,12 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict] | None:
-    """What a run of this launch left to be done, verified; None when every transfer and mix was done.
+    """What a run of this launch left to be done, verified; None when the robot has nothing to do any more.
 
     Where the outcome of every step is known, the rest follows from the journal and is continued; where it is not, a
-    person has decided or must. Tasks that no worklist asks for any more are told in the log.
+    person has decided or must. Tasks of people that the run was cut before are asked for where the robot has nothing
+    left to do.
 
     Raises:
+        OperatorRefusedError: a person declined a task that was left.
         StepUnknownError: a person must decide, or has decided to discard, so that nothing can be continued.
         PlanError: what is left cannot be run; the reason is told.
         VerificationError: a check refused the rest.
@@ -29,7 +33,7 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
     if last.needs_decision:
         raise decision_needed(last, session.records)
     if last.decision is None:
-        made = await decide(
+        await decide(
             last.id,
             "continue",
             by=SOFTWARE,
@@ -40,8 +44,6 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
             deck=session.bench_file.deck,
             verify=session.verifier.verify,
         )
-        for task in made.by_hand:
-            logger.warning("%s was cut before this was done, and nothing asks for it again: %s", last.id, task)
     elif last.decision.decision == "discard":
         raise StepUnknownError(
             f"wells of run {last.id} were discarded by {last.decision.by}, so this launch cannot go on with them",
@@ -50,6 +52,21 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
         )
     decision = session.records.journal.run(last.id).decision
     if decision is not None and decision.follow_up is None:
+        await _finish_by_hand(session, last)
         return None
     worklist, _ = follow_up_of(last.id, session.records)
     return worklist, await session.verifier.verify(worklist)
+
+
+async def _finish_by_hand(session: Session, last: RunRecord) -> None:
+    """Have done what people still had to do in a run of which the robot has nothing left."""
+    worklist = session.records.journal.worklist(last.worklist_hash)
+    done = {step.number for step in last.steps if step.event == "done"}
+    for step in worklist.steps:
+        if step.number in done or step.action == "delay":
+            continue
+        if step.action == "pause":
+            await do_left_task(step, worklist, session.bench, session.records, last.id)
+        else:
+            told = "%s was cut before this was done, and nothing asks for it again: step %d: %s"
+            logger.warning(told, last.id, step.number, sentence(step))

@@ -45,6 +45,16 @@ def test_unknown_steps_stand_out_and_later_steps_were_not_reached(tell: ModuleTy
     assert "the robot stopped answering" in html
 
 
+def test_what_was_decided_of_unknown_steps_takes_the_place_of_the_warning(tell: ModuleType) -> None:
+    story = tell.run("cytotoxicity_assay", 1, "ucb-nk@0", state="interrupted", unknown=(4, 5))
+    told = {"decisions": ("Ada: continue; step 4-5 happened",), "follow_ups": ("run-0005 (succeeded)",)}
+    html = run_html(story.model_copy(update=told))
+    assert "Do not repeat" not in html
+    assert "2 steps of unknown outcome: 4–5." in html
+    assert "<li>Ada: continue; step 4-5 happened</li>" in html
+    assert "Went on as run-0005 (succeeded)." in html
+
+
 def test_run_without_checks_or_actions(tell: ModuleType) -> None:
     story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
     story = story.model_copy(

@@ -16,7 +16,7 @@ from nkloop.records import Records
 from nkloop.records.models import RunDecision, StepRuling
 from nkloop.runs.execution import execute
 from nkloop.runs.requests import RequestDesk, confirm, decline
-from nkloop.runs.run_facts import _decision, run_facts
+from nkloop.runs.run_facts import decision_sentence, run_facts
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import OperatorTask, Verdict, Worklist
 
@@ -70,4 +70,4 @@ def test_a_decision_about_many_steps_names_ranges() -> None:
     rulings = [StepRuling(number=n, happened=True) for n in range(12, 49)]
     rulings += [StepRuling(number=n, happened=None) for n in (50, 51, 53)]
     made = RunDecision(run_id="run-0001", decision="continue", by="Ada", reason="seen", at=AT, rulings=tuple(rulings))
-    assert "step 12-48 happened; step 50-51,53 left open" in _decision(made)
+    assert "step 12-48 happened; step 50-51,53 left open" in decision_sentence(made)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from nkloop.errors import RecordError
 from nkloop.recipes import apply_factors
 from nkloop.recipes.models import Recipe
+from nkloop.records.models import RunDecision
 from nkloop.runs.campaign import begin_round, open_campaign
 from nkloop.runs.session import Session
 from nkloop.runs.story import campaign_story, run_story
 from nkloop.worklists.models import Worklist
 
 Journalled = Callable[..., str]
+AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("simulated", [True, False, None])
@@ -26,6 +29,21 @@ def test_a_run_is_told_with_plan_checks_and_bench(
     assert story.worklist == worklist
     assert story.verdict.worklist_hash == worklist.content_hash
     assert (story.record.state, story.simulated) == ("succeeded", simulated)
+
+
+def test_a_run_is_told_with_what_was_decided_and_what_followed(
+    session: Session, worklist: Worklist, journalled: Journalled
+) -> None:
+    run_id = journalled(worklist, "interrupted", "unknown")
+    rest = worklist.model_copy(update={"name": "rest"})
+    made = RunDecision(
+        run_id=run_id, decision="continue", by="Ada", reason="tubes are full", at=AT, follow_up=rest.content_hash
+    )
+    session.records.decisions.add(made, follow_up=rest)
+    next_id = journalled(rest, parent=run_id)
+    story = run_story(session.records, run_id)
+    assert ["continue: tubes are full" in told for told in story.decisions] == [True]
+    assert story.follow_ups == (f"{next_id} (succeeded)",)
 
 
 def test_unknown_work_is_refused(session: Session) -> None:

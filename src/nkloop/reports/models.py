@@ -36,6 +36,10 @@ class RunStory(FrozenModel):
     """Scans that were refused and questions that were withdrawn, one sentence each."""
     containers: tuple[ContainerUse, ...] = ()
     """What it took of the stock; empty on a bench whose stock is not counted."""
+    decisions: tuple[str, ...] = ()
+    """What people decided about it afterwards, one sentence each, the last one last."""
+    follow_ups: tuple[str, ...] = ()
+    """Runs that continue or repair it, each with its state."""
 
 
 class CampaignStory(FrozenModel):

@@ -26,6 +26,7 @@ def run_html(story: RunStory, *, catalogue: LabwareTitles | None = None) -> str:
         title=f"Run {record.name}",
         simulated=bool(story.simulated),
         record=record,
+        story=story,
         worklist=story.worklist,
         row=run_row(story),
         facts=_facts(story),

@@ -87,6 +87,8 @@ class RunRow(FrozenModel):
     is_ended_well: bool
     unknown: str
     n_unknown: int
+    is_decided: bool
+    """Whether a person has decided what is to become of it."""
     checks: tuple[CheckMark, ...]
     is_verified: bool
     actions: tuple[str, ...]
@@ -109,6 +111,7 @@ def run_row(story: RunStory) -> RunRow:
         is_ended_well=record.state == "succeeded",
         unknown=ranges(record.unknown_steps),
         n_unknown=len(record.unknown_steps),
+        is_decided=record.decision is not None,
         checks=check_marks(story),
         is_verified=story.verdict.passed,
         actions=record.operator_actions,

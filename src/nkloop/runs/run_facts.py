@@ -73,7 +73,7 @@ def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFac
             *_deviations(worklist, events, is_over=run.is_over),
             *(one.sentence for one in records.journal.remarks(run_id)),
         ),
-        decisions=tuple(_decision(one) for one in decisions),
+        decisions=tuple(decision_sentence(one) for one in decisions),
         files=tuple(f"{file.path} ({file.n_bytes} bytes, SHA-256 {file.sha256[:12]})" for file in run.files),
         follow_ups=tuple(one.id for one in records.journal.follow_ups(run_id)),
     )
@@ -157,7 +157,8 @@ def _not_begun(event: JournalEvent | None) -> str:
     return event.detail if event.event == "failed" and event.detail.startswith("not started") else ""
 
 
-def _decision(one: RunDecision) -> str:
+def decision_sentence(one: RunDecision) -> str:
+    """Who decided what, when and why, with what was said of each step: one line of a batch record."""
     by_word: dict[str, list[int]] = {}
     for ruling in one.rulings:
         by_word.setdefault(ruling.word, []).append(ruling.number)

@@ -6,6 +6,7 @@ from nkloop.errors import RecordError
 from nkloop.feedback import Campaign
 from nkloop.records import Records
 from nkloop.reports.models import Approval, CampaignStory, RunStory
+from nkloop.runs.run_facts import decision_sentence
 
 
 def run_story(records: Records, run_id: str, *, simulated: bool | None = None) -> RunStory:
@@ -22,6 +23,8 @@ def run_story(records: Records, run_id: str, *, simulated: bool | None = None) -
         simulated=simulated,
         remarks=tuple(remark.sentence for remark in records.journal.remarks(run_id)),
         containers=records.stock.used_by(run_id),
+        decisions=tuple(decision_sentence(one) for one in records.decisions.of_run(run_id)),
+        follow_ups=tuple(f"{one.id} ({one.state})" for one in records.journal.follow_ups(run_id)),
     )
 
 

@@ -176,3 +176,21 @@ async def test_what_a_dead_flow_took_is_posted_before_the_same_worklist_reserves
     async with stock_held(stocked, dosing):
         assert [ul for _, kind, ul in history(stocked) if kind == "taken"] == [-60]
         assert len(stock.reservations(BENCH)) == 1
+
+
+def test_a_run_that_took_nothing_leaves_what_a_later_run_of_its_worklist_took_over(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    stock, name = stocked.records.stock, reservation_name(dosing)
+    day, until = AT.date(), AT + HOLD
+    stock.reserve(BENCH, "seed", {"LOT-IL7-01": 100}, use_until=day, until=until, by="Ada", at=AT)
+    (plan,) = stock.reservations(BENCH)
+    declined = journalled(dosing, state="planned")
+    stocked.records.journal.set_run_state(declined, "failed", ended_at=AT)
+    stock.take_over(
+        BENCH, plan.number, name, {"LOT-IL7-01": 100}, part=None, use_until=day, until=until, by="nkloop", at=AT
+    )
+    killed = journalled(dosing, state="interrupted", event="unknown")
+    assert settle_runs(stocked, at=AT) == (killed,)
+    assert sum(ul for _, _, ul in history(stocked)) == -100
+    assert stock.reservations(BENCH) == ()

@@ -218,10 +218,22 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
     if not on_deck(worklist, stock):
         return False
     if not records.journal.actions(run_id) and not records.journal.events(run_id):
-        records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why=f"run {run_id} took nothing")
+        if _holds(records, bench, worklist, run):
+            why = f"run {run_id} took nothing"
+            records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why=why)
         return False
     _post(records, worklist, run, stock, catalogue, bench_file, at)
     return True
+
+
+def _holds(records: Records, bench: str, worklist: Worklist, run: RunRecord) -> bool:
+    """Whether what a worklist has reserved is this run's: a later run of the same worklist reserves anew."""
+    name = reservation_name(worklist)
+    made = max((one.at for one in records.stock.reservations(bench) if one.name == name), default=None)
+    if made is None or run.created_at is None or run.created_at < made:
+        return False
+    later = (other for other in records.journal.by_hash(run.worklist_hash) if other.bench == run.bench)
+    return max((other.created_at or made, other.id) for other in later) == (run.created_at, run.id)
 
 
 def settle_runs(session: Session, *, at: datetime) -> tuple[str, ...]:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nkloop.worklists.composition import ROUNDED, composition_rows, with_base_reason
+from nkloop.errors import PlanError
+from nkloop.worklists.composition import ROUNDED, composition_rows, refuse_off_target, with_base_reason
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,12 @@ def test_the_base_says_what_takes_its_room(recipe):
         composition_rows([medium.base, serum], per_ul), medium.base.component, [medium.base, serum], per_ul
     )
     assert [row.why for row in rows] == ["the liquid that the stocks come in takes 0.6 % of the volume", ""]
+
+
+def test_a_base_that_stocks_leave_too_little_room_is_refused_for_the_stocks(recipe):
+    base = recipe.stages[0].medium.base
+    rows = with_base_reason(composition_rows([base], {"base": 0.84}), "base", [base], {"base": 0.84, "serum": 0.1})
+    with pytest.raises(PlanError, match=r"-6\.7 % off target .*: the liquid that the stocks come in .*stronger stocks"):
+        refuse_off_target("M-1", rows, 5)
+    with pytest.raises(PlanError, match="check the lot and the dilution of base"):
+        refuse_off_target("M-1", composition_rows([base], {"base": 0.99}), 5)

@@ -116,5 +116,6 @@ def test_a_tenfold_slip_is_named_as_such():
     assert "factor of 10: a dilution step or a unit" in told["a"]
     assert "factor of 10" in told["b"]
     assert told["c"] == "c is +20.0 % off target (allowed ± 5 %)"
+    assert not list(concentration_problems([("a", 0.1, 0.095), ("b", 1.1, 1.155)], 5))
     assert "d" not in told
     assert told["e"] == "e is absent"

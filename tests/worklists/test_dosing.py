@@ -251,6 +251,20 @@ def test_too_little_base_medium_says_how_much_is_needed(plan, request_of, base):
         plan(request_of(base=little, present_ul=1000, remove_ul=500))
 
 
+def test_doses_that_thin_the_rest_too_far_are_named_with_what_each_takes(plan, request_of, arms):
+    high = Arm(name="arm-1-1", factors={"SCF@grow": 250, "IL-2@grow": 4}, origin="exploration")
+    with pytest.raises(PlanError) as refused:
+        plan(request_of(arms=(high,)))
+    (problem,) = refused.value.problems
+    assert problem.where == "medium of arm-1-1"
+    # 6.25 µg/mL out of 100 µg/mL, and 4000 IU/mL out of 1640 IU/µL
+    assert problem.message == (
+        "doses take 6.5 % of it (SCF 6.26 %, IL-2 0.25 %) and leave base 6.77 % below its target and 5 more "
+        "components, too; 5 % are allowed"
+    )
+    assert problem.remedy == "a stronger stock or a lower dose"
+
+
 def test_factors_apply_to_varied_components_only(request_of, arms):
     request = request_of()
     assert factor_of(request, arms[1], "SCF") == 4

@@ -217,9 +217,12 @@ def refuse_off_target(where: str, rows: Sequence[CompositionRow], tolerance_perc
     Raises:
         PlanError: a component is off target by more than the tolerance.
     """
+    reasons = {row.component: row.why for row in rows if row.why not in {"", ROUNDED}}
     compared = [(row.component, row.target, row.expected) for row in rows]
     problems = [
         Problem(sentence, where, f"check the lot and the dilution of {component}")
+        if component not in reasons
+        else Problem(f"{sentence}: {reasons[component]}", where, "stronger stocks")
         for component, sentence in concentration_problems(compared, tolerance_percent)
     ]
     if problems:

@@ -290,6 +290,10 @@ def takes(needed: float, factor: float, minimum: float, tube: float, dead: float
     return tuple(sorted({least, *(one for one in TAKES_UL if least < one < most), most}))
 
 
+_ROUNDED_OFF = 1e-9
+"""Of computed concentrations; what is at its tolerance is within it."""
+
+
 def concentration_problems(
     rows: Sequence[tuple[str, float, float]], tolerance_percent: float
 ) -> Iterator[tuple[str, str]]:
@@ -303,7 +307,7 @@ def concentration_problems(
         Component and a sentence.
     """
     for component, target, reached in rows:
-        if target <= 0 or abs(reached - target) <= tolerance_percent / 100 * target:
+        if target <= 0 or abs(reached - target) <= (tolerance_percent / 100 + _ROUNDED_OFF) * target:
             continue
         ratio = reached / target
         if ratio <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
@@ -11,11 +12,13 @@ from nkloop.quantities.display import number as scientific
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
 from nkloop.worklists.column_parts import column_parts
+from nkloop.worklists.dose_room import dose_room_problems
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
 from nkloop.worklists.feeding_aims import unavoidable
 from nkloop.worklists.mixtures import DEEP_WELLS, OVERAGE, TUBES_15, TUBES_50, Made, Mixture, MixtureMaker
 from nkloop.worklists.models import Liquid, OperatorTask, Target, Worklist
 from nkloop.worklists.plans import DosingRequest, WellFeeding
+from nkloop.worklists.strength import stock_per_ul
 
 WASTE = "nest_1_reservoir_195ml"
 SMALL_TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
@@ -121,6 +124,23 @@ class Event:
         maker.make(base.volume_ul - len(self.request.medium_wells) * self.request.medium_wells_ul, base.barcode)
         self.made = maker.made
         self.notes = tuple(maker.notes())
+        self._refuse_large_doses()
+
+    def _refuse_large_doses(self) -> None:
+        """Before wells are fed, whose volumes would be told as the fault of everything the doses thin."""
+        arms = {arm.name: arm for arm in self.request.arms}
+        stocks = {i.component: stock_per_ul(self.lots[i.component], i.amount) for i in self.ingredients}
+        problems: list[Problem] = []
+        for made in self.made if stocks else ():
+            name, held = made.mixture.name, self.builder.ledger.well(*made.spot).per_ul
+            wanted = {
+                i.component: i.amount.of(i.component).canonical
+                for i in arm_ingredients(self.request, arms[made.mixture.arm])
+            }
+            base = self.request.base.per_ul
+            problems += dose_room_problems(f"medium of {name}", wanted, stocks, base, held, TOLERANCE_PERCENT)
+        if problems:
+            raise PlanError.from_problems(problems)
 
     def _fill_edge(self) -> None:
         for number, well in enumerate(self.request.medium_wells):

@@ -14,9 +14,16 @@ from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.arms import complete_arms
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.base_errors import ASSUMED, in_vessel
-from nkloop.worklists.base_medium import as_ordered, order_of
+from nkloop.worklists.base_medium import as_ordered, made_within, order_of
 from nkloop.worklists.dosing import plan_dosing
-from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of, plate_positions, plate_request
+from nkloop.worklists.dosing_assembly import (
+    Wanted,
+    bag_request,
+    base_of,
+    plate_positions,
+    plate_request,
+    with_enough_base,
+)
 from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.medium import plan_media
 from nkloop.worklists.models import PreparedErrors, Uncertainty
@@ -56,13 +63,13 @@ def base(wanted, stocks, deck, catalogue):
 
 @pytest.fixture
 def plan(wanted, stocks, deck, catalogue):
-    def make(base, **more):
+    def make(base, like=None, **more):
         positions = plate_positions(wanted, "plate-24", catalogue, replicates=1, outer="use")
         request = plate_request(
             wanted, "plate-24", positions, catalogue, base, action="seed", volume_ul=None, outer="use", barcode="P-1",
             cells_out_minutes=60,
         ).model_copy(update=more)  # fmt: skip
-        return plan_dosing(request, stocks, deck, catalogue)
+        return plan_dosing(request, stocks, deck, catalogue, like=like)
 
     return make
 
@@ -182,3 +189,38 @@ def test_a_base_that_cannot_be_planned_is_taken_as_made_elsewhere(wanted, plan, 
     assert any(
         "assumed: 3 % CV and 5 % systematic error each, because it cannot" in one for one in plan(elsewhere).notes
     )
+
+
+@pytest.fixture
+def dose(wanted, plan, stocks, deck, catalogue):
+    """Doses with the base medium as it is ordered; the way the command does it without records."""
+
+    def make(limits, can_be_better=True):
+        def known(base, by_hand_ul, within):
+            order = order_of(base, wanted.stage, ["SCF"], by_hand_ul, catalogue)
+            asked = (base, order, wanted.recipe, stocks, deck, catalogue)
+            if within is None:
+                return as_ordered(*asked, limits=ErrorLimits(bias_percent=40), today=TODAY)
+            return made_within(*asked, limits=within, today=TODAY) if can_be_better else None
+
+        return with_enough_base(wanted, catalogue, lambda base, like: plan(base, error_limits=limits, like=like), known)
+
+    return make
+
+
+def test_a_base_that_is_off_too_much_is_ordered_better_and_larger_where_that_takes_more(dose):
+    limits = ErrorLimits(bias_percent=6)
+    planned = dose(limits)
+    assert planned.base_within.bias_percent < limits.bias_percent
+    assert planned.base_within.cv_percent == limits.cv_percent
+    assert max(row.bias_percent for row in planned.composition) <= limits.bias_percent
+    poured, loose = (
+        next(one.volume_ul for one in made.worklist.fillings if one.labware == "base")
+        for made in (planned, dose(ErrorLimits(bias_percent=40)))
+    )
+    assert loose < poured < 1.2 * loose
+
+
+def test_a_base_that_no_volume_makes_accurate_enough_is_refused(dose):
+    with pytest.raises(PlanError, match=r"no base medium of up to 44.5 mL, which its vessel holds, .* --max-bias"):
+        dose(ErrorLimits(bias_percent=6), can_be_better=False)

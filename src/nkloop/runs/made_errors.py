@@ -67,7 +67,7 @@ def recorded_base(
     lots: Inventory,
     catalogue: LabwareLookup,
     deck: BenchDeck,
-) -> MediumSource | None:
+) -> tuple[MediumSource | None, str]:
     """The base medium as it stands, with the predicted errors of the run that prepared it in this workspace.
 
     Args:
@@ -79,22 +79,27 @@ def recorded_base(
         deck: of the bench.
 
     Returns:
-        None when no run prepared one of its barcode, or it does not serve: too little is left, or other contents.
+        None when no run prepared one of its barcode, or it does not serve: too little is left, or other contents; and
+        why it does not serve, as a clause, empty when there is none or it does.
     """
     if not is_recorded(workspace):
-        return None
+        return None, ""
     with opened(workspace) as records:
         try:
             known = known_contents(records, catalogue, deck, base.barcode)
         except RecordError:
-            return None
+            return None, ""
         held = known.wells.get(base.well)
         # what it stands there with in reserve may be used up
         needed = base.volume_ul - catalogue[base.load_name].dead_volume_ul
-        if held is None or held.volume_ul < needed or not _serves(held.per_ul, base.per_ul, lacks):
-            return None
+        if held is None or held.volume_ul <= 0:
+            return None, ""
+        if held.volume_ul < needed:
+            return None, f"{held.volume_ul / 1000:.4g} mL of it are left, {needed / 1000:.4g} mL are needed"
+        if not _serves(held.per_ul, base.per_ul, lacks):
+            return None, "it holds another medium than the one needed"
         stands = {"load_name": known.load_name, "per_ul": held.per_ul, "volume_ul": round(held.volume_ul, 3)}
-        return with_recorded_errors(base.model_copy(update=stands), records, lots, catalogue, deck)
+        return with_recorded_errors(base.model_copy(update=stands), records, lots, catalogue, deck), ""
 
 
 def _serves(held: Mapping[str, float], wanted: Mapping[str, float], lacks: Collection[str]) -> bool:

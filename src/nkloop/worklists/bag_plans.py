@@ -177,6 +177,8 @@ class BagDosingPlan(FrozenModel):
     base_left_ul: float
     base_by_hand_ul: float = 0.0
     """Base medium people run into the vessels or suspend cells in, to be prepared besides what stands on the deck."""
+    base_within: ErrorLimits | None = None
+    """What the base medium has to be made within, where that is stricter than the limits of the plan."""
     cells_out_minutes: float = 0.0
     """Longest time the cells of one vessel are outside the incubator, what people do counted."""
     vessel_labels: tuple[DoseLabel, ...] = ()

@@ -20,6 +20,15 @@ ASSUMED = Uncertainty(cv_percent=3.0, bias_percent=5.0)
 
 ROOM_PERCENT = 0.25
 """Of the limits, what a base medium leaves to the doses that come into it."""
+_MARGIN_PERCENT = 0.05
+"""Asked of a better base medium beyond what is needed: in another volume it changes the doses a little."""
+
+
+class BaseOffError(PlanError):
+    """What a base medium brings into vessels is predicted to be off beyond the limits; a better one may do."""
+
+    needed = ErrorLimits()
+    """What a base medium has to keep for the vessels to keep their limits."""
 
 
 def with_room(limits: ErrorLimits) -> ErrorLimits:
@@ -107,14 +116,29 @@ def dosed_and_brought(
 def refuse_brought(rows: Iterable[CompositionRow], base: MediumSource, limits: ErrorLimits) -> None:
     """Refuse a plan in which what the base medium brings is predicted to be off beyond the limits.
 
-    No other way of dosing mends that, so nothing else is tried.
+    No other way of dosing mends that, only another base medium.
 
     Raises:
-        PlanError: with every component beyond one, in the vessel where it is off most.
+        BaseOffError: with every component beyond one, in the vessel where it is off most.
     """
-    problems = tuple(_beyond(list(rows), base, limits))
+    rows = list(rows)
+    problems = tuple(_beyond(rows, base, limits))
     if problems:
-        raise PlanError.from_problems(problems)
+        error = BaseOffError(problems[0].message)
+        error.problems, error.needed = problems, _needed(rows, base, limits)
+        raise error
+
+
+def _needed(rows: Iterable[CompositionRow], base: MediumSource, limits: ErrorLimits) -> ErrorLimits:
+    """The limits less what the way into the vessels adds to the error of the base medium, where that is too much."""
+    left = {"cv_percent": limits.cv_percent, "bias_percent": limits.bias_percent}
+    for row in rows:
+        for field, limit in (("cv_percent", limits.cv_percent), ("bias_percent", limits.bias_percent)):
+            value = getattr(row, field)
+            if value is not None and value > limit:
+                added = max(0.0, value - getattr(base.errors[row.component], field))
+                left[field] = min(left[field], limit - added - _MARGIN_PERCENT)
+    return ErrorLimits(**{field: max(0.01, round(value, 2)) for field, value in left.items()})
 
 
 def _beyond(rows: list[CompositionRow], base: MediumSource, limits: ErrorLimits) -> Iterator[Problem]:
@@ -130,20 +154,27 @@ def _beyond(rows: list[CompositionRow], base: MediumSource, limits: ErrorLimits)
             own = getattr(base.errors[name], field)
             yield Problem(
                 f"predicted {title} of {name} is {getattr(row, field):.2f} %, at most {limit:g} % is allowed; the base "
-                f"medium alone is predicted to be off by {own:.2f} %",
+                f"medium alone is predicted to be off by {own:.2f} %{_instead(base)}",
                 row.destination,
                 f"prepare the base medium with a lower {option} or in a larger volume, or raise the limit",
             )
 
 
+def _instead(base: MediumSource) -> str:
+    return f"; {base.barcode} that stands there is passed over, because {base.passed_over}" if base.passed_over else ""
+
+
 def note(base: MediumSource, *, by_hand: bool, kept: bool) -> tuple[str, ...]:
-    """One sentence on what the predicted errors count of the base medium, and what they do not.
+    """What the predicted errors count of the base medium, and what they do not; before it why another is passed over.
 
     Args:
         base: that stands on the deck.
         by_hand: whether people run some of it in.
         kept: whether vessels keep contents they had.
     """
+    if base.passed_over:
+        told = f"Base medium {base.barcode} that stands there is passed over, because {base.passed_over}."
+        return (told, *note(base.model_copy(update={"passed_over": ""}), by_hand=by_hand, kept=kept))
     if not base.errors:
         return (f"Predicted errors: those of base medium {base.barcode} are not known, so what it brings has none.",)
     exact = [

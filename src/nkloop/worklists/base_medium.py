@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
+from math import ceil
 
-from nkloop.errors import NkloopError
+from nkloop.errors import NkloopError, PlanError
 from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe, Stage
@@ -16,10 +18,13 @@ from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_event import BASE
 from nkloop.worklists.lots import Stocks
 from nkloop.worklists.medium import plan_media
+from nkloop.worklists.medium_vessels import usable_ul
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import MediumOrder, MediumSource
 
 NO_LIMITS = ErrorLimits(cv_percent=100, bias_percent=100)
+_GROWTH = 1.2
+"""Factor between the volumes of which the first that is accurate enough is taken."""
 
 
 def order_of(
@@ -94,11 +99,59 @@ def as_ordered(
         except NkloopError as error:
             why = error.problems[0].message
             continue
-        source = made.sources[0]
-        told = {
-            "errors": source.errors,
-            "errors_from": "of its own plan, with the lots at hand",
-            "brought": source.brought,
-        }
-        return base.model_copy(update={"volume_ul": source.volume_ul, "per_ul": source.per_ul, **told})
+        return _with_errors(base, made.sources[0]).model_copy(update={"volume_ul": made.sources[0].volume_ul})
     return assumed(base, f"it cannot be planned with the lots at hand ({why})")
+
+
+def made_within(
+    base: MediumSource,
+    order: MediumOrder,
+    recipe: Recipe,
+    stocks: Stocks,
+    deck: BenchDeck,
+    catalogue: LabwareLookup,
+    *,
+    limits: ErrorLimits,
+    today: date,
+) -> MediumSource | None:
+    """The base medium made within certain limits, as little more of it as that takes.
+
+    Args:
+        base: as the dosing takes it.
+        order: that makes it.
+        recipe: of its stage.
+        stocks: lots at hand.
+        deck: of the bench.
+        catalogue: labware types by load name.
+        limits: of its predicted errors.
+        today: first day of its shelf life.
+
+    Returns:
+        None when no volume that its vessel holds is accurate enough.
+
+    Raises:
+        ShortageError: the lots do not hold enough.
+    """
+    until = today + timedelta(days=recipe.stage(order.stage_id).medium.shelf_life.to("d"))
+    asked_ml = order.volume.to("mL")
+    for ml in _volumes(asked_ml, usable_ul(catalogue[base.load_name]) / 1000):
+        larger = order.model_copy(update={"volume": Amount.parse(f"{ml:.4g} mL")})
+        with suppress(PlanError):
+            made = plan_media(recipe, [larger], stocks, deck, catalogue, use_until=until, today=today, limits=limits)
+            volume = round(base.volume_ul + 1000 * (ml - asked_ml), 2)
+            return _with_errors(base, made.sources[0]).model_copy(update={"volume_ul": volume})
+    return None
+
+
+def _volumes(asked_ml: float, most_ml: float) -> Iterator[float]:
+    """What is asked for, then more and more of it up to what a vessel holds."""
+    ml = asked_ml
+    yield ml
+    while ml < most_ml:
+        ml = min(most_ml, ceil(ml * _GROWTH * 10) / 10)
+        yield ml
+
+
+def _with_errors(base: MediumSource, made: MediumSource) -> MediumSource:
+    known = {"per_ul": made.per_ul, "errors": made.errors, "brought": made.brought}
+    return base.model_copy(update={**known, "errors_from": "of its own plan, with the lots at hand"})

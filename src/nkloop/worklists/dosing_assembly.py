@@ -18,6 +18,7 @@ from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, BagFeedi
 from nkloop.worklists.bag_seeding import new_vessel
 from nkloop.worklists.bag_transfer import plan_transfer
 from nkloop.worklists.bag_volumes import held_volumes
+from nkloop.worklists.base_errors import BaseOffError
 from nkloop.worklists.builder import round_up
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.dosing_request import added_ingredients
@@ -30,6 +31,7 @@ from nkloop.worklists.medium_contents import (
     suspension_words,
 )
 from nkloop.worklists.medium_request import LEAST_ML
+from nkloop.worklists.medium_vessels import usable_ul
 from nkloop.worklists.mixtures import BaseShortError
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import Aim, CulturePosition, DonorTube, DosingPlan, DosingRequest, MediumSource
@@ -48,6 +50,11 @@ FULL_SHARE = 0.75
 """Share of the working volume a well is filled to when nobody says otherwise."""
 BASE_TUBE, BASE_TROUGH = "opentrons_6_tuberack_nest_50ml_conical", "nest_1_reservoir_195ml"
 Plan = TypeVar("Plan", DosingPlan, BagDosingPlan)
+KnownBase = Callable[[MediumSource, float, ErrorLimits | None], MediumSource | None]
+"""Adds its predicted errors to a base medium; is given what people take of it beside the robot, in µL, and limits it
+has to be made within. Limits of None take it as it is; the answer is None when it cannot be made within them."""
+_ATTEMPTS = 3
+"""Another base medium changes the doses, so that the vessels may need a still better one."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +121,18 @@ def with_enough_base(
     wanted: Wanted,
     catalogue: LabwareLookup,
     plan: Callable[[MediumSource, Plan | None], Plan],
-    known: Callable[[MediumSource, float], MediumSource] = lambda base, by_hand_ul: base,
+    known: KnownBase = lambda base, by_hand_ul, within: base,
 ) -> Plan:
     """Plan with as much base medium as the plan turns out to take, what stays behind counted twice: once in reserve.
+
+    Where the vessels would go beyond their limits for its errors, it is made within stricter limits, and more of it
+    where that takes more.
 
     Args:
         wanted: what is planned.
         catalogue: labware types by load name.
         plan: plans with a base medium, in the same way as a plan with more of it when one is given.
-        known: the base medium with its own predicted errors; is told what people take of it beside the robot, in µL.
+        known: the base medium with its own predicted errors.
 
     Raises:
         PlanError: more is needed than one vessel holds, or the plan is impossible.
@@ -143,7 +153,8 @@ def with_enough_base(
 
     def exactly(like: Plan, drawn_ul: float) -> Plan:
         volume = min(room, round_up(max(drawn_ul, 1000 * LEAST_ML if fits else 0.0) + stays))
-        return plan(known(base_of(wanted, volume, load_name), by_hand), like)
+        base, most_ul = base_of(wanted, volume, load_name), usable_ul(catalogue[load_name])
+        return _with_better_base(base, by_hand, lambda base: plan(base, like), known, most_ul)
 
     if fits and isinstance(ample, DosingPlan) and ample.compared:
         ample, drawn = once_more()  # what pays with eight channels out of a trough may not out of a tube
@@ -152,6 +163,35 @@ def with_enough_base(
     except BaseShortError:
         # one channel pours from a tube, with other errors than eight from a trough: other dilutions may be taken
         return exactly(*once_more())
+
+
+def _with_better_base(
+    base: MediumSource, by_hand_ul: float, plan: Callable[[MediumSource], Plan], known: KnownBase, most_ul: float
+) -> Plan:
+    """Plan with the base medium as it is, else with one within the limits that the vessels need, of at most so much."""
+    refusal: BaseOffError | None = None
+    within: ErrorLimits | None = None
+    for _ in range(_ATTEMPTS):
+        made = known(base, by_hand_ul, within)
+        if made is None:
+            break
+        try:
+            return plan(made).model_copy(update={"base_within": within})
+        except BaseOffError as error:
+            refusal, within = refusal or error, error.needed if within is None else _stricter(within, error.needed)
+    if refusal is None:
+        raise AssertionError("a base medium is known without limits")
+    remedy = (
+        f"no base medium of up to {most_ul / 1000:g} mL, which its vessel holds, can be made as accurate; "
+        "raise --max-cv or --max-bias, use stocks of another concentration, or feed larger volumes"
+    )
+    raise PlanError.from_problems(replace(one, remedy=remedy) for one in refusal.problems) from refusal
+
+
+def _stricter(one: ErrorLimits, other: ErrorLimits) -> ErrorLimits:
+    return ErrorLimits(
+        cv_percent=min(one.cv_percent, other.cv_percent), bias_percent=min(one.bias_percent, other.bias_percent)
+    )
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:

@@ -77,6 +77,8 @@ class MediumSource(FrozenModel):
     """Id of the recorded run that prepared it; empty when it is still to be made, or was made elsewhere."""
     brought: tuple[Brought, ...] | None = None
     """What stock buffers brought into it; None when nobody knows the lots it was made of."""
+    passed_over: str = ""
+    """Why a recorded medium of its barcode is not taken, as a clause: `1.9 mL of it are left, 3.5 mL are needed`."""
 
     @property
     def lot(self) -> str:
@@ -264,6 +266,8 @@ class DosingPlan(FrozenModel):
     """Culture wells after the event."""
     base_left_ul: float
     """Base medium that stays in its vessel."""
+    base_within: ErrorLimits | None = None
+    """What the base medium has to be made within, where that is stricter than the limits of the plan."""
     lots: tuple[LotUse, ...]
     composition: tuple[CompositionRow, ...] = ()
     """What the arms vary, in every well after the event, when the wells are the aim."""

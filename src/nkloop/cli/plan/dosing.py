@@ -285,12 +285,20 @@ def _base_notes(
     words += [word for name in order.omit for word in ("--leave-out", name)]
     container = next(name for name, load_name in CONTAINERS.items() if load_name == order.load_name)
     words += ["--barcode", order.barcode, "--container", container]
-    given = {"--max-cv": asked.max_cv, "--max-bias": asked.max_bias, "--lots": asked.lots}
+    within = planned.more.get("base_within", {})
+    limits = {
+        "--max-cv": within.get("cv_percent", asked.max_cv),
+        "--max-bias": within.get("bias_percent", asked.max_bias),
+    }
+    given = {**limits, "--lots": asked.lots}
     words += [word for option, value in given.items() if value is not None for word in (option, f"{value}")]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
     command = shlex.join(words)
-    told = f"Base medium {order.barcode}: {order.volume} of {order.stage_id} {lacks}{shares}. Plan it with: {command}"
+    why = ", as accurate as the vessels need it" if within else ""
+    told = (
+        f"Base medium {order.barcode}: {order.volume} of {order.stage_id} {lacks}{shares}{why}. Plan it with: {command}"
+    )
     known = next(iter(first.prepared), None)
     if known is not None and known.run:
         told = f"Base medium {order.barcode}: {on_deck} of {order.stage_id} {lacks} stand there, made by {known.run}."

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nkloop.cli.plan.dosing_options import Asked
     from nkloop.cli.plan.planned import Planned
     from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
     from nkloop.labware import Catalogue
     from nkloop.labware.bags import BagCatalogue
+    from nkloop.recipes.error_limits import ErrorLimits
     from nkloop.worklists.addition_plans import AdditionPlan
     from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, DoseTubeFilling
-    from nkloop.worklists.dosing_assembly import Wanted
+    from nkloop.worklists.dosing_assembly import KnownBase, Wanted
     from nkloop.worklists.plans import CulturePosition, DosingPlan, DosingRequest, MediumSource
     from nkloop.worklists.stage_day import Action
     from nkloop.workspace import Workspace
@@ -198,6 +197,7 @@ class Planning:
             plan = plan.model_copy(update={"composition": media})
         rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
         more = {"positions": rows, "dosed": _names(wanted), "feeding": plan.feeding, "weighed_eur": plan.cost_eur}
+        more |= _within(plan)
         made = self._answer(inventory, plan, notes, more)
         return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
 
@@ -243,9 +243,8 @@ class Planning:
         tubes_told = _tube_notes(plan.tubes, len(plan.parts))
         notes = (*told, f"{action}: {len(plan.tubes)} vessels.", *kinds, out, *tubes_told)
         tubes = [one.model_dump(mode="json") for one in plan.tubes]
-        made = self._answer(
-            inventory, plan, notes, {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul, "dosed": _names(wanted)}
-        )
+        more = {"tubes": tubes, "base_by_hand_ul": plan.base_by_hand_ul, "dosed": _names(wanted)}
+        made = self._answer(inventory, plan, notes, more | _within(plan))
         return replace(made, tubes=plan.tubes, vessel_labels=plan.vessel_labels), tubes_csv(plan.tubes)
 
     def _guesses(self, bags: BagCatalogue, action: Action | None, wanted: Wanted) -> tuple[str, ...]:
@@ -324,22 +323,26 @@ class Planning:
         present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
         return replace(wanted, present=present, held_stage=held.id)
 
-    def _known_base(self, wanted: Wanted, inventory: Inventory) -> Callable[[MediumSource, float], MediumSource]:
+    def _known_base(self, wanted: Wanted, inventory: Inventory) -> KnownBase:
         """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""
         from datetime import date
 
         from nkloop.runs.made_errors import recorded_base
-        from nkloop.worklists.base_medium import as_ordered, order_of
+        from nkloop.worklists.base_medium import as_ordered, made_within, order_of
 
-        def known(base: MediumSource, by_hand_ul: float) -> MediumSource:
+        def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
             deck, catalogue = self.file.deck, self.catalogue
-            made = recorded_base(base, _names(wanted), self.found, inventory, catalogue, deck)
+            made, why = recorded_base(base, _names(wanted), self.found, inventory, catalogue, deck)
+            if made is not None and within is not None:
+                made, why = None, "its predicted errors are too large for these vessels"
             if made is None:
+                base = base.model_copy(update={"passed_over": why})
                 order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
+                asked = (base, order, wanted.recipe, inventory, deck, catalogue)
+                if within is not None:
+                    return made_within(*asked, limits=within, today=date.today())
                 limits = wanted.error_limits or wanted.recipe.error_limits
-                made = as_ordered(
-                    base, order, wanted.recipe, inventory, deck, catalogue, limits=limits, today=date.today()
-                )
+                made = as_ordered(*asked, limits=limits, today=date.today())
             # what people take of the batch does not stand on the deck
             return made.model_copy(update={"volume_ul": base.volume_ul}) if by_hand_ul else made
 
@@ -363,6 +366,11 @@ class Planning:
 def _cells_out(plan: DosingPlan | BagDosingPlan | AdditionPlan, each: str = "") -> str:
     limit = plan.parts[0].worklist.limits.cells_out_minutes
     return f"{plan.cells_out_minutes:.0f} min{each} (limit {limit:g} min)"
+
+
+def _within(plan: DosingPlan | BagDosingPlan) -> dict[str, Any]:
+    """What the base medium has to be made within, where that is stricter than the limits of the plan."""
+    return {"base_within": plan.base_within.model_dump()} if plan.base_within else {}
 
 
 def _names(wanted: Wanted) -> list[str]:

@@ -184,6 +184,7 @@ class FakeOperator:
     handler: FakeHandler | None = None
     asked: list[OperatorRequest] = field(default_factory=list)
     waits_at: str = ""
+    scans: tuple[str, ...] = ()
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         self.asked.append(request)
@@ -195,7 +196,7 @@ class FakeOperator:
             self.handler.status = "paused"
         if self.handler is not None and self.handler.status == "awaiting-recovery":
             self.handler.status = "running"
-        return OperatorAnswer(confirmed_by="Ada", at=AT)
+        return OperatorAnswer(confirmed_by="Ada", at=AT, scanned=self.scans)
 
 
 class FakeReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
 from nkloop.records.models import StepEvent
 from nkloop.reports import run_html
+from nkloop.runs.people import load_deck
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import HOLD, reservation_name, settle_runs, stock_held, take_out
 from nkloop.runs.story import run_story
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
-from .conftest import AT, Journalled
+from .conftest import AT, FakeOperator, Journalled
 
 BENCH = "virtual"
 
@@ -194,3 +196,37 @@ def test_a_run_that_took_nothing_leaves_what_a_later_run_of_its_worklist_took_ov
     assert settle_runs(stocked, at=AT) == (killed,)
     assert sum(ul for _, _, ul in history(stocked)) == -100
     assert stock.reservations(BENCH) == ()
+
+
+@pytest.mark.parametrize(
+    ("scans", "loaded_ul", "taken"),
+    [
+        pytest.param(("P-1", "LOT-IL7-01"), 100, {"IL7-01-01": 100}, id="only-the-lot"),
+        pytest.param(("P-1", "IL7-01-03"), 100, {"IL7-01-03": 100}, id="another"),
+        pytest.param(("IL7-01-02",), 300, {"IL7-01-01": 220, "IL7-01-02": 80}, id="one-of-the-pooled"),
+        pytest.param(("IL7-01-03",), 300, {"IL7-01-01": 80, "IL7-01-03": 220}, id="another-in-the-pool"),
+    ],
+)
+async def test_the_containers_that_were_scanned_are_those_that_are_booked(
+    stocked: Session,
+    dosing: Worklist,
+    journalled: Journalled,
+    scans: tuple[str, ...],
+    loaded_ul: float,
+    taken: dict[str, float],
+) -> None:
+    dosing = dosing.model_copy(
+        update={"fillings": (dosing.fillings[0].model_copy(update={"volume_ul": loaded_ul}), *dosing.fillings[1:])}
+    )
+    async with stock_held(stocked, dosing) as hold:
+        hold.run_id = journalled(dosing)
+        bench = replace(stocked.bench, operator=FakeOperator(scans=scans))
+        await load_deck(dosing, bench, stocked.records, hold.run_id)
+        (held,) = stocked.records.stock.reservations(BENCH)
+        assert held.volumes == taken
+    used = stocked.records.stock.used_by(hold.run_id)
+    # an emptied vial loses its dead volume, too
+    assert {one.container: min(one.taken_ul + one.discarded_ul, 220) for one in used} == taken
+    assert all(one.thaws == 1 for one in used)
+    assert stocked.records.stock.reservations(BENCH) == ()
+    assert stocked.records.audit.verify_chain() == ()

@@ -6,7 +6,7 @@ one transaction that reads first and stands in line with all others, so that two
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -162,6 +162,14 @@ class Stock:
         """
         with self._database.writing() as connection:
             return stock_takeover.give_back(connection, bench, name, Signed(by, at), why)
+
+    def move_to(self, bench: str, name: str, scanned: Collection[str], *, by: str, at: datetime) -> bool:
+        """Have a run's reservation hold the containers that were scanned; see `stock_takeover.move_to`."""
+        with self._database.writing() as connection:
+            stock = self._standing(connection, bench, None)
+            if stock is None:
+                return False
+            return stock_takeover.move_to(connection, bench, name, scanned, stock, Signed(by, at))
 
     def reserved_worklist(self, part: ReservedPart) -> Worklist:
         """The worklist a reservation was made for, with everything its CSV does not carry."""

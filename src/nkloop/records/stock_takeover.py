@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from nkloop.inventory import Inventory, Pick
+from nkloop.inventory import Inventory, Lot, Pick
 from nkloop.inventory.picking import NOTHING_UL
 from nkloop.records import schema, stock_rows
 from nkloop.records.stock_holds import Signed, end, picked, portions_of, required, save
@@ -98,6 +98,51 @@ def give_back(connection: sa.Connection, bench: str, name: str, signed: Signed, 
     return True
 
 
+def move_to(
+    connection: sa.Connection, bench: str, name: str, scanned: Collection[str], stock: Inventory, signed: Signed
+) -> bool:
+    """Move the reservation of a run to the containers that really stand on the deck; what it held else is free again.
+
+    A scanned container gives what can be got out of it, unless so much of it was reserved anyway; what the scanned ones
+    cannot give comes of those that were reserved. What others have reserved of them is found anew when they take it.
+
+    Args:
+        scanned: codes a person scanned; only those of containers of the reserved lots count.
+        stock: as it stands.
+
+    Returns:
+        False when nothing changes: nothing is reserved under this name, or it holds these containers already.
+    """
+    own = next((one for one in reversed(stock_rows.reservations(connection, bench, None)) if one.name == name), None)
+    if own is None:
+        return False
+    lots = {stock.container(barcode)[0].id: stock.container(barcode)[0] for barcode in own.volumes}
+    found = {
+        (lot.id, barcode): volume
+        for lot in lots.values()
+        for barcode, volume in _as_scanned(lot, own.volumes, scanned).items()
+    }
+    if {barcode: volume for (_, barcode), volume in found.items()} == dict(own.volumes):
+        return False
+    end(connection, bench, name, "taken over", signed, "by other containers of the same lot, scanned at loading")
+    save(connection, bench, name, found, own.until, signed, parts=own.parts, origin=own.origin)
+    return True
+
+
+def _as_scanned(lot: Lot, reserved: Mapping[str, float], scanned: Collection[str]) -> dict[str, float]:
+    """µL per container of a lot: reserved and scanned, then scanned only, then reserved only."""
+    left = sum(reserved.get(one.barcode, 0.0) for one in lot.vessels)
+    order = sorted(lot.vessels, key=lambda one: (one.barcode not in scanned, one.barcode not in reserved))
+    found: dict[str, float] = {}
+    for one in order:
+        free = max(0.0, one.volume_ul - one.dead_ul) if one.barcode in scanned else 0.0
+        volume = min(left, reserved.get(one.barcode, free))
+        if volume > NOTHING_UL:
+            found[one.barcode] = volume
+            left -= volume
+    return found
+
+
 def without(stock: Inventory, *names: str) -> Inventory:
     """The stock as if these plans had reserved nothing."""
     return stock.model_copy(update={"held": tuple(one for one in stock.held if one.plan not in names)})
@@ -132,6 +177,6 @@ def _was_released(connection: sa.Connection, bench: str, name: str, own: Reserva
     query = (
         sa.select(ends.c.outcome)
         .join(table, table.c.number == ends.c.number)
-        .where(table.c.bench == bench, table.c.name == name, table.c.number > own.number)
+        .where(table.c.bench == bench, table.c.name == name, table.c.number > (own.origin or own.number))
     )
     return "released" in connection.execute(query).scalars()

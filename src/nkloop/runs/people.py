@@ -13,6 +13,7 @@ from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
+from nkloop.runs.reserved_plans import reservation_name
 from nkloop.worklists.models import OperatorTask, Step, Worklist
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _CUT = " …"
 
 
 async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
-    """Have the deck loaded as the worklist says, barcodes checked.
+    """Have the deck loaded as the worklist says, barcodes checked; what was scanned is what the run holds of the stock.
 
     Raises:
         OperatorRefusedError: the operator declined or put something else there.
@@ -43,7 +44,10 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
         picture=task_svg(task, worklist, is_loading=True),
         run_id=run_id,
     )
-    await ask(request, bench, records, step=None)
+    answer = await answered(request, bench, records, step=None)
+    if answer.scanned:
+        name = reservation_name(worklist)
+        records.stock.move_to(bench.name, name, answer.scanned, by=answer.confirmed_by, at=answer.at)
 
 
 async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:

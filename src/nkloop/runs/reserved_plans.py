@@ -29,6 +29,11 @@ class OwnShare:
     """The part of the plan the run is; None when a person named the reservation and the run is another plan."""
 
 
+def reservation_name(worklist: Worklist) -> str:
+    """Name under which a worklist reserves; the same worklist always has the same."""
+    return f"{worklist.name} ({worklist.content_hash[:8]})"
+
+
 def csv_sha256(worklist: Worklist) -> str:
     """Hash of the table the robot gets; name, dates and recipe revision are not in it."""
     return hashlib.sha256(to_csv(worklist).encode()).hexdigest()

@@ -14,7 +14,7 @@ from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
 from nkloop.runs.reconcile import reconcile_bench
-from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share
+from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share, reservation_name
 from nkloop.runs.session import Session
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
@@ -82,11 +82,6 @@ async def stock_held(session: Session, worklist: Worklist, *, reservation: str =
         yield hold
     finally:
         _settle(session, worklist, hold, at)
-
-
-def reservation_name(worklist: Worklist) -> str:
-    """Name under which a worklist reserves; the same worklist always has the same."""
-    return f"{worklist.name} ({worklist.content_hash[:8]})"
 
 
 def take_out(stock: Inventory, parts: Iterable[Worklist]) -> tuple[str, ...]:

@@ -298,7 +298,9 @@ def test_more_than_a_tube_of_vector_stays_in_the_cold(plan):
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        pytest.param({"volume": 298_000.0}, "the bag would hold 303 mL, .* takes 300 mL", id="full"),
+        pytest.param(
+            {"volume": 298_000.0}, "the bag would hold 303 mL, .* takes 300 mL.* a smaller --dose;", id="full"
+        ),
         pytest.param({"kind": "bag-7"}, "there is no bag 'bag-7'", id="unknown bag"),
     ],
 )

@@ -133,7 +133,9 @@ def test_people_and_robot_share_one_bath(plan, catalogue, deck):
     assert "Warm the other 150 mL in the same bath, 60 min, wipe dry, then into slot A1." in warm.instruction
     assert warm.labware == ("base",)
     # 225 mL are made in two vessels of 175 mL
-    assert warm.instruction.startswith("Pour base-grow, base-grow-2 together and mix, if not done yet")
+    assert warm.instruction.startswith(
+        "Pour base-grow, base-grow-2 together into one sterile vessel of at least 230 mL and mix"
+    )
     (small,) = tasks_of(plan(base_ml=30), "warm")
     assert small.instruction.startswith("Fill 75 mL of base-grow into a bag")
     rows = {row.liquid: row for row in take_out_rows(part.worklist)}

@@ -98,7 +98,9 @@ def test_the_technician_is_led_through_with_weights(plan, bags):
     end = tasks_of(planned, "weld")[-1]
     assert f"about {target.tare_g + G_PER_ML * planned.tubes[0].final_ul / 1000:.0f} g" in end.instruction
     warm = tasks_of(planned, "warm")[0]
-    assert warm.instruction.startswith("Pour base-grow, base-grow-2, base-grow-3 together and mix, if not done yet")
+    assert warm.instruction.startswith(
+        "Pour base-grow, base-grow-2, base-grow-3 together into one sterile vessel of at least 520 mL and mix"
+    )
     assert "Fill 365 mL of base-grow into a bag with a weldable line, label it base-grow" in warm.instruction
     assert [label.batch for label in planned.vessel_labels] == ["U1-reference-grow reference/U1"]
 

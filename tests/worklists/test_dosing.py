@@ -236,6 +236,23 @@ def test_bad_requests_are_refused_with_the_remedy(plan, request_of, more, messag
     assert all(problem.remedy for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("add_ul", "seed_ul", "message", "remedy"),
+    [
+        (36, 4, "4 of the 40 µL are cell suspension, at least 5 µL can be pipetted", "--volume of at least 50 µL"),
+        (2200, 200, "the well would hold 2400 µL, its working volume is 2000 µL", "--volume of at most 2000 µL"),
+    ],
+)
+def test_a_new_culture_too_small_or_too_large_names_the_volume_that_fits(
+    plan, request_of, add_ul, seed_ul, message, remedy
+):
+    tubes = [DonorTube(donor=donor, cells_per_ul=1000) for donor in DONORS]
+    with pytest.raises(PlanError) as refused:
+        plan(request_of(add_ul, seed_ul=seed_ul, tubes=tubes))
+    (problem,) = refused.value.problems
+    assert (problem.message, problem.remedy) == (message, f"{remedy}, or a plate of larger wells")
+
+
 def test_wells_of_unknown_arms_and_wells_fed_twice(plan, request_of, arms, catalogue):
     wells = feedings(assign_positions(arms, ("U1",), catalogue[PLATE], 1), add_ul=500)
     strange = wells[0].model_copy(update={"arm": "arm-9"})

@@ -140,6 +140,14 @@ def test_ways_that_are_impossible_are_told_and_the_first_refusal_when_all_are():
         cheapest(("arms", "columns"), plan)
 
 
+def test_ways_of_the_same_cost_are_told_once():
+    costs = {"arms": 3.0, "placed": 2.0, "columns": 2.0, "copies": 3.0}
+    told = cheapest(WAYS, lambda way: (way, Cost(eur=costs[way], tips=3, minutes=4.0, cells_out_minutes=0.0)))[2]
+    assert (told.count("2.00 EUR"), told.count("3.00 EUR")) == (1, 1)
+    alike = cheapest(("arms", "placed"), lambda way: (way, Cost(2.0, 3, 4.0, 0.0)))[2]
+    assert alike.endswith("4 min, 3 tips, 2.00 EUR.")
+
+
 def test_a_shortage_in_one_way_leaves_the_others():
     def plan(way):
         if way == "columns":

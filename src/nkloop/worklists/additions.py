@@ -130,7 +130,7 @@ class _Planner:
             yield Problem("the labels of dose tubes have no time", where, "give `prepared`")
         for one in self.request.vessels:
             final = one.volume_ul + tubes.delivered_ul(one.vessel)
-            yield from range_problems(self.known, one.kind, final, f"{where}, {one.vessel}")
+            yield from range_problems(self.known, one.kind, final, f"{where}, {one.vessel}", is_only_added=True)
 
     def _too_much_instead(self, control: AdditionVessel, tubes: TubeKind, most_ul: float, where: str) -> Problem:
         delivered, dose = tubes.delivered_ul(control.vessel), tubes.tasks.delivered_ul

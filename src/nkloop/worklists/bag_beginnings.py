@@ -51,7 +51,11 @@ def with_warm_base(
     pooled = ""
     if n_made > 1:
         names = ", ".join([batch, *(f"{batch}-{number}" for number in range(2, n_made + 1))])
-        pooled = f"Pour {names} together and mix, if not done yet: every vessel shall get the same medium. "
+        least = 10 * math.ceil((1000 * ml + share) / 10_000)
+        pooled = (
+            f"Pour {names} together into one sterile vessel of at least {least} mL and mix, if not done yet: every "
+            "vessel shall get the same medium. "
+        )
     told = (
         f"{pooled}Fill {ml:g} mL of {batch} into a bag with a weldable line, label it {batch}: base medium for the "
         f"{count_words(bags)}, {for_people:g} min in the bath at {celsius:g} °C; it is needed about {own:.0f} min "

@@ -125,7 +125,7 @@ def plan_dosing(
     """
     stage = stage_of(request.recipe, request.stage_id, request.name)
     request = _aged(request)
-    problems = told_once(request_problems(request, stage, catalogue), "well")
+    problems = told_once(request_problems(request, stage, catalogue, deck.smallest_volume_ul(1) or 0.0), "well")
     if problems:
         raise PlanError.from_problems(problems)
     names = list(dict.fromkeys(well.arm for well in request.wells))

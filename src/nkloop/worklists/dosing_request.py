@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import ceil
 
 from nkloop.errors import PlanError, Problem
 from nkloop.feedback.models import Arm
@@ -156,8 +157,10 @@ def _as_in(request: DosingRequest, arm: Arm, ingredient: Ingredient) -> Ingredie
     return ingredient.model_copy(update={"amount": ingredient.amount.scaled(0) if amount is None else amount})
 
 
-def request_problems(request: DosingRequest, stage: Stage, catalogue: LabwareLookup) -> Iterator[Problem]:
-    """Everything that is wrong with a request before anything is planned."""
+def request_problems(
+    request: DosingRequest, stage: Stage, catalogue: LabwareLookup, lowest_ul: float
+) -> Iterator[Problem]:
+    """Everything that is wrong with a request before anything is planned; `lowest_ul` is the least that is pipetted."""
     plate = catalogue[request.plate_load_name]
     fresh_plate = catalogue[request.new_plate_load_name] if request.new_plate_load_name else None
     arms = {arm.name for arm in request.arms}
@@ -174,6 +177,7 @@ def request_problems(request: DosingRequest, stage: Stage, catalogue: LabwareLoo
             yield Problem(f"{plate.load_name} has no well {well.well}", where, "correct the well")
             continue
         yield from _volume_problems(well, plate, fresh_plate, where)
+        yield from _seed_problems(well, lowest_ul, where)
         if well.seed_ul and well.donor not in donors:
             yield Problem(f"no tube of donor {well.donor}", where, "name the donor's tube and its cell density")
         if new_wells[well.to_well] > 1:
@@ -208,8 +212,21 @@ def _volume_problems(
         yield Problem(
             f"the well would hold {well.final_ul:g} µL, its working volume is {target.working_volume_ul:g} µL",
             where,
-            "add less or remove more",
+            "add less or remove more"
+            if well.present_ul > 0 or well.is_transferred
+            else f"--volume of at most {target.working_volume_ul:g} µL, or a plate of larger wells",
         )
+
+
+def _seed_problems(well: WellFeeding, lowest_ul: float, where: str) -> Iterator[Problem]:
+    if not 0 < well.seed_ul < lowest_ul:
+        return
+    least = ceil(round(well.final_ul * lowest_ul / well.seed_ul, 3))
+    yield Problem(
+        f"{well.seed_ul:g} of the {well.final_ul:g} µL are cell suspension, at least {lowest_ul:g} µL can be pipetted",
+        where,
+        f"--volume of at least {least:g} µL, or a plate of larger wells",
+    )
 
 
 def request_warnings(request: DosingRequest) -> tuple[str, ...]:

@@ -139,7 +139,10 @@ def cheapest(ways: Sequence[Layout], plan: Callable[[Layout], tuple[Planned, Cos
     if not found:
         raise next(iter(refused.values()))
     best = min(found, key=lambda way: found[way][1].eur)
-    others = [f"{_WORDS[way]} would be {cost}" for way, (_, cost) in found.items() if way != best]
+    told_costs = {found[best][1]: best}  # ways of one cost are one way, which the plate leaves no room to differ
+    for way, (_, cost) in found.items():
+        told_costs.setdefault(cost, way)
+    others = [f"{_WORDS[way]} would be {cost}" for cost, way in told_costs.items() if way != best]
     others += [f"{_WORDS[way]} cannot be: {error.problems[0].message}" for way, error in refused.items()]
-    told = f"Wells are fed by {_WORDS[best]}: {found[best][1]}; {'; '.join(others)}."
-    return found[best][0], best, told if others else ""
+    told = f"Wells are fed by {_WORDS[best]}: {'; '.join([str(found[best][1]), *others])}."
+    return found[best][0], best, told if len(ways) > 1 else ""

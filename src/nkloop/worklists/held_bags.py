@@ -64,6 +64,9 @@ def guesses_note(
     )
 
 
+_OTHERWISE = "drain more or give less medium, or move it with --action transfer"
+
+
 def range_problems(
     bags: BagCatalogue,
     kind: str,
@@ -72,6 +75,7 @@ def range_problems(
     *,
     drained_to_ul: float | None = None,
     is_new: bool = False,
+    is_only_added: bool = False,
 ) -> Iterator[Problem]:
     """What is wrong with the volumes of one closed vessel.
 
@@ -85,6 +89,7 @@ def range_problems(
         where: the vessel, for messages.
         drained_to_ul: what it holds in between; None when nothing is drained.
         is_new: whether another kind can still be chosen.
+        is_only_added: whether the dose is all that changes the volume.
     """
     try:
         bag = bags.bag(kind)
@@ -96,10 +101,8 @@ def range_problems(
         told = f"the {bag.vessel} would hold {final:.4g} mL, {bag.title} takes {bag.capacity_ml:g} mL"
         remedy = "choose a larger vessel, or a smaller volume with --volume"
         if not is_new:
-            remedy = (
-                "drain more or give less medium, or move it with --action transfer; when it is in a larger one, name "
-                "that in a column vessel of the table"
-            )
+            way = "remove medium first, or a smaller --dose" if is_only_added else _OTHERWISE
+            remedy = f"{way}; when it is in a larger one, name that in a column vessel of the table"
         yield Problem(told, where, remedy)
     if final < bag.lowest_ml:
         told = f"the {bag.vessel} would hold {final:.4g} mL, {bag.title} needs {bag.lowest_ml:g} mL"

@@ -104,6 +104,20 @@ def test_the_deck_is_told_with_lots(asked: OperatorRequest) -> None:
     assert "L-7  medium, use by 2099-01-01" in told
 
 
+def test_what_a_later_step_brings_and_what_is_left_on_the_deck_are_told_so(asked: OperatorRequest) -> None:
+    assert asked.worklist is not None
+    filling = asked.worklist.fillings[0]
+    thaw = OperatorTask(kind="thaw", instruction="Thaw", labware=(filling.labware,), wells=(filling.well,))
+    step = asked.worklist.steps[0].model_copy(update={"action": "pause", "operator": thaw})
+    thawed = asked.worklist.model_copy(update={"steps": (step,)})
+    told = "\n".join(told_of(asked.model_copy(update={"worklist": thawed})))
+    assert f"medium | fresh, lot L-7 (not yet: step {step.number})" in told
+    liquid = filling.liquid.model_copy(update={"lot": "left:run-0004:L-7"})
+    left = asked.worklist.model_copy(update={"fillings": (filling.model_copy(update={"liquid": liquid}),)})
+    told = "\n".join(told_of(asked.model_copy(update={"worklist": left})))
+    assert "medium | fresh (leave it on the deck, run-0004 has left it there)" in told
+
+
 @pytest.fixture
 def question(asked: OperatorRequest) -> OperatorRequest:
     choices = (Choice(key="again", label="Do it again"), Choice(key="stop", label="Stop the run"))

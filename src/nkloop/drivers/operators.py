@@ -28,6 +28,7 @@ from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
 from nkloop.quantities import Amount, Kind
+from nkloop.worklists.arrivals import arrival_told, left_by
 from nkloop.worklists.models import Filling, OperatorTask, Worklist
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def _deck_lists(worklist: Worklist) -> list[str]:
         place = f"**{item.slot}** {_plain(item.label or item.load_name)}"
         filled = [filling for filling in worklist.fillings if filling.labware == item.nickname]
         if filled:
-            parts += [place, "\n".join(f"- {_filling_told(filling)}" for filling in filled)]
+            parts += [place, "\n".join(f"- {_plain(filling_told(filling, worklist, quote='`'))}" for filling in filled)]
         else:
             empty.append(f"- {place}")
     if empty:
@@ -287,9 +288,19 @@ def _deck_lists(worklist: Worklist) -> list[str]:
     return parts
 
 
-def _filling_told(filling: Filling) -> str:
-    lot = f", lot `{filling.liquid.lot}`" if filling.liquid.lot else ""
-    return f"{filling.well}: {volume_told(filling.volume_ul)} {_plain(filling.liquid.name)}{lot}"
+def filling_told(filling: Filling, worklist: Worklist, *, quote: str = "") -> str:
+    """One liquid in a list of what is loaded: well, volume, name, lot, and when it comes if not with the rest.
+
+    Args:
+        filling: the liquid.
+        worklist: what it is loaded for.
+        quote: put around the lot, as Markdown does with what is typed.
+    """
+    when = arrival_told(filling, worklist)
+    has_lot = filling.liquid.lot and not left_by(filling)
+    lot = f", lot {quote}{filling.liquid.lot}{quote}" if has_lot else ""
+    told = f"{filling.well}: {volume_told(filling.volume_ul)} {filling.liquid.name}{lot}"
+    return f"{told} ({when})" if when else told
 
 
 def volume_told(volume_ul: float) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar, NoReturn
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.keyboard import Keyboard
-from nkloop.drivers.operators import ATTEMPTS, limits_of, use_by, volume_told
+from nkloop.drivers.operators import ATTEMPTS, filling_told, limits_of, use_by
 from nkloop.drivers.scanning import ScanBook, Scans, telling
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import why_withdrawn
@@ -189,8 +189,7 @@ def _deck_lines(request: OperatorRequest) -> list[str]:
         lines.append(f"     {item.slot:<3} {item.label or item.load_name}")
         for filling in worklist.fillings:
             if filling.labware == item.nickname:
-                lot = f", lot {filling.liquid.lot}" if filling.liquid.lot else ""
-                lines.append(f"         {filling.well}: {volume_told(filling.volume_ul)} {filling.liquid.name}{lot}")
+                lines.append(f"         {filling_told(filling, worklist)}")
     return lines
 
 

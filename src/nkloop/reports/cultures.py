@@ -11,13 +11,3 @@ CULTURES = "cultures"
 def is_culture(filling: Filling, worklist: Worklist) -> bool:
     """Whether a well holds a culture that comes with its plate, not a liquid that is loaded."""
     return filling.labware in worklist.limits.cells_in and not filling.liquid.lot
-
-
-def brought_at(labware: str, worklist: Worklist) -> int | None:
-    """Number of the step that brings cultures to the deck; None when they stand there from the start."""
-    for step in worklist.steps:
-        if labware in {step.labware, step.to_labware}:
-            return None
-        if step.operator is not None and step.operator.kind == "confirm" and labware in step.operator.labware:
-            return step.number
-    return None

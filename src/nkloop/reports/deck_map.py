@@ -12,6 +12,7 @@ from nkloop.labware.models import LabwareType
 from nkloop.reports import theme
 from nkloop.reports.numbers import count, plain, volume
 from nkloop.reports.shapes import box, frame, text
+from nkloop.worklists.arrivals import brought_by
 from nkloop.worklists.models import DeckItem, Worklist
 
 MODULE_NAMES = {
@@ -22,6 +23,8 @@ MODULE_NAMES = {
     "absorbanceReaderV1": "Plate reader",
 }
 _WIDTH, _HEIGHT, _GAP = 244, 150, 8
+_LATER = "#cfe3f1"
+"""Wells whose liquid a person brings at a step, not at loading."""
 _EMPTY = re.compile(r"\s*\(empty[^)]*\)")
 """What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 
@@ -149,7 +152,9 @@ def _wells(
     worklist: Worklist, item: DeckItem, corner: tuple[float, float], bottom: float, catalogue: LabwareTitles | None
 ) -> str:
     """A small grid of the wells, the filled ones dark, with what they hold in words beside it."""
-    filled = {f.well: f.volume_ul for f in worklist.fillings if f.labware == item.nickname}
+    mine = [f for f in worklist.fillings if f.labware == item.nickname]
+    filled = {f.well: f.volume_ul for f in mine}
+    later = {f.well: step.number for f in mine if (step := brought_by(f, worklist)) is not None}
     rows, columns = labware_grid(item.load_name, catalogue)
     x, top = corner[0], corner[1] + 4
     pitch = min((bottom - top - (35 if filled else 22)) / rows, 150 / columns, 20.0)
@@ -157,12 +162,15 @@ def _wells(
     for row in range(rows):
         for column in range(columns):
             well = f"{string.ascii_uppercase[row]}{column + 1}"
-            shade = theme.VARIANT if well in filled else "#ffffff"
+            shade = _LATER if well in later else theme.VARIANT if well in filled else "#ffffff"
             at = (x + column * pitch, top + row * pitch)
             side = pitch * 0.82
             parts.append(box(*at, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=pitch * 0.25))
     said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item)
-    names = dict.fromkeys(f.liquid.name for f in worklist.fillings if f.labware == item.nickname)
+    if later:
+        some = f"{len(later)} of them " if len(later) < len(filled) else ""
+        said += f"; {some}not yet: step {min(later.values())}"
+    names = dict.fromkeys(f.liquid.name for f in mine)
     parts.append(text(x, bottom - 21, _cut(", ".join(names), 38), size=10.5))
     parts.append(text(x, bottom - 8, said, size=10.5))
     return "".join(parts)

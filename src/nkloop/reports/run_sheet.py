@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from nkloop.frozen import FrozenModel
-from nkloop.reports.cultures import CULTURES, brought_at
+from nkloop.reports.cultures import CULTURES
 from nkloop.reports.deck_map import LabwareTitles
 from nkloop.reports.lots import lot_words
 from nkloop.reports.numbers import count, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
+from nkloop.worklists.arrivals import brought_at
 from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
 

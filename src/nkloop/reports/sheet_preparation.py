@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
-from nkloop.reports.cultures import CULTURES, brought_at, is_culture
+from nkloop.reports.cultures import CULTURES, is_culture
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
+from nkloop.worklists.arrivals import brought_at, brought_by
 from nkloop.worklists.models import Filling, LotFacts, Worklist
-from nkloop.worklists.operator_tasks import thawed_in_run
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
@@ -106,17 +106,13 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
     """A liquid that a step of the worklist thaws, warms or brings is taken out then, not before."""
     if is_culture(fillings[0], worklist) and (number := brought_at(fillings[0].labware, worklist)) is not None:
         return row.model_copy(update={"when": f"{_AT_STEP}{number}", "how": "bring as the step says"})
-    for step in worklist.steps:
-        task = step.operator
-        if task is None or task.kind not in {"thaw", "warm"}:
-            continue
-        # a step without wells names the stocks it thaws, not all that stands beside them
-        if task.kind == "thaw" and not task.wells and fillings[0].liquid.lot not in thawed_in_run(worklist):
-            continue
-        if all(f.labware in task.labware and (not task.wells or f.well in task.wells) for f in fillings):
-            told = {"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": f"{task.kind} as the step says"}
-            return row.model_copy(update=told)
-    return row
+    step, *others = (brought_by(filling, worklist) for filling in fillings)
+    if step is None or step.operator is None or step.operator.kind not in {"thaw", "warm"}:
+        return row
+    if any(other != step for other in others):
+        return row
+    told = {"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": f"{step.operator.kind} as the step says"}
+    return row.model_copy(update=told)
 
 
 def _for_people(worklist: Worklist) -> Iterator[TakeOut]:

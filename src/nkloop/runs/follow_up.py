@@ -13,6 +13,7 @@ from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
+from nkloop.worklists.arrivals import LEFT
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
 from nkloop.worklists.ledger_check import target_misses
@@ -20,8 +21,6 @@ from nkloop.worklists.models import Filling, Liquid, Step, Worklist
 
 MOST_UNKNOWN = 12
 """More unknown steps than this are not corrected: each may be the last that happened, and no addition fits all."""
-LEFT = "left"
-"""Kind of a liquid that stands on the deck as an interrupted run left it: `left:<run>:<lot or well>`."""
 _SAME = 1e-6
 _SMALLEST_UL = 1e-3
 

@@ -14,6 +14,7 @@ from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
 from nkloop.runs.reserved_plans import reservation_name
+from nkloop.worklists.arrivals import brought_by, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     """
     task = OperatorTask(
         kind="confirm",
-        instruction="Load the deck as listed, check lots and volumes, scan the barcodes.",
+        instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.",
         labware=tuple(item.nickname for item in worklist.deck),
     )
     barcodes = barcodes_of(worklist, task.labware)
@@ -48,6 +49,15 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     if answer.scanned:
         name = reservation_name(worklist)
         records.stock.move_to(bench.name, name, answer.scanned, by=answer.confirmed_by, at=answer.at)
+
+
+def _loading(worklist: Worklist) -> str:
+    left = dict.fromkeys(filter(None, map(left_by, worklist.fillings)))
+    later = any(brought_by(filling, worklist) is not None for filling in worklist.fillings)
+    but = ", except what a later step brings" if later else ""
+    if left:
+        return f"Leave on the deck what {' and '.join(left)} left there, load the rest of what is listed{but}"
+    return f"Load the deck as listed{but}"
 
 
 async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:

@@ -1,0 +1,62 @@
+"""When each liquid of a worklist comes onto the deck: with the rest of it, at a step of a person, or it is there."""
+
+from __future__ import annotations
+
+from nkloop.worklists.light_rules import BRINGS, is_about
+from nkloop.worklists.models import Filling, Step, Worklist
+from nkloop.worklists.operator_tasks import thawed_in_run
+
+CELLS = frozenset({"donor", "line", "reference", "harvest", "sample"})
+"""Kinds of lots (`kind:name`) that are living cells."""
+LEFT = "left"
+"""Kind of a lot that an interrupted run has left on the deck: `left:run-0004:stocks A1`."""
+
+
+def brought_by(filling: Filling, worklist: Worklist) -> Step | None:
+    """The step at which a person sets a liquid on the deck; None for what is there from the start."""
+    if _is_cells(filling, worklist) and (step := _confirmed(filling.labware, worklist)) is not None:
+        return step
+    return next((step for step in worklist.steps if _brings(step, filling, worklist)), None)
+
+
+def brought_at(labware: str, worklist: Worklist) -> int | None:
+    """Number of the step that brings cultures to the deck; None when they stand there from the start."""
+    step = _confirmed(labware, worklist)
+    return None if step is None else step.number
+
+
+def arrival_told(filling: Filling, worklist: Worklist) -> str:
+    """What is said of a liquid in a list of what is loaded; empty where it is loaded with the rest."""
+    if (step := brought_by(filling, worklist)) is not None:
+        return f"not yet: step {step.number}"
+    return f"leave it on the deck, {run} has left it there" if (run := left_by(filling)) else ""
+
+
+def left_by(filling: Filling) -> str:
+    """Id of the interrupted run that left a liquid on the deck; empty for every other liquid."""
+    kind, _, rest = (filling.liquid.lot or "").partition(":")
+    return rest.partition(":")[0] if kind == LEFT else ""
+
+
+def _is_cells(filling: Filling, worklist: Worklist) -> bool:
+    kind, found, _ = (filling.liquid.lot or "").partition(":")
+    return filling.labware in worklist.limits.cells_in or (bool(found) and kind in CELLS)
+
+
+def _confirmed(labware: str, worklist: Worklist) -> Step | None:
+    """The step that has a labware set on the deck before the robot reaches into it."""
+    for step in worklist.steps:
+        if labware in {step.labware, step.to_labware}:
+            return None
+        if step.operator is not None and step.operator.kind == "confirm" and labware in step.operator.labware:
+            return step
+    return None
+
+
+def _brings(step: Step, filling: Filling, worklist: Worklist) -> bool:
+    task = step.operator
+    if task is None or task.kind not in BRINGS or not is_about(task, (filling.labware, filling.well)):
+        return False
+    # a thaw without wells names the stocks it thaws, not all that stands beside them
+    is_told_by_lot = task.kind == "thaw" and not task.wells and not left_by(filling)
+    return not is_told_by_lot or filling.liquid.lot in thawed_in_run(worklist)

@@ -237,6 +237,11 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
     assert decided.json["follow_up"]["transfers"] == 2
     shown = nkloop("run", "show", run_id)
     assert "step 2 drew its liquid and lost it" in " ".join(shown.out.split())
+    assert nkloop("report", run_id, "--rest", "--sheet", "rest.md").out == "rest.md\n"
+    sheet = (workspace.root / "rest.md").read_text(encoding="utf-8")
+    assert f"leave the deck as {run_id} left it" in sheet
+    assert f"Left on the deck by {run_id}" in sheet
+    assert "nothing is to be written of the rest" in nkloop("report", run_id, "--rest").err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from nkloop.cli.plan.papers import LabelsOption, SheetOption, write_papers
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
+    from nkloop.labware import Catalogue
     from nkloop.quantities import Kind
     from nkloop.records import Records
     from nkloop.workspace import Workspace
@@ -23,6 +24,9 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; in the workspace when not given.")] = None,
     sheet: SheetOption = None,
     labels: LabelsOption = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Sheet and labels of what a decision left of the run, before it is run.")
+    ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Write the report of a campaign or of one robot run; of a run also its sheet and labels."""
@@ -41,6 +45,10 @@ def report(
             _list(campaigns, [run.id for run in records.journal.runs()])
             return
         catalogue = Catalogue.load(found.labware)
+        if rest:
+            for path in _rest_papers(name, found, records, catalogue, sheet, labels):
+                typer.echo(str(path))
+            return
         if name in campaigns:
             text = campaign_html(campaign_story(records, name), catalogue=catalogue)
         elif name in {run.id for run in records.journal.runs()}:
@@ -67,6 +75,34 @@ def report(
     path = out or found.state / "reports" / f"{name}.html"
     write_file(path, text)
     typer.echo(str(path))
+
+
+def _rest_papers(
+    run_id: str, workspace: Workspace, records: Records, catalogue: Catalogue, sheet: Path | None, labels: Path | None
+) -> tuple[Path, ...]:
+    """Sheet and labels of what a decision left of a run, checked as it is when it is run."""
+    import asyncio
+
+    from nkloop.cli.plan.planned import verified
+    from nkloop.drivers.bench import load_bench_file
+    from nkloop.runs.deciding import follow_up_of
+    from nkloop.runs.session import bench_path
+
+    if sheet is None and labels is None:
+        raise RecordError("nothing is to be written of the rest", where="--rest", remedy="name a file with --sheet")
+    worklist, _ = follow_up_of(run_id, records)
+    run = records.journal.run(run_id)
+    file = load_bench_file(bench_path(workspace, run.bench))
+    return write_papers(
+        (worklist,),
+        asyncio.run(verified((worklist,), workspace, catalogue, file)),
+        catalogue,
+        deck=file.deck,
+        simulated=file.simulated,
+        sheet=sheet,
+        labels=labels,
+        kinds=_kinds(workspace, records, run.recipe_revision) if labels is not None else None,
+    )
 
 
 def _kinds(workspace: Workspace, records: Records, revision: str | None) -> dict[str, Kind]:

@@ -13,7 +13,7 @@ from nkloop.reports.numbers import count, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
-from nkloop.worklists.arrivals import brought_at
+from nkloop.worklists.arrivals import brought_at, left_by
 from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
 
@@ -186,6 +186,8 @@ def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
         first = [row.liquid for row in take_out if row.lead_minutes == take_out[0].lead_minutes]
         named = listing(first) if len(first) <= 4 else f"{listing(first[:3])} and {len(first) - 3} more"
         return f"Next, {take_out[0].when} the robot starts: {take_out[0].how}: {named}."
+    if left := dict.fromkeys(filter(None, map(left_by, worklist.fillings))):
+        return f"Next: leave the deck as {listing([*left])} left it, load the rest as drawn, then start the robot."
     return f"Next: load the deck as drawn for {worklist.name}, then start the robot."
 
 

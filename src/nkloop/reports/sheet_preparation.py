@@ -10,7 +10,7 @@ from nkloop.quantities.display import number as scientific
 from nkloop.reports.cultures import CULTURES, is_culture
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
-from nkloop.worklists.arrivals import brought_at, brought_by
+from nkloop.worklists.arrivals import brought_at, brought_by, left_by
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 
 _SMALL_UL = 2000.0
@@ -41,6 +41,8 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
     lots = {lot.id: lot for lot in worklist.lots}
     together: dict[tuple[str, str], list[Filling]] = defaultdict(list)
     for filling in worklist.fillings:
+        if left_by(filling) and brought_by(filling, worklist) is None:
+            continue  # stands on the deck
         name = f"{CULTURES}:{filling.labware}" if is_culture(filling, worklist) else filling.liquid.name
         together[filling.liquid.lot or "", name].append(filling)
     rows = [

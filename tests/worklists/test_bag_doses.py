@@ -177,6 +177,16 @@ def test_a_wrong_bag_file_is_told_with_its_line(tmp_path, text, message):
     assert all("bags.yaml:" in problem.where for problem in told.value.problems)
 
 
+def test_a_dose_too_small_for_its_stock_names_the_one_that_is_large_enough(plan, request_of, arms):
+    strong = (arms[0].model_copy(update={"factors": {"SCF@grow": 40.0, "IL-2@grow": 1.0}}),)
+    with pytest.raises(
+        PlanError, match=r"µL of SCF would go into its dose tube, at most .*--dose of at least"
+    ) as refused:
+        plan(request_of(bag(present_ul=100_000), arms=strong, dose_ul=200))
+    least = float(str(refused.value).split("--dose of at least ")[1].split(" mL")[0])
+    assert plan(request_of(bag(present_ul=100_000), arms=strong, dose_ul=1000 * least)).tubes
+
+
 def test_a_dose_tube_beyond_the_predicted_error_asked_for_is_refused(plan, request_of):
     with pytest.raises(PlanError, match=r"predicted systematic error of .* is [0-9.]+ %, at most 0\.5 % is allowed"):
         plan(request_of(bag(), error_limits=ErrorLimits(bias_percent=0.5)))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
 from nkloop.recipes.models import ErrorLimits
@@ -49,7 +49,7 @@ from nkloop.worklists.composition import (
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, blended, fresh_concentration, half_lives_h, most_kept_ul
-from nkloop.worklists.dose_tubes import DOSES, dose_tube, lost_ul
+from nkloop.worklists.dose_tubes import DOSES, Overfull, dose_tube, lost_ul, small_dose_problems
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
 from nkloop.worklists.held_bags import range_problems
@@ -300,7 +300,10 @@ class _Planner:
             builder, spot, self.base_name, self.ingredients, lots, errors=self.errors, carrier_share=CARRIER_SHARE
         )
         maker.place(mixtures, nickname=DOSES, label=f"{self.tube.title} (empty)", kinds=(self.tube.rack,), overage=0.0)
-        maker.make(base.volume_ul, base.barcode)
+        try:
+            maker.make(base.volume_ul, base.barcode)
+        except PlanError as error:
+            raise self._too_small(bags, maker) or error from error
         for one in maker.made:
             builder.mix(one.spot, 10, comment=f"mix the dose of {one.mixture.name}")
         limits = Limits()
@@ -314,6 +317,16 @@ class _Planner:
         ]
         revision = self.request.recipe.revision_id
         return builder.build(targets=targets, recipe_revision=revision, seed=self.request.seed), maker
+
+    def _too_small(self, bags: Sequence[BagFeeding], maker: MixtureMaker) -> NkloopError | None:
+        bag_of = {made.mixture.name: bag for made, bag in zip(maker.made, bags, strict=True)}
+        overfull = []
+        for made, name, stock_ul, most_ul in maker.overfull():
+            bag = bag_of[made.mixture.name]
+            brought, target = made.mixture.per_ul[name], self.targets(bag)[name]
+            overfull.append(Overfull(bag.bag, name, stock_ul, most_ul, brought, target))
+        problems = small_dose_problems(overfull, self.delivered_ul, self.request.name)
+        return PlanError.from_problems(problems) if problems else None
 
     # -- the answer ---------------------------------------------------------------------------------------------
 

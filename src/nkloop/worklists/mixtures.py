@@ -249,6 +249,14 @@ class MixtureMaker:
         of_base = max(100 * volume_error(one, one.max_volume_ul / 2).systematic for one in pipettes)
         return self.errors.model_copy(update={"bias_percent": max(self.errors.bias_percent - of_base, 0.01)})
 
+    def overfull(self) -> Iterator[tuple[Made, str, float, float]]:
+        """Mixtures that cannot take a component even undiluted: with it, what they need and what may be of it in µL."""
+        for dose in (self._needed(ingredient) for ingredient in self.ingredients):
+            for made, amount, most_ul in zip(self.made, dose.amounts, dose.limits_ul, strict=True):
+                stock_ul = amount / dose.stock_per_ul
+                if stock_ul > most_ul:
+                    yield made, dose.component, stock_ul, most_ul
+
     def _needed(self, ingredient: Ingredient) -> Dose:
         component, lot = ingredient.component, self.lots[ingredient.component]
         carrier = self._carrier(lot)

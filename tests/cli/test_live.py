@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import pytest
 from rich.text import Text
 
+from nkloop.cli.common import command_name
 from nkloop.cli.live import LiveDisplay
-from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.cli.run.display import RunDisplay
+from nkloop.drivers.desk_operator import DeskOperator
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.worklists.models import OperatorTask
 
@@ -16,6 +22,42 @@ class Line(LiveDisplay):
 
     def drawn(self) -> Text:
         return Text("step 1 of 3")
+
+
+class Desk:
+    """A list of requests on which the one there is gets answered at the second look."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+
+    def ask(self, request: OperatorRequest, key: str) -> int:
+        return 1
+
+    def answered(self, number: int) -> OperatorAnswer:
+        self._look()
+        return OperatorAnswer(confirmed_by="Ada", at=datetime(2026, 11, 29, tzinfo=UTC))
+
+    def taken(self, number: int) -> None: ...
+
+    def withdraw(self, number: int, why: str) -> None: ...
+
+    def waiting(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_what_waits_at_the_desk_is_told_in_the_terminal_of_the_run(
+    quiet: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = OperatorRequest(title="Weld, step 39", task=OperatorTask(kind="weld", instruction="Weld it"))
+    seen: list[str] = []
+    with RunDisplay(quiet=quiet) as display:
+        desk = Desk(lambda: seen.append(display.drawn().plain))
+        await DeskOperator("technician", requests=desk).perform(request)
+        assert display.drawn().plain == ""
+    told = "" if quiet else f"waits for a person, answer with `{command_name()} operator`: Weld, step 39"
+    assert set(seen) == {told}
+    assert capsys.readouterr().err.strip() == told
 
 
 @pytest.mark.parametrize("quiet", [False, True])

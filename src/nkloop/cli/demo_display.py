@@ -40,7 +40,7 @@ class DemoDisplay(LiveDisplay):
         seconds = time.monotonic() - self._started
         progress = self._progress
         phase = progress.phase if progress else self._phase
-        lines: list[Any] = [Text.assemble((f"{seconds:5.0f} s  ", "dim"), (phase, "bold"))]
+        lines: list[Any] = [Text.assemble((f"{seconds:5.0f} s  ", "dim"), (self.waits_for or phase, "bold"))]
         if progress:
             day = f"culture day {progress.day:g} · " if progress.day is not None else ""
             done = f"{day}robot runs: {progress.runs_done} · {progress.transfers_done:,} transfers"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar, Protocol
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import LONGEST_WAIT_S, request_key
@@ -49,6 +51,9 @@ class RequestList(Protocol):
 class DeskOperator:
     """Asks by the list of requests; survives restarts of both sides."""
 
+    beside: ClassVar[Callable[[str], AbstractContextManager[object]]] = nullcontext
+    """Tells in the terminal of the run what waits for a person, by the title of the request, as long as it waits."""
+
     def __init__(
         self, name: str, *, wait_minutes: float = LONGEST_WAIT_S / 60, requests: RequestList | None = None
     ) -> None:
@@ -82,7 +87,8 @@ class DeskOperator:
             raise BenchError("there is no list of requests", where=self.name, remedy=remedy)
         number = self._requests.ask(request, request_key(request))
         try:
-            answer = await self._waited(self._requests, number, request)
+            with type(self).beside(request.title):
+                answer = await self._waited(self._requests, number, request)
         except OperatorRefusedError:
             self._requests.withdraw(number, "nobody answered in time")
             raise

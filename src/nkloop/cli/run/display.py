@@ -52,11 +52,11 @@ class RunDisplay(LiveDisplay):
 
     def drawn(self) -> Text:
         """The line, cut where the terminal ends."""
-        return Text(self._line, no_wrap=True, overflow="ellipsis")
+        return Text(self.waits_for or self._line, no_wrap=True, overflow="ellipsis")
 
     def begin(self, worklist: Worklist) -> None:
         """A run begins."""
-        self._name, self._line = worklist.name, f"{worklist.name}: bench is checked, deck is loaded"
+        self._name, self._line = worklist.name, f"{worklist.name}: the bench is checked, then the deck is loaded"
 
     def progress(self, seen: RunProgress) -> None:
         """The robot has come so far."""

@@ -9,11 +9,20 @@ import pytest
 
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
 from nkloop.records.models import StepEvent
-from nkloop.reports import run_html
+from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.runs.people import load_deck
 from nkloop.runs.session import Session
-from nkloop.runs.stock_use import HOLD, reservation_name, settle_runs, stock_held, take_out
+from nkloop.runs.stock_use import (
+    HOLD,
+    containers_of,
+    containers_of_run,
+    reservation_name,
+    settle_runs,
+    stock_held,
+    take_out,
+)
 from nkloop.runs.story import run_story
+from nkloop.worklists.lots import lot_facts
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
 from .conftest import AT, FakeOperator, Journalled
@@ -101,6 +110,23 @@ def test_a_person_is_told_which_containers_to_take_out(stocked: Session, dosing:
         "LOT-IL7-01: 2 containers pooled: IL7-01-01 220 µL (thaw), IL7-01-02 80 µL (thaw); "
         "30 µL dead volume is discarded"
     )
+
+
+async def test_the_run_sheet_names_the_containers_of_its_part(stocked: Session, dosing: Worklist) -> None:
+    fact = lot_facts(stocked.inventory.lot("LOT-IL7-01"))
+    whole = dosing.model_copy(update={"lots": (fact,)})
+    fill = whole.fillings[0].model_copy(update={"volume_ul": 150})
+    parts = [whole.model_copy(update={"name": name, "fillings": (fill,)}) for name in ("one", "two")]
+    each = containers_of(stocked.stocks(), parts)
+    sheets = run_sheets(parts, stocked.catalogue, planned_on=AT.date(), containers=each)
+    first, second = [[row.containers for row in sheet.take_out if row.lot == fact.id] for sheet in sheets]
+    assert first == ["IL7-01-01 150 µL (thaw)"]
+    (told,) = second
+    assert told.startswith("2 containers pooled: IL7-01-01 70 µL (thaw), IL7-01-02 80 µL (thaw)")
+    assert "IL7-01-01 150 µL" in run_sheet_html(sheets[:1], catalogue=stocked.catalogue)
+    assert "LOT-IL7-01 (IL7-01-01 150 µL (thaw))" in sheets_markdown(sheets[:1], stocked.catalogue)
+    at = await stocked.bench.clock.now()
+    assert containers_of_run(stocked, parts[0], at) == {"LOT-IL7-01": first[0]}
 
 
 async def test_a_run_that_was_never_prepared_gives_everything_back(stocked: Session, dosing: Worklist) -> None:

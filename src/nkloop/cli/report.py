@@ -33,6 +33,7 @@ def report(
     from nkloop.labware import Catalogue
     from nkloop.records import Records
     from nkloop.reports import campaign_html, run_html
+    from nkloop.runs.stock_use import containers_taken
     from nkloop.runs.story import campaign_story, run_story
 
     found = find_workspace(workspace)
@@ -64,6 +65,7 @@ def report(
                 day=story.record.started_at.date() if story.record.started_at else None,
                 sheet=sheet,
                 labels=labels,
+                containers=(containers_taken(records, name),),
                 kinds=_kinds(found, records, story.record.recipe_revision) if labels is not None else None,
                 ended={one.number: one.at for one in story.record.steps if one.event == "done"},
             ):

@@ -13,6 +13,7 @@ from nkloop.coordination.report_pages import report_link
 from nkloop.reports import run_html, run_sheets, sheets_markdown
 from nkloop.reports.numbers import listing
 from nkloop.reports.run_sheet import is_kept
+from nkloop.runs.stock_use import containers_of_run
 from nkloop.runs.story import run_story
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping
         rows: what the plan gives; those of a component say whether the recipe's value is verified.
     """
     now = await session.bench.clock.now()
-    sheets = run_sheets((worklist,), session.catalogue, planned_on=now.date(), verdict="see the end", now=now)
+    containers = (containers_of_run(session, worklist, now),)
+    sheets = run_sheets(
+        (worklist,), session.catalogue, planned_on=now.date(), verdict="see the end", now=now, containers=containers
+    )
     sheet = sheets_markdown(sheets, session.catalogue)
     text = f"{sheet}\n\n## Checks\n\nThe checks are {CHECKS_UNDER_WAY}."
     shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"{worklist.name}: checks under way"))

@@ -47,13 +47,18 @@ class Pick(FrozenModel):
 
     @property
     def sentence(self) -> str:
-        """What a person takes out: `LOT-1: 2 containers pooled (V-01 40 µL, thaw; V-02 60 µL)`."""
+        """What a person takes out: `LOT-1: 2 containers pooled: V-01 40 µL (thaw), V-02 60 µL (thaw)`."""
+        return f"{self.lot.id}: {self.containers}"
+
+    @property
+    def containers(self) -> str:
+        """The containers to take out, without the lot."""
         alike = groupby(self.portions, key=lambda one: (shown(one.volume_ul), one.thaws))
         told = ", ".join(_alike([one.container for one in group], *key) for key, group in alike)
         pooled = f"{len(self.portions)} containers pooled: " if len(self.portions) > 1 else ""
         lost = math.fsum(one.discarded_ul for one in self.portions)
         rest = f"; {shown(lost)} dead volume is discarded" if lost > 0 else ""
-        return f"{self.lot.id}: {pooled}{told}{rest}"
+        return f"{pooled}{told}{rest}"
 
 
 def _alike(barcodes: list[str], volume: str, thaws: bool) -> str:

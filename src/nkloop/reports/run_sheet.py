@@ -81,6 +81,7 @@ def run_sheets(
     run: str = "",
     minutes: Sequence[Mapping[int, float]] = (),
     now: datetime | None = None,
+    containers: Sequence[Mapping[str, str]] = (),
 ) -> tuple[RunSheet, ...]:
     """The sheets of a plan, one per worklist.
 
@@ -92,6 +93,7 @@ def run_sheets(
         run: id of the recorded run; empty for a plan.
         minutes: estimated robot time of each step by its number, per part, with 0 for what comes before the first
             one; empty when the bench does not say its speeds.
+        containers: which ones a person takes out of each lot, in words, per part; empty when the stock is not counted.
         now: when the sheet is read, for the earliest start of the robot; None when that is not known.
     """
     many = len(parts) > 1
@@ -105,6 +107,7 @@ def run_sheets(
             f"Part {number} of {len(parts)}" if many else "",
             minutes[number - 1] if minutes else {},
             now,
+            containers[number - 1] if containers else {},
         )
         for number, part in enumerate(parts, start=1)
     )
@@ -119,8 +122,9 @@ def _sheet(
     part: str,
     minutes: Mapping[int, float],
     now: datetime | None,
+    containers: Mapping[str, str],
 ) -> RunSheet:
-    take_out = take_out_rows(worklist)
+    take_out = take_out_rows(worklist, containers)
     return RunSheet(
         worklist=worklist,
         part=part,

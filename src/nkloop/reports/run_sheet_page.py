@@ -104,8 +104,9 @@ def _take_out(rows: Sequence[TakeOut]) -> str:
 
 
 def _liquid(row: TakeOut) -> str:
-    """`GBGM, 102.2 mL, LOT-GBGM-01, 4 °C`."""
-    return ", ".join(word for word in (row.liquid, row.volume, row.lot, row.storage) if word)
+    """`GBGM, 102.2 mL, LOT-GBGM-01 (GBGM-01-01 102.2 mL), 4 °C`."""
+    lot = f"{row.lot} ({row.containers})" if row.containers else row.lot
+    return ", ".join(word for word in (row.liquid, row.volume, lot, row.storage) if word)
 
 
 def _loads(rows: Sequence[SheetLoad]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import number as scientific
@@ -28,15 +29,21 @@ class TakeOut(FrozenModel):
     when: str
     liquid: str
     lot: str
+    containers: str = ""
+    """Those to take, in words; empty where the stock is not counted."""
     storage: str
     how: str
     volume: str
 
 
-def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
+def take_out_rows(worklist: Worklist, containers: Mapping[str, str] = MappingProxyType({})) -> tuple[TakeOut, ...]:
     """Liquids in the order they are taken out, the longest lead first.
 
     The lead times are working values of this project for the volume at hand, verified by nobody.
+
+    Args:
+        worklist: what is run.
+        containers: those to take, in words, by lot.
     """
     lots = {lot.id: lot for lot in worklist.lots}
     together: dict[tuple[str, str], list[Filling]] = defaultdict(list)
@@ -65,6 +72,7 @@ def take_out_rows(worklist: Worklist) -> tuple[TakeOut, ...]:
         for item in worklist.deck
         if item.temperature_c is not None
     ]
+    rows = [row.model_copy(update={"containers": containers.get(row.lot, "")}) for row in rows]
     return tuple(sorted(rows, key=lambda row: (-row.lead_minutes, _step_of(row))))
 
 

@@ -148,7 +148,7 @@ def plan_on_stock(
     records, bench = session.records, session.bench_file.name
     if reservation:
         own = named(records, bench, reservation, at)
-        return plan(_given_back(stock, own))
+        return plan(given_back(stock, own))
     return plan_with_own(records.stock.reservations(bench, at=at), stock, plan, worklists)[0]
 
 
@@ -175,7 +175,7 @@ def plan_with_own(
     for one in sorted(reservations, key=lambda held: -held.number):
         if not one.parts:
             continue
-        own = _given_back(stock, one)
+        own = given_back(stock, one)
         try:
             made = plan(own)
         except NkloopError:
@@ -185,5 +185,6 @@ def plan_with_own(
     return plan(stock), stock, None
 
 
-def _given_back(stock: Inventory, reservation: Reservation) -> Inventory:
+def given_back(stock: Inventory, reservation: Reservation) -> Inventory:
+    """The stock as if a reservation held nothing."""
     return stock.model_copy(update={"held": tuple(one for one in stock.held if one.plan != reservation.name)})

@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 
 from nkloop.drivers.bench_file import BenchFile
 from nkloop.errors import Problem, ShortageError
-from nkloop.inventory import Inventory, Pick
+from nkloop.inventory import Held, Inventory, Pick
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
 from nkloop.runs.reconcile import reconcile_bench
-from nkloop.runs.reserved_plans import OwnShare, as_planned, named, on_deck, own_share, reservation_name
+from nkloop.runs.reserved_plans import OwnShare, as_planned, given_back, named, on_deck, own_share, reservation_name
 from nkloop.runs.session import Session
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
@@ -24,6 +24,9 @@ __all__ = [
     "HOLD",
     "LATEST",
     "StockHold",
+    "containers_of",
+    "containers_of_run",
+    "containers_taken",
     "on_deck",
     "reservation_name",
     "settle_run",
@@ -97,6 +100,53 @@ def take_out(stock: Inventory, parts: Iterable[Worklist]) -> tuple[str, ...]:
         for lot, volume in on_deck(part, stock).items():
             volumes[lot] = volumes.get(lot, 0.0) + volume
     return tuple(stock.pick_from(lot, volume, use_until).sentence for lot, volume in volumes.items())
+
+
+def containers_of(stock: Inventory, parts: Iterable[Worklist]) -> tuple[Mapping[str, str], ...]:
+    """Which containers a person takes out for each worklist of a plan, per lot in words; later parts get what is left.
+
+    Lots that have no containers of their own are left out.
+
+    Raises:
+        ShortageError: the worklists together need more of a lot than it can give.
+    """
+    parts = tuple(parts)
+    use_until = max((part.use_until or date.min for part in parts), default=date.min)
+    told: list[Mapping[str, str]] = []
+    for part in parts:
+        picks = [stock.pick_from(lot, volume, use_until) for lot, volume in on_deck(part, stock).items()]
+        told.append({pick.lot.id: pick.containers for pick in picks if pick.lot.containers})
+        held = [
+            Held(container=one.container, volume_ul=one.volume_ul, plan=part.name, until=datetime.max)
+            for pick in picks
+            for one in pick.portions
+        ]
+        stock = stock.model_copy(update={"held": (*stock.held, *held)})
+    return tuple(told)
+
+
+def containers_of_run(session: Session, worklist: Worklist, at: datetime) -> Mapping[str, str]:
+    """Which containers a person takes out for a run that is about to begin, per lot in words.
+
+    What its plan has reserved counts as free for it. Nothing is told of a stock that cannot give it all: the run is
+    refused then, with the reason.
+    """
+    stock = session.records.stock.inventory(session.bench_file.name, at=at)
+    if stock is None:
+        return {}
+    own = own_share(session.records.stock.reservations(session.bench_file.name, at=at), worklist)
+    try:
+        return containers_of(stock if own is None else given_back(stock, own.reservation), (worklist,))[0]
+    except ShortageError:
+        return {}
+
+
+def containers_taken(records: Records, run_id: str) -> Mapping[str, str]:
+    """Which containers a run that is over took from, per lot in words; nothing when it was not posted."""
+    used: dict[str, list[str]] = {}
+    for one in records.stock.used_by(run_id):
+        used.setdefault(one.lot, []).append(one.container)
+    return {lot: ", ".join(containers) for lot, containers in used.items()}
 
 
 def taken_by(

@@ -69,6 +69,7 @@ def answer(
             labels=labels,
             tubes=planned.tubes,
             vessels=planned.vessel_labels,
+            containers=planned.containers,
             kinds=kinds_of_rows(planned.composition) if labels is not None else None,
         )
     if json_output:

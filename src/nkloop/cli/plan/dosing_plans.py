@@ -274,7 +274,7 @@ class Planning:
     def _answer(self, inventory: Inventory, plan: Any, notes: tuple[str, ...], more: dict[str, Any]) -> Planned:
         from nkloop.cli.plan.planned import Planned, protocol_of
         from nkloop.runs.costs import plan_cost
-        from nkloop.runs.stock_use import take_out
+        from nkloop.runs.stock_use import containers_of, take_out
         from nkloop.worklists.duration import estimate_minutes
         from nkloop.worklists.parts import between_notes, worklists_of
 
@@ -293,6 +293,7 @@ class Planning:
             price_eur=None if cost.without_price else round(cost.eur, 2),
             unpriced=cost.without_price,
             take_out=take_out(inventory, parts),
+            containers=containers_of(inventory, parts),
             deck=self.file.deck,
             simulated=self.file.simulated,
             more=more,

@@ -212,7 +212,7 @@ async def _verified(
 ) -> Planned:
     from nkloop.cli.plan.planned import Planned, protocol_of, verified
     from nkloop.runs.costs import plan_cost
-    from nkloop.runs.stock_use import take_out
+    from nkloop.runs.stock_use import containers_of, take_out
     from nkloop.worklists.duration import estimate_minutes
     from nkloop.worklists.parts import between_notes
 
@@ -231,6 +231,7 @@ async def _verified(
         price_eur=None if cost.without_price else round(cost.eur, 2),
         unpriced=cost.without_price,
         take_out=take_out(inventory, parts),
+        containers=containers_of(inventory, parts),
         deck=file.deck,
         simulated=file.simulated,
     )

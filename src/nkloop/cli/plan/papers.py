@@ -44,6 +44,7 @@ def write_papers(
     vessels: Sequence[DoseLabel] = (),
     kinds: Mapping[str, Kind] | None = None,
     ended: Mapping[int, datetime] | None = None,
+    containers: Sequence[Mapping[str, str]] = (),
 ) -> tuple[Path, ...]:
     """Write what was asked for and tell which files these are.
 
@@ -58,6 +59,7 @@ def write_papers(
         vessels: labels of closed vessels that cultures are moved to.
         kinds: what components are measured in; labels of intermediates then tell their concentrations.
         ended: when each step of a recorded run ended; its labels then tell the time.
+        containers: which ones a person takes out of each lot, in words, per part.
 
     Raises:
         WorkspaceError: a file cannot be written.
@@ -65,7 +67,7 @@ def write_papers(
     written = []
     day = day or date.today()
     if sheet is not None:
-        write_file(sheet, _sheet(sheet, parts, verdicts, catalogue, deck, simulated, run, day))
+        write_file(sheet, _sheet(sheet, parts, verdicts, catalogue, deck, simulated, run, day, containers))
         written.append(sheet)
     if labels is not None:
         from nkloop.reports import labels_html, run_labels
@@ -95,12 +97,13 @@ def _sheet(
     simulated: bool,
     run: str,
     day: date,
+    containers: Sequence[Mapping[str, str]],
 ) -> str:
     from nkloop.reports import run_sheet_html, run_sheets, sheets_markdown
 
     minutes = [_minutes(part, deck) for part in parts] if deck else []
     told = ", ".join(f"{c.check} {'passed' if c.passed else 'FAILED'}" for v in verdicts[:1] for c in v.checks)
-    sheets = run_sheets(parts, catalogue, planned_on=day, verdict=told, run=run, minutes=minutes)
+    sheets = run_sheets(parts, catalogue, planned_on=day, verdict=told, run=run, minutes=minutes, containers=containers)
     if path.suffix.lower() in {".md", ".markdown"}:
         return sheets_markdown(sheets, catalogue)
     return run_sheet_html(sheets, catalogue=catalogue, simulated=simulated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ class Planned:
     """Lots without a price."""
     take_out: tuple[str, ...] = ()
     """Which containers a person takes out, one sentence per lot."""
+    containers: tuple[Mapping[str, str], ...] = ()
+    """The same for the run sheet of each part, by lot."""
     reserved: Reserved | None = None
     """What the plan holds of the stock; None when nothing was reserved."""
     deck: BenchDeck | None = None

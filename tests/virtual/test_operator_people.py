@@ -73,6 +73,13 @@ async def test_nothing_is_done_when_the_person_declines() -> None:
     assert done == []
 
 
+async def test_a_look_at_the_bench_tells_that_a_person_is_asked_first() -> None:
+    (finding,) = await operator(Declined(by="", reason=""), []).inspect()
+    assert finding.found.startswith(
+        "simulated, does what is asked once a person confirms; answers with `nkloop operator`"
+    )
+
+
 def test_who_is_asked_must_be_known() -> None:
     with pytest.raises(BenchError, match="people is 'everybody'"):
         VirtualOperator("Ada", "http://bench", people="everybody")

@@ -22,7 +22,7 @@ from nkloop.drivers.interfaces import (
     OperatorRequest,
     choice_problem,
 )
-from nkloop.drivers.scanning import ScanBook, Scans, telling
+from nkloop.drivers.scanning import ScanBook, Scans
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
@@ -101,7 +101,7 @@ class PrefectOperator:
                     where=request.title,
                     remedy="settle it with the operator and start again",
                 )
-            scans = Scans.of(request, tell=telling(self._scan_book, request, answer.operator))
+            scans = Scans.written(request, self._scan_book, answer.operator)
             now = datetime.now(UTC)
             scans.take_all(getattr(answer, "scanned", ""))
             if scans.problem:

@@ -33,6 +33,9 @@ class ScanBook(Protocol):
     def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
         """Keep a code that was not the one asked for, with who scanned it; durable when it returns."""
 
+    def known(self, code: str) -> str:
+        """What the stock knows of a code, such as `IL-15, lot L-7`; empty when it knows nothing."""
+
 
 Tell = Callable[[Scan], None]
 """Is told each refused code as soon as it was judged."""
@@ -70,6 +73,11 @@ class Scans:
     def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing, tell: Tell = _untold) -> Scans:
         """Those of a request."""
         return cls(request.barcodes, request.lots, what_is=what_is, tell=tell)
+
+    @classmethod
+    def written(cls, request: OperatorRequest, book: ScanBook | None, by: str) -> Scans:
+        """Those of a request, scanned by one person; wrong ones are named and written down where there is a book."""
+        return cls.of(request, book.known if book is not None else _nothing, telling(book, request, by))
 
     @property
     def total(self) -> int:
@@ -132,6 +140,9 @@ class Scans:
     def _stranger(self, code: str) -> str:
         known = self.what_is(code)
         what = f"{code} is {known}, which is not expected here" if known else f"{code} is not expected here"
+        expected = {*self.barcodes.values(), *(one for lot in self.lots for one in lot.accepted)}
+        if alike := next((one for one in sorted(expected) if one.casefold() == code.casefold()), ""):
+            return f"{what}; {alike} is: type it as it is printed, or scan it"
         wanted = ", ".join(self.missing)
         if not self.total:
             return f"{what}; nothing is to be scanned here"

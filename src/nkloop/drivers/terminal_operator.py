@@ -12,7 +12,7 @@ from typing import ClassVar, NoReturn
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.keyboard import Keyboard
 from nkloop.drivers.operators import ATTEMPTS, filling_told, limits_of, use_by
-from nkloop.drivers.scanning import ScanBook, Scans, telling
+from nkloop.drivers.scanning import ScanBook, Scans
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import NobodyToAskError, OperatorRefusedError
@@ -64,7 +64,7 @@ class TerminalOperator:
         """Tell the task, take the codes, ask who confirms.
 
         Raises:
-            OperatorRefusedError: the person declined, or too many wrong codes were scanned.
+            OperatorRefusedError: the person declined, or answered a choice wrongly three times.
             NobodyToAskError: nobody is there.
         """
         async with self._one_at_a_time:
@@ -124,20 +124,13 @@ class TerminalOperator:
             self._say(f"  NO: '{line}' is neither yes nor no")
 
     async def _scanned(self, request: OperatorRequest, who: str) -> tuple[str, ...]:
-        scans, wrong = Scans.of(request, tell=telling(self._scan_book, request, who)), 0
+        scans = Scans.written(request, self._scan_book, who)
         while scans.missing:
             line = (await self._asked(request, f"Scan ({len(scans.missing)} to go), or no: ")).strip()
             if line.lower() in NO:
                 await self._declined(request, who)
             scan = scans.take(line)
             self._say(f"  {'ok' if scan.ok else 'NO'}: {scan.told}")
-            wrong += not scan.ok
-            if wrong >= ATTEMPTS and not scan.ok:
-                raise OperatorRefusedError(
-                    f"{wrong} wrong codes; {scan.told}",
-                    where=request.title,
-                    remedy="put what is named there, start again",
-                )
         return tuple(scans.taken)
 
     async def _declined(self, request: OperatorRequest, who: str = "") -> NoReturn:

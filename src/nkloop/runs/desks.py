@@ -22,7 +22,10 @@ def desks(
     Raises:
         BenchError: the folder of the inbox is in a variable that is not set.
     """
-    offered: dict[str, Any] = {"requests": RequestDesk(records, file.name), "scan_book": JournalledScans(records)}
+    offered: dict[str, Any] = {
+        "requests": RequestDesk(records, file.name),
+        "scan_book": JournalledScans(records, file.name),
+    }
     if file.inbox is not None:
         offered["deliveries"] = InboxDeliveries(inbox_of(workspace, file, records, vendor, catalogue))
     return offered

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.desk_operator import Declined
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
-from nkloop.drivers.scanning import Scan, Scans, telling
+from nkloop.drivers.scanning import Scan, Scans
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory
@@ -69,6 +69,7 @@ class JournalledScans:
     """Refused scans in the journal, with what was expected, who scanned and when."""
 
     records: Records
+    bench: str
 
     def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
         """Keep a code that was not the one asked for; durable when it returns."""
@@ -84,6 +85,10 @@ class JournalledScans:
             )
         )
 
+    def known(self, code: str) -> str:
+        """Component and lot of a code that the stock of the bench knows; empty when it knows none."""
+        return what_is(code, self.records.stock.inventory(self.bench))
+
 
 def waiting_requests(records: Records, bench: str | None = None) -> tuple[AskedRequest, ...]:
     """Requests nobody has answered; those of runs that have ended since are withdrawn first."""
@@ -98,8 +103,7 @@ def request_of(asked: AskedRequest) -> OperatorRequest:
 
 def scans_for(records: Records, asked: AskedRequest, by: str) -> Scans:
     """The codes a request expects from a person; others are named by what the stock knows of them, and journalled."""
-    stock, request = records.stock.inventory(asked.bench), request_of(asked)
-    return Scans.of(request, lambda code: what_is(code, stock), telling(JournalledScans(records), request, by))
+    return Scans.written(request_of(asked), JournalledScans(records, asked.bench), by)
 
 
 def what_is(code: str, stock: Inventory | None) -> str:

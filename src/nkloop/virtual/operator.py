@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
-from nkloop.drivers.interfaces import Finding, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.drivers.timing import too_early
@@ -50,7 +50,7 @@ class VirtualOperator:
         Raises:
             BenchError: `people` is something else.
         """
-        asked: dict[str, Callable[[], Operator | None]] = {
+        asked: dict[str, Callable[[], DeskOperator | TerminalOperator | None]] = {
             "": lambda: None,
             "desk": lambda: DeskOperator(name, requests=requests),
             "terminal": lambda: TerminalOperator(name, scan_book=scan_book),
@@ -62,13 +62,16 @@ class VirtualOperator:
         self._person = asked[people]()
 
     async def inspect(self) -> tuple[Finding, ...]:
-        """Whether the virtual world is there.
+        """Whether the virtual world is there, and how the person who is asked first answers.
 
         Raises:
             DeviceError: it is not reachable.
         """
         await self._world.get("/clock")
-        return (Finding(subject="operator", found="simulated; does what is asked, at once", ok=True),)
+        if self._person is None:
+            return (Finding(subject="operator", found="simulated; does what is asked, at once", ok=True),)
+        told = "simulated, does what is asked once a person confirms"
+        return tuple(one.model_copy(update={"found": f"{told}; {one.found}"}) for one in await self._person.inspect())
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Load the deck when the request brings a worklist, then do the task.

@@ -234,6 +234,8 @@ async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recip
             leave_out=list(order.omit),
             barcode=order.barcode,
             container=container_of(order.load_name),
+            max_cv=order.within.cv_percent if order.within else 0.0,
+            max_bias=order.within.bias_percent if order.within else 0.0,
             bench=request.bench,
         )
     )

@@ -47,6 +47,16 @@ class PrepareMedium(BaseModel):
     container: Container = Field(
         "", title="Vessel", description="tube-1.5, tube-15, tube-50 or trough; empty for the smallest that takes it"
     )
+    max_cv: float = Field(
+        0.0, title="Largest CV [%]", description="Predicted; 0 for the limit of the recipe or the bench", ge=0, le=100
+    )
+    max_bias: float = Field(
+        0.0,
+        title="Largest systematic error [%]",
+        description="Predicted; 0 for the limit of the recipe or the bench",
+        ge=0,
+        le=100,
+    )
     reservation: str = reservation_field()
     bench: str = bench_field()
 
@@ -72,6 +82,8 @@ async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSour
                 barcode=request.barcode,
                 load_name=CONTAINERS.get(request.container, ""),
                 reservation=request.reservation,
+                max_cv=request.max_cv,
+                max_bias=request.max_bias,
             )
 
         plan = await planned(session, "medium", MediumPlan, made, lambda kept: worklists_of(kept.parts))

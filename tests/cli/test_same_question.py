@@ -124,6 +124,10 @@ def test_a_feeding_is_the_same_from_the_command_and_from_the_form(
     table = to_csv(asyncio.run(as_a_flow())).encode()
     after = nkloop(*asked, "after.csv").json
     assert after["base_medium"]["prepared_by"]
+    if constant == "base":
+        larger = nkloop(*("1.8 mL" if one == "1.5 mL" else one for one in asked), "larger.csv").json
+        assert not larger["base_medium"]["prepared_by"]
+        assert any("that stands there is passed over, because" in note for note in larger["notes"])
     for name in ("before.csv", "after.csv"):
         assert Path(name).read_bytes() == table
     in_base = {"Flt3L", "TPO"} & {

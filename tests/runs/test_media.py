@@ -13,7 +13,7 @@ from nkloop.feedback.models import Arm
 from nkloop.inventory import Inventory
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Recipe
-from nkloop.runs.feeding import PlateFeeding, plan_feeding
+from nkloop.runs.feeding import PlateFeeding, base_order, plan_feeding
 from nkloop.runs.media import medium_in, plan_batch
 from nkloop.runs.session import Session
 from nkloop.worklists.base_errors import ASSUMED
@@ -73,6 +73,38 @@ async def test_the_errors_of_a_batch_that_no_run_tells_of_are_assumed(
     made = medium_in(session, "M-1")
     assert set(made.errors.values()) == {ASSUMED}
     assert "made only a part of it" in made.errors_from
+
+
+async def test_a_base_for_a_feeding_is_ordered_and_made_as_accurate_as_its_wells_need_it(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    arms = [
+        Arm(name=name, factors=Envelope.of(recipe).complete({"SCF": factor}), origin=origin)
+        for name, factor, origin in (("reference", 1.0, "reference"), ("more", 2.0, "exploration"))
+    ]
+    asked = PlateFeeding(
+        recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=tuple(arms),
+        plate_load_name="corning_96_wellplate_360ul_flat",
+        wells=tuple(
+            WellFeeding(arm=arm.name, donor="U1", well=well, add_ul=54, seed_ul=6)
+            for arm, well in zip(arms, ("A1", "B1"), strict=True)
+        ),
+        donors=(DonorTube(donor="U1", cells_per_ul=1000),),
+    )  # fmt: skip
+    order = await base_order(session, asked, "M-1")
+    assert order.within is not None
+    limit = recipe.error_limits.bias_percent
+    assert order.within.bias_percent < limit - 0.25
+    for own in (0.0, order.within.bias_percent):
+        made = await plan_batch(
+            session, recipe, "expansion_i", order.volume, leave_out=order.omit, barcode=f"M-{own}",
+            load_name=order.load_name, max_bias=own,
+        )  # fmt: skip
+        journalled(made.worklist)
+    with pytest.raises(PlanError, match="the base medium alone is predicted to be off"):
+        await plan_feeding(session, asked, "M-0.0")
+    plan = await plan_feeding(session, asked, f"M-{order.within.bias_percent}")
+    assert max(row.bias_percent or 0.0 for row in plan.composition) <= limit
 
 
 async def test_what_the_arms_add_is_left_out(session: Session, recipe: Recipe) -> None:

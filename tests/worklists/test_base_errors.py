@@ -14,7 +14,7 @@ from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.arms import complete_arms
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.base_errors import ASSUMED, in_vessel
-from nkloop.worklists.base_medium import as_ordered, made_within, order_of
+from nkloop.worklists.base_medium import as_ordered, order_of, ordered
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import (
     Wanted,
@@ -198,10 +198,9 @@ def dose(wanted, plan, stocks, deck, catalogue):
     def make(limits, can_be_better=True):
         def known(base, by_hand_ul, within):
             order = order_of(base, wanted.stage, ["SCF"], by_hand_ul, catalogue)
-            asked = (base, order, wanted.recipe, stocks, deck, catalogue)
-            if within is None:
-                return as_ordered(*asked, limits=ErrorLimits(bias_percent=40), today=TODAY)
-            return made_within(*asked, limits=within, today=TODAY) if can_be_better else None
+            asked = (base, order, within, wanted.recipe, stocks, deck, catalogue)
+            made = ordered(*asked, limits=ErrorLimits(bias_percent=40), today=TODAY)
+            return made if within is None or can_be_better else None
 
         return with_enough_base(wanted, catalogue, lambda base, like: plan(base, error_limits=limits, like=like), known)
 

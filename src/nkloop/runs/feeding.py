@@ -10,6 +10,7 @@ from pydantic import Field
 from nkloop.errors import PlanError, RecordError, StepUnknownError
 from nkloop.feedback.models import Arm
 from nkloop.frozen import FrozenModel
+from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
 from nkloop.runs.culture import PLATE
@@ -17,7 +18,7 @@ from nkloop.runs.media import medium_in
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
-from nkloop.worklists.base_medium import order_in
+from nkloop.worklists.base_medium import order_in, order_of, ordered
 from nkloop.worklists.constants import Constants, settled, settled_by
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import Wanted, with_enough_base
@@ -76,7 +77,8 @@ async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> Med
     """The base medium a feeding takes when nobody has prepared one, as `nkloop plan dosing` orders it.
 
     Raises:
-        PlanError: the feeding takes none, does not fit the bench, or a well cannot be fed.
+        PlanError: the feeding takes none, does not fit the bench, a well cannot be fed, or no base medium is accurate
+            enough for it.
         ShortageError: no valid lot holds enough.
     """
     now = await session.bench.clock.now()
@@ -87,12 +89,20 @@ async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> Med
 
     wanted, _ = settled(_wanted(session, asked, now), asked.constants, request)
     stocks = session.stocks(now)
+    dosed = [one.component for one in wanted.added]
+
+    def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
+        order = order_of(base, wanted.stage, dosed, by_hand_ul, catalogue)
+        limits = wanted.error_limits or asked.recipe.error_limits
+        lots = (asked.recipe, stocks, deck, catalogue)
+        return ordered(base, order, within, *lots, limits=limits, today=now.date())
+
     plan = with_enough_base(
         wanted,
         catalogue,
         lambda base, like: plan_dosing(request(wanted, base), stocks, deck, catalogue, like=like),
+        known,
     )
-    dosed = [one.component for one in wanted.added]
     order = order_in(plan.parts[0].worklist, wanted.stage, dosed, 0.0, catalogue)
     if order is None:
         raise PlanError(
@@ -100,7 +110,7 @@ async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> Med
             where="wells",
             remedy="say what is added, or name the base medium that stands there",
         )
-    return order.model_copy(update={"barcode": barcode})
+    return order.model_copy(update={"barcode": barcode, "within": plan.base_within})
 
 
 def _as_they_stand(session: Session, asked: PlateFeeding) -> tuple[WellFeeding, ...]:

@@ -34,6 +34,8 @@ async def plan_batch(
     barcode: str = "",
     load_name: str = "",
     reservation: str = "",
+    max_cv: float = 0.0,
+    max_bias: float = 0.0,
 ) -> MediumPlan:
     """Plan a batch that keeps for the shelf life of its medium from the bench's today.
 
@@ -41,6 +43,8 @@ async def plan_batch(
         barcode: of the vessel; made from stage and time when empty.
         load_name: labware it is made in; the smallest that takes the volume when empty.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
+        max_cv: largest predicted CV in percent; that of the recipe or the bench when 0.
+        max_bias: largest predicted systematic error in percent, in the same way.
 
     Raises:
         InventoryError: the named reservation holds nothing.
@@ -56,6 +60,9 @@ async def plan_batch(
         load_name=load_name,
     )
 
+    allowed = allowed_errors(recipe.error_limits, session.bench_file.deck)
+    given = {"cv_percent": max_cv, "bias_percent": max_bias}
+
     def plan(stocks: Inventory) -> MediumPlan:
         return plan_media(
             recipe,
@@ -65,7 +72,7 @@ async def plan_batch(
             session.catalogue,
             use_until=(now + shelf_life(recipe, stage_id)).date(),
             today=now.date(),
-            limits=allowed_errors(recipe.error_limits, session.bench_file.deck),
+            limits=allowed.model_copy(update={name: value for name, value in given.items() if value > 0}),
         )
 
     return plan_on_stock(session, now, plan, reservation=reservation)

@@ -143,6 +143,28 @@ def made_within(
     return None
 
 
+def ordered(
+    base: MediumSource,
+    order: MediumOrder,
+    within: ErrorLimits | None,
+    recipe: Recipe,
+    stocks: Stocks,
+    deck: BenchDeck,
+    catalogue: LabwareLookup,
+    *,
+    limits: ErrorLimits,
+    today: date,
+) -> MediumSource | None:
+    """The base medium made by its order: `made_within` limits where some are given, else `as_ordered`.
+
+    Raises:
+        ShortageError: limits are given and the lots do not hold enough.
+    """
+    if within is None:
+        return as_ordered(base, order, recipe, stocks, deck, catalogue, limits=limits, today=today)
+    return made_within(base, order, recipe, stocks, deck, catalogue, limits=within, today=today)
+
+
 def _volumes(asked_ml: float, most_ml: float) -> Iterator[float]:
     """What is asked for, then more and more of it up to what a vessel holds."""
     ml = asked_ml

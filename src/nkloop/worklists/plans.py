@@ -98,6 +98,8 @@ class MediumOrder(FrozenModel):
     """Identity of the vessel; further vessels of one order get `-2`, `-3`."""
     load_name: str = ""
     """Labware it is made in; the smallest that takes the volume when empty."""
+    within: ErrorLimits | None = None
+    """Limits it has to be made within for what is dosed into it, where those are stricter than the recipe's."""
 
 
 class MediumPlan(FrozenModel):

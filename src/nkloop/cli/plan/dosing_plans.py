@@ -329,7 +329,7 @@ class Planning:
         from datetime import date
 
         from nkloop.runs.made_errors import recorded_base
-        from nkloop.worklists.base_medium import as_ordered, made_within, order_of
+        from nkloop.worklists.base_medium import order_of, ordered
 
         def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
             deck, catalogue = self.file.deck, self.catalogue
@@ -339,11 +339,11 @@ class Planning:
             if made is None:
                 base = base.model_copy(update={"passed_over": why})
                 order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
-                asked = (base, order, wanted.recipe, inventory, deck, catalogue)
-                if within is not None:
-                    return made_within(*asked, limits=within, today=date.today())
                 limits = wanted.error_limits or wanted.recipe.error_limits
-                made = as_ordered(*asked, limits=limits, today=date.today())
+                asked = (base, order, within, wanted.recipe, inventory, deck, catalogue)
+                made = ordered(*asked, limits=limits, today=date.today())
+                if made is None or within is not None:
+                    return made
             # what people take of the batch does not stand on the deck
             return made.model_copy(update={"volume_ul": base.volume_ul}) if by_hand_ul else made
 

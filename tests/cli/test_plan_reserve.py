@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from nkloop.cli.plan import planned as planned_module
+from nkloop.cli.run.source import source_of
+from nkloop.errors import WorklistError
 from nkloop.runs.lot_files import load_lots
 from nkloop.runs.stock import opened
 from nkloop.worklists.ledger_check import check_ledger
@@ -104,3 +106,14 @@ def test_without_a_counted_stock_nothing_is_reserved(nkloop: Nkloop, workspace: 
     ended = nkloop(*PLAN, "--reserve", "batch 7", "--by", "Ada")
     assert "nothing is counted in bench virtual, so nothing can be reserved. Remedy: run `nkloop lots" in ended.err
     assert not (workspace.state / "records.db").exists()
+
+
+def test_a_table_is_known_by_the_plan_that_reserved_for_it(nkloop: Nkloop, workspace: Workspace) -> None:
+    nkloop(*PLAN, "--reserve", "batch 7", "--by", "Ada", "--csv", "monday.csv")
+    table = workspace.root / "monday.csv"
+    assert table.is_file()
+    with opened(workspace) as records:
+        (part,) = source_of(str(table), "", records, "virtual").parts
+        assert part.worklist.procedure == "medium_preparation"
+        with pytest.raises(WorklistError, match="which procedure this is cannot be told: 'monday'"):
+            source_of(str(table), "", records, "flex_byonoy")

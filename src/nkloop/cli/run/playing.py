@@ -126,7 +126,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
 
     records = Records.open(workspace.state)
     try:
-        source = source_of(order.worklist, order.procedure, records, order.plan)
+        source = source_of(order.worklist, order.procedure, records, order.bench, order.plan)
     finally:
         records.close()
     file = load_bench_file(bench_path(workspace, order.bench))

@@ -44,13 +44,14 @@ class Source:
     base: BaseMedium | None = None
 
 
-def source_of(asked: str, procedure: str, records: Records, plan: Path | None = None) -> Source:
+def source_of(asked: str, procedure: str, records: Records, bench: str, plan: Path | None = None) -> Source:
     """Find what a person named.
 
     Args:
         asked: file, run, or hash of a recorded worklist.
         procedure: of a CSV whose name does not tell it; empty otherwise.
         records: of the workspace.
+        bench: whose stock a plan may have reserved; tells the procedure of a CSV that plan wrote.
         plan: JSON of the plan that a CSV was written by, which knows its lots; None without one.
 
     Raises:
@@ -65,7 +66,7 @@ def source_of(asked: str, procedure: str, records: Records, plan: Path | None = 
         part, whole = _in_plan(path, plan)
         return Source((part,), Context(), f"{path}, {whole} of {plan}", _base_of(plan))
     if path.is_file():
-        return Source(_of_file(path, procedure), Context(), str(path), _base_of(path))
+        return Source(_of_file(path, procedure, records, bench), Context(), str(path), _base_of(path))
     if _RUN.fullmatch(asked):
         worklist, context = follow_up_of(asked, records)
         return Source((Part(worklist=worklist),), context, f"what {asked} left to be done")
@@ -115,9 +116,28 @@ def _differing_line(text: str, worklist: Worklist) -> int | None:
     return next((number for number, (mine, theirs) in enumerate(pairs, start=1) if mine != theirs), None)
 
 
-def _of_file(path: Path, procedure: str) -> tuple[Part, ...]:
+def _of_file(path: Path, procedure: str, records: Records, bench: str) -> tuple[Part, ...]:
     text = _text(path)
-    return _of_json(text, path) if path.suffix.lower() == ".json" else (_of_csv(text, path, procedure),)
+    if path.suffix.lower() == ".json":
+        return _of_json(text, path)
+    named = path.name.partition(".")[0]
+    meant = procedure or (named if named in get_args(Procedure) else _reserved_procedure(text, records, bench) or named)
+    return (_of_csv(text, path, meant),)
+
+
+def _reserved_procedure(text: str, records: Records, bench: str) -> str:
+    """Procedure of the plan that has reserved for this table; empty when none has."""
+    from nkloop.runs.reserved_plans import own_share
+    from nkloop.worklists.csv_format import from_csv
+
+    held = records.stock.reservations(bench)
+    try:
+        # the table is the same whatever the procedure is called
+        table = from_csv(text, name="reserved", procedure=get_args(Procedure)[0]) if held else None
+    except WorklistError:
+        return ""  # what is wrong is told when it is read for good
+    share = own_share(held, table) if table is not None else None
+    return records.stock.reserved_worklist(share.part).procedure if share is not None and share.part else ""
 
 
 def _base_of(path: Path) -> BaseMedium | None:
@@ -129,11 +149,10 @@ def _base_of(path: Path) -> BaseMedium | None:
     return BaseMedium(barcode=str(told.get("barcode", "")), command=str(told.get("command", "")))
 
 
-def _of_csv(text: str, path: Path, procedure: str) -> Part:
+def _of_csv(text: str, path: Path, meant: str) -> Part:
     from nkloop.worklists.csv_format import from_csv
 
     known = get_args(Procedure)
-    meant = procedure or path.name.partition(".")[0]
     if meant not in known:
         raise WorklistError(
             f"which procedure this is cannot be told: '{meant}'",

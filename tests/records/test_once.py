@@ -101,6 +101,24 @@ def test_a_worklist_that_was_left_is_known_for_what_it_is_without_a_word(lab: La
     assert lab.records.journal.run(first).parent == run_id
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (None, "were done. Remedy: to do the rest: `nkloop reconcile run-0001`"),
+        ("continue", "decided already: continue, by Ada.*Remedy: to do the rest: `nkloop run run-0001`"),
+        ("discard", "decided already: discard, by Ada.*Remedy: nothing is left to be run of it"),
+    ],
+)
+def test_a_worklist_begun_before_is_refused_with_what_was_decided_about_it(
+    lab: Lab, kind: str | None, told: str
+) -> None:
+    run_id = lab.ended(lab.opened(lab.worklist), "done", "failed", "failed")
+    if kind is not None:
+        lab.decide(run_id, kind, lab.rest(run_id) if kind == "continue" else None)
+    with pytest.raises(RecordError, match=rf"was begun already, as {run_id}.*{told}; to begin anew .* say --again"):
+        lab.opened(lab.worklist, known=())
+
+
 @pytest.mark.parametrize("kind", ["continue", "discard"])
 def test_only_what_was_decided_last_is_run(lab: Lab, kind: str) -> None:
     run_id, left = lab.cut()

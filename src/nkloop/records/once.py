@@ -179,6 +179,13 @@ def _done_since(run_id: str, other: Any, what: str, remedy: str) -> RecordError:
     )
 
 
+def _rest_of(run_id: str, decision: RunDecision | None) -> str:
+    """How the rest of a run is done, by what was decided about it."""
+    if decision is None:
+        return f"to do the rest: `nkloop reconcile {run_id}`"
+    return "nothing is left to be run of it" if decision.follow_up is None else f"to do the rest: `nkloop run {run_id}`"
+
+
 def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str) -> RecordError:
     run_id, steps = row["id"], last_events(connection, row["id"])
     when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC" if row["ended_at"] else ""
@@ -187,5 +194,6 @@ def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str) -> R
     else:
         n_done = sum(step.event == "done" for step in steps)
         told = f"was begun already, as {run_id}{when}: {n_done} of {len(steps)} steps were done"
-        remedy = f"to do the rest: `nkloop reconcile {run_id}`; to begin anew with fresh labware, say --again"
+        told += _told(decision := last_decision(connection, run_id))
+        remedy = f"{_rest_of(run_id, decision)}; to begin anew with fresh labware, say --again"
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

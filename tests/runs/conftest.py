@@ -67,6 +67,7 @@ class FakeHandler:
     worklist: Worklist | None = None
     protocol: str = "a" * 64
     """Hash of its protocol file."""
+    serial: str = "FLX-1"
     stepwise: bool = False
     fence: Fence = unguarded
     on_step: StepListener | None = None
@@ -74,6 +75,9 @@ class FakeHandler:
 
     def protocol_sha256(self, worklist: Worklist) -> str:
         return self.protocol
+
+    async def serial_number(self) -> str:
+        return self.serial
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         self.calls.append("preflight")

@@ -14,6 +14,7 @@ from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceFile, DeviceState, OperatorAnswer, OperatorRequest
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import (
+    BenchError,
     DeviceError,
     DeviceHeldError,
     DeviceUnreachableError,
@@ -24,7 +25,7 @@ from nkloop.errors import (
 )
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision
-from nkloop.runs.execution import execute, play_run, prepare_run
+from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.reconcile import reconcile_bench, reconcile_run
 from nkloop.worklists.models import Verdict, Worklist
@@ -226,6 +227,72 @@ async def test_what_the_device_forgot_is_unknown_and_nothing_follows_before_a_de
     assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
     assert [well.well for well in records.decisions.discarded("P-1")] == ["B1"]
     assert records.audit.verify_chain() == ()
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_another_device_than_the_run_was_begun_on_is_refused_before_anything_is_concluded(
+    is_over: bool, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run_id = await prepare_run(worklist, verdict, bench, records)
+    assert records.journal.run(run_id).device_serial == "FLX-1"
+    at = await bench.clock.now()
+    async with device_held(bench, records, "killed") as hold:
+        records.journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex", claim=hold.claim)
+    if is_over:
+        await reconcile_run(run_id, bench, records, is_lost=True)
+    before = records.journal.events(run_id)
+
+    async def never_heard_of(device_run_id: str) -> Any:
+        raise RunForgottenError("there is no such run")
+
+    monkeypatch.setattr(handler, "state", never_heard_of)
+    handler.serial = "FLX-2"
+    with pytest.raises(BenchError, match=r"begun on flex with serial number FLX-1, but FLX-2 answers on bench fake"):
+        await reconcile_run(run_id, bench, records)
+    for go_on in (play_run, finish_run):
+        if not is_over:
+            with pytest.raises(BenchError, match="FLX-2 answers"):
+                await go_on(run_id, bench, records)
+    assert records.journal.events(run_id) == before
+    assert handler.plays == 0
+    assert (await reconcile_run(run_id, bench, records, is_lost=True)).run.unknown_steps == (1, 2, 3)
+
+
+@pytest.mark.parametrize("why", ["forgotten", "lost"])
+async def test_a_device_that_knows_the_run_after_all_settles_it_until_somebody_has_decided(
+    why: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await killed_at("ended", worklist, verdict, bench, records)
+
+    async def forgot(run_id: str) -> Any:
+        raise RunForgottenError("there is no such run")
+
+    with monkeypatch.context() as away:
+        away.setattr(handler, "state", forgot)
+        found = await reconcile_run("run-0001", bench, records, is_lost=why == "lost")
+        assert found.run.unknown_steps == (1, 2, 3)
+        assert (await reconcile_run("run-0001", bench, records)).run.unknown_steps == (1, 2, 3)
+    found = await reconcile_run("run-0001", bench, records)
+    assert found.told.startswith("what flex tells of the run after all counts; ")
+    assert (found.run.state, found.run.unknown_steps, found.run.error) == ("succeeded", (), "")
+    assert events(records) == {1: "done", 2: "done", 3: "done"}
+    assert "run is over" in (await reconcile_run("run-0001", bench, records)).told
+    assert records.audit.verify_chain() == ()
+
+
+async def test_what_somebody_has_decided_is_not_judged_anew(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records
+) -> None:
+    await killed_at("ended", worklist, verdict, bench, records)
+    await reconcile_run("run-0001", bench, records, is_lost=True)
+    at = await bench.clock.now()
+    records.decisions.add(RunDecision(run_id="run-0001", decision="discard", by="Ada", reason="lost", at=at))
+    async with device_held(bench, records, "late") as hold:
+        records.journal.judge_anew("run-0001", [], "succeeded", error="", claim=hold.claim)
+    assert records.journal.run("run-0001").state == "interrupted"
+    assert set(events(records).values()) == {"unknown"}
 
 
 async def test_labware_with_unknown_wells_is_refused_on_another_bench_too(

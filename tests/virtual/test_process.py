@@ -19,7 +19,7 @@ from nkloop.errors import BenchError
 from nkloop.virtual import process
 from nkloop.virtual.__main__ import main
 from nkloop.virtual.process import VirtualBench
-from nkloop.virtual.server import BenchSettings, serve, serve_virtual_bench
+from nkloop.virtual.server import BenchSettings, kept_serial, serve, serve_virtual_bench
 
 SERVER = """
 import os, sys
@@ -166,3 +166,10 @@ def test_the_starter_imports_nothing_heavy() -> None:
     code = f"import sys, nkloop.virtual.process, nkloop.virtual.server; print({heavy} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
+
+
+def test_a_bench_has_one_serial_number_for_as_long_as_its_folder(tmp_path: Path) -> None:
+    first = kept_serial(tmp_path)
+    assert first.startswith("virtual-")
+    assert kept_serial(tmp_path) == first
+    assert kept_serial(None) not in {first, kept_serial(None)}, "a bench that forgets is another one each time"

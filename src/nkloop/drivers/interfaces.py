@@ -180,6 +180,18 @@ class LiquidHandler(Protocol):
         """Release the connection."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A device that tells itself from every other one of its kind."""
+
+    async def serial_number(self) -> str:
+        """Its serial number; empty when it has none.
+
+        Raises:
+            DeviceUnreachableError: it does not answer.
+        """
+
+
 class PlateReader(Protocol):
     """Reads plates."""
 

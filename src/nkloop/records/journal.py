@@ -21,6 +21,7 @@ from nkloop.records.journal_rows import (
     devices_of_row,
     event_of,
     event_row,
+    last_decision,
     run_record,
     run_row,
     save_worklist,
@@ -81,6 +82,7 @@ class Journal:
         context: Context,
         claim: Claim | None = None,
         known: Collection[str] | None = None,
+        device_serial: str | None = None,
     ) -> str:
         """Save worklist and verdict and open a run in state `planned`; return its id (`run-0001`, counted up).
 
@@ -96,6 +98,7 @@ class Journal:
             claim: under which the devices are held.
             known: ids of the runs of this worklist that it is meant to be done besides; any other that is open or has
                 moved something refuses it. None where a launch of a flow says what is a repetition.
+            device_serial: serial number of the device, where it tells one.
 
         Raises:
             StaleHolderError: the claim is not the newest of its devices.
@@ -145,6 +148,7 @@ class Journal:
                 "token": None if claim is None else claim.token,
                 "parent": parent,
                 "occurrence": context.occurrence,
+                "device_serial": device_serial,
             }
             write(connection, schema.runs, row)
         return run_id
@@ -235,6 +239,25 @@ class Journal:
                 _insert_events(connection, run_id, events, claim, footing)
             found = {} if device_run_id is None else {"device_run_id": device_run_id}
             _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error, **found}, claim)
+
+    def judge_anew(
+        self, run_id: str, events: Sequence[JournalEvent], state: RunState, *, error: str, claim: Claim | None = None
+    ) -> None:
+        """Write what became of the steps of a run that is over, where its device told too little before.
+
+        A run that is not over, and one about which somebody has decided, stays as it is: what follows was made from
+        what was known then.
+
+        Raises:
+            StaleHolderError: the run's devices are claimed by somebody else.
+            RecordError: the run does not exist.
+        """
+        with self._database.writing() as connection:
+            footing = _with_right(connection, run_id, claim)
+            if footing.state not in RUN_OVER or last_decision(connection, run_id) is not None:
+                return
+            _insert_events(connection, run_id, events, claim, footing)
+            _set_state(connection, run_id, {"state": state, "error": error}, claim)
 
     def add_action(self, action: OperatorAction) -> None:
         """Save what a person confirmed."""

@@ -225,6 +225,8 @@ class RunRecord(FrozenModel):
     occurrence: str | None = None
     found_before: tuple[str, ...] | None = None
     """Runs of this worklist that were played on the device before one was made for it; None when nobody looked."""
+    device_serial: str | None = None
+    """Serial number of the device it was begun on; None where the device tells none."""
     decision: RunDecision | None = None
     """What a person last decided about it."""
     files: tuple[SavedFile, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0008"
+HEAD = "0009"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -183,6 +183,7 @@ runs = _table(
     _text("parent", nullable=True),
     _text("occurrence", nullable=True),
     _text("found_before", nullable=True),
+    _text("device_serial", nullable=True),
 )
 sa.Index("ix_runs_occurrence", runs.c.occurrence)
 sa.Index("ix_runs_parent", runs.c.parent)

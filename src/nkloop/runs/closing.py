@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState
@@ -19,6 +20,8 @@ from nkloop.runs.typed_steps import spans
 NOT_SENT = "not started: it was never sent to the device"
 FILES_LEFT = "its files were not copied out of the device"
 """Remark in the record of a run whose files are fetched later (`late_files`)."""
+FORGOTTEN, LOST = "no longer knows", "is lost and cannot be asked"
+"""Parts of the record of a run that was closed although its device did not tell what it did."""
 UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
 """Last events of a step that may have happened without anybody having seen its end."""
 IN_ORDER = "every step before it has ended"
@@ -48,10 +51,47 @@ async def close_ended(
     if handler.stepwise:
         return close_told(run.id, state, records, hold, at=await bench.clock.now(), why=why)
     try:
-        commands = await handler.commands(device_run_id)
+        end = await _told_by_device(run, state, bench, records, why)
     except RunForgottenError as error:
-        told = f"{bench.liquid_handler.name} no longer knows what it did: {words(error)}"
+        told = f"{bench.liquid_handler.name} {FORGOTTEN} what it did: {words(error)}"
         return close_unseen(run.id, told, records, hold, at=await bench.clock.now())
+    records.journal.close_run(run.id, end.events, end.state, ended_at=end.at, error=end.told, claim=hold.claim)
+    await _released(bench, device_run_id)
+    return records.journal.run(run.id)
+
+
+def was_untold(run: RunRecord) -> bool:
+    """Whether a run was closed without its device's own list of what it did, which may turn up again."""
+    return run.is_over and any(told in run.error for told in (FORGOTTEN, LOST))
+
+
+async def judge_anew(run: RunRecord, state: DeviceState, bench: Bench, records: Records, hold: Hold) -> RunRecord:
+    """Settle each step of a run that `was_untold` by what its device, which has ended it, tells after all.
+
+    A run about which somebody has decided meanwhile stays as it is.
+
+    Raises:
+        RunForgottenError: the device does not know what it did.
+        DeviceUnreachableError: the device does not answer.
+        StaleHolderError: somebody else has taken the device over.
+    """
+    end = await _told_by_device(run, state, bench, records, "the program ended before")
+    records.journal.judge_anew(run.id, end.events, end.state, error=end.told, claim=hold.claim)
+    await _released(bench, run.device_run_id or "")
+    return records.journal.run(run.id)
+
+
+class _End(NamedTuple):
+    """How a run ended, as its device tells it."""
+
+    events: tuple[JournalEvent, ...]
+    state: RunState
+    at: datetime
+    told: str
+
+
+async def _told_by_device(run: RunRecord, state: DeviceState, bench: Bench, records: Records, why: str) -> _End:
+    commands = await bench.liquid_handler.commands(run.device_run_id or "")
     remark = await copy_files(run, bench, records)
     at = await bench.clock.now()
     worklist = records.journal.worklist(run.worklist_hash)
@@ -67,9 +107,7 @@ async def close_ended(
     elif why and not succeeded:
         outcome = "interrupted"
     told = "; ".join(part for part in (*state.errors, "" if succeeded else why, remark.strip("; ")) if part)
-    records.journal.close_run(run.id, events, outcome, ended_at=at, error=told, claim=hold.claim)
-    await _released(bench, device_run_id)
-    return records.journal.run(run.id)
+    return _End(events, outcome, at, told)
 
 
 def close_told(

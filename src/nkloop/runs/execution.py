@@ -28,6 +28,7 @@ from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_
 from nkloop.runs.holding import Hold, device_held
 from nkloop.runs.on_deck import bench_of
 from nkloop.runs.reconcile import clear_the_way, find_new_run, taken_off
+from nkloop.runs.same_device import require_same_device, serial_of
 from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
@@ -102,8 +103,9 @@ async def prepare_run(
         at, place = await bench.clock.now(), context or Context()
         device, claim = bench.liquid_handler.name, hold.claim
         run_id = records.journal.create_run(
-            worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known
-        )
+            worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known,
+            device_serial=await serial_of(bench),
+        )  # fmt: skip
         await _prepared(run_id, worklist, verdict, bench, records, hold)
         return run_id
 
@@ -221,6 +223,7 @@ async def play_run(run_id: str, bench: Bench, records: Records, *, on_progress: 
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
     bench = bench_of(run, bench)
+    await require_same_device(run, bench)
     async with device_held(bench, records, run.name) as hold:
         await follow_run(run, bench, records, hold, on_progress)
 
@@ -238,6 +241,7 @@ async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
     if run.device_run_id is None:
         raise RecordError(f"run {run_id} was never prepared", remedy="prepare it first")
     bench = bench_of(run, bench)
+    await require_same_device(run, bench)
     async with device_held(bench, records, run.name) as hold:
         state = await bench.liquid_handler.state(run.device_run_id)
         if state.status not in ENDED:

@@ -12,10 +12,21 @@ from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.closing import UNSEEN, close_doubted, close_ended, close_unmoved, close_unseen
+from nkloop.runs.closing import (
+    FORGOTTEN,
+    LOST,
+    UNSEEN,
+    close_doubted,
+    close_ended,
+    close_unmoved,
+    close_unseen,
+    judge_anew,
+    was_untold,
+)
 from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
 from nkloop.runs.on_deck import bench_of, reading_told
+from nkloop.runs.same_device import require_same_device
 from nkloop.worklists.models import PLATE_READING, Worklist
 
 __all__ = [
@@ -127,6 +138,7 @@ async def reconcile_run(
 
     Raises:
         RecordError: the run is not recorded.
+        BenchError: another device answers than the one the run was begun on.
         DeviceHeldError: somebody else holds the device, most likely because the run goes on there.
         DeviceUnreachableError: the device does not answer; the run stays open.
         DeviceError: the run was given up as lost, but its device has it still under way; or the device has it, and
@@ -136,7 +148,9 @@ async def reconcile_run(
     run = records.journal.run(run_id)
     bench = bench_of(run, bench, is_lost=is_lost or run.is_over)
     if run.is_over:
-        return await _over(run, bench, stop=stop, is_lost=is_lost)
+        return await _over(run, bench, records, stop=stop, is_lost=is_lost)
+    if not (is_lost or bench.liquid_handler.stepwise):
+        await require_same_device(run, bench)
     async with device_held(bench, records, f"reconcile {run_id}") as hold:
         run = records.journal.run(run_id)
         if run.is_over:
@@ -152,24 +166,28 @@ async def reconcile_run(
         return Reconciled(run=found.run, told=told)
 
 
-async def _over(run: RunRecord, bench: Bench, *, stop: bool, is_lost: bool) -> Reconciled:
+async def _over(run: RunRecord, bench: Bench, records: Records, *, stop: bool, is_lost: bool) -> Reconciled:
     """A run that is over in the records; nobody decides about its wells while a device given up as lost still moves.
 
-    A device that does not answer is no obstacle here: the run was closed with what it told, or a person insisted.
+    A device that does not answer is no obstacle here: the run was closed with what it told, or a person insisted. One
+    that could not tell before and knows the run after all is believed, as long as nobody has decided.
     """
     told = f"the run is over: {run.state}"
     handler = bench.liquid_handler
     if is_lost or handler.stepwise or not run.needs_decision or run.device_run_id is None:
         return Reconciled(run=run, told=told)
     try:
+        await require_same_device(run, bench)
         state = await _state(run, bench)
     except DeviceUnreachableError:
         return Reconciled(run=run, told=f"{told}; {handler.name} does not answer now")
-    if state is None or state.status in ENDED:
+    if state is None:
         return Reconciled(run=run, told=told)
+    if state.status in ENDED:
+        return await _judged_anew(run, state, bench, records, told)
     if stop:
-        await stopped(handler, run.device_run_id)
-        return Reconciled(run=run, told=f"{told}; it was still {state.status} on {handler.name} and was stopped")
+        told = f"{told}; it was still {state.status} on {handler.name} and was stopped"
+        return await _judged_anew(run, await stopped(handler, run.device_run_id), bench, records, told)
     raise DeviceError(
         f"run {run.id} is over in the records, but {handler.name} still has it as {state.status}",
         where=f"run {run.id}",
@@ -177,11 +195,26 @@ async def _over(run: RunRecord, bench: Bench, *, stop: bool, is_lost: bool) -> R
     )
 
 
+async def _judged_anew(run: RunRecord, state: DeviceState, bench: Bench, records: Records, told: str) -> Reconciled:
+    """The run as its device tells it now, where it was closed without that."""
+    if not was_untold(run):
+        return Reconciled(run=run, told=told)
+    async with device_held(bench, records, f"reconcile {run.id}") as hold:
+        try:
+            run = await judge_anew(run, state, bench, records, hold)
+        except RunForgottenError:
+            return Reconciled(run=run, told=told)
+    told = f"what {bench.liquid_handler.name} tells of the run after all counts; {told}"
+    if run.procedure == PLATE_READING:
+        told = f"{told}; {reading_told(run, bench, records)}"
+    return Reconciled(run=run, told=told)
+
+
 async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Hold, *, is_lost: bool) -> Reconciled:
     """Close with the journal alone: the device has no memory of its own, or none that can be asked."""
     at = await bench.clock.now()
     name = bench.liquid_handler.name
-    why = f"{name} is lost and cannot be asked" if is_lost else f"{name} keeps no record of what it was sent"
+    why = f"{name} {LOST}" if is_lost else f"{name} keeps no record of what it was sent"
     if not any(step.event in UNSEEN for step in run.steps):
         if any(step.event in {"done", "failed", "unknown"} for step in run.steps):
             told = "the program ended between two steps; every step that was sent is known"
@@ -216,7 +249,7 @@ async def _closed_by_device(
     at = await bench.clock.now()
     if state is None:
         if any(step.event in UNSEEN for step in run.steps):
-            why = f"{handler.name} no longer knows the run"
+            why = f"{handler.name} {FORGOTTEN} the run"
             closed = close_unseen(run.id, why, records, hold, at=at)
             return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
         told = f"{handler.name} knows no such run and it was never started, so nothing was moved"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nkloop.workspace import Workspace
 
 HOST = "127.0.0.1"
-BOOK, MEMORY = "world.jsonl", "robot.sqlite"
+BOOK, MEMORY, SERIAL = "world.jsonl", "robot.sqlite", "serial.txt"
 """Files of the state folder."""
 USER, PASSWORD = "operator", "virtual"
 """The one account of a virtual robot in compliance mode."""
@@ -48,7 +49,7 @@ class BenchSettings:
     faults: tuple[str, ...] = ()
     """Names of `nkloop.virtual.robot.faults.FAULTS`."""
     state: Path | None = None
-    """Folder for what outlives the process: `world.jsonl` (every physical act) and `robot.sqlite`."""
+    """Folder for what outlives the process: `world.jsonl` (every physical act), `robot.sqlite`, `serial.txt`."""
     compliance: bool = False
     """Whether the robot asks for an account: user `operator`, password `virtual`."""
     not_before: datetime | None = None
@@ -156,12 +157,26 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
         memory=None if state is None else state / MEMORY,
         faults=settings.faults,
         compliance=_accounts() if settings.compliance else None,
+        serial=kept_serial(state),
     )
     robot.on_power_loss = _vanish
     wall = None if settings.not_before is None else lambda: datetime.now(UTC)
     ledger = "" if state is None else str((state / BOOK).resolve())
     home = Home(workspace=str(workspace.root), bench=file.name, ledger=ledger)
     return create_app(book, robot, also_close=vendor.close, wall=wall, home=home)
+
+
+def kept_serial(state: Path | None) -> str:
+    """Serial number of a robot: the same for all that go on with one folder, a new one for each that forgets."""
+    made = f"virtual-{secrets.token_hex(4)}"
+    if state is None:
+        return made
+    kept = state / SERIAL
+    if not kept.is_file():
+        begun = kept.with_suffix(".new")
+        begun.write_text(made, encoding="utf-8")
+        begun.replace(kept)  # whole or not at all, whenever the process is killed
+    return kept.read_text(encoding="utf-8").strip()
 
 
 def _accounts() -> Compliance:

@@ -130,6 +130,14 @@ class OpentronsRobot(ThroughClient):
         """
         return sha256_of(self._protocol(worklist))
 
+    async def serial_number(self) -> str:
+        """Serial number of the robot; empty when it tells none.
+
+        Raises:
+            DeviceUnreachableError: the robot does not answer.
+        """
+        return str((await self._client.get("/health")).get("robot_serial") or "")
+
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Look at robot, pipettes, modules, deck, door, emergency stop and other runs; changes nothing.
 

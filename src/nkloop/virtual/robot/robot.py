@@ -47,6 +47,7 @@ class VirtualRobot:
         memory: Path | None = None,
         faults: Iterable[str] = (),
         compliance: Compliance | None = None,
+        serial: str = "virtual",
     ) -> None:
         """Switch it on.
 
@@ -60,11 +61,13 @@ class VirtualRobot:
             memory: database file; another robot built on it later knows what a real one would after a loss of power.
             faults: names of faults that shall happen.
             compliance: accounts, when the robot asks for them.
+            serial: its serial number.
 
         Raises:
             BenchError: a name is no fault.
         """
         self.name = name
+        self.serial = serial
         self.faults = Faults(faults)
         self.hardware = Hardware(deck)
         self.model = self.hardware.model

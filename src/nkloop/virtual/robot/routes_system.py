@@ -81,7 +81,7 @@ def system_router(robot: VirtualRobot) -> APIRouter:
             "system_version": "0.0.0",
             "maximum_protocol_api_version": list(MAX_API_LEVEL),
             "minimum_protocol_api_version": list(robot.model.oldest_api_level),
-            "robot_serial": "virtual",
+            "robot_serial": robot.serial,
             "links": LINKS,
         }
 

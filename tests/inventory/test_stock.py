@@ -77,8 +77,14 @@ def test_a_refrigerated_lot_needs_no_thaw() -> None:
 
 
 def test_an_unknown_component_is_asked_back() -> None:
-    with pytest.raises(ShortageError, match=r"no lot of SFC in the list, .*did you mean 'SCF'"):
+    with pytest.raises(ShortageError, match=r"no lot of SFC in the list, .*did you mean 'SCF'\? Otherwise add a lot"):
         stock(lot("a")).choose("SFC", 1.0, DAY)
+
+
+def test_another_number_is_another_cytokine() -> None:
+    with pytest.raises(ShortageError, match=r"Remedy: add a lot of IL-21 .* `nkloop lots import FILE`") as caught:
+        stock(lot("a", component="IL-2")).choose("IL-21", 1.0, DAY)
+    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize("volume", [0.0, -1.0, float("nan"), float("inf")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -181,7 +182,7 @@ class Inventory(FrozenModel):
         if not candidates:
             return ShortageError(
                 f"no lot of {component} in the list, {needed} needed",
-                remedy=did_you_mean(component, self.components) or f"add a lot of {component} to the lot list",
+                remedy=self._adding(component),
             )
         free = [self._free(lot, use_until) for lot in candidates]
         remedy = f"order {component} or plan less"
@@ -192,6 +193,14 @@ class Inventory(FrozenModel):
         problems = [Problem(f"no single lot holds {needed}{short}", component, remedy)]
         problems += [Problem(f"passed over, {reasons[lot.id]}", f"lot {lot.id}") for lot in candidates]
         return ShortageError.from_problems(problems)
+
+    def _adding(self, component: str) -> str:
+        """What to do about a component without a lot; a name with another number is another cytokine, no slip."""
+        number = re.findall(r"\d+", component)
+        alike = [one for one in self.components if re.findall(r"\d+", one) == number]
+        add = f"add a lot of {component} to the lot list; a counted stock takes it in with `nkloop lots import FILE`"
+        near = did_you_mean(component, alike)
+        return f"{near} Otherwise {add}" if near else add
 
     def _free(self, lot: Lot, use_until: date) -> float:
         if lot.state != "released" or lot.expires < use_until:

@@ -48,8 +48,16 @@ def page(question: Question, *, whole: bool = False) -> str:
     return shown.get()
 
 
+def test_a_correction_that_is_not_right_either_way_is_not_offered() -> None:
+    assert "repair --by NAME" in page(asked(2))
+    told = "plate B1: IL-15 would be off its target by -50.0 %"
+    text = page(asked(2).model_copy(update={"no_repair": told}))
+    assert f"no correction is offered: {told}. Say of some what you saw" in text
+    assert "repair --by NAME" not in text
+
+
 def test_sixty_four_unknown_steps_fit_a_screen() -> None:
-    text = page(asked(64))
+    text = page(asked(64).model_copy(update={"no_repair": "64 steps are unknown, at most 12 can be corrected"}))
     assert len(text.splitlines()) < 40
     assert text.count("the robot lost power") == 1
     assert "64 x 50 µL from tubes A1 to plate A1, plate A2, plate A3, plate A4 and 60 more" in " ".join(

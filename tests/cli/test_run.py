@@ -181,7 +181,7 @@ def _a_person_is_asked(nkloop: Nkloop, run_id: str, file: Path) -> None:
     (vessel,) = [well for well in asked.json["wells"] if well["labware"] == "medium"]
     assert [one["volume_ul"] for one in vessel["contents"]] == [900, 1800]
     read = nkloop("reconcile", run_id)
-    for told in ("900 µL from base A1 to medium A1", "tips:A1", "power cut", "--decide repair", "1.8 mL"):
+    for told in ("900 µL from base A1 to medium A1", "tips:A1", "power cut", "no correction is offered", "1.8 mL"):
         assert told in read.out
     refused = nkloop("run", file, "--again")
     assert refused.code == 1

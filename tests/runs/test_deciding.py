@@ -221,7 +221,7 @@ def test_where_no_addition_fits_both_it_is_refused_with_the_well() -> None:
     with pytest.raises(PlanError) as refused:
         repaired("run-7", dosing(), fates_of(dosing(), CUT), CATALOGUE, DECK)
     told = str(refused.value)
-    assert "plate B1: IL-15 is" in told
+    assert "plate B1: IL-15 would be off its target by -48.7 %" in told
     assert "no addition is right in every possibility" in told
     assert "C1" not in told
 
@@ -306,6 +306,7 @@ async def test_the_question_names_step_tip_and_wells(records: Records, cut_run: 
     assert (step.number, step.sentence, step.tip) == (2, "50 µL from tubes A1 to plate B1", "tips:A1")
     assert [(well.labware, well.well) for well in asked.wells] == [("plate", "B1"), ("tubes", "A1")]
     assert asked.left == (3, 4)
+    assert asked.no_repair == "plate B1: IL-15 would be off its target by -48.7 %"
 
 
 async def test_continuing_keeps_who_why_and_the_worklist(records: Records, cut_run: str) -> None:

@@ -160,10 +160,12 @@ def question_markdown(asked: Question) -> str:
         lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         lines += ["", f"**{markdown_text(blind)}**"]
+    repair = " **repair** when you cannot see it," if not asked.no_repair else ""
     lines += [
         "",
         "Look at the deck and the tips, then answer: **continue** with what you saw (a step happened, did not happen, "
-        "its liquid was lost with the tip, or it was given and not mixed), **repair** when you cannot see it, or "
-        "**discard** the wells.",
+        f"its liquid was lost with the tip, or it was given and not mixed),{repair} or **discard** the wells.",
     ]
+    if asked.no_repair:
+        lines += ["", f"No correction is right either way: {markdown_text(asked.no_repair)}."]
     return "\n".join(lines)

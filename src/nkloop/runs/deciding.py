@@ -61,6 +61,8 @@ class Question(FrozenModel):
     wells: tuple[PossibleWell, ...]
     left: tuple[int, ...]
     """Numbers of the steps that certainly were not done."""
+    no_repair: str = ""
+    """Why no correction is right whatever the unknown steps did; empty where one is, or where nothing is unknown."""
 
 
 class Decided(FrozenModel):
@@ -94,7 +96,21 @@ def question(
         steps=tuple(_open_step(fate, worklist, catalogue, why.get(fate.step.number, "")) for fate in unknown),
         wells=possible_wells(worklist, fates, catalogue, deck) if unknown else (),
         left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
+        no_repair=_no_repair(run_id, worklist, fates, catalogue, deck) if unknown and run.needs_decision else "",
     )
+
+
+def _no_repair(
+    run_id: str, worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, deck: BenchDeck
+) -> str:
+    try:
+        repaired(run_id, worklist, fates, catalogue, deck)
+    except PlanError as error:
+        first = error.problems[0]
+        more = f"; {len(error.problems) - 1} more like it" if len(error.problems) > 1 else ""
+        where = "" if first.where.startswith("run ") else f"{first.where}: "
+        return f"{where}{first.message}{more}"
+    return ""
 
 
 async def decide(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 
 from nkloop.errors import PlanError, Problem
 from nkloop.runs.enough import require_enough
@@ -15,6 +16,7 @@ from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, 
 from nkloop.worklists import rules
 from nkloop.worklists.arrivals import LEFT
 from nkloop.worklists.bench_deck import BenchDeck
+from nkloop.worklists.cascades import Miss
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
 from nkloop.worklists.ledger_check import target_misses
 from nkloop.worklists.models import Filling, Liquid, Step, Worklist
@@ -200,12 +202,18 @@ def _misses(worklist: Worklist, ledgers: Sequence[tuple[Ledger, int]], without: 
     told: set[str] = set()
     for ledger, older in ledgers:
         spilled = [p for p in ledger.violations[older:] if p.rule in {rules.OVERDRAW, rules.OVERFILL}]
-        for problem in (*(miss.problem for miss in target_misses(worklist, ledger)), *spilled):
+        for problem in (*map(_in_percent, target_misses(worklist, ledger)), *spilled):
             if problem.where in gone or problem.where in told:
                 continue
             told.add(problem.where)
             remedy = "no addition is right in every possibility: measure the well and say what happened, or discard it"
             yield replace(problem, remedy=remedy, rule="")
+
+
+def _in_percent(miss: Miss) -> Problem:
+    """How far a well would be off its target; a worklist does not know the units in which people tell it."""
+    far = f"off its target by {miss.off_percent:+.1f} %" if isfinite(miss.off_percent) else "there and should be absent"
+    return replace(miss.problem, message=f"{miss.component} would be {far}")
 
 
 def _require_targets(

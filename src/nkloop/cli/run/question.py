@@ -12,7 +12,6 @@ from rich.table import Table
 
 from nkloop.drivers.operators import volume_told
 from nkloop.runs.eyesight import too_small
-from nkloop.runs.follow_up import MOST_UNKNOWN
 from nkloop.runs.typed_steps import spans
 from nkloop.worklists.models import PLATE_READING
 
@@ -56,7 +55,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     numbers = spans([step.number for step in asked.steps])
     may_not = spans([step.number for step in asked.steps if not step.is_drawn])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
-    n_unknown, it = len(asked.steps), "it" if len(asked.steps) == 1 else "they"
+    it = "it" if len(asked.steps) == 1 else "they"
     answers = [
         ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
         ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
@@ -70,10 +69,8 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         answers.append((f"you saw that {it} did not happen: {done}", f"continue --not-happened {may_not} {who}"))
     answers.append((f"you saw that {it} happened: only the rest is done", f"continue --happened {numbers} {who}"))
     for what, line in answers:
-        if line.startswith("repair") and n_unknown > MOST_UNKNOWN:
-            told = (
-                f"  no correction is offered: {n_unknown} steps are unknown, at most {MOST_UNKNOWN} can be corrected."
-            )
+        if line.startswith("repair") and asked.no_repair:
+            told = f"  no correction is offered: {escape(asked.no_repair)}."
             console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
             continue
         console.print(f"  {what}:")

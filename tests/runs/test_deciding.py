@@ -413,6 +413,11 @@ async def test_discarding_marks_every_well_in_doubt_and_later_plans_know(records
     held = known_contents(records, CATALOGUE, DECK, "P-1")
     assert {well: round(c.volume_ul) for well, c in held.wells.items()} == {"A1": 1000, "C1": 950}
     assert held.discarded == {"B1"}
+    worklist = records.journal.worklist(records.journal.run(cut_run).worklist_hash)
+    with pytest.raises(RecordError, match=f"P-1 B1: was discarded after {cut_run} by .*a barcode of its own"):
+        records.decisions.require_usable((worklist,))
+    fresh = tuple(item.model_copy(update={"barcode": None}) for item in worklist.deck)
+    records.decisions.require_usable((worklist.model_copy(update={"deck": fresh}),))
 
 
 async def test_discarding_a_source_names_the_vessels_behind_it_with_what_they_hold_and_lack(
@@ -427,6 +432,13 @@ async def test_discarding_a_source_names_the_vessels_behind_it_with_what_they_ho
         "To finish them, make a new plan (nkloop plan dosing): it starts from what they hold now.",
         "Where nobody knows what a well holds, no plan starts from it: measure it, or discard it as well.",
     ]
+
+
+def test_what_no_plan_finishes_is_to_be_made_anew() -> None:
+    worklist = dosing().model_copy(update={"procedure": "medium_preparation"})
+    found = unfinished_vessels(worklist, fates_of(worklist, journal((1, "failed"))), [], CATALOGUE, DECK)
+    *_, told = told_of_unfinished(found)
+    assert told.startswith("No plan finishes them: plan the whole anew (nkloop plan medium)")
 
 
 def test_a_dilution_on_its_way_is_no_vessel_to_be_finished_and_alike_wells_are_told_together() -> None:

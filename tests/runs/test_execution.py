@@ -32,7 +32,7 @@ from nkloop.runs.reconcile import reconcile_bench, reconcile_run
 from nkloop.runs.requests import RequestDesk
 from nkloop.worklists.models import CheckResult, Verdict, Worklist
 
-from .conftest import AT
+from .conftest import AT, Journalled
 
 
 def events(records: Records, run_id: str) -> dict[int, str]:
@@ -102,6 +102,18 @@ async def test_without_a_passed_verdict_of_its_own_nothing_is_touched(
         await execute(worklist, verdict.model_copy(update=changed[spoil]), bench, records)
     assert handler.calls == []
     assert records.journal.runs() == ()
+
+
+async def test_a_well_that_was_discarded_is_used_by_no_later_run(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, operator: Any, journalled: Journalled
+) -> None:
+    before = journalled(worklist.model_copy(update={"name": "before"}), "interrupted", "unknown")
+    thrown = RunDecision(run_id=before, decision="discard", by="Ada", reason="spilt", at=AT, wells=(("plate", "B1"),))
+    records.decisions.add(thrown)
+    with pytest.raises(RecordError, match=f"P-1 B1: was discarded after {before} by Ada.*spilt"):
+        await execute(worklist, verdict, bench, records)
+    assert operator.asked == []
+    assert [run.id for run in records.journal.runs()] == [before]
 
 
 async def test_a_protocol_that_changed_after_the_verdict_is_not_run(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import sqlalchemy as sa
 
-from nkloop.errors import RecordError
+from nkloop.errors import Problem, RecordError
 from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
@@ -22,6 +22,7 @@ from nkloop.records.journal_rows import (
 from nkloop.records.lineage import number_of
 from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
 from nkloop.records.once import require_left, require_undone, require_wells
+from nkloop.records.touched import touched
 from nkloop.worklists.models import Worklist
 
 _UNCLEAR = ("failed", "stopped", "interrupted")
@@ -107,6 +108,20 @@ class Decisions:
                 DiscardedWell.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows.mappings()
             )
 
+    def require_usable(self, worklists: Iterable[Worklist]) -> None:
+        """Refuse worklists that give into, draw from or mix wells whose contents a person discarded.
+
+        Raises:
+            RecordError: with every such well, who discarded it, when and why.
+        """
+        problems: list[Problem] = []
+        for worklist in worklists:
+            used = {(one.barcode, one.well) for one in touched(worklist, {step.number for step in worklist.steps})}
+            gone = [one for barcode in sorted({mark for mark, _ in used}) for one in self.discarded(barcode)]
+            problems += [_gone(one) for one in gone if (one.barcode, one.well) in used]
+        if problems:
+            raise RecordError.from_problems(list(dict.fromkeys(problems)))
+
     def undecided(self, devices: Collection[str], barcodes: Collection[str] = ()) -> tuple[RunRecord, ...]:
         """Runs on these devices, or with this labware, that wait for a decision, oldest first."""
         runs, events, decided = schema.runs, schema.step_events, schema.run_decisions
@@ -123,6 +138,13 @@ class Decisions:
                 if record is not None and record.needs_decision:
                     found.append(record)
             return tuple(found)
+
+
+def _gone(well: DiscardedWell) -> Problem:
+    of_run = f" after {well.run_id}" if well.run_id else ""
+    told = f"was discarded{of_run} by {well.by}, at {well.at:%Y-%m-%d %H:%M} UTC ({well.reason})"
+    remedy = "plan without this well, or plan it anew in fresh labware with a barcode of its own"
+    return Problem(told, f"{well.barcode} {well.well}", remedy)
 
 
 def _is_left(connection: sa.Connection, run_id: str) -> bool:

@@ -92,7 +92,7 @@ async def prepare_run(
         OperatorRefusedError: the deck was not loaded.
         DeviceHeldError: somebody else holds the device.
         StepUnknownError: an earlier run on the device or with this labware waits for a decision.
-        RecordError: the work was taken up already, or is not what was decided last.
+        RecordError: the work was taken up already, is not what was decided last, or needs wells that were discarded.
         DeviceError: the device refused.
     """
     require(verdict, worklist)
@@ -101,6 +101,8 @@ async def prepare_run(
         await clear_the_way(worklist, bench, records)
         await _preflight(worklist, bench)
         at, place = await bench.clock.now(), context or Context()
+        if place.parent is None:  # what is left of a run was made without its discarded wells
+            records.decisions.require_usable((worklist,))
         device, claim = bench.liquid_handler.name, hold.claim
         run_id = records.journal.create_run(
             worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known,

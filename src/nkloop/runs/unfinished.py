@@ -78,6 +78,11 @@ def told_of_unfinished(found: Sequence[Unfinished]) -> list[str]:
         return []
     lines = ["Unfinished because of that, and not discarded:", *(f"  {one.sentence}" for one in found)]
     known = [one for one in found if one.is_known]
+    if found[0].plan != _PLANS["cytokine_dosing"]:
+        lines.append(
+            f"No plan finishes them: plan the whole anew ({found[0].plan}), in fresh labware of its own barcode."
+        )
+        return lines
     if any(one.barcode for one in known):
         lines.append(f"To finish them, make a new plan ({found[0].plan}): it starts from what they hold now.")
     if any(not one.barcode for one in known):

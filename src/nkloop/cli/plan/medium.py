@@ -12,7 +12,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
-from nkloop.cli.plan.own_stock import planned_with_own
+from nkloop.cli.plan.own_stock import planned_with_own, require_usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -93,6 +93,7 @@ def medium(
     )
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
     planned = replace(planned, notes=(*planned.notes, *_shared_notes(asked, limits, file), *own))
+    require_usable(found, planned.parts)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 

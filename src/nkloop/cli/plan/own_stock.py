@@ -1,4 +1,4 @@
-"""Planning again what is reserved already: what the plan itself holds counts as free."""
+"""What the records know of a plan: what it has reserved itself counts as free, what was discarded is refused."""
 
 from __future__ import annotations
 
@@ -46,3 +46,16 @@ def planned_with_own(
         return made, lots, ()
     until = f"{own.until:%Y-%m-%d %H:%M} UTC"
     return made, lots, (f"This plan is reserved as '{own.name}' by {own.by} until {until}; its run takes that over.",)
+
+
+def require_usable(found: Workspace, parts: Sequence[Worklist]) -> None:
+    """Refuse a plan that needs wells whose contents a person discarded.
+
+    Raises:
+        RecordError: with every such well, or because the database cannot be reached.
+    """
+    from nkloop.runs.stock import is_recorded, opened
+
+    if is_recorded(found):
+        with opened(found) as records:
+            records.decisions.require_usable(parts)

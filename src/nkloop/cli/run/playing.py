@@ -138,7 +138,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         parts = await _planned(session, source.parts)
         _require_lots(parts)
         known = _meant_besides(session, order)
-        _refuse_repetition(session, parts, known)
+        _refuse_repetition(session, parts, known, is_rest=source.context.parent is not None)
         if session.bench_file.simulated:
             # on a real bench a person may have made it by hand, and holds it when asked to load it
             require_earlier([part.worklist for part in parts], session.records, session.bench_file.name, source.base)
@@ -212,19 +212,23 @@ def _meant_besides(session: Session, order: Order) -> frozenset[str]:
     return frozenset(run.id for run in runs if run.is_over)
 
 
-def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str]) -> None:
+def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str], *, is_rest: bool) -> None:
     """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant.
+
+    Refused as well is what needs wells that were discarded, other than the rest of a run, which does without them.
 
     Asked for all parts before the first one moves; what opens a run asks once more.
 
     Raises:
-        RecordError: it was done; the run and what there is to do instead are told.
+        RecordError: it was done, or a well was discarded; the run and what there is to do instead are told.
     """
     from nkloop.runs.holding import devices_of
 
     bench, journal = session.bench, session.records.journal
     for part in parts:
         journal.require_first(part.worklist.content_hash, bench.name, devices_of(bench), known)
+    if not is_rest:
+        session.records.decisions.require_usable(part.worklist for part in parts)
 
 
 async def _run_all(
@@ -248,7 +252,7 @@ async def _run_all(
             outcome.reconciled = await recover(session, on_progress=display.progress)
             display.told(outcome.reconciled)
             # what was under way a moment ago, here or of somebody we waited for, may have been this very worklist
-            _refuse_repetition(session, parts, known)
+            _refuse_repetition(session, parts, known, is_rest=context.parent is not None)
             for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True)):
                 if part.before is not None and number:
                     await change_deck(part.before, part.worklist, bench, records, outcome.runs[-1].id)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nkloop.assays.methods.files import FOLDER
-from nkloop.errors import NkloopError, Problem, WorkspaceError
+from nkloop.errors import Problem, WorkspaceError
 from nkloop.runs.checking import CheckedItem, WorkspaceCheck
 from nkloop.vendor.analysis import Analysis
 from nkloop.worklists.interpreter_block import END
@@ -132,15 +132,20 @@ async def test_labware_is_also_judged_by_its_maker(
     assert [str(p) for p in item.problems] == [f"{path}: costar: no namespace. Remedy: add one"]
 
 
-def test_labware_with_a_well_outside_is_refused_before_anything_is_checked_with_it(
-    workspace: Workspace, vendor: Vendor
+async def test_labware_with_a_well_outside_fails_alone_and_nothing_is_verified_with_it(
+    workspace: Workspace, check: Callable[..., Any]
 ) -> None:
     path = workspace.labware / "nkloop_costar3799_96_wellplate_330ul_round.json"
     definition = json.loads(path.read_text())
     definition["wells"]["A1"]["x"] = -5
     path.write_text(json.dumps(definition))
-    with pytest.raises(NkloopError, match=rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place"):
-        WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+    other = next(one for one in sorted(workspace.labware.glob("*.json")) if one != path)
+    worklist = workspace.protocols / "medium_preparation.example.csv"
+    items = await check(path, other, worklist, workspace.recipes / "ucb-nk.yaml", path.with_name("catalogue.yaml"))
+    assert [item.passed for item in items] == [False, True, False, True, False]
+    (own,), (told,) = items[0].problems, items[2].problems
+    assert re.search(rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place", str(own))
+    assert "cannot be verified while the labware of the workspace is wrong" in told.message
 
 
 async def test_labware_the_catalogue_does_not_list_fails(workspace: Workspace, check: Callable[..., Any]) -> None:
@@ -186,10 +191,14 @@ def test_files_of_no_kind_are_refused(
         WorkspaceCheck(workspace, vendor).files([tmp_path / "gone.yaml"])  # type: ignore[arg-type]
 
 
-def test_a_broken_catalogue_stops_the_whole_check(workspace: Workspace, vendor: Vendor) -> None:
+async def test_a_broken_catalogue_does_not_hide_what_is_wrong_elsewhere(
+    workspace: Workspace, check: Callable[..., Any]
+) -> None:
     (workspace.labware / "catalogue.yaml").write_text("- 1")
-    with pytest.raises(NkloopError, match=r"catalogue.yaml"):
-        WorkspaceCheck(workspace, vendor)  # type: ignore[arg-type]
+    recipe = edited(workspace.recipes / "ucb-nk.yaml", "TPO, amount: 25 ng/mL", "TPO, amount: 25 ng")
+    catalogue, found = await check(workspace.labware / "catalogue.yaml", recipe)
+    assert "no list `labware`" in catalogue.problems[0].message
+    assert "mass" in found.problems[0].message
 
 
 def test_an_item_without_any_check_has_not_passed() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from nkloop.assays.methods import load_method
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import load_bench_file
-from nkloop.errors import NkloopError, Problem, WorklistError, WorkspaceError
+from nkloop.errors import LabwareError, NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
 from nkloop.runs.benches.files import bench_problems
@@ -59,14 +60,13 @@ class WorkspaceCheck:
         """`bench` is the one the example worklists are checked against.
 
         Raises:
-            NkloopError: the catalogue or the bench file is wrong, so that nothing else can be checked.
+            NkloopError: the bench file is wrong, so that nothing else can be checked.
         """
         self._workspace = workspace
         self._vendor = vendor
-        self._catalogue = Catalogue.load(workspace.labware)
+        self._catalogue, self._faults = _catalogue_of(workspace.labware)
         self._deck = load_bench_file(bench_path(workspace, bench)).deck
-        self._verifier = Verifier(workspace, self._catalogue, self._deck, vendor)
-        self._others: dict[str, Verifier] = {}
+        self._verifiers: dict[str, Verifier] = {}
 
     def files(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Files to check: all of the workspace, or those named (folders are searched).
@@ -172,13 +172,18 @@ class WorkspaceCheck:
         if path.suffix == ".yaml":
             Catalogue.load(path.parent)
             return ("catalogue",), ()
+        if self._catalogue is None:
+            own = tuple(one for one in self._faults if path.name in one.where)
+            return ("geometry", "Opentrons schema"), own or await self._judged(_definition(path), path)
         definition = self._catalogue.definition(path.stem)
         if definition is None:
             remedy = f"add {path.stem} to {path.parent / 'catalogue.yaml'}"
             return ("catalogue",), (Problem("the catalogue does not list this labware", str(path), remedy),)
+        return ("geometry", "Opentrons schema", "catalogue"), await self._judged(definition, path)
+
+    async def _judged(self, definition: dict[str, Any], path: Path) -> tuple[Problem, ...]:
         found = (*check_geometry(definition), *await self._vendor.validate_labware(definition))
-        placed = tuple(replace(_in_file(p, path), rule=p.rule or rules.GEOMETRY) for p in found)
-        return ("geometry", "Opentrons schema", "catalogue"), placed
+        return tuple(replace(_in_file(p, path), rule=p.rule or rules.GEOMETRY) for p in found)
 
     async def _protocol(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         problems = list(_out_of_sync(path))
@@ -199,7 +204,10 @@ class WorkspaceCheck:
         return await self._verified(worklist, path)
 
     async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        verifier = self._verifier_for(worklist)
+        if self._catalogue is None:
+            told = f"cannot be verified while the labware of the workspace is wrong: {self._faults[0]}"
+            return ("read",), (Problem(told, str(path), "mend the labware first"),)
+        verifier = self._verifier_for(worklist, self._catalogue)
         if verifier is None:
             told = f"it is made for the {worklist.robot}, and no bench of the workspace has one"
             return ("bench",), (Problem(told, str(path), "add a bench file to devices/"),)
@@ -211,18 +219,32 @@ class WorkspaceCheck:
         )
         return tuple(check.check for check in verdict.checks), problems
 
-    def _verifier_for(self, worklist: Worklist) -> Verifier | None:
+    def _verifier_for(self, worklist: Worklist, catalogue: Catalogue) -> Verifier | None:
         """Against the bench asked for, or the first of the workspace that has the worklist's robot."""
-        if worklist.robot == self._deck.model:
-            return self._verifier
-        if worklist.robot not in self._others:
-            for path in sorted(self._workspace.devices.glob("*.yaml")):
-                deck = load_bench_file(path).deck
-                if deck.model == worklist.robot:
-                    verifier = Verifier(self._workspace, self._catalogue, deck, self._vendor)
-                    self._others[worklist.robot] = verifier
-                    break
-        return self._others.get(worklist.robot)
+        if worklist.robot not in self._verifiers:
+            decks = (load_bench_file(path).deck for path in sorted(self._workspace.devices.glob("*.yaml")))
+            fits = self._deck.model == worklist.robot
+            deck = self._deck if fits else next((one for one in decks if one.model == worklist.robot), None)
+            if deck is None:
+                return None
+            self._verifiers[worklist.robot] = Verifier(self._workspace, catalogue, deck, self._vendor)
+        return self._verifiers[worklist.robot]
+
+
+def _catalogue_of(folder: Path) -> tuple[Catalogue | None, tuple[Problem, ...]]:
+    """The labware of a workspace, or what is wrong with it: that must not hide what is wrong elsewhere."""
+    try:
+        return Catalogue.load(folder), ()
+    except LabwareError as error:
+        return None, error.problems
+
+
+def _definition(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        remedy = "mend the labware definition"
+        raise LabwareError(f"not readable as JSON: {error}", where=str(path), remedy=remedy) from error
 
 
 def _reviewed(path: Path) -> tuple[str, tuple[Problem, ...]]:

@@ -47,6 +47,14 @@ def verifier(tmp_path: Path, vendor: Vendor) -> Verifier:
     return Verifier(workspace, catalogue, None, client)
 
 
+async def test_a_protocol_that_is_not_the_one_listed_is_warned_of(verifier: Verifier, worklist: Worklist) -> None:
+    worklist = worklist.model_copy(update={"procedure": "cytotoxicity_assay"})
+    verdict = await verifier.verify(worklist)
+    (warning,) = next(one.warnings for one in verdict.checks if one.check == "opentrons analysis")
+    assert warning["message"] == "is not listed among the reviewed protocols"
+    assert "read the file and try it with water" in warning["remedy"]
+
+
 async def test_the_analysis_gets_protocol_csv_and_our_labware(
     verifier: Verifier, vendor: Vendor, worklist: Worklist
 ) -> None:

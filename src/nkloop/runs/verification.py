@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from nkloop.errors import WorkspaceError
+from dataclasses import asdict
+from pathlib import Path
+
+from nkloop.errors import WorklistError, WorkspaceError
 from nkloop.labware.catalogue import Catalogue
 from nkloop.vendor.analysis import Analysis
 from nkloop.vendor.client import VendorClient
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import CheckResult, Robot, Verdict, Worklist
-from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of, takes_protocol
+from nkloop.worklists.protocol_files import protocol_name, protocol_path, review_of, sha256_of, takes_protocol
 from nkloop.worklists.verification import verify
 from nkloop.workspace import Workspace
 
+_ANALYSIS = "opentrons analysis"
 _SIMULATED: dict[Robot, str] = {"star": "star", "evo": "evo200"}
 """Robots without Opentrons' software, with the simulator that stands in for its analysis."""
 
@@ -47,7 +51,7 @@ class Verifier:
             told = {"protocol": protocol_name(protocols, path), "protocol_sha256": sha256_of(path)}
         except WorkspaceError:  # the analysis has failed for the same reason and says so
             return verdict
-        return verdict.model_copy(update=told)
+        return _reviewed(verdict, protocols, path).model_copy(update=told)
 
     async def analyse(self, worklist: Worklist) -> Analysis:
         """Opentrons' analysis of the procedure's protocol with this worklist.
@@ -71,3 +75,17 @@ class Verifier:
         from nkloop.drivers.pylabrobot.tracking import check_tracking
 
         return check_tracking(worklist, self._catalogue)
+
+
+def _reviewed(verdict: Verdict, protocols: Path, path: Path) -> Verdict:
+    """The verdict with a warning beside the analysis where the protocol is not the file that was listed."""
+    try:
+        _, problems = review_of(protocols, path)
+    except WorklistError as error:  # a register that cannot be read lists nothing
+        problems = error.problems
+    warnings = tuple(asdict(problem) for problem in problems)
+    checks = tuple(
+        one.model_copy(update={"warnings": (*one.warnings, *warnings)}) if one.check == _ANALYSIS else one
+        for one in verdict.checks
+    )
+    return verdict.model_copy(update={"checks": checks})

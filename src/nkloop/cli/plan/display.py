@@ -155,6 +155,9 @@ def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -
             for problem in check.problems:
                 told = f"  {problem['rule']} {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}"
                 console.print(told, soft_wrap=True)
+            for note in check.warnings:
+                told = f"  note: {note['where']}: {note['message']}. Remedy: {note['remedy']}"
+                console.print(told, soft_wrap=True, markup=False)
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")
     elif files:

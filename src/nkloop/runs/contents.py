@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nkloop.errors import RecordError, StepUnknownError
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.possible import reached_wells, replay
+from nkloop.runs.possible import doubtful_wells, reached_wells, replay
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
@@ -66,9 +66,10 @@ def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate
 
 
 def _touched(worklist: Worklist, fates: tuple[Fate, ...], catalogue: LabwareLookup, barcode: str) -> set[str]:
-    """Wells of a labware that steps nobody knows of give into or draw from."""
+    """Wells of a labware that steps nobody knows of give into or draw from, or of unknown concentration."""
     nicknames = {item.nickname for item in worklist.deck if item.barcode == barcode}
-    return {
+    doubtful = {well for nickname, well in doubtful_wells(worklist, fates, catalogue) if nickname in nicknames}
+    return doubtful | {
         well
         for fate in fates
         if fate.what == "unknown"
@@ -84,8 +85,9 @@ def _require_known(run: RunRecord, fates: tuple[Fate, ...], unclear: set[str], b
     if run.is_over and not unclear and (run.decision is not None or not unknown):
         return
     how = "ended as" if run.is_over else "is"
+    wells = f" in {', '.join(sorted(unclear))}" if unclear else ""
     raise StepUnknownError(
         f"run {run.id} {how} {run.state} with {len(run.unknown_steps)} steps of unknown outcome, "
-        f"so nobody knows what {barcode} holds",
+        f"so nobody knows what {barcode} holds{wells}",
         remedy=f"look at the labware, then `nkloop reconcile {run.id}`",
     )

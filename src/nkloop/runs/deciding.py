@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from nkloop.drivers.operators import volume_told
-from nkloop.errors import PlanError, RecordError
+from nkloop.errors import PlanError, Problem, RecordError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
 from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
-from nkloop.runs.possible import PossibleWell, Spot, possible_wells, sentence
+from nkloop.runs.possible import PossibleWell, doubtful_wells, possible_wells, sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unfinished import Unfinished, unfinished_vessels
+from nkloop.runs.unmixed import Spot
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -94,7 +95,7 @@ def question(
     return Question(
         run=run,
         steps=tuple(_open_step(fate, worklist, catalogue, why.get(fate.step.number, "")) for fate in unknown),
-        wells=possible_wells(worklist, fates, catalogue, deck) if unknown else (),
+        wells=possible_wells(worklist, fates, catalogue, deck),
         left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
         no_repair=_no_repair(run_id, worklist, fates, catalogue, deck) if unknown and run.needs_decision else "",
     )
@@ -172,6 +173,7 @@ async def decide(
         gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
         unfinished = unfinished_vessels(worklist, fates, gone, catalogue, deck)
     elif any(fate.what != "done" and fate.step.action in LIQUID for fate in fates):
+        _require_mixed(run_id, doubtful_wells(worklist, fates, catalogue), gone)
         make = continued if kind == "continue" else repaired
         follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
         require(await verify(follow_up), follow_up)
@@ -180,6 +182,23 @@ async def decide(
     saved = records.journal.run(run_id).decision
     by_hand = _by_hand(worklist, fates) if kind != "discard" and follow_up is None else ()
     return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)
+
+
+def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[Spot]) -> None:
+    """Refuse to go on with wells whose concentration nobody knows: no addition brings them to a target."""
+    left = {spot: why for spot, why in doubtful.items() if spot not in set(gone)}
+    if not left:
+        return
+    wells = " ".join(f"--well {nickname}:{well}" for nickname, well in left)
+    raise PlanError.from_problems(
+        Problem(
+            f"the concentration of {nickname} {well} is not known: {why}",
+            f"run {run_id}",
+            "if somebody saw that it was mixed before, say so with --happened; "
+            f"else throw the wells away: --decide discard {wells}",
+        )
+        for (nickname, well), why in left.items()
+    )
 
 
 def _by_hand(worklist: Worklist, fates: Sequence[Fate]) -> tuple[str, ...]:

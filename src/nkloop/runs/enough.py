@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from nkloop.errors import LabwareError, PlanError, Problem
-from nkloop.runs.possible import Spot, reached_wells
+from nkloop.runs.possible import reached_wells
+from nkloop.runs.unmixed import Spot
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import Step, Worklist
 

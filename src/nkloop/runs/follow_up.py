@@ -8,10 +8,11 @@ from math import isfinite
 
 from nkloop.errors import PlanError, Problem
 from nkloop.runs.enough import require_enough
-from nkloop.runs.possible import Spot, reached_wells, replay
+from nkloop.runs.possible import reached_wells, replay
 from nkloop.runs.remembered import remembering
 from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.unmixed import Spot
 from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.arrivals import LEFT

@@ -8,13 +8,12 @@ from types import MappingProxyType
 from nkloop.drivers.operators import volume_told
 from nkloop.errors import LabwareError
 from nkloop.frozen import FrozenModel
+from nkloop.runs.unmixed import Spot, unmixed_wells
 from nkloop.runs.ways import LIQUID, Fate, How, ways_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
 from nkloop.worklists.models import READER_ACTIONS, Step, Worklist
 
-Spot = tuple[str, str]
-"""Nickname and well."""
 _SAME_UL = 1e-6
 _SAME_SHARE = 1e-9
 
@@ -36,6 +35,8 @@ class PossibleWell(FrozenModel):
     well: str
     barcode: str | None
     contents: tuple[PossibleContents, ...]
+    doubt: str = ""
+    """Why its concentration is not known whatever its volume is; empty when it follows from the volumes."""
 
     @property
     def volumes_ul(self) -> tuple[float, float]:
@@ -115,10 +116,23 @@ def _follow(ledger: Ledger, fate: Fate, how: How) -> None:
         ledger.aspirate(step.channels, step.to_labware, step.to_well, step.mix_volume_ul, step.mount)
 
 
+def doubtful_wells(worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup) -> dict[Spot, str]:
+    """Wells whose concentration nobody knows, because a well was drawn from that was not mixed, with the reason."""
+
+    def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
+        return reached_wells(step, worklist, catalogue, is_target=is_target)
+
+    return unmixed_wells(fates, reaches)
+
+
 def possible_wells(
     worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, deck: BenchDeck | None = None
 ) -> tuple[PossibleWell, ...]:
-    """Wells that hold different things depending on what happened, with every possibility."""
+    """Wells that hold different things depending on what happened, with every possibility.
+
+    Those whose concentration is not known at all are among them, with the contents they would have if all was mixed.
+    """
+    doubts = doubtful_wells(worklist, fates, catalogue)
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
     gathered: dict[tuple[str, str], list[tuple[str, WellContents]]] = {}
     told = tuple(_told(worklist, fates, catalogue, deck))
@@ -139,9 +153,10 @@ def possible_wells(
                 PossibleContents(when=when, volume_ul=round(held.volume_ul, 6), per_ul=held.per_ul)
                 for when, held in known
             ),
+            doubt=doubts.get((nickname, well), ""),
         )
         for (nickname, well), known in gathered.items()
-        if len(known) > 1
+        if len(known) > 1 or (nickname, well) in doubts
     )
 
 

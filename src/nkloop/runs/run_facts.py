@@ -10,7 +10,7 @@ from nkloop.drivers.operators import volume_told
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
-from nkloop.runs.possible import possible_wells, reached_wells, replay, sentence
+from nkloop.runs.possible import PossibleWell, possible_wells, reached_wells, replay, sentence
 from nkloop.runs.standing import Standing, standing_of
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import Fate, fates_of
@@ -112,10 +112,7 @@ def _wells(
     why = (
         "nobody knows" if standing is None else "under way" if standing.is_under_way else "its device was not asked yet"
     )
-    unsure = {
-        (one.labware, one.well): f"{' to '.join(map(volume_told, one.volumes_ul))}, {why}"
-        for one in possible_wells(worklist, fates, catalogue)
-    }
+    unsure = {(one.labware, one.well): _unsure(one, why) for one in possible_wells(worklist, fates, catalogue)}
     ledger = replay(worklist, fates, catalogue)
     reached = dict.fromkeys(
         spot
@@ -127,6 +124,11 @@ def _wells(
     for nickname, well in reached:
         told = unsure.get((nickname, well)) or volume_told(ledger.volume_ul(nickname, well))
         yield HeldWell(labware=nickname, well=well, barcode=barcodes.get(nickname), sentence=told)
+
+
+def _unsure(well: PossibleWell, why: str) -> str:
+    volumes = " to ".join(dict.fromkeys(map(volume_told, well.volumes_ul)))
+    return f"{volumes}; concentration not known: {well.doubt}" if well.doubt else f"{volumes}, {why}"
 
 
 def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: bool) -> Iterator[str]:

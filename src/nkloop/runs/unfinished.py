@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nkloop.drivers.operators import volume_told
 from nkloop.frozen import FrozenModel
-from nkloop.runs.possible import Spot, possible_wells, reached_wells, replay
+from nkloop.runs.possible import possible_wells, reached_wells, replay
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.unmixed import Spot
 from nkloop.runs.ways import Fate
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -100,9 +101,8 @@ def _each(
     deck: BenchDeck | None,
 ) -> Iterator[Unfinished]:
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
-    is_open = any(fate.what == "unknown" for fate in fates)
-    possible = possible_wells(worklist, fates, catalogue, deck) if is_open else ()
-    unsure = {(one.labware, one.well): " to ".join(map(volume_told, one.volumes_ul)) for one in possible}
+    possible = possible_wells(worklist, fates, catalogue, deck)
+    unsure = {(one.labware, one.well): " to ".join(dict.fromkeys(map(volume_told, one.volumes_ul))) for one in possible}
     ledger = replay(worklist, fates, catalogue, deck)
     for (nickname, well), open_steps in lacking.items():
         spot = (nickname, well)

@@ -67,6 +67,10 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     if may_not:
         done = f"{it} {'is' if it == 'it' else 'are'} done as well" if is_liquid else "people do that themselves"
         answers.append((f"you saw that {it} did not happen: {done}", f"continue --not-happened {may_not} {who}"))
+    if n_doubtful := sum(bool(well.doubt) for well in asked.wells):
+        told = f"  no correction is offered: the concentration of {n_doubtful} wells is not known."
+        console.print(f"{told} Say of a mix that you saw that it happened, or throw the wells away.", soft_wrap=True)
+        answers = [(what, line) for what, line in answers if line.startswith("discard")]
     answers.append((f"you saw that {it} happened: only the rest is done", f"continue --happened {numbers} {who}"))
     for what, line in answers:
         if line.startswith("repair") and asked.no_repair:
@@ -143,6 +147,9 @@ def _print_wells(console: Console, wells: Sequence[PossibleWell], kinds: Mapping
 def _ways(well: PossibleWell, kinds: Mapping[str, Kind], whole: bool) -> str:
     """What happened in none and in all of the steps tell the range; the ways between are counted."""
     ways = well.contents
+    if well.doubt:
+        volumes = " to ".join(dict.fromkeys(map(volume_told, well.volumes_ul)))
+        return f"{volumes}; concentration not known: {well.doubt}"
     if whole or len(ways) <= 2:
         return "\n".join(_way(one, kinds) for one in ways)
     low, high = map(volume_told, well.volumes_ul)

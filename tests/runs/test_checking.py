@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from nkloop.assays.methods.files import FOLDER
-from nkloop.errors import Problem, WorkspaceError
+from nkloop.errors import Problem, VendorError, WorkspaceError
+from nkloop.labware import Catalogue
 from nkloop.runs.checking import CheckedItem, WorkspaceCheck
 from nkloop.vendor.analysis import Analysis
 from nkloop.worklists.interpreter_block import END
 from nkloop.workspace import Workspace
+
+SHIPPED = Catalogue.load(Path(__file__).parents[2] / "labware")
 
 
 class Vendor:
@@ -26,6 +29,22 @@ class Vendor:
 
     async def validate_labware(self, definition: dict[str, Any]) -> tuple[Problem, ...]:
         return self.refusals
+
+    async def labware_definition(self, load_name: str, namespace: str, version: int) -> dict[str, Any]:
+        """What the shipped catalogue says, as the maker would: it was copied from there."""
+        entry = next((one for one in SHIPPED.entries if one.load_name == load_name), None)
+        if entry is None or entry.version != version:
+            raise VendorError(f'Labware "{load_name}" not found with version {version}')
+        well = {"shape": "circular", "diameter": 1, "x": 1, "y": 1, "z": 1, "depth": 1}
+        wells = () if entry.kind == "adapter" else entry.wells
+        return {
+            "parameters": {"loadName": load_name},
+            "namespace": namespace,
+            "version": version,
+            "wells": {name: {**well, "totalLiquidVolume": entry.well_volume_ul} for name in wells},
+            "dimensions": {"zDimension": entry.height_mm},
+            "brand": {"brandId": [entry.catalogue_number]},
+        }
 
     async def analyse(self, protocol: Path, **given: Any) -> Analysis:
         return Analysis(result="not-ok", errors=({"message": "no such tip", "where": "step 1", "remedy": "name one"},))
@@ -121,6 +140,28 @@ async def test_a_protocol_needs_an_example(workspace: Workspace, check: Callable
         f"{workspace.protocols / 'medium_preparation.py'}: no example worklist lies beside it. "
         "Remedy: add medium_preparation.example.csv"
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        pytest.param("rows: 4\n    columns: 6", "rows: 6\n    columns: 4", "not the 6 rows and 4 columns", id="wells"),
+        pytest.param("well_volume_ul: 3400", "well_volume_ul: 6900", "holds 3400 µL, the catalogue 6900", id="volume"),
+        pytest.param("height_mm: 20.27", "height_mm: 21", "is 20.27 mm high, the catalogue says 21 mm", id="height"),
+        pytest.param("3.4ml_flat", "3.4ml_fla", "did you mean 'corning_24_wellplate_3.4ml_flat'", id="name"),
+    ],
+)
+async def test_standard_labware_is_what_its_maker_defines(
+    workspace: Workspace, check: Callable[..., Any], old: str, new: str, told: str
+) -> None:
+    path = workspace.labware / "catalogue.yaml"
+    before, name, after = path.read_text().partition("load_name: corning_24_wellplate_3.4ml_flat")
+    path.write_text(before + (name + after).replace(old, new, 1))
+    line = before.count("\n") + 1
+    (item,) = await check(path)
+    (problem,) = item.problems
+    assert told in str(problem)
+    assert problem.where.startswith(f"{path}:{line}: corning_24")
 
 
 async def test_labware_is_also_judged_by_its_maker(

@@ -90,6 +90,16 @@ class Catalogue(FrozenModel):
         return next((d for d in self.own_definitions if d["parameters"]["loadName"] == entry.load_name), None)
 
 
+def entry_lines(folder: Path) -> dict[str, int]:
+    """Line of the catalogue file at which each entry begins, by load name.
+
+    Raises:
+        LabwareError: the file cannot be read.
+    """
+    raw, positions = _raw_entries(folder / FILE)
+    return {str(one.get("load_name")): positions.of(("labware", number))[0] for number, one in enumerate(raw)}
+
+
 def _raw_entries(path: Path) -> tuple[list[dict[str, Any]], Positions]:
     """The entries, and where in the file they stand."""
     if not path.is_file():

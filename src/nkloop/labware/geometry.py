@@ -90,6 +90,18 @@ def check_geometry(definition: dict[str, Any], entry: LabwareType | None = None)
     return tuple(problems)
 
 
+def check_entry(definition: dict[str, Any], entry: LabwareType) -> tuple[Problem, ...]:
+    """How a catalogue entry departs from the maker's own definition, whose geometry is the maker's affair.
+
+    Compared: names, version, wells, nominal volume, height, catalogue number.
+
+    Raises:
+        KeyError: the definition is none of schema 2.
+    """
+    wells = {name: _Well.read(name, raw) for name, raw in definition["wells"].items()}
+    return tuple(_agreement(definition, wells, entry))
+
+
 def _head(definition: dict[str, Any]) -> Iterator[Problem]:
     if definition.get("schemaVersion") != SCHEMA_VERSION:
         yield Problem(
@@ -190,6 +202,11 @@ def _agreement(definition: dict[str, Any], wells: dict[str, _Well], entry: Labwa
             volumes = f"{well.volume_ul:g} µL, the catalogue {entry.well_volume_ul:g} µL"
             yield Problem(f"well {well.name} holds {volumes}", well.name, remedy)
             break
+    height = float(definition["dimensions"]["zDimension"])
+    if entry.height_mm and abs(entry.height_mm - height) > TOLERANCE_MM:
+        yield Problem(
+            f"the labware is {height:g} mm high, the catalogue says {entry.height_mm:g} mm", "zDimension", remedy
+        )
     numbers = definition["brand"].get("brandId") or []
     if numbers and entry.catalogue_number not in numbers:
         yield Problem(

@@ -18,6 +18,7 @@ from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
 from nkloop.runs.benches.files import bench_problems
 from nkloop.runs.lot_files import load_lots
+from nkloop.runs.maker_labware import maker_problems
 from nkloop.runs.session import bench_path
 from nkloop.runs.verification import Verifier
 from nkloop.vendor import VendorClient
@@ -170,8 +171,8 @@ class WorkspaceCheck:
 
     async def _labware(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         if path.suffix == ".yaml":
-            Catalogue.load(path.parent)
-            return ("catalogue",), ()
+            catalogue = Catalogue.load(path.parent)
+            return ("catalogue", "maker's definitions"), await maker_problems(catalogue, path, self._vendor)
         if self._catalogue is None:
             own = tuple(one for one in self._faults if path.name in one.where)
             return ("geometry", "Opentrons schema"), own or await self._judged(_definition(path), path)

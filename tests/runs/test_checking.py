@@ -14,6 +14,8 @@ import pytest
 from nkloop.assays.methods.files import FOLDER
 from nkloop.errors import Problem, VendorError, WorkspaceError
 from nkloop.labware import Catalogue
+from nkloop.recipes import load_recipe
+from nkloop.recipes.files import save_recipe
 from nkloop.runs.checking import CheckedItem, WorkspaceCheck
 from nkloop.vendor.analysis import Analysis
 from nkloop.worklists.interpreter_block import END
@@ -131,6 +133,23 @@ async def test_what_is_broken_fails_with_place_and_remedy(
     (item,) = await check(edited(workspace.root / name, old, new))
     assert not item.passed
     assert any(re.search(told, str(problem)) for problem in item.problems), item.problems
+
+
+async def test_a_copied_recipe_needs_an_id_of_its_own(workspace: Workspace, check: Callable[..., Any]) -> None:
+    text = (workspace.recipes / "ucb-nk.yaml").read_text(encoding="utf-8")
+    copy, later = workspace.recipes / "mine.yaml", workspace.recipes / "second.yaml"
+    copy.write_text(text, encoding="utf-8")
+    line = text.partition("\nid: ")[0].count("\n") + 2
+    (item,) = await check(copy)
+    (problem,) = item.problems
+    assert problem.where.startswith(f"{copy}:{line}:")
+    assert "revision 0 of recipe 'ucb-nk' is in ucb-nk.yaml as well" in problem.message
+    assert "an id of its own, such as mine" in problem.remedy
+    edited(copy, "\nid: ucb-nk\n", "\nid: mine\n")
+    recipe = load_recipe(workspace.recipes / "ucb-nk.yaml")
+    revision = recipe.revision.model_copy(update={"number": 1})
+    save_recipe(recipe.model_copy(update={"revision": revision}), later)
+    assert [one.passed for one in await check(copy, workspace.recipes / "ucb-nk.yaml", later)] == [True, True, True]
 
 
 async def test_a_protocol_needs_an_example(workspace: Workspace, check: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from nkloop.errors import Problem, RecipeError
 from nkloop.recipes.checks import find_problems
 from nkloop.recipes.models import Recipe
 from nkloop.recipes.writing import rewritten, to_yaml
-from nkloop.yamlfile import validate_yaml
+from nkloop.yamlfile import load_yaml, validate_yaml
 from nkloop.yamlfile.problems import did_you_mean
 
 
@@ -101,6 +101,28 @@ def parent_file(folder: Path, recipe: Recipe) -> Path | None:
         if path.stem == recipe.id:
             named = path
     return named
+
+
+def twin_problems(path: Path, recipe: Recipe) -> tuple[Problem, ...]:
+    """Another file of the folder that holds the same revision of the same recipe, as a copy with its id unchanged does.
+
+    Told of the file that is not named after its recipe. Files of other revisions may share an id.
+    """
+    if path.stem in {recipe.id, f"{recipe.id}-r{recipe.revision.number}"}:
+        return ()
+    for other in recipe_files(path.parent):
+        if other.name == path.name:
+            continue
+        try:
+            found = load_recipe(other)
+        except RecipeError:
+            continue  # a broken neighbour is told by whoever reads it
+        if (found.id, found.revision.number) == (recipe.id, recipe.revision.number):
+            line, column = load_yaml(path)[1].of(("id",))
+            told = f"revision {recipe.revision.number} of recipe '{recipe.id}' is in {other.name} as well"
+            remedy = f"give this one an id of its own, such as {path.stem}, or remove one of them"
+            return (Problem(told, f"{path}:{line}:{column}: id", remedy),)
+    return ()
 
 
 def _text_like(recipe: Recipe, model: Path) -> str:

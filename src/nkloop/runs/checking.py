@@ -16,6 +16,7 @@ from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import LabwareError, NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.labware import Catalogue, check_geometry
 from nkloop.recipes import load_recipe
+from nkloop.recipes.files import twin_problems
 from nkloop.runs.benches.files import bench_problems
 from nkloop.runs.lot_files import load_lots
 from nkloop.runs.maker_labware import maker_problems
@@ -150,8 +151,8 @@ class WorkspaceCheck:
         return CheckedItem(kind, path, checks, problems, time.perf_counter() - started)
 
     async def _recipe(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        load_recipe(path)
-        return ("schema", "cross-references", "plausible ranges"), ()
+        recipe = load_recipe(path)
+        return ("schema", "cross-references", "plausible ranges", "id"), twin_problems(path, recipe)
 
     async def _bench(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         load_bench_file(path)

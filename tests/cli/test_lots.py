@@ -53,7 +53,7 @@ def test_importing_twice_changes_nothing(stocked: Nkloop, fridge: Path) -> None:
 def test_an_import_needs_a_name(nkloop: Nkloop, fridge: Path, workspace: Workspace) -> None:
     ended = nkloop("lots", "import", fridge)
     assert ended.code == 1
-    assert "error: --by: --by is empty. Remedy: write who imports the list, or try it with --dry-run" in ended.err
+    assert "error: --by: it is empty. Remedy: write who imports the list, or try it with --dry-run" in ended.err
     assert not (workspace.state / "records.db").exists()
 
 

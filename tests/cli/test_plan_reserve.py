@@ -88,7 +88,7 @@ def test_a_name_is_reserved_once_and_only_by_a_plan_that_passes(nkloop: Nkloop, 
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        pytest.param(("--by", ""), "--by: --by is empty. Remedy: write who reserves", id="nobody"),
+        pytest.param(("--by", ""), "--by: it is empty. Remedy: write who reserves", id="nobody"),
         pytest.param(("--by", "Ada", "--hold", "40 d"), "--hold: 40 d is not a time above 0 and up to 31 d", id="long"),
         pytest.param(("--by", "Ada", "--hold", "3 mL"), "--hold: 3 mL is not a time above 0", id="no time"),
         pytest.param(("--by", "Ada", "--lots", LOTS), "cannot reserve: a file is not the counted stock", id="file"),

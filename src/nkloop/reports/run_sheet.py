@@ -239,7 +239,7 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
         most = f"at most {plain(worklist.limits.light_minutes)} min open"
         told.append(f"Keep in the dark until it is used, {most}: {listing(dark)}.")
     cooled = [item for item in worklist.deck if item.temperature_c is not None]
-    told += [f"{item.label or item.nickname} in {item.slot} is held at {plain(item.temperature_c or 0)} °C."
+    told += [f"Slot {item.slot} ({item.label or item.nickname}) is held at {plain(item.temperature_c or 0)} °C."
              for item in cooled]  # fmt: skip
     return tuple(told)
 

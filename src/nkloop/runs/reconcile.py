@@ -190,7 +190,6 @@ async def _over(run: RunRecord, bench: Bench, records: Records, *, stop: bool, i
         return await _judged_anew(run, await stopped(handler, run.device_run_id), bench, records, told)
     raise DeviceError(
         f"run {run.id} is over in the records, but {handler.name} still has it as {state.status}",
-        where=f"run {run.id}",
         remedy=f"stop it, so that its wells stay as they are: `nkloop reconcile {run.id} --stop`",
     )
 
@@ -228,7 +227,6 @@ async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Ho
 def _not_allowed(run: RunRecord, device: str, status: str) -> DeviceError:
     return DeviceError(
         f"{device} is a real device and has run {run.id} as {status}; nothing was sent to it",
-        where=f"run {run.id}",
         remedy=f"`nkloop reconcile {run.id} --yes` "
         + ("takes it off the device" if status == "idle" else "follows it to its end, `--stop --yes` stops it"),
     )

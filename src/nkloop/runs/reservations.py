@@ -61,7 +61,7 @@ class PlanReservation:
             QuantityError: `hold` cannot be read.
         """
         problems = [
-            Problem(f"{option} is empty", option, remedy)
+            Problem("it is empty", option, remedy)
             for option, value, remedy in (
                 ("--reserve", name, "write a name for the reservation, for example the batch"),
                 ("--by", by, "write who reserves; it stands in the audit trail"),

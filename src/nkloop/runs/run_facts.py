@@ -140,7 +140,7 @@ def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: 
     for why, group in groupby(worklist.steps, key=lambda step: _not_begun(last.get(step.number))):
         numbers = [step.number for step in group]
         if why:
-            yield f"step {spans(numbers)} {why}"
+            yield f"step{'s' if len(numbers) > 1 else ''} {spans(numbers)} {why}"
     for step in worklist.steps:
         event = last.get(step.number)
         if event is None or _not_begun(event):
@@ -155,7 +155,7 @@ def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: 
 def _not_begun(event: JournalEvent | None) -> str:
     """Why a step certainly did not begin; empty when it may have."""
     if event is None or event.event == "intended":
-        return "was never sent"
+        return "never sent"
     return event.detail if event.event == "failed" and event.detail.startswith("not started") else ""
 
 

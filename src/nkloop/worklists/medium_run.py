@@ -224,7 +224,8 @@ class RunLayout:
         barcodes = dict(zip(spots, (vessel.barcode for vessel in self.vessels), strict=True))
         for celsius, stored in kept.items():
             named = ", ".join(barcodes[spot] for spot in stored)
-            told = f"Close and label {named}, check the level of each, and put away at {celsius:g} °C."
+            level = "the level of each" if len(stored) > 1 else "its level"
+            told = f"Close and label {named}, check {level}, and put away at {celsius:g} °C."
             labware = tuple(spot[0] for spot in stored)
             self.builder.pause(OperatorTask(kind="store", instruction=told, labware=labware, temperature_c=celsius))
 

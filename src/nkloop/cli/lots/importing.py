@@ -94,12 +94,17 @@ def _show(report: ImportReport, bench: str, *, dry_run: bool) -> None:
         told = "; ".join(one.details)
         console.print(f"[{colour.get(one.action, 'dim')}]{one.action:17}[/] {one.lot}: {told}", soft_wrap=True)
     unchanged = sum(1 for one in report.lots if one.action == "unchanged")
+    stay = f"{unchanged} stay{'s as it is' if unchanged == 1 else ' as they are'}"
     if report.conflicts:
-        console.print(
-            f"[red]{len(report.conflicts)} lots contradict the stock of bench {bench}; nothing is written.[/]"
-        )
+        clash = _lots(len(report.conflicts), "contradicts", "contradict")
+        console.print(f"[red]{clash} the stock of bench {bench}; nothing is written.[/]")
     elif dry_run:
-        console.print(f"{report.n_changes} lots would change, {unchanged} stay as they are. Nothing was written.")
+        console.print(f"{_lots(report.n_changes, 'would change')}, {stay}. Nothing was written.")
     else:
-        console.print(f"{report.n_changes} lots changed in the stock of bench {bench}, {unchanged} stay as they are.")
+        console.print(f"{_lots(report.n_changes, 'changed')} in the stock of bench {bench}, {stay}.")
         console.print(f"See them with `{command_name()} lots list`.")
+
+
+def _lots(n: int, one: str, many: str = "") -> str:
+    """`1 lot contradicts`, `3 lots contradict`."""
+    return f"{n} lot{'' if n == 1 else 's'} {one if n == 1 else many or one}"

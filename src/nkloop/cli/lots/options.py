@@ -20,4 +20,4 @@ def required_text(value: str, option: str, what: str) -> str:
 
     if value.strip():
         return value.strip()
-    raise InventoryError(f"{option} is empty", where=option, remedy=f"write {what}")
+    raise InventoryError("it is empty", where=option, remedy=f"write {what}")

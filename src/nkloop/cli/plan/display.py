@@ -114,11 +114,12 @@ def _show_lots(console: Console, planned: Planned) -> None:
     from rich.table import Table
 
     from nkloop.cli.plan.document import expiry
+    from nkloop.reports.numbers import volume
 
     taken = Table("lot", "component", "expires", "put on deck", "drawn", title="Lots", title_justify="left")
     for lot in planned.lots:
         expires = expiry(planned, lot.lot) or "not known"
-        taken.add_row(lot.lot, lot.component, expires, f"{lot.volume_ul:,.1f} µL", f"{lot.drawn_ul:,.1f} µL")
+        taken.add_row(lot.lot, lot.component, expires, volume(lot.volume_ul), volume(lot.drawn_ul))
     console.print(taken)
 
 

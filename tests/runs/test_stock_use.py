@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
 from nkloop.records.models import StepEvent
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
-from nkloop.runs.people import load_deck
+from nkloop.runs.people import load_deck, lots_to_scan
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import (
     HOLD,
@@ -127,6 +129,21 @@ async def test_the_run_sheet_names_the_containers_of_its_part(stocked: Session, 
     assert "LOT-IL7-01 (IL7-01-01 150 µL (thaw))" in sheets_markdown(sheets[:1], stocked.catalogue)
     at = await stocked.bench.clock.now()
     assert containers_of_run(stocked, parts[0], at) == {"LOT-IL7-01": first[0]}
+
+
+def test_a_container_that_was_open_for_too_long_is_refused_at_the_scan(stocked: Session, dosing: Worklist) -> None:
+    thawed = {"thawed": AT.date() - timedelta(days=300), "by": "Bo", "at": AT, "reason": "for training"}
+    stocked.records.stock.adjust(BENCH, "IL7-01-02", **thawed)
+    whole = dosing.model_copy(
+        update={"lots": (lot_facts(stocked.inventory.lot("LOT-IL7-01")),), "use_until": AT.date()}
+    )
+    (lot,) = lots_to_scan(whole, stocked.records, BENCH)
+    scans = Scans({}, (lot,), today=AT.date())
+    refused = scans.take("IL7-01-02")
+    assert not refused.ok
+    assert re.match(r"IL7-01-02 was thawed .* good until .*: take another container of lot LOT-IL7-01", refused.told)
+    assert scans.take("IL7-01-03").ok
+    assert scans.problem == ""
 
 
 async def test_a_run_that_was_never_prepared_gives_everything_back(stocked: Session, dosing: Worklist) -> None:

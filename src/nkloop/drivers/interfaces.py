@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -260,6 +260,8 @@ class LotToScan(FrozenModel):
     """Last day it may be used; None when the worklist does not say."""
     codes: tuple[str, ...] = ()
     """Barcodes of its containers, where the stock knows them; each stands for the lot."""
+    unfit: Mapping[str, str] = Field(default_factory=dict)
+    """Containers among them that cannot be used until the end of use, and why."""
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -121,6 +121,8 @@ class Scans:
             return Scan(code, False, self._stranger(code))
         if lot is not None and lot.expires is not None and lot.expires < self.today:
             return Scan(code, False, f"{_expiry(lot)}: do not use it; decline, and plan again with another lot")
+        if lot is not None and (why := lot.unfit.get(code)):
+            return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}")
         self.taken.append(code)
         what = f"{lot.component}, lot {lot.lot}" if lot is not None else f"{code}, {self._nickname(code)}"
         return Scan(code, True, f"{what} ({self.total - len(self.missing)} of {self.total})")

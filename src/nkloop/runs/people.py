@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Callable
+from datetime import date
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
+from nkloop.inventory import Lot
+from nkloop.inventory.picking import NOTHING_UL, container_fault
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
@@ -225,10 +228,21 @@ def lots_to_scan(worklist: Worklist, records: Records, bench: str) -> tuple[LotT
             component=facts[lot].component,
             expires=facts[lot].expires,
             codes=tuple(one.barcode for one in held[lot].containers) if lot in held else (),
+            unfit=_unfit(held[lot], worklist.use_until) if lot in held else {},
         )
         for lot in on_deck
         if lot in facts
     )
+
+
+def _unfit(lot: Lot, use_until: date | None) -> dict[str, str]:
+    """Containers that were open for too long or have no thaw left; what counts as empty may be on the deck."""
+    faults = {
+        one.barcode: container_fault(lot, one, use_until or lot.expires)
+        for one in lot.containers
+        if one.volume_ul > NOTHING_UL
+    }
+    return {barcode: fault for barcode, fault in faults.items() if fault}
 
 
 def barcodes_of(worklist: Worklist, nicknames: tuple[str, ...]) -> dict[str, str]:

@@ -83,7 +83,7 @@ WORKLISTS = {
     "overfills": (r"(step,3,.*?,)681,", r"\g<1>20000,", r"step 3", r"20000|20,000"),
     "overdraws": (r"(base,A1,,,)20500,", r"\g<1>1500,", r"step \d", r"overdrawn|air|dead volume"),
     "overfull_well": (
-        r"(liquid,.*?stocks,A1,,,)40,", r"\g<1>4000,", r"stocks", r"overfull|overfilled|holds|4000",
+        r"(liquid,.*?stocks,A1,,,)35,", r"\g<1>4000,", r"stocks", r"overfull|overfilled|holds|4000",
     ),
     "absent_tip": ("tips_1000:A12", "tips_1000:A13", r"step 3", r"A13"),
     "absent_rack": ("tips_1000:A12", "tips_5000:A12", r"line 22, column tip", r"tips_5000"),

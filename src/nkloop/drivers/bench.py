@@ -37,6 +37,8 @@ class Bench:
     clock: Clock
     whole: Bench | None = None
     """Of a bench on which the robot's own reader stands for the liquid handler: the bench as its file says."""
+    catalogue: Catalogue | None = None
+    """Names and shapes of labware for pictures; None where nobody has read it."""
 
     @property
     def name(self) -> str:
@@ -102,6 +104,7 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
         cell_counter=cast(CellCounter, built["cell_counter"]),
         operator=cast(Operator, built["operator"]),
         clock=cast(Clock, built["clock"]),
+        catalogue=cast(Catalogue, things["catalogue"]),
     )
 
 

@@ -45,7 +45,7 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
         worklist=worklist,
         barcodes=barcodes,
         lots=lots_to_scan(worklist, records, bench.name),
-        picture=task_svg(task, worklist, is_loading=True),
+        picture=task_svg(task, worklist, is_loading=True, catalogue=bench.catalogue),
         run_id=run_id,
     )
     answer = await answered(request, bench, records, step=None)
@@ -73,7 +73,7 @@ async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, reco
         title=f"Change the deck: {worklist.name}",
         task=task,
         worklist=worklist,
-        picture=task_svg(task, worklist, is_loading=True),
+        picture=task_svg(task, worklist, is_loading=True, catalogue=bench.catalogue),
         run_id=run_id,
     )
     await ask(request, bench, records, step=None)
@@ -113,7 +113,7 @@ async def _answer(
         task = step.operator
     title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=_CUT)}" if step else f"{worklist.name}: pause"
     barcodes = barcodes_of(worklist, task.labware)
-    picture = task_svg(task, worklist)
+    picture = task_svg(task, worklist, catalogue=bench.catalogue)
     request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
     await ask(request, bench, records, step=number, moot=moot)
 

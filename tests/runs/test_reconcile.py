@@ -19,6 +19,7 @@ from nkloop.errors import (
     DeviceHeldError,
     DeviceUnreachableError,
     NobodyToAskError,
+    RecordError,
     RunForgottenError,
     StaleHolderError,
     StepUnknownError,
@@ -224,7 +225,11 @@ async def test_what_the_device_forgot_is_unknown_and_nothing_follows_before_a_de
         RunDecision(run_id="run-0001", decision="discard", by="Ada", reason="lost", at=at, wells=(("plate", "B1"),))
     )
     handler.status, handler.done = "idle", []
-    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+    with pytest.raises(RecordError, match="P-1 B1: was discarded after run-0001 by Ada"):
+        await execute(worklist, verdict, bench, records)
+    fresh = worklist.model_copy(update={"deck": (worklist.deck[0].model_copy(update={"barcode": "P-2"}),)})
+    passed = verdict.model_copy(update={"worklist_hash": fresh.content_hash})
+    assert (await execute(fresh, passed, bench, records)).state == "succeeded"
     assert [well.well for well in records.decisions.discarded("P-1")] == ["B1"]
     assert records.audit.verify_chain() == ()
 

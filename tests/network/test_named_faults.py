@@ -312,6 +312,7 @@ async def test_an_opened_door_is_closed_by_the_person_asked_and_the_run_goes_on(
         run = await lab.dose()
         assert run.state == "succeeded"
         assert sum("blocked-by-open-door" in title for title in lab.operator.asked) == 1
+        assert sum(request.closes_door for request in lab.operator.requests) == 1
         assert lab.contradictions() == []
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nkloop.errors import RecordError
 from nkloop.records import Records
-from nkloop.records.models import Context, JournalEvent, OperatorAction
+from nkloop.records.models import IN_ORDER, Context, JournalEvent, OperatorAction, StepEvent, StepRecord, n_done
 from nkloop.worklists.models import Verdict, Worklist
 
 
@@ -158,3 +158,12 @@ def test_events_round_trip_and_the_last_one_counts(
     assert records.journal.events(run_id) == written
     last = {event.number: event.event for event in written}
     assert {step.number: step.event for step in records.journal.run(run_id).steps} == last
+
+
+def test_steps_before_the_one_a_device_was_seen_at_count_as_done(at: datetime) -> None:
+    events: list[tuple[StepEvent, str]] = [("sent", ""), ("sent", ""), ("seen", IN_ORDER), ("sent", "")]
+    steps = [StepRecord(number=n, event=e, at=at, detail=d) for n, (e, d) in enumerate(events, start=1)]
+    assert n_done(steps) == 2
+    passed_over = [step.model_copy(update={"detail": ""}) for step in steps]
+    assert n_done(passed_over) == 0, "a device that went on behind an error tells nothing of the steps before"
+    assert n_done([*steps[:3], StepRecord(number=4, event="done", at=at)]) == 3

@@ -169,7 +169,7 @@ def test_a_worklist_is_run_once_unless_it_is_meant_besides_what_is_known(lab: La
         lab.opened(lab.worklist, known=())
     assert lab.opened(lab.worklist, bench="other lab", known=())
     second = lab.opened(lab.worklist, known=[first])
-    with pytest.raises(RecordError, match=rf"was begun already, as {second}: 0 of 0 steps"):
+    with pytest.raises(RecordError, match=rf"was begun already, as {second}: at least 0 of 0 steps"):
         lab.opened(lab.worklist, known=[first])
 
 

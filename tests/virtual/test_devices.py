@@ -224,3 +224,17 @@ async def test_the_bench_of_another_workspace_is_refused_before_anything_is_aske
         with pytest.raises(BenchError, match=refused):
             await ask()
     assert (await VirtualClock("clock", URL, transport, workspace=other / ".").now()).utcoffset() is not None
+
+
+async def test_the_operator_closes_the_door_when_asked_to() -> None:
+    asked: list[tuple[str, str, bytes]] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        return httpx.Response(200, json={"now": START.isoformat()})
+
+    operator = VirtualOperator("operator", URL, httpx.MockTransport(note))
+    task = OperatorTask(kind="confirm", instruction="Close the front door.")
+    await operator.perform(OperatorRequest(title="the robot is blocked-by-open-door", task=task, closes_door=True))
+    assert asked[0] == ("PUT", "/virtual/door", b'{"on":false}')
+    assert [path for _, path, _ in asked[1:]] == ["/virtual/task"]

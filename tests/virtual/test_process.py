@@ -20,6 +20,7 @@ from nkloop.virtual import process
 from nkloop.virtual.__main__ import main
 from nkloop.virtual.process import VirtualBench
 from nkloop.virtual.server import BenchSettings, kept_serial, serve, serve_virtual_bench
+from nkloop.virtual.shared import serving_by_hand
 
 SERVER = """
 import os, sys
@@ -173,3 +174,11 @@ def test_a_bench_has_one_serial_number_for_as_long_as_its_folder(tmp_path: Path)
     assert first.startswith("virtual-")
     assert kept_serial(tmp_path) == first
     assert kept_serial(None) not in {first, kept_serial(None)}, "a bench that forgets is another one each time"
+
+
+def test_two_benches_never_work_with_one_folder(tmp_path: Path) -> None:
+    with (
+        serving_by_hand(tmp_path / "state"),
+        pytest.raises(BenchError, match="another virtual bench works with this folder"),
+    ):
+        serve_virtual_bench(tmp_path, 0, BenchSettings(state=tmp_path / "state"))

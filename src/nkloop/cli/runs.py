@@ -62,9 +62,11 @@ def _plain(run: RunRecord, standing: Standing | None, rests: Collection[str]) ->
 
 def _standing(run: RunRecord, rests: Collection[str]) -> str:
     """State, steps and decision in one line; steps of a run that is not over are under way, not unknown."""
+    from nkloop.records.models import n_done
+
     colour = "green" if run.state == "succeeded" else "yellow" if not run.is_over else "red"
-    done = sum(step.event == "done" for step in run.steps)
-    told = [f"[{colour}]{run.state}[/]", f"{done} of {len(run.steps)} steps done" if run.steps else "nothing was sent"]
+    done = f"{'' if run.is_over else 'at least '}{n_done(run.steps)} of {len(run.steps)} steps done"
+    told = [f"[{colour}]{run.state}[/]", done if run.steps else "nothing was sent"]
     seen = max((step.number for step in run.steps if step.event == "seen"), default=0)
     if not run.is_over and seen:
         told.append(f"at step {seen} when last seen")

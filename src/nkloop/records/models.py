@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 
@@ -14,6 +15,8 @@ RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "sto
 RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
 MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
 """Last events of a step that happened, or may have; one that failed has moved what its event says it has."""
+IN_ORDER = "every step before it has ended"
+"""Detail of a `seen` event of a device that carries its steps out in order and has passed over none."""
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
 
@@ -67,6 +70,12 @@ class StepRecord(FrozenModel):
     def has_moved(self) -> bool:
         """Whether it moved liquid, or may have: a step that failed may have given all of it before."""
         return self.event in MOVED or bool(self.moved_ul)
+
+
+def n_done(steps: Sequence[StepRecord]) -> int:
+    """How many steps are known to be done, at least: a device that works them in order tells at which one it is."""
+    reached = max((step.number for step in steps if step.event == "seen" and step.detail == IN_ORDER), default=0)
+    return sum(step.event == "done" or (step.event in {"sent", "seen"} and step.number < reached) for step in steps)
 
 
 class JournalEvent(FrozenModel):

@@ -17,7 +17,7 @@ from nkloop.errors import RecordError
 from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_decision, last_events, run_row, worklist_of
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
-from nkloop.records.models import RunDecision
+from nkloop.records.models import RUN_OVER, RunDecision, n_done
 from nkloop.records.touched import touched
 from nkloop.worklists.models import Worklist
 
@@ -192,8 +192,8 @@ def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str) -> R
     if row["state"] == "succeeded":
         told, remedy = f"was run already, as {run_id}{when}", "if it is really to be done once more, say --again"
     else:
-        n_done = sum(step.event == "done" for step in steps)
-        told = f"was begun already, as {run_id}{when}: {n_done} of {len(steps)} steps were done"
+        least, still = ("", "") if row["state"] in RUN_OVER else ("at least ", ", and it is not over")
+        told = f"was begun already, as {run_id}{when}: {least}{n_done(steps)} of {len(steps)} steps were done{still}"
         told += _told(decision := last_decision(connection, run_id))
         remedy = f"{_rest_of(run_id, decision)}; to begin anew with fresh labware, say --again"
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

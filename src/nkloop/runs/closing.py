@@ -11,7 +11,7 @@ from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState
 from nkloop.errors import DeviceError, NkloopError, RecordError, RunForgottenError
 from nkloop.records import Records
-from nkloop.records.models import JournalEvent, RunRecord, RunState, StepEvent
+from nkloop.records.models import IN_ORDER, JournalEvent, RunRecord, RunState, StepEvent
 from nkloop.runs.answers import with_answers
 from nkloop.runs.holding import Hold
 from nkloop.runs.outcomes import all_unknown, by_step, step_outcomes
@@ -24,8 +24,6 @@ FORGOTTEN, LOST = "no longer knows", "is lost and cannot be asked"
 """Parts of the record of a run that was closed although its device did not tell what it did."""
 UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
 """Last events of a step that may have happened without anybody having seen its end."""
-IN_ORDER = "every step before it has ended"
-"""Detail of a `seen` event of a device that carries its steps out in order and has passed over none."""
 _ENDED: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
 logger = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from nkloop.errors import (
 )
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
-from nkloop.records.models import JournalEvent, RunRecord, StepEvent
+from nkloop.records.models import IN_ORDER, JournalEvent, RunRecord, StepEvent
 from nkloop.runs import people
 from nkloop.runs.answers import declined_step, point_to_decision
-from nkloop.runs.closing import IN_ORDER, close_ended, close_unseen, words
+from nkloop.runs.closing import close_ended, close_unseen, words
 from nkloop.runs.holding import Hold
 from nkloop.runs.mending import mend
 from nkloop.runs.overdue import Stretch

@@ -135,7 +135,12 @@ async def clear_obstacle(
         "paused": "The run was paused by hand. Confirm when it may go on.",
     }.get(state.status, f"The robot waits for recovery{reasons}. Resolve it on its screen, then confirm.")
     task = OperatorTask(kind="confirm", instruction=instruction)
-    request = OperatorRequest(title=f"{worklist.name}: the robot is {state.status}", task=task, run_id=run_id)
+    request = OperatorRequest(
+        title=f"{worklist.name}: the robot is {state.status}",
+        task=task,
+        run_id=run_id,
+        closes_door=state.status.endswith("blocked-by-open-door"),
+    )
     await ask(request, bench, records, step=None, moot=moot)
 
 

@@ -53,6 +53,10 @@ class WorldClient:
         """Answer of a POST route; raises as `get` does."""
         return await self._ask("POST", path, body)
 
+    async def put(self, path: str, body: Any) -> Any:
+        """Answer of a PUT route; raises as `get` does."""
+        return await self._ask("PUT", path, body)
+
     async def require_own(self) -> None:
         """Refuse the bench of another workspace: its wells, tips and runs are not those of our records.
 

@@ -91,6 +91,8 @@ class VirtualOperator:
         if request.choices:
             return person if person is not None else await self._chosen(request)
         barcodes = dict(request.barcodes)
+        if request.closes_door:
+            await self._world.put("/door", {"on": False})
         if request.worklist is not None:
             worklist = request.worklist.model_dump(mode="json")
             await self._world.post("/deck", {"worklist": worklist, "barcodes": barcodes})

@@ -69,8 +69,31 @@ def serve_virtual_bench(
     """Serve the virtual bench of a workspace; see `serve` for port, `announce` and `parent`.
 
     Raises:
-        BenchError: no such bench file, a wrong one, a speed below 0, an unknown fault, or a port that cannot be used.
+        BenchError: no such bench file, a wrong one, a speed below 0, an unknown fault, a port that cannot be used, or
+            another bench works with the same state folder.
     """
+    from nkloop.virtual.shared import serving_by_hand
+
+    if settings.state is None:
+        _serve_bench(workspace, port, settings, announce, parent)
+        return
+    with serving_by_hand(settings.state) as told:
+        _serve_bench(workspace, port, settings, _noted(told, announce or (lambda url: None)), parent)
+
+
+def _noted(told: int, announce: Announce) -> Announce:
+    """Announce, after the address is written where the commands of the workspace look for it."""
+
+    def note(url: str) -> None:
+        os.write(told, json.dumps({"url": url, "pid": os.getpid()}).encode())
+        announce(url)
+
+    return note
+
+
+def _serve_bench(
+    workspace: Path, port: int, settings: BenchSettings, announce: Announce | None, parent: int | None = None
+) -> None:
     if not settings.speed >= 0:
         remedy = "use 1 for real time, 0 for as fast as possible"
         raise BenchError(f"speed {settings.speed:g} must be at least 0", remedy=remedy)
@@ -93,13 +116,8 @@ def serve_shared_bench(workspace: Path, port: int, settings: BenchSettings, fold
     from nkloop.virtual.shared import serving
 
     with serving(folder) as told:
-
-        def announce(url: str) -> None:
-            os.write(told, json.dumps({"url": url, "pid": os.getpid()}).encode())
-            announce_on_stdout(url)
-
         threading.Thread(target=_end_unused, args=(folder,), daemon=True).start()
-        serve_virtual_bench(workspace, port, settings, announce=announce)
+        _serve_bench(workspace, port, settings, _noted(told, announce_on_stdout))
 
 
 def serve(

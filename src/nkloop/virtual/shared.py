@@ -96,6 +96,23 @@ def serving(folder: Path) -> Iterator[int]:
         os.close(held)
 
 
+@contextmanager
+def serving_by_hand(folder: Path) -> Iterator[int]:
+    """The same for a bench somebody has started: commands of the workspace that find it use it, none of them ends it.
+
+    Raises:
+        BenchError: another bench serves this folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    users = _opened(folder / _USERS)
+    try:
+        _locked(users, fcntl.LOCK_SH, folder)
+        with serving(folder) as held:
+            yield held
+    finally:
+        os.close(users)
+
+
 def wait_until_unused(folder: Path, every_seconds: float) -> int:
     """Return when no command uses the bench of a folder any more; the lock given keeps new ones waiting."""
     users = _opened(folder / _USERS)

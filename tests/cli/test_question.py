@@ -158,3 +158,16 @@ def test_the_last_words_name_the_run_and_the_next_command() -> None:
     assert "run-0007 is interrupted: nothing was moved, nothing to decide" in next_word(unmoved, "nkloop")
     open_run = run.model_copy(update={"state": "running"})
     assert "is not over" in next_word(open_run, "nkloop")
+
+
+def test_no_correction_is_offered_for_a_well_of_unknown_concentration() -> None:
+    question = asked(1)
+    assert "reconcile run-0007 --decide repair" in page(question)
+    why = "step 1 may not have mixed tubes A1 before it was drawn from"
+    wells = (question.wells[0].model_copy(update={"doubt": why}),)
+    shown = " ".join(page(question.model_copy(update={"wells": wells})).replace("│", " ").split())
+    assert "concentration not known" in shown
+    assert "no correction is offered" in shown
+    assert "--decide repair" not in shown
+    assert "--decide discard" in shown
+    assert "--happened 1 " in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from nkloop.cli.run.earlier import require_earlier
 from nkloop.cli.run.source import BaseMedium
 from nkloop.errors import RecordError
 from nkloop.records import Records
+from nkloop.records.models import StepRecord
 
 TUBES_15, TUBES_50 = "opentrons_15_tuberack_nest_15ml_conical", "opentrons_6_tuberack_nest_50ml_conical"
 BASE = BaseMedium(barcode="base-x", command="nkloop plan medium ucb-nk --barcode base-x")
@@ -21,8 +23,8 @@ def _worklist(load_name: str, lot: str | None) -> Any:
     return SimpleNamespace(deck=[SimpleNamespace(barcode="base-x", load_name=load_name)], fillings=fillings)
 
 
-def _records(*worklists: Any, bench: str = "virtual", event: str = "done") -> Records:
-    step = SimpleNamespace(event=event)
+def _records(*worklists: Any, bench: str = "virtual", event: Any = "done") -> Records:
+    step = StepRecord(number=1, event=event, at=datetime(2026, 11, 29, tzinfo=UTC))
     runs = [SimpleNamespace(bench=bench, worklist_hash=n, steps=[step]) for n in range(len(worklists))]
     return cast(Records, SimpleNamespace(journal=SimpleNamespace(runs=lambda: runs, worklist=worklists.__getitem__)))
 

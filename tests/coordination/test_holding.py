@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from nkloop.coordination import holding
 from nkloop.coordination.holding import next_step, nothing_moved_told, safety_told
 from nkloop.errors import DeviceError
+from nkloop.records.models import StepRecord
+
+AT = datetime(2026, 11, 29, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def session_with(*, over=True):
         is_over=over,
         state="interrupted",
         error="the robot was stopped",
-        steps=[SimpleNamespace(event=event) for event in events],
+        steps=[StepRecord(number=n, event=event, at=AT) for n, event in enumerate(events, start=1)],
         unknown_steps=(3,),
     )
     return SimpleNamespace(
@@ -84,7 +88,7 @@ async def test_a_flow_cancelled_before_its_robot_started_says_that_nothing_moved
     ],
 )
 def test_what_comes_next_depends_on_what_has_moved(events, over, told):
-    steps = [SimpleNamespace(event=event) for event in events]
+    steps = [StepRecord(number=n, event=event, at=AT) for n, event in enumerate(events, start=1)]
     unknown = tuple(n for n, event in enumerate(events, start=1) if event in {"unknown", "sent"})
     run = SimpleNamespace(id="run-0007", is_over=over, steps=steps, unknown_steps=unknown)
     assert told in next_step(run)

@@ -45,8 +45,12 @@ class Clock:
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A session at a simulated bench."""
-    bench_file = SimpleNamespace(simulated=True)
-    parts = {"bench": SimpleNamespace(clock=Clock()), "catalogue": None, "records": None}
+    bench_file = SimpleNamespace(simulated=True, name="virtual")
+    parts = {
+        "bench": SimpleNamespace(clock=Clock()),
+        "catalogue": None,
+        "records": SimpleNamespace(stock=SimpleNamespace(inventory=lambda bench, at: None)),
+    }
     found = SimpleNamespace(bench_file=bench_file, workspace=SimpleNamespace(state=tmp_path), **parts)
     monkeypatch.setattr(artifacts, "session_here", lambda: found)
     return found

@@ -562,6 +562,16 @@ async def test_what_was_discarded_is_never_continued(records: Records, cut_run: 
     assert [one.decision for one in records.decisions.of_run(cut_run)] == ["discard"]
 
 
+async def test_a_decision_made_while_the_device_told_more_is_refused(records: Records, cut_run: str) -> None:
+    async def told_meanwhile(worklist: Worklist) -> Verdict:
+        records.journal.append_events(cut_run, journal((2, "done")))
+        return await passes(worklist)
+
+    with pytest.raises(RecordError, match=r"has told more while this was decided.*decide anew"):
+        await decided(records, cut_run, "continue", not_happened=[2], verify=told_meanwhile)
+    assert records.decisions.of_run(cut_run) == ()
+
+
 async def test_what_people_said_counts_in_the_contents(records: Records, cut_run: str) -> None:
     await decided(records, cut_run, "continue", happened=[2])
     held = known_contents(records, CATALOGUE, DECK, "P-1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nkloop.errors import StepUnknownError
-from nkloop.records.models import JournalEvent, RunDecision, RunRecord
+from nkloop.records.models import JournalEvent, RunDecision, RunRecord, StepRuling
 from nkloop.runs.resuming import rest_of
 from nkloop.runs.session import Session
 from nkloop.worklists.ledger_check import check_ledger
@@ -82,6 +82,19 @@ async def test_what_people_still_have_to_do_is_asked_for_once_when_the_robot_has
     assert "step 2, left by run-0001: " in action.title
     assert await rest_of(session, session.records.journal.run(last.id)) is None
     assert session.records.journal.actions(last.id) == (action,)
+
+
+async def test_what_somebody_says_has_happened_is_not_asked_for_again(
+    session: Session, cut: Callable[..., RunRecord]
+) -> None:
+    last = cut("done", "unknown", "done")
+    seen = StepRuling(number=2, happened=True)
+    made = RunDecision(
+        run_id=last.id, decision="continue", by="Ada", reason="was in until 14:00", at=AT, rulings=(seen,)
+    )
+    session.records.decisions.add(made)
+    assert await rest_of(session, session.records.journal.run(last.id)) is None
+    assert session.records.journal.actions(last.id) == ()
 
 
 async def test_unknown_steps_and_discarded_wells_stop_the_flow(

@@ -283,7 +283,8 @@ async def carry_out_parts(
             require(await verdict, part.worklist)
         records: list[RunRecord] = []
         for part, verdict, one in zip(parts, known, begun, strict=True):
-            if part.before is not None and records:
+            was_begun = one.done is not None or last_of(one.occurrence, session.records) is not None
+            if part.before is not None and records and not was_begun:
                 await change_deck(part.before, part.worklist, session.bench, session.records, records[-1].id)
             named = f"{phase}, part {len(records) + 1} of {len(parts)}" if len(parts) > 1 else phase
             records.append(

@@ -35,16 +35,18 @@ class Decisions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, decision: RunDecision, *, follow_up: Worklist | None = None) -> None:
+    def add(self, decision: RunDecision, *, follow_up: Worklist | None = None, of_events: int | None = None) -> None:
         """Save a decision, the wells it discards and the worklist that follows from it; durable when this returns.
 
         Args:
             decision: what was decided, by whom and why; its `follow_up` is filled in from the worklist.
             follow_up: worklist that continues or repairs the run.
+            of_events: how many events of the run it was made from; asked for where time passes between the two.
 
         Raises:
-            RecordError: the run does not exist, is not over, its wells were discarded, or what it left is gone: another
-                run has taken it up, has done its worklist, or has changed wells that the follow-up needs.
+            RecordError: the run does not exist, is not over, its journal has grown since the decision was made from it,
+                its wells were discarded, or what it left is gone: another run has taken it up, has done its worklist,
+                or has changed wells that the follow-up needs.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
@@ -56,6 +58,7 @@ class Decisions:
                     remedy=f"nkloop reconcile {run.id}",
                 )
             refuse_discarded(run)
+            _require_as_read(connection, run.id, of_events)
             require_undone(connection, run.id)
             if follow_up is not None:
                 require_wells(connection, run.id, follow_up)
@@ -188,3 +191,14 @@ def _with_barcode(
     for nickname, well in wells:
         if nickname in barcodes:
             yield barcodes[nickname], well
+
+
+def _require_as_read(connection: sa.Connection, run_id: str, of_events: int | None) -> None:
+    table = schema.step_events
+    now = connection.execute(sa.select(sa.func.count()).where(table.c.run_id == run_id)).scalar()
+    if of_events is not None and now != of_events:
+        raise RecordError(
+            f"the device of run {run_id} has told more while this was decided, so that steps may stand otherwise now",
+            where=f"run {run_id}",
+            remedy=f"look again and decide anew: nkloop reconcile {run_id}",
+        )

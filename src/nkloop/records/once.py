@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
+from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_decision, last_events, run_row, worklist_of
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
@@ -145,7 +146,8 @@ def _with_barcodes(connection: sa.Connection, barcodes: Collection[str]) -> list
     """Runs with a labware of these barcodes on the deck; the text of a worklist is searched before it is read."""
     if not barcodes:
         return []
-    named = sa.or_(*(schema.worklists.c.document.contains(f'"{barcode}"', autoescape=True) for barcode in barcodes))
+    document = schema.worklists.c.document
+    named = sa.or_(*(document.contains(canonical_json(barcode), autoescape=True) for barcode in barcodes))
     query = sa.select(_RUNS).join(schema.worklists, schema.worklists.c.hash == _RUNS.c.worklist_hash).where(named)
     return list(connection.execute(query).mappings().all())
 

@@ -178,7 +178,7 @@ async def decide(
         follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
         require(await verify(follow_up), follow_up)
     decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
-    records.decisions.add(decision, follow_up=follow_up)
+    records.decisions.add(decision, follow_up=follow_up, of_events=len(events))
     saved = records.journal.run(run_id).decision
     by_hand = _by_hand(worklist, fates) if kind != "discard" and follow_up is None else ()
     return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)

@@ -148,7 +148,7 @@ async def reconcile_run(
     run = records.journal.run(run_id)
     bench = bench_of(run, bench, is_lost=is_lost or run.is_over)
     if run.is_over:
-        return await _over(run, bench, records, stop=stop, is_lost=is_lost)
+        return await _over(run, bench, records, stop=stop, is_lost=is_lost, is_allowed=is_allowed)
     if not (is_lost or bench.liquid_handler.stepwise):
         await require_same_device(run, bench)
     async with device_held(bench, records, f"reconcile {run_id}") as hold:
@@ -166,7 +166,9 @@ async def reconcile_run(
         return Reconciled(run=found.run, told=told)
 
 
-async def _over(run: RunRecord, bench: Bench, records: Records, *, stop: bool, is_lost: bool) -> Reconciled:
+async def _over(
+    run: RunRecord, bench: Bench, records: Records, *, stop: bool, is_lost: bool, is_allowed: bool
+) -> Reconciled:
     """A run that is over in the records; nobody decides about its wells while a device given up as lost still moves.
 
     A device that does not answer is no obstacle here: the run was closed with what it told, or a person insisted. One
@@ -185,6 +187,8 @@ async def _over(run: RunRecord, bench: Bench, records: Records, *, stop: bool, i
         return Reconciled(run=run, told=told)
     if state.status in ENDED:
         return await _judged_anew(run, state, bench, records, told)
+    if stop and not is_allowed:
+        raise _not_allowed(run, handler.name, state.status)
     if stop:
         told = f"{told}; it was still {state.status} on {handler.name} and was stopped"
         return await _judged_anew(run, await stopped(handler, run.device_run_id), bench, records, told)

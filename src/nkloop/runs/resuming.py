@@ -11,6 +11,7 @@ from nkloop.runs.people import do_left_task
 from nkloop.runs.possible import sentence
 from nkloop.runs.reconcile import decision_needed
 from nkloop.runs.session import Session
+from nkloop.runs.ways import fates_of
 from nkloop.worklists.models import Verdict, Worklist
 
 SOFTWARE = "nkloop"
@@ -61,9 +62,10 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
 async def _finish_by_hand(session: Session, last: RunRecord) -> None:
     """Have done what people still had to do in a run of which the robot has nothing left."""
     worklist = session.records.journal.worklist(last.worklist_hash)
-    done = {step.number for step in last.steps if step.event == "done"}
-    for step in worklist.steps:
-        if step.number in done or step.action == "delay":
+    decision = session.records.journal.run(last.id).decision
+    rulings = () if decision is None else decision.rulings
+    for step, what, *_ in fates_of(worklist, session.records.journal.events(last.id), rulings):
+        if what == "done" or step.action == "delay":
             continue
         if step.action == "pause":
             await do_left_task(step, worklist, session.bench, session.records, last.id)

@@ -14,7 +14,7 @@ from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.arms import complete_arms
 from nkloop.worklists.bag_doses import plan_bag_doses
 from nkloop.worklists.base_errors import ASSUMED, in_vessel
-from nkloop.worklists.base_medium import as_ordered, order_of, ordered
+from nkloop.worklists.base_medium import BaseMaker, order_of
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import (
     Wanted,
@@ -56,9 +56,8 @@ def wanted(recipe):
 def base(wanted, stocks, deck, catalogue):
     needed = base_of(wanted, 40_000)
     order = order_of(needed, wanted.stage, ["SCF"], 0.0, catalogue)
-    return as_ordered(
-        needed, order, wanted.recipe, stocks, deck, catalogue, limits=wanted.recipe.error_limits, today=TODAY
-    )
+    maker = BaseMaker(needed, order, wanted.recipe, stocks, deck, catalogue, TODAY)
+    return maker.as_ordered(wanted.recipe.error_limits)
 
 
 @pytest.fixture
@@ -184,7 +183,7 @@ def test_a_base_that_cannot_be_planned_is_taken_as_made_elsewhere(wanted, plan, 
     order = order_of(needed, wanted.stage, ["SCF"], 0.0, catalogue)
     few = stocks_of([lot for lot in lots if lot.component != "serum"])
     limits = wanted.recipe.error_limits
-    elsewhere = as_ordered(needed, order, wanted.recipe, few, deck, catalogue, limits=limits, today=TODAY)
+    elsewhere = BaseMaker(needed, order, wanted.recipe, few, deck, catalogue, TODAY).as_ordered(limits)
     assert set(elsewhere.errors.values()) == {ASSUMED}
     assert any(
         "assumed: 3 % CV and 5 % systematic error each, because it cannot" in one for one in plan(elsewhere).notes
@@ -198,8 +197,8 @@ def dose(wanted, plan, stocks, deck, catalogue):
     def make(limits, can_be_better=True):
         def known(base, by_hand_ul, within):
             order = order_of(base, wanted.stage, ["SCF"], by_hand_ul, catalogue)
-            asked = (base, order, within, wanted.recipe, stocks, deck, catalogue)
-            made = ordered(*asked, limits=ErrorLimits(bias_percent=40), today=TODAY)
+            maker = BaseMaker(base, order, wanted.recipe, stocks, deck, catalogue, TODAY)
+            made = maker.ordered(ErrorLimits(bias_percent=40), within)
             return made if within is None or can_be_better else None
 
         return with_enough_base(wanted, catalogue, lambda base, like: plan(base, error_limits=limits, like=like), known)

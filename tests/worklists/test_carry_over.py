@@ -13,7 +13,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.models import CarryOverLimit
 from nkloop.worklists.arms import complete_arms
 from nkloop.worklists.bag_doses import plan_bag_doses
-from nkloop.worklists.base_medium import as_ordered, order_of
+from nkloop.worklists.base_medium import BaseMaker, order_of
 from nkloop.worklists.carry_over import brought_in, summed
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import Wanted, bag_request, base_of, plate_positions, plate_request
@@ -51,7 +51,7 @@ def base(wanted, stocked, deck, catalogue):
         needed = base_of(wanted(limit), 40_000)
         order = order_of(needed, wanted(limit).stage, ["SCF"], 0.0, catalogue)
         of, limits = wanted(limit).recipe, wanted(limit).recipe.error_limits
-        return as_ordered(needed, order, of, stocked, deck, catalogue, limits=limits, today=TODAY)
+        return BaseMaker(needed, order, of, stocked, deck, catalogue, TODAY).as_ordered(limits)
 
     return make
 

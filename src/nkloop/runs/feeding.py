@@ -18,7 +18,7 @@ from nkloop.runs.media import medium_in
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
-from nkloop.worklists.base_medium import order_in, order_of, ordered
+from nkloop.worklists.base_medium import BaseMaker, order_in, order_of
 from nkloop.worklists.constants import Constants, settled, settled_by
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import Wanted, with_enough_base
@@ -94,8 +94,8 @@ async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> Med
     def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
         order = order_of(base, wanted.stage, dosed, by_hand_ul, catalogue)
         limits = wanted.error_limits or asked.recipe.error_limits
-        lots = (asked.recipe, stocks, deck, catalogue)
-        return ordered(base, order, within, *lots, limits=limits, today=now.date())
+        maker = BaseMaker(base, order, asked.recipe, stocks, deck, catalogue, now.date())
+        return maker.ordered(limits, within)
 
     plan = with_enough_base(
         wanted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
 
@@ -68,101 +69,72 @@ def order_in(
     return order_of(base, stage, dosed, by_hand_ul, catalogue)
 
 
-def as_ordered(
-    base: MediumSource,
-    order: MediumOrder,
-    recipe: Recipe,
-    stocks: Stocks,
-    deck: BenchDeck,
-    catalogue: LabwareLookup,
-    *,
-    limits: ErrorLimits,
-    today: date,
-) -> MediumSource:
-    """The base medium as it stands when it is made by its order with the lots at hand, with its predicted errors.
+@dataclass(frozen=True)
+class BaseMaker:
+    """The base medium of a dosing as it stands once it is made by an order with the lots at hand."""
 
-    Args:
-        base: as the dosing takes it.
-        order: that makes it.
-        recipe: of its stage.
-        stocks: lots at hand; when they do not allow it, it is taken as made elsewhere, with assumed errors.
-        deck: of the bench.
-        catalogue: labware types by load name.
-        limits: it is held to where that can be done; the dosing tells what is beyond them otherwise.
-        today: first day of its shelf life.
-    """
-    until = today + timedelta(days=recipe.stage(order.stage_id).medium.shelf_life.to("d"))
-    why = ""
-    for aim in (limits, NO_LIMITS):
-        try:
-            made = plan_media(recipe, [order], stocks, deck, catalogue, use_until=until, today=today, limits=aim)
-        except NkloopError as error:
-            why = error.problems[0].message
-            continue
-        return _with_errors(base, made.sources[0]).model_copy(update={"volume_ul": made.sources[0].volume_ul})
-    return assumed(base, f"it cannot be planned with the lots at hand ({why})")
+    base: MediumSource
+    """As the dosing takes it."""
+    order: MediumOrder
+    recipe: Recipe
+    """Of its stage."""
+    stocks: Stocks
+    deck: BenchDeck
+    catalogue: LabwareLookup
+    """Labware types by load name."""
+    today: date
+    """First day of its shelf life."""
 
+    def ordered(self, limits: ErrorLimits, within: ErrorLimits | None) -> MediumSource | None:
+        """The base medium made `within` limits where some are given, else `as_ordered`.
 
-def made_within(
-    base: MediumSource,
-    order: MediumOrder,
-    recipe: Recipe,
-    stocks: Stocks,
-    deck: BenchDeck,
-    catalogue: LabwareLookup,
-    *,
-    limits: ErrorLimits,
-    today: date,
-) -> MediumSource | None:
-    """The base medium made within certain limits, as little more of it as that takes.
+        Raises:
+            ShortageError: it is to be made within limits, and the lots do not hold enough.
+        """
+        return self.as_ordered(limits) if within is None else self.made_within(within)
 
-    Args:
-        base: as the dosing takes it.
-        order: that makes it.
-        recipe: of its stage.
-        stocks: lots at hand.
-        deck: of the bench.
-        catalogue: labware types by load name.
-        limits: of its predicted errors.
-        today: first day of its shelf life.
+    def as_ordered(self, limits: ErrorLimits) -> MediumSource:
+        """The base medium by its order, with its predicted errors; with assumed ones when the lots do not allow it.
 
-    Returns:
-        None when no volume that its vessel holds is accurate enough.
+        Args:
+            limits: it is held to where that can be done; the dosing tells what is beyond them otherwise.
+        """
+        why = ""
+        for aim in (limits, NO_LIMITS):
+            try:
+                made = self._planned(self.order, aim)
+            except NkloopError as error:
+                why = error.problems[0].message
+                continue
+            return self._made_as(made, made.volume_ul)
+        return assumed(self.base, f"it cannot be planned with the lots at hand ({why})")
 
-    Raises:
-        ShortageError: the lots do not hold enough.
-    """
-    until = today + timedelta(days=recipe.stage(order.stage_id).medium.shelf_life.to("d"))
-    asked_ml = order.volume.to("mL")
-    for ml in _volumes(asked_ml, usable_ul(catalogue[base.load_name]) / 1000):
-        larger = order.model_copy(update={"volume": Amount.parse(f"{ml:.4g} mL")})
-        with suppress(PlanError):
-            made = plan_media(recipe, [larger], stocks, deck, catalogue, use_until=until, today=today, limits=limits)
-            volume = round(base.volume_ul + 1000 * (ml - asked_ml), 2)
-            return _with_errors(base, made.sources[0]).model_copy(update={"volume_ul": volume})
-    return None
+    def made_within(self, limits: ErrorLimits) -> MediumSource | None:
+        """The base medium made within certain limits of its predicted errors, as little more of it as that takes.
 
+        Returns:
+            None when no volume that its vessel holds is accurate enough.
 
-def ordered(
-    base: MediumSource,
-    order: MediumOrder,
-    within: ErrorLimits | None,
-    recipe: Recipe,
-    stocks: Stocks,
-    deck: BenchDeck,
-    catalogue: LabwareLookup,
-    *,
-    limits: ErrorLimits,
-    today: date,
-) -> MediumSource | None:
-    """The base medium made by its order: `made_within` limits where some are given, else `as_ordered`.
+        Raises:
+            ShortageError: the lots do not hold enough.
+        """
+        asked_ml = self.order.volume.to("mL")
+        for ml in _volumes(asked_ml, usable_ul(self.catalogue[self.base.load_name]) / 1000):
+            larger = self.order.model_copy(update={"volume": Amount.parse(f"{ml:.4g} mL")})
+            with suppress(PlanError):
+                volume_ul = round(self.base.volume_ul + 1000 * (ml - asked_ml), 2)
+                return self._made_as(self._planned(larger, limits), volume_ul)
+        return None
 
-    Raises:
-        ShortageError: limits are given and the lots do not hold enough.
-    """
-    if within is None:
-        return as_ordered(base, order, recipe, stocks, deck, catalogue, limits=limits, today=today)
-    return made_within(base, order, recipe, stocks, deck, catalogue, limits=within, today=today)
+    def _planned(self, order: MediumOrder, limits: ErrorLimits) -> MediumSource:
+        until = self.today + timedelta(days=self.recipe.stage(order.stage_id).medium.shelf_life.to("d"))
+        bench = (self.stocks, self.deck, self.catalogue)
+        made = plan_media(self.recipe, [order], *bench, use_until=until, today=self.today, limits=limits)
+        return made.sources[0]
+
+    def _made_as(self, made: MediumSource, volume_ul: float) -> MediumSource:
+        known = {"per_ul": made.per_ul, "errors": made.errors, "brought": made.brought, "volume_ul": volume_ul}
+        return self.base.model_copy(update={**known, "errors_from": "of its own plan, with the lots at hand"})
 
 
 def _volumes(asked_ml: float, most_ml: float) -> Iterator[float]:
@@ -172,8 +144,3 @@ def _volumes(asked_ml: float, most_ml: float) -> Iterator[float]:
     while ml < most_ml:
         ml = min(most_ml, ceil(ml * _GROWTH * 10) / 10)
         yield ml
-
-
-def _with_errors(base: MediumSource, made: MediumSource) -> MediumSource:
-    known = {"per_ul": made.per_ul, "errors": made.errors, "brought": made.brought}
-    return base.model_copy(update={**known, "errors_from": "of its own plan, with the lots at hand"})

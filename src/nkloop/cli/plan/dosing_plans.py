@@ -329,7 +329,7 @@ class Planning:
         from datetime import date
 
         from nkloop.runs.made_errors import recorded_base
-        from nkloop.worklists.base_medium import order_of, ordered
+        from nkloop.worklists.base_medium import BaseMaker, order_of
 
         def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
             deck, catalogue = self.file.deck, self.catalogue
@@ -340,8 +340,8 @@ class Planning:
                 base = base.model_copy(update={"passed_over": why})
                 order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
                 limits = wanted.error_limits or wanted.recipe.error_limits
-                asked = (base, order, within, wanted.recipe, inventory, deck, catalogue)
-                made = ordered(*asked, limits=limits, today=date.today())
+                maker = BaseMaker(base, order, wanted.recipe, inventory, deck, catalogue, date.today())
+                made = maker.ordered(limits, within)
                 if made is None or within is not None:
                     return made
             # what people take of the batch does not stand on the deck

@@ -8,7 +8,7 @@ from dataclasses import replace
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.builder import DeckFullError, Spot, round_up
 from nkloop.worklists.column_parts import column_parts
-from nkloop.worklists.dosing_event import ARMS, CELL_FLOW, CULTURE, NEW, Event
+from nkloop.worklists.dosing_event import ARMS, CELL_FLOW, CULTURE, Event, fed_spot
 from nkloop.worklists.mirrored_wells import MirrorWell, Move, mirror_wells, placed_wells, together
 from nkloop.worklists.mixtures import DEEP_WELLS, SMALL_OVERAGE, TUBES_15, TUBES_50, Mixture
 from nkloop.worklists.plans import WellFeeding
@@ -94,9 +94,9 @@ class ColumnEvent(Event):
         wells = self.request.wells
         for well in (one for one in wells if one.remove_ul > 0 and one.well not in drained):
             self._drain((CULTURE, well.well), well, f"{well.arm}/{well.donor} in {well.well}")
-        kinds = {name: self.builder.kind(name) for name in {spot[0] for spot in self.source_of.values()}}
-        kinds |= {name: self.builder.kind(name) for name in (CULTURE, NEW) if any(_target(w)[0] == name for w in wells)}
-        fed = {_target(well): well for well in wells if well.well in self.source_of and well.add_ul > 0}
+        spots = (*self.source_of.values(), *map(fed_spot, wells))
+        kinds = {name: self.builder.kind(name) for name in {labware for labware, _ in spots}}
+        fed = {fed_spot(well): well for well in wells if well.well in self.source_of and well.add_ul > 0}
         moves = [Move(self.source_of[w.well], spot, w.add_ul, _has_cells(w)) for spot, w in fed.items()]
         runs = [part for run in together(moves, kinds) for part in self._possible(run)]
         runs.sort(key=lambda run: (run[0].kind is True, _place(run[0].source), len(run)))
@@ -135,10 +135,6 @@ class ColumnEvent(Event):
 
     def _spots(self, top: Spot, channels: int) -> list[Spot]:
         return [(top[0], well) for well in self.builder.kind(top[0]).reached(top[1], channels)]
-
-
-def _target(well: WellFeeding) -> Spot:
-    return (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
 
 
 def _has_cells(well: WellFeeding) -> bool:

@@ -34,7 +34,7 @@ from nkloop.worklists.composition import (
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.dose import after_decay, half_lives_h
-from nkloop.worklists.dosing_event import BASE, CULTURE, NEW, TOLERANCE_PERCENT, Event
+from nkloop.worklists.dosing_event import BASE, CULTURE, NEW, TOLERANCE_PERCENT, Event, fed_spot
 from nkloop.worklists.dosing_request import (
     arm_ingredients,
     request_problems,
@@ -242,11 +242,11 @@ class _Planner:
         refuse_warm_mixes(worklist, busy_minutes(worklist, self.deck), self.catalogue)
         ledger = follow(worklist, self.catalogue)
         brought = {
-            _well_text(well): self._brought(ledger.well(*_spot(well)).per_ul, lots)
+            _well_text(well): self._brought(ledger.well(*fed_spot(well)).per_ul, lots)
             for well in request.wells
             if well.add_ul > 0
         }
-        spots = [made.spot for made in event.made] + [_spot(well) for well in request.wells]
+        spots = [made.spot for made in event.made] + [fed_spot(well) for well in request.wells]
         return _Run(
             request=request,
             worklist=worklist,
@@ -313,7 +313,7 @@ class _Planner:
         rows: list[CompositionRow] = []
         for well in run.request.wells:
             if well.add_ul > 0 and (well.present_ul == 0 or is_known(self.request.recipe, well.present_per_ul)):
-                spot, base = _spot(well), self.request.base
+                spot, base = fed_spot(well), self.request.base
                 per_ul, text = run.ledger.well(*spot).per_ul, _well_text(well)
                 errors = that_are_known(run.errors.get(spot, {}), base) if base.errors else None
                 rows += undosed_rows(self.request.recipe, self.stage, dosed, per_ul, text, errors)
@@ -359,7 +359,7 @@ class _Planner:
         for well in run.request.wells:
             if well.add_ul <= 0:
                 continue
-            spot = _spot(well)
+            spot = fed_spot(well)
             text = _well_text(well)
             wanted = [i for i in arm_ingredients(run.request, arms[well.arm]) if i.component in names]
             some = composition_rows(wanted, run.ledger.well(*spot).per_ul, text, run.errors.get(spot))
@@ -368,16 +368,12 @@ class _Planner:
         return rows
 
 
-def _spot(well: WellFeeding) -> Spot:
-    return (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
-
-
 def _well_text(well: WellFeeding) -> str:
-    return f"{_spot(well)[1]}{' of the new plate' if well.is_transferred else ''} ({well.arm}/{well.donor})"
+    return f"{fed_spot(well)[1]}{' of the new plate' if well.is_transferred else ''} ({well.arm}/{well.donor})"
 
 
 def _is_fed(spot: Spot, wells: Sequence[WellFeeding]) -> bool:
-    return spot in {(CULTURE, well.well) for well in wells} | {_spot(well) for well in wells}
+    return spot in {(CULTURE, well.well) for well in wells} | {fed_spot(well) for well in wells}
 
 
 def _after(run: _Run | None) -> dict[Spot, tuple[float, Mapping[str, float]]]:
@@ -406,7 +402,7 @@ def _base_left(run: _Run) -> float | None:
 def _states(run: _Run) -> list[WellState]:
     states = []
     for well in run.request.wells:
-        spot = _spot(well)
+        spot = fed_spot(well)
         held = run.ledger.well(*spot)
         states.append(WellState(well=spot[1], volume_ul=held.volume_ul, per_ul=held.per_ul))
     return states

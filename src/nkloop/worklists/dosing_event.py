@@ -231,7 +231,7 @@ class Event:
             if well.remove_ul > 0 and well.well not in drained:
                 self._drain((CULTURE, well.well), well, text)
             if made is not None and well.add_ul > 0:
-                spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
+                spot = fed_spot(well)
                 has_cells = well.present_ul > 0 and not well.is_transferred
                 self.builder.transfer(
                     made.spot,
@@ -312,7 +312,7 @@ class Event:
         for well in self.request.wells:
             if well.well not in index:
                 continue
-            spot = (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
+            spot = fed_spot(well)
             aims = targets_of(self.request.recipe, self.request.stage_id, arms[well.arm], self.ingredients)
             for component, per_ul in aims.items():
                 kept = well.kept_ul * well.present_per_ul.get(component, 0.0)
@@ -326,6 +326,11 @@ class Event:
                 if ingredient.amount.kind is not Kind.FRACTION:
                     per_ul = ingredient.amount.of(ingredient.component).canonical
                     yield _target(made.spot, ingredient.component, per_ul)
+
+
+def fed_spot(well: WellFeeding) -> Spot:
+    """Where the fresh medium of a culture goes: its well, or the one of the new plate it is moved to."""
+    return (NEW, well.to_well) if well.is_transferred else (CULTURE, well.well)
 
 
 def _target(spot: Spot, component: str, per_ul: float) -> Target:

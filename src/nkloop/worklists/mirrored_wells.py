@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from nkloop.errors import LabwareError
 from nkloop.labware.models import LabwareType
+from nkloop.worklists.builder import Spot
 from nkloop.worklists.plans import WellFeeding
 
-Spot = tuple[str, str]
-"""Nickname and well."""
 _ROWS = 8
 _TOGETHER = 2
 """Fewer channels than this are one."""
@@ -62,12 +61,16 @@ class _Column:
 
 def row_of(well: WellFeeding) -> str:
     """Row of the well that gets the fresh medium."""
-    return (well.to_well or well.well)[0]
+    return _fed_well(well)[0]
+
+
+def _fed_well(well: WellFeeding) -> str:
+    return well.to_well or well.well
 
 
 def may_mirror(plate: LabwareType, wells: Iterable[WellFeeding]) -> bool:
     """True when the wells of the plate are 9 mm apart and some of those that are fed are neighbours in a column."""
-    fed = [well.to_well or well.well for well in wells if well.add_ul > 0]
+    fed = [_fed_well(well) for well in wells if well.add_ul > 0]
     return plate.rows == _ROWS and len({name[1:] for name in fed}) < len(fed)
 
 
@@ -90,7 +93,7 @@ def mirror_wells(
     fed: dict[str, list[WellFeeding]] = {}
     for well in wells:
         if well.well in index and well.add_ul > 0:
-            fed.setdefault((well.to_well or well.well)[1:], []).append(well)
+            fed.setdefault(_fed_well(well)[1:], []).append(well)
     columns: list[_Column] = []
     for some in sorted(fed.values(), key=len, reverse=True):
         free = next((one for one in columns if one.takes(some, index, most_ul)), None)
@@ -120,7 +123,7 @@ def placed_wells(
             fed.setdefault(index[well.well], []).append(well)
     first: dict[str, dict[str, int]] = {}
     for mixture, some in fed.items():
-        first.setdefault((some[0].to_well or some[0].well)[1:], {}).setdefault(row_of(some[0]), mixture)
+        first.setdefault(_fed_well(some[0])[1:], {}).setdefault(row_of(some[0]), mixture)
     volumes = {mixture: sum(one.add_ul for one in some) for mixture, some in fed.items()}
     if max(volumes.values(), default=0.0) > most_ul:
         return ()

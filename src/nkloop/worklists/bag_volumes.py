@@ -6,7 +6,7 @@ from typing import Any
 
 from nkloop.errors import PlanError
 from nkloop.recipes.models import Stage
-from nkloop.worklists.bag_weights import READ_UL, readable
+from nkloop.worklists.bag_weights import READ_UL, ml, readable
 from nkloop.worklists.present_table import Present
 from nkloop.worklists.stage_day import Action, times_denser
 
@@ -36,8 +36,8 @@ def held_volumes(
     missing = full - present.volume_ul - dose_ul
     if missing < 0:
         raise PlanError(
-            f"bag {name} holds {_ml(present.volume_ul)}, topping up to {_ml(full)} leaves no room for a dose of "
-            f"{_ml(dose_ul)}",
+            f"bag {name} holds {ml(present.volume_ul)}, topping up to {ml(full)} leaves no room for a dose of "
+            f"{ml(dose_ul)}",
             where="volume",
             remedy="choose a larger volume, or exchange",
         )
@@ -52,10 +52,10 @@ def _exchanged(name: str, stage: Stage, present: Present, volume_ul: float | Non
         return _volumes(present, drained, max(0.0, drained - dose_ul), is_settled=drained > 0)
     if volume_ul < kept + dose_ul:
         raise PlanError(
-            f"bag {name} holds {_ml(present.volume_ul)}, exchanging {stage.refresh.fraction} leaves {_ml(kept)}, the "
-            f"dose brings {_ml(dose_ul)}: it cannot end at {_ml(volume_ul)}",
+            f"bag {name} holds {ml(present.volume_ul)}, exchanging {stage.refresh.fraction} leaves {ml(kept)}, the "
+            f"dose brings {ml(dose_ul)}: it cannot end at {ml(volume_ul)}",
             where="volume",
-            remedy=f'ask for at least --volume "{_ml(kept + dose_ul)}", or leave it out to keep the volume',
+            remedy=f'ask for at least --volume "{ml(kept + dose_ul)}", or leave it out to keep the volume',
         )
     return _volumes(present, drained, volume_ul - kept - dose_ul, is_settled=drained > 0)
 
@@ -69,7 +69,7 @@ def _thinned(
     drained = 0.0 if action == "dilute" else readable(present.volume_ul - full / times)
     if drained < 0:
         raise PlanError(
-            f"{_ml(full / times)} of the culture are needed for {_ml(full)}, bag {name} holds {_ml(present.volume_ul)}",
+            f"{ml(full / times)} of the culture are needed for {ml(full)}, bag {name} holds {ml(present.volume_ul)}",
             where="volume",
             remedy="choose a smaller volume",
         )
@@ -78,15 +78,15 @@ def _thinned(
     come_in = kept * (times - 1) if action == "dilute" else full - kept
     if volume_ul is not None and kept + come_in > volume_ul + READ_UL:
         raise PlanError(
-            f"diluting {_ml(present.volume_ul)} {times:.3g} times gives {_ml(kept + come_in)}, asked for are at most "
-            f"{_ml(volume_ul)}",
+            f"diluting {ml(present.volume_ul)} {times:.3g} times gives {ml(kept + come_in)}, asked for are at most "
+            f"{ml(volume_ul)}",
             where=f"bag {name}",
             remedy="split, or transfer to a larger vessel",
         )
     if come_in < dose_ul:
         raise PlanError(
             f"bag {name} takes {come_in / 1000:.3g} mL to come back to the seeding density, the dose brings "
-            f"{_ml(dose_ul)}",
+            f"{ml(dose_ul)}",
             where="dose",
             remedy="choose a smaller dose, or exchange",
         )
@@ -101,7 +101,3 @@ def _volumes(present: Present, drained_ul: float, medium_ul: float, *, is_settle
         "is_settled": is_settled,
         "cells_per_ul": present.cells_per_ul,
     }
-
-
-def _ml(microlitres: float) -> str:
-    return f"{microlitres / 1000:.4g} mL"

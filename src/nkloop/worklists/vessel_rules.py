@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nkloop.errors import Problem
 from nkloop.quantities.display import number
 from nkloop.worklists import rules
+from nkloop.worklists.bag_weights import ml
 from nkloop.worklists.models import Step, Vessel, VesselMove, Worklist
 
 _VOLUME_SHARE, _DENSITY_SHARE, _SLACK_UL = 0.01, 0.05, 1.0
@@ -61,31 +62,29 @@ def _moved(
     if move.from_vessel in left:
         left[move.from_vessel] -= move.volume_ul
         if left[move.from_vessel] < -_SLACK_UL:
-            told = f"{_ml(move.volume_ul)} are taken out of {move.from_vessel}, which holds less"
+            told = f"{ml(move.volume_ul)} are taken out of {move.from_vessel}, which holds less"
             yield Problem(told, where, "fill more into the tube", rules.VESSEL_RANGE)
     elif move.from_vessel:
         source, vessel = held[move.from_vessel], known[move.from_vessel]
         cells = source.take(move.volume_ul, is_without_cells=move.is_without_cells)
         if source.volume_ul < vessel.residual_ul - _SLACK_UL:
-            told = (
-                f"{vessel.name} is drawn down to {_ml(source.volume_ul)}, {_ml(vessel.residual_ul)} cannot be drained"
-            )
+            told = f"{vessel.name} is drawn down to {ml(source.volume_ul)}, {ml(vessel.residual_ul)} cannot be drained"
             yield Problem(f"{told} out of {vessel.title}", where, "take less", rules.VESSEL_RANGE)
     if move.to_vessel in held:
         target, vessel = held[move.to_vessel], known[move.to_vessel]
         target.volume_ul, target.cells = target.volume_ul + move.volume_ul, target.cells + cells
         if target.volume_ul > vessel.capacity_ul + _SLACK_UL:
-            told = f"{vessel.name} is filled to {_ml(target.volume_ul)}, {vessel.title} takes {_ml(vessel.capacity_ul)}"
+            told = f"{vessel.name} is filled to {ml(target.volume_ul)}, {vessel.title} takes {ml(vessel.capacity_ul)}"
             yield Problem(told, where, "give less, or choose a larger vessel", rules.VESSEL_RANGE)
 
 
 def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
     remedy = "correct the move that makes the difference"
     if abs(held.volume_ul - vessel.end_ul) > max(_SLACK_UL, _VOLUME_SHARE * vessel.end_ul):
-        told = f"ends with {_ml(held.volume_ul)}, planned are {_ml(vessel.end_ul)}"
+        told = f"ends with {ml(held.volume_ul)}, planned are {ml(vessel.end_ul)}"
         yield Problem(told, vessel.name, remedy, rules.VESSEL_END)
     elif not vessel.is_emptied and held.volume_ul < vessel.lowest_ul - _SLACK_UL:
-        told = f"ends with {_ml(held.volume_ul)}, {vessel.title} needs {_ml(vessel.lowest_ul)}"
+        told = f"ends with {ml(held.volume_ul)}, {vessel.title} needs {ml(vessel.lowest_ul)}"
         yield Problem(told, vessel.name, "give more medium, or choose a smaller vessel", rules.VESSEL_RANGE)
     wanted = vessel.end_cells_per_ul
     if wanted is None or held.volume_ul <= 0:
@@ -94,7 +93,3 @@ def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
     if abs(density - wanted) > _DENSITY_SHARE * wanted:
         told = f"ends with {number(1000 * density)} cells/mL, planned are {number(1000 * wanted)}"
         yield Problem(told, vessel.name, remedy, rules.VESSEL_END)
-
-
-def _ml(microlitres: float) -> str:
-    return f"{microlitres / 1000:.4g} mL"

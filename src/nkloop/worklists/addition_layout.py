@@ -197,7 +197,6 @@ class _Layout:
                     remedy="use a lot of a higher titre, take fewer cells, or remove medium first",
                 )
         tube = self.builder.type_of(StockDeck.TUBES)
-        eur = self.lot.cost_eur(1.0)
         return plan_chain(
             self.component,
             strength,
@@ -206,7 +205,7 @@ class _Layout:
             tube_ul=tube.working_volume_ul,
             dead_ul=tube.dead_volume_ul,
             limits_ul=limits,
-            cost=CostModel(self.builder.deck, Prices() if eur is None else Prices(stock=eur)),
+            cost=CostModel(self.builder.deck, Prices.of(self.lot)),
             errors=self.request.errors_allowed,
             stock=stock_words(self.lot),
             may_tap=False,  # like volumes for all, so that no culture is thinned more than another

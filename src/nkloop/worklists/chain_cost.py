@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from nkloop.frozen import FrozenModel
+from nkloop.inventory.models import Lot
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.accuracy import VolumeError, volume_error
 from nkloop.worklists.bench_deck import BenchDeck
@@ -53,6 +54,12 @@ class Prices(FrozenModel):
     stock: float = Field(default=1.0, ge=0)
     """100 µg/mL at 10,000 EUR per mg, the order of magnitude of a recombinant cytokine (published: 1,000 to 50,000)."""
     carrier: float = Field(default=0.0006, ge=0)
+
+    @classmethod
+    def of(cls, stock: Lot, carrier: Lot | None = None) -> Prices:
+        """Those of the lots, and the usual ones where a lot has no price or none is given."""
+        found = {"stock": stock.cost_eur(1.0), "carrier": None if carrier is None else carrier.cost_eur(1.0)}
+        return cls(**{name: eur for name, eur in found.items() if eur is not None})
 
 
 class ChainErrors(NamedTuple):

@@ -86,16 +86,15 @@ def run_cost(
         base: nickname and well of the base medium, of which only what is drawn is counted.
         cells_out_minutes: of cells outside the incubator.
     """
-    weights, prices = CostWeights(), Prices()
+    weights = CostWeights()
     by_id = {lot.id: lot for lot in lots.values()}
     eur = 0.0
     for filling in worklist.fillings:
         lot = by_id.get(filling.liquid.lot or "")
         if lot is not None:
-            own = lot.cost_eur(1.0)
-            eur += filling.volume_ul * (prices.stock if own is None else own)
+            eur += filling.volume_ul * Prices.of(lot).stock
         elif (filling.labware, filling.well) == base:
-            eur += (filling.volume_ul - ledger.well(*base).volume_ul) * prices.carrier
+            eur += (filling.volume_ul - ledger.well(*base).volume_ul) * Prices().carrier
     tips = sum(step.channels for step in worklist.steps if step.tip)
     minutes = estimate_minutes(worklist, deck)
     plates = sum(1 for item in worklist.deck if item.load_name == DEEP_WELLS)

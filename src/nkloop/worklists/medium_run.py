@@ -142,13 +142,9 @@ class RunLayout:
         return 0.0 if wanted is None else wanted.of(component).canonical * vessel.total_ul
 
     def _cost(self, lot: Lot) -> CostModel:
-        stock = lot.cost_eur(1.0)
         diluent = carrier_of(lot, self.lots)
-        carrier = self.lots[self.base_name if diluent == BASE else diluent].cost_eur(1.0)
-        prices = Prices(
-            **({} if stock is None else {"stock": stock}), **({} if carrier is None else {"carrier": carrier})
-        )
-        return CostModel(self.builder.deck, prices, self.weights)
+        carrier = self.lots[self.base_name if diluent == BASE else diluent]
+        return CostModel(self.builder.deck, Prices.of(lot, carrier), self.weights)
 
     def _base_ul(self, index: int, doses: Doses) -> float:
         vessel = self.vessels[index]

@@ -274,9 +274,7 @@ class MixtureMaker:
 
     def _cost(self, lot: Lot) -> CostModel:
         """Prices of the lot; the accuracy of the pipettes counts only when the errors are limited."""
-        eur = lot.cost_eur(1.0)
-        prices = Prices() if eur is None else Prices(stock=eur)
-        return CostModel(self.builder.deck if self.errors else None, prices, rim_ul=RIM_UL)
+        return CostModel(self.builder.deck if self.errors else None, Prices.of(lot), rim_ul=RIM_UL)
 
     def _diluents(self) -> dict[str, float]:
         """µL of each liquid other than the base that the dilutions take."""

@@ -20,7 +20,7 @@ from nkloop.runs.unmixed import Spot
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
+from nkloop.worklists.models import PLATE_READING, Step, Verdict, Worklist
 from nkloop.worklists.verification import require
 
 Verify = Callable[[Worklist], Awaitable[Verdict]]
@@ -180,7 +180,9 @@ async def decide(
     decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
     records.decisions.add(decision, follow_up=follow_up, of_events=len(events))
     saved = records.journal.run(run_id).decision
-    by_hand = _by_hand(worklist, fates) if kind != "discard" and follow_up is None else ()
+    # a reading is done again as a whole
+    has_rest = kind != "discard" and follow_up is None and worklist.procedure != PLATE_READING
+    by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in steps_by_hand(fates)) if has_rest else ()
     return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)
 
 
@@ -201,12 +203,9 @@ def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[S
     )
 
 
-def _by_hand(worklist: Worklist, fates: Sequence[Fate]) -> tuple[str, ...]:
-    """Steps that were not done, in words; none of a reading, which is done again as a whole."""
-    if worklist.procedure == PLATE_READING:
-        return ()
-    left = (fate.step for fate in fates if fate.what != "done" and fate.step.action != "delay")
-    return tuple(f"step {step.number}: {sentence(step)}" for step in left)
+def steps_by_hand(fates: Sequence[Fate]) -> tuple[Step, ...]:
+    """Steps left to people where no worklist follows: whatever was not done, except a wait."""
+    return tuple(fate.step for fate in fates if fate.what != "done" and fate.step.action != "delay")
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from nkloop.errors import StepUnknownError
-from nkloop.records.models import RunRecord
-from nkloop.runs.deciding import decide, follow_up_of
+from nkloop.records.models import RunRecord, StepRuling
+from nkloop.runs.deciding import decide, follow_up_of, steps_by_hand
 from nkloop.runs.people import do_left_task
 from nkloop.runs.possible import sentence
 from nkloop.runs.reconcile import decision_needed
@@ -53,20 +54,16 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
         )
     decision = session.records.journal.run(last.id).decision
     if decision is not None and decision.follow_up is None:
-        await _finish_by_hand(session, last)
+        await _finish_by_hand(session, last, decision.rulings)
         return None
     worklist, _ = follow_up_of(last.id, session.records)
     return worklist, await session.verifier.verify(worklist)
 
 
-async def _finish_by_hand(session: Session, last: RunRecord) -> None:
+async def _finish_by_hand(session: Session, last: RunRecord, rulings: Sequence[StepRuling]) -> None:
     """Have done what people still had to do in a run of which the robot has nothing left."""
     worklist = session.records.journal.worklist(last.worklist_hash)
-    decision = session.records.journal.run(last.id).decision
-    rulings = () if decision is None else decision.rulings
-    for step, what, *_ in fates_of(worklist, session.records.journal.events(last.id), rulings):
-        if what == "done" or step.action == "delay":
-            continue
+    for step in steps_by_hand(fates_of(worklist, session.records.journal.events(last.id), rulings)):
         if step.action == "pause":
             await do_left_task(step, worklist, session.bench, session.records, last.id)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -261,3 +262,21 @@ async def test_without_a_flow_in_a_terminal_the_terminal_asks(
     monkeypatch.setattr(TerminalOperator, "perform", asked)
     answer = await PrefectOperator("technician", requests=AnsweredList()).perform(request_)
     assert answer.confirmed_by == "Bo"
+
+
+async def test_without_a_flow_one_question_waits_for_the_other_in_a_terminal(
+    request_: OperatorRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def asked(self: TerminalOperator, request: OperatorRequest) -> OperatorAnswer:
+        told.append("asked")
+        await asyncio.sleep(0)
+        told.append("answered")
+        return OperatorAnswer(confirmed_by="Bo", at=datetime(2026, 11, 29, tzinfo=UTC))
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(TerminalOperator, "_performed", asked)
+    technician = PrefectOperator("technician")
+    await asyncio.gather(technician.perform(request_), technician.perform(request_))
+    assert told == ["asked", "answered"] * 2

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,12 +120,22 @@ class PrefectOperator:
 
     def _beside(self) -> Operator:
         """Who asks where there is no page of a flow run."""
-        from nkloop.drivers.desk_operator import DeskOperator
+        if (sys.stdin is not None and sys.stdin.isatty()) or self._requests is None:
+            return self._terminal
+        logger.warning("a person is asked outside a flow; answer with: nkloop operator")
+        return self._desk
+
+    @cached_property
+    def _terminal(self) -> Operator:
+        """One for all questions, because it is what lets one wait for another."""
         from nkloop.drivers.terminal_operator import TerminalOperator
 
-        if (sys.stdin is not None and sys.stdin.isatty()) or self._requests is None:
-            return TerminalOperator(self.name, scan_book=self._scan_book)
-        logger.warning("a person is asked outside a flow; answer with: nkloop operator")
+        return TerminalOperator(self.name, scan_book=self._scan_book)
+
+    @cached_property
+    def _desk(self) -> Operator:
+        from nkloop.drivers.desk_operator import DeskOperator
+
         return DeskOperator(self.name, wait_minutes=self._wait_seconds / 60, requests=self._requests)
 
     async def _chosen(self, request: OperatorRequest, ask: Ask) -> OperatorAnswer:

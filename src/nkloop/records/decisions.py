@@ -21,7 +21,7 @@ from nkloop.records.journal_rows import (
 )
 from nkloop.records.lineage import number_of
 from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
-from nkloop.records.once import require_left, require_undone, require_wells
+from nkloop.records.once import require_as_decided, require_undone, require_wells
 from nkloop.records.touched import touched
 from nkloop.worklists.models import Worklist
 
@@ -156,7 +156,7 @@ def _is_left(connection: sa.Connection, run_id: str) -> bool:
         return False
     try:
         require_undone(connection, run_id)  # before the worklist is read, which takes longer
-        require_left(connection, run_id, worklist_of(connection, decision.follow_up), row["bench"], ())
+        require_as_decided(connection, run_id, worklist_of(connection, decision.follow_up), row["bench"], ())
     except RecordError:
         return False
     return True

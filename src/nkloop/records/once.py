@@ -32,6 +32,17 @@ def require_left(connection: sa.Connection, run_id: str, made: Worklist, bench: 
         RecordError: it was decided otherwise, something was done since, or it stands on another bench.
     """
     require_undone(connection, run_id)
+    require_as_decided(connection, run_id, made, bench, devices)
+
+
+def require_as_decided(
+    connection: sa.Connection, run_id: str, made: Worklist, bench: str, devices: Collection[str]
+) -> None:
+    """The same where `require_undone` was asked already.
+
+    Raises:
+        RecordError: as `require_left` does.
+    """
     row, decision = run_row(connection, run_id), last_decision(connection, run_id)
     if decision is None or decision.follow_up != made.content_hash:
         raise _decided_otherwise(run_id, decision, made)
@@ -116,9 +127,8 @@ def require_wells(connection: sa.Connection, run_id: str, made: Worklist) -> Non
     """
     needed = {(one.barcode, one.well) for one in touched(made, {step.number for step in made.steps})}
     tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
-    opened = entry_of(connection, f"runs:{run_id}")
     for row in _with_barcodes(connection, {barcode for barcode, _ in needed}):
-        if row["id"] in tree or entry_of(connection, f"runs:{row['id']}") < opened:
+        if row["id"] in tree or number_of(row["id"]) < number_of(run_id):
             continue
         moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
         for barcode, well, how in touched(worklist_of(connection, row["worklist_hash"]), moved):

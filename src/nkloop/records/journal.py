@@ -109,25 +109,10 @@ class Journal:
             if claim is not None:
                 require_newest(connection, claim)
             devices = () if claim is None else claim.devices
-            parent = context.parent or origin_of(connection, worklist.content_hash)
-            if parent is not None:
-                require_left(connection, parent, worklist, bench, devices)
-            elif known is not None:
-                require_first(connection, worklist.content_hash, bench, devices, known)
-            if context.occurrence is not None:
-                require_place(connection, context.occurrence, parent)
+            parent = _taken_up(connection, worklist, bench, devices, context, known)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             save_worklist(connection, worklist, at)
-            verdict_id = write(
-                connection,
-                schema.verdicts,
-                {
-                    "worklist_hash": worklist.content_hash,
-                    "passed": verdict.passed,
-                    "at": at,
-                    "document": canonical_json(verdict),
-                },
-            )
+            verdict_id = _save_verdict(connection, worklist, verdict, at)
             row = {
                 "id": run_id,
                 "name": worklist.name,
@@ -412,6 +397,30 @@ class Journal:
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def _taken_up(
+    connection: sa.Connection,
+    worklist: Worklist,
+    bench: str,
+    devices: Collection[str],
+    context: Context,
+    known: Collection[str] | None,
+) -> str | None:
+    """Refuse work that was taken up already; the run that the worklist continues, None when it continues none."""
+    parent = context.parent or origin_of(connection, worklist.content_hash)
+    if parent is not None:
+        require_left(connection, parent, worklist, bench, devices)
+    elif known is not None:
+        require_first(connection, worklist.content_hash, bench, devices, known)
+    if context.occurrence is not None:
+        require_place(connection, context.occurrence, parent)
+    return parent
+
+
+def _save_verdict(connection: sa.Connection, worklist: Worklist, verdict: Verdict, at: datetime) -> int:
+    values = {"worklist_hash": worklist.content_hash, "passed": verdict.passed, "at": at}
+    return int(write(connection, schema.verdicts, {**values, "document": canonical_json(verdict)}))
 
 
 def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], claim: Claim | None) -> None:

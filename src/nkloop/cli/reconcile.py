@@ -14,7 +14,7 @@ from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -91,45 +91,50 @@ def reconcile(
 
     Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
     """
-    from nkloop.runs.typed_steps import numbers_of, wells_of
-
-    decision: dict[str, Any] | None = None
-    if decide is not None:
-        _require_person(by, reason)
-        decision = {
-            "kind": decide,
-            "by": by.strip(),
-            "reason": reason.strip(),
-            "happened": numbers_of(happened),
-            "not_happened": numbers_of(not_happened),
-            "drawn": numbers_of(drawn),
-            "given": numbers_of(given),
-            "cut_in_mix": numbers_of(cut_in_mix),
-            "wells": wells_of(well or ()),
-        }
-    elif happened or not_happened or drawn or given or cut_in_mix or well:
-        raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
+    seen = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
+    decision = _decision(decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, well or ())
     asked_for = Asked(run, decision, stop=stop, lost=lost, yes=yes, quiet=json_output)
-    heed_interrupts()
-    try:
-        answer = asyncio.run(_reconciled(asked_for, find_workspace(workspace)))
-    except KeyboardInterrupt:
-        told = "its device is told nothing more" + (", but may have been told to stop it before" if stop else "")
-        again = f"To look again: {command_name()} reconcile {run}"
-        typer.echo(f"\ninterrupted: {run} is not watched here any more; {told}. {again}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    asked = answer.asked
+    answer = _answered(asked_for, find_workspace(workspace))
     if json_output:
         print_json(_plain(answer))
     else:
         _print(answer, whole)
-    if asked.run.needs_decision:
+    if answer.asked.run.needs_decision:
         raise typer.Exit(1)
+
+
+def _decision(
+    kind: str | None, by: str, reason: str, seen: Mapping[str, str], wells: Sequence[str]
+) -> dict[str, Any] | None:
+    """What `decide` is to be told, with the steps a person saw as they were typed; None when nothing was decided."""
+    from nkloop.runs.typed_steps import numbers_of, wells_of
+
+    if kind is not None:
+        _require_person(by, reason)
+        steps = {name: numbers_of(typed) for name, typed in seen.items()}
+        return {"kind": kind, "by": by, "reason": reason, **steps, "wells": wells_of(wells)}
+    if any(seen.values()) or wells:
+        raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
+    return None
+
+
+def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
+    """What came of it; Ctrl+C ends the program and tells how to look again."""
+    heed_interrupts()
+    try:
+        return asyncio.run(_reconciled(asked_for, workspace))
+    except KeyboardInterrupt:
+        run = asked_for.run_id
+        told = "its device is told nothing more"
+        told += ", but may have been told to stop it before" if asked_for.stop else ""
+        again = f"To look again: {command_name()} reconcile {run}"
+        typer.echo(f"\ninterrupted: {run} is not watched here any more; {told}. {again}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _require_person(by: str, reason: str) -> None:
     """Ask for a name and a reason that mean something to whoever reads the record later."""
-    for option, value, least in (("--by", by.strip(), 2), ("--reason", reason.strip(), 3)):
+    for option, value, least in (("--by", by, 2), ("--reason", reason, 3)):
         if len(value) < least:
             given = f"'{value}' is too short" if value else "it is missing"
             raise RecordError(

@@ -133,7 +133,7 @@ def _for_people(worklist: Worklist) -> Iterator[TakeOut]:
     if by_hand and warm is not None:
         yield TakeOut(
             lead_minutes=0.0,
-            when=f"at step {warm}",
+            when=f"{_AT_STEP}{warm}",
             liquid="base medium that people run in",
             lot="",
             storage="4 °C",

@@ -8,7 +8,8 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory import Inventory, Lot
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Ingredient, Recipe
-from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.ledger_check import follow
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.plans import Brought, MediumSource
 from nkloop.worklists.strength import stock_per_ul
@@ -42,13 +43,6 @@ def brought_by_stocks(
             yield Brought(component=name, lot=lots[name].id, substance=substance, amount=amount.scaled(share))
 
 
-def brought_along(
-    ingredients: Sequence[Ingredient], lots: Mapping[str, Lot], per_ul: Mapping[str, float]
-) -> dict[str, dict[str, Amount]]:
-    """`brought_by_stocks` by substance and lot."""
-    return summed(brought_by_stocks(ingredients, lots, per_ul))
-
-
 def brought_in(
     did: Worklist, spot: tuple[str, str], inventory: Inventory, catalogue: LabwareLookup
 ) -> tuple[Brought, ...] | None:
@@ -63,10 +57,7 @@ def brought_in(
     Returns:
         None when a liquid that came in is of no lot the inventory knows.
     """
-    ledger = Ledger.of(did, catalogue)
-    for step in did.steps:
-        ledger.apply(step)
-    held = ledger.well(*spot).per_ul
+    held = follow(did, catalogue).well(*spot).per_ul
     lots = {lot.id: lot for lot in inventory.lots}
     found: dict[tuple[str, str], Brought] = {}
     for liquid in (one.liquid for one in did.fillings):

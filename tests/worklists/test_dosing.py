@@ -11,7 +11,7 @@ from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
 from nkloop.recipes.models import Criterion, ErrorLimits
 from nkloop.worklists.dosing import plan_dosing
-from nkloop.worklists.dosing_request import arm_ingredients, factor_of
+from nkloop.worklists.dosing_request import arm_factor, arm_ingredients
 from nkloop.worklists.error_rules import error_problems
 from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.medium import plan_medium
@@ -284,8 +284,8 @@ def test_doses_that_thin_the_rest_too_far_are_named_with_what_each_takes(plan, r
 
 def test_factors_apply_to_varied_components_only(request_of, arms):
     request = request_of()
-    assert factor_of(request, arms[1], "SCF") == 4
-    assert factor_of(request, arms[1], "IL-7") == 1
+    assert arm_factor(request.recipe, request.stage_id, arms[1], "SCF") == 4
+    assert arm_factor(request.recipe, request.stage_id, arms[1], "IL-7") == 1
     amounts = {i.component: i.amount for i in arm_ingredients(request, arms[1])}
     assert amounts["SCF"] == Amount(100, "ng/mL")
     assert amounts["IL-7"] == Amount(25, "ng/mL")

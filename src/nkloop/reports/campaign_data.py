@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from nkloop.assays.models import AssayResult, CurveFit, EffectorSample
+from nkloop.assays.models import AssayResult, CurveFit
 from nkloop.assays.quality.history import LEAST_HISTORY, reference_lysis
 from nkloop.feedback.arm_effects import ArmEffect, arm_effects
 from nkloop.feedback.models import Arm, ArmSummary, Proposal
@@ -40,11 +40,6 @@ def round_of(story: CampaignStory, plate: AssayResult) -> int | None:
 def plates_of(story: CampaignStory, number: int | None) -> tuple[AssayResult, ...]:
     """Plates of one round; None asks for those whose round nothing tells."""
     return tuple(plate for plate in story.plates if round_of(story, plate) == number)
-
-
-def samples_of(plate: AssayResult) -> dict[str, EffectorSample]:
-    """Effector samples of a plate by name, its reference effector left out."""
-    return {sample.name: sample for sample in plate.layout.samples}
 
 
 def curve_of(plate: AssayResult, sample: str) -> CurveFit | None:

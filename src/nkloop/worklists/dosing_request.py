@@ -112,11 +112,6 @@ def arm_factor(recipe: Recipe, stage_id: str, arm: Arm, component: str) -> float
     return arm.factors.get(arm_key(recipe, stage_id, component), 1.0)
 
 
-def factor_of(request: DosingRequest, arm: Arm, component: str) -> float:
-    """Factor of an arm for a component in the stage of the request."""
-    return arm_factor(request.recipe, request.stage_id, arm, component)
-
-
 def arm_concentration(recipe: Recipe, stage_id: str, arm: Arm, component: str) -> Amount | None:
     """Final concentration of a component in an arm; None when neither stage nor arm have it."""
     own = recipe.stage(stage_id).medium.amount_of(component)

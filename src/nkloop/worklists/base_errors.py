@@ -33,10 +33,7 @@ class BaseOffError(PlanError):
 
 def with_room(limits: ErrorLimits) -> ErrorLimits:
     """What a medium aims at that arms add something to, so that the limits still hold in their vessels."""
-    return ErrorLimits(
-        cv_percent=max(0.01, limits.cv_percent - ROOM_PERCENT),
-        bias_percent=max(0.01, limits.bias_percent - ROOM_PERCENT),
-    )
+    return limits.less(ROOM_PERCENT, ROOM_PERCENT)
 
 
 def assumed(base: MediumSource, why: str) -> MediumSource:

@@ -145,10 +145,7 @@ class TooUncertainError(PlanError):
 
     def less(self, limits: ErrorLimits, more: float) -> ErrorLimits:
         """Limits for chains with what was too much taken off, and `more` percent."""
-        return ErrorLimits(
-            cv_percent=max(0.01, limits.cv_percent - (self.over_cv and self.over_cv + more)),
-            bias_percent=max(0.01, limits.bias_percent - (self.over_bias and self.over_bias + more)),
-        )
+        return limits.less(self.over_cv and self.over_cv + more, self.over_bias and self.over_bias + more)
 
 
 _STRICTER_PERCENT = 0.05

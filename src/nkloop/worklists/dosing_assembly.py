@@ -178,7 +178,7 @@ def _with_better_base(
         try:
             return plan(made).model_copy(update={"base_within": within})
         except BaseOffError as error:
-            refusal, within = refusal or error, error.needed if within is None else _stricter(within, error.needed)
+            refusal, within = refusal or error, error.needed if within is None else within.stricter(error.needed)
     if refusal is None:
         raise AssertionError("a base medium is known without limits")
     remedy = (
@@ -186,12 +186,6 @@ def _with_better_base(
         "raise --max-cv or --max-bias, use stocks of another concentration, or feed larger volumes"
     )
     raise PlanError.from_problems(replace(one, remedy=remedy) for one in refusal.problems) from refusal
-
-
-def _stricter(one: ErrorLimits, other: ErrorLimits) -> ErrorLimits:
-    return ErrorLimits(
-        cv_percent=min(one.cv_percent, other.cv_percent), bias_percent=min(one.bias_percent, other.bias_percent)
-    )
 
 
 def plate_kind(vessel: str, catalogue: LabwareLookup) -> LabwareType:

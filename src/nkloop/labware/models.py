@@ -45,6 +45,11 @@ class LabwareType(FrozenModel):
         """Well names column by column: A1, B1, ..."""
         return tuple(f"{row}{col}" for col in range(1, self.columns + 1) for row in string.ascii_uppercase[: self.rows])
 
+    @cached_property
+    def well_names(self) -> frozenset[str]:
+        """The same without their order, to ask whether there is one."""
+        return frozenset(self.wells)
+
     def reached(self, well: str, channels: int) -> tuple[str, ...]:
         """Wells the channels of a pipette reach when the uppermost of them stands in `well`.
 
@@ -54,7 +59,7 @@ class LabwareType(FrozenModel):
         Raises:
             LabwareError: the well does not exist, or so many channels do not fit there.
         """
-        if well not in self.wells:
+        if well not in self.well_names:
             raise LabwareError(
                 f"{self.load_name} has no well {well}", remedy=f"use {self.wells[0]} to {self.wells[-1]}"
             )

@@ -59,6 +59,8 @@ class Ledger(Breaches):
         self._catalogue = catalogue
         self._places: dict[str, Place] = {}
         self._pipettes: dict[str, PipetteState] = {}
+        self._first_with: dict[int, PipetteState] = {}
+        """Number of channels to the first pipette that has so many."""
         self._n_steps = 0
         self._with_targets: frozenset[tuple[str, str]] = frozenset()
         self.taken: dict[str, float] = {}
@@ -105,11 +107,12 @@ class Ledger(Breaches):
             cause = self.say(rules.LABWARE_UNKNOWN, told, "use a labware of labware/catalogue.yaml", item.nickname)
             self.leads_to(cause, rules.LABWARE_MISSING, item.nickname)
             return
-        self._places[item.nickname] = Place(item, kind, frozenset(kind.wells))
+        self._places[item.nickname] = Place(item, kind)
 
     def mount(self, mount: str, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
         """Put a pipette on a mount of the robot."""
         self._pipettes[mount] = PipetteState(name, channels, minimum_ul, maximum_ul)
+        self._first_with = {one.channels: one for one in reversed(self._pipettes.values())}
 
     def _mount_named(self, mount: str, name: str, deck: BenchDeck | None) -> None:
         self._where = f"pipette {mount}"
@@ -161,7 +164,7 @@ class Ledger(Breaches):
             LabwareError: the labware is not on the deck, or it has no such well.
         """
         place = self._places.get(nickname)
-        if place is None or well not in place.names:
+        if place is None or well not in place.type.well_names:
             raise LabwareError(f"there is no well {well} of '{nickname}' on the deck", remedy="correct the name")
         return _contents(place.wells.get(well) or WellState())
 
@@ -332,9 +335,7 @@ class Ledger(Breaches):
 
     def _pipette(self, channels: int, mount: str) -> PipetteState | None:
         """The pipette on a mount; without a mount the first that has the channels."""
-        wanted = 1 if channels == 1 else 8
-        first = next((pipette for pipette in self._pipettes.values() if pipette.channels == wanted), None)
-        pipette = self._pipettes.get(mount) if mount else first
+        pipette = self._pipettes.get(mount) if mount else self._first_with.get(1 if channels == 1 else 8)
         if pipette is None or channels > pipette.channels:
             where = f" on the {mount} mount" if mount else ""
             self.say(
@@ -401,7 +402,8 @@ class Ledger(Breaches):
 
     def _is_finite(self, step: Step) -> bool:
         numbers = (step.volume_ul, step.mix_volume_ul, step.flow_factor)
-        if all(isfinite(number) and number >= 0 for number in numbers) and step.volume_ul > 0:
+        # a sum of numbers that are not negative is finite when each is
+        if min(numbers) >= 0 and isfinite(sum(numbers)) and step.volume_ul > 0:
             return True
         told = ", ".join(f"{number:g}" for number in numbers)
         self.say(rules.NOT_FINITE, f"volume, mixing volume and flow are {told}", "write finite numbers above 0")

@@ -44,7 +44,6 @@ class Place:
 
     item: DeckItem
     type: LabwareType
-    names: frozenset[str]
     wells: dict[str, WellState] = field(default_factory=dict)
     used_tips: set[str] = field(default_factory=set)
     reached: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)

@@ -147,22 +147,19 @@ def with_enough_base(
     load_name, room = (BASE_TUBE, tube.working_volume_ul) if fits else (BASE_TROUGH, most)
     stays = 2 * catalogue[load_name].dead_volume_ul
 
-    def once_more() -> tuple[Plan, float]:
-        full = plan(base_of(wanted, room, load_name), None)
-        return full, room - full.base_left_ul
-
     def exactly(like: Plan, drawn_ul: float) -> Plan:
         volume = min(room, round_up(max(drawn_ul, 1000 * LEAST_ML if fits else 0.0) + stays))
         base, most_ul = base_of(wanted, volume, load_name), usable_ul(catalogue[load_name])
         return _with_better_base(base, by_hand, lambda base: plan(base, like), known, most_ul)
 
-    if fits and isinstance(ample, DosingPlan) and ample.compared:
-        ample, drawn = once_more()  # what pays with eight channels out of a trough may not out of a tube
-    try:
-        return exactly(ample, drawn)
-    except BaseShortError:
-        # one channel pours from a tube, with other errors than eight from a trough: other dilutions may be taken
-        return exactly(*once_more())
+    # what pays with eight channels out of a trough may not out of a tube
+    may_differ = fits and isinstance(ample, DosingPlan) and bool(ample.compared)
+    if not may_differ:
+        with suppress(BaseShortError):
+            return exactly(ample, drawn)
+    # one channel pours from a tube, with other errors than eight from a trough: other dilutions may be taken
+    full = plan(base_of(wanted, room, load_name), None)
+    return exactly(full, room - full.base_left_ul)
 
 
 def _with_better_base(

@@ -11,7 +11,7 @@ from nkloop.reports.deck_map import LabwareTitles
 from nkloop.reports.lots import lot_words
 from nkloop.reports.numbers import count, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
-from nkloop.reports.sheet_preparation import TakeOut, dilution_sentences, take_out_rows
+from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
 from nkloop.worklists.arrivals import brought_at, left_by
 from nkloop.worklists.light_rules import is_about
@@ -227,9 +227,7 @@ def _limits(worklist: Worklist) -> tuple[str, ...]:
         told.append(
             f"{frozen}: at most {plain(worklist.limits.thawed_minutes)} min from the freezer to the last culture."
         )
-    tasks = [step.operator for step in worklist.steps if step.operator is not None]
-    by_hand = sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
-    if by_hand:
+    if by_hand := by_hand_ul(worklist):
         told.append(f"Base medium that people run into vessels: {volume(by_hand)} in all.")
     told += [_prepared(one) for one in worklist.prepared]
     if worklist.use_until is not None and is_kept(worklist):

@@ -125,11 +125,16 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
     return row.model_copy(update=told)
 
 
+def by_hand_ul(worklist: Worklist) -> float:
+    """Base medium that people run into vessels, in µL."""
+    tasks = (step.operator for step in worklist.steps if step.operator is not None)
+    return sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
+
+
 def _for_people(worklist: Worklist) -> Iterator[TakeOut]:
     """Base medium that people run into closed vessels, where a step warms it."""
-    tasks = [(step.number, step.operator) for step in worklist.steps if step.operator is not None]
-    by_hand = sum(move.volume_ul for _, task in tasks for move in task.moves if not move.from_vessel)
-    warm = next((number for number, task in tasks if task.kind == "warm"), None)
+    by_hand = by_hand_ul(worklist)
+    warm = next((s.number for s in worklist.steps if s.operator is not None and s.operator.kind == "warm"), None)
     if by_hand and warm is not None:
         yield TakeOut(
             lead_minutes=0.0,

@@ -401,6 +401,10 @@ class _Planner:
         """`bag B-1`, `bioreactor R-1`."""
         return f"{self.known.bag(bag.kind).vessel} {bag.bag}"
 
+    def _place_words(self, bag: BagFeeding) -> str:
+        """`bag B-1 (arm-1/U1)`."""
+        return f"{self._words(bag)} ({bag.arm}/{bag.donor})"
+
     def _vessel_label(self, bag: BagFeeding) -> DoseLabel:
         source = bag.transfer.from_bag if bag.transfer is not None else ""
         final, kind = self.tasks.final_ul(bag), self.known.bag(bag.kind)
@@ -415,9 +419,8 @@ class _Planner:
     def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
         wanted = [at_concentration(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
         present = [i for i in wanted if i.amount.magnitude > 0]
-        rows = composition_rows(
-            present, run.ledger.well(*made.spot).per_ul, f"tube {made.spot[1]}", run.errors.get(made.spot)
-        )
+        tube, delivered = self._delivered(made, run)
+        rows = composition_rows(present, tube, f"tube {made.spot[1]}", run.errors.get(made.spot))
         content = ", ".join(f"{i.component} {i.amount.display()}" for i in present) or "base medium only"
         label = DoseLabel(
             batch=f"{bag.bag} {bag.arm}/{bag.donor}",
@@ -434,7 +437,7 @@ class _Planner:
             rack=made.spot[0],
             well=made.spot[1],
             fill_ul=made.volume_ul,
-            delivered_ul=made.volume_ul - self.lost_ul,
+            delivered_ul=delivered,
             final_ul=self.tasks.final_ul(bag),
             final_cells_per_ul=self.tasks.final_cells_per_ul(bag),
             concentrations=rows,
@@ -444,8 +447,7 @@ class _Planner:
     def _in_bag(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
         """What the bag reaches with what the ledger says is in the tube."""
         final, targets = self.tasks.final_ul(bag), self.targets(bag)
-        tube = run.ledger.well(*made.spot).per_ul
-        delivered = made.volume_ul - self.lost_ul
+        tube, delivered = self._delivered(made, run)
         reached, errors = {}, {}
         for name in targets:
             dosed = tube.get(name, 0.0) * delivered
@@ -455,7 +457,7 @@ class _Planner:
                 share = dosed / final / reached[name]
                 errors[name] = Uncertainty(cv_percent=error.cv_percent * share, bias_percent=error.bias_percent * share)
         wanted = [at_concentration(i, targets[i.component]) for i in self.ingredients]
-        text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
+        text = self._place_words(bag)
         rows = composition_rows(wanted, reached, text, errors)
         refuse_off_target(text, rows, TOLERANCE_PERCENT)
         return rows
@@ -474,7 +476,7 @@ class _Planner:
             return ()
         dose = self._delivered(made, run)
         held = self._held(bag, dose)
-        text = f"{self._words(bag)} ({bag.arm}/{bag.donor})"
+        text = self._place_words(bag)
         names = {i.component for i in self.ingredients}
         # cells of new vessels come in the same batch when nobody says otherwise
         is_suspended_in_it = bag.seeding is not None and not bag.seeding.suspended_in

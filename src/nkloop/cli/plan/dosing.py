@@ -269,7 +269,7 @@ def _base_notes(
     from nkloop.worklists.bag_beginnings import prepared_ml
     from nkloop.worklists.base_medium import order_in
     from nkloop.worklists.dosing_event import BASE
-    from nkloop.worklists.medium_vessels import CONTAINERS
+    from nkloop.worklists.medium_vessels import container_of
 
     first, names = planned.parts[0], planned.more["dosed"]
     by_hand = float(planned.more.get("base_by_hand_ul", 0.0))
@@ -284,8 +284,7 @@ def _base_notes(
         )
     words = ["nkloop", "plan", "medium", asked.recipe, "--stage", order.stage_id, "--volume", f"{order.volume}"]
     words += [word for name in order.omit for word in ("--leave-out", name)]
-    container = next(name for name, load_name in CONTAINERS.items() if load_name == order.load_name)
-    words += ["--barcode", order.barcode, "--container", container]
+    words += ["--barcode", order.barcode, "--container", container_of(order.load_name)]
     within = planned.more.get("base_within", {})
     limits = {
         "--max-cv": within.get("cv_percent", asked.max_cv),

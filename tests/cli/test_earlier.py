@@ -26,7 +26,8 @@ def _worklist(load_name: str, lot: str | None) -> Any:
 def _records(*worklists: Any, bench: str = "virtual", event: Any = "done") -> Records:
     step = StepRecord(number=1, event=event, at=datetime(2026, 11, 29, tzinfo=UTC))
     runs = [SimpleNamespace(bench=bench, worklist_hash=n, steps=[step]) for n in range(len(worklists))]
-    return cast(Records, SimpleNamespace(journal=SimpleNamespace(runs=lambda: runs, worklist=worklists.__getitem__)))
+    journal = SimpleNamespace(with_labware=lambda barcodes: runs, worklist=worklists.__getitem__)
+    return cast(Records, SimpleNamespace(journal=journal))
 
 
 DOSE = _worklist(TUBES_50, "prepared:base-x:A1")

@@ -167,3 +167,19 @@ def test_steps_before_the_one_a_device_was_seen_at_count_as_done(at: datetime) -
     passed_over = [step.model_copy(update={"detail": ""}) for step in steps]
     assert n_done(passed_over) == 0, "a device that went on behind an error tells nothing of the steps before"
     assert n_done([*steps[:3], StepRecord(number=4, event="done", at=at)]) == 3
+
+
+def test_runs_are_found_by_what_stands_on_their_deck_and_told_without_their_steps(
+    records: Records, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
+) -> None:
+    plates = [worklist.deck[0].model_copy(update={"barcode": barcode}) for barcode in ("P_1", "PX1", "P_1")]
+    for number, plate in enumerate(plates):
+        made = worklist.model_copy(update={"name": f"feeding {number}", "deck": (plate, *worklist.deck[1:])})
+        open_run(records, made, make_verdict(made), at)
+    journal = records.journal
+    journal.set_run_state("run-0003", "failed", ended_at=at)
+    assert [run.id for run in journal.with_labware(("P_1",))] == ["run-0001", "run-0003"]
+    assert [run.id for run in journal.with_labware(("PX1", "none"))] == ["run-0002"]
+    assert journal.with_labware(()) == ()
+    assert journal.run_ids() == ("run-0001", "run-0002", "run-0003")
+    assert journal.run_ids(is_over=True) == ("run-0003",)

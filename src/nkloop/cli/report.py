@@ -12,6 +12,8 @@ from nkloop.cli.plan.papers import LabelsOption, SheetOption, write_papers
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nkloop.labware import Catalogue
     from nkloop.quantities import Kind
     from nkloop.records import Records
@@ -43,7 +45,7 @@ def report(
         if last and campaigns:
             name = campaigns[-1]
         if name is None:
-            _list(campaigns, [run.id for run in records.journal.runs()])
+            _list(campaigns, records.journal.run_ids())
             return
         catalogue = Catalogue.load(found.labware)
         if rest:
@@ -52,7 +54,7 @@ def report(
             return
         if name in campaigns:
             text = campaign_html(campaign_story(records, name), catalogue=catalogue)
-        elif name in {run.id for run in records.journal.runs()}:
+        elif name in records.journal.run_ids():
             simulated = _is_simulated(found, records.journal.run(name).bench)
             story = run_story(records, name, simulated=simulated)
             text = run_html(story, catalogue=catalogue)
@@ -138,7 +140,7 @@ def _is_simulated(workspace: Workspace, bench: str) -> bool | None:
         return None
 
 
-def _list(campaigns: list[str], runs: list[str]) -> None:
+def _list(campaigns: Sequence[str], runs: Sequence[str]) -> None:
     for kind, names in (("campaigns", campaigns), ("runs", runs)):
         typer.echo(f"{kind}: {len(names)}")
         for name in names:

@@ -22,6 +22,7 @@ from nkloop.records.journal_rows import (
     event_of,
     event_row,
     last_decision,
+    rows_with_labware,
     run_record,
     run_row,
     save_worklist,
@@ -325,6 +326,20 @@ class Journal:
     def by_hash(self, worklist_hash: str) -> tuple[RunRecord, ...]:
         """Runs of one worklist, in the order they were opened."""
         return self._chosen(schema.runs.c.worklist_hash == worklist_hash)
+
+    def with_labware(self, barcodes: Collection[str]) -> tuple[RunRecord, ...]:
+        """Runs whose worklist names one of these barcodes, in the order they were opened."""
+        with self._database.reading() as connection:
+            return tuple(run_record(connection, row) for row in rows_with_labware(connection, barcodes))
+
+    def run_ids(self, *, is_over: bool = False) -> tuple[str, ...]:
+        """Every run, or every one that is over, in the order they were opened; without their steps."""
+        table = schema.runs
+        query = sa.select(table.c.id).order_by(table.c.created_at, table.c.id)
+        if is_over:
+            query = query.where(table.c.state.in_(RUN_OVER))
+        with self._database.reading() as connection:
+            return tuple(connection.execute(query).scalars())
 
     def find_worklists(self, prefix: str) -> tuple[str, ...]:
         """Hashes of saved worklists that begin with these characters."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +68,19 @@ def devices_of_row(row: Any) -> set[str]:
 def devices_of_text(locks: str | None) -> set[str]:
     """Devices as the row of a run holds them."""
     return set(json.loads(locks)) if locks else set()
+
+
+def rows_with_labware(connection: sa.Connection, barcodes: Collection[str]) -> list[Any]:
+    """Rows of the runs with a labware of these barcodes on the deck, in the order they were opened.
+
+    The text of a worklist is searched before it is read, so that a run may be among them that only names a barcode.
+    """
+    if not barcodes:
+        return []
+    runs, worklists = schema.runs, schema.worklists
+    named = sa.or_(*(worklists.c.document.contains(canonical_json(barcode), autoescape=True) for barcode in barcodes))
+    query = sa.select(runs).join(worklists, worklists.c.hash == runs.c.worklist_hash).where(named)
+    return list(connection.execute(query.order_by(runs.c.created_at, runs.c.id)).mappings().all())
 
 
 def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:

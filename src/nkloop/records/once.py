@@ -14,9 +14,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
-from nkloop.frozen import canonical_json
 from nkloop.records import schema
-from nkloop.records.journal_rows import devices_of_row, last_decision, last_events, run_row, worklist_of
+from nkloop.records.journal_rows import (
+    devices_of_row,
+    last_decision,
+    last_events,
+    rows_with_labware,
+    run_row,
+    worklist_of,
+)
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
 from nkloop.records.models import RUN_OVER, RunDecision, n_done
 from nkloop.records.touched import touched
@@ -127,7 +133,7 @@ def require_wells(connection: sa.Connection, run_id: str, made: Worklist) -> Non
     """
     needed = {(one.barcode, one.well) for one in touched(made, {step.number for step in made.steps})}
     tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
-    for row in _with_barcodes(connection, {barcode for barcode, _ in needed}):
+    for row in rows_with_labware(connection, {barcode for barcode, _ in needed}):
         if row["id"] in tree or number_of(row["id"]) < number_of(run_id):
             continue
         moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
@@ -150,16 +156,6 @@ def _of_same_worklist(connection: sa.Connection, run_id: str) -> list[Any]:
         and is_near(row, root["bench"], devices_of_row(root))
     ]
     return [taken for row in others for taken in taken_of(connection, row["id"])]
-
-
-def _with_barcodes(connection: sa.Connection, barcodes: Collection[str]) -> list[Any]:
-    """Runs with a labware of these barcodes on the deck; the text of a worklist is searched before it is read."""
-    if not barcodes:
-        return []
-    document = schema.worklists.c.document
-    named = sa.or_(*(document.contains(canonical_json(barcode), autoescape=True) for barcode in barcodes))
-    query = sa.select(_RUNS).join(schema.worklists, schema.worklists.c.hash == _RUNS.c.worklist_hash).where(named)
-    return list(connection.execute(query).mappings().all())
 
 
 def _told(decision: RunDecision | None) -> str:

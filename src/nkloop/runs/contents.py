@@ -37,7 +37,7 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
             every well was discarded.
     """
     gone = frozenset(well.well for well in records.decisions.discarded(barcode))
-    for run in reversed(records.journal.runs()):
+    for run in reversed(records.journal.with_labware((barcode,))):
         if run.procedure == PLATE_READING:
             continue  # nothing in its wells changes
         worklist = records.journal.worklist(run.worklist_hash)

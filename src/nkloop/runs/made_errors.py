@@ -39,7 +39,7 @@ def with_recorded_errors(
         deck: of the bench.
     """
     found: MediumSource | None = None
-    for run in reversed(records.journal.runs()):
+    for run in reversed(records.journal.with_labware((base.barcode,))):
         worklist = records.journal.worklist(run.worklist_hash)
         item = next((item for item in worklist.deck if item.barcode == base.barcode), None)
         if item is None or run.state == "planned":

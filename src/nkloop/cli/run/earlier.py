@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nkloop.errors import Problem, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from nkloop.cli.run.source import BaseMedium
     from nkloop.records import Records
@@ -31,7 +31,7 @@ def require_earlier(
     wanted = {mark: kind for worklist in reversed(worklists) for mark, kind in _taken(worklist).items()}
     if not wanted:
         return
-    there = _filled(records, bench)
+    there = _filled(records, bench, wanted)
     problems = [_problem(mark, kind, there, base) for mark, kind in wanted.items() if there.get(mark) != kind]
     if problems:
         raise RecordError.from_problems(problems)
@@ -46,12 +46,12 @@ def _taken(worklist: Worklist) -> dict[str, str]:
     return {item.barcode: item.load_name for item in worklist.deck if item.barcode in marks and item.barcode}
 
 
-def _filled(records: Records, bench: str) -> dict[str, str]:
+def _filled(records: Records, bench: str, barcodes: Collection[str]) -> dict[str, str]:
     """Barcode to load name of what stood on the deck of a run that moved something, other than to be taken from."""
     from nkloop.runs.launches import has_moved
 
     found: dict[str, str] = {}
-    for run in records.journal.runs():
+    for run in records.journal.with_labware(barcodes):
         if run.bench == bench and has_moved(run):
             worklist = records.journal.worklist(run.worklist_hash)
             taken = _taken(worklist)

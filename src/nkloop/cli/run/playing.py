@@ -148,7 +148,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         for part, verdict in zip(parts, verdicts, strict=True):
             require(verdict, part.worklist)
         begun.hashes = frozenset(part.worklist.content_hash for part in parts)
-        begun.known = frozenset(run.id for run in session.records.journal.runs())
+        begun.known = frozenset(session.records.journal.run_ids())
         await _run_all(session, parts, verdicts, source.context, known, order, outcome)
     return outcome
 
@@ -208,8 +208,7 @@ def _require_lots(parts: tuple[Part, ...]) -> None:
 
 def _meant_besides(session: Session, order: Order) -> frozenset[str]:
     """Runs that `--again` is said of: those that are over by now. One that ends while this order waits is not meant."""
-    runs = session.records.journal.runs() if order.is_again else ()
-    return frozenset(run.id for run in runs if run.is_over)
+    return frozenset(session.records.journal.run_ids(is_over=True) if order.is_again else ())
 
 
 def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str], *, is_rest: bool) -> None:

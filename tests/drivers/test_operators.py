@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from nkloop.drivers.interfaces import Choice, OperatorAnswer, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
-from nkloop.drivers.operators import PrefectOperator, barcode_problem, confirmation_form, describe, heading
-from nkloop.drivers.scanning import Scan
+from nkloop.drivers.operators import PrefectOperator, confirmation_form, describe, heading
+from nkloop.drivers.scanning import Scan, Scans
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
@@ -173,7 +173,9 @@ def test_without_barcodes_none_are_asked_for() -> None:
     ],
 )
 def test_barcodes_are_compared_in_any_order(scanned: str, told: str) -> None:
-    assert barcode_problem(scanned, {"x": "A", "y": "B"}) == told
+    scans = Scans({"x": "A", "y": "B"})
+    scans.take_all(scanned)
+    assert scans.problem == told
 
 
 async def test_counts_are_typed_in_and_asked_again_when_wrong() -> None:

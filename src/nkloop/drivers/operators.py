@@ -244,13 +244,6 @@ def heading(markdown: str) -> str:
     return next(filter(None, lines), "a question")
 
 
-def barcode_problem(scanned: str, expected: dict[str, str]) -> str:
-    """What is wrong with the barcodes scanned, in one sentence; empty when every expected one and no other is there."""
-    scans = Scans(expected)
-    scans.take_all(scanned)
-    return scans.problem
-
-
 def describe(request: OperatorRequest, problem: str = "") -> str:
     """What is shown above the form, in Markdown: instruction, deck and expected barcodes."""
     task = request.task

@@ -90,6 +90,15 @@ def test_check_shows_a_table_with_verdict_and_time(nkloop: Nkloop) -> None:
     assert "All 19 passed." in ended.out
 
 
+def test_check_tells_a_slip_that_stops_other_files_once(nkloop: Nkloop, workspace: Workspace) -> None:
+    catalogue = workspace.labware / "catalogue.yaml"
+    catalogue.write_text(catalogue.read_text().replace("rows: 8", "rows: eight", 1))
+    ended = nkloop("check", "labware", *sorted(workspace.protocols.glob("*.example.csv")))
+    assert ended.code == 1
+    assert ended.out.count("'eight' is not a whole number") == 1
+    assert ended.out.count("cannot be verified while the labware of the workspace is wrong") == 3
+
+
 def test_check_of_an_empty_folder_has_checked_nothing(nkloop: Nkloop, workspace: Workspace) -> None:
     (workspace.root / "empty").mkdir()
     ended = nkloop("check", "empty")

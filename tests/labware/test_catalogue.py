@@ -57,16 +57,23 @@ def test_own_definitions_are_at_hand_and_those_of_the_maker_are_not() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        pytest.param("rows: 4\n", "rows: 40\n", "rows: Input should be less than or equal to 16", id="rows"),
-        pytest.param("kind: plate", "kind: dish", "kind: Input should be 'plate'", id="kind"),
-        pytest.param("well_volume_ul: 3400", "well_volume_ul: -1", "well_volume_ul: .*greater than or equal", id="neg"),
-        pytest.param("well_volume_ul: 3400", "well_volume_ul: .nan", "well_volume_ul: .*finite number", id="nan"),
-        pytest.param("version: 1\n", "version: 1\n    colour: red\n", "colour: Extra inputs", id="unknown field"),
+        pytest.param("rows: 4\n", "rows: 40\n", r"rows: 40 must be at most 16\. Remedy: correct the number", id="rows"),
+        pytest.param("kind: plate", "kind: dish", "kind: 'dish' is not allowed here. Remedy: write 'plate'", id="kind"),
+        pytest.param("well_volume_ul: 3400", "well_volume_ul: -1", "well_volume_ul: -1 must be at least 0", id="neg"),
+        pytest.param(
+            "well_volume_ul: 3400", "well_volume_ul: .nan", "well_volume_ul: nan is not a finite number", id="nan"
+        ),
+        pytest.param(
+            "version: 1\n",
+            "version: 1\n    colour: red\n",
+            "colour: field 'colour' is not known here",
+            id="unknown field",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_its_line(folder: Path, old: str, new: str, sentence: str) -> None:
     line = edit(folder, old, new) + new.count("\n") // 2
-    with pytest.raises(LabwareError, match=rf"catalogue\.yaml:{line}: \w.*{sentence}"):
+    with pytest.raises(LabwareError, match=rf"catalogue\.yaml:{line}:\d+: labware\.\S+\.{sentence}"):
         Catalogue.load(folder)
 
 
@@ -82,8 +89,17 @@ def test_entries_that_contradict_are_told_with_the_line_of_the_entry(
     folder: Path, old: str, new: str, sentence: str
 ) -> None:
     edit(folder, old, new)
-    with pytest.raises(LabwareError, match=rf"catalogue\.yaml:\d+: .*{sentence}"):
+    with pytest.raises(LabwareError, match=rf"catalogue\.yaml:\d+:5: labware\.\S+: .*{sentence}"):
         Catalogue.load(folder)
+
+
+def test_a_value_of_the_wrong_kind_is_told_where_it_stands(folder: Path) -> None:
+    line = edit(folder, "rows: 4\n", "rows: four\n")
+    with pytest.raises(LabwareError) as caught:
+        Catalogue.load(folder)
+    (problem,) = caught.value.problems
+    assert re.fullmatch(rf".*catalogue\.yaml:{line}:11: labware\.corning_24_\S+\.rows", problem.where)
+    assert (problem.message, problem.remedy) == ("'four' is not a whole number", "write a whole number")
 
 
 def test_every_problem_is_told_at_once(folder: Path) -> None:

@@ -100,6 +100,7 @@ def test_a_file_named_twice_is_checked_once(workspace: Workspace, vendor: Vendor
         ("devices/lots/virtual.yaml", "lots"),
         ("devices/lines/virtual.yaml", "lines"),
         ("labware/catalogue.yaml", "labware"),
+        ("labware/bags.yaml", "labware"),
         ("labware/nkloop_costar3799_96_wellplate_330ul_round.json", "labware"),
         ("protocols/medium_preparation.py", "protocol"),
     ],
@@ -203,9 +204,24 @@ async def test_labware_with_a_well_outside_fails_alone_and_nothing_is_verified_w
     worklist = workspace.protocols / "medium_preparation.example.csv"
     items = await check(path, other, worklist, workspace.recipes / "ucb-nk.yaml", path.with_name("catalogue.yaml"))
     assert [item.passed for item in items] == [False, True, False, True, False]
-    (own,), (told,) = items[0].problems, items[2].problems
+    (own,), (cause, told) = items[0].problems, items[2].problems
     assert re.search(rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place", str(own))
-    assert "cannot be verified while the labware of the workspace is wrong" in told.message
+    assert cause == items[4].problems[0]
+    assert told.message == "cannot be verified while the labware of the workspace is wrong"
+
+
+async def test_a_slip_in_the_catalogue_is_no_fault_of_the_bags_beside_it(
+    workspace: Workspace, check: Callable[..., Any]
+) -> None:
+    edited(workspace.labware / "catalogue.yaml", "rows: 8", "rows: 80")
+    bags = workspace.labware / "bags.yaml"
+    assert [item.passed for item in await check(workspace.labware / "catalogue.yaml", bags)] == [False, True]
+    edited(bags, "capacity_ml:", "capacity:")
+    (item,) = await check(bags)
+    assert [one.message for one in item.problems] == [
+        "field 'capacity_ml' is missing",
+        "field 'capacity' is not known here",
+    ]
 
 
 async def test_labware_the_catalogue_does_not_list_fails(workspace: Workspace, check: Callable[..., Any]) -> None:

@@ -85,10 +85,9 @@ def _show(items: list[CheckedItem]) -> None:
         table.add_row(verdict, item.kind, escape(item.path.name), ", ".join(item.checks), f"{item.seconds:.2f} s")
     console.print(table)
     failed = [item for item in items if not item.passed]
-    for item in failed:
-        for problem in item.problems:
-            rule = f" {problem.rule}" if problem.rule else ""
-            console.print(f"[red]error{rule}:[/] {escape(str(problem))}", soft_wrap=True)
+    for problem in dict.fromkeys(problem for item in failed for problem in item.problems):
+        rule = f" {problem.rule}" if problem.rule else ""
+        console.print(f"[red]error{rule}:[/] {escape(str(problem))}", soft_wrap=True)
     if not items:
         console.print("[red]nothing to check here[/]")
     elif failed:

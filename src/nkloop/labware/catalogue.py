@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nkloop.errors import LabwareError, Problem
 from nkloop.frozen import FrozenModel
 from nkloop.labware.geometry import check_geometry
 from nkloop.labware.models import LabwareType
 from nkloop.yamlfile import Positions, YamlSyntaxError, load_yaml
+from nkloop.yamlfile.problems import validate_part
 
 FILE = "catalogue.yaml"
 MAKER_NAMESPACE = "opentrons"
@@ -35,23 +37,20 @@ class Catalogue(FrozenModel):
         """
         path = folder / FILE
         entries: list[LabwareType] = []
-        problems: list[Problem] = []
+        found: list[tuple[tuple[int, int], Problem]] = []
         lines: dict[str, int] = {}
-        raw_entries, positions = _raw_entries(path)
-        for number, raw in enumerate(raw_entries):
-            line, _ = positions.of(("labware", number))
-            try:
-                entry = LabwareType.model_validate(raw)
-            except ValidationError as error:
-                name = str(raw.get("load_name", "entry"))
-                problems += [_of_model(path, positions, number, name, item) for item in error.errors()]
+        content, positions = _content(path)
+        for number in range(len(content["labware"])):
+            entry, wrong = validate_part(LabwareType, content, positions, ("labware", number))
+            found += wrong
+            if entry is None:
                 continue
-            if entry.load_name in lines:
-                first = lines[entry.load_name]
-                problems.append(Problem(f"{entry.load_name} stands twice, first in line {first}", f"{path}:{line}"))
-            lines.setdefault(entry.load_name, line)
-            problems += _problems_of(entry, f"{path}:{line}")
+            place = positions.of(("labware", number))
+            told = _problems_of(entry, lines.setdefault(entry.load_name, place[0]), place[0])
+            where = f"{positions.where(('labware', number))}: labware.{entry.load_name}"
+            found += [(place, replace(problem, where=where)) for problem in told]
             entries.append(entry)
+        problems = [problem for _, problem in sorted(found, key=lambda one: one[0])]
         definitions, more = _own_definitions(folder, entries)
         if problems or more:
             raise LabwareError.from_problems([*problems, *more])
@@ -96,12 +95,13 @@ def entry_lines(folder: Path) -> dict[str, int]:
     Raises:
         LabwareError: the file cannot be read.
     """
-    raw, positions = _raw_entries(folder / FILE)
-    return {str(one.get("load_name")): positions.of(("labware", number))[0] for number, one in enumerate(raw)}
+    content, positions = _content(folder / FILE)
+    entries = enumerate(content["labware"])
+    return {str(one.get("load_name")): positions.of(("labware", number))[0] for number, one in entries}
 
 
-def _raw_entries(path: Path) -> tuple[list[dict[str, Any]], Positions]:
-    """The entries, and where in the file they stand."""
+def _content(path: Path) -> tuple[dict[str, Any], Positions]:
+    """The file with its list of entries, and where in it each value stands."""
     if not path.is_file():
         raise LabwareError("the catalogue cannot be read", where=str(path), remedy="run `nkloop init`")
     try:
@@ -113,30 +113,21 @@ def _raw_entries(path: Path) -> tuple[list[dict[str, Any]], Positions]:
         raise LabwareError(
             "the catalogue has no list `labware` of entries", where=f"{path}:1", remedy="begin the file with `labware:`"
         )
-    return entries, positions
+    return content, positions
 
 
-def _of_model(path: Path, positions: Positions, number: int, name: str, item: Any) -> Problem:
-    field = str(item["loc"][0]) if item["loc"] else ""
-    line, _ = positions.of(("labware", number, field), key=True)
-    return Problem(f"{name}, {field}: {item['msg']}", f"{path}:{line}", "see the other entries for the form")
-
-
-def _problems_of(entry: LabwareType, where: str) -> Iterator[Problem]:
-    """What an entry says against itself."""
+def _problems_of(entry: LabwareType, first: int, line: int) -> Iterator[Problem]:
+    """What an entry says against itself, or against the entry of its name that stands first."""
     total, working, dead = entry.well_volume_ul, entry.working_volume_ul, entry.dead_volume_ul
+    if first != line:
+        remedy = "keep one of the entries, or give this one its own load_name"
+        yield Problem(f"{entry.load_name} stands twice, first in line {first}", remedy=remedy)
     if working > total:
-        yield Problem(
-            f"{entry.load_name}: working volume {working:g} µL is above the {total:g} µL of the maker",
-            where,
-            "lower working_volume_ul",
-        )
+        told = f"working volume {working:g} µL is above the {total:g} µL of the maker"
+        yield Problem(told, remedy=f"lower working_volume_ul to at most {total:g}")
     if entry.kind != "adapter" and not dead < working:
-        yield Problem(
-            f"{entry.load_name}: dead volume {dead:g} µL leaves nothing of {working:g} µL",
-            where,
-            "lower dead_volume_ul",
-        )
+        told = f"dead volume {dead:g} µL leaves nothing of {working:g} µL"
+        yield Problem(told, remedy=f"lower dead_volume_ul below {working:g}")
 
 
 def _own_definitions(folder: Path, entries: Iterable[LabwareType]) -> tuple[list[dict[str, Any]], list[Problem]]:

@@ -15,6 +15,8 @@ from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import LabwareError, NkloopError, Problem, WorklistError, WorkspaceError
 from nkloop.labware import Catalogue, check_geometry
+from nkloop.labware.bags import FILE as BAGS
+from nkloop.labware.bags import BagCatalogue
 from nkloop.recipes import load_recipe
 from nkloop.recipes.files import twin_problems
 from nkloop.runs.benches.files import bench_problems
@@ -171,8 +173,14 @@ class WorkspaceCheck:
         return ("schema", "controls of the formula"), ()
 
     async def _labware(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+        if path.name == BAGS:
+            BagCatalogue.load(path.parent)
+            return ("schema",), ()
         if path.suffix == ".yaml":
-            catalogue = Catalogue.load(path.parent)
+            ours = path.parent.resolve() == self._workspace.labware.resolve()
+            catalogue, faults = (self._catalogue, self._faults) if ours else _catalogue_of(path.parent)
+            if catalogue is None:
+                return ("read",), faults
             return ("catalogue", "maker's definitions"), await maker_problems(catalogue, path, self._vendor)
         if self._catalogue is None:
             own = tuple(one for one in self._faults if path.name in one.where)
@@ -207,8 +215,8 @@ class WorkspaceCheck:
 
     async def _verified(self, worklist: Worklist, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         if self._catalogue is None:
-            told = f"cannot be verified while the labware of the workspace is wrong: {self._faults[0]}"
-            return ("read",), (Problem(told, str(path), "mend the labware first"),)
+            told = "cannot be verified while the labware of the workspace is wrong"
+            return ("read",), (*self._faults, Problem(told, str(path), "mend the labware first"))
         verifier = self._verifier_for(worklist, self._catalogue)
         if verifier is None:
             told = f"it is made for the {worklist.robot}, and no bench of the workspace has one"

@@ -109,14 +109,7 @@ def validate_plain(
             where=f"{positions.file}:1:1",
             remedy="start with `name: value` lines",
         )
-    model: ModelT | None = None
-    found: list[tuple[tuple[int, int], Problem]] = []
-    try:
-        model = model_class.model_validate(data)
-    except ValidationError as error:
-        known = sorted(set(_field_names(model_class)))
-        told = [details for details in error.errors(include_url=False) if not _follows_from_others(details)]
-        found += [_translated(details, data, positions, known) for details in told]
+    model, found = validate_part(model_class, data, positions)
     for finding in check(data) if check else ():
         where = f"{positions.where(finding.path)}: {field_path(data, finding.path)}"
         found.append((positions.of(finding.path), Problem(finding.message, where, finding.remedy)))
@@ -124,6 +117,28 @@ def validate_plain(
         ordered = dict.fromkeys(problem for _, problem in sorted(found, key=lambda item: item[0]))
         raise error_class.from_problems(ordered)
     return model
+
+
+def validate_part(
+    model_class: type[ModelT], data: Any, positions: Positions, at: YamlPath = ()
+) -> tuple[ModelT | None, list[tuple[tuple[int, int], Problem]]]:
+    """The model of a part of a file, or None and what is wrong with it, each with its line and column.
+
+    Args:
+        model_class: what the part is.
+        data: plain data of the whole file.
+        positions: where in the file each value stands.
+        at: path of the part; the whole file when not given.
+    """
+    part = data
+    for step in at:
+        part = _child(part, step)
+    try:
+        return model_class.model_validate(part), []
+    except ValidationError as error:
+        known = sorted(set(_field_names(model_class)))
+        told = [details for details in error.errors(include_url=False) if not _follows_from_others(details)]
+        return None, [_translated(details, (*at, *details["loc"]), data, positions, known) for details in told]
 
 
 def field_path(data: Any, path: YamlPath) -> str:
@@ -154,9 +169,8 @@ def _follows_from_others(details: Mapping[str, Any]) -> bool:
 
 
 def _translated(
-    details: Mapping[str, Any], data: Any, positions: Positions, known: list[str]
+    details: Mapping[str, Any], path: YamlPath, data: Any, positions: Positions, known: list[str]
 ) -> tuple[tuple[int, int], Problem]:
-    path: YamlPath = tuple(details["loc"])
     at_key = details["type"] in {"extra_forbidden", "invalid_key"} or path[-1:] == ("[key]",)
     if path[-1:] == ("[key]",):
         path = path[:-1]

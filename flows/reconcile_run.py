@@ -47,6 +47,9 @@ class ReconcileRun(BaseModel):
     cut_in_mix: str = Field(
         "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
     )
+    moved: str = Field(
+        "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
     go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
     bench: str = bench_field()
@@ -79,5 +82,5 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
         return await ask_what_to_do(session, run_id)
     given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
     told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
-    told |= {"given": request.given, "cut_in_mix": request.cut_in_mix}
+    told |= {"given": request.given, "cut_in_mix": request.cut_in_mix, "moved": request.moved}
     return Answer(**given, **told, wells=request.wells)

@@ -15,6 +15,7 @@ from nkloop.runs.deciding import OpenStep, Question
 from nkloop.runs.possible import PossibleContents, PossibleWell
 from nkloop.runs.strengths import told
 from nkloop.runs.typed_steps import numbers_of, spans
+from nkloop.runs.vessels import HeldVessel, PossibleVolume
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 KINDS = {"IL-15": Kind.MASS_CONCENTRATION, "IL-2": Kind.ACTIVITY_CONCENTRATION, "human serum": Kind.FRACTION}
@@ -171,3 +172,20 @@ def test_no_correction_is_offered_for_a_well_of_unknown_concentration() -> None:
     assert "--decide repair" not in shown
     assert "--decide discard" in shown
     assert "--happened 1 " in shown
+
+
+def test_a_task_in_which_people_move_liquid_is_weighed_and_may_have_been_done_in_part() -> None:
+    fill = OpenStep(
+        number=5, sentence="Run 20 mL in.", alike="", target="", why="cut", tip="", is_drawn=False, by_hand_ul=2e4
+    )
+    ways = tuple(PossibleVolume(when=f"step 5 {how}", volume_ul=ul) for how, ul in (("did not", 1e4), ("did", 3e4)))
+    bag = HeldVessel(name="bag-1", title="culture bag", volumes=ways)
+    text = page(asked(1).model_copy(update={"steps": (fill,), "wells": (), "vessels": (bag,)}))
+    assert (
+        "bag-1 (culture bag): 10 mL if step 5 did not; or 30 mL if step 5 did; or anything between. Weigh it." in text
+    )
+    assert "No well depends on them" not in text
+    assert "--decide repair" not in text
+    for answer in ("--happened 5 ", "--not-happened 5 ", "--moved '5=VOLUME mL' "):
+        assert f"continue {answer}" in text
+    assert "people are asked for it again" in text

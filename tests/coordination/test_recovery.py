@@ -15,10 +15,19 @@ from nkloop.coordination.recovery import Answer, question_markdown, settled
 from nkloop.records.models import RunRecord, StepRecord
 from nkloop.runs.deciding import OpenStep, Question
 from nkloop.runs.session import Session
+from nkloop.runs.vessels import HeldVessel, PossibleVolume
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 FLOW = Path(__file__).resolve().parents[2] / "flows" / "reconcile_run.py"
-SAID = {"happened": "1", "not_happened": "3-4", "drawn": "2", "given": "5", "cut_in_mix": "6", "wells": "plate:B3"}
+SAID = {
+    "happened": "1",
+    "not_happened": "3-4",
+    "drawn": "2",
+    "given": "5",
+    "cut_in_mix": "6",
+    "moved": "7=10 mL",
+    "wells": "plate:B3",
+}
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     async def decide(run_id: str, kind: str, **told: Any) -> Any:
         made.append({"run_id": run_id, "kind": kind, **told})
-        return SimpleNamespace(unfinished=(), by_hand=())
+        return SimpleNamespace(unfinished=(), vessels=(), by_hand=())
 
     async def show(*_: Any) -> None:
         pass
@@ -55,6 +64,7 @@ async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict
     assert (made["run_id"], made["kind"], made["by"]) == ("run-0007", "continue", "Ada")
     assert (made["happened"], made["not_happened"], made["drawn"]) == ((1,), (3, 4), (2,))
     assert (made["given"], made["cut_in_mix"]) == ((5,), (6,))
+    assert made["moved"] == {7: 10_000}
     assert made["wells"] == (("plate", "B3"),)
 
 
@@ -68,6 +78,19 @@ async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
     answer = await flow._answer(None, "run-0007", request)
     assert {name: getattr(answer, name) for name in SAID} == SAID
     assert set(Answer.model_fields) - {"decision"} <= set(flow.ReconcileRun.model_fields)
+
+
+def test_vessels_that_people_fill_are_told_with_both_volumes() -> None:
+    run = RunRecord(
+        id="run-0007", name="bags", procedure="cytokine_dosing", bench="flex", device="flex", device_run_id="d",
+        worklist_hash="a" * 64, recipe_revision=None, state="interrupted", started_at=AT, ended_at=AT, n_transfers=0,
+        steps=(StepRecord(number=5, event="unknown", at=AT),),
+    )  # fmt: skip
+    ways = (PossibleVolume(when="step 5 did not happen", volume_ul=1e4), PossibleVolume(when="it did", volume_ul=3e4))
+    bag = HeldVessel(name="bag-1", title="culture bag", volumes=ways)
+    text = question_markdown(Question(run=run, steps=(), wells=(), left=(), vessels=(bag,)))
+    assert "- bag-1 (culture bag): 10 mL if step 5 did not happen; or 30 mL if it did; or anything between" in text
+    assert "Weigh these vessels" in text
 
 
 def test_of_a_reading_nobody_is_asked_about_wells() -> None:

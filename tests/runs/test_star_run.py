@@ -21,7 +21,17 @@ from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
 from nkloop.runs.launches import has_moved, last_of
-from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, OperatorTask, Step, Verdict, Worklist
+from nkloop.worklists.models import (
+    CheckResult,
+    DeckItem,
+    Filling,
+    Liquid,
+    OperatorTask,
+    Step,
+    Verdict,
+    VesselMove,
+    Worklist,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STAR = load_bench_file(ROOT / "devices" / "star_cytation.yaml")
@@ -143,6 +153,24 @@ async def test_an_operator_who_declines_leaves_no_step_in_doubt(
     assert events(records, run.id) == {1: "done", 2: "done", 3: "failed", 4: "failed"}
     sent = star.liquid_handler.backend.sent  # type: ignore[attr-defined]
     assert sent[-1].startswith("C0TR"), "the tips are at the waste"
+
+
+@pytest.mark.parametrize(("because", "event"), [("", "unknown"), (": the bag leaks", "failed")])
+async def test_a_pause_in_which_people_move_liquid_is_in_doubt_unless_somebody_declines_it(
+    worklist: Worklist, star: Bench, records: Records, operator: Any, because: str, event: str
+) -> None:
+    """Nobody answered in time, and the run is stopped while somebody may stand at the bag."""
+    moves = (VesselMove(to_vessel="bag-1", volume_ul=20_000),)
+    fill = Step(number=3, action="pause", operator=OperatorTask(kind="fill", instruction="Run it in.", moves=moves))
+    filled = worklist.model_copy(update={"steps": (*worklist.steps[:2], fill, worklist.steps[3])})
+    ledger = CheckResult(check="ledger", passed=True, seconds=0)
+    passed = Verdict(worklist=filled.name, worklist_hash=filled.content_hash, checks=(ledger,))
+    operator.declines, operator.because = "step 3", because
+    with pytest.raises(OperatorRefusedError):
+        await execute(filled, passed, star, records)
+    (run,) = records.journal.runs()
+    assert events(records, run.id) == {1: "done", 2: "done", 3: event, 4: "failed"}
+    assert run.needs_decision == (event == "unknown")
 
 
 async def test_a_failing_channel_ends_the_run_and_asks_a_person(

@@ -69,6 +69,10 @@ def reconcile(
     cut_in_mix: Annotated[
         str, typer.Option(help="The same with liquid of that mix in the tip, which the well now lacks.")
     ] = "",
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(help="Unknown step people did in part, and what they moved in it: '12=10 mL'; several times."),
+    ] = None,
     well: Annotated[
         list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
     ] = None,
@@ -92,7 +96,9 @@ def reconcile(
     Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
     """
     seen = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
-    decision = _decision(decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, well or ())
+    decision = _decision(
+        decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, moved or (), well or ()
+    )
     asked_for = Asked(run, decision, stop=stop, lost=lost, yes=yes, quiet=json_output)
     answer = _answered(asked_for, find_workspace(workspace))
     if json_output:
@@ -104,16 +110,17 @@ def reconcile(
 
 
 def _decision(
-    kind: str | None, by: str, reason: str, seen: Mapping[str, str], wells: Sequence[str]
+    kind: str | None, by: str, reason: str, seen: Mapping[str, str], moved: Sequence[str], wells: Sequence[str]
 ) -> dict[str, Any] | None:
     """What `decide` is to be told, with the steps a person saw as they were typed; None when nothing was decided."""
-    from nkloop.runs.typed_steps import numbers_of, wells_of
+    from nkloop.runs.typed_steps import numbers_of, volumes_of, wells_of
 
     if kind is not None:
         _require_person(by, reason)
         steps = {name: numbers_of(typed) for name, typed in seen.items()}
-        return {"kind": kind, "by": by, "reason": reason, **steps, "wells": wells_of(wells)}
-    if any(seen.values()) or wells:
+        more = {"moved": volumes_of(moved), "wells": wells_of(wells)}
+        return {"kind": kind, "by": by, "reason": reason, **steps, **more}
+    if any(seen.values()) or moved or wells:
         raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
     return None
 
@@ -209,10 +216,12 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "needs_decision": asked.run.needs_decision,
         "unknown_steps": [step.model_dump() for step in asked.steps],
         "wells": [well.model_dump() for well in asked.wells],
+        "vessels": [vessel.model_dump() for vessel in asked.vessels],
         "not_done": list(asked.left),
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
         "follow_up": follow_up,
         "by_hand": [] if decided is None else list(decided.by_hand),
+        "unfinished_vessels": [] if decided is None else list(decided.vessels),
         "unfinished": [] if decided is None else [one.model_dump(mode="json") for one in decided.unfinished],
     }
 
@@ -273,8 +282,10 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
     else:
         for line in told_of_unfinished(decided.unfinished):
             console.print(escape(line), soft_wrap=True)
+        for vessel in decided.vessels:
+            console.print(f"Not finished by this run any more: {escape(vessel)}", soft_wrap=True)
         for task in decided.by_hand:
             console.print(f"Still to be done, by hand and noted by hand: {escape(task)}", soft_wrap=True)
-        is_cut_off = bool(decided.unfinished or decided.by_hand)
+        is_cut_off = bool(decided.unfinished or decided.vessels or decided.by_hand)
         left = "No further step of this run is asked for" if is_cut_off else "Nothing of this run is left to be done"
         console.print(f"{left}; bench {escape(run.bench)} is free for the next one.")

@@ -21,7 +21,7 @@ from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.session import Session
-from nkloop.runs.typed_steps import numbers_of, wells_of
+from nkloop.runs.typed_steps import numbers_of, volumes_of, wells_of
 from nkloop.runs.unfinished import told_of_unfinished
 from nkloop.worklists.models import PLATE_READING
 
@@ -50,6 +50,9 @@ class Answer(RunInput):
     )
     cut_in_mix: str = Field(
         "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
+    )
+    moved: str = Field(
+        "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
 
@@ -116,11 +119,13 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         drawn=numbers_of(answer.drawn),
         given=numbers_of(answer.given),
         cut_in_mix=numbers_of(answer.cut_in_mix),
+        moved=volumes_of([answer.moved]),
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
+    short = [f"Not finished by this run any more: {vessel}" for vessel in made.vessels]
     left = [f"Still to be done, by hand and noted by hand: {task}" for task in made.by_hand]
-    lines = (told, *told_of_unfinished(made.unfinished), *left)
+    lines = (told, *told_of_unfinished(made.unfinished), *short, *left)
     for line in lines:
         logger.info(line)
     page = "\n\n".join(markdown_text(line.strip()) for line in lines)
@@ -154,10 +159,16 @@ def question_markdown(asked: Question) -> str:
         return "\n".join(
             [*lines, "", f"{told}, put them right, then answer **continue** with what you saw as the reason."]
         )
-    lines += ["", "These wells depend on it:"]
+    lines += ["", "These wells and vessels depend on it:" if asked.vessels else "These wells depend on it:"]
     for well in asked.wells:
         ways = "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)
         lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
+    for vessel in asked.vessels:
+        lines.append(
+            f"- {markdown_text(vessel.name)} ({markdown_text(vessel.title)}): {markdown_text(vessel.sentence)}"
+        )
+    if asked.vessels:
+        lines += ["", "Weigh these vessels. Of a step that people did in part, say how much was moved."]
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         lines += ["", f"**{markdown_text(blind)}**"]
     repair = " **repair** when you cannot see it," if not asked.no_repair else ""

@@ -151,17 +151,22 @@ class StepRuling(FrozenModel):
     where `is_given`."""
     is_given: bool = False
     """It did not happen whole: its liquid was given, the mix after it was not done, or not to its end."""
+    moved_ul: float = Field(default=0, ge=0)
+    """Of a step in which people move liquid, and that did not happen whole: what they moved in all of its moves, one
+    after the other, in µL."""
 
     @model_validator(mode="after")
     def _was_cut_only_when_it_did_not_happen(self) -> Self:
-        if (self.is_drawn or self.is_given) and self.happened is not False:
-            cut = "given and not mixed" if self.is_given else "drawn and lost"
+        if (self.is_drawn or self.is_given or self.moved_ul) and self.happened is not False:
+            cut = "given and not mixed" if self.is_given else "drawn and lost" if self.is_drawn else "moved in part"
             raise ValueError(f"step {self.number}: what was {cut} has not happened whole")
         return self
 
     @property
     def word(self) -> str:
         """What became of the step, as a person said it."""
+        if self.moved_ul:
+            return f"was done in part: {self.moved_ul / 1000:.4g} mL were moved"
         if self.is_given:
             return "gave its liquid and was cut in its mix" if self.is_drawn else "gave its liquid and was not mixed"
         return {True: "happened", None: "left open"}.get(self.happened) or (

@@ -39,7 +39,7 @@ def _spots(step: Step) -> Iterator[tuple[str, str, str]]:
     if step.action == "transfer":
         yield step.to_labware, step.to_well, "given liquid"
         yield step.labware, step.well, "drawn from"
-    for move in step.operator.moves if step.operator is not None else ():
+    for move in step.moves:
         for vessel, how in ((move.to_vessel, "given liquid"), (move.from_vessel, "drawn from")):
             nickname, _, well = vessel.rpartition(":")
             yield nickname, well, how

@@ -105,7 +105,7 @@ def _destinations(worklist: Worklist) -> dict[tuple[str, str], str]:
     """The closed vessel each tube is run into."""
     found: dict[tuple[str, str], str] = {}
     for step in worklist.steps:
-        for move in step.operator.moves if step.operator is not None else ():
+        for move in step.moves:
             rack, _, well = move.from_vessel.partition(":")
             if well:
                 found[rack, well] = move.to_vessel

@@ -36,14 +36,22 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
     confirmed = {action.step: action for action in actions if action.step in pauses}
     chosen = {action.step: action for action in actions if action.choice}
     declined = {step.number for step in run.steps if step.number in pauses and step.event == "failed"}
-    kept = []
-    for event in events:
+    # a device driven step by step has told its steps before, those that were cut as well
+    given = tuple(events)
+    told = {event.number for event in given}
+    late = [step for step in run.steps if step.number in confirmed and step.event != "done" and step.number not in told]
+    kept = [_confirmed(confirmed[step.number], step.number, run, at=step.at) for step in late]
+    for event in given:
         if (action := confirmed.get(event.number)) is not None and event.event != "done":
-            told = f"confirmed by {action.confirmed_by}"
-            kept.append(event.model_copy(update={"event": "done", "detail": told, "moved_ul": ()}))
+            kept.append(_confirmed(action, event.number, run, at=event.at))
         elif event.number not in declined:
             kept.append(_with_choice(event, chosen.get(event.number)))
     return tuple(kept)
+
+
+def _confirmed(action: OperatorAction, number: int, run: RunRecord, *, at: datetime) -> JournalEvent:
+    told = f"confirmed by {action.confirmed_by}"
+    return JournalEvent(number=number, event="done", at=at, device=run.device, detail=told)
 
 
 def _with_choice(event: JournalEvent, chosen: OperatorAction | None) -> JournalEvent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from nkloop.drivers.operators import volume_told
 from nkloop.errors import PlanError, Problem, RecordError
@@ -17,6 +18,16 @@ from nkloop.runs.possible import PossibleWell, doubtful_wells, possible_wells, s
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.unmixed import Spot
+from nkloop.runs.vessels import (
+    HeldVessel,
+    in_doubt,
+    left_of,
+    moved_in,
+    require_part,
+    require_said,
+    short_vessels,
+    vessels_after,
+)
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
@@ -30,6 +41,7 @@ _SAID = {
     "drawn": "drawn its liquid and lost it",
     "given": "given its liquid and not been mixed",
     "cut in its mix": "given its liquid and been cut in its mix",
+    "moved in part": "been done in part",
 }
 
 
@@ -52,6 +64,8 @@ class OpenStep(FrozenModel):
     """Change of the level of its source or target, whichever is more, in mm; None where it is not known."""
     mixes: bool = False
     """Whether it mixes after it has given, so that it may have been cut there."""
+    by_hand_ul: float = 0.0
+    """What people move in it, in all; they may have moved any part of it."""
 
 
 class Question(FrozenModel):
@@ -62,6 +76,8 @@ class Question(FrozenModel):
     wells: tuple[PossibleWell, ...]
     left: tuple[int, ...]
     """Numbers of the steps that certainly were not done."""
+    vessels: tuple[HeldVessel, ...] = ()
+    """Closed vessels, and tubes that people empty, of which nobody knows what they hold."""
     no_repair: str = ""
     """Why no correction is right whatever the unknown steps did; empty where one is, or where nothing is unknown."""
 
@@ -76,6 +92,8 @@ class Decided(FrozenModel):
     """Vessels that nothing of this run will finish any more, because something else was discarded."""
     by_hand: tuple[str, ...] = ()
     """Tasks and movements that were not done and that no worklist follows to ask for, one sentence each."""
+    vessels: tuple[str, ...] = ()
+    """Closed vessels that nothing of this run will finish any more, because wells were discarded, one sentence each."""
 
 
 def question(
@@ -97,6 +115,7 @@ def question(
         steps=tuple(_open_step(fate, worklist, catalogue, why.get(fate.step.number, "")) for fate in unknown),
         wells=possible_wells(worklist, fates, catalogue, deck),
         left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
+        vessels=in_doubt(vessels_after(worklist, fates, catalogue, deck)),
         no_repair=_no_repair(run_id, worklist, fates, catalogue, deck) if unknown and run.needs_decision else "",
     )
 
@@ -130,6 +149,7 @@ async def decide(
     drawn: Collection[int] = (),
     given: Collection[int] = (),
     cut_in_mix: Collection[int] = (),
+    moved: Mapping[int, float] = MappingProxyType({}),
     wells: Collection[Spot] = (),
 ) -> Decided:
     """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
@@ -149,6 +169,7 @@ async def decide(
         drawn: unknown steps whose liquid left its source and was lost with the tip: nothing was given.
         given: unknown transfers that gave their liquid and whose mix after it was not done, with nothing in the tip.
         cut_in_mix: the same with liquid of that mix in the tip: it is missing in the well.
+        moved: unknown steps in which people move liquid and that were done in part, with the µL moved in all.
         wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
             is named.
 
@@ -163,15 +184,19 @@ async def decide(
     worklist = records.journal.worklist(run.worklist_hash)
     events = records.journal.events(run_id)
     said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
-    said |= {"given": given, "cut in its mix": cut_in_mix}
-    rulings = _rulings(run, fates_of(worklist, events), said)
+    said |= {"given": given, "cut in its mix": cut_in_mix, "moved in part": tuple(moved)}
+    rulings = _rulings(run, fates_of(worklist, events), said, moved)
     fates = fates_of(worklist, events, rulings)
     gone = _spots(worklist, catalogue, wells)
     follow_up: Worklist | None = None
     unfinished: tuple[Unfinished, ...] = ()
+    vessels: tuple[str, ...] = ()
+    if kind != "discard":
+        require_said(run_id, fates)
     if kind == "discard":
         gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
         unfinished = unfinished_vessels(worklist, fates, gone, catalogue, deck)
+        vessels = short_vessels(worklist, vessels_after(worklist, fates, catalogue, deck))
     elif any(fate.what != "done" and fate.step.action in LIQUID for fate in fates):
         _require_mixed(run_id, doubtful_wells(worklist, fates, catalogue), gone)
         make = continued if kind == "continue" else repaired
@@ -183,7 +208,9 @@ async def decide(
     # a reading is done again as a whole
     has_rest = kind != "discard" and follow_up is None and worklist.procedure != PLATE_READING
     by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in steps_by_hand(fates)) if has_rest else ()
-    return Decided(decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand)
+    return Decided(
+        decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand, vessels=vessels
+    )
 
 
 def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[Spot]) -> None:
@@ -204,8 +231,13 @@ def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[S
 
 
 def steps_by_hand(fates: Sequence[Fate]) -> tuple[Step, ...]:
-    """Steps left to people where no worklist follows: whatever was not done, except a wait."""
-    return tuple(fate.step for fate in fates if fate.what != "done" and fate.step.action != "delay")
+    """Steps left to people where no worklist follows: whatever was not done, except a wait; of what was done in part,
+    the rest."""
+    open_steps = [fate for fate in fates if fate.what != "done" and fate.step.action != "delay"]
+    left = [
+        left_of(one.step, one.given_ul) if one.what == "partly" and one.step.moves else one.step for one in open_steps
+    ]
+    return tuple(step for step in left if step is not None)
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
@@ -236,7 +268,9 @@ def _require_open(run: RunRecord, records: Records) -> None:
     records.decisions.require_open(run.id)
 
 
-def _rulings(run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]]) -> tuple[StepRuling, ...]:
+def _rulings(
+    run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]], moved: Mapping[int, float]
+) -> tuple[StepRuling, ...]:
     """What a person said of every unknown step; neither a slip of the keyboard nor what the device contradicts may
     become a ruling."""
     told = [(number, what) for what, numbers in said.items() for number in dict.fromkeys(numbers)]
@@ -266,21 +300,24 @@ def _rulings(run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collectio
                 f"or lost with it: --drawn {step.number}; if you cannot tell: --decide repair or discard",
             )
         if ruled == "drawn" and step.action not in LIQUID:
+            no_tip = "is done without a tip" if step.moves else "moves no liquid"
             raise PlanError(
-                f"step {step.number} ({sentence(step)}) moves no liquid, so none of it was drawn and lost",
+                f"step {step.number} ({sentence(step)}) {no_tip}, so none of it was drawn and lost",
                 where=f"run {run.id}",
                 remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
             )
+        if ruled == "moved in part":
+            require_part(run.id, step, moved[step.number])
         if ruled in {"given", "cut in its mix"} and not mixes_after(step):
             raise PlanError(
                 f"step {step.number} ({sentence(step)}) mixes nothing after it has given, so it was not cut there",
                 where=f"run {run.id}",
                 remedy=f"when its liquid was given, it happened: --happened {step.number}",
             )
-    return tuple(_ruling(n, of_step.get(n)) for n in sorted(run.unknown_steps))
+    return tuple(_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
 
 
-def _ruling(number: int, said: str | None) -> StepRuling:
+def _ruling(number: int, said: str | None, moved_ul: float) -> StepRuling:
     if said in {None, "happened"}:
         return StepRuling(number=number, happened=True if said else None)
     return StepRuling(
@@ -288,6 +325,7 @@ def _ruling(number: int, said: str | None) -> StepRuling:
         happened=False,
         is_drawn=said in {"drawn", "cut in its mix"},
         is_given=said in {"given", "cut in its mix"},
+        moved_ul=moved_ul,
     )
 
 
@@ -322,4 +360,5 @@ def _open_step(fate: Fate, worklist: Worklist, catalogue: LabwareLookup, why: st
         is_drawn=fate.is_drawn,
         level_mm=level_change_mm(step, worklist, catalogue),
         mixes=mixes_after(step),
+        by_hand_ul=moved_in(step),
     )

@@ -13,6 +13,7 @@ from nkloop.runs.remembered import remembering
 from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unmixed import Spot
+from nkloop.runs.vessels import emptied, left_of, require_said, vessels_now
 from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.arrivals import LEFT
@@ -65,7 +66,8 @@ def continued(
     _require_work(run_id, kept)
     held = _held(ledger)
     require_enough(run_id, kept, held, worklist, catalogue)
-    made = _made(run_id, "rest", worklist, kept, held, catalogue, without)
+    made = _made(run_id, "rest", worklist, kept, _emptied(held, fates), catalogue, without)
+    made = made.model_copy(update={"vessels": vessels_now(worklist, fates)})
     return remembering(run_id, made, fates, ledger.rested(), catalogue, deck)
 
 
@@ -86,6 +88,7 @@ def repaired(
     Raises:
         PlanError: no addition is right in every possibility; each well is named with what it would hold.
     """
+    require_said(run_id, fates)
     unknown = [fate for fate in fates if fate.what == "unknown"]
     if len(unknown) > MOST_UNKNOWN:
         raise PlanError(
@@ -112,7 +115,8 @@ def repaired(
             everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
             now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], everything)]
             middle = _middle(*map(_held, now))
-            made = _made(run_id, "correction and rest", worklist, kept, middle, catalogue, without)
+            made = _made(run_id, "correction and rest", worklist, kept, _emptied(middle, fates), catalogue, without)
+            made = made.model_copy(update={"vessels": vessels_now(worklist, fates)})
             return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
@@ -121,6 +125,8 @@ def repaired(
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
     if fate.what == "done":
         return None
+    if fate.what == "partly" and fate.step.moves:
+        return left_of(fate.step, fate.given_ul)
     step = _reduced(fate.step, fate.step.volume_ul - fate.given_ul, deck, worklist)
     return _mix_of(fate.step) if step is None and mixes_after(fate.step) else step
 
@@ -234,6 +240,19 @@ def _require_targets(
 
 def _held(ledger: Ledger) -> dict[Spot, WellContents]:
     return {(nickname, well): held for nickname, well, held in ledger.wells() if held.volume_ul > _SMALLEST_UL}
+
+
+def _emptied(held: Mapping[Spot, WellContents], fates: Sequence[Fate]) -> dict[Spot, WellContents]:
+    """The same without what people have taken out of tubes of the deck."""
+    taken = emptied(fates)
+    left = {}
+    for (nickname, well), contents in held.items():
+        volume = contents.volume_ul - taken.get(f"{nickname}:{well}", 0.0)
+        if volume > _SMALLEST_UL:
+            share = volume / contents.volume_ul
+            amounts = {name: amount * share for name, amount in contents.amounts.items()}
+            left[nickname, well] = WellContents(volume, amounts, contents.lots)
+    return left
 
 
 def _middle(one: Mapping[Spot, WellContents], other: Mapping[Spot, WellContents]) -> dict[Spot, WellContents]:

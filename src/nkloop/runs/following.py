@@ -130,6 +130,10 @@ class Watch:
         self._ahead = timedelta(0)
         self._door_was_open = False
         self._stretch = Stretch(worklist, bench.file.deck)
+        self._asked_before = frozenset(step.number for step in run.steps if step.event == "seen")
+        """Steps at whose pause the device was seen by a program that has ended since."""
+        self._declined: int | None = None
+        """Step that a person said is not done; what its device tells of it afterwards counts for nothing."""
         self._cleared: tuple[DeviceState, float] | None = None
         """The obstacle confirmed to be cleared last; until when, by the monotonic clock, nobody is asked again."""
 
@@ -216,10 +220,13 @@ class Watch:
         if state.status == "paused" and state.pause_message is not None:
             self._door_was_open = False
             try:
-                await people.answer_pause(state.pause_message, *place, moot=self._over_there)
+                await people.answer_pause(
+                    state.pause_message, *place, moot=self._over_there, was_asked=self._asked_before
+                )
             except OperatorRefusedError as error:
                 told = declined_step(state.pause_message, error, at=self._about_now(), device=self.run.device)
                 self.records.journal.append_events(self.run.id, told, claim=self.hold.claim)
+                self._declined = told[0].number if told else None
                 raise
             await self._play(state)
         elif state.status == "paused":
@@ -309,6 +316,8 @@ class Watch:
     def _note_step(self, number: int, event: StepEvent, *, detail: str = "", moved_ul: tuple[float, ...] = ()) -> None:
         """Write down what a device driven step by step tells; a stale holder is refused before the step is sent."""
         self._step = max(self._step, number)
+        if number == self._declined:
+            return
         told = JournalEvent(
             number=number,
             event=event,

@@ -23,11 +23,15 @@ SKIPPED = "the failed command is skipped"
 PASSED = (WENT_ON, NOT_TOLD, SKIPPED)
 _STOPPED = "RunStopped"
 """Part of the error of a command that was cut short because the run was stopped; how far it came is not told."""
+UNCONFIRMED = "people move liquid in it, and nobody has said how much of it they did"
+"""Part of the detail of an unknown step that is left to people."""
 
 
 _SLACK_UL = 1e-6
+_ASKING = frozenset({"waitForResume", "pause"})
+"""Commands at which a device stands until a person has it go on."""
 _WAITS = frozenset({"pause", "delay"})
-"""Actions in which the device does nothing, so that one that was cut short is simply done again."""
+"""Actions in which the device does nothing, so that one that was cut short is done again, unless people move liquid."""
 
 
 def by_step(commands: Sequence[DeviceCommand]) -> dict[int, list[DeviceCommand]]:
@@ -57,7 +61,7 @@ def step_outcomes(
     recovery there is no trace; it is done when each failed command was done again in recovery, and failed when the run
     ended with a command that moves none. A step the run never came to is failed, because it certainly did not happen.
     The step during which a run was stopped is unknown: nobody knows which command would have been its last; unless it
-    only waits.
+    only waits, and nobody moves liquid meanwhile.
     """
     seen = by_step(commands)
     if worklist.procedure == PLATE_READING:
@@ -115,6 +119,9 @@ def _outcome(
             return "unknown", f"the run succeeded, but {NOT_TOLD}"
         return "failed", "not started: the run ended before this step"
     waits = step.action in _WAITS and not any(one.command_type in LIQUID for one in commands)
+    was_asked = any(one.command_type in _ASKING for one in commands)
+    if step.moves and was_asked and is_last and not succeeded:
+        return "unknown", f"the run ended during this {step.action}; {UNCONFIRMED}"
     if waits and is_last and not succeeded:
         return "failed", f"the run ended during this {step.action}; no liquid was moved"
     if any(command.status == "failed" for command in commands):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
+from nkloop.drivers.interfaces import (
+    Choice,
+    DeviceState,
+    LotToScan,
+    OperatorAnswer,
+    OperatorRequest,
+    announced_step,
+)
+from nkloop.drivers.operators import request_key
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
+from nkloop.errors import OperatorRefusedError
 from nkloop.inventory import Lot
 from nkloop.inventory.picking import NOTHING_UL, container_fault
 from nkloop.records import Records
@@ -25,6 +34,14 @@ LOOK_SECONDS = 1.0
 """Shortest pause between two looks whether a question that waits is settled at the device."""
 _CUT = " …"
 """End of a title that leaves out a part of the instruction."""
+_LEFT = "task left by a run"
+_BEGUN = (
+    Choice(key="nothing", label="nothing of it was done: it is asked for now"),
+    Choice(key="part", label="a part was done, as you say in the reason: only its rest is asked for"),
+    Choice(key="done", label="all of it was done: it is not asked for again"),
+    Choice(key="stop", label="you cannot tell: the run stops, and what was moved is decided on after weighing"),
+)
+"""Answers of a person to whether a task, in which liquid is moved, was done before the program ended."""
 
 
 async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
@@ -80,32 +97,63 @@ async def change_deck(task: OperatorTask, worklist: Worklist, bench: Bench, reco
 
 
 async def answer_pause(
-    message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str, *, moot: Moot
+    message: str,
+    worklist: Worklist,
+    bench: Bench,
+    records: Records,
+    run_id: str,
+    *,
+    moot: Moot,
+    was_asked: Collection[int] = (),
 ) -> None:
     """Have the task of the announced step done; a task already confirmed in this run is not asked again.
+
+    Args:
+        message: of the pause.
+        worklist: of the run.
+        bench: the bench it is on.
+        records: where answers are kept.
+        run_id: the run.
+        moot: tells when nobody needs it done any longer.
+        was_asked: steps that somebody was asked to do by a program that has ended.
 
     Raises:
         OperatorRefusedError: the operator declined.
         QuestionWithdrawn: `moot` told that nobody needs it done any longer.
     """
     number = announced_step(message)
-    await _answer(number, message, worklist, bench, records, run_id, moot)
+    step = next((step for step in worklist.steps if step.number == number), None)
+    await _answer(step, number, message, worklist, bench, records, run_id, moot, was_asked=number in was_asked)
 
 
 async def do_left_task(step: Step, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
     """Have a task done that a run was cut before, when the robot has nothing left to do in it.
 
+    That it is asked is kept first, where people move liquid in it: who is cut here once more does not move it twice.
+
     Raises:
         OperatorRefusedError: the operator declined.
     """
     told = f"step {step.number}, left by {run_id}: {step.operator.instruction if step.operator else step.comment}"
-    await _answer(step.number, told, worklist, bench, records, run_id, None)
+    kept = f"{run_id}, step {step.number}"
+    was_asked = bool(step.moves) and records.plans.last(_LEFT, kept, OperatorTask) is not None
+    if step.operator is not None and step.moves and not was_asked:
+        records.plans.keep(_LEFT, kept, step.operator)
+    await _answer(step, step.number, told, worklist, bench, records, run_id, None, was_asked=was_asked)
 
 
 async def _answer(
-    number: int | None, message: str, worklist: Worklist, bench: Bench, records: Records, run_id: str, moot: Moot | None
+    step: Step | None,
+    number: int | None,
+    message: str,
+    worklist: Worklist,
+    bench: Bench,
+    records: Records,
+    run_id: str,
+    moot: Moot | None,
+    *,
+    was_asked: bool = False,
 ) -> None:
-    step = next((step for step in worklist.steps if step.number == number), None)
     if step is not None and any(action.step == step.number for action in records.journal.actions(run_id)):
         return
     task = OperatorTask(kind="confirm", instruction=message or "The run is paused.")
@@ -115,7 +163,55 @@ async def _answer(
     barcodes = barcodes_of(worklist, task.labware)
     picture = task_svg(task, worklist, catalogue=bench.catalogue)
     request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
+    if was_asked and task.moves and not _still_waits(request, records):
+        left = await _left_of(request, bench, records, step=number, moot=moot)
+        if left is None:
+            return
+        request = left
     await ask(request, bench, records, step=number, moot=moot)
+
+
+def _still_waits(request: OperatorRequest, records: Records) -> bool:
+    """Whether the very request stands on the list of requests since it was asked first, answered or not."""
+    key = request_key(request)
+    return any(
+        one.key == key and (one.state == "open" or (one.state == "confirmed" and one.taken_at is None))
+        for one in records.requests.of_run(request.run_id or "")
+    )
+
+
+async def _left_of(
+    request: OperatorRequest, bench: Bench, records: Records, *, step: int | None, moot: Moot | None
+) -> OperatorRequest | None:
+    """What is left of a task that somebody may have done, or begun, before the program ended; None when nothing is.
+
+    Raises:
+        OperatorRefusedError: the person cannot tell, so that it is to be weighed and decided.
+        QuestionWithdrawn: `moot` told that nobody needs the answer any longer.
+    """
+    told = (
+        f"Before the program ended somebody was asked: {request.task.instruction} Nobody has confirmed it. Look, weigh."
+    )
+    asked = OperatorRequest(
+        title=f"{request.title}: was it done?",
+        task=OperatorTask(kind="confirm", instruction=told),
+        choices=_BEGUN,
+        run_id=request.run_id,
+    )
+    answer = await answered(asked, bench, records, step=None, moot=moot)
+    if answer.choice == "stop":
+        raise OperatorRefusedError(
+            f"{answer.confirmed_by} cannot tell whether it was done: {answer.note}",
+            where=request.title,
+            remedy="weigh the vessels, then say what was moved",
+        )
+    if answer.choice == "done":
+        _note(request, answer.model_copy(update={"choice": ""}), records, step)
+        return None
+    if answer.choice == "part":
+        told = f"Part of this was done before ({answer.note}). Do only the rest of it: {request.task.instruction}"
+        request = request.model_copy(update={"task": request.task.model_copy(update={"instruction": told})})
+    return request
 
 
 async def clear_obstacle(

@@ -87,11 +87,13 @@ def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
         for name, well in ((step.labware, step.well), (step.to_labware, step.to_well))
         if well
     )
+    moves = [move for step in worklist.steps if step.number in unknown for move in step.moves]
+    wells |= dict.fromkeys(name for move in moves for name in (move.from_vessel, move.to_vessel) if name)
     shown = ", ".join(list(wells)[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
     n = len(unknown)
     return StepUnknownError(
         f"run {run.id} ({run.name}) left {n} step{'s' if n > 1 else ''} of unknown outcome and nobody has decided "
-        f"what becomes of its wells ({shown or 'none named'})",
+        f"what becomes of its wells and vessels ({shown or 'none named'})",
         remedy=f"look at the deck, then `nkloop reconcile {run.id}`",
     )
 

@@ -90,7 +90,7 @@ def _settled(run_id: str, made: Worklist, deck: BenchDeck | None) -> Worklist:
 def _minutes_until_drain(worklist: Worklist, deck: BenchDeck | None) -> float:
     robot, passed = ({} if deck is None else busy_minutes(worklist, deck)), 0.0
     for step in worklist.steps:
-        if step.operator is not None and any(move.is_without_cells for move in step.operator.moves):
+        if any(move.is_without_cells for move in step.moves):
             break
         passed += step_minutes(step, robot)
     return passed

@@ -13,6 +13,7 @@ from nkloop.records.models import JournalEvent, RunDecision, RunRecord
 from nkloop.runs.possible import PossibleWell, possible_wells, reached_wells, replay, sentence
 from nkloop.runs.standing import Standing, standing_of
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.vessels import vessels_after
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
@@ -26,10 +27,11 @@ class Moment(FrozenModel):
 
 
 class HeldWell(FrozenModel):
-    """What a well held after the run."""
+    """What a well, or a closed vessel beside the robot, held after the run."""
 
     labware: str
     well: str
+    """Empty for a closed vessel."""
     barcode: str | None
     sentence: str
     """Its volume, or the least and most it may have and why that is not known."""
@@ -121,9 +123,14 @@ def _wells(
         for is_target in (False, True)
         for spot in reached_wells(fate.step, worklist, catalogue, is_target=is_target)
     )
+    vessels = {vessel.name: vessel.sentence for vessel in vessels_after(worklist, fates, catalogue)}
     for nickname, well in reached:
-        told = unsure.get((nickname, well)) or volume_told(ledger.volume_ul(nickname, well))
+        emptied = vessels.pop(f"{nickname}:{well}", "")
+        told = emptied or unsure.get((nickname, well)) or volume_told(ledger.volume_ul(nickname, well))
         yield HeldWell(labware=nickname, well=well, barcode=barcodes.get(nickname), sentence=told)
+    for name, told in vessels.items():
+        nickname, _, well = name.rpartition(":")
+        yield HeldWell(labware=nickname or name, well=well if nickname else "", barcode=None, sentence=told)
 
 
 def _unsure(well: PossibleWell, why: str) -> str:

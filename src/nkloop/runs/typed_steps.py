@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nkloop.errors import RecordError
+from nkloop.errors import NkloopError, RecordError
+from nkloop.quantities import Amount
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _WELL = re.compile(r"([a-z][a-z0-9_]*):([A-P](?:[1-9]|1\d|2[0-4]))")
@@ -25,6 +26,27 @@ def numbers_of(text: str) -> tuple[int, ...]:
             raise RecordError(f"'{part}' names no steps", remedy="write numbers and ranges, as 3 or 1-4,7")
         found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
+
+
+def volumes_of(texts: Sequence[str]) -> dict[int, float]:
+    """Step and µL of `12=10 mL`; several may stand in one text with commas.
+
+    Raises:
+        RecordError: a text is no step with a volume.
+    """
+    found: dict[int, float] = {}
+    for part in filter(None, (piece.strip() for text in texts for piece in text.split(","))):
+        number, _, volume = part.partition("=")
+        try:
+            step, moved = int(number), Amount.parse(volume.strip()).to("µL")
+        except (ValueError, NkloopError) as error:
+            raise RecordError(
+                f"'{part}' is no step with a volume", remedy="write step and volume, as 12=10 mL"
+            ) from error
+        if step in found:
+            raise RecordError(f"step {step} has two volumes", remedy="say once how much was moved in it")
+        found[step] = moved
+    return found
 
 
 def spans(numbers: Sequence[int]) -> str:

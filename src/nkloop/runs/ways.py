@@ -30,6 +30,11 @@ Reaches = Callable[[Step, bool], Iterable[tuple[str, str]]]
 """Nickname and name of the wells a step gives into (True), or draws from (False)."""
 
 
+def concerns_liquid(step: Step) -> bool:
+    """Whether liquid is somewhere else after a step: the device moves or mixes it, or people move it meanwhile."""
+    return step.action in LIQUID or bool(step.moves)
+
+
 class Fate(NamedTuple):
     """What became of one step."""
 
@@ -37,7 +42,8 @@ class Fate(NamedTuple):
     what: Literal["done", "not", "partly", "unknown"]
     """`partly`: its liquid was drawn and only some of it given, or all of it and not mixed."""
     given_ul: float = 0.0
-    """Of each channel; for `unknown` what is certain at least."""
+    """Of each channel, and of what people move in all of its moves, in their order; for `unknown` what is certain at
+    least."""
     is_drawn: bool = False
     """For `unknown`: the liquid certainly left its source."""
     is_passed: bool = False
@@ -84,6 +90,8 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
         return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul))
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
+    if ruling.moved_ul:
+        return Fate(step, "partly", ruling.moved_ul)
     if ruling.is_given:
         return Fate(step, "partly", step.volume_ul, is_drawn=True, is_cut=ruling.is_drawn)
     # what the device certainly drew is gone from its source, also where a person saw only that nothing arrived
@@ -135,7 +143,7 @@ def n_ways(fates: Sequence[Fate]) -> int:
 def _hows(fate: Fate, with_drawn: bool) -> list[How]:
     """What may have become of one step, `done` last."""
     step, found = fate.step, list[How]()
-    if step.action not in LIQUID:
+    if not concerns_liquid(step):
         return ["done"]
     if not fate.is_drawn:
         found.append("not")
@@ -156,7 +164,7 @@ def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
         number, ways = (unknown[count].step.number, hows[count][:-1]) if count < len(unknown) else (0, [])
         before = f"{told}, " if count else ""
         # what moves no liquid changes nothing by having happened
-        if count == 0 or unknown[count - 1].step.action in LIQUID:
+        if count == 0 or concerns_liquid(unknown[count - 1].step):
             is_begun = bool(ways) and ways[0] != "not"
             when = f"{before}{_told(unknown[count], ways[0])}" if is_begun else told
             yield Way(when, how | {number: ways[0]} if ways else how)

@@ -103,8 +103,8 @@ def _minutes_until(worklist: Worklist, deck: BenchDeck, is_end: Callable[[Step],
 
 
 def _runs_in(step: Step) -> bool:
-    return step.operator is not None and any(not move.from_vessel for move in step.operator.moves)
+    return any(not move.from_vessel for move in step.moves)
 
 
 def _drains_off(step: Step) -> bool:
-    return step.operator is not None and any(move.is_without_cells for move in step.operator.moves)
+    return any(move.is_without_cells for move in step.moves)

@@ -162,6 +162,11 @@ class Step(FrozenModel):
     operator: OperatorTask | None = None
     """Set for pauses."""
 
+    @property
+    def moves(self) -> tuple[VesselMove, ...]:
+        """What people move between closed vessels in it; empty for everything else."""
+        return self.operator.moves if self.operator is not None else ()
+
     @model_validator(mode="after")
     def _has_what_its_action_needs(self) -> Self:
         if self.action == "transfer" and not (self.labware and self.well and self.to_labware and self.to_well):

@@ -72,7 +72,7 @@ def thawed_minutes(
             {target for source, target in reach.pairs(step) if source in holding} if step.action == "transfer" else ()
         )
         holding.update(given)
-        moves = step.operator.moves if step.operator is not None else ()
+        moves = step.moves
         is_run_in = any(_spot(move.from_vessel) in holding for move in moves)
         if is_run_in or cells.intersection(given):
             last = (step.number, clock - begun)

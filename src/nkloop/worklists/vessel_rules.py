@@ -15,9 +15,16 @@ _VOLUME_SHARE, _DENSITY_SHARE, _SLACK_UL = 0.01, 0.05, 1.0
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
+    """What a vessel holds while people move liquid."""
+
     volume_ul: float
     cells: float
+
+    @property
+    def cells_per_ul(self) -> float:
+        """Density; 0 when it is empty."""
+        return self.cells / self.volume_ul if self.volume_ul > 0 else 0.0
 
     def take(self, volume_ul: float, *, is_without_cells: bool) -> float:
         """Draw mixed culture, or supernatant; returns the cells in it."""
@@ -26,6 +33,22 @@ class _Held:
         cells = self.cells * share
         self.volume_ul, self.cells = self.volume_ul - volume_ul, self.cells - cells
         return cells
+
+
+def held_at_start(worklist: Worklist, tubes: Mapping[str, float]) -> dict[str, Held]:
+    """What closed vessels hold before anybody moves anything, and tubes on the deck (`labware:well`) hold, by name."""
+    held = {name: Held(volume, 0.0) for name, volume in tubes.items()}
+    return held | {v.name: Held(v.volume_ul, v.volume_ul * v.cells_per_ul) for v in worklist.vessels}
+
+
+def carry(move: VesselMove, held: Mapping[str, Held]) -> None:
+    """Follow one move with its cells; base medium comes from nowhere, waste and samples go nowhere."""
+    cells = 0.0
+    if move.from_vessel in held:
+        cells = held[move.from_vessel].take(move.volume_ul, is_without_cells=move.is_without_cells)
+    if move.to_vessel in held:
+        target = held[move.to_vessel]
+        target.volume_ul, target.cells = target.volume_ul + move.volume_ul, target.cells + cells
 
 
 def vessel_problems(worklist: Worklist, tubes: Mapping[tuple[str, str], float]) -> Iterator[Problem]:
@@ -38,47 +61,39 @@ def vessel_problems(worklist: Worklist, tubes: Mapping[tuple[str, str], float]) 
     if not worklist.vessels:
         return
     known = {vessel.name: vessel for vessel in worklist.vessels}
-    held = {v.name: _Held(v.volume_ul, v.volume_ul * v.cells_per_ul) for v in worklist.vessels}
-    left = {f"{labware}:{well}": volume for (labware, well), volume in tubes.items()}
+    held = held_at_start(worklist, {f"{labware}:{well}": volume for (labware, well), volume in tubes.items()})
     found: list[Problem] = []
     for step in worklist.steps:
-        for move in step.operator.moves if step.operator is not None else ():
-            found += _moved(step, move, known, held, left)
+        for move in step.moves:
+            found += _moved(step, move, known, held)
     yield from found
     if not found:
         for vessel in worklist.vessels:
             yield from _ended(vessel, held[vessel.name])
 
 
-def _moved(
-    step: Step, move: VesselMove, known: Mapping[str, Vessel], held: Mapping[str, _Held], left: dict[str, float]
-) -> Iterator[Problem]:
-    where, cells = f"step {step.number}", 0.0
-    unknown = [n for n in (move.from_vessel, move.to_vessel) if n and n not in known and n not in left]
+def _moved(step: Step, move: VesselMove, known: Mapping[str, Vessel], held: Mapping[str, Held]) -> Iterator[Problem]:
+    where = f"step {step.number}"
+    unknown = [name for name in (move.from_vessel, move.to_vessel) if name and name not in held]
     if unknown:
         told = f"'{unknown[0]}' is no vessel of the worklist and no well of its deck"
         yield Problem(told, where, "name a vessel that is there", rules.VESSEL_RANGE)
         return
-    if move.from_vessel in left:
-        left[move.from_vessel] -= move.volume_ul
-        if left[move.from_vessel] < -_SLACK_UL:
-            told = f"{ml(move.volume_ul)} are taken out of {move.from_vessel}, which holds less"
-            yield Problem(told, where, "fill more into the tube", rules.VESSEL_RANGE)
-    elif move.from_vessel:
-        source, vessel = held[move.from_vessel], known[move.from_vessel]
-        cells = source.take(move.volume_ul, is_without_cells=move.is_without_cells)
-        if source.volume_ul < vessel.residual_ul - _SLACK_UL:
-            told = f"{vessel.name} is drawn down to {ml(source.volume_ul)}, {ml(vessel.residual_ul)} cannot be drained"
-            yield Problem(f"{told} out of {vessel.title}", where, "take less", rules.VESSEL_RANGE)
-    if move.to_vessel in held:
-        target, vessel = held[move.to_vessel], known[move.to_vessel]
-        target.volume_ul, target.cells = target.volume_ul + move.volume_ul, target.cells + cells
-        if target.volume_ul > vessel.capacity_ul + _SLACK_UL:
-            told = f"{vessel.name} is filled to {ml(target.volume_ul)}, {vessel.title} takes {ml(vessel.capacity_ul)}"
-            yield Problem(told, where, "give less, or choose a larger vessel", rules.VESSEL_RANGE)
+    carry(move, held)
+    source, vessel = held.get(move.from_vessel), known.get(move.from_vessel)
+    if source is not None and vessel is None and source.volume_ul < -_SLACK_UL:
+        told = f"{ml(move.volume_ul)} are taken out of {move.from_vessel}, which holds less"
+        yield Problem(told, where, "fill more into the tube", rules.VESSEL_RANGE)
+    if source is not None and vessel is not None and source.volume_ul < vessel.residual_ul - _SLACK_UL:
+        told = f"{vessel.name} is drawn down to {ml(source.volume_ul)}, {ml(vessel.residual_ul)} cannot be drained"
+        yield Problem(f"{told} out of {vessel.title}", where, "take less", rules.VESSEL_RANGE)
+    target, vessel = held.get(move.to_vessel), known.get(move.to_vessel)
+    if target is not None and vessel is not None and target.volume_ul > vessel.capacity_ul + _SLACK_UL:
+        told = f"{vessel.name} is filled to {ml(target.volume_ul)}, {vessel.title} takes {ml(vessel.capacity_ul)}"
+        yield Problem(told, where, "give less, or choose a larger vessel", rules.VESSEL_RANGE)
 
 
-def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
+def _ended(vessel: Vessel, held: Held) -> Iterator[Problem]:
     remedy = "correct the move that makes the difference"
     if abs(held.volume_ul - vessel.end_ul) > max(_SLACK_UL, _VOLUME_SHARE * vessel.end_ul):
         told = f"ends with {ml(held.volume_ul)}, planned are {ml(vessel.end_ul)}"
@@ -89,7 +104,6 @@ def _ended(vessel: Vessel, held: _Held) -> Iterator[Problem]:
     wanted = vessel.end_cells_per_ul
     if wanted is None or held.volume_ul <= 0:
         return
-    density = held.cells / held.volume_ul
-    if abs(density - wanted) > _DENSITY_SHARE * wanted:
-        told = f"ends with {number(1000 * density)} cells/mL, planned are {number(1000 * wanted)}"
+    if abs(held.cells_per_ul - wanted) > _DENSITY_SHARE * wanted:
+        told = f"ends with {number(1000 * held.cells_per_ul)} cells/mL, planned are {number(1000 * wanted)}"
         yield Problem(told, vessel.name, remedy, rules.VESSEL_END)

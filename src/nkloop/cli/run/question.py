@@ -42,7 +42,12 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         answer = f'{command} reconcile {asked.run.id} --decide continue --by NAME --reason "WHAT YOU SAW"'
         console.print(f"    {escape(answer)}", soft_wrap=True)
         return
-    _print_wells(console, asked.wells, kinds, whole)
+    _print_wells(console, asked.wells, kinds, whole, has_vessels=bool(asked.vessels))
+    for vessel in asked.vessels:
+        console.print(
+            f"[bold]{escape(vessel.name)}[/] ({escape(vessel.title)}): {escape(vessel.sentence)}. Weigh it.",
+            soft_wrap=True,
+        )
     is_liquid = bool(asked.wells) or any(step.tip for step in asked.steps)
     if is_liquid:
         console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
@@ -66,11 +71,14 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         answers.clear()
     if may_not:
         done = f"{it} {'is' if it == 'it' else 'are'} done as well" if is_liquid else "people do that themselves"
+        if asked.vessels and not is_liquid:
+            done = f"people are asked for {it if it == 'it' else 'them'} again"
         answers.append((f"you saw that {it} did not happen: {done}", f"continue --not-happened {may_not} {who}"))
     if n_doubtful := sum(bool(well.doubt) for well in asked.wells):
         told = f"  no correction is offered: the concentration of {n_doubtful} wells is not known."
         console.print(f"{told} Say of a mix that you saw that it happened, or throw the wells away.", soft_wrap=True)
         answers = [(what, line) for what, line in answers if line.startswith("discard")]
+    answers += _in_part(asked.steps, who)
     answers.append((f"you saw that {it} happened: only the rest is done", f"continue --happened {numbers} {who}"))
     for what, line in answers:
         if line.startswith("repair") and asked.no_repair:
@@ -104,6 +112,17 @@ def _unmixed(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     return [(told, f"continue --given {first}{rest} {who}")]
 
 
+def _in_part(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
+    """The answer for a task of people in which only a part of the liquid was moved."""
+    first = next((step.number for step in steps if step.by_hand_ul), None)
+    if first is None:
+        return []
+    others = spans([step.number for step in steps if step.number != first])
+    told = f"a part of step {first} was moved, as the scale shows: people do only its rest"
+    rest = f" --not-happened {others}" if others else ""
+    return [(told, f"continue --moved '{first}=VOLUME mL'{rest} {who}")]
+
+
 def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:
     reasons = dict.fromkeys(step.why for step in steps)
     console.print(f"[bold]Steps of unknown outcome: {len(steps)}[/]")
@@ -130,9 +149,12 @@ def _together(group: Sequence[OpenStep]) -> str:
     return f"{len(group)} x {first.alike}" + (f" to {shown}" if shown else "") + drawn
 
 
-def _print_wells(console: Console, wells: Sequence[PossibleWell], kinds: Mapping[str, Kind], whole: bool) -> None:
+def _print_wells(
+    console: Console, wells: Sequence[PossibleWell], kinds: Mapping[str, Kind], whole: bool, *, has_vessels: bool
+) -> None:
     if not wells:
-        console.print("No well depends on them.")
+        if not has_vessels:
+            console.print("No well depends on them.")
         return
     console.print(f"[bold]Wells that depend on them: {len(wells)}[/]")
     table = Table("labware", "well", "may hold")

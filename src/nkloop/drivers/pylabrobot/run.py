@@ -56,6 +56,8 @@ class HandlerRun:
         self._errors: list[str] = []
         self._resume = asyncio.Event()
         self._stopping = False
+        self._asked = False
+        """Whether a person was asked to do the step under way, and may have begun."""
         self._task: asyncio.Task[None] | None = None
         self.fence: Fence = unguarded
         self.on_step: StepListener | None = None
@@ -122,6 +124,7 @@ class HandlerRun:
         self._tell(step, "sent")
         ending: Ending = "done"
         detail = ""
+        self._asked = False
         self._hands.begin()
         try:
             if step.action in {"transfer", "mix"}:
@@ -129,10 +132,10 @@ class HandlerRun:
             else:
                 await self._wait_for(step)
         except Stopped as error:
-            ending, detail = self._hands.ending, f"{error}{self._hands.lost}"
+            ending, detail = self._ending(step), f"{error}{self._hands.lost}"
             raise
         except DeviceError as error:
-            ending, detail = self._hands.ending, f"{error.problems[0].message}{self._hands.lost}"
+            ending, detail = self._ending(step), f"{error.problems[0].message}{self._hands.lost}"
             if isinstance(error, StaleHolderError):
                 raise
             raise DeviceError.from_problems(
@@ -143,6 +146,10 @@ class HandlerRun:
             raise
         finally:
             self._tell(step, ending, detail, self._hands.moved_ul)
+
+    def _ending(self, step: Step) -> Ending:
+        """What becomes of a step that was cut: what people were asked to move, they may have moved."""
+        return "unknown" if self._asked and step.moves else self._hands.ending
 
     async def _wait_for(self, step: Step) -> None:
         """A pause, a shake or a delay."""
@@ -181,6 +188,7 @@ class HandlerRun:
     async def _pause(self, message: str) -> None:
         self._record("waitForResume", {"message": message})
         self._resume.clear()
+        self._asked = True
         self._message, self.status = message, "paused"
         await self._resume.wait()
         self._message = None

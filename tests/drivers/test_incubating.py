@@ -11,7 +11,7 @@ import pytest
 from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.withdrawing import AnsweredAnyway
-from nkloop.errors import OperatorRefusedError
+from nkloop.errors import DeviceError, OperatorRefusedError
 from nkloop.worklists.models import OperatorTask
 
 AT = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)
@@ -49,9 +49,10 @@ class Storage:
     def __init__(self, clock: Clock, **inside: datetime) -> None:
         self.clock, self.inside, self.moves = clock, dict(inside), list[str]()
         self.fetched: dict[tuple[str, str], datetime] = {}
+        self.errands: dict[str, str] = {}
 
-    async def store(self, barcode: str) -> None:
-        self.inside[barcode] = self.clock.time
+    async def store(self, barcode: str, *, errand: str = "") -> None:
+        self.inside[barcode], self.errands[barcode] = self.clock.time, errand
         self.moves.append(f"in {barcode}")
 
     async def fetch(self, barcode: str, errand: str = "") -> None:
@@ -60,6 +61,9 @@ class Storage:
 
     async def since(self, barcode: str) -> datetime | None:
         return self.inside.get(barcode)
+
+    async def errand_of(self, barcode: str) -> str:
+        return self.errands.get(barcode, "") if barcode in self.inside else ""
 
     async def was_since(self, barcode: str, errand: str) -> datetime | None:
         return self.fetched.get((barcode, errand))
@@ -101,23 +105,45 @@ async def test_a_plate_that_is_inside_since_a_crash_stays_for_the_rest_of_its_ti
 
 async def test_a_plate_that_came_out_before_a_crash_is_only_carried_back() -> None:
     clock = Clock()
-    storage, asked = Storage(clock), request().model_copy(update={"run_id": "run-0001"})
+    storage, asked = Storage(clock), request().model_copy(update={"errands": ("a/run-1", "a/run-0")})
     with pytest.raises(OperatorRefusedError):
         await IncubatingOperator(Person(declines="Take"), storage, clock).perform(asked)
-    person = Person()
-    answer = await IncubatingOperator(person, storage, clock).perform(asked)
+    person, rest = Person(), request().model_copy(update={"title": "rest, step 1", "errands": ("a/run-2", "a/run-1")})
+    answer = await IncubatingOperator(person, storage, clock).perform(rest)
     assert person.told == ["Take assay (P1) from the tray of Cytomat 2 and put it back in its place."]
     assert storage.moves == ["in P1", "out P1"]
     assert answer.note == "P1 in Cytomat 2 since 08:00 UTC"
 
 
-@pytest.mark.parametrize("changes", [{"run_id": "run-0002"}, {"run_id": "run-0001", "occurrence": 1}, {}])
-async def test_another_incubation_of_the_same_plate_is_done(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("errands", [("a/run-2",), ("b/run-1",), ()])
+async def test_another_incubation_of_the_same_plate_is_done(errands: tuple[str, ...]) -> None:
     clock = Clock()
-    storage, first = Storage(clock), {"run_id": "run-0001"} if changes else {}
-    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update=first))
-    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update=changes))
+    storage, first = Storage(clock), ("a/run-1",) if errands else ()
+    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update={"errands": first}))
+    await IncubatingOperator(Person(), storage, clock).perform(request().model_copy(update={"errands": errands}))
     assert storage.moves == ["in P1", "out P1"] * 2
+
+
+async def test_the_time_of_a_plate_that_is_inside_for_something_else_does_not_count() -> None:
+    """A run of another database has the same number, and its plate the same barcode."""
+    clock = Clock()
+    storage = Storage(clock)
+    await storage.store("P1", errand="a/run-1")
+    own = request().model_copy(update={"errands": ("a/run-2", "a/run-1")})
+    assert await IncubatingOperator(Person(), storage, clock).perform(own)
+    await storage.store("P1", errand="a/run-1")
+    person, others = Person(), request().model_copy(update={"errands": ("b/run-1",)})
+    with pytest.raises(DeviceError, match="is inside since 2026-11-28 12:00 UTC for something else: a/run-1"):
+        await IncubatingOperator(person, storage, clock).perform(others)
+    assert person.told == []
+
+
+async def test_an_incubation_that_is_only_told_of_moves_no_plate() -> None:
+    """As at the begin of a rest: it was done in the run before, and a person confirms that it still holds."""
+    person, clock = Person(), Clock()
+    storage = Storage(clock)
+    await IncubatingOperator(person, storage, clock).perform(request(minutes=0, instruction="Done in run-0001: 4 h"))
+    assert (person.told, storage.moves) == (["Done in run-0001: 4 h"], [])
 
 
 @pytest.mark.parametrize(

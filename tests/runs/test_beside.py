@@ -191,12 +191,15 @@ class Storage:
         held = [one.holder for one in self.records.claims.holders() if one.released_at is None]
         self.moves += [f"{way}, held for {holder.partition(' (')[0]}" for holder in held]
 
-    async def store(self, barcode: str) -> None:
+    async def store(self, barcode: str, *, errand: str = "") -> None:
         self._move("in")
         self.taken_in = AT
 
     async def fetch(self, barcode: str, errand: str = "") -> None:
         self._move("out")
+
+    async def errand_of(self, barcode: str) -> str:
+        return ""
 
     async def was_since(self, barcode: str, errand: str) -> datetime | None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from nkloop.drivers.interfaces import Clock, Operator, OperatorAnswer, OperatorRequest
 from nkloop.drivers.stations import PlateStorage
 from nkloop.drivers.withdrawing import AnsweredAnyway
+from nkloop.errors import DeviceError
 from nkloop.worklists.models import OperatorTask
 
 Held = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -23,7 +24,7 @@ class IncubatingOperator:
     """Hands incubations of plates with a barcode to the incubator, everything else to the person.
 
     A plate that is inside already, because the program ended while it was there, is not asked for again: it stays for
-    what is left of its time. One that came out for the same request before is not put in again: it was kept for its
+    what is left of its time. One that came out for the same errand before is not put in again: it was kept for its
     time, and only the way back to its place is asked for.
     """
 
@@ -39,20 +40,24 @@ class IncubatingOperator:
 
         Raises:
             OperatorRefusedError: the person declined.
-            DeviceError: the incubator failed, or a plate is on its way since a crash.
+            DeviceError: the incubator failed, a plate is on its way since a crash, or one is inside for something else.
         """
         task, plates = request.task, dict(request.barcodes)
-        if task.kind != "incubate" or not plates or not await self._is_as_warm(task.temperature_c):
+        # without a time it only tells of an incubation that a person is to confirm
+        is_kept = task.kind == "incubate" and task.minutes > 0
+        if not is_kept or not plates or not await self._is_as_warm(task.temperature_c):
             return await self._operator.perform(request)
         where, storage = self.storage.name, self.storage
-        errand = _errand(request)
-        was_in = {barcode: await self._was_since(barcode, errand) for barcode in plates.values()}
+        errand = request.errands[0] if request.errands else ""
+        was_in = {barcode: await self._was_since(barcode, request.errands) for barcode in plates.values()}
+        for barcode in plates.values():
+            await self._require_own(barcode, request)
         for nickname, barcode in plates.items():
             if was_in[barcode] is None and await storage.since(barcode) is None:
                 told = f"Put {nickname} ({barcode}) on the tray of {where}."
                 async with self.held(f"plate {barcode} into {where}"):
                     await self._carried(_carrying(request, told, {nickname: barcode}))
-                    await storage.store(barcode)
+                    await storage.store(barcode, errand=errand)
         entered = {code: was_in[code] or await storage.since(code) or datetime.now(UTC) for code in plates.values()}
         inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
         for nickname, barcode in plates.items():
@@ -86,8 +91,27 @@ class IncubatingOperator:
         if close is not None:
             await close()
 
-    async def _was_since(self, barcode: str, errand: str) -> datetime | None:
-        return await self.storage.was_since(barcode, errand) if errand else None
+    async def _was_since(self, barcode: str, errands: Sequence[str]) -> datetime | None:
+        found = [await self.storage.was_since(barcode, errand) for errand in errands]
+        return next((since for since in found if since is not None), None)
+
+    async def _require_own(self, barcode: str, request: OperatorRequest) -> None:
+        """Refuse to count the time of a plate that was taken in for something else.
+
+        Raises:
+            DeviceError: it is inside for something else.
+        """
+        errand = await self.storage.errand_of(barcode)
+        if errand and request.errands and errand not in request.errands:
+            since = await self.storage.since(barcode)
+            told = (
+                f"plate {barcode} is inside{f' since {since:%Y-%m-%d %H:%M} UTC' if since else ''} for something else"
+            )
+            raise DeviceError(
+                f"{told}: {errand}; its time is not that of {request.title}",
+                where=self.storage.name,
+                remedy="look whether it is inside; take it out and correct the incubator's list, then go on",
+            )
 
     async def _is_as_warm(self, celsius: float | None) -> bool:
         """Whether the incubator holds the temperature asked for; a fridge or the dark is a person's business.
@@ -102,11 +126,6 @@ class IncubatingOperator:
 
 def _noted(answer: OperatorAnswer, inside: str) -> OperatorAnswer:
     return answer.model_copy(update={"note": "; ".join(filter(None, (answer.note, inside)))})
-
-
-def _errand(request: OperatorRequest) -> str:
-    """The same for a request that is made again after a crash; empty outside a run, where none is known again."""
-    return f"{request.run_id}: {request.title} ({request.occurrence})" if request.run_id is not None else ""
 
 
 def _carrying(request: OperatorRequest, told: str, barcodes: dict[str, str]) -> OperatorRequest:

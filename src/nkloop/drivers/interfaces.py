@@ -294,6 +294,8 @@ class OperatorRequest(FrozenModel):
     picture: str = ""
     """The deck, the plate with its wells, or what is to be done, as SVG text."""
     run_id: str | None = None
+    errands: tuple[str, ...] = ()
+    """Names by which an incubator knows this incubation, its own first, then those of what it goes on with."""
     closes_door: bool = False
     """Whether it asks to close the door of the robot."""
     occurrence: int = Field(default=0, ge=0)

@@ -11,8 +11,8 @@ class PlateStorage(Protocol):
 
     name: str
 
-    async def store(self, barcode: str) -> None:
-        """Take the plate that lies on the tray in.
+    async def store(self, barcode: str, *, errand: str = "") -> None:
+        """Take the plate that lies on the tray in; for which errand outlives the program.
 
         Raises:
             DeviceError: the plate is inside already, every site is taken, or the device failed.
@@ -27,6 +27,9 @@ class PlateStorage(Protocol):
 
     async def since(self, barcode: str) -> datetime | None:
         """When a plate was taken in, UTC; None when it is not inside."""
+
+    async def errand_of(self, barcode: str) -> str:
+        """What for a plate that is inside was taken in; empty when it is not inside, or nobody said."""
 
     async def was_since(self, barcode: str, errand: str) -> datetime | None:
         """When a plate had been taken in, UTC, that came out for this errand and has not gone in again; else None."""

@@ -25,6 +25,7 @@ from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
+from nkloop.runs.errands import errands_of
 from nkloop.runs.reserved_plans import reservation_name
 from nkloop.worklists.arrivals import brought_by, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
@@ -162,7 +163,10 @@ async def _answer(
     title = f"{worklist.name}, {textwrap.shorten(message, 90, placeholder=_CUT)}" if step else f"{worklist.name}: pause"
     barcodes = barcodes_of(worklist, task.labware)
     picture = task_svg(task, worklist, catalogue=bench.catalogue)
-    request = OperatorRequest(title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id)
+    errands = errands_of(run_id, step, worklist, records)
+    request = OperatorRequest(
+        title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id, errands=errands
+    )
     if was_asked and task.moves and not _still_waits(request, records):
         left = await _left_of(request, bench, records, step=number, moot=moot)
         if left is None:

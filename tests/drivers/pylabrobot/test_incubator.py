@@ -70,6 +70,19 @@ async def test_the_errand_of_a_plate_outlives_the_program_until_it_goes_in_again
     await second.close()
 
 
+async def test_what_a_plate_was_taken_in_for_outlives_the_program(tmp_path: Path) -> None:
+    first = incubator(tmp_path)
+    await first.store("P-1", errand="a database, run-0001 step 3")
+    await first.store("P-2")
+    await first.close()
+    second = incubator(tmp_path)
+    assert await second.errand_of("P-1") == "a database, run-0001 step 3"
+    assert await second.errand_of("P-2") == await second.errand_of("P-3") == ""
+    await second.fetch("P-1")
+    assert await second.errand_of("P-1") == ""
+    await second.close()
+
+
 async def test_a_plate_nobody_saw_come_out_is_out_for_its_errand_when_that_is_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ class Site(FrozenModel):
     position: int = Field(ge=0)
     since: datetime
     """When the plate was taken in."""
+    errand: str = ""
+    """What for, in the words of whoever asked; empty when nobody said."""
 
 
 class Fetched(FrozenModel):
@@ -135,8 +137,8 @@ class PyLabRobotIncubator:
             Finding(subject="plate on its way", found=lost or "none", ok=not lost, remedy=remedy),
         )
 
-    async def store(self, barcode: str, load_name: str = "") -> None:
-        """Take the plate that lies on the tray in, into the smallest site it fits.
+    async def store(self, barcode: str, load_name: str = "", *, errand: str = "") -> None:
+        """Take the plate that lies on the tray in, into the smallest site it fits; its errand outlives the program.
 
         Raises:
             DeviceError: it is inside already, no site is free, a plate is on its way, or the device failed.
@@ -151,7 +153,7 @@ class PyLabRobotIncubator:
             self._frontend.loading_tray.assign_child_resource(plate)
             try:
                 site = self._frontend.find_smallest_site_for_plate(plate)
-                place = self._place_of(site)
+                place = self._place_of(site, errand)
                 self.fence()
                 self._write(self._stored.model_copy(update={"moving": barcode}))
                 await self._frontend.take_in_plate(site)
@@ -169,6 +171,12 @@ class PyLabRobotIncubator:
         self._look_again()
         site = self._stored.plates.get(barcode)
         return site.since if site is not None else None
+
+    async def errand_of(self, barcode: str) -> str:
+        """What for a plate that is inside was taken in; empty when it is not inside, or nobody said."""
+        self._look_again()
+        site = self._stored.plates.get(barcode)
+        return site.errand if site is not None else ""
 
     async def was_since(self, barcode: str, errand: str) -> datetime | None:
         """When a plate had been taken in, UTC, that came out for this errand and has not gone in again; else None."""
@@ -255,10 +263,10 @@ class PyLabRobotIncubator:
 
         return await self._owner.asked(do, what, "look at the incubator")
 
-    def _place_of(self, site: Any) -> Site:
+    def _place_of(self, site: Any, errand: str) -> Site:
         rack = next(number for number, rack in enumerate(self._racks) if rack is site.parent)
         position = next(i for i, one in self._racks[rack].sites.items() if one is site)
-        return Site(rack=rack, position=position, since=datetime.now(UTC))
+        return Site(rack=rack, position=position, since=datetime.now(UTC), errand=errand)
 
     def _look_again(self) -> None:
         """Read the list: whoever held the incubator since then may have moved plates."""

@@ -116,6 +116,35 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
     _a_person_is_asked(nkloop, run_id, file)
     _the_rest_is_run(nkloop, run_id)
     _what_was_done_while_it_waited_is_not_done_again(nkloop, workspace, worklist, file, monkeypatch)
+    _of_a_plan_only_what_was_not_run_is_offered(nkloop, workspace, worklist)
+
+
+def _of_a_plan_only_what_was_not_run_is_offered(nkloop: Nkloop, workspace: Workspace, worklist: Worklist) -> None:
+    """The first of three parts was run, the second was begun."""
+    deck = tuple(item.model_copy(update={"barcode": "M-2"}) if item.barcode else item for item in worklist.deck)
+    one = worklist.model_copy(update={"deck": deck, "steps": worklist.steps[:1]})
+    parts = [one.model_copy(update={"name": f"portions, part {n} of 3"}) for n in (1, 2, 3)]
+    plan = workspace.root / "plan.json"
+    plan.write_text(json.dumps({"parts": [{"worklist": part.model_dump(mode="json")} for part in parts]}))
+    first = nkloop("run", plan, "--part", "1", "--json")
+    assert [run["name"] for run in first.json["runs"]] == ["portions, part 1 of 3"]
+    begun = cut(workspace, parts[1], ends=("unknown",))
+    word = ("--decide", "continue", "--happened", "1", "--by", "Ada", "--reason", "saw it")
+    assert nkloop("reconcile", begun, *word).code == 0
+    for again in ((), ("--again",)):
+        refused = nkloop("run", plan, *again)
+        assert refused.code == 1
+        assert f"part 1 of 3 was run already, as {first.json['runs'][0]['id']}" in refused.err
+        assert f"part 2 of 3 was begun already, as {begun}" in refused.err
+        assert (
+            f"part 3 of 3 was not run yet. Remedy: `uv run nkloop run {plan} --bench virtual --part 3`" in refused.err
+        )
+        assert "No run was begun" not in refused.err
+    assert "portions, part 1 of 3 was run already" in nkloop("run", plan, "--part", "1,3").err
+    assert [run["name"][-6:] for run in nkloop("run", plan, "--part", "3", "--json").json["runs"]] == ["3 of 3"]
+    named = nkloop("run", plan, "--part", "1,3", "--again", "--json").json["runs"]
+    assert [run["name"][-6:] for run in named] == ["1 of 3", "3 of 3"]
+    assert "'4' names no parts of what is to be run, which has 3" in nkloop("run", plan, "--part", "4").err
 
 
 def _the_bench_of_another_workspace_is_refused(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:

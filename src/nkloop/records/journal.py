@@ -348,7 +348,13 @@ class Journal:
             return tuple(connection.execute(sa.select(column).where(column.startswith(prefix))).scalars())
 
     def require_first(
-        self, worklist_hash: str, bench: str, devices: Collection[str], known: Collection[str] = ()
+        self,
+        worklist_hash: str,
+        bench: str,
+        devices: Collection[str],
+        known: Collection[str] = (),
+        *,
+        is_part: bool = False,
     ) -> None:
         """Refuse a worklist that `create_run` would refuse as done already; it asks once more.
 
@@ -357,7 +363,7 @@ class Journal:
         """
         with self._database.reading() as connection:
             if origin_of(connection, worklist_hash) is None:
-                require_first(connection, worklist_hash, bench, devices, known)
+                require_first(connection, worklist_hash, bench, devices, known, is_part=is_part)
 
     def follow_ups(self, run_id: str) -> tuple[RunRecord, ...]:
         """Runs that continue or repair a run, in the order they were opened."""

@@ -86,7 +86,13 @@ def require_undone(connection: sa.Connection, run_id: str) -> None:
 
 
 def require_first(
-    connection: sa.Connection, worklist_hash: str, bench: str, devices: Collection[str], known: Collection[str]
+    connection: sa.Connection,
+    worklist_hash: str,
+    bench: str,
+    devices: Collection[str],
+    known: Collection[str],
+    *,
+    is_part: bool = False,
 ) -> None:
     """Refuse a worklist that was run here, wholly or in part, by a run that whoever asks for it does not know of.
 
@@ -96,6 +102,7 @@ def require_first(
         bench: where.
         devices: claimed for it.
         known: ids of the runs it is meant to be done besides.
+        is_part: whether it is one of several, so that to do it once more is not said of it alone.
 
     Raises:
         RecordError: it was; the run and what there is to do instead are told.
@@ -103,7 +110,7 @@ def require_first(
     query = sa.select(_RUNS).where(_RUNS.c.worklist_hash == worklist_hash).order_by(_RUNS.c.created_at, _RUNS.c.id)
     near = [row for row in connection.execute(query).mappings().all() if is_near(row, bench, devices)]
     if taken := [one for row in near for one in taken_of(connection, row["id"]) if one["id"] not in known]:
-        raise _begun_already(connection, taken[-1], worklist_hash)
+        raise _begun_already(connection, taken[-1], worklist_hash, is_part=is_part)
 
 
 def require_place(connection: sa.Connection, occurrence: str, parent: str | None) -> None:
@@ -194,14 +201,19 @@ def _rest_of(run_id: str, decision: RunDecision | None) -> str:
     return "nothing is left to be run of it" if decision.follow_up is None else f"to do the rest: `nkloop run {run_id}`"
 
 
-def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str) -> RecordError:
+def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, is_part: bool) -> RecordError:
     run_id, steps = row["id"], last_events(connection, row["id"])
     when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC" if row["ended_at"] else ""
     if row["state"] == "succeeded":
-        told, remedy = f"was run already, as {run_id}{when}", "if it is really to be done once more, say --again"
+        told, remedy, anew = (
+            f"was run already, as {run_id}{when}",
+            "",
+            "if it is really to be done once more, say --again",
+        )
     else:
         least, still = ("", "") if row["state"] in RUN_OVER else ("at least ", ", and it is not over")
         told = f"was begun already, as {run_id}{when}: {least}{n_done(steps)} of {len(steps)} steps were done{still}"
         told += _told(decision := last_decision(connection, run_id))
-        remedy = f"{_rest_of(run_id, decision)}; to begin anew with fresh labware, say --again"
+        remedy, anew = _rest_of(run_id, decision), "to begin anew with fresh labware, say --again"
+    remedy = "; ".join(filter(None, (remedy, "" if is_part else anew)))
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

@@ -26,7 +26,7 @@ class RunGroup(TyperGroup):
 options: dict[str, Any] = {"cls": RunGroup, "no_args_is_help": True}
 HELP = """Run a worklist on a bench, or show a run.
 
-nkloop run WORKLIST --bench NAME [--yes] [--again] [--wait MINUTES] [--procedure NAME] [--json]
+nkloop run WORKLIST --bench NAME [--yes] [--again] [--part NUMBERS] [--wait MINUTES] [--procedure NAME] [--json]
 
 nkloop run show ID [--json]
 

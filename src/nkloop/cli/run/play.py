@@ -28,8 +28,14 @@ def play(
         bool, typer.Option("--yes", help="Really run on a bench that is not simulated; without it nothing is sent.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Run a worklist once more that has succeeded on this bench before.")
+        bool,
+        typer.Option(
+            "--again", help="Run once more what was run on this bench before; of a plan run in part, say --part."
+        ),
     ] = False,
+    part: Annotated[
+        str, typer.Option("--part", help="Parts of a plan of several, and nothing else of it: 2 or 1-2,4.")
+    ] = "",
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Minutes to wait while somebody else holds the bench.")
     ] = 0,
@@ -51,7 +57,7 @@ def play(
     from nkloop.cli.run.playing import Begun, Order, carry_out
 
     more = {"is_allowed": yes, "is_again": again, "quiet": json_output}
-    order = Order(worklist, bench, procedure, wait_seconds=wait * 60, plan=plan, **more)
+    order = Order(worklist, bench, procedure, wait_seconds=wait * 60, plan=plan, part=part.strip(), **more)
     found = find_workspace(workspace)
     begun = Begun()
     heed_interrupts()

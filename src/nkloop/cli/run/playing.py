@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nkloop.cli.common import command_name
+from nkloop.cli.run.chosen_parts import chosen, numbers_left, part_command, require_choice
 from nkloop.cli.run.display import RunDisplay, show_end, summary
 from nkloop.cli.run.earlier import require_earlier
+from nkloop.runs.typed_steps import spans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,8 @@ class Order:
     quiet: bool
     plan: Path | None = None
     """JSON of the plan that a CSV was written by."""
+    part: str = ""
+    """Parts of a plan, as they were typed; empty for all of them."""
 
 
 @dataclass
@@ -129,6 +133,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         source = source_of(order.worklist, order.procedure, records, order.bench, order.plan)
     finally:
         records.close()
+    source = replace(source, parts=chosen(source.parts, order.part))
     file = load_bench_file(bench_path(workspace, order.bench))
     if not file.simulated and not order.is_allowed:
         await _shown_only(source, file, order, workspace)
@@ -138,6 +143,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         parts = await _planned(session, source.parts)
         _require_lots(parts)
         known = _meant_besides(session, order)
+        require_choice(parts, order, lambda digest: _refuse_run(session, digest, (), is_part=True))
         _refuse_repetition(session, parts, known, is_rest=source.context.parent is not None)
         if session.bench_file.simulated:
             # on a real bench a person may have made it by hand, and holds it when asked to load it
@@ -221,13 +227,17 @@ def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collect
     Raises:
         RecordError: it was done, or a well was discarded; the run and what there is to do instead are told.
     """
-    from nkloop.runs.holding import devices_of
-
-    bench, journal = session.bench, session.records.journal
     for part in parts:
-        journal.require_first(part.worklist.content_hash, bench.name, devices_of(bench), known)
+        _refuse_run(session, part.worklist.content_hash, known)
     if not is_rest:
         session.records.decisions.require_usable(part.worklist for part in parts)
+
+
+def _refuse_run(session: Session, worklist_hash: str, known: Collection[str], *, is_part: bool = False) -> None:
+    from nkloop.runs.holding import devices_of
+
+    devices, journal = devices_of(session.bench), session.records.journal
+    journal.require_first(worklist_hash, session.bench.name, devices, known, is_part=is_part)
 
 
 async def _run_all(
@@ -270,3 +280,12 @@ async def _run_all(
     if not order.quiet:
         for run in outcome.runs:
             show_end(run, command_name())
+        _tell_left(parts, order, outcome)
+
+
+def _tell_left(parts: Sequence[Part], order: Order, outcome: Outcome) -> None:
+    """Name the command for the parts behind one that did not succeed."""
+    numbers = numbers_left(order, len(parts), len(outcome.runs))
+    if numbers and outcome.runs:
+        command = part_command(order, numbers)
+        typer.echo(f"Part {spans(numbers)} was not begun. When the one before is finished: {command}")

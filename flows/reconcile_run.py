@@ -9,7 +9,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.recovery import Answer, ask_what_to_do, carry_on, reconciled, settled
+from nkloop.coordination.recovery import Answer, ask_what_to_do, do_rest, reconciled, settled, take_decision
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.runs.session import open_session
@@ -51,7 +51,9 @@ class ReconcileRun(BaseModel):
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
-    go_on: bool = Field(True, title="Go on", description="Run at once what the decision leaves to be done")
+    go_on: bool = Field(
+        True, title="Go on", description="Run at once what the decision, of now or before, leaves undone"
+    )
     bench: str = bench_field()
 
     @property
@@ -68,10 +70,9 @@ async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str
         outcome = []
         for run_id in await reconciled(session, request.run, stop=request.stop):
             if session.records.journal.run(run_id).needs_decision:
-                answer = await _answer(session, run_id, request)
-                await settled(session, run_id, answer)
-                if request.go_on and answer.decision != "discard":
-                    await carry_on(session, run_id)
+                await take_decision(session, run_id)
+                await settled(session, run_id, await _answer(session, run_id, request))
+            await do_rest(session, run_id, is_wanted=request.go_on)
             run = session.records.journal.run(run_id)
             outcome.append({"run": run.id, "state": run.state, "unknown_steps": len(run.unknown_steps)})
         return outcome

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +14,13 @@ import pytest
 
 from nkloop.coordination import recovery
 from nkloop.coordination.recovery import Answer, question_markdown, settled
-from nkloop.records.models import RunRecord, StepRecord
+from nkloop.records import Records
+from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord
 from nkloop.runs.deciding import OpenStep, Question
+from nkloop.runs.launches import Launch
 from nkloop.runs.session import Session
 from nkloop.runs.vessels import HeldVessel, PossibleVolume
+from nkloop.worklists.models import OperatorTask, Step, Verdict, Worklist
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 FLOW = Path(__file__).resolve().parents[2] / "flows" / "reconcile_run.py"
@@ -107,3 +112,72 @@ def test_of_a_reading_nobody_is_asked_about_wells() -> None:
     assert "step 5: close the lid over the plate (nobody saw the lid)" in text
     assert "Look at the reader, its lid and its plate" in text
     assert "wells" not in text
+
+
+@pytest.fixture
+def decided(tmp_path: Path) -> Iterator[tuple[Records, str]]:
+    """A run about which somebody has decided, and whose rest nobody has run."""
+    records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    task = OperatorTask(kind="confirm", instruction="Rock it.")
+    made = Worklist(
+        name="feed", procedure="cytokine_dosing", pipettes={}, deck=(), fillings=(),
+        steps=(Step(number=1, action="pause", operator=task),),
+    )  # fmt: skip
+    verdict = Verdict(worklist=made.name, worklist_hash=made.content_hash, checks=())
+    run_id = records.journal.create_run(made, verdict, bench="flex", device="flex", at=AT, context=Context())
+    records.journal.append_event(run_id, [1], "unknown", at=AT, device="flex")
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    decision = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="looked at it", at=AT)
+    records.decisions.add(decision, follow_up=made.model_copy(update={"name": "rest"}))
+    yield records, run_id
+    records.close()
+
+
+def taking_up(records: Records, launch: str, told: list[str]) -> Session:
+    made = SimpleNamespace(
+        records=records, bench=None, bench_file=SimpleNamespace(name="flex"), launch=Launch(launch), tell=told.append
+    )
+    return cast(Session, made)
+
+
+async def test_a_flow_cut_between_the_decision_and_the_rest_does_the_rest_when_it_is_retried(
+    decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another launch that names no run tells the command, and one that names it does it."""
+    (records, run_id), begun, told = decided, list[str](), list[str]()
+
+    @asynccontextmanager
+    async def held(*_: Any) -> AsyncIterator[None]:
+        yield
+
+    async def carried_out(session: Session, worklist: Worklist, *, phase: str, context: Context) -> None:
+        verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+        rest = records.journal.create_run(worklist, verdict, bench="flex", device="flex", at=AT, context=context)
+        records.journal.append_event(rest, [1], "done", at=AT, device="flex")
+        records.journal.set_run_state(rest, "succeeded", ended_at=AT)
+        begun.append(f"{worklist.name} of {context.parent}")
+
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(recovery, "bench_held", held)
+    monkeypatch.setattr(recovery, "devices_of", lambda bench: ("flex",))
+    monkeypatch.setattr(recovery, "carry_out", carried_out)
+    monkeypatch.setattr(recovery, "_nothing_open", nothing)
+    await recovery.take_decision(taking_up(records, "first", told), run_id)
+    other = taking_up(records, "other", told)
+    assert await recovery.reconciled(other, "", stop=False) == ()
+    (sentence,) = told
+    assert f"`nkloop run {run_id} --bench flex`" in sentence
+    await recovery.do_rest(other, run_id, is_wanted=False)
+    assert (len(told), begun) == (2, [])
+    retried = taking_up(records, "first", told)
+    for one in await recovery.reconciled(retried, "", stop=False):
+        await recovery.do_rest(retried, one, is_wanted=True)
+    assert begun == [f"rest of {run_id}"]
+    assert await recovery.reconciled(retried, "", stop=False) == ()
+    await recovery.do_rest(other, run_id, is_wanted=True)
+    assert begun == [f"rest of {run_id}"], "once"
+    records.journal.set_run_state("run-0002", "interrupted")
+    await recovery.do_rest(other, run_id, is_wanted=True)
+    assert told[-1] == f"the rest of {run_id} was begun as run-0002, which is interrupted: `nkloop reconcile run-0002`"

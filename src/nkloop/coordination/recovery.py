@@ -11,8 +11,10 @@ from pydantic import ConfigDict, Field
 from nkloop.coordination.approval import WAIT_SECONDS
 from nkloop.coordination.artifacts import show_markdown
 from nkloop.coordination.holding import bench_held
+from nkloop.coordination.launching import launch_of
 from nkloop.coordination.work import carry_out
 from nkloop.drivers.operators import ask_in_prefect, volume_told
+from nkloop.frozen import FrozenModel
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
@@ -26,6 +28,15 @@ from nkloop.runs.unfinished import told_of_unfinished
 from nkloop.worklists.models import PLATE_READING
 
 logger = logging.getLogger(__name__)
+
+
+_DECIDES = "decides about {}"
+
+
+class Decides(FrozenModel):
+    """That a launch decides about a run."""
+
+    run_id: str
 
 
 class Answer(RunInput):
@@ -60,6 +71,9 @@ class Answer(RunInput):
 async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str, ...]:
     """Reconcile one run, or every open one of the bench; returns their ids, and those that wait for a decision.
 
+    Where no run is named, those about which this launch has decided before it was cut are among them. Other rests that
+    nobody has done yet are told with the command, and left to whoever wants them done.
+
     Raises:
         RecordError: the run is not recorded.
         DeviceError: the device is held by somebody else, or does not answer.
@@ -67,16 +81,67 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
     if not run_id:
         async with bench_held(session, f"reconcile {session.bench_file.name}"):
             pass  # holding it reconciles what is open
-        waiting = session.records.decisions.undecided(devices_of(session.bench))
-        if not waiting:
+        waiting = [run.id for run in session.records.decisions.undecided(devices_of(session.bench))]
+        ours, others = await _rests(session)
+        for rest in others:
+            _tell_rest(session, rest)
+        if not waiting and not ours:
             await _nothing_open(session)
-        return tuple(run.id for run in waiting)
+        return (*waiting, *ours)
     found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop)
     await finish_latest(session)
     told = f"{found.run.id} ({found.run.name}): {found.told}"
     session.tell(told)
     await show_markdown("reconciled", markdown_text(told), told)
     return (run_id,)
+
+
+async def _rests(session: Session) -> tuple[list[str], list[str]]:
+    """Runs of the bench of which a decision left something that nobody has done: decided in this launch, and others."""
+    launch, records = await launch_of(session), session.records
+    ours, others = list[str](), list[str]()
+    for run_id in records.decisions.left_to_run():
+        if records.journal.run(run_id).bench == session.bench_file.name:
+            kept = records.plans.last(launch.name, _DECIDES.format(run_id), Decides) if launch.name else None
+            (others if kept is None else ours).append(run_id)
+    return ours, others
+
+
+def _tell_rest(session: Session, run_id: str) -> None:
+    decision = session.records.journal.run(run_id).decision
+    by = f", as {decision.by} decided" if decision is not None else ""
+    command = f"`nkloop run {run_id} --bench {session.bench_file.name}`"
+    _warn(session, f"the rest of {run_id} is still to be done{by}: {command}, or this deployment with run {run_id}")
+
+
+def _warn(session: Session, told: str) -> None:
+    session.tell(told)
+    logger.warning(told)
+
+
+async def take_decision(session: Session, run_id: str) -> None:
+    """Keep that this launch decides about a run, so that it goes on with the rest when it is cut after the decision."""
+    launch = await launch_of(session)
+    if launch.name:
+        session.records.plans.keep(launch.name, _DECIDES.format(run_id), Decides(run_id=run_id))
+
+
+async def do_rest(session: Session, run_id: str, *, is_wanted: bool) -> None:
+    """Run what a decision, of now or before, left to be done of a run; say how where it is not wanted here.
+
+    Raises:
+        DeviceError: the bench is not ready or failed.
+    """
+    if run_id not in session.records.decisions.left_to_run():
+        for later in session.records.journal.follow_ups(run_id)[-1:]:
+            if later.is_over and later.state != "succeeded":
+                told = f"the rest of {run_id} was begun as {later.id}, which is {later.state}"
+                _warn(session, f"{told}: `nkloop reconcile {later.id}`")
+        return
+    if is_wanted:
+        await carry_on(session, run_id)
+    else:
+        _tell_rest(session, run_id)
 
 
 async def _nothing_open(session: Session) -> None:

@@ -291,8 +291,7 @@ def test_a_csv_without_lots_is_refused_before_anybody_loads_a_deck(nkloop: Nkloo
     ended = nkloop("run", workspace.protocols / "medium_preparation.example.csv")
     assert ended.code == 1
     assert "liquids name no lot, the first is" in ended.err
-    assert "nkloop run FILE --plan plan.json" in ended.err
-    assert "nkloop run plan.json" in ended.err
+    assert "the plan it was written with beside it" in ended.err
     assert not nkloop("runs", "--json").json["runs"]
 
 
@@ -305,6 +304,10 @@ def test_a_csv_runs_with_the_plan_that_wrote_it(nkloop: Nkloop, tmp_path: Path, 
     ended = nkloop("run", table, "--plan", plan, "--json")
     assert ended.code == 0, ended.err
     assert [run["name"] for run in ended.json["runs"]] == [worklist.name]
+    plan.rename(tmp_path / "monday.plan.json")  # beside the table, it is found
+    again = nkloop("run", table, "--again", "--json")
+    assert [run["name"] for run in again.json["runs"]] == [worklist.name], again.err
+    plan = tmp_path / "monday.plan.json"
     lines = to_csv(worklist).splitlines()
     line = next(number for number, told in enumerate(lines, start=1) if told.startswith("step,"))
     lines[line - 1] = lines[line - 1].replace("900", "850")

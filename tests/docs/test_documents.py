@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nkloop.cli import command
+from nkloop.cli.run import PLAY, RunGroup
 from nkloop.drivers.bench import import_class
 
 _SH = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -38,6 +39,8 @@ def parse(arguments: list[str]) -> None:
     here: Any = command()
     rest = list(arguments)
     while hasattr(here, "commands"):
+        if isinstance(here, RunGroup) and rest[0] not in here.commands:
+            rest.insert(0, PLAY)
         assert rest[0] in here.commands, f"nkloop has no command {' '.join(arguments)}"
         here = here.commands[rest.pop(0)]
     here.make_context(here.name, rest)

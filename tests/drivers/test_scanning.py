@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nkloop.drivers.interfaces import LotToScan
 from nkloop.drivers.scanning import Scans, codes_in
@@ -38,7 +41,9 @@ def test_a_second_vial_of_a_lot_and_a_code_scanned_again_are_no_mistake(scans: S
 def test_a_wrong_code_is_told_with_what_it_is_and_what_was_expected(scans: Scans) -> None:
     scan = scans.take("L-7")
     assert not scan.ok
-    assert scan.told == ("L-7 is IL-7, lot L-7, which is not expected here; still to scan: P-1 (plate), L-15 (IL-15)")
+    assert scan.told == (
+        "L-7 is IL-7, lot L-7, which is not expected here; still to scan: P-1 (plate), a container of L-15 (IL-15)"
+    )
     scans.take_all("P-1 V-1 P-9")
     assert scans.problem == "not expected here: L-7 (IL-7, lot L-7), P-9"
     assert scans.take("X").told.endswith("everything asked for has been scanned")
@@ -49,7 +54,7 @@ def test_an_expired_lot_is_refused_although_it_is_the_one_asked_for() -> None:
     scan = scans.take("L-2")
     assert not scan.ok
     assert "lot L-2 of IL-2 expired on 2026-11-01: do not use it" in scan.told
-    scans.take("L-15")
+    scans.take("V-1")
     assert scans.problem == "missing: L-2 (IL-2); lot L-2 of IL-2 expired on 2026-11-01"
 
 
@@ -64,3 +69,60 @@ def test_codes_are_parted_by_what_scanners_send() -> None:
 
 def test_where_nothing_is_to_be_scanned_a_code_is_told_so() -> None:
     assert Scans({}).take("P-9").told.endswith("nothing is to be scanned here")
+
+
+def test_the_code_of_a_lot_with_several_containers_does_not_tell_which_one_it_is() -> None:
+    refused: list[str] = []
+    lot = LOTS[0].model_copy(update={"reserved": ("V-2",)})
+    scans = Scans({}, (lot,), today=date(2026, 11, 28), tell=lambda scan: refused.append(scan.code))
+    scan = scans.take("L-15")
+    assert not scan.ok
+    assert scan.told.endswith("it has 2 containers: scan the one in your hand (V-2 is reserved for this run)")
+    assert scans.problem == "missing: V-2 (IL-15, lot L-15)"
+    assert refused == []
+    assert scans.take("V-1").ok
+    assert scans.problem == ""
+
+
+def test_what_a_later_step_brings_is_sent_back_and_is_no_deviation() -> None:
+    refused: list[str] = []
+    later = LOTS[0].model_copy(update={"step": 4})
+    scans = Scans({"plate": "P-1"}, later=(later,), tell=lambda scan: refused.append(scan.code))
+    told = scans.take("V-1").told
+    assert told == "V-1 is IL-15, which comes at step 4 and is scanned then: leave it where it is stored"
+    assert scans.is_code("V-1")
+    scans.take("P-1")
+    assert (scans.problem, refused) == ("", [])
+
+
+def test_another_lot_of_the_same_component_is_answered_with_the_right_one() -> None:
+    lot = LOTS[0].model_copy(update={"reserved": ("V-2",)})
+    scans = Scans({"plate": "P-1"}, (lot,), what_is=lambda code: "IL-15, lot L-16", today=date(2026, 11, 28))
+    assert scans.take("L-16").told.endswith("which is not expected here; of IL-15 it is V-2 (IL-15, lot L-15)")
+
+
+@given(
+    gives=st.lists(st.floats(1, 500), min_size=2, max_size=6),
+    n_reserved=st.integers(1, 6),
+    chosen=st.sets(st.integers(0, 5)),
+)
+def test_a_pool_is_shown_by_as_many_containers_as_were_reserved_or_by_as_much_liquid(
+    gives: Sequence[float], n_reserved: int, chosen: set[int]
+) -> None:
+    codes = [f"V-{number}" for number in range(len(gives))]
+    reserved = codes[:n_reserved]
+    lot = LotToScan(
+        lot="L",
+        component="x",
+        codes=tuple(codes),
+        reserved=tuple(reserved),
+        needs_ul=sum(gives[:n_reserved]),
+        gives_ul=dict(zip(codes, gives, strict=True)),
+    )
+    scanned = [codes[one] for one in chosen if one < len(codes)]
+    given_ul = sum(lot.gives_ul[code] for code in scanned)
+    assert lot.is_shown_by(scanned) == (
+        bool(scanned) and (len(scanned) >= len(reserved) or given_ul >= sum(gives[:n_reserved]))
+    )
+    assert lot.is_shown_by(reserved)
+    assert not lot.is_shown_by(["other", "L"])

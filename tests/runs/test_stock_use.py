@@ -12,7 +12,8 @@ from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
 from nkloop.records.models import StepEvent
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
-from nkloop.runs.people import load_deck, lots_to_scan
+from nkloop.runs.lot_scans import lots_to_scan
+from nkloop.runs.people import answer_pause, load_deck
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import (
     HOLD,
@@ -25,7 +26,7 @@ from nkloop.runs.stock_use import (
 )
 from nkloop.runs.story import run_story
 from nkloop.worklists.lots import lot_facts
-from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
+from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Step, Worklist
 
 from .conftest import AT, FakeOperator, Journalled
 
@@ -273,3 +274,31 @@ async def test_the_containers_that_were_scanned_are_those_that_are_booked(
     assert all(one.thaws == 1 for one in used)
     assert stocked.records.stock.reservations(BENCH) == ()
     assert stocked.records.audit.verify_chain() == ()
+
+
+async def test_a_vial_that_a_step_thaws_is_scanned_at_that_step_and_not_at_loading(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    task = OperatorTask(kind="thaw", instruction="Thaw on ice", labware=("plate",), wells=("A1",))
+    pause = Step(number=1, action="pause", operator=task)
+    steps = (pause, *(step.model_copy(update={"number": step.number + 1}) for step in dosing.steps))
+    fact = lot_facts(stocked.inventory.lot("LOT-IL7-01"))
+    whole = dosing.model_copy(update={"steps": steps, "lots": (fact,)})
+    operator = FakeOperator(scans=("P-1", "IL7-01-03"))
+    bench = replace(stocked.bench, operator=operator)
+
+    async def settled() -> str:
+        return ""
+
+    async with stock_held(stocked, whole) as hold:
+        hold.run_id = journalled(whole, state="running", event="sent")
+        await load_deck(whole, bench, stocked.records, hold.run_id)
+        await answer_pause("step 1: thaw", whole, bench, stocked.records, hold.run_id, moot=settled)
+        loading, thawing = operator.asked
+        assert loading.lots == ()
+        (later,) = loading.later_lots
+        (lot,) = thawing.lots
+        assert (later.step, lot.reserved, lot.needs_ul) == (1, ("IL7-01-03",), 100)
+        assert lot.goes_to == "slot D2: A1 100 µL"
+        (held,) = stocked.records.stock.reservations(BENCH)
+        assert held.volumes == {"IL7-01-03": 100}

@@ -37,19 +37,20 @@ class Answered:
         return 0
 
 
-def operator(answer: OperatorAnswer | Declined, done: list[str]) -> VirtualOperator:
+def operator(answer: OperatorAnswer | Declined, done: list[str], people: str = "desk") -> VirtualOperator:
     def world(request: httpx.Request) -> httpx.Response:
         done.append(request.url.path)
         return httpx.Response(200, json={"now": "2026-01-05T08:00:00+00:00"})
 
     transport = httpx.MockTransport(world)
-    return VirtualOperator("Ada", "http://bench", transport, people="desk", requests=Answered(answer))
+    return VirtualOperator("Ada", "http://bench", transport, people=people, requests=Answered(answer))
 
 
-async def test_the_world_changes_after_the_person_confirmed() -> None:
+@pytest.mark.parametrize("people", ["desk", "prefect"])
+async def test_the_world_changes_after_the_person_confirmed(people: str) -> None:
     done: list[str] = []
     person = OperatorAnswer(confirmed_by="Ada", at=datetime.now(UTC), note="ok", scanned=("P-1",))
-    answer = await operator(person, done).perform(REQUEST)
+    answer = await operator(person, done, people).perform(REQUEST)
     assert done == ["/virtual/task"]
     assert (answer.confirmed_by, answer.scanned, answer.at) == ("Ada", ("P-1",), datetime(2026, 1, 5, 8, tzinfo=UTC))
 

@@ -99,6 +99,16 @@ def command_name() -> str:
     return "uv run nkloop" if "UV_RUN_RECURSION_DEPTH" in os.environ else "nkloop"
 
 
+def as_json(value: Any) -> str:
+    """A plain value as JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+
+
 def print_json(value: Any) -> None:
     """Print a plain value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    print(as_json(value))
+
+
+def plan_beside(table: Path) -> Path:
+    """Where the plan stands that a table for the robot was written by: `medium.csv` has `medium.plan.json`."""
+    return table.with_suffix(".plan.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -252,21 +252,49 @@ class CellCounter(Protocol):
 
 
 class LotToScan(FrozenModel):
-    """A lot that must be at hand: its code is scanned, so that no other one is taken for it."""
+    """A lot that must be at hand: a code is scanned, so that no other one is taken for it."""
 
     lot: str
     component: str
     expires: date | None = None
     """Last day it may be used; None when the worklist does not say."""
     codes: tuple[str, ...] = ()
-    """Barcodes of its containers, where the stock knows them; each stands for the lot."""
+    """Barcodes of its containers, where the stock knows them."""
     unfit: Mapping[str, str] = Field(default_factory=dict)
     """Containers among them that cannot be used until the end of use, and why."""
+    reserved: tuple[str, ...] = ()
+    """Containers among them that the run has reserved: those to take, unless another one of the lot is scanned."""
+    needs_ul: float = 0.0
+    """What the run has reserved of the lot, over all containers."""
+    gives_ul: Mapping[str, float] = Field(default_factory=dict)
+    """What can be got out of each container."""
+    step: int | None = None
+    """Step of the worklist at which it is brought and scanned; None for what is loaded with the rest."""
+    goes_to: str = ""
+    """Where it is set at that step, as `slot C1: A1 35 µL`; empty where the list of the deck tells."""
+
+    @property
+    def is_many(self) -> bool:
+        """Whether the lot has several containers, so that its own code does not tell which one is meant."""
+        return len(self.codes) > 1
 
     @property
     def accepted(self) -> frozenset[str]:
-        """Every code that shows the lot."""
-        return frozenset({self.lot, *self.codes})
+        """Every code that shows the lot: that of any container; its own where no two containers can be confused."""
+        return frozenset(self.codes if self.is_many else (self.lot, *self.codes))
+
+    def is_shown_by(self, scanned: Collection[str]) -> bool:
+        """Whether codes show all that is taken: of a pool as many containers as were reserved, or as much liquid."""
+        own = self.accepted.intersection(scanned)
+        given_ul = sum(self.gives_ul.get(code, 0.0) for code in own)
+        return bool(own) and (len(own) >= len(self.reserved) or given_ul >= self.needs_ul)
+
+    def left_to_scan(self, scanned: Collection[str] = ()) -> str:
+        """What is to be scanned of it, in words: the reserved containers, or the lot where none can be named."""
+        left = [code for code in self.reserved if code not in scanned]
+        if left:
+            return f"{' and '.join(left)} ({self.component}, lot {self.lot})"
+        return f"{'a container of ' if self.is_many else ''}{self.lot} ({self.component})"
 
 
 class Choice(FrozenModel):
@@ -289,6 +317,8 @@ class OperatorRequest(FrozenModel):
     """Nickname of each labware concerned to the barcode it must carry."""
     lots: tuple[LotToScan, ...] = ()
     """Lots that are scanned as well."""
+    later_lots: tuple[LotToScan, ...] = ()
+    """Lots that are scanned at a later step, so that one that is brought too early is told so."""
     choices: tuple[Choice, ...] = ()
     """Answers one of which is chosen, with a reason; empty when the task is only to be confirmed."""
     picture: str = ""

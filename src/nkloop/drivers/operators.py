@@ -18,6 +18,7 @@ from nkloop.drivers.interfaces import (
     SHORTEST_REASON,
     Choice,
     Finding,
+    LotToScan,
     Operator,
     OperatorAnswer,
     OperatorRequest,
@@ -252,20 +253,20 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
         parts.insert(0, f"**{_plain(problem)}**")
     if told := limits_of(task):
         parts.append(f"**{told}**")
-    if request.picture:
-        picture = base64.b64encode(request.picture.encode()).decode()
-        parts.append(f"![what to do](data:image/svg+xml;base64,{picture})")
-    if request.worklist is not None:
-        parts += _deck_lists(request.worklist)
-    if request.barcodes:
-        rows = [f"- `{barcode}` on {_plain(nickname)}" for nickname, barcode in request.barcodes.items()]
-        parts += ["**Barcodes to scan**", "\n".join(rows)]
     if request.choices:
         rows = [f"- `{one.key}` {_plain(one.label)}" for one in request.choices]
         parts += ["**What may be chosen**", "\n".join(rows)]
+    if request.barcodes:
+        rows = [f"- `{barcode}` on {_plain(nickname)}" for nickname, barcode in request.barcodes.items()]
+        parts += ["**Barcodes to scan**", "\n".join(rows)]
     if request.lots:
-        rows = [f"- `{one.lot}` {_plain(one.component)}{use_by(one.expires)}" for one in request.lots]
+        rows = [f"- {_plain(lot_told(one, quote='`'))}" for one in request.lots]
         parts += ["**Lots to scan**", "\n".join(rows)]
+    if request.worklist is not None:
+        parts += _deck_lists(request.worklist)
+    if request.picture:
+        picture = base64.b64encode(request.picture.encode()).decode()
+        parts.append(f"![what to do](data:image/svg+xml;base64,{picture})")
     return "\n\n".join(parts)
 
 
@@ -310,6 +311,15 @@ def filling_told(filling: Filling, worklist: Worklist, *, quote: str = "") -> st
 def volume_told(volume_ul: float) -> str:
     """A volume as people read it off a tube or a pipette: `25 mL`, `35.2 µL`, `0.5 µL`."""
     return f"{volume_ul:.4g} µL" if abs(volume_ul) < 999.95 else Amount(volume_ul, Kind.VOLUME.value).display(4)
+
+
+def lot_told(lot: LotToScan, *, quote: str = "") -> str:
+    """One lot in a list of what is scanned: the containers to take, what it is, its last day, and where it goes."""
+    codes = [f"{quote}{code}{quote}" for code in lot.reserved]
+    named = f"{' and '.join(codes)}  {lot.component}, lot {lot.lot}"
+    if not codes:
+        named = f"{'a container of ' if lot.is_many else ''}{quote}{lot.lot}{quote}  {lot.component}"
+    return f"{named}{use_by(lot.expires)}{f', into {lot.goes_to}' if lot.goes_to else ''}"
 
 
 def use_by(expires: date | None) -> str:

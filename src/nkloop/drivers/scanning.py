@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -25,6 +25,8 @@ class Scan:
     code: str
     ok: bool
     told: str
+    is_wrong: bool = False
+    """Whether it is of something else than was asked for; a code that only tells too little is neither."""
 
 
 class ScanBook(Protocol):
@@ -37,6 +39,8 @@ class ScanBook(Protocol):
         """What the stock knows of a code, such as `IL-15, lot L-7`; empty when it knows nothing."""
 
 
+_NAMED = 3
+"""Codes still to be scanned that are named with a wrong one; all of them stand above the question."""
 Tell = Callable[[Scan], None]
 """Is told each refused code as soon as it was judged."""
 
@@ -62,6 +66,8 @@ class Scans:
     barcodes: dict[str, str]
     """Nickname of each labware to its barcode."""
     lots: tuple[LotToScan, ...] = ()
+    later: tuple[LotToScan, ...] = ()
+    """Lots that are scanned at a later step."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
     what_is: WhatIs = _nothing
     tell: Tell = _untold
@@ -72,7 +78,7 @@ class Scans:
     @classmethod
     def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing, tell: Tell = _untold) -> Scans:
         """Those of a request."""
-        return cls(request.barcodes, request.lots, what_is=what_is, tell=tell)
+        return cls(request.barcodes, request.lots, request.later_lots, what_is=what_is, tell=tell)
 
     @classmethod
     def written(cls, request: OperatorRequest, book: ScanBook | None, by: str) -> Scans:
@@ -88,7 +94,7 @@ class Scans:
     def missing(self) -> tuple[str, ...]:
         """What is still to be scanned, in words."""
         plates = [f"{code} ({nickname})" for nickname, code in self.barcodes.items() if code not in self.taken]
-        lots = [f"{one.lot} ({one.component})" for one in self.lots if not one.accepted & set(self.taken)]
+        lots = [one.left_to_scan(self.taken) for one in self.lots if not one.is_shown_by(self.taken)]
         return (*plates, *lots)
 
     @property
@@ -102,30 +108,44 @@ class Scans:
     def take(self, code: str) -> Scan:
         """Judge one code."""
         scan = self._judged(code.strip())
-        if not scan.ok:
+        if scan.is_wrong:
             self.tell(scan)
         return scan
 
     def is_code(self, text: str) -> bool:
         """Whether a text is one of the codes expected, and so hardly a name."""
         text = text.strip()
-        return text in self.barcodes.values() or any(text in one.accepted for one in self.lots)
+        return text in self.barcodes.values() or any(text in {one.lot, *one.codes} for one in (*self.lots, *self.later))
 
     def _judged(self, code: str) -> Scan:
         if code in self.taken:
             return Scan(code, True, f"{code} was scanned already")
+        if code in self.barcodes.values():
+            return self._right(code, f"{code}, {self._nickname(code)}")
         lot = next((one for one in self.lots if code in one.accepted), None)
-        if code not in self.barcodes.values() and lot is None:
-            if code not in self._strangers:
-                self._strangers.append(code)
-            return Scan(code, False, self._stranger(code))
-        if lot is not None and lot.expires is not None and lot.expires < self.today:
-            return Scan(code, False, f"{_expiry(lot)}: do not use it; decline, and plan again with another lot")
-        if lot is not None and (why := lot.unfit.get(code)):
-            return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}")
+        if lot is None:
+            return self._told_too_little(code) or self._stranger(code)
+        if lot.expires is not None and lot.expires < self.today:
+            told = f"{_expiry(lot)}: do not use it; decline, and plan again with another lot"
+            return Scan(code, False, told, is_wrong=True)
+        if why := lot.unfit.get(code):
+            return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}", is_wrong=True)
+        return self._right(code, f"{lot.component}, lot {lot.lot}")
+
+    def _right(self, code: str, what: str) -> Scan:
         self.taken.append(code)
-        what = f"{lot.component}, lot {lot.lot}" if lot is not None else f"{code}, {self._nickname(code)}"
         return Scan(code, True, f"{what} ({self.total - len(self.missing)} of {self.total})")
+
+    def _told_too_little(self, code: str) -> Scan | None:
+        """A lot of several containers, or what comes at a later step: nothing wrong was taken, and nothing shown."""
+        if lot := next((one for one in self.lots if code == one.lot), None):
+            named = f" ({', '.join(lot.reserved)} {'is' if len(lot.reserved) == 1 else 'are'} reserved for this run)"
+            told = f"{code} is the lot, and it has {len(lot.codes)} containers: scan the one in your hand"
+            return Scan(code, False, f"{told}{named if lot.reserved else ''}")
+        if later := next((one for one in self.later if code in {one.lot, *one.codes}), None):
+            told = f"{code} is {later.component}, which comes at step {later.step} and is scanned then"
+            return Scan(code, False, f"{told}: leave it where it is stored")
+        return None
 
     def take_all(self, text: str) -> None:
         """Judge codes separated by spaces, commas, semicolons or line ends."""
@@ -139,16 +159,28 @@ class Scans:
     def _nickname(self, code: str) -> str:
         return next(name for name, own in self.barcodes.items() if own == code)
 
-    def _stranger(self, code: str) -> str:
+    def _stranger(self, code: str) -> Scan:
+        if code not in self._strangers:
+            self._strangers.append(code)
+        return Scan(code, False, self._why_strange(code), is_wrong=True)
+
+    def _why_strange(self, code: str) -> str:
         known = self.what_is(code)
         what = f"{code} is {known}, which is not expected here" if known else f"{code} is not expected here"
         expected = {*self.barcodes.values(), *(one for lot in self.lots for one in lot.accepted)}
         if alike := next((one for one in sorted(expected) if one.casefold() == code.casefold()), ""):
             return f"{what}; {alike} is: type it as it is printed, or scan it"
-        wanted = ", ".join(self.missing)
+        if same := next((one for one in self.lots if known.startswith(f"{one.component}, lot ")), None):
+            return f"{what}; of {same.component} it is {same.left_to_scan()}"
         if not self.total:
             return f"{what}; nothing is to be scanned here"
+        wanted = _some(self.missing)
         return f"{what}; still to scan: {wanted}" if wanted else f"{what}; everything asked for has been scanned"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def codes_in(text: str) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import ClassVar, NoReturn
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.keyboard import Keyboard
-from nkloop.drivers.operators import ATTEMPTS, filling_told, limits_of, use_by
+from nkloop.drivers.operators import ATTEMPTS, filling_told, limits_of, lot_told
 from nkloop.drivers.scanning import ScanBook, Scans
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import why_withdrawn
@@ -167,7 +167,7 @@ def told_of(request: OperatorRequest) -> list[str]:
         lines += ["   scan labware:", *(f"     {code}  {name}" for name, code in request.barcodes.items())]
     if request.lots:
         lines.append("   scan lots:")
-        lines += [f"     {one.lot}  {one.component}{use_by(one.expires)}" for one in request.lots]
+        lines += [f"     {lot_told(one)}" for one in request.lots]
     if request.choices:
         lines += ["   choose:", *(f"     {one.key:<7} {one.label}" for one in request.choices)]
     return lines

@@ -124,7 +124,7 @@ def move_to(
     }
     if {barcode: volume for (_, barcode), volume in found.items()} == dict(own.volumes):
         return False
-    end(connection, bench, name, "taken over", signed, "by other containers of the same lot, scanned at loading")
+    end(connection, bench, name, "taken over", signed, "by other containers of the same lot, which were scanned")
     save(connection, bench, name, found, own.until, signed, parts=own.parts, origin=own.origin)
     return True
 

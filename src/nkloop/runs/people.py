@@ -5,28 +5,18 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Callable, Collection
-from datetime import date
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import (
-    Choice,
-    DeviceState,
-    LotToScan,
-    OperatorAnswer,
-    OperatorRequest,
-    announced_step,
-)
+from nkloop.drivers.interfaces import Choice, DeviceState, OperatorAnswer, OperatorRequest, announced_step
 from nkloop.drivers.operators import request_key
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
-from nkloop.inventory import Lot
-from nkloop.inventory.picking import NOTHING_UL, container_fault
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
 from nkloop.runs.errands import errands_of
-from nkloop.runs.reserved_plans import reservation_name
+from nkloop.runs.lot_scans import book_scanned, later_lots, lots_to_scan
 from nkloop.worklists.arrivals import brought_by, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
 
@@ -63,13 +53,12 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
         worklist=worklist,
         barcodes=barcodes,
         lots=lots_to_scan(worklist, records, bench.name),
+        later_lots=later_lots(worklist, records, bench.name),
         picture=task_svg(task, worklist, is_loading=True, catalogue=bench.catalogue),
         run_id=run_id,
     )
     answer = await answered(request, bench, records, step=None)
-    if answer.scanned:
-        name = reservation_name(worklist)
-        records.stock.move_to(bench.name, name, answer.scanned, by=answer.confirmed_by, at=answer.at)
+    book_scanned(answer, worklist, records, bench.name)
 
 
 def _loading(worklist: Worklist) -> str:
@@ -164,15 +153,16 @@ async def _answer(
     barcodes = barcodes_of(worklist, task.labware)
     picture = task_svg(task, worklist, catalogue=bench.catalogue)
     errands = errands_of(run_id, step, worklist, records)
+    lots = () if step is None else lots_to_scan(worklist, records, bench.name, step=step.number)
     request = OperatorRequest(
-        title=title, task=task, barcodes=barcodes, picture=picture, run_id=run_id, errands=errands
+        title=title, task=task, barcodes=barcodes, lots=lots, picture=picture, run_id=run_id, errands=errands
     )
     if was_asked and task.moves and not _still_waits(request, records):
         left = await _left_of(request, bench, records, step=number, moot=moot)
         if left is None:
             return
         request = left
-    await ask(request, bench, records, step=number, moot=moot)
+    book_scanned(await answered(request, bench, records, step=number, moot=moot), worklist, records, bench.name)
 
 
 def _still_waits(request: OperatorRequest, records: Records) -> bool:
@@ -319,35 +309,6 @@ async def _performed(
             OperatorRemark(run_id=request.run_id, at=at, kind="withdrawn", title=title, told=str(reason))
         )
         raise
-
-
-def lots_to_scan(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
-    """Lots of the inventory on the deck, each with the barcodes of its containers where the stock has them."""
-    on_deck = dict.fromkeys(filling.liquid.lot for filling in worklist.fillings if filling.liquid.lot)
-    facts = {fact.id: fact for fact in worklist.lots}
-    stock = records.stock.inventory(bench)
-    held = {lot.id: lot for lot in stock.lots} if stock is not None else {}
-    return tuple(
-        LotToScan(
-            lot=lot,
-            component=facts[lot].component,
-            expires=facts[lot].expires,
-            codes=tuple(one.barcode for one in held[lot].containers) if lot in held else (),
-            unfit=_unfit(held[lot], worklist.use_until) if lot in held else {},
-        )
-        for lot in on_deck
-        if lot in facts
-    )
-
-
-def _unfit(lot: Lot, use_until: date | None) -> dict[str, str]:
-    """Containers that were open for too long or have no thaw left; what counts as empty may be on the deck."""
-    faults = {
-        one.barcode: container_fault(lot, one, use_until or lot.expires)
-        for one in lot.containers
-        if one.volume_ul > NOTHING_UL
-    }
-    return {barcode: fault for barcode, fault in faults.items() if fault}
 
 
 def barcodes_of(worklist: Worklist, nicknames: tuple[str, ...]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import httpx
 
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.operators import PrefectOperator
 from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.drivers.timing import too_early
@@ -42,21 +43,25 @@ class VirtualOperator:
             name: who is meant.
             url: address of the virtual bench.
             transport: replaces the network in tests.
-            people: `desk` or `terminal` has a person confirm first, as at a real bench; empty does everything itself.
-            requests: the list of requests, for `desk`.
-            scan_book: where refused scans are written down, for `terminal`.
+            people: `prefect`, `desk` or `terminal` has a person confirm first, as at a real bench; empty does
+                everything itself.
+            requests: the list of requests, for `desk`, and for `prefect` outside a flow.
+            scan_book: where refused scans are written down, for `prefect` and `terminal`.
             workspace: folder the virtual bench must belong to.
 
         Raises:
             BenchError: `people` is something else.
         """
-        asked: dict[str, Callable[[], DeskOperator | TerminalOperator | None]] = {
+        asked: dict[str, Callable[[], DeskOperator | PrefectOperator | TerminalOperator | None]] = {
             "": lambda: None,
+            "prefect": lambda: PrefectOperator(name, requests=requests, scan_book=scan_book),
             "desk": lambda: DeskOperator(name, requests=requests),
             "terminal": lambda: TerminalOperator(name, scan_book=scan_book),
         }
         if people not in asked:
-            raise BenchError(f"people is '{people}'", where=name, remedy="write desk, terminal, or leave it out")
+            raise BenchError(
+                f"people is '{people}'", where=name, remedy="write prefect, desk, terminal, or leave it out"
+            )
         self.name = name
         self._world = WorldClient(name, url, transport, workspace)
         self._person = asked[people]()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.common import print_json, write_file
+from nkloop.cli.common import as_json, plan_beside, print_json, write_file
 from nkloop.cli.plan.display import show
 from nkloop.cli.plan.document import document
 from nkloop.cli.plan.papers import write_papers
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 CsvOption = Annotated[
     Path | None,
-    typer.Option("--csv", help="Write the worklist for the robot to this file; parts get -1, -2 before the ending."),
+    typer.Option(
+        "--csv",
+        help="Write the worklist for the robot to this file, parts with -1, -2 before the ending, and the plan beside "
+        "it, for `nkloop run`.",
+    ),
 ]
 MaxCvOption = Annotated[
     float | None, typer.Option("--max-cv", help="Largest predicted CV in percent; the recipe's limit when not given.")
@@ -54,7 +58,8 @@ def answer(
     """
     if reserve is not None and planned.passed:
         planned = replace(planned, reserved=reserve.make(planned.parts, at=datetime.now(UTC)))
-    files = _write(planned, csv) if csv is not None and planned.passed else ()
+    told = document(planned, catalogue) if json_output or csv is not None else {}
+    files = _write(planned, csv, told) if csv is not None and planned.passed else ()
     papers: tuple[Path, ...] = ()
     if planned.passed:
         from nkloop.worklists.component_kinds import kinds_of_rows
@@ -73,9 +78,9 @@ def answer(
             kinds=kinds_of_rows(planned.composition) if labels is not None else None,
         )
     if json_output:
-        print_json(document(planned, catalogue))
+        print_json(told)
     else:
-        show(planned, files)
+        show(planned, files, csv)
         for path in papers:
             typer.echo(f"For the bench: {path}")
     if not planned.passed:
@@ -99,11 +104,13 @@ def error_limits(of_recipe: ErrorLimits, deck: BenchDeck, max_cv: float | None, 
     return allowed_errors(of_recipe, deck).model_copy(update=asked)
 
 
-def _write(planned: Planned, csv: Path) -> tuple[Path, ...]:
+def _write(planned: Planned, csv: Path, told: dict[str, Any]) -> tuple[Path, ...]:
+    """Tables for the robot, and beside them the plan with all that a table does not carry."""
     from nkloop.worklists.csv_format import to_csv
 
     many = len(planned.parts) > 1
     files = [csv.with_stem(f"{csv.stem}-{n}") if many else csv for n in range(1, len(planned.parts) + 1)]
     for path, part in zip(files, planned.parts, strict=True):
         write_file(path, to_csv(part))
+    write_file(plan_beside(csv), as_json(told))
     return tuple(files)

@@ -205,6 +205,7 @@ async def _planned(
         price_eur=None if cost.without_price else round(cost.eur, 2),
         deck=file.deck,
         simulated=file.simulated,
+        bench=file.name,
         more={
             "effectors": needs,
             "cells_to_prepare": [one.model_dump(mode="json") for one in cells],

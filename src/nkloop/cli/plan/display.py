@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 _BASIS = {"undosed": "not dosed", "carried": "carried along"}
 
 
-def show(planned: Planned, files: tuple[Path, ...]) -> None:
+def show(planned: Planned, files: tuple[Path, ...], csv: Path | None = None) -> None:
     """Print what the plan gives, what it takes, and whether it may be run.
 
     Args:
         files: worklists written for the robot; empty when none was asked for.
+        csv: the name that was asked for.
     """
     from rich.console import Console
 
@@ -36,7 +37,8 @@ def show(planned: Planned, files: tuple[Path, ...]) -> None:
     for warning in planned.warnings:
         console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     _show_reserved(console, planned)
-    _show_verdict(console, planned, files)
+    _show_verdict(console, planned)
+    _show_files(console, planned, files, csv)
 
 
 def _show_composition(console: Console, planned: Planned) -> None:
@@ -148,7 +150,7 @@ def _show_reserved(console: Console, planned: Planned) -> None:
     console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
-def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -> None:
+def _show_verdict(console: Console, planned: Planned) -> None:
     for verdict in planned.verdicts:
         for check in verdict.checks:
             mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
@@ -159,10 +161,17 @@ def _show_verdict(console: Console, planned: Planned, files: tuple[Path, ...]) -
             for note in check.warnings:
                 told = f"  note: {note['where']}: {note['message']}. Remedy: {note['remedy']}"
                 console.print(told, soft_wrap=True, markup=False)
+
+
+def _show_files(console: Console, planned: Planned, files: tuple[Path, ...], csv: Path | None) -> None:
+    """What was written, and the command that runs it."""
+    from nkloop.cli.common import command_name, plan_beside
+
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")
-    elif files:
+    elif files and csv is not None:
         console.print(f"Worklist for the robot: {', '.join(map(str, files))}", soft_wrap=True)
+        bench = "" if planned.bench in {"", "virtual"} else f" --bench {planned.bench}"
+        console.print(f"To run it: {command_name()} run {files[0] if len(files) == 1 else plan_beside(csv)}{bench}")
     else:
-        console.print("Write the worklist for the robot with --csv FILE.")
-        console.print("To run it: the same command with --json > plan.json, then: nkloop run plan.json")
+        console.print(f"To run it: the same command with --csv FILE.csv, then: {command_name()} run FILE.csv")

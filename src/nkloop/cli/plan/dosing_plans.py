@@ -296,6 +296,7 @@ class Planning:
             containers=containers_of(inventory, parts),
             deck=self.file.deck,
             simulated=self.file.simulated,
+            bench=self.file.name,
             more=more,
         )
 

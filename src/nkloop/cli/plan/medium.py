@@ -235,4 +235,5 @@ async def _verified(
         containers=containers_of(inventory, parts),
         deck=file.deck,
         simulated=file.simulated,
+        bench=file.name,
     )

@@ -71,6 +71,8 @@ class Planned:
     """Deck of the bench; gives the times on a run sheet."""
     simulated: bool = False
     """Whether the bench is simulated."""
+    bench: str = ""
+    """Name of the bench it is planned for."""
     tubes: tuple[DoseTubeFilling, ...] = ()
     """Dose tubes of a plan for bags."""
     vessel_labels: tuple[DoseLabel, ...] = ()

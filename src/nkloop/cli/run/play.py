@@ -44,7 +44,10 @@ def play(
     ] = "",
     plan: Annotated[
         Path | None,
-        typer.Option("--plan", help="JSON of the plan that wrote the CSV: a CSV carries no lots, its plan does."),
+        typer.Option(
+            "--plan",
+            help="JSON of the plan that wrote the CSV, which carries no lots; else the one beside it.",
+        ),
     ] = None,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),

@@ -206,9 +206,9 @@ def _require_lots(parts: tuple[Part, ...]) -> None:
                 f"{len(nameless)} of {len(part.worklist.fillings)} liquids name no lot, the first is "
                 f"{first.liquid.name} in {first.labware} {first.well}: nobody could tell what to put there",
                 where=part.worklist.name,
-                remedy="a CSV carries no lots, its plan does: write both with `nkloop plan … --csv FILE --json > "
-                "plan.json`, then `nkloop run FILE --plan plan.json`, or `nkloop run plan.json` for all of it; a CSV "
-                "whose plan was made with --reserve runs alone",
+                remedy="a CSV carries no lots, its plan does: write both with `nkloop plan … --csv FILE.csv`, then "
+                "`nkloop run FILE.csv` with the plan it was written with beside it, FILE.plan.json; a CSV whose plan "
+                "was made with --reserve runs alone",
             )
 
 

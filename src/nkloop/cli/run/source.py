@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from nkloop.cli.common import plan_beside
 from nkloop.errors import RecordError, WorklistError
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Procedure, Worklist
@@ -62,6 +63,7 @@ def source_of(asked: str, procedure: str, records: Records, bench: str, plan: Pa
     from nkloop.runs.deciding import follow_up_of
 
     path = Path(asked)
+    plan = plan or (None if procedure else _plan_of(path))
     if plan is not None:
         part, whole = _in_plan(path, plan)
         return Source((part,), Context(), f"{path}, {whole} of {plan}", _base_of(plan))
@@ -80,6 +82,14 @@ def source_of(asked: str, procedure: str, records: Records, bench: str, plan: Pa
         f"there is no file, run or worklist '{asked}'",
         remedy="name a CSV, the JSON of a plan, the hash of a recorded worklist, or a run such as run-0007",
     )
+
+
+def _plan_of(table: Path) -> Path | None:
+    """The plan beside a table that it was written with, also beside the table of one of its parts; None without one."""
+    if table.suffix.lower() != ".csv" or not table.is_file():
+        return None
+    whole = table.with_stem(re.sub(r"-\d+$", "", table.stem))
+    return next((plan for plan in map(plan_beside, (table, whole)) if plan.is_file()), None)
 
 
 def _text(path: Path) -> str:
@@ -104,8 +114,8 @@ def _in_plan(path: Path, plan: Path) -> tuple[Part, str]:
     raise WorklistError(
         f"is not what the plan writes: it differs from line {line} on",
         where=f"{path}, line {line}",
-        remedy=f"run the plan itself with `nkloop run {plan}`, or write plan and CSV with one command: "
-        "`nkloop plan … --csv FILE --json > plan.json`",
+        remedy=f"run the plan itself with `nkloop run {plan}`, write both anew with `nkloop plan … --csv FILE`, or say "
+        "--procedure to run the table without its plan: it then knows no lots",
     )
 
 
@@ -157,8 +167,8 @@ def _of_csv(text: str, path: Path, meant: str) -> Part:
         raise WorklistError(
             f"which procedure this is cannot be told: '{meant}'",
             where=str(path),
-            remedy="name the plan it was written by, which also knows its lots: --plan plan.json; or say --procedure, "
-            f"one of: {', '.join(known)}",
+            remedy=f"put the plan it was written with beside it, {plan_beside(path).name}, which also knows its lots, "
+            f"or name it with --plan; else say --procedure, one of: {', '.join(known)}",
         )
     return Part(worklist=from_csv(text, name=path.stem, procedure=cast(Procedure, meant)))
 

@@ -1,0 +1,95 @@
+"""Which lots are scanned when, and which of their containers: with the deck, or at the step that brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from nkloop.drivers.interfaces import LotToScan, OperatorAnswer
+from nkloop.drivers.operators import volume_told
+from nkloop.inventory import Lot
+from nkloop.inventory.picking import NOTHING_UL, container_fault
+from nkloop.records import Records
+from nkloop.runs.reserved_plans import reservation_name
+from nkloop.worklists.arrivals import brought_by
+from nkloop.worklists.models import Worklist
+
+
+def lots_to_scan(worklist: Worklist, records: Records, bench: str, *, step: int | None = None) -> tuple[LotToScan, ...]:
+    """Lots of the inventory that come onto the deck at a step of a person, or at loading when no step is given.
+
+    A lot of which a part is loaded at once is scanned at loading, and only then.
+    """
+    return tuple(one for one in _all_lots(worklist, records, bench) if one.step == step)
+
+
+def later_lots(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
+    """Lots that are not loaded with the rest, each with the step that brings it first."""
+    return tuple(one for one in _all_lots(worklist, records, bench) if one.step is not None)
+
+
+def book_scanned(answer: OperatorAnswer, worklist: Worklist, records: Records, bench: str) -> None:
+    """Have the run hold the containers that were scanned in the place of those that were reserved."""
+    if answer.scanned:
+        name = reservation_name(worklist)
+        records.stock.move_to(bench, name, answer.scanned, by=answer.confirmed_by, at=answer.at)
+
+
+def _all_lots(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
+    facts = {fact.id: fact for fact in worklist.lots}
+    stock = records.stock.inventory(bench)
+    held = {lot.id: lot for lot in stock.lots} if stock is not None else {}
+    name = reservation_name(worklist)
+    reserved = next((one.volumes for one in records.stock.reservations(bench) if one.name == name), {})
+    found = []
+    for lot, step in _arrivals(worklist).items():
+        if lot in facts:
+            fact, goes_to = facts[lot], "" if step is None else _place(lot, worklist)
+            asked = LotToScan(lot=lot, component=fact.component, expires=fact.expires, step=step, goes_to=goes_to)
+            found.append(_with_containers(asked, held[lot], reserved, worklist.use_until) if lot in held else asked)
+    return tuple(found)
+
+
+def _arrivals(worklist: Worklist) -> dict[str, int | None]:
+    """Lot to the number of the step that brings it first; None for what is loaded with the rest."""
+    found: dict[str, int | None] = {}
+    for filling in worklist.fillings:
+        if lot := filling.liquid.lot:
+            step = brought_by(filling, worklist)
+            number = None if step is None else step.number
+            first = found.get(lot, number)
+            found[lot] = None if number is None or first is None else min(first, number)
+    return found
+
+
+def _place(lot: str, worklist: Worklist) -> str:
+    """Slot, wells and volumes of a lot: `slot C1: A1 35 µL`."""
+    slots: dict[str, list[str]] = {}
+    for filling in worklist.fillings:
+        if filling.liquid.lot == lot:
+            wells = slots.setdefault(worklist.item(filling.labware).slot, [])
+            wells.append(f"{filling.well} {volume_told(filling.volume_ul)}")
+    return "; ".join(f"slot {slot}: {', '.join(wells)}" for slot, wells in slots.items())
+
+
+def _with_containers(asked: LotToScan, lot: Lot, reserved: Mapping[str, float], use_until: date | None) -> LotToScan:
+    own = {one.barcode: reserved[one.barcode] for one in lot.containers if one.barcode in reserved}
+    return asked.model_copy(
+        update={
+            "codes": tuple(one.barcode for one in lot.containers),
+            "unfit": _unfit(lot, use_until),
+            "reserved": tuple(own),
+            "needs_ul": sum(own.values()),
+            "gives_ul": {one.barcode: max(0.0, one.volume_ul - one.dead_ul) for one in lot.containers},
+        }
+    )
+
+
+def _unfit(lot: Lot, use_until: date | None) -> dict[str, str]:
+    """Containers that were open for too long or have no thaw left; what counts as empty may be on the deck."""
+    faults = {
+        one.barcode: container_fault(lot, one, use_until or lot.expires)
+        for one in lot.containers
+        if one.volume_ul > NOTHING_UL
+    }
+    return {barcode: fault for barcode, fault in faults.items() if fault}

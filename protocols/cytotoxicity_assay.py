@@ -205,7 +205,7 @@ class WorklistPlayer:
         """One labware, and the set point of the module under it."""
         line, name, load_name = record["line"], record["name"], record["load_name"]
         if load_name not in self.expected:
-            refuse(line, "load_name", f"this protocol does not use {load_name}", f"use {', '.join(self.expected)}")
+            refuse(line, "load_name", f"this protocol does not use {load_name}", self.advice("LABWARE", self.expected))
         if name in self.labware:
             refuse(line, "name", f"two labware are called {name}", "give each its own name")
         try:
@@ -223,6 +223,10 @@ class WorklistPlayer:
                 f"{load_name} cannot stand in {record['slot']} ({error})",
                 "check slot and module, and import the labware file in the Opentrons App when it is not a standard one",
             )
+
+    def advice(self, table: str, known: dict[str, str] | tuple[str, ...]) -> str:
+        """What to do about a labware or an action the head of this protocol does not allow."""
+        return f"use {', '.join(known)}; or add it to {table} at the head of this protocol and have the file reviewed"
 
     def place(self, record: dict[str, Any]) -> Any:
         """What the labware stands on: slot, module or adapter."""
@@ -290,7 +294,7 @@ class WorklistPlayer:
                 refuse(line, "step", f"step {record['step']} after step {last:g}", "number the steps 1, 2, 3 and so on")
             last = step
             if action not in self.actions:
-                refuse(line, "action", f"this protocol has no action '{action}'", f"use {', '.join(self.actions)}")
+                refuse(line, "action", f"this protocol has no action '{action}'", self.advice("ACTIONS", self.actions))
             if action in ("transfer", "mix"):
                 self.check_tip(record, used, capacity, tips)
                 self.check_liquid_step(record, capacity)

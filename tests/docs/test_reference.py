@@ -11,6 +11,9 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from nkloop.assays.readings.generic import read_generic
+from nkloop.assays.readings.header import FRAME_NAMES
+from nkloop.assays.readings.models import PlateReading
 from nkloop.drivers.bench_file import BenchFile
 from nkloop.drivers.bench_page import fields_page
 from nkloop.inventory import Inventory
@@ -159,3 +162,17 @@ def test_every_decision_is_in_the_index_under_its_title(root: Path) -> None:
     for path in sorted(folder.glob("0*.md")):
         title, *_ = path.read_text(encoding="utf-8").splitlines()
         assert f"- [{title.removeprefix('# ')}]({path.name})" in index
+
+
+def test_reading_files_of_the_page_are_read(root: Path, tmp_path: Path) -> None:
+    text = page(root, "reference/reading-files")
+    assert {"quantity", "minutes", "hours"} <= named(text) & set(FRAME_NAMES)
+    read: list[PlateReading] = []
+    for example in re.findall(r"^```csv\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        (tmp_path / "reading.csv").write_text(example, encoding="utf-8")
+        read.append(read_generic(tmp_path / "reading.csv"))
+    grid, table, over_time = read
+    assert [frame.wavelength_nm for frame in grid.frames] == [490, 680]
+    assert (grid.barcode, grid.mode, grid.frames[0].values["B2"]) == ("P1", "absorbance", 0.873)
+    assert {frame.quantity: frame.values["B3"] for frame in table.frames} == {"dead_targets": 795, "live_targets": 4235}
+    assert [(frame.minutes, frame.values["B3"]) for frame in over_time.frames] == [(30, 1.01), (60, 1.15)]

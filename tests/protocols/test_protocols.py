@@ -265,7 +265,7 @@ class TestAnalysed:
             ),
             pytest.param(
                 lambda rows: rows[2].update(load_name="magic_plate"),
-                r"worklist line 4, column load_name: this protocol does not use magic_plate\. Remedy: use opentrons",
+                r"column load_name: this protocol does not use magic_plate\. Remedy: use op.*; or add it to LABWARE",
                 id="labware of no use here",
             ),
             pytest.param(

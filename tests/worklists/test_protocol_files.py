@@ -36,7 +36,7 @@ def worklist(slot: str) -> Worklist:
 def test_every_shipped_protocol_is_listed_with_its_present_hash() -> None:
     register = {one.file: one.sha256 for one in load_register(SHIPPED / REGISTER).protocols}
     there = {path.relative_to(SHIPPED).as_posix(): sha256_of(path) for path in SHIPPED.rglob("*.py")}
-    assert register == there, "run nkloop.worklists.protocol_files.list_protocols on the folder"
+    assert register == there, "run `nkloop protocol update`"
 
 
 @pytest.mark.parametrize(("slot", "name"), [("B2", "cytokine_dosing.py"), ("7", "ot2/cytokine_dosing.py")])

@@ -21,6 +21,7 @@ from nkloop.cli import (
     lots,
     operator,
     plan,
+    protocol,
     recipe,
     reconcile,
     report,
@@ -53,6 +54,7 @@ app.add_typer(lots.app, name="lots")
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(design.app, name="design")
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(protocol.app, name="protocol")
 app.add_typer(bench.app, name="bench")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(operator.app, name="operator")

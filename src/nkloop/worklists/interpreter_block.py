@@ -42,14 +42,18 @@ def check_protocols_in_sync(folder: Path) -> tuple[Problem, ...]:
     wanted = interpreter_block()
     marked = dict(_marked(folder))
     problems = [
-        Problem("has no worklist interpreter", str(path), f"add the lines '{START}' and '{END}', then synchronise")
+        Problem(
+            "has no worklist interpreter",
+            str(path),
+            f"add the lines '{START}' and '{END}', then run `nkloop protocol update`",
+        )
         for path in sorted(folder.rglob("*.py"))
         if path not in marked
     ]
     for path, text in marked.items():
         if _split(text, str(path))[1] != wanted:
             line = text[: text.index(START)].count("\n") + 1
-            remedy = "run nkloop.worklists.interpreter_block.sync_protocols on the folder"
+            remedy = "run `nkloop protocol update`"
             problems.append(Problem("the worklist interpreter differs from its source", f"{path}:{line}", remedy))
     return tuple(problems)
 

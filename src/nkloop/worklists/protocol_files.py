@@ -62,7 +62,10 @@ def protocol_path(protocols: Path, worklist: Worklist) -> Path:
     path = protocols / _FOLDERS[worklist.robot] / f"{worklist.procedure}.py"
     if not path.is_file():
         raise WorkspaceError(
-            f"there is no protocol for {worklist.procedure} on this robot", where=str(path), remedy="add the file"
+            f"there is no protocol for {worklist.procedure} on this robot",
+            where=str(path),
+            remedy="copy the file of another procedure there, name its ACTIONS and LABWARE at its head, then list it "
+            "with `nkloop protocol update`",
         )
     return path
 
@@ -94,7 +97,7 @@ def review_of(protocols: Path, path: Path) -> tuple[str, tuple[Problem, ...]]:
     """
     name, register = protocol_name(protocols, path), protocols / REGISTER
     known = {one.file: one for one in load_register(register).protocols}
-    remedy = "read the file and try it with water, then list it: nkloop.worklists.protocol_files.list_protocols"
+    remedy = "read the file and try it with water, then list it with `nkloop protocol update`"
     if name not in known:
         return "review", (Problem("is not listed among the reviewed protocols", f"{register}: {name}", remedy),)
     one = known[name]
@@ -116,22 +119,28 @@ def load_register(path: Path) -> ReviewRegister:
     return validate_yaml(ReviewRegister, path, WorklistError)
 
 
+def entries_now(protocols: Path) -> tuple[ReviewedProtocol, ...]:
+    """An entry with its present hash for every protocol; a file that has changed since it was listed has no reviewer.
+
+    Raises:
+        WorklistError: the register cannot be read.
+        WorkspaceError: a protocol cannot be read.
+    """
+    known = {(one.file, one.sha256): one for one in load_register(protocols / REGISTER).protocols}
+    found = ((protocol_name(protocols, path), sha256_of(path)) for path in sorted(protocols.rglob("*.py")))
+    return tuple(known.get(one) or ReviewedProtocol(file=one[0], sha256=one[1]) for one in found)
+
+
 def list_protocols(protocols: Path) -> tuple[str, ...]:
     """List every protocol with its present hash; a changed file loses its reviewer. Returns the changed names.
 
     Raises:
         WorklistError: the register cannot be read.
+        WorkspaceError: a protocol cannot be read.
     """
-    known = {one.file: one for one in load_register(protocols / REGISTER).protocols}
-    listed, changed = [], []
-    for path in sorted(protocols.rglob("*.py")):
-        name, sha256 = protocol_name(protocols, path), sha256_of(path)
-        old = known.get(name)
-        if old is None or old.sha256 != sha256:
-            changed.append(name)
-            old = ReviewedProtocol(file=name, sha256=sha256)
-        listed.append(old)
+    known = load_register(protocols / REGISTER).protocols
+    listed = entries_now(protocols)
     rows = (json.dumps(one.model_dump(mode="json"), ensure_ascii=False) for one in listed)
     text = _HEAD + "protocols:\n" + "".join(f"  - {row}\n" for row in rows)
     (protocols / REGISTER).write_text(text, encoding="utf-8")
-    return tuple(changed)
+    return tuple(one.file for one in listed if one not in known)

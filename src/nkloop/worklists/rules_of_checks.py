@@ -12,7 +12,10 @@ ROBOT_REFUSES = enter(
     "Opentrons' analysis refuses the protocol with this worklist",
     "The robot would stop, at best before it moves.",
     "The vendor's own analysis ends with an error.",
-    "Follow the message; most often the deck of the worklist and of the robot differ.",
+    "Follow the message; most often the deck of the worklist and of the robot differ. Labware or an action that the "
+    "protocol does not use yet is added to `LABWARE` or `ACTIONS` at the head of `protocols/<procedure>.py` (Flex) and "
+    "`protocols/ot2/<procedure>.py` (OT-2), the labware to `labware/catalogue.yaml` too; then list the changed files "
+    "with `nkloop protocol update`.",
 )
 NOT_ANNOUNCED = enter(
     "V081",

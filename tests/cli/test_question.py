@@ -57,6 +57,14 @@ def test_a_correction_that_is_not_right_either_way_is_not_offered() -> None:
     assert "repair --by NAME" not in text
 
 
+def test_a_lost_tip_that_leaves_too_little_is_told_before_it_is_typed() -> None:
+    assert "not all of the rest" not in page(asked(2))
+    told = "tubes A1 holds 40 µL: leave out what it cannot reach, with --well plate:A2"
+    text = page(asked(2).model_copy(update={"no_drawn": told}))
+    assert f"not all of the rest can be done then: {told}" in text
+    assert "continue --drawn 1 --not-happened 2 --by NAME" in text
+
+
 def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     text = page(asked(64).model_copy(update={"no_repair": "64 steps are unknown, at most 12 can be corrected"}))
     assert len(text.splitlines()) < 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nkloop.runs.deciding import Decided, decide, follow_up_of, question
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.run_facts import run_facts
+from nkloop.runs.typed_steps import wells_of
 from nkloop.runs.unfinished import told_of_unfinished, unfinished_vessels
 from nkloop.runs.ways import How, fates_of
 from nkloop.worklists.ledger_check import check_ledger, follow
@@ -172,6 +174,28 @@ def test_a_source_that_would_run_dry_is_named_with_what_is_missing_and_what_to_l
     made = continued("run-7", worklist, lost, CATALOGUE, DECK, without=[("plate", "C1")])
     assert [s.to_well for s in made.steps if s.action == "transfer"] == ["B1"]
     assert check_ledger(made, CATALOGUE, DECK).problems == ()
+
+
+def test_what_is_to_be_left_out_is_named_with_all_that_hangs_on_it_and_can_be_typed_as_it_stands() -> None:
+    """A tube feeds a well, then a dilution that is mixed and given to two wells; the first dose is lost."""
+    diluted = [
+        dose(1, "C1", tip="tips:A1"),
+        dose(2, "B1", tip="tips:B1").model_copy(update={"to_labware": "tubes"}),
+        Step(number=3, action="mix", labware="tubes", well="B1", volume_ul=20, mix_before=3, tip="tips:C1"),
+        *(dose(n, well, 10).model_copy(update={"well": "B1"}) for n, well in ((4, "A1"), (5, "B1"))),
+    ]
+    dead = CATALOGUE["opentrons_24_tuberack_nest_1.5ml_snapcap"].dead_volume_ul
+    worklist = tight(100 + dead + 20).model_copy(update={"steps": tuple(diluted), "targets": ()})
+    told = journal((1, "unknown"), *((n, "failed") for n in range(2, 6)))
+    lost = fates_of(worklist, told, [StepRuling(number=1, happened=False, is_drawn=True)])
+    with pytest.raises(PlanError) as refused:
+        continued("run-7", worklist, lost, CATALOGUE, DECK)
+    wells = wells_of(re.findall(r"--well (\S+?:\w+)", str(refused.value)))
+    assert wells == (("tubes", "B1"), ("plate", "A1"), ("plate", "B1"))
+    made = continued("run-7", worklist, lost, CATALOGUE, DECK, without=wells)
+    assert [(step.action, step.to_well) for step in made.steps] == [("transfer", "C1")]
+    with pytest.raises(PlanError, match=r"--well plate:A1 --well plate:B1$"):
+        continued("run-7", worklist, lost, CATALOGUE, DECK, without=wells[:1])
 
 
 def test_a_mix_that_took_its_liquid_along_cannot_be_done_again_with_what_is_left() -> None:

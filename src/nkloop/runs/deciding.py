@@ -80,6 +80,8 @@ class Question(FrozenModel):
     """Closed vessels, and tubes that people empty, of which nobody knows what they hold."""
     no_repair: str = ""
     """Why no correction is right whatever the unknown steps did; empty where one is, or where nothing is unknown."""
+    no_drawn: str = ""
+    """Why the rest cannot be done as a whole when the first unknown step lost its liquid; empty where it can."""
 
 
 class Decided(FrozenModel):
@@ -117,7 +119,21 @@ def question(
         left=tuple(fate.step.number for fate in fates if fate.what in {"not", "partly"}),
         vessels=in_doubt(vessels_after(worklist, fates, catalogue, deck)),
         no_repair=_no_repair(run_id, worklist, fates, catalogue, deck) if unknown and run.needs_decision else "",
+        no_drawn=_no_drawn(run_id, worklist, fates, catalogue, deck) if unknown and run.needs_decision else "",
     )
+
+
+def _no_drawn(run_id: str, worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, deck: BenchDeck) -> str:
+    first = next((fate for fate in fates if fate.what == "unknown" and fate.step.action in LIQUID), None)
+    if first is None:
+        return ""
+    supposed = [fate._replace(what="not") if fate.what == "unknown" else fate for fate in fates]
+    supposed[fates.index(first)] = first._replace(what="partly", is_drawn=True)
+    try:
+        continued(run_id, worklist, supposed, catalogue, deck)
+    except PlanError as error:
+        return "; ".join(f"{one.message}: {one.remedy}" for one in error.problems)
+    return ""
 
 
 def _no_repair(

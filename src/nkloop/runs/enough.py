@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from nkloop.errors import LabwareError, PlanError, Problem
-from nkloop.runs.possible import reached_wells
+from nkloop.runs.possible import fed_from, options_for, reached_wells
 from nkloop.runs.unmixed import Spot
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import Step, Worklist
@@ -78,9 +78,9 @@ def _problem(
     by_transfers = _missing([one for one in steps if one.action == "transfer"], held, worklist, catalogue)
     is_for_a_mix = missing_ul - by_transfers.get(spot, 0.0) > _SLACK_UL  # which leaving out wells does not spare
     reached = () if is_for_a_mix else _last_reached(spot, missing_ul, steps, worklist, catalogue)
-    wells = tuple(dict.fromkeys(reached))
-    options = " ".join(f"--well {labware}:{well}" for labware, well in wells)
-    leave = f"leave out what it cannot reach, with {options}, and give that anew from a fresh container; or "
+    last = tuple(dict.fromkeys(reached))
+    wells = (*last, *fed_from(last, steps, worklist, catalogue))
+    leave = f"leave out what it cannot reach, with {options_for(wells)}, and give that anew from a fresh container; or "
     use = "mixes" if is_for_a_mix else "draws from it"
     return Problem(
         f"{name} holds {volume:g} µL, {missing_ul:g} µL less than the rest {use} beside its dead volume of {dead:g} µL",

@@ -8,7 +8,7 @@ from math import isfinite
 
 from nkloop.errors import PlanError, Problem
 from nkloop.runs.enough import require_enough
-from nkloop.runs.possible import reached_wells, replay
+from nkloop.runs.possible import fed_from, options_for, reached_wells, replay
 from nkloop.runs.remembered import remembering
 from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
@@ -164,17 +164,19 @@ def _spared(
     """Steps without those that only reach discarded wells."""
     gone, kept = set(without), []
     for step in steps:
-        targets = set(reached_wells(step, worklist, catalogue, is_target=True))
         sources = set(reached_wells(step, worklist, catalogue, is_target=False))
+        # a mix gives back what it draws
+        targets = sources if step.action == "mix" else set(reached_wells(step, worklist, catalogue, is_target=True))
         if targets and targets <= gone:
             continue
         drawn = sorted(sources & gone)
         if drawn:
             nickname, well = drawn[0]
+            fed = [spot for spot in (*sources, *fed_from(gone, steps, worklist, catalogue)) if spot not in gone]
             raise PlanError(
                 f"step {step.number} draws from {nickname} {well}, which is discarded",
                 where=f"run {run_id}",
-                remedy="discard the wells it goes into as well",
+                remedy="discard what hangs on it as well: " + options_for(dict.fromkeys(sorted(fed))),
             )
         kept.append(step)
     return kept

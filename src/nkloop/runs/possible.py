@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from nkloop.drivers.operators import volume_told
@@ -94,6 +94,25 @@ def reached_wells(step: Step, worklist: Worklist, catalogue: LabwareLookup, *, i
         names = (well,)
     for name in names:
         yield nickname, name
+
+
+def fed_from(
+    spots: Collection[Spot], steps: Iterable[Step], worklist: Worklist, catalogue: LabwareLookup
+) -> tuple[Spot, ...]:
+    """Wells that steps give something to out of these wells, also by way of others; without the wells themselves."""
+    gone, fed = set(spots), dict[Spot, None]()
+    for step in steps:
+        if gone.isdisjoint(reached_wells(step, worklist, catalogue, is_target=False)):
+            continue
+        reached = [spot for spot in reached_wells(step, worklist, catalogue, is_target=True) if spot not in gone]
+        fed.update(dict.fromkeys(reached))
+        gone.update(reached)
+    return tuple(fed)
+
+
+def options_for(spots: Iterable[Spot]) -> str:
+    """Wells as they are typed: `--well plate:B3 --well plate:C3`."""
+    return " ".join(f"--well {nickname}:{well}" for nickname, well in spots)
 
 
 def _follow(ledger: Ledger, fate: Fate, how: How) -> None:

@@ -85,7 +85,9 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
             told = f"  no correction is offered: {escape(asked.no_repair)}."
             console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
             continue
-        console.print(f"  {what}:")
+        if line.startswith("continue --drawn") and asked.no_drawn:
+            what += f"; not all of the rest can be done then: {escape(asked.no_drawn)}"
+        console.print(f"  {what}:", soft_wrap=True)
         console.print(f"    {escape(f'{start} {line}')}", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,10 +15,73 @@ from nkloop.assays.measurements import Reading
 from nkloop.assays.models import AssayResult, EffectorSample, PlateLayout
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
+from nkloop.records.models import Context, JournalEvent, RunDecision, RunState, StepEvent
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, Step, Verdict, Worklist
 
 SERVER = "postgresql+psycopg://root@127.0.0.1:5432/test"
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+class Lab:
+    """A worklist, what was left of it, and short words for what is done with them."""
+
+    def __init__(self, records: Records, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime):
+        self.records, self.worklist, self.at = records, worklist, at
+        self._verdict = make_verdict
+
+    def opened(
+        self, worklist: Worklist, bench: str = "lab", known: Any = None, serial: str | None = None, **context: Any
+    ) -> str:
+        """A run that was opened."""
+        return self.records.journal.create_run(
+            worklist,
+            self._verdict(worklist),
+            bench=bench,
+            device="flex",
+            at=self.at,
+            context=Context(**context),
+            known=known,
+            device_serial=serial,
+        )
+
+    def ended(self, run_id: str, *events: StepEvent, state: RunState = "interrupted") -> str:
+        """The same run, ended so."""
+        told = [JournalEvent(number=n, event=one, at=self.at) for n, one in enumerate(events, start=1)]
+        self.records.journal.append_events(run_id, told)
+        self.records.journal.set_run_state(run_id, state, ended_at=self.at)
+        return run_id
+
+    def rest(self, run_id: str, name: str = "rest") -> Worklist:
+        """What is left of a run."""
+        return self.worklist.model_copy(update={"name": f"{name} of {run_id}", "steps": self.worklist.steps[:2]})
+
+    def decide(self, run_id: str, kind: Any = "continue", left: Worklist | None = None, **said: Any) -> None:
+        """A decision, with what is left to be done."""
+        made = RunDecision(run_id=run_id, decision=kind, by="Ada", reason="levels were read", at=self.at, **said)
+        self.records.decisions.add(made, follow_up=left)
+
+    def cut(self, *events: StepEvent, **context: Any) -> tuple[str, Worklist]:
+        """A run that was cut and decided about, and what that left."""
+        run_id = self.ended(self.opened(self.worklist, **context), *(events or ("done", "failed", "failed")))
+        left = self.rest(run_id)
+        self.decide(run_id, left=left)
+        return run_id, left
+
+    @staticmethod
+    def without_barcode(worklist: Worklist) -> Worklist:
+        """A worklist on labware that nobody knows again."""
+        return worklist.model_copy(update={"deck": tuple(i.model_copy(update={"barcode": ""}) for i in worklist.deck)})
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def lab(
+    request: pytest.FixtureRequest, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
+) -> Iterator[Lab]:
+    records: Records = request.getfixturevalue("records" if request.param == "sqlite" else "postgres")
+    records.migrate()
+    made = Lab(records, worklist, make_verdict, at)
+    yield made
+    assert records.audit.verify_chain() == ()
 
 
 @pytest.fixture

@@ -572,6 +572,66 @@ async def test_where_only_a_mix_is_left_it_is_done(records: Records, journalled:
     assert [(step.action, step.labware, step.well) for step in made.steps] == [("mix", "plate", "C1")]
 
 
+def with_barcode_of_tubes(worklist: Worklist) -> Worklist:
+    deck = [item.model_copy(update={"barcode": "T-1"}) if item.nickname == "tubes" else item for item in worklist.deck]
+    return worklist.model_copy(update={"deck": tuple(deck)})
+
+
+@pytest.fixture
+def drawn(records: Records, journalled: Journalled) -> Callable[[float], str]:
+    """A run of which the third dose is left, after which another run drew so much from its tube."""
+
+    def cut(volume: float) -> str:
+        worklist = with_barcode_of_tubes(dosing())
+        run_id = journalled(worklist, "planned")
+        records.journal.append_events(run_id, journal((1, "done"), (2, "failed"), (3, "failed"), (4, "failed")))
+        records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+        fresh = [item.model_copy(update={"barcode": f"{item.barcode}-2"}) if item.nickname == "plate" else item
+                 for item in worklist.deck]  # fmt: skip
+        steps = (dose(1, "A1", volume, "tips:A1"),)
+        journalled(worklist.model_copy(update={"name": "other", "deck": tuple(fresh), "steps": steps, "targets": ()}))
+        return run_id
+
+    return cut
+
+
+async def test_what_others_have_drawn_from_a_source_is_taken_off_before_the_rest_is_verified(
+    records: Records, drawn: Callable[[float], str]
+) -> None:
+    """450 µL were left; a check sees what is run, and what is run is what was checked."""
+    run_id, seen = drawn(200), list[Worklist]()
+
+    async def noting(worklist: Worklist) -> Verdict:
+        seen.append(worklist)
+        return await passes(worklist)
+
+    made = await decided(records, run_id, "continue", verify=noting)
+    rest, context = follow_up_of(run_id, records)
+    assert [one.volume_ul for one in rest.fillings if one.labware == "tubes"] == [250]
+    assert (seen, made.follow_up, context.parent) == ([rest], rest, run_id)
+
+
+async def test_where_others_have_drawn_too_much_the_wells_that_are_no_longer_reached_are_named(
+    records: Records, drawn: Callable[[float], str]
+) -> None:
+    dead = CATALOGUE["opentrons_24_tuberack_nest_1.5ml_snapcap"].dead_volume_ul
+    run_id = drawn(450 - dead - 70)
+    with pytest.raises(PlanError, match=rf"tubes A1 holds {dead + 70:g} µL, 30 µL less than .*--well plate:C1"):
+        await decided(records, run_id, "continue")
+    made = await decided(records, run_id, "continue", wells=[("plate", "C1")])
+    assert made.follow_up is not None
+    assert [step.to_well for step in made.follow_up.steps if step.action == "transfer"] == ["B1"]
+    assert follow_up_of(run_id, records)[0] == made.follow_up
+
+
+async def test_vessels_are_told_apart_only_from_those_of_a_run_there_is(records: Records, cut_run: str) -> None:
+    with pytest.raises(RecordError, match="run-0099 is not recorded"):
+        await decided(records, cut_run, "continue", happened=[2], apart=["run-0099"])
+    await decided(records, cut_run, "continue", happened=[2], apart=[cut_run], carried_to="FLX-2")
+    told = run_facts(cut_run, records, CATALOGUE).decisions[0]
+    assert "carried over to the device with serial number FLX-2; vessels of run-0001 are others" in told
+
+
 async def test_what_was_discarded_is_never_continued(records: Records, cut_run: str) -> None:
     await decided(records, cut_run, "discard")
     told = r"decided already: discard, by Ada, at 20\d\d-.* UTC \(power cut at 18:00\)"

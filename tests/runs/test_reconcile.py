@@ -29,6 +29,7 @@ from nkloop.records.models import Context, RunDecision
 from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.reconcile import reconcile_bench, reconcile_run
+from nkloop.runs.same_device import replacement_of
 from nkloop.worklists.models import Verdict, Worklist
 
 
@@ -262,6 +263,21 @@ async def test_another_device_than_the_run_was_begun_on_is_refused_before_anythi
     assert records.journal.events(run_id) == before
     assert handler.plays == 0
     assert (await reconcile_run(run_id, bench, records, is_lost=True)).run.unknown_steps == (1, 2, 3)
+
+
+async def test_a_replacement_is_another_device_than_the_one_the_run_was_begun_on(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    run = records.journal.run(await prepare_run(worklist, verdict, bench, records))
+    with pytest.raises(BenchError, match=r"has serial number FLX-1 and run .* was begun on FLX-1.*leave --robot-rep"):
+        await replacement_of(run, bench)
+    handler.serial = ""
+    with pytest.raises(BenchError, match="tells no serial number"):
+        await replacement_of(run, bench)
+    handler.serial = "FLX-2"
+    assert await replacement_of(run, bench) == "FLX-2"
+    with pytest.raises(BenchError, match="has noted no serial number"):
+        await replacement_of(run.model_copy(update={"device_serial": None}), bench)
 
 
 @pytest.mark.parametrize("why", ["forgotten", "lost"])

@@ -32,6 +32,7 @@ class Asked:
     decision: dict[str, Any] | None
     stop: bool
     lost: bool
+    replaced: bool
     yes: bool
     quiet: bool
 
@@ -76,6 +77,20 @@ def reconcile(
     well: Annotated[
         list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
     ] = None,
+    other_vessels: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Later run whose closed vessels are others of the same names, as of another batch: run-0009."
+        ),
+    ] = None,
+    robot_replaced: Annotated[
+        bool,
+        typer.Option(
+            "--robot-replaced",
+            help="With --decide: another robot has taken the place of the run's own, and all that stood on its deck "
+            "was carried over to it. The old one counts as --lost.",
+        ),
+    ] = False,
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop a run that is still under way instead of following it to its end.")
     ] = False,
@@ -99,7 +114,11 @@ def reconcile(
     decision = _decision(
         decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, moved or (), well or ()
     )
-    asked_for = Asked(run, decision, stop=stop, lost=lost, yes=yes, quiet=json_output)
+    if decision is None and (other_vessels or robot_replaced):
+        raise _nothing_decided()
+    if decision is not None:
+        decision["apart"] = tuple(other_vessels or ())
+    asked_for = Asked(run, decision, stop=stop, lost=lost, replaced=robot_replaced, yes=yes, quiet=json_output)
     answer = _answered(asked_for, find_workspace(workspace))
     if json_output:
         print_json(_plain(answer))
@@ -121,8 +140,12 @@ def _decision(
         more = {"moved": volumes_of(moved), "wells": wells_of(wells)}
         return {"kind": kind, "by": by, "reason": reason, **steps, **more}
     if any(seen.values()) or moved or wells:
-        raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
+        raise _nothing_decided()
     return None
+
+
+def _nothing_decided() -> RecordError:
+    return RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
 
 
 def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
@@ -157,6 +180,7 @@ async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
     from nkloop.runs.deciding import decide, question
     from nkloop.runs.reconcile import reconcile_run
     from nkloop.runs.recovery import finish_latest
+    from nkloop.runs.same_device import replacement_of
     from nkloop.runs.strengths import kinds_of
 
     run_id, decision = asked_for.run_id, asked_for.decision
@@ -167,8 +191,9 @@ async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
         records.close()
     _require_bench(workspace, run.bench)
     async with bench_opened(workspace, run.bench, quiet=asked_for.quiet or run.is_over) as session:
+        replaced_by = await replacement_of(run, session.bench) if asked_for.replaced else None
         found = await reconcile_run(
-            run_id, session.bench, session.records, stop=asked_for.stop, is_lost=asked_for.lost,
+            run_id, session.bench, session.records, stop=asked_for.stop, is_lost=asked_for.lost or asked_for.replaced,
             is_allowed=asked_for.yes or session.bench_file.simulated, only_watches=True,
         )  # fmt: skip
         await finish_latest(session)
@@ -182,6 +207,7 @@ async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
                 catalogue=session.catalogue,
                 deck=session.bench_file.deck,
                 verify=session.verifier.verify,
+                carried_to=replaced_by,
                 **decision,
             )
         asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from nkloop.errors import Problem, RecordError
+from nkloop.errors import RecordError
 from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
+from nkloop.records.discards import discarded_of, require_kept, spared_by, with_barcode
 from nkloop.records.journal_rows import (
     devices_of_row,
     last_decision,
@@ -20,9 +21,9 @@ from nkloop.records.journal_rows import (
     worklist_of,
 )
 from nkloop.records.lineage import number_of
-from nkloop.records.models import DiscardedWell, RunDecision, RunRecord
-from nkloop.records.once import require_as_decided, require_undone, require_wells
-from nkloop.records.touched import touched
+from nkloop.records.models import DecisionKind, DiscardedWell, RunDecision, RunRecord
+from nkloop.records.once import left_of, require_undone
+from nkloop.records.since import as_it_stands
 from nkloop.worklists.models import Worklist
 
 _UNCLEAR = ("failed", "stopped", "interrupted")
@@ -46,7 +47,7 @@ class Decisions:
         Raises:
             RecordError: the run does not exist, is not over, its journal has grown since the decision was made from it,
                 its wells were discarded, or what it left is gone: another run has taken it up, has done its worklist,
-                or has changed wells that the follow-up needs.
+                or has changed or discarded wells that the follow-up needs.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
@@ -59,9 +60,10 @@ class Decisions:
                 )
             refuse_discarded(run)
             _require_as_read(connection, run.id, of_events)
-            require_undone(connection, run.id)
+            _require_undone(connection, run, decision.decision)
             if follow_up is not None:
-                require_wells(connection, run.id, follow_up)
+                as_it_stands(connection, run.id, follow_up, decision.apart)
+                require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
                 save_worklist(connection, follow_up, decision.at)
             row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
             action = f"decided {decision.decision}"
@@ -72,19 +74,43 @@ class Decisions:
                 who=decision.by,
                 action=action,
             )
-            for barcode, well in _with_barcode(connection, run.worklist_hash, decision.wells):
+            for barcode, well in with_barcode(connection, run.worklist_hash, decision.wells):
                 values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
                 told = {"by": decision.by, "reason": decision.reason}
                 write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
 
-    def require_open(self, run_id: str) -> None:
+    def require_open(self, run_id: str, kind: DecisionKind | None = None) -> None:
         """Refuse what could not be decided either: `add` asks the same once more.
 
         Raises:
             RecordError: the run does not exist, or what it left is gone.
         """
         with self._database.reading() as connection:
+            _require_undone(connection, run_record(connection, run_row(connection, run_id)), kind)
+
+    def left_of(self, run_id: str) -> Worklist:
+        """What the last decision about a run left, with what others have drawn since from its sources taken off.
+
+        Raises:
+            RecordError: nothing was left, it is gone, or its sources hold too little by now.
+        """
+        with self._database.reading() as connection:
             require_undone(connection, run_id)
+            return left_of(connection, run_id)
+
+    def as_it_stands(self, run_id: str, made: Worklist, apart: Collection[str] = ()) -> Worklist:
+        """A worklist that follows from what a run left, with what others have drawn since taken off.
+
+        Args:
+            run_id: the run.
+            made: the worklist.
+            apart: runs since whose closed vessels only have the names of those of this run.
+
+        Raises:
+            RecordError: another run has changed a well or vessel it needs in another way, or is about to.
+        """
+        with self._database.reading() as connection:
+            return as_it_stands(connection, run_id, made, apart)
 
     def left_to_run(self) -> tuple[str, ...]:
         """Runs of which a decision left something that nobody has taken up yet, and that may still be, oldest first."""
@@ -104,12 +130,8 @@ class Decisions:
 
     def discarded(self, barcode: str) -> tuple[DiscardedWell, ...]:
         """Wells of a labware whose contents must not be used any more."""
-        table = schema.discarded_wells
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(table).where(table.c.barcode == barcode).order_by(table.c.id))
-            return tuple(
-                DiscardedWell.model_validate({k: v for k, v in row.items() if k != "id"}) for row in rows.mappings()
-            )
+            return discarded_of(connection, barcode)
 
     def require_usable(self, worklists: Iterable[Worklist]) -> None:
         """Refuse worklists that give into, draw from or mix wells whose contents a person discarded.
@@ -117,13 +139,8 @@ class Decisions:
         Raises:
             RecordError: with every such well, who discarded it, when and why.
         """
-        problems: list[Problem] = []
-        for worklist in worklists:
-            used = {(one.barcode, one.well) for one in touched(worklist, {step.number for step in worklist.steps})}
-            gone = [one for barcode in sorted({mark for mark, _ in used}) for one in self.discarded(barcode)]
-            problems += [_gone(one) for one in gone if (one.barcode, one.well) in used]
-        if problems:
-            raise RecordError.from_problems(list(dict.fromkeys(problems)))
+        with self._database.reading() as connection:
+            require_kept(connection, worklists)
 
     def undecided(self, devices: Collection[str], barcodes: Collection[str] = ()) -> tuple[RunRecord, ...]:
         """Runs on these devices, or with this labware, that wait for a decision, oldest first."""
@@ -143,20 +160,23 @@ class Decisions:
             return tuple(found)
 
 
-def _gone(well: DiscardedWell) -> Problem:
-    of_run = f" after {well.run_id}" if well.run_id else ""
-    told = f"was discarded{of_run} by {well.by}, at {well.at:%Y-%m-%d %H:%M} UTC ({well.reason})"
-    remedy = "plan without this well, or plan it anew in fresh labware with a barcode of its own"
-    return Problem(told, f"{well.barcode} {well.well}", remedy)
+def _require_undone(connection: sa.Connection, run: RunRecord, kind: DecisionKind | None) -> None:
+    """Refuse a decision about what is gone.
+
+    A run that nobody has decided about may always be discarded: it stands in the way of the next one until somebody
+    has, and records of older versions may hold two runs that continued the same one.
+    """
+    if not (kind == "discard" and run.needs_decision):
+        require_undone(connection, run.id)
 
 
 def _is_left(connection: sa.Connection, run_id: str) -> bool:
-    row, decision = run_row(connection, run_id), last_decision(connection, run_id)
+    decision = last_decision(connection, run_id)
     if decision is None or decision.follow_up is None:
         return False
     try:
         require_undone(connection, run_id)  # before the worklist is read, which takes longer
-        require_as_decided(connection, run_id, worklist_of(connection, decision.follow_up), row["bench"], ())
+        left_of(connection, run_id)
     except RecordError:
         return False
     return True
@@ -179,18 +199,6 @@ def refuse_discarded(run: RunRecord) -> None:
 
 def _barcodes(connection: sa.Connection, worklist_hash: str) -> set[str]:
     return {item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
-
-
-def _with_barcode(
-    connection: sa.Connection, worklist_hash: str, wells: tuple[tuple[str, str], ...]
-) -> Iterator[tuple[str, str]]:
-    """Barcode and well of those wells whose labware outlives the run."""
-    if not wells:
-        return
-    barcodes = {item.nickname: item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
-    for nickname, well in wells:
-        if nickname in barcodes:
-            yield barcodes[nickname], well
 
 
 def _require_as_read(connection: sa.Connection, run_id: str, of_events: int | None) -> None:

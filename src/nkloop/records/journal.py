@@ -15,6 +15,7 @@ from nkloop.records import schema
 from nkloop.records.audit import SOFTWARE, change, link_events, write
 from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
+from nkloop.records.discards import require_kept, spared_by
 from nkloop.records.journal_footing import Footing, footing_of
 from nkloop.records.journal_rows import (
     actions_of,
@@ -103,14 +104,14 @@ class Journal:
 
         Raises:
             StaleHolderError: the claim is not the newest of its devices.
-            RecordError: the work was taken up already or is not what was decided last; or the database refused, for
-                example because the campaign is not saved.
+            RecordError: the work was taken up already, is not what was decided last, or needs wells that were
+                discarded; or the database refused, for example because the campaign is not saved.
         """
         with self._database.writing() as connection:
             if claim is not None:
                 require_newest(connection, claim)
             devices = () if claim is None else claim.devices
-            parent = _taken_up(connection, worklist, bench, devices, context, known)
+            parent = _taken_up(connection, worklist, (bench, devices, device_serial), context, known)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             save_worklist(connection, worklist, at)
             verdict_id = _save_verdict(connection, worklist, verdict, at)
@@ -423,17 +424,20 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
 def _taken_up(
     connection: sa.Connection,
     worklist: Worklist,
-    bench: str,
-    devices: Collection[str],
+    where: tuple[str, Collection[str], str | None],
     context: Context,
     known: Collection[str] | None,
 ) -> str | None:
-    """Refuse work that was taken up already; the run that the worklist continues, None when it continues none."""
+    """Refuse work that may not be begun; the run that the worklist continues, None when it continues none.
+
+    `where` is the bench, the devices claimed and the serial number of the one that is used.
+    """
     parent = context.parent or origin_of(connection, worklist.content_hash)
     if parent is not None:
-        require_left(connection, parent, worklist, bench, devices)
+        require_left(connection, parent, worklist, *where)
     elif known is not None:
-        require_first(connection, worklist.content_hash, bench, devices, known)
+        require_first(connection, worklist.content_hash, *where[:2], known)
+    require_kept(connection, (worklist,), () if parent is None else spared_by(connection, parent))
     if context.occurrence is not None:
         require_place(connection, context.occurrence, parent)
     return parent

@@ -15,9 +15,15 @@ _RUNS, _DECISIONS, _ENTRIES = schema.runs, schema.run_decisions, schema.audit_en
 
 
 def origin_of(connection: sa.Connection, worklist_hash: str) -> str | None:
-    """The run that a worklist continues or repairs; None for one that no decision has made."""
-    query = sa.select(_DECISIONS.c.run_id).where(_DECISIONS.c.follow_up == worklist_hash)
-    found: str | None = connection.execute(query.order_by(_DECISIONS.c.id.desc()).limit(1)).scalar()
+    """The run that a worklist continues or repairs; None for one that no decision has made.
+
+    One that was run with less in its sources than the decision counted on is known by that run.
+    """
+    decided = sa.select(_DECISIONS.c.run_id).where(_DECISIONS.c.follow_up == worklist_hash)
+    found: str | None = connection.execute(decided.order_by(_DECISIONS.c.id.desc()).limit(1)).scalar()
+    if found is None:
+        begun = sa.select(_RUNS.c.parent).where(_RUNS.c.worklist_hash == worklist_hash, _RUNS.c.parent.is_not(None))
+        found = connection.execute(begun.order_by(_RUNS.c.created_at.desc()).limit(1)).scalar()
     return found
 
 

@@ -157,10 +157,15 @@ class StepRuling(FrozenModel):
 
     @model_validator(mode="after")
     def _was_cut_only_when_it_did_not_happen(self) -> Self:
-        if (self.is_drawn or self.is_given or self.moved_ul) and self.happened is not False:
+        if self.is_partly and self.happened is not False:
             cut = "given and not mixed" if self.is_given else "drawn and lost" if self.is_drawn else "moved in part"
             raise ValueError(f"step {self.number}: what was {cut} has not happened whole")
         return self
+
+    @property
+    def is_partly(self) -> bool:
+        """Whether liquid was moved all the same, though the step did not happen whole."""
+        return self.is_drawn or self.is_given or bool(self.moved_ul)
 
     @property
     def word(self) -> str:
@@ -187,6 +192,10 @@ class RunDecision(FrozenModel):
     """Nickname and name of the wells that were discarded."""
     follow_up: str | None = None
     """Hash of the worklist that continues or repairs it."""
+    carried_to: str | None = None
+    """Serial number of the device that has replaced the run's own, to which people carried what stood on its deck."""
+    apart: tuple[str, ...] = ()
+    """Later runs whose closed vessels are others, though they have the names of those of this run."""
 
 
 class DiscardedWell(FrozenModel):

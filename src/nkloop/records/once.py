@@ -19,49 +19,90 @@ from nkloop.records.journal_rows import (
     devices_of_row,
     last_decision,
     last_events,
-    rows_with_labware,
     run_row,
     worklist_of,
 )
 from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
 from nkloop.records.models import RUN_OVER, RunDecision, n_done
-from nkloop.records.touched import touched
+from nkloop.records.since import as_it_stands, done_since, require_enough
 from nkloop.worklists.models import Worklist
 
 _RUNS = schema.runs
 
 
-def require_left(connection: sa.Connection, run_id: str, made: Worklist, bench: str, devices: Collection[str]) -> None:
+def require_left(
+    connection: sa.Connection, run_id: str, made: Worklist, bench: str, devices: Collection[str], serial: str | None
+) -> None:
     """Refuse a worklist that is not, or no longer, what the last decision about a run left to be done here.
 
+    Args:
+        connection: of the transaction.
+        run_id: the run.
+        made: the worklist.
+        bench: where it is to be run.
+        devices: claimed for it.
+        serial: serial number of the device; None where it tells none.
+
     Raises:
-        RecordError: it was decided otherwise, something was done since, or it stands on another bench.
+        RecordError: it was decided otherwise, something was done since, or it stands on another bench or device.
     """
     require_undone(connection, run_id)
-    require_as_decided(connection, run_id, made, bench, devices)
-
-
-def require_as_decided(
-    connection: sa.Connection, run_id: str, made: Worklist, bench: str, devices: Collection[str]
-) -> None:
-    """The same where `require_undone` was asked already.
-
-    Raises:
-        RecordError: as `require_left` does.
-    """
     row, decision = run_row(connection, run_id), last_decision(connection, run_id)
-    if decision is None or decision.follow_up != made.content_hash:
-        raise _decided_otherwise(run_id, decision, made)
     if not is_near(row, bench, devices):
         raise RecordError(
             f"run {run_id} was on bench {row['bench']}: what it left stands on that deck, not on {bench}",
             remedy=f"go on with it there: --bench {row['bench']}",
         )
+    _require_device(row, decision, serial)
+    left = left_of(connection, run_id, made)
+    if left.content_hash == made.content_hash:
+        return
+    if left.model_copy(update={"fillings": made.fillings}).content_hash == made.content_hash:
+        raise RecordError(
+            f"other runs have drawn since from what run {run_id} left, so '{made.name}' counts on more than is there",
+            where=f"run {run_id}",
+            remedy=f"start it as what the run left, which counts anew: `nkloop run {run_id}`",
+        )
+    raise _decided_otherwise(run_id, decision, made)
+
+
+def left_of(connection: sa.Connection, run_id: str, known: Worklist | None = None) -> Worklist:
+    """What the last decision about a run left to be done, as it may be done now, where `require_undone` was asked.
+
+    Args:
+        connection: of the transaction.
+        run_id: the run.
+        known: a worklist that it may be, so that it need not be read.
+
+    Raises:
+        RecordError: nothing was left, it was done with the whole worklist since, or others have changed what it needs.
+    """
+    decision = last_decision(connection, run_id)
+    if decision is None or decision.follow_up is None:
+        raise _decided_otherwise(run_id, decision, known)
     decided = entry_of(connection, f"run_decisions:{decision_id(connection, run_id)}")
     for other in _of_same_worklist(connection, run_id):
         if entry_of(connection, f"runs:{other['id']}") > decided:
-            raise _done_since(run_id, other, "its worklist was begun once more", "decide again whether the rest is due")
-    require_wells(connection, run_id, made)
+            raise done_since(run_id, other, "its worklist was begun once more", "decide again whether the rest is due")
+    is_known = known is not None and known.content_hash == decision.follow_up
+    made = known if known is not None and is_known else worklist_of(connection, decision.follow_up)
+    now = as_it_stands(connection, run_id, made)
+    require_enough(run_id, made, now)
+    return now
+
+
+def _require_device(row: Any, decision: RunDecision | None, serial: str | None) -> None:
+    """Refuse another device than the run's own, unless people have carried its deck over to that one and said so."""
+    own = row["device_serial"]
+    if own is None or serial in {None, own} or (decision is not None and decision.carried_to == serial):
+        return
+    raise RecordError(
+        f"run {row['id']} was on {row['device']} with serial number {own}, but {serial} answers on bench "
+        f"{row['bench']}: what the run left stands on the deck of the other one",
+        where=f"run {row['id']}",
+        remedy="connect that device; if it was replaced and all that stood on its deck was carried over, say so: "
+        f"`nkloop reconcile {row['id']} --decide continue --robot-replaced --by NAME --reason WHY`",
+    )
 
 
 def require_undone(connection: sa.Connection, run_id: str) -> None:
@@ -82,7 +123,7 @@ def require_undone(connection: sa.Connection, run_id: str) -> None:
         raise _followed(run_id, taken[-1], last_decision(connection, run_id))
     if not any(has_moved(connection, row["id"]) for row in line):
         for other in _of_same_worklist(connection, run_id):
-            raise _done_since(run_id, other, "it moved nothing and its worklist was run by another", "plan anew")
+            raise done_since(run_id, other, "it moved nothing and its worklist was run by another", "plan anew")
 
 
 def require_first(
@@ -130,26 +171,6 @@ def require_place(connection: sa.Connection, occurrence: str, parent: str | None
             )
 
 
-def require_wells(connection: sa.Connection, run_id: str, made: Worklist) -> None:
-    """Refuse a worklist that follows from what a run left in its wells when another run has changed one of them since.
-
-    Those are the wells it gives into and those it draws from: a source that holds less than was left gives air.
-
-    Raises:
-        RecordError: one has; it is named with the well.
-    """
-    needed = {(one.barcode, one.well) for one in touched(made, {step.number for step in made.steps})}
-    tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
-    for row in rows_with_labware(connection, {barcode for barcode, _ in needed}):
-        if row["id"] in tree or number_of(row["id"]) < number_of(run_id):
-            continue
-        moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
-        for barcode, well, how in touched(worklist_of(connection, row["worklist_hash"]), moved):
-            if (barcode, well) in needed:
-                told = f"{barcode} {well} was {how} since, so that it no longer holds what was left"
-                raise _done_since(run_id, row, told, "discard the wells and plan what they still need anew")
-
-
 def _of_same_worklist(connection: sa.Connection, run_id: str) -> list[Any]:
     """Runs of the worklist that a run goes back to, outside of its own tree and opened after it, that are taken up."""
     root = line_of(connection, run_id)[0]
@@ -184,13 +205,6 @@ def _decided_otherwise(run_id: str, decision: RunDecision | None, made: Worklist
     return RecordError(
         f"{what} is not what was last decided about run {run_id}{_told(decision) or '; nobody has decided'}",
         remedy="nothing is left to be run of it" if is_gone else f"see what it left: `nkloop reconcile {run_id}`",
-    )
-
-
-def _done_since(run_id: str, other: Any, what: str, remedy: str) -> RecordError:
-    return RecordError(
-        f"what run {run_id} left cannot be done any more as it was decided: {what}, {other['id']} ({other['state']})",
-        remedy=f"look at {other['id']}: `nkloop run show {other['id']}`; {remedy}",
     )
 
 

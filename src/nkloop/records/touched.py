@@ -1,4 +1,4 @@
-"""Which wells of labware that outlives a run some of its steps change: those drawn from, given into and mixed."""
+"""What outlives a run and is changed by its steps: wells of labware with a barcode, and closed vessels beside it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,85 @@ import string
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.models import Step, VesselMove, Worklist
 
 _ROWS = string.ascii_uppercase[:16]
+GIVEN, DRAWN, MIXED = "given liquid", "drawn from", "mixed"
 
 
 class Touched(NamedTuple):
-    """A well by the barcode of its labware, and what was done to it."""
+    """A well by the barcode of its labware, or a closed vessel by its name, and what was done to it."""
 
     barcode: str
+    """Empty for a closed vessel."""
     well: str
+    """Well, or name of the vessel."""
     how: str
-    """In words: `given liquid`, `drawn from` or `mixed`."""
+    """In words: `GIVEN`, `DRAWN` or `MIXED`."""
+    volume_ul: float = 0.0
+    """What left it, µL; 0 where nothing did."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"{self.barcode} {self.well}" if self.barcode else f"vessel {self.well}"
 
 
 def touched(worklist: Worklist, numbers: Collection[int]) -> Iterator[Touched]:
-    """Every well of a labware with a barcode that these steps change, as often as they do."""
-    items = {item.nickname: item for item in worklist.deck if item.barcode}
+    """Every well of a labware with a barcode, and every closed vessel, that these steps change, as often as they do.
+
+    A vessel that is made in the run for the run alone (a cell suspension) is none.
+    """
+    setting = _Setting(worklist)
     for step in worklist.steps:
-        if step.number not in numbers:
-            continue
-        for nickname, well, how in _spots(step):
-            if (item := items.get(nickname)) is not None:
-                for one in _reached(item.load_name, well, step.channels):
-                    yield Touched(item.barcode or "", one, how)
+        if step.number in numbers:
+            yield from setting.of(step)
 
 
-def _spots(step: Step) -> Iterator[tuple[str, str, str]]:
-    """Nickname, uppermost well and what is done there; of a person's step the tubes on the deck that are emptied."""
-    if step.action == "mix":
-        yield step.labware, step.well, "mixed"
-    if step.action == "transfer":
-        yield step.to_labware, step.to_well, "given liquid"
-        yield step.labware, step.well, "drawn from"
-    for move in step.moves:
-        for vessel, how in ((move.to_vessel, "given liquid"), (move.from_vessel, "drawn from")):
+class _Setting:
+    """What stands on the deck and beside it."""
+
+    def __init__(self, worklist: Worklist) -> None:
+        self._items = {item.nickname: item for item in worklist.deck}
+        self._own = {vessel.name for vessel in worklist.vessels if vessel.is_of_this_run}
+        self._held = {(filling.labware, filling.well) for filling in worklist.fillings}
+
+    def of(self, step: Step) -> Iterator[Touched]:
+        """What a step changes."""
+        if step.action == "mix":
+            yield from self._reached(step, step.labware, step.well, MIXED)
+        if step.action == "transfer":
+            yield from self._reached(step, step.to_labware, step.to_well, GIVEN)
+            yield from self._reached(step, step.labware, step.well, DRAWN)
+        for move in step.moves:
+            yield from self._moved(move)
+
+    def _reached(self, step: Step, nickname: str, well: str, how: str) -> Iterator[Touched]:
+        item = self._items.get(nickname)
+        if item is None or not item.barcode:
+            return
+        volume = step.volume_ul if how == DRAWN else 0.0
+        first, *others = reached(item.load_name, well, step.channels)
+        # nothing can be drawn from empty wells, so that where only the first one holds something it is a trough
+        is_trough = (nickname, first) in self._held and not any((nickname, one) in self._held for one in others)
+        if how == DRAWN and is_trough:
+            yield Touched(item.barcode, first, how, volume * step.channels)
+            return
+        for one in (first, *others):
+            yield Touched(item.barcode, one, how, volume)
+
+    def _moved(self, move: VesselMove) -> Iterator[Touched]:
+        """What people move, out of tubes on the deck and between closed vessels."""
+        for vessel, how, volume in ((move.to_vessel, GIVEN, 0.0), (move.from_vessel, DRAWN, move.volume_ul)):
             nickname, _, well = vessel.rpartition(":")
-            yield nickname, well, how
+            if (item := self._items.get(nickname)) is not None:
+                if item.barcode:
+                    yield Touched(item.barcode, well, how, volume)
+            elif vessel and vessel not in self._own:
+                yield Touched("", vessel, how, volume)
 
 
-def _reached(load_name: str, well: str, channels: int) -> Iterator[str]:
+def reached(load_name: str, well: str, channels: int) -> Iterator[str]:
     """Wells the channels stand in, told without the catalogue of the workspace, which records do not know.
 
     Channels stand 9 mm apart: in every row, or in every second one of 384 wells, which Opentrons load names tell. Rows

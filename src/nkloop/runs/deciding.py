@@ -12,6 +12,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
+from nkloop.runs.enough import require_enough
 from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.possible import PossibleWell, doubtful_wells, possible_wells, sentence
@@ -30,7 +31,7 @@ from nkloop.runs.vessels import (
 )
 from nkloop.runs.ways import LIQUID, Fate, fates_of, mixes_after
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import PLATE_READING, Step, Verdict, Worklist
 from nkloop.worklists.verification import require
 
@@ -167,6 +168,8 @@ async def decide(
     cut_in_mix: Collection[int] = (),
     moved: Mapping[int, float] = MappingProxyType({}),
     wells: Collection[Spot] = (),
+    apart: Collection[str] = (),
+    carried_to: str | None = None,
 ) -> Decided:
     """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
 
@@ -188,15 +191,22 @@ async def decide(
         moved: unknown steps in which people move liquid and that were done in part, with the µL moved in all.
         wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
             is named.
+        apart: later runs of which the person says that their closed vessels are others than this run's of the same
+            names.
+        carried_to: serial number of the device that has replaced the run's own, to which people have carried what
+            stood on its deck.
 
     Raises:
-        RecordError: the run is not over, its wells were discarded, or what continues it was begun.
+        RecordError: the run is not over, its wells were discarded, what continues it was begun, or another run has
+            changed or discarded what would follow.
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
     run = records.journal.run(run_id)
     refuse_discarded(run)
-    _require_open(run, records)
+    _require_open(run, records, kind)
+    for other in apart:
+        records.journal.run(other)  # a slip of the keyboard would say nothing
     worklist = records.journal.worklist(run.worklist_hash)
     events = records.journal.events(run_id)
     said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
@@ -204,6 +214,7 @@ async def decide(
     rulings = _rulings(run, fates_of(worklist, events), said, moved)
     fates = fates_of(worklist, events, rulings)
     gone = _spots(worklist, catalogue, wells)
+    left: Worklist | None = None
     follow_up: Worklist | None = None
     unfinished: tuple[Unfinished, ...] = ()
     vessels: tuple[str, ...] = ()
@@ -216,10 +227,18 @@ async def decide(
     elif any(fate.what != "done" and fate.step.action in LIQUID for fate in fates):
         _require_mixed(run_id, doubtful_wells(worklist, fates, catalogue), gone)
         make = continued if kind == "continue" else repaired
-        follow_up = make(run_id, worklist, fates, catalogue, deck, without=gone)
+        left = make(run_id, worklist, fates, catalogue, deck, without=gone)
+        follow_up = records.decisions.as_it_stands(run_id, left, apart)
+        if follow_up is not left:
+            held = {(one.labware, one.well): WellContents(one.volume_ul, {}) for one in follow_up.fillings}
+            require_enough(run_id, follow_up.steps, held, follow_up, catalogue)
         require(await verify(follow_up), follow_up)
-    decision = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone)
-    records.decisions.add(decision, follow_up=follow_up, of_events=len(events))
+    decision = RunDecision(
+        run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone, apart=tuple(apart),
+        carried_to=carried_to,
+    )  # fmt: skip
+    # what others have drawn is taken off anew when it is begun
+    records.decisions.add(decision, follow_up=left, of_events=len(events))
     saved = records.journal.run(run_id).decision
     # a reading is done again as a whole
     has_rest = kind != "discard" and follow_up is None and worklist.procedure != PLATE_READING
@@ -257,10 +276,11 @@ def steps_by_hand(fates: Sequence[Fate]) -> tuple[Step, ...]:
 
 
 def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
-    """The worklist a decision left to be run, with what it belongs to.
+    """The worklist a decision left to be run, as it may be run now, with what it belongs to.
 
     Raises:
-        RecordError: nobody decided to continue or repair the run, or that has been done.
+        RecordError: nobody decided to continue or repair the run, that has been done, or others have changed what it
+            needs since.
     """
     run = records.journal.run(run_id)
     refuse_discarded(run)
@@ -270,18 +290,17 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
             f"run {run_id} has no worklist that continues it: {told}",
             remedy=f"nkloop reconcile {run_id} --decide continue --by NAME --reason WHY",
         )
-    _require_open(run, records)
     context = Context(campaign=run.campaign, round=run.round, parent=run_id)
-    return records.journal.worklist(run.decision.follow_up), context
+    return records.decisions.left_of(run_id), context
 
 
-def _require_open(run: RunRecord, records: Records) -> None:
+def _require_open(run: RunRecord, records: Records, kind: DecisionKind | None = None) -> None:
     if not run.is_over:
         raise RecordError(
             f"run {run.id} is {run.state} in the records: its device may still move and has to be asked first",
             remedy=f"nkloop reconcile {run.id}; with --lost if the device will never answer again",
         )
-    records.decisions.require_open(run.id)
+    records.decisions.require_open(run.id, kind)
 
 
 def _rulings(

@@ -101,8 +101,6 @@ async def prepare_run(
         await clear_the_way(worklist, bench, records)
         await _preflight(worklist, bench)
         at, place = await bench.clock.now(), context or Context()
-        if place.parent is None:  # what is left of a run was made without its discarded wells
-            records.decisions.require_usable((worklist,))
         device, claim = bench.liquid_handler.name, hold.claim
         run_id = records.journal.create_run(
             worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known,

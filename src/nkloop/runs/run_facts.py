@@ -175,5 +175,7 @@ def decision_sentence(one: RunDecision) -> str:
     wells = ", ".join(f"{labware} {well}" for labware, well in one.wells)
     parts = [f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC: {one.decision}: {one.reason}", rulings]
     parts += [f"discarded {wells}"] if wells else []
+    parts += [f"the deck was carried over to the device with serial number {one.carried_to}"] if one.carried_to else []
+    parts += [f"vessels of {', '.join(one.apart)} are others of the same names"] if one.apart else []
     parts += [f"worklist {one.follow_up[:12]} is to be run"] if one.follow_up else []
     return "; ".join(part for part in parts if part)

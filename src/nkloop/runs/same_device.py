@@ -38,3 +38,23 @@ async def require_same_device(run: RunRecord, bench: Bench) -> None:
         remedy=("set NKLOOP_VIRTUAL_URL to the address of that virtual bench" if simulated else "connect that device")
         + f"; one that will never answer again is given up with `nkloop reconcile {run.id} --lost`",
     )
+
+
+async def replacement_of(run: RunRecord, bench: Bench) -> str:
+    """Serial number of the device that has taken the place of the one a run was begun on.
+
+    Raises:
+        BenchError: it is the same one, or nobody can tell, since one of the two tells no serial number.
+        DeviceUnreachableError: it does not answer.
+    """
+    found = await serial_of(bench)
+    if run.device_serial is not None and found not in {None, run.device_serial}:
+        return found or ""
+    told = "tells no serial number" if found is None else f"has serial number {found}"
+    own = "has noted no serial number" if run.device_serial is None else f"was begun on {run.device_serial}"
+    raise BenchError(
+        f"{bench.liquid_handler.name} of bench {bench.name} {told} and run {run.id} {own}, so it was not replaced as "
+        "far as anybody can tell",
+        where=bench.liquid_handler.name,
+        remedy="leave --robot-replaced out, or connect the new device",
+    )

@@ -11,7 +11,7 @@ from nkloop.quantities.display import number
 from nkloop.recipes.models import Stage
 from nkloop.worklists.bag_plans import BagFeeding, BagSeeding
 from nkloop.worklists.bag_weights import READ_UL, back_words, change_g, in_all, ml, readable
-from nkloop.worklists.models import OperatorTask, Vessel, VesselMove
+from nkloop.worklists.models import SUSPENSION, OperatorTask, Vessel, VesselMove
 from nkloop.worklists.stage_day import SEED_SHARE
 
 SUSPEND_MINUTES, RUN_IN_MINUTES = 10.0, 10.0
@@ -75,7 +75,7 @@ def suspension_vessels(bags: Sequence[BagFeeding]) -> Iterator[Vessel]:
         assert seeding is not None
         yield Vessel(
             name=suspension_of(donor),
-            title=f"cell suspension of {donor}",
+            title=f"{SUSPENSION} {donor}",
             lowest_ul=1,
             capacity_ul=made,
             volume_ul=made,

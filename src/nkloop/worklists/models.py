@@ -30,6 +30,10 @@ OperatorTaskKind = Literal[
 # fmt: on
 
 
+SUSPENSION = "cell suspension of"
+"""Beginning of the title of a vessel with the cells of a donor that is made in a run, for that run alone."""
+
+
 PREPARED = "prepared:"
 """Beginning of the lot of a liquid that an earlier run has prepared: `prepared:BARCODE:WELL`."""
 
@@ -110,6 +114,11 @@ class Vessel(FrozenModel):
     """Density it shall end with; None when it is not asked."""
     is_emptied: bool = False
     """True when the culture leaves it for good."""
+
+    @property
+    def is_of_this_run(self) -> bool:
+        """Whether it is made in the run and used up in it, so that another run's of the same name is another one."""
+        return self.title.startswith(SUSPENSION)
 
 
 class OperatorTask(FrozenModel):

@@ -1,0 +1,170 @@
+"""What other runs have done since to the wells and vessels that a rest needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nkloop.errors import RecordError
+from nkloop.records.models import StepRuling
+from nkloop.worklists.models import SUSPENSION, OperatorTask, Step, Vessel, VesselMove, Worklist
+
+
+@pytest.mark.parametrize(
+    ("done", "told"),
+    [
+        pytest.param({"well": "A2"}, "B1 was given liquid", id="target_given_to"),
+        pytest.param({"well": "B1", "to_well": "C3"}, "B1 was drawn from", id="target_drained"),
+        pytest.param({"well": "A2", "to_well": "A1"}, "A1 was given liquid", id="source_given_to"),
+        pytest.param({"action": "mix", "to_labware": "", "to_well": ""}, "A1 was mixed", id="source_mixed"),
+        pytest.param({"well": "A2", "to_well": "A1", "channels": 2}, "A1 was given liquid", id="by_two_channels"),
+        pytest.param({"well": "A2", "to_well": "C1", "channels": 2}, "", id="rows_below"),
+        pytest.param({"well": "A2", "to_well": "C3"}, "", id="other_wells"),
+    ],
+)
+def test_wells_that_another_run_has_changed_since_are_no_longer_as_they_were_left(
+    lab: Any, done: dict[str, Any], told: str
+) -> None:
+    """The rest draws from A1 and gives into B1."""
+    run_id, left = lab.cut()
+    steps = tuple(step.model_copy(update=done) for step in lab.worklist.steps)
+    next_day = lab.worklist.model_copy(update={"name": "day 4", "steps": steps})
+    other = lab.ended(lab.opened(next_day, known=()), "done", "failed", "failed")
+    if not told:
+        assert lab.opened(left, parent=run_id)
+        return
+    with pytest.raises(RecordError, match=rf"P-1 {told} since.*{other}"):
+        lab.opened(left, parent=run_id)
+    with pytest.raises(RecordError, match=rf"P-1 {told} since.*{other}"):
+        lab.decide(run_id, left=left)
+    lab.decide(run_id, "discard")
+
+
+def drawing(worklist: Worklist, volume: float, name: str = "other dose") -> Worklist:
+    """A dose out of the same well into another, once."""
+    step = worklist.steps[0].model_copy(update={"to_well": "C3", "volume_ul": volume})
+    return worklist.model_copy(update={"name": name, "steps": (step,)})
+
+
+def test_what_others_have_drawn_from_a_source_is_taken_off_and_the_rest_goes_on(lab: Any) -> None:
+    """A1 held 900 µL."""
+    run_id, left = lab.cut()
+    for name in ("one", "two"):
+        lab.ended(lab.opened(drawing(lab.worklist, 100, name)), "done", state="succeeded")
+    assert lab.records.decisions.left_to_run() == (run_id,)
+    with pytest.raises(
+        RecordError, match=rf"others? .*drawn since .*counts on more than is there.*nkloop run {run_id}"
+    ):
+        lab.opened(left, parent=run_id)
+    now = lab.records.decisions.left_of(run_id)
+    assert [(one.well, one.volume_ul) for one in now.fillings] == [("A1", 700)]
+    assert now.model_copy(update={"fillings": left.fillings}) == left
+    first = lab.ended(lab.opened(now, parent=run_id), "failed", "failed")
+    lab.ended(lab.opened(now, known=()), "done", "done", state="succeeded")
+    assert lab.records.journal.run("run-0005").parent == run_id
+    assert lab.records.journal.run(first).parent == run_id
+
+
+@pytest.mark.parametrize(
+    ("happened", "held"), [(None, 800), (False, 900)], ids=["nobody_knows", "seen_not_to_have_happened"]
+)
+def test_a_draw_that_nobody_saw_counts_until_somebody_says_that_it_did_not_happen(
+    lab: Any, happened: bool | None, held: float
+) -> None:
+    run_id, _ = lab.cut()
+    other = lab.ended(lab.opened(drawing(lab.worklist, 100)), "unknown")
+    lab.decide(other, "discard", rulings=(StepRuling(number=1, happened=happened),))
+    assert [one.volume_ul for one in lab.records.decisions.left_of(run_id).fillings] == [held]
+
+
+@pytest.mark.parametrize("drawn", [885, 950])
+def test_a_source_others_have_drawn_too_much_from_asks_for_a_new_decision_which_counts_from_there(
+    lab: Any, drawn: float
+) -> None:
+    run_id, left = lab.cut()
+    lab.ended(lab.opened(drawing(lab.worklist, drawn)), "done", state="succeeded")
+    told = rf"P-1 A1 held 900 µL .* {max(900 - drawn, 0)} µL are left, and 20 µL are needed.*decide anew"
+    with pytest.raises(RecordError, match=told):
+        lab.records.decisions.left_of(run_id)
+    with pytest.raises(RecordError, match=told):
+        lab.opened(left, parent=run_id)
+    if drawn < 890:
+        lab.decide(run_id, left=(less := left.model_copy(update={"name": "less", "steps": left.steps[:1]})))
+        now = lab.records.decisions.left_of(run_id)
+        assert now.steps == less.steps
+        assert lab.opened(now, parent=run_id)
+
+
+def test_a_source_that_a_run_under_way_draws_from_is_waited_for(lab: Any) -> None:
+    run_id, left = lab.cut()
+    other = lab.opened(drawing(lab.worklist, 100))
+    with pytest.raises(RecordError, match=rf"A1 is to be drawn from by a run that is not over, {other} .*wait"):
+        lab.opened(left, parent=run_id)
+    lab.ended(other, "failed")
+    assert lab.opened(left, parent=run_id)
+
+
+def feeding(worklist: Worklist, name: str, *, held_ul: float = 1000, bag: str = "U1-reference") -> Worklist:
+    """A person welds a dose to a bag, twice."""
+    kind = {"title": "bag", "lowest_ul": 1, "capacity_ul": 1e6, "end_ul": 1e3}
+    task = OperatorTask(kind="weld", instruction="x", moves=(VesselMove(to_vessel=bag, volume_ul=10),))
+    steps = tuple(Step(number=number, action="pause", operator=task) for number in (1, 2, 3))
+    vessels = (Vessel(name=bag, volume_ul=held_ul, **kind),)
+    return worklist.model_copy(update={"deck": ()}).model_copy(
+        update={"name": name, "steps": steps, "vessels": vessels}
+    )
+
+
+def test_a_bag_that_another_run_has_changed_since_is_no_longer_as_it_was_left(lab: Any) -> None:
+    lab.worklist = feeding(lab.worklist, "day 3")
+    run_id, left = lab.cut()
+    lab.ended(lab.opened(feeding(lab.worklist, "other bag", bag="U2-reference")), "done", state="succeeded")
+    assert lab.records.decisions.left_of(run_id) == left
+    other = lab.ended(lab.opened(feeding(lab.worklist, "day 6")), "done", state="succeeded")
+    attempts: tuple[Callable[[], Any], ...] = (
+        lambda: lab.opened(left, parent=run_id),
+        lambda: lab.decide(run_id, left=left),
+    )
+    for again in attempts:
+        with pytest.raises(RecordError, match=rf"vessel U1-reference was given liquid since.*--other-vessels {other}"):
+            again()
+    lab.decide(run_id, left=left, apart=(other,))
+    assert lab.opened(left, parent=run_id)
+
+
+@pytest.mark.parametrize(
+    ("held_ul", "mine", "other"),
+    [
+        pytest.param(0, {}, {}, id="new_bag"),
+        pytest.param(1000, {"batch": "B-7"}, {"batch": "B-8"}, id="other_batch"),
+    ],
+)
+def test_a_bag_of_the_same_name_in_another_batch_is_another_bag(
+    lab: Any, held_ul: float, mine: dict[str, str], other: dict[str, str]
+) -> None:
+    lab.worklist = feeding(lab.worklist, "day 3")
+    run_id, left = lab.cut(**mine)
+    lab.ended(lab.opened(feeding(lab.worklist, "next", held_ul=held_ul), **other), "done", state="succeeded")
+    assert lab.opened(left, parent=run_id)
+
+
+def test_a_bag_that_was_to_be_filled_and_is_filled_by_another_run_is_not_filled_again(lab: Any) -> None:
+    """Also when the run had filled it in part, which its rest knows."""
+    lab.worklist = feeding(lab.worklist, "seeding", held_ul=0)
+    run_id = lab.ended(lab.opened(lab.worklist), "done", "failed", "failed")
+    (bag,) = lab.worklist.vessels
+    filled = bag.model_copy(update={"volume_ul": 10.0})
+    lab.decide(run_id, left=(left := lab.rest(run_id).model_copy(update={"vessels": (filled,)})))
+    lab.ended(lab.opened(feeding(lab.worklist, "seeding anew", held_ul=0)), "done", state="succeeded")
+    with pytest.raises(RecordError, match="vessel U1-reference was given liquid since"):
+        lab.opened(left, parent=run_id)
+
+
+def test_a_suspension_is_of_the_run_that_makes_it(lab: Any) -> None:
+    made = Vessel(name="cells-U1", title=f"{SUSPENSION} U1", lowest_ul=1, capacity_ul=1e3, volume_ul=1e3, end_ul=1)
+    lab.worklist = feeding(lab.worklist, "seeding", bag="cells-U1").model_copy(update={"vessels": (made,)})
+    run_id, left = lab.cut()
+    lab.ended(lab.opened(lab.worklist.model_copy(update={"name": "other"})), "done", state="succeeded")
+    assert lab.opened(left, parent=run_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -67,15 +67,13 @@ class LabwareType(FrozenModel):
             return (well,)
         if self.kind == "trough" and self.rows == 1:
             return (well,) * channels
-        stride = self.rows // 8
-        first = string.ascii_uppercase.index(well[0])
-        last = first + stride * (channels - 1)
-        if self.rows not in {8, 16} or last >= self.rows:
+        reached = _below(well, channels, self.rows)
+        if not reached:
             raise LabwareError(
                 f"{channels} channels do not fit well {well} of {self.load_name} with {self.rows} rows",
                 remedy="use one channel, or a well with enough rows of 9 mm below it",
             )
-        return tuple(f"{string.ascii_uppercase[row]}{well[1:]}" for row in range(first, last + 1, stride))
+        return reached
 
     def uppermost(self, well: str, channels: int) -> str:
         """Well of the uppermost channel when the lowest of them stands in `well`; the inverse of `reached(...)[-1]`."""
@@ -83,3 +81,13 @@ class LabwareType(FrozenModel):
             return well
         row = string.ascii_uppercase.index(well[0]) - (self.rows // 8) * (channels - 1)
         return f"{string.ascii_uppercase[row]}{well[1:]}" if row >= 0 else well
+
+
+@cache
+def _below(well: str, channels: int, rows: int) -> tuple[str, ...]:
+    """Wells every 9 mm from `well` downwards, as many as channels; none where they do not fit."""
+    stride, first = rows // 8, string.ascii_uppercase.index(well[0])
+    last = first + stride * (channels - 1)
+    if rows not in {8, 16} or last >= rows:
+        return ()
+    return tuple(f"{string.ascii_uppercase[row]}{well[1:]}" for row in range(first, last + 1, stride))

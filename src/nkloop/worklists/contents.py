@@ -16,13 +16,28 @@ from nkloop.errors import LabwareError
 from nkloop.labware.models import LabwareType
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.breaches import Breaches
-from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, source_breaches
-from nkloop.worklists.ledger_state import CELLS, SLACK_UL, HeldTip, PipetteState, Place, WellState, draw, give, marks_of
+from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, may_not_arrive, source_breaches
+from nkloop.worklists.ledger_state import (
+    CELLS,
+    SLACK_UL,
+    HeldTip,
+    PipetteState,
+    Place,
+    WellState,
+    draw,
+    give,
+    marks_of,
+    mixture,
+)
 from nkloop.worklists.models import DeckItem, OperatorTask, Step, Worklist, channels_of
+from nkloop.worklists.pipetting_rules import PipettingBreaches
 
 _RESTS = re.compile(r"incubat|centrifug|in the dark", re.IGNORECASE)
 _SPINS = re.compile(r"centrifug", re.IGNORECASE)
+
+
+_Reach = tuple[PipetteState, Place, tuple[str, ...]]
+"""A pipette, the labware it works in, and the well of each of its channels."""
 
 
 class LabwareLookup(Protocol):
@@ -50,7 +65,7 @@ class WellContents:
         return {name: amount / self.volume_ul for name, amount in self.amounts.items()}
 
 
-class Ledger(Breaches):
+class Ledger(PipettingBreaches):
     """Contents of a deck; starts empty, is filled, and follows steps or single pipette commands."""
 
     def __init__(self, catalogue: LabwareLookup) -> None:
@@ -146,14 +161,14 @@ class Ledger(Breaches):
         if target.marks & CELLS and item.temperature_c is not None and item.temperature_c < WARM_C:
             told = f"cells stand on {item.nickname}, which is held at {item.temperature_c:g} °C, below {WARM_C:g} °C"
             self.say(rules.CELLS_COLD, told, "put the cells in a rack without cooling", item.nickname)
-        for name, concentration in per_ul.items():
-            if concentration:
-                target.amounts[name] = target.amounts.get(name, 0.0) + concentration * volume_ul
+        comes = {name: concentration for name, concentration in per_ul.items() if concentration}
+        target.per_ul = mixture(target.per_ul, target.volume, comes, volume_ul) if target.volume > 0 else comes
         target.volume += volume_ul
         target.lot = lot
         if lot is not None:
             target.lots |= {lot}
-        self._check_full(place, well, target)
+        if target.volume > place.type.working_volume_ul + SLACK_UL:
+            self._overfilled(place, well, target)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -173,6 +188,11 @@ class Ledger(Breaches):
         for nickname, place in self._places.items():
             for name, state in place.wells.items():
                 yield nickname, name, _contents(state)
+
+    def volumes(self) -> dict[tuple[str, str], float]:
+        """µL in every well that holds or held something, by nickname and well."""
+        places = self._places.items()
+        return {(nickname, name): state.volume for nickname, place in places for name, state in place.wells.items()}
 
     def marked(self) -> Iterator[tuple[str, str, int, float]]:
         """Wells that hold cells, lysis buffer, substrate or stop solution: nickname, well, which of them, volume."""
@@ -216,19 +236,22 @@ class Ledger(Breaches):
             return
         if step.tip:
             self.pick_up(step.channels, step.tip, step.mount)
-        source = (step.channels, step.labware, step.well)
+        source = self._ready(step.channels, step.mount, step.labware, step.well)
         if step.action == "mix":
-            self.mix(*source, step.volume_ul, step.mount)
+            self._stir(source, step.volume_ul)
             return
         if step.mix_before:
-            self.mix(*source, step.mix_volume_ul, step.mount)
+            self._stir(source, step.mix_volume_ul)
         self._check_range(step)
         self._check_source(step)
-        self.aspirate(*source, step.volume_ul, step.mount)
-        target, touching = (step.channels, step.to_labware, step.to_well), step.dispense_at != "rim"
-        self.dispense(*target, step.volume_ul, step.mount, touching=touching)
+        self._draw(source, step.volume_ul)
+        target = self._ready(step.channels, step.mount, step.to_labware, step.to_well)
+        if target is None:
+            self._leave_out(step.to_labware, step.to_well, step.channels)
+            return
+        self._give(target, step.volume_ul, touching=step.dispense_at != "rim")
         if step.mix_after:
-            self.mix(*target, step.mix_volume_ul, step.mount)
+            self._stir(target, step.mix_volume_ul)
 
     def pick_up(self, channels: int, tip: str, mount: str = "") -> None:
         """Drop the tips held by a pipette and pick up as many as channels, the uppermost at `<rack>:<well>`."""
@@ -245,7 +268,7 @@ class Ledger(Breaches):
         names = self._reach(place, well, channels)
         if names is None:
             return
-        used = [name for name in names if name in place.used_tips]
+        used = () if place.used_tips.isdisjoint(names) else [name for name in names if name in place.used_tips]
         if used:
             self.say(
                 rules.TIP_USED_TWICE, f"tip {rack}:{used[0]} was used before", "take a tip that is still in the rack"
@@ -253,6 +276,7 @@ class Ledger(Breaches):
         place.used_tips.update(names)
         self.tips_used += len(names) - len(used)
         pipette.tip, pipette.capacity = tip, place.type.working_volume_ul or place.type.well_volume_ul
+        pipette.most = min(pipette.capacity, pipette.maximum) + SLACK_UL
         pipette.held = [HeldTip() for _ in names]
 
     def drop_all(self) -> None:
@@ -262,19 +286,23 @@ class Ledger(Breaches):
 
     def aspirate(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw `volume_ul` with each channel; drawing below the dead volume or into a used tip is a violation."""
-        ready = self._ready(channels, mount, labware, well, volume_ul)
-        if ready is None:
+        self._draw(self._ready(channels, mount, labware, well), volume_ul)
+
+    def _draw(self, reach: _Reach | None, volume_ul: float) -> None:
+        if reach is None:
             return
-        pipette, place, names = ready
-        wells, enough = place.wells, place.type.dead_volume_ul - SLACK_UL
+        pipette, place, names = reach
+        if volume_ul > pipette.most:
+            self._above_capacity(pipette, volume_ul)
+        wells, enough, is_spun = place.wells, place.type.dead_volume_ul - SLACK_UL, place.is_spun
         for held, name in zip(pipette.held, names, strict=True):
             source = wells.get(name) or place.state(name)
-            is_short = source.volume - volume_ul < enough
-            held.upset_by = self._check_draw(place, name, source, volume_ul) if is_short else source.upset_by
-            if held.touched and not held.touched <= source.amounts.keys():
-                self._check_clean(pipette, held, source, f"{labware} {name}")
-            draw(source, held, min(volume_ul, source.volume))
-            held.is_spun = place.is_spun
+            left = source.volume - volume_ul
+            held.upset_by = source.upset_by if left >= enough else self._overdrawn(place, name, source, volume_ul)
+            if held.touched and not held.touched <= source.per_ul.keys():
+                self._unclean(pipette, held, source, f"{place.item.nickname} {name}")
+            draw(source, held, volume_ul if left >= 0 else source.volume)
+            held.is_spun = is_spun
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
 
@@ -285,25 +313,29 @@ class Ledger(Breaches):
 
         `touching=False` drops it from the rim: nothing of the target gets on the tip.
         """
-        ready = self._ready(channels, mount, labware, well, volume_ul)
-        if ready is None:
+        target = self._ready(channels, mount, labware, well)
+        if target is None:
             self._leave_out(labware, well, channels)
-            return
-        pipette, place, names = ready
+        else:
+            self._give(target, volume_ul, touching=touching)
+
+    def _give(self, reach: _Reach, volume_ul: float, *, touching: bool) -> None:
+        pipette, place, names = reach
+        if volume_ul > pipette.most:
+            self._above_capacity(pipette, volume_ul)
         wells, most, arrived = place.wells, place.type.working_volume_ul + SLACK_UL, 0
         for held, name in zip(pipette.held, names, strict=True):
             target = wells.get(name) or place.state(name)
-            is_mixing = held.source is target
-            if not is_mixing and (target.marks or held.marks or held.is_cold or target.lot):
-                for breach in arrival_breaches(place, name, held, target, self._with_targets):
-                    self._say_once(*breach)
-            give(held, target, min(volume_ul, held.volume), touching=touching)
+            if held.source is not target:  # what a mix gives back into its own well is no new arrival
+                arrived |= held.marks
+                if (target.marks and held.marks) or may_not_arrive(held, target):
+                    for breach in arrival_breaches(place, name, held, target, self._with_targets):
+                        self._say_once(*breach)
+            give(held, target, volume_ul if volume_ul < held.volume else held.volume, touching=touching)
             if held.upset_by >= 0 > target.upset_by:
                 target.upset_by = held.upset_by
             if target.volume > most:
-                self._check_full(place, name, target)
-            # what a mix gives back into its own well is no new arrival
-            arrived |= 0 if is_mixing else held.marks
+                self._overfilled(place, name, target)
         place.note_arrival(arrived)
 
     def _leave_out(self, labware: str, well: str, channels: int) -> None:
@@ -316,19 +348,23 @@ class Ledger(Breaches):
 
     def mix(self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "") -> None:
         """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
-        ready = self._ready(channels, mount, labware, well, volume_ul)
-        if ready is None:
+        self._stir(self._ready(channels, mount, labware, well), volume_ul)
+
+    def _stir(self, reach: _Reach | None, volume_ul: float) -> None:
+        if reach is None:
             return
-        pipette, place, names = ready
-        total = volume_ul * (channels if len(set(names)) == 1 else 1)
-        wells, enough = place.wells, place.type.dead_volume_ul - SLACK_UL
+        pipette, place, names = reach
+        if volume_ul > pipette.most:
+            self._above_capacity(pipette, volume_ul)
+        total = volume_ul * (len(names) if len(set(names)) == 1 else 1)
+        wells, enough = place.wells, place.type.dead_volume_ul - SLACK_UL + total
         for held, name in zip(pipette.held, names, strict=True):
             state = wells.get(name) or place.state(name)
-            if state.volume - total < enough:
-                self._check_draw(place, name, state, total)
-            if held.touched and not held.touched <= state.amounts.keys():
-                self._check_clean(pipette, held, state, f"{labware} {name}")
-            held.touched.update(state.amounts)
+            if state.volume < enough:
+                self._overdrawn(place, name, state, total)
+            if held.touched and not held.touched <= state.per_ul.keys():
+                self._unclean(pipette, held, state, f"{place.item.nickname} {name}")
+            held.touched.update(state.per_ul)
             state.is_uneven, state.mixed_at = False, self._n_steps
 
     # -- rules --------------------------------------------------------------------------------------------------
@@ -367,9 +403,8 @@ class Ledger(Breaches):
                 return None
         return place.reached[key]
 
-    def _ready(
-        self, channels: int, mount: str, labware: str, well: str, volume_ul: float
-    ) -> tuple[PipetteState, Place, tuple[str, ...]] | None:
+    def _ready(self, channels: int, mount: str, labware: str, well: str) -> _Reach | None:
+        """The pipette with its tips and the wells they stand in; what is missing for it is a violation."""
         pipette = self._pipette(channels, mount)
         place = self._places.get(labware)
         if place is None:
@@ -390,14 +425,6 @@ class Ledger(Breaches):
             told = f"{pipette.name} holds {len(pipette.held)} tips, the step works with {channels} channels"
             self.say(rules.NO_TIP, told, "pick up as many tips as channels", pipette.name)
             return None
-        if volume_ul > min(pipette.capacity, pipette.maximum) + SLACK_UL:
-            bound = "tip" if pipette.capacity < pipette.maximum else "pipette"
-            self.say(
-                rules.ABOVE_CAPACITY,
-                f"{volume_ul:g} µL is more than the {bound} takes ({min(pipette.capacity, pipette.maximum):g} µL)",
-                "split the volume or take a larger tip",
-                f"{self._where} {volume_ul:g}",
-            )
         return pipette, place, names
 
     def _is_finite(self, step: Step) -> bool:
@@ -438,49 +465,9 @@ class Ledger(Breaches):
                 self._say_once(*breach)
 
     def _check_range(self, step: Step) -> None:
-        pipette, volume_ul = self._pipette(step.channels, step.mount), step.volume_ul
-        if pipette is not None and volume_ul < pipette.minimum - SLACK_UL:
-            self.say(
-                rules.BELOW_MINIMUM,
-                f"{volume_ul:g} µL is below the reliable minimum of {pipette.name} ({pipette.minimum:g} µL)",
-                "dilute first and transfer more",
-            )
-
-    def _check_draw(self, place: Place, name: str, source: WellState, volume_ul: float) -> int:
-        """Index of the violation that this draw is or follows from, -1 when all is well."""
-        left, dead = source.volume - volume_ul, place.type.dead_volume_ul
-        if source.upset_by >= 0:
-            return self._follows(source.upset_by)
-        where = f"{place.item.nickname} {name}"
-        told = (
-            f"{where} is overdrawn: {volume_ul:g} µL of {source.volume:g} µL leaves {left:g} µL, "
-            f"the dead volume is {dead:g} µL"
-        )
-        return self._say_once(rules.OVERDRAW, where, told, "fill more or draw less")
-
-    def _check_full(self, place: Place, name: str, target: WellState) -> None:
-        working = place.type.working_volume_ul
-        if target.volume <= working + SLACK_UL:
-            return
-        if target.upset_by >= 0:
-            self._follows(target.upset_by)
-            return
-        where = f"{place.item.nickname} {name}"
-        told = f"{where} is overfilled: {target.volume:g} µL, its working volume is {working:g} µL"
-        target.upset_by = self._say_once(rules.OVERFILL, where, told, "give less or use a larger well")
-
-    def _check_clean(self, pipette: PipetteState, held: HeldTip, source: WellState, where: str) -> None:
-        if not source.amounts:
-            return
-        foreign = ", ".join(sorted(held.touched - source.amounts.keys()))
-        stock = f"stock {source.lot}" if source.lot is not None else "a well that is drawn from"
-        is_stock = source.lot is not None and ":" not in source.lot
-        self.say(
-            rules.STOCK_TOUCHED if is_stock else rules.CARRY_OVER,
-            f"tip {pipette.tip} has touched {foreign} and would contaminate {where} ({stock})",
-            "take a new tip first",
-        )
-        held.touched &= source.amounts.keys()
+        pipette = self._pipette(step.channels, step.mount)
+        if pipette is not None and step.volume_ul < pipette.minimum - SLACK_UL:
+            self._below_minimum(pipette, step.volume_ul)
 
 
 def range_of(pipette: str) -> tuple[float, float]:
@@ -494,4 +481,5 @@ _OT2_RANGES = {"p20": (1.0, 20.0), "p300": (20.0, 300.0), "p1000": (100.0, 1000.
 
 
 def _contents(state: WellState) -> WellContents:
-    return WellContents(state.volume, dict(state.amounts), state.lots)
+    amounts = {name: per_ul * state.volume for name, per_ul in state.per_ul.items()}
+    return WellContents(state.volume, amounts, state.lots)

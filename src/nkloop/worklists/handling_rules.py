@@ -7,6 +7,7 @@ it is about, the sentence and the remedy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from nkloop.worklists import rules
 from nkloop.worklists.ledger_state import CELLS, LYSIS, STOP, SUBSTRATE, HeldTip, Place, WellState
@@ -32,7 +33,7 @@ def source_breaches(step: Step, place: Place, n_steps: int) -> Iterator[Breach]:
     to_waste = step.to_labware == WASTE
     for name in place.reached.get((step.well, step.channels), ()):
         well = place.wells.get(name)
-        if well is None:
+        if well is None or not (well.is_uneven or well.marks & CELLS):
             continue
         where = f"{step.labware} {name}"
         if well.is_uneven and not to_waste:
@@ -48,6 +49,13 @@ def source_breaches(step: Step, place: Place, n_steps: int) -> Iterator[Breach]:
             yield rules.CELLS_TOO_FAST, where, told, "lower the flow factor to 0.4"
 
 
+def may_not_arrive(held: HeldTip, target: WellState) -> bool:
+    """Whether there can be `arrival_breaches` at all; asked first, because it is so for few arrivals."""
+    if target.volume <= 0:
+        return held.is_cold or _are_donors(held.lots)
+    return target.lot is not None or bool(target.marks and held.marks)
+
+
 def arrival_breaches(
     place: Place, name: str, held: HeldTip, target: WellState, with_targets: frozenset[tuple[str, str]]
 ) -> Iterator[Breach]:
@@ -58,17 +66,23 @@ def arrival_breaches(
         if held.is_cold and (nickname, name) in with_targets:
             told = f"a cold stock is the first liquid in {where}"
             yield rules.ADDITIVE_FIRST, where, told, "put the base medium before the additives"
-        if place.item.barcode is not None and held.lots and all(lot.startswith("donor:") for lot in held.lots):
+        if place.item.barcode is not None and _are_donors(held.lots):
             told = f"cells are the first liquid in {where}"
             yield rules.CELLS_INTO_DRY, where, told, "give the medium first, then the cells"
         return
-    if target.lot is not None and ":" not in target.lot and not held.amounts.keys() <= target.amounts.keys():
-        foreign = ", ".join(sorted(held.amounts.keys() - target.amounts.keys()))
+    if target.lot is not None and ":" not in target.lot and not held.per_ul.keys() <= target.per_ul.keys():
+        foreign = ", ".join(sorted(held.per_ul.keys() - target.per_ul.keys()))
         told = f"{foreign} would be dispensed into stock {target.lot} in {where}"
         yield rules.STOCK_RECEIVES, where, told, "dispense into another well"
     if target.marks and held.marks and nickname != WASTE:
         yield from _order_breaches(where, held, target)
         yield from _pause_breaches(place, where, held, target)
+
+
+@lru_cache(maxsize=1024)
+def _are_donors(lots: frozenset[str]) -> bool:
+    """Whether a liquid is of donors' cells alone."""
+    return bool(lots) and all(lot.startswith("donor:") for lot in lots)
 
 
 def _order_breaches(where: str, held: HeldTip, target: WellState) -> Iterator[Breach]:
@@ -80,7 +94,7 @@ def _order_breaches(where: str, held: HeldTip, target: WellState) -> Iterator[Br
         told = f"{where} already holds stop solution"
         yield rules.STOP_BEFORE_SUBSTRATE, where, told, "add the stop solution last"
     if comes & here & CELLS:
-        yield from _owner_breaches(where, held.amounts, target.amounts)
+        yield from _owner_breaches(where, held.per_ul, target.per_ul)
 
 
 def _pause_breaches(place: Place, where: str, held: HeldTip, target: WellState) -> Iterator[Breach]:

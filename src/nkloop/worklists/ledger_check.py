@@ -40,7 +40,7 @@ def check_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck |
     steps = with_repeats(ledger.violations, ledger.repeats)
     misses = list(target_misses(worklist, ledger))
     problems += steps
-    problems += vessel_problems(worklist, {(name, well): held.volume_ul for name, well, held in ledger.wells()})
+    problems += vessel_problems(worklist, ledger.volumes())
     unlike = [*unexpected_problems(worklist, ledger), *wrong_ends(worklist, ledger), *uneven_plates(worklist, ledger)]
     if any(refuses(problem.rule) for problem in steps):
         problems += as_consequence([*(miss.problem for miss in misses), *unlike], "the violations above")

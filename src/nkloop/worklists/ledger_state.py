@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.models import DeckItem
@@ -16,18 +17,22 @@ CELL_PREFIXES = ("donor:", "effector:", "target:")
 _CELL_RACKS = frozenset({"cells", "donors"})
 """Nicknames under which the planners put cell suspensions; a CSV names its liquids in free words."""
 _WORDS = (("lysis", LYSIS), ("substrate", SUBSTRATE), ("stop", STOP))
+PerUl = Mapping[str, float]
+"""Component to what one µL holds of it, in canonical units. It is never changed: every well and tip a liquid reaches
+shares it, so that drawing and giving it costs nothing, and only where two liquids meet a new one is made."""
+NOTHING: PerUl = MappingProxyType({})
 _SAME = 1e-3
 """Two liquids whose concentrations differ by less are one liquid."""
 
 
 class WellState:
-    """One well: volume in µL, amounts in canonical units, and what the order and mixing rules ask for."""
+    """One well: volume in µL, the liquid in it, and what the order and mixing rules ask for."""
 
-    __slots__ = ("amounts", "is_cold", "is_uneven", "lot", "lots", "marks", "mixed_at", "upset_by", "volume")
+    __slots__ = ("is_cold", "is_uneven", "lot", "lots", "marks", "mixed_at", "per_ul", "upset_by", "volume")
 
     def __init__(self) -> None:
         self.volume = 0.0
-        self.amounts: dict[str, float] = {}
+        self.per_ul: PerUl = NOTHING
         self.lots: frozenset[str] = frozenset()
         self.lot: str | None = None
         self.marks = 0
@@ -61,7 +66,7 @@ class Place:
         return found
 
     def note_arrival(self, marks: int) -> None:
-        """Liquid came: what was spun down is stirred up, and new cells or substrate need their time."""
+        """PerUl came: what was spun down is stirred up, and new cells or substrate need their time."""
         self.is_spun = False
         if marks & (CELLS | SUBSTRATE):
             self.is_rested = False
@@ -70,11 +75,21 @@ class Place:
 class HeldTip:
     """What one channel's tip holds and has touched."""
 
-    __slots__ = ("amounts", "is_cold", "is_spun", "lots", "marks", "source", "touched", "upset_by", "volume")
+    __slots__ = (
+        "is_cold",
+        "is_spun",
+        "lots",
+        "marks",
+        "per_ul",
+        "source",
+        "touched",
+        "upset_by",
+        "volume",
+    )
 
     def __init__(self) -> None:
         self.volume = 0.0
-        self.amounts: dict[str, float] = {}
+        self.per_ul: PerUl = NOTHING
         self.lots: frozenset[str] = frozenset()
         self.touched: set[str] = set()
         self.source: WellState | None = None
@@ -94,6 +109,8 @@ class PipetteState:
     maximum: float
     tip: str = ""
     capacity: float = 0.0
+    most: float = 0.0
+    """The largest volume that pipette and tip take, with rounding slack."""
     held: list[HeldTip] = field(default_factory=list)
 
 
@@ -114,11 +131,13 @@ def draw(source: WellState, held: HeldTip, volume: float) -> None:
     """Move a volume from a well into a tip."""
     if volume <= 0:
         return
-    held.touched.update(source.amounts)
+    held.touched.update(source.per_ul)
     held.source, held.marks, held.is_cold = source, source.marks, source.is_cold
-    move(source.amounts, held.amounts, volume / source.volume)
-    source.volume -= volume
+    held.per_ul = mixture(held.per_ul, held.volume, source.per_ul, volume) if held.volume > 0 else source.per_ul
     held.volume += volume
+    source.volume -= volume
+    if source.volume <= 0:
+        source.per_ul = NOTHING
     if not source.lots <= held.lots:
         held.lots |= source.lots
 
@@ -130,37 +149,34 @@ def give(held: HeldTip, target: WellState, volume: float, *, touching: bool) -> 
     """
     if volume <= 0:
         return
-    if target.volume > 0:
+    if target.volume <= 0:
+        target.per_ul = held.per_ul
+    elif target.per_ul is not held.per_ul:
         if touching:
-            held.touched.update(target.amounts)
-        if not target.is_uneven:
-            target.is_uneven = not _are_alike(held, target)
+            held.touched.update(target.per_ul)
+        target.is_uneven = target.is_uneven or not _are_alike(held.per_ul, target.per_ul)
+        target.per_ul = mixture(target.per_ul, target.volume, held.per_ul, volume)
     target.marks |= held.marks
-    move(held.amounts, target.amounts, 1.0 if volume >= held.volume - SLACK_UL else volume / held.volume)
     target.volume += volume
-    held.volume = max(0.0, held.volume - volume)
+    held.volume -= volume
+    if held.volume <= SLACK_UL:
+        held.volume, held.per_ul = 0.0, NOTHING
     if not held.lots <= target.lots:
         target.lots |= held.lots
 
 
-def _are_alike(held: HeldTip, target: WellState) -> bool:
-    if held.amounts.keys() != target.amounts.keys():
+def mixture(one: PerUl, one_ul: float, other: PerUl, other_ul: float) -> PerUl:
+    """The liquid that two volumes make together."""
+    if one is other:
+        return one
+    share = other_ul / (one_ul + other_ul)
+    made = {name: per_ul * (1.0 - share) for name, per_ul in one.items()}
+    for name, per_ul in other.items():
+        made[name] = made.get(name, 0.0) + per_ul * share
+    return made
+
+
+def _are_alike(one: PerUl, other: PerUl) -> bool:
+    if one.keys() != other.keys():
         return False
-    share = held.volume / target.volume
-    return all(abs(held.amounts[n] - share * a) <= _SAME * held.amounts[n] for n, a in target.amounts.items())
-
-
-def move(source: dict[str, float], target: dict[str, float], share: float) -> None:
-    """Move a share of every amount."""
-    if share < 1.0:
-        for name, amount in source.items():
-            moved = amount * share
-            target[name] = target.get(name, 0.0) + moved
-            source[name] = amount - moved
-        return
-    if target:
-        for name, amount in source.items():
-            target[name] = target.get(name, 0.0) + amount
-    else:
-        target.update(source)
-    source.clear()
+    return all(abs(per_ul - other[name]) <= _SAME * per_ul for name, per_ul in one.items())

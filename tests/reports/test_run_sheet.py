@@ -315,9 +315,11 @@ def test_only_the_stocks_a_thaw_names_wait_for_it(killing):
         "lots": (*made.lots, facts),
         "steps": (Step(number=1, action="pause", operator=task),),
     }
-    rows = {row.liquid: row for row in sheet_of(made.model_copy(update=update)).take_out}
+    sheet = sheet_of(made.model_copy(update=update))
+    rows = {row.liquid: row for row in sheet.take_out}
     assert (rows["IL-2"].when, rows["IL-2"].how) == ("at step 1", "thaw as the step says")
     assert "thaw" not in rows["heparin"].how
+    assert {row.liquid for row in sheet.load} == {"IL-2 (only at step 1)", "heparin"}
     assert rows["heparin"].storage == "4 °C"
 
 

@@ -30,6 +30,7 @@ from nkloop.cli import (
     serve,
     virtual_robot,
 )
+from nkloop.cli.problems import on_screen
 from nkloop.errors import NkloopError
 
 app = typer.Typer(
@@ -81,5 +82,5 @@ def main() -> None:
         command(sys.argv[1] if len(sys.argv) > 1 else "")()
     except NkloopError as error:
         for problem in error.problems:
-            typer.secho(f"error: {problem}", fg=typer.colors.RED, err=True)
+            typer.secho(on_screen(problem), fg=typer.colors.RED, err=True)
         sys.exit(1)

@@ -154,8 +154,8 @@ def held_per_container(held: Iterable[Held]) -> dict[str, float]:
 
 
 def shown(volume_ul: float) -> str:
-    """A volume for people."""
-    return Amount(volume_ul, Kind.VOLUME.value).display()
+    """A volume for people, with as many digits as on run sheets."""
+    return Amount(volume_ul, Kind.VOLUME.value).display(4)
 
 
 def _too_little(

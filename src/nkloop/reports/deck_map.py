@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import string
 import textwrap
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from math import ceil
+from typing import NamedTuple, Protocol
 
 from nkloop.errors import LabwareError
 from nkloop.labware.models import LabwareType
@@ -22,7 +24,12 @@ MODULE_NAMES = {
     "thermocyclerModuleV2": "Thermocycler",
     "absorbanceReaderV1": "Plate reader",
 }
-_WIDTH, _HEIGHT, _GAP = 244, 150, 8
+_WIDTH, _GAP, _MARGIN, _FREE = 208, 8, 10, 40
+"""Width of a slot, the gap between two, what is kept clear within, and the height of a row in which nothing stands."""
+_TITLE, _SMALL = 14, 12
+"""Letters of a title and of everything else; an A4 page is as wide as three slots, so this is 11 and 9 points."""
+_LETTER = 0.54
+"""Width of a letter on average, in its size; a little wide, so that a line of wide letters still fits."""
 _LATER = "#cfe3f1"
 """Wells whose liquid a person brings at a step, not at loading."""
 _EMPTY = re.compile(r"\s*\(empty[^)]*\)")
@@ -44,16 +51,19 @@ def deck_svg(worklist: Worklist, catalogue: LabwareTitles | None = None, *, name
     """The deck a worklist needs as SVG text, the back of the deck on top: rows A to D of a Flex, 10 to 1 of an OT-2."""
     by_slot = {item.slot: item for item in worklist.deck}
     rows, trash_slot = _rows_of_slots(worklist)
-    columns = len(rows[0])
-    parts = []
-    for row, slots in enumerate(rows):
+    parts, top = [], 2
+    for slots in rows:
+        cards = {slot: _card(worklist, by_slot[slot], catalogue) for slot in slots if slot in by_slot}
+        height = max((card.height for card in cards.values()), default=_FREE)
         for column, slot in enumerate(slots):
-            corner = (column * (_WIDTH + _GAP) + 2, row * (_HEIGHT + _GAP) + 2)
-            parts.append(_slot(worklist, slot, by_slot.get(slot), corner, catalogue, trash_slot))
+            corner = (column * (_WIDTH + _GAP) + 2, top)
+            is_trash = slot == trash_slot and worklist.robot in {"flex", "ot2"}
+            parts.append(_slot(slot, cards.get(slot), corner, height, is_trash=is_trash))
+        top += height + _GAP
     return frame(
         parts,
-        width=columns * (_WIDTH + _GAP) - _GAP + 4,
-        height=4 * (_HEIGHT + _GAP) - _GAP + 4,
+        width=len(rows[0]) * (_WIDTH + _GAP) - _GAP + 4,
+        height=top - _GAP + 2,
         name=name,
         description=f"Deck of {worklist.name}, seen from the front",
     )
@@ -104,40 +114,113 @@ def _labware(load_name: str, catalogue: LabwareTitles | None) -> LabwareType | N
         return None
 
 
-def _slot(
-    worklist: Worklist, slot: str, item: DeckItem | None, corner: tuple[int, int], catalogue: LabwareTitles | None,
-    trash_slot: str,
-) -> str:  # fmt: skip
+class _Line(NamedTuple):
+    """One line of text on a card."""
+
+    said: str
+    colour: str = theme.INK
+    is_title: bool = False
+
+
+class _Card(NamedTuple):
+    """What is told of one labware, before it has a place."""
+
+    head: tuple[_Line, ...]
+    shades: tuple[tuple[str, ...], ...]
+    """Colour of each well, row by row."""
+    foot: tuple[_Line, ...]
+
+    @property
+    def pitch(self) -> float:
+        """From well to well."""
+        return min((_WIDTH - 2 * _MARGIN) / len(self.shades[0]), 84 / len(self.shades), 18.0)
+
+    @property
+    def height(self) -> int:
+        """Of the whole."""
+        return ceil(_tall(self.head) + len(self.shades) * self.pitch + _tall(self.foot) + 22)
+
+
+def _tall(lines: Sequence[_Line]) -> int:
+    return sum((_TITLE if line.is_title else _SMALL) + 3 for line in lines)
+
+
+def _slot(slot: str, card: _Card | None, corner: tuple[int, int], height: int, *, is_trash: bool) -> str:
     x, y = corner
-    is_trash = item is None and slot == trash_slot and worklist.robot in {"flex", "ot2"}
-    fill = "#ffffff" if item is not None else "#eceff1" if is_trash else "#f8f9fa"
-    dash = "" if item is not None or is_trash else "4 3"
-    card = box(x, y, _WIDTH, _HEIGHT, fill=fill, stroke="#8d98a2", thickness=1.1, radius=7, dash=dash)
-    head = text(x + 10, y + 19, slot, size=13, colour=theme.FAINT, bold=True)
-    if item is not None:
-        return card + head + _card(worklist, item, corner, catalogue)
+    fill = "#ffffff" if card is not None else "#eceff1" if is_trash else "#f8f9fa"
+    dash = "" if card is not None or is_trash else "4 3"
+    frame_of = box(x, y, _WIDTH, height, fill=fill, stroke="#8d98a2", thickness=1.1, radius=7, dash=dash)
+    head = text(x + _MARGIN, y + 20, slot, size=_TITLE, colour=theme.FAINT, bold=True)
+    if card is not None:
+        return frame_of + head + _drawn(card, corner, height)
     said = "Trash bin" if is_trash else "free"
-    return card + head + text(x + _WIDTH / 2, y + _HEIGHT / 2 + 5, said, size=13, colour=theme.FAINT, anchor="middle")
+    return (
+        frame_of
+        + head
+        + text(x + _WIDTH / 2, y + height / 2 + 5, said, size=_TITLE, colour=theme.FAINT, anchor="middle")
+    )
 
 
-def _card(worklist: Worklist, item: DeckItem, corner: tuple[int, int], catalogue: LabwareTitles | None) -> str:
+def _drawn(card: _Card, corner: tuple[int, int], height: int) -> str:
     x, y = corner
-    title = labware_title(item.load_name, catalogue)
-    lines: list[tuple[str, int, bool, str]] = [
-        (said, 13, True, theme.INK) for said in textwrap.wrap(item.label or title, 27)[:2]
-    ]
-    if item.label:
-        lines.append((title, 10, False, theme.FAINT))
-    if item.module or item.adapter or item.temperature_c is not None:
-        lines.append((_module(item), 10, False, "#00588a"))
-    if item.barcode:
-        lines.append((f"Barcode {item.barcode}", 10, False, theme.INK))
-    parts, at = [], y + 19
-    for said, size, bold, colour in lines:
-        parts.append(text(x + 36, at, _cut(said, 42 if size < 13 else 30), size=size, colour=colour, bold=bold))
-        at += size + 4
-    parts.append(_wells(worklist, item, (x + 36, at - 6), y + _HEIGHT, catalogue))
+    parts, at = [], y + 6
+    for line in card.head:
+        at += (_TITLE if line.is_title else _SMALL) + 3
+        left = x + (36 if line.is_title else _MARGIN)
+        size = _TITLE if line.is_title else _SMALL
+        parts.append(text(left, at - 3, line.said, size=size, colour=line.colour, bold=line.is_title))
+    side = card.pitch * 0.82
+    for row, shades in enumerate(card.shades):
+        for column, shade in enumerate(shades):
+            spot = (x + _MARGIN + column * card.pitch, at + 4 + row * card.pitch)
+            parts.append(box(*spot, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=card.pitch * 0.25))
+    at = y + height - 8 - _tall(card.foot)
+    for line in card.foot:
+        at += _SMALL + 3
+        parts.append(text(x + _MARGIN, at - 3, line.said, size=_SMALL, colour=line.colour))
     return "".join(parts)
+
+
+def _card(worklist: Worklist, item: DeckItem, catalogue: LabwareTitles | None) -> _Card:
+    """Title, labware, module and barcode above the wells, what is filled in below them; nothing wider than the slot."""
+    title = labware_title(item.load_name, catalogue)
+    head = [_Line(said, is_title=True) for said in _wrapped(item.label or title, _TITLE, 36, most=3)]
+    if item.label:
+        head += [_Line(said, theme.FAINT) for said in _wrapped(title, _SMALL, _MARGIN)]
+    if item.module or item.adapter or item.temperature_c is not None:
+        head += [_Line(said, "#00588a") for said in _wrapped(_module(item), _SMALL, _MARGIN)]
+    if item.barcode:
+        head += [_Line(said) for said in _wrapped(f"Barcode {item.barcode}", _SMALL, _MARGIN)]
+    mine = [f for f in worklist.fillings if f.labware == item.nickname]
+    later = {f.well: step.number for f in mine if (step := brought_by(f, worklist)) is not None}
+    filled = {f.well: f.volume_ul for f in mine}
+    names = ", ".join(dict.fromkeys(f.liquid.name for f in mine))
+    said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item)
+    foot = [_Line(line) for line in (*_wrapped(names, _SMALL, _MARGIN, most=3), *_wrapped(said, _SMALL, _MARGIN))]
+    if later:
+        some = "all" if len(later) == len(filled) else f"{len(later)} of them"
+        when = f"{'at' if len(set(later.values())) == 1 else 'from'} step {min(later.values())}"
+        foot += [_Line(line, "#00588a") for line in _wrapped(f"{some} not yet: {when}", _SMALL, _MARGIN)]
+    return _Card(tuple(head), _shades(item, set(filled), set(later), catalogue), tuple(foot))
+
+
+def _shades(
+    item: DeckItem, filled: Collection[str], later: Collection[str], catalogue: LabwareTitles | None
+) -> tuple[tuple[str, ...], ...]:
+    """The filled wells dark, those that a person fills later pale."""
+    rows, columns = labware_grid(item.load_name, catalogue)
+    names = [[f"{string.ascii_uppercase[row]}{column + 1}" for column in range(columns)] for row in range(rows)]
+    return tuple(
+        tuple(_LATER if well in later else theme.VARIANT if well in filled else "#ffffff" for well in row)
+        for row in names
+    )
+
+
+def _wrapped(said: str, size: int, left: int, *, most: int = 2) -> list[str]:
+    """Lines that fit into a slot, the last one cut when there would be more."""
+    widest = int((_WIDTH - left - _MARGIN) / (size * _LETTER))
+    lines = textwrap.wrap(said, widest)
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1][: widest - 2]} …"]
 
 
 def _module(item: DeckItem) -> str:
@@ -146,34 +229,6 @@ def _module(item: DeckItem) -> str:
     if item.temperature_c is not None:
         parts.append(f"{plain(item.temperature_c)} °C")
     return " · ".join(parts) or "on an adapter"
-
-
-def _wells(
-    worklist: Worklist, item: DeckItem, corner: tuple[float, float], bottom: float, catalogue: LabwareTitles | None
-) -> str:
-    """A small grid of the wells, the filled ones dark, with what they hold in words beside it."""
-    mine = [f for f in worklist.fillings if f.labware == item.nickname]
-    filled = {f.well: f.volume_ul for f in mine}
-    later = {f.well: step.number for f in mine if (step := brought_by(f, worklist)) is not None}
-    rows, columns = labware_grid(item.load_name, catalogue)
-    x, top = corner[0], corner[1] + 4
-    pitch = min((bottom - top - (35 if filled else 22)) / rows, 150 / columns, 20.0)
-    parts = []
-    for row in range(rows):
-        for column in range(columns):
-            well = f"{string.ascii_uppercase[row]}{column + 1}"
-            shade = _LATER if well in later else theme.VARIANT if well in filled else "#ffffff"
-            at = (x + column * pitch, top + row * pitch)
-            side = pitch * 0.82
-            parts.append(box(*at, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=pitch * 0.25))
-    said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item)
-    if later:
-        some = f"{len(later)} of them " if len(later) < len(filled) else ""
-        said += f"; {some}not yet: step {min(later.values())}"
-    names = dict.fromkeys(f.liquid.name for f in mine)
-    parts.append(text(x, bottom - 21, _cut(", ".join(names), 38), size=10.5))
-    parts.append(text(x, bottom - 8, said, size=10.5))
-    return "".join(parts)
 
 
 def _unfilled(item: DeckItem) -> str:
@@ -190,7 +245,3 @@ def labware_grid(load_name: str, catalogue: LabwareTitles | None) -> tuple[int, 
     numbers = [int(n) for n in re.findall(r"(?:^|_)(\d+)(?=_)", load_name)]
     sizes = {6: (2, 3), 12: (3, 4), 15: (3, 5), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24)}
     return next((sizes[n] for n in numbers if n in sizes), (1, 1))
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

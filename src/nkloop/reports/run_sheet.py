@@ -13,7 +13,7 @@ from nkloop.reports.numbers import count, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
-from nkloop.worklists.arrivals import brought_at, left_by
+from nkloop.worklists.arrivals import brought_at, brought_by, left_by
 from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
 
@@ -167,8 +167,13 @@ def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Sh
 
 
 def _brought_later(worklist: Worklist) -> dict[str, int]:
-    """Liquids that a step brings to the deck when they are used, and its number; what thaws or warms says so itself."""
-    later = {
+    """Liquids that a step brings to the deck, and its number; of one that is loaded in part at once nothing is told."""
+    arrivals: dict[str, set[int | None]] = {}
+    for filling in worklist.fillings:
+        step = brought_by(filling, worklist)
+        arrivals.setdefault(filling.liquid.name, set()).add(None if step is None else step.number)
+    later = {name: min(filter(None, numbers)) for name, numbers in arrivals.items() if None not in numbers}
+    later |= {
         filling.liquid.name: step.number
         for step in worklist.steps
         if step.operator is not None and step.operator.kind == "equilibrate"

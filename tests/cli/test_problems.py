@@ -1,0 +1,39 @@
+"""Refusals on a screen."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nkloop.cli.problems import in_lines
+from nkloop.errors import Problem
+
+WORDS = st.lists(st.text("abc-/:", min_size=1, max_size=12), max_size=30).map(" ".join)
+
+
+def test_a_short_one_stays_on_its_line() -> None:
+    assert in_lines(Problem("too much", "plate A1", "give less"), 80) == "error: plate A1: too much. Remedy: give less"
+
+
+def test_a_long_one_tells_where_what_and_remedy_on_lines_of_their_own() -> None:
+    problem = Problem(
+        "missing: P-1 (plate), L-15 (IL-15); not expected here: L-7", "Load the deck: dose", "scan; or no"
+    )
+    assert in_lines(problem, 60).splitlines() == [
+        "error: Load the deck: dose:",
+        "  missing: P-1 (plate), L-15 (IL-15)",
+        "  not expected here: L-7",
+        "  Remedy: scan",
+        "    or no",
+    ]
+
+
+@given(message=WORDS, where=WORDS, remedy=WORDS, width=st.integers(40, 200))
+def test_no_word_is_lost_or_cut_and_lines_fit(message: str, where: str, remedy: str, width: int) -> None:
+    problem = Problem(message, where, remedy)
+    told = in_lines(problem, width)
+    wanted = f"{where} {message} {remedy}".replace(":", "").replace(";", "").split()
+    assert told.replace(":", "").split()[:1] == ["error"]
+    shown = told.replace(":", "").replace(".", "").split()[1:]
+    assert [word for word in shown if word != "Remedy"] == [word for word in wanted if word]
+    assert all(len(line) <= width for line in told.splitlines())

@@ -26,6 +26,7 @@ from nkloop.errors import (
 )
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision
+from nkloop.runs.closing import FORGOTTEN, close_unseen
 from nkloop.runs.execution import execute, finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.reconcile import reconcile_bench, reconcile_run
@@ -245,8 +246,8 @@ async def test_another_device_than_the_run_was_begun_on_is_refused_before_anythi
     at = await bench.clock.now()
     async with device_held(bench, records, "killed") as hold:
         records.journal.append_event(run_id, [1, 2, 3], "sent", at=at, device="flex", claim=hold.claim)
-    if is_over:
-        await reconcile_run(run_id, bench, records, is_lost=True)
+        if is_over:
+            close_unseen(run_id, f"flex {FORGOTTEN} the run", records, hold, at=at)
     before = records.journal.events(run_id)
 
     async def never_heard_of(device_run_id: str) -> Any:
@@ -278,6 +279,32 @@ async def test_a_replacement_is_another_device_than_the_one_the_run_was_begun_on
     assert await replacement_of(run, bench) == "FLX-2"
     with pytest.raises(BenchError, match="has noted no serial number"):
         await replacement_of(run.model_copy(update={"device_serial": None}), bench)
+
+
+async def test_a_robot_that_was_replaced_after_it_was_given_up_stands_in_nobodys_way(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    """What to do with the wells is decided without saying once more that the first one is lost."""
+    await prepare_run(worklist, verdict, bench, records)
+    await reconcile_run("run-0001", bench, records, is_lost=True)
+    handler.serial = "FLX-2"
+    found = await reconcile_run("run-0001", bench, records)
+    assert found.run.unknown_steps == (1, 2, 3)
+    assert "its device was given up as lost, and run run-0001 was begun on flex with serial number FLX-1" in found.told
+
+
+@pytest.mark.parametrize(("stepwise", "event"), [(False, "unknown"), (True, "failed")])
+async def test_a_run_that_lay_ready_on_a_device_that_is_lost_may_have_been_started_at_its_screen(
+    stepwise: bool, event: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
+) -> None:
+    """A device that is driven from here step by step holds no run that anybody could start."""
+    handler.stepwise = stepwise
+    await prepare_run(worklist, verdict, bench, records)
+    assert set(events(records).values()) == {"intended"}
+    found = await reconcile_run("run-0001", bench, records, is_lost=True)
+    assert set(events(records).values()) == {event}
+    assert found.run.needs_decision != stepwise
+    assert ("whether somebody has started the run at its screen" in found.told) != stepwise
 
 
 @pytest.mark.parametrize("why", ["forgotten", "lost"])

@@ -30,7 +30,7 @@ from nkloop.records.stock_models import (
     Taken,
 )
 from nkloop.records.stock_story import story
-from nkloop.records.stock_takings import adjustment, takings
+from nkloop.records.stock_takings import adjustment, parted_anew, takings
 from nkloop.worklists.models import Worklist
 
 
@@ -202,6 +202,16 @@ class Stock:
             stock = required(self._standing(connection, bench, at), bench)
             reserved = end(connection, bench, name, "posted", Signed(by, at), f"run {run_id}")
             made = takings(stock, taken, reserved.volumes if reserved else {}, run_id=run_id, by=by, at=at)
+            stock_rows.save_postings(connection, bench, made)
+        return made
+
+    def part_anew(
+        self, bench: str, run_id: str, taken: Mapping[str, Taken], *, by: str, at: datetime
+    ) -> tuple[Posting, ...]:
+        """Part what a posted run had on the deck anew between taken and left over; nothing where that is right."""
+        with self._database.writing() as connection:
+            posted = stock_rows.postings_of_run(connection, bench, run_id)
+            made = parted_anew(posted, taken, run_id=run_id, by=by, at=at)
             stock_rows.save_postings(connection, bench, made)
         return made
 

@@ -47,6 +47,13 @@ def postings(connection: sa.Connection, bench: str, lot: str | None = None) -> t
     return tuple(_posting(row) for row in connection.execute(query).mappings())
 
 
+def postings_of_run(connection: sa.Connection, bench: str, run_id: str) -> tuple[Posting, ...]:
+    """What was posted of a run, oldest first."""
+    table = schema.stock_postings
+    query = sa.select(table).where(table.c.bench == bench, table.c.run_id == run_id).order_by(table.c.id)
+    return tuple(_posting(row) for row in connection.execute(query).mappings())
+
+
 def lots(connection: sa.Connection, bench: str) -> dict[str, Lot]:
     """What every lot is, in the order they were first imported, without what it holds."""
     table = schema.stock_lots

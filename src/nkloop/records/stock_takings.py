@@ -14,6 +14,11 @@ from nkloop.inventory.picking import NOTHING_UL, shown, valid_until
 from nkloop.records.stock_balances import whole_nanolitres
 from nkloop.records.stock_models import ContainerDetail, Posting, PostingKind, Taken
 
+LEFT_OVER = "left over on the deck"
+"""End of the reason why something of a run was discarded that its steps have not drawn."""
+PARTED_ANEW = "parted anew"
+"""End of the reason of what only moves a volume between what a run took and what it left over."""
+
 
 @dataclass(frozen=True)
 class _Signed:
@@ -53,6 +58,42 @@ def takings(
     return tuple(made)
 
 
+def parted_anew(
+    posted: Sequence[Posting], taken: Mapping[str, Taken], *, run_id: str, by: str, at: datetime
+) -> tuple[Posting, ...]:
+    """Postings that part what a run had on the deck anew, where its steps drew another volume than was known then.
+
+    What containers hold stays as it is.
+
+    Args:
+        posted: everything that was posted of the run.
+        taken: what it took of each lot, as it is known now.
+        run_id: the run.
+        by: who has posted it.
+        at: when.
+    """
+    made: list[Posting] = []
+    for lot, amount in taken.items():
+        drawn = whole_nanolitres(amount.drawn_ul)
+        mine = [one for one in posted if one.lot == lot]
+        for container in dict.fromkeys(one.container for one in mine):
+            before = -sum(one.volume_ul for one in mine if one.container == container and one.kind == "taken")
+            loaded = before - sum(one.volume_ul for one in mine if one.container == container and _is_left_over(one))
+            now = min(drawn, loaded)
+            drawn -= now
+            change = whole_nanolitres(now - before)
+            if abs(change) > NOTHING_UL:
+                told = {"lot": lot, "container": container, "run_id": run_id, "at": at, "by": by}
+                why = f"run {run_id}, {LEFT_OVER}, {PARTED_ANEW}"
+                made.append(Posting(kind="taken", volume_ul=-change, why=f"run {run_id}, {PARTED_ANEW}", **told))
+                made.append(Posting(kind="discarded", volume_ul=change, why=why, **told))
+    return tuple(made)
+
+
+def _is_left_over(posting: Posting) -> bool:
+    return posting.kind == "discarded" and LEFT_OVER in posting.why
+
+
 def _held_by_others(held: Iterable[Held], own: Mapping[str, float]) -> dict[str, float]:
     total: dict[str, float] = {}
     for one in held:
@@ -73,7 +114,7 @@ def _of_lot(
         if by_steps > NOTHING_UL:
             yield signed.post(lot, container, "taken", -by_steps)
         if volume - by_steps > NOTHING_UL:
-            why = f"{signed.why}, left over on the deck"
+            why = f"{signed.why}, {LEFT_OVER}"
             yield signed.post(lot, container, "discarded", by_steps - volume, why=why)
         rest = container.volume_ul - volume
         if NOTHING_UL < rest <= container.dead_ul + NOTHING_UL and others.get(container.barcode, 0.0) <= NOTHING_UL:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from nkloop.records import schema
 from nkloop.records.stock_balances import microlitres
 from nkloop.records.stock_models import ContainerUse
 from nkloop.records.stock_rows import lots
+from nkloop.records.stock_takings import PARTED_ANEW
 
 
 def used_by(connection: sa.Connection, run_id: str) -> tuple[ContainerUse, ...]:
@@ -25,10 +25,11 @@ def _uses(connection: sa.Connection, rows: Any) -> Iterator[ContainerUse]:
     table = schema.stock_postings
     bench = rows[0]["bench"]
     known = lots(connection, bench)
-    for barcode, group in groupby(rows, key=lambda row: row["container"]):
-        mine = list(group)
+    for barcode in dict.fromkeys(row["container"] for row in rows):
+        mine = [row for row in rows if row["container"] == barcode]
+        last = [row["id"] for row in mine if not row["why"].endswith(PARTED_ANEW)][-1]
         until_then = sa.select(sa.func.sum(table.c.volume_nl)).where(
-            table.c.bench == bench, table.c.container == barcode, table.c.id <= mine[-1]["id"]
+            table.c.bench == bench, table.c.container == barcode, table.c.id <= last
         )
         left = connection.execute(until_then).scalar_one()
         lot = known[mine[0]["lot"]]

@@ -154,6 +154,19 @@ def close_unmoved(run_id: str, why: str, records: Records, hold: Hold, *, at: da
     return records.journal.run(run_id)
 
 
+def close_unasked(run_id: str, why: str, records: Records, hold: Hold, *, at: datetime) -> RunRecord:
+    """Close a run that may lie ready on a device which cannot be asked: anybody may have started it there.
+
+    Raises:
+        StaleHolderError: somebody else has taken the device over.
+    """
+    run = records.journal.run(run_id)
+    unclear = [step.number for step in run.steps if step.event not in {"done", "failed"}]
+    events = all_unknown(unclear, why, at=at, device=run.device)
+    records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
+    return records.journal.run(run_id)
+
+
 async def close_doubted(
     run: RunRecord, device_run_id: str, why: str, bench: Bench, records: Records, hold: Hold
 ) -> RunRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, FoundRun
-from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
@@ -18,10 +18,12 @@ from nkloop.runs.closing import (
     UNSEEN,
     close_doubted,
     close_ended,
+    close_unasked,
     close_unmoved,
     close_unseen,
     judge_anew,
     was_untold,
+    words,
 )
 from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
@@ -174,7 +176,8 @@ async def _over(
     """A run that is over in the records; nobody decides about its wells while a device given up as lost still moves.
 
     A device that does not answer is no obstacle here: the run was closed with what it told, or a person insisted. One
-    that could not tell before and knows the run after all is believed, as long as nobody has decided.
+    that could not tell before and knows the run after all is believed, as long as nobody has decided. Where a person
+    has given it up as lost, another one in its place is no obstacle either.
     """
     told = f"the run is over: {run.state}"
     handler = bench.liquid_handler
@@ -185,6 +188,10 @@ async def _over(
         state = await _state(run, bench)
     except DeviceUnreachableError:
         return Reconciled(run=run, told=f"{told}; {handler.name} does not answer now")
+    except BenchError as error:
+        if LOST not in run.error:
+            raise
+        return Reconciled(run=run, told=f"{told}; its device was given up as lost, and {words(error)}")
     if state is None:
         return Reconciled(run=run, told=told)
     if state.status in ENDED:
@@ -220,6 +227,11 @@ async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Ho
     at = await bench.clock.now()
     name = bench.liquid_handler.name
     why = f"{name} {LOST}" if is_lost else f"{name} keeps no record of what it was sent"
+    if not bench.liquid_handler.stepwise and any(step.event == "intended" for step in run.steps):
+        closed = close_unasked(
+            run.id, f"{why}: whether somebody started the run there is not known", records, hold, at=at
+        )
+        return Reconciled(run=closed, told=f"{why}: whether somebody has started the run at its screen is not known")
     if not any(step.event in UNSEEN for step in run.steps):
         if any(step.event in {"done", "failed", "unknown"} for step in run.steps):
             told = "the program ended between two steps; every step that was sent is known"

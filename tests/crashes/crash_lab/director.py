@@ -85,6 +85,7 @@ class Director:
         scene.set_up(self._template)
         try:
             report.run_seconds = play(scene, crash)
+            scene.come_to_rest()
             report.problems += scene.left_on_robot()
             scene.keep_contents()
         except SceneError as error:

@@ -17,6 +17,8 @@ from uuid import UUID
 from prefect import flow
 from prefect.runner._starter_engine import EngineCommandStarter
 
+from crash_lab.places import Places
+from crash_lab.plan import RECOVERED
 from crash_lab.prefect_server import enter
 from nkloop.coordination import runner
 from nkloop.runs import session as sessions
@@ -71,10 +73,25 @@ def run_worker(home: Path, port: int, root: Path, bench: str, begin: FlowMain, o
     async def deployments(workspace: Workspace, bench: str) -> list[Any]:
         return [await crash_lab.to_deployment(name=DEPLOYMENT)]  # type: ignore[misc]
 
-    runner.deployments = deployments
+    async def nothing_offered(workspace: Workspace) -> None:
+        """The lab's flow has no form."""
+
+    _note_when_recovered(Places(root))
+    runner.deployments, runner._offered = deployments, nothing_offered
     sessions.open_session = lambda *_: opened()
     EngineCommandStarter.start = partial(_start, nursery)  # type: ignore[method-assign]
     asyncio.run(runner.main(root, bench))
+
+
+def _note_when_recovered(places: Places) -> None:
+    """Have the runner tell when it is done with what it found open at its start: nobody else knows."""
+    recover = runner._recovered
+
+    async def recovered(workspace: Workspace, bench: str) -> None:
+        await recover(workspace, bench)
+        places.note_pid(RECOVERED, os.getpid())
+
+    runner._recovered = recovered
 
 
 async def _start(nursery: Nursery, flow_run: Any, task_status: Any = None) -> None:

@@ -16,6 +16,8 @@ FLOW, ROBOT = "flow", "robot"
 SERVER, WORKER = "prefect server", "worker"
 SERVICE = WORKER + AND_ALL_IT_STARTED
 """The runner that starts flows, alone or with the flow processes it has started."""
+RECOVERED = "recovered"
+"""What is noted with the process of a runner that is done with what it found open at its start."""
 AWAY_S = (0.0, 0.1, 0.6)
 """How long a robot that was killed stays away: shorter and longer than a flow waits for it."""
 KINDS = ("medium_preparation", "cytokine_dosing", "cytotoxicity_assay")

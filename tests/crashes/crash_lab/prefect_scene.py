@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,11 @@ from typing import Any
 import httpx
 
 from crash_lab.flow import IN_PREFECT, RUN_FLOW, TAKE_UP_FLOW, FlowTask, bench_at, launched_process, session_of
-from crash_lab.plan import SERVER, WORKER
+from crash_lab.plan import RECOVERED, SERVER, WORKER
 from crash_lab.prefect_server import enter, new_home, run_server
 from crash_lab.scene import LONGEST_LIFE_S, Scene, SceneError, _wait
 from nkloop.records import Records
+from nkloop.records.models import DeviceHolder
 from nkloop.records.processes import has_ended
 from nkloop.workspace import Workspace
 
@@ -170,7 +172,26 @@ class ServedScene(PrefectScene):
             self._deployment = answer.json()["id"] if answer.is_success else ""
         return self._deployment
 
+    def come_to_rest(self) -> None:
+        """Wait until the runner is done with what it found open at its start, and nobody holds a device any more.
+
+        A runner that saw a run open right before it was closed claims its device for a moment, however late its process
+        gets its turn; it must not be ended then.
+
+        Raises:
+            SceneError: it does not come to rest.
+        """
+        self._until(self._is_at_rest, "runner at rest", SETTLES_S)
+
+    def _is_at_rest(self) -> bool:
+        records = Records.open(Workspace(root=self.places.folder).state)
+        try:
+            return is_at_rest(records.claims.holders(), self._alive[WORKER].pid, self.places.pid(RECOVERED))
+        finally:
+            records.close()
+
     def _is_settled(self) -> bool:
+        """Whether nothing is left that the runner closes; what a dead process held, whoever comes next takes over."""
         records = Records.open(Workspace(root=self.places.folder).state)
         try:
             holders = records.claims.holders()
@@ -178,6 +199,17 @@ class ServedScene(PrefectScene):
             return not is_held and all(run.is_over for run in records.journal.runs())
         finally:
             records.close()
+
+
+def is_at_rest(holders: Iterable[DeviceHolder], runner: int | None, recovered: int | None) -> bool:
+    """Whether every device was given back, as the judge wants it, and this runner will not claim one by itself.
+
+    Args:
+        holders: the last of every device.
+        runner: process of the runner that lives.
+        recovered: process of the last runner that is done with what it found open.
+    """
+    return runner == recovered and all(one.released_at is not None for one in holders)
 
 
 def _holds(is_so: Any) -> bool:

@@ -129,6 +129,9 @@ class Scene:
         listed: list[dict[str, Any]] = answer.json()["data"]
         return listed
 
+    def come_to_rest(self) -> None:
+        """Wait for whoever does something of its own accord still."""
+
     def left_on_robot(self) -> list[str]:
         """Runs that wait or go on on the robot although everything is over; somebody could press play."""
         waiting = [run for run in self.runs() if run["status"] not in ENDED]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.cli.problems import in_lines
+from nkloop.cli.run.display import summary
+from nkloop.drivers.bench import load_bench_file
 from nkloop.errors import Problem
+from nkloop.worklists.csv_format import from_csv
+from nkloop.worklists.models import CheckResult, Verdict
+from nkloop.worklists.parts import Part
+
+ROOT = Path(__file__).parents[2]
 
 WORDS = st.lists(st.text("abc-/:", min_size=1, max_size=12), max_size=30).map(" ".join)
 
@@ -37,3 +48,18 @@ def test_no_word_is_lost_or_cut_and_lines_fit(message: str, where: str, remedy: 
     shown = told.replace(":", "").replace(".", "").split()[1:]
     assert [word for word in shown if word != "Remedy"] == [word for word in wanted if word]
     assert all(len(line) <= width for line in told.splitlines())
+
+
+def test_a_warning_before_a_run_tells_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Problem("is not listed", "protocols/x.py", "list it with `nkloop protocol update`")
+    check = CheckResult(check="opentrons analysis", passed=True, seconds=0.1, warnings=(asdict(problem),))
+    text = (ROOT / "protocols" / "medium_preparation.example.csv").read_text(encoding="utf-8")
+    part = Part(worklist=from_csv(text, name="medium", procedure="medium_preparation"))
+    summary(
+        [part],
+        [Verdict(worklist="x", worklist_hash="a" * 64, checks=(check,))],
+        load_bench_file(ROOT / "devices" / "virtual.yaml"),
+        "plan.json",
+    )
+    told = " ".join(capsys.readouterr().out.split())
+    assert "warning: protocols/x.py: is not listed. Remedy: list it with `nkloop protocol update`" in told

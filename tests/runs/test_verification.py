@@ -51,7 +51,7 @@ async def test_a_protocol_that_is_not_the_one_listed_is_warned_of(verifier: Veri
     worklist = worklist.model_copy(update={"procedure": "cytotoxicity_assay"})
     verdict = await verifier.verify(worklist)
     (warning,) = next(one.warnings for one in verdict.checks if one.check == "opentrons analysis")
-    assert warning["message"] == "is not listed among the reviewed protocols"
+    assert warning["message"].startswith("is not listed among the reviewed protocols, so `nkloop check` refuses it")
     assert "read the file and try it with water" in warning["remedy"]
 
 

@@ -16,7 +16,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes import load_recipe
 from nkloop.worklists.arm_levels import range_warnings
 from nkloop.worklists.arm_table import read_arm_table
-from nkloop.worklists.arms import complete_arms, factorial_arms
+from nkloop.worklists.arms import complete_arms, factorial_arms, levels_told
 from nkloop.worklists.dosing_request import added_ingredients, arm_concentration
 from nkloop.worklists.present_table import read_present
 
@@ -215,3 +215,12 @@ def test_contents_are_read_with_units_of_cells_and_headers(tmp_path):
     assert held.volume_ul == 1500
     assert held.cells_per_ul == pytest.approx(400)
     assert held.per_ul == pytest.approx({"SCF": 0.005, "Flt3L": 0.005, "TPO": 0.005, "IL-7": 0})
+
+
+def test_what_stands_behind_the_name_of_a_run_is_told():
+    arms, _ = factorial_arms(RECIPE, STAGE, "SCF=x0.5,x1;TPO=0,x1;IL-21=20 ng/mL,40 ng/mL", more=MORE)
+    told = {arm.name: levels_told(RECIPE, arm) for arm in arms}
+    assert told["reference"] == "as the recipe"
+    assert len(set(told.values())) == len(arms)
+    assert "SCF x0.5, TPO x0, IL-21 20 ng/mL" in told.values()
+    assert "IL-21 40 ng/mL" in told.values()

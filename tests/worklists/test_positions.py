@@ -61,9 +61,9 @@ def test_the_same_seed_gives_the_same_map_and_another_one_another(catalogue):
     arms, kind = many_arms(6), catalogue["corning_24_wellplate_3.4ml_flat"]
     first, again, other = (assign_positions(arms, ("U1", "U2"), kind, seed) for seed in (5, 5, 6))
     assert first == again != other
-    text = map_csv(first, plate="P-1", seed=5)
-    assert text.splitlines()[0] == "plate,well,donor,replicate,arm,seed,outer_wells"
-    assert text.splitlines()[1] == f"P-1,A1,U1,1,{first[0].arm},5,use"
+    text = map_csv(first, plate="P-1", seed=5, levels={one.name: f"{one.name}: SCF x2" for one in arms})
+    assert text.splitlines()[0] == "plate,well,donor,replicate,arm,seed,outer_wells,levels"
+    assert text.splitlines()[1] == f"P-1,A1,U1,1,{first[0].arm},5,use,{first[0].arm}: SCF x2"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nkloop.coordination.holding import bench_held, next_step, nothing_moved_tol
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.run_artifacts import PlanShown, show_plan, show_run
-from nkloop.errors import DeviceError
+from nkloop.errors import DeviceError, Problem
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import length
@@ -226,7 +226,7 @@ def _log_verdict(verdict: Verdict) -> None:
     passed = ", ".join(f"{check.check} ({check.seconds:.1f} s)" for check in verdict.checks)
     logger.info("checks passed: %s", passed)
     for warning in (warning for check in verdict.checks for warning in check.warnings):
-        logger.warning("%s: %s", warning["where"], warning["message"])
+        logger.warning("%s", Problem(**warning))
 
 
 async def _told(session: Session, sentence: str) -> None:

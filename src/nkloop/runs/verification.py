@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from nkloop.errors import WorklistError, WorkspaceError
@@ -83,7 +83,10 @@ def _reviewed(verdict: Verdict, protocols: Path, path: Path) -> Verdict:
         _, problems = review_of(protocols, path)
     except WorklistError as error:  # a register that cannot be read lists nothing
         problems = error.problems
-    warnings = tuple(asdict(problem) for problem in problems)
+    warnings = tuple(
+        asdict(replace(one, message=f"{one.message}, so `nkloop check` refuses it; plans and runs do not"))
+        for one in problems
+    )
     checks = tuple(
         one.model_copy(update={"warnings": (*one.warnings, *warnings)}) if one.check == _ANALYSIS else one
         for one in verdict.checks

@@ -70,6 +70,19 @@ def _arm(recipe: Recipe, stage_id: str, blank: Mapping[str, float], name: str, l
     )
 
 
+def levels_told(recipe: Recipe, arm: Arm) -> str:
+    """In what an arm differs from the reference: `SCF x2, IL-7 x0.5, IL-15 20 ng/mL`; `as the recipe` where in nothing.
+
+    A component that the loop varies has its factor in all stages it is varied in.
+    """
+    varied = {one.key: one.component for one in recipe.loop.vary}
+    told = [
+        f"{varied.get(key, key.partition('@')[0])} x{factor:g}" for key, factor in arm.factors.items() if factor != 1
+    ]
+    told += [f"{key.partition('@')[0]} {amount.display()}" for key, amount in arm.amounts.items()]
+    return ", ".join(told) or "as the recipe"
+
+
 def _told(level: Level) -> str:
     return f"to {level}" if isinstance(level, Amount) else f"x{level:g}"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -79,13 +80,28 @@ def assign_positions(
     return tuple(positions)
 
 
-def map_csv(positions: Sequence[CulturePosition], *, plate: str, seed: int, outer: OuterWells = "use") -> str:
-    """The positions as a table: one line per well with plate, seed and policy, in the order of the plate."""
+def map_csv(
+    positions: Sequence[CulturePosition],
+    *,
+    plate: str,
+    seed: int,
+    outer: OuterWells = "use",
+    levels: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The positions as a table: one line per well with plate, seed and policy, in the order of the plate.
+
+    Args:
+        positions: the wells.
+        plate: barcode of the plate.
+        seed: of the positions.
+        outer: what the wells at the edge are used for.
+        levels: in what each arm differs from the reference, in words, by its name.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["plate", "well", "donor", "replicate", "arm", "seed", "outer_wells"])
+    writer.writerow(["plate", "well", "donor", "replicate", "arm", "seed", "outer_wells", "levels"])
     for one in positions:
-        writer.writerow([plate, one.well, one.donor, one.replicate, one.arm, seed, outer])
+        writer.writerow([plate, one.well, one.donor, one.replicate, one.arm, seed, outer, levels.get(one.arm, "")])
     return out.getvalue()
 
 

@@ -151,6 +151,10 @@ def _show_reserved(console: Console, planned: Planned) -> None:
 
 
 def _show_verdict(console: Console, planned: Planned) -> None:
+    from rich.markup import escape
+
+    from nkloop.errors import Problem
+
     for verdict in planned.verdicts:
         for check in verdict.checks:
             mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
@@ -159,8 +163,7 @@ def _show_verdict(console: Console, planned: Planned) -> None:
                 told = f"  {problem['rule']} {problem['where']}: {problem['message']}. Remedy: {problem['remedy']}"
                 console.print(told, soft_wrap=True)
             for note in check.warnings:
-                told = f"  note: {note['where']}: {note['message']}. Remedy: {note['remedy']}"
-                console.print(told, soft_wrap=True, markup=False)
+                console.print(f"[yellow]warning:[/] {escape(str(Problem(**note)))}", soft_wrap=True)
 
 
 def _show_files(console: Console, planned: Planned, files: tuple[Path, ...], csv: Path | None) -> None:

@@ -211,14 +211,24 @@ def _arms(found: Workspace, recipe: Recipe, asked: Asked, at_hand: set[str]) -> 
     if len(ways) > 1:
         raise PlanError("arms are given in two ways", where="arms", remedy="use one of --arms, --factorial, --campaign")
     if asked.arms is not None:
-        return read_arm_table(asked.arms, recipe, asked.stage, more=at_hand), ()
+        arms = read_arm_table(asked.arms, recipe, asked.stage, more=at_hand)
+        return arms, _levels(recipe, arms)
     if asked.factorial is not None:
         arms, design = factorial_arms(recipe, asked.stage, asked.factorial, asked.generators, more=at_hand)
-        return arms, (f"Arms: {design.sentence}, and the reference{_controls(arms)}.",)
+        told = f"Arms: {design.sentence}, and the reference{_controls(arms)}."
+        return arms, (told, *_levels(recipe, arms))
     if asked.campaign is not None:
         return _campaign_arms(found, asked.campaign, recipe)
     arms = complete_arms(recipe, asked.stage, ())
     return arms, (f"Arms: the reference{_controls(arms) or ' alone'}.",)
+
+
+def _levels(recipe: Recipe, arms: tuple[Arm, ...]) -> tuple[str, ...]:
+    """What stands behind the name of each arm."""
+    from nkloop.worklists.arms import REFERENCE, levels_told
+
+    varied = [arm for arm in arms if arm.origin != "control" and arm.name != REFERENCE]
+    return tuple(f"{arm.name}: {levels_told(recipe, arm)}." for arm in varied)
 
 
 def _controls(arms: tuple[Arm, ...]) -> str:
@@ -246,7 +256,8 @@ def _campaign_arms(found: Workspace, campaign: str, recipe: Recipe) -> tuple[tup
         raise PlanError(f"campaign {campaign} has no round yet", where="campaign", remedy="begin a round first")
     from nkloop.worklists.recipe_arms import with_controls
 
-    return with_controls(recipe, rounds[-1].arms), (f"Arms: round {rounds[-1].number} of campaign {campaign}.",)
+    arms = with_controls(recipe, rounds[-1].arms)
+    return arms, (f"Arms: round {rounds[-1].number} of campaign {campaign}.", *_levels(recipe, arms))
 
 
 def _steps_of_day(wanted: Wanted, asked: Asked) -> tuple[str, ...]:

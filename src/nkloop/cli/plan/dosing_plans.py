@@ -156,6 +156,7 @@ class Planning:
 
     def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A dose for the wells of a plate, with the map of positions."""
+        from nkloop.worklists.arms import levels_told
         from nkloop.worklists.constants import settled
         from nkloop.worklists.dosing import plan_dosing
         from nkloop.worklists.dosing_assembly import plate_request, with_enough_base
@@ -195,11 +196,12 @@ class Planning:
         if aim == "medium":
             media = tuple(row for arm in plan.arms for row in arm.rows)
             plan = plan.model_copy(update={"composition": media})
-        rows = [{**one.model_dump(), "seed": wanted.seed} for one in positions]
+        levels = {arm.name: levels_told(wanted.recipe, arm) for arm in wanted.arms}
+        rows = [{**one.model_dump(), "seed": wanted.seed, "levels": levels[one.arm]} for one in positions]
         more = {"positions": rows, "dosed": _names(wanted), "feeding": plan.feeding, "weighed_eur": plan.cost_eur}
         more |= _within(plan)
         made = self._answer(inventory, plan, notes, more)
-        return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer)
+        return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer, levels=levels)
 
     def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """Dose tubes for closed vessels, with the table of tubes."""

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nkloop.cli.live import LiveDisplay
+from nkloop.errors import Problem
 from nkloop.runs.typed_steps import spans
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def summary(parts: Sequence[Part], verdicts: Sequence[Verdict], bench: BenchFile
     for verdict in verdicts:
         for check in verdict.checks:
             for told in check.warnings:
-                console.print(f"[yellow]note:[/] {escape(told['where'])}: {escape(told['message'])}", soft_wrap=True)
+                console.print(f"[yellow]warning:[/] {escape(str(Problem(**told)))}", soft_wrap=True)
 
 
 class RunDisplay(LiveDisplay):

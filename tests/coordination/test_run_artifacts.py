@@ -95,6 +95,15 @@ async def test_the_sheet_is_shown_before_the_checks_and_then_tells_what_they_say
     assert "## Checks: FAILED\n\n- **FAILED**: ledger (0.10 s)\n  - V001 step 1: too much. Remedy: less" in text
 
 
+async def test_why_something_is_off_target_is_told_once_and_above_the_table(
+    session: Any, page: Page, tell: ModuleType
+) -> None:
+    rows = [{"component": name, "target": 1.0, "why": "volumes are rounded"} for name in ("SCF", "TPO")]
+    await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), rows)
+    assert "off target, because volumes are rounded: SCF and TPO" in page.shown["plan"]["description"]
+    assert "why" not in page.shown["plan"]["table"][0]
+
+
 async def test_plan_and_sheet_say_what_is_unverified_and_simulated(session: Any, page: Page, tell: ModuleType) -> None:
     worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0").model_copy(update={"unverified": ("SCF",)})
     await show_plan(session, worklist, ROWS)

@@ -13,7 +13,7 @@ from nkloop.reports.models import CampaignStory
 def test_proposal_says_what_changes_and_how_sure(story: CampaignStory) -> None:
     assert story.proposed is not None
     text = proposal_markdown(story.proposals[-1], story.recipe, story.proposed)
-    assert "| Differentiation | IL-15 | 20 ng/mL | 32 ng/mL | ×1.60 |" in text
+    assert "- **Differentiation, IL-15**: 20 ng/mL → 32 ng/mL (×1.60), published value not verified" in text
     assert "not verified" in text
     assert "Probability to beat the reference: 94 %" in text
     assert "Status: **proposed**" in text
@@ -27,7 +27,7 @@ def test_proposal_without_change(story: CampaignStory) -> None:
     assert "below the reference" in text
 
 
-def test_hostile_text_cannot_leave_its_cell(story: CampaignStory) -> None:
+def test_hostile_text_cannot_leave_its_line(story: CampaignStory) -> None:
     assert story.proposed is not None
     evil = "<img src=x> | ![x](http://a.b) \n# head"
     change = story.proposals[-1].changes[0].model_copy(update={"reason": evil})
@@ -36,9 +36,9 @@ def test_hostile_text_cannot_leave_its_cell(story: CampaignStory) -> None:
     assert "<img" not in text
     assert "\n# head" not in text
     assert r"!\[x\](http://a.b)" in text
-    rows = [line for line in text.splitlines() if line.startswith("| Differentiation")]
+    rows = [line for line in text.splitlines() if line.startswith("- **Differentiation")]
     assert len(rows) == 1
-    assert rows[0].replace(r"\|", "").count("|") == 8
+    assert "|" not in rows[0].replace(r"\|", "")
 
 
 @given(st.text())

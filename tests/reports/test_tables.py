@@ -11,8 +11,10 @@ from nkloop.reports.tables import (
     arm_rows,
     composition_rows,
     effector_rows,
+    is_wide,
     observation_rows,
     rounded,
+    rows_as_list,
     well_rows,
 )
 from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
@@ -41,6 +43,18 @@ def test_a_composition_says_its_unit() -> None:
     assert row == told
     arm = ArmComposition(arm="arm-1-1", well="A1", volume_ul=5000, rows=(ROW,))
     assert arm_composition_rows([arm]) == [{"arm": "arm-1-1", **told}]
+
+
+def test_a_table_that_a_page_would_cut_off_is_told_in_lines() -> None:
+    medium = {**composition_rows([ROW])[0], "recipe value": "unverified"}
+    del medium["why"]
+    assert not is_wide([medium])
+    wide = {"well": "A1", "volume [µL]": 1500.0, **{f"factor-{n} [ng/mL]": 25.5 for n in range(8)}, "note": ""}
+    assert is_wide([wide])
+    (line,) = rows_as_list([wide]).splitlines()
+    assert line.startswith("- **A1**: volume 1500 µL, factor-0 25.5 ng/mL, ")
+    assert line.endswith("factor-7 25.5 ng/mL")
+    assert not is_wide([])
 
 
 def test_a_culture_plate_has_a_column_for_every_component(story: CampaignStory) -> None:

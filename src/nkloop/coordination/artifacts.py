@@ -11,6 +11,7 @@ from uuid import UUID
 from nkloop.coordination.flow_log import speak_in_runs
 from nkloop.coordination.plain_errors import no_tracebacks
 from nkloop.coordination.report_pages import report_link
+from nkloop.reports.tables import is_wide, rows_as_list
 from nkloop.runs.session import session_here
 
 # every flow shows something, so that every process that runs one comes by here
@@ -43,9 +44,12 @@ def _marked(markdown: str) -> str:
 
 
 async def show_table(name: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:
-    """Show rows as a table artifact; the same key in later runs makes a history."""
+    """Show rows as a table artifact, or as a list where a table would be cut off; the same key makes a history."""
     from prefect.artifacts import acreate_table_artifact
 
+    if is_wide(rows):
+        await show_markdown(name, rows_as_list(rows), description)
+        return
     table = [dict(row) for row in rows]
     await acreate_table_artifact(table=table, key=key(name), description=described(description))
 

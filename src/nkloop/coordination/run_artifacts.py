@@ -60,9 +60,22 @@ async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping
     text = f"{sheet}\n\n## Checks\n\nThe checks are {CHECKS_UNDER_WAY}."
     shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"{worklist.name}: checks under way"))
     if rows:
-        told = f"What {worklist.name} gives{_unverified(worklist)}"
-        await show_table("plan", [_with_mark(row, worklist) for row in rows], told)
+        told = f"What {worklist.name} gives{_off_target(rows)}{_unverified(worklist)}"
+        await show_table("plan", [_with_mark(_without_why(row), worklist) for row in rows], told)
     return shown
+
+
+def _without_why(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "why"}
+
+
+def _off_target(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Why what is off its target is off, once for each reason; in a table it would stand outside the page."""
+    names: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.get("why"):
+            names.setdefault(row["why"], {})[row["component"]] = None
+    return "".join(f"; off target, because {why}: {listing([*off])}" for why, off in names.items())
 
 
 def _with_mark(row: Mapping[str, Any], worklist: Worklist) -> dict[str, Any]:

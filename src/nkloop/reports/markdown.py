@@ -29,9 +29,11 @@ def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> s
     rows = change_rows(proposal, recipe)
     gain = proposal.expected_score - proposal.reference_score
     unverified, total = unverified_count(recipe)
-    table = markdown_table(
-        ("Stage", "Component", "Before", "After", "Factor", "Reason", "Published value"),
-        [(r.stage, r.component, r.before, r.after, r.factor, r.reason, _mark(r)) for r in rows],
+    # a list, because the page of a paused run cuts wide tables off
+    changes = "\n".join(
+        f"- **{_t(r.stage)}, {_t(r.component)}**: {_t(r.before)} → {_t(r.after)} ({_t(r.factor)}), "
+        f"published value {_t(_mark(r))}. {_t(r.reason)}"
+        for r in rows
     )
     return "\n".join(
         [
@@ -40,7 +42,7 @@ def proposal_markdown(proposal: Proposal, recipe: Recipe, proposed: Recipe) -> s
             f"**{_t(proposal.revision_id)}** from {_t(proposal.parent)}, after round {proposal.after_round} "
             f"of campaign {_t(proposal.campaign)}. Status: **{_t(proposed.revision.status)}**.",
             "",
-            table if rows else "The proposal changes no value.",
+            changes if rows else "The proposal changes no value.",
             "",
             _t(proposal.rationale),
             "",

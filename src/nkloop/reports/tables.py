@@ -8,6 +8,7 @@ from typing import Any
 from nkloop.feedback.models import Observation, Round
 from nkloop.quantities import Kind
 from nkloop.recipes.models import Recipe
+from nkloop.reports.markdown import markdown_text
 from nkloop.reports.recipe_diff import varied_title
 from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
 
@@ -23,6 +24,40 @@ _SHOWN = {
     Kind.CELL_DENSITY: ("cells/mL", 1000.0),
 }
 """Unit a concentration is read in, and how many of it are one canonical unit."""
+
+
+_PAGE_PX, _LETTER_PX, _CELL_PX = 725, 7.6, 20
+"""Room for a table on the page of an artifact in a window of 1280 pixels, a letter in it, and what a cell adds."""
+
+
+_PAIR = 2
+
+
+def is_wide(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table would be cut off on the page of an artifact, which does not scroll to the side.
+
+    One of names and values is not: only its longest value is, and that stands elsewhere.
+    """
+    heads = dict.fromkeys(name for row in rows for name in row)
+    letters = [max(len(head), *(len(str(row.get(head, ""))) for row in rows)) for head in heads]
+    return len(heads) > _PAIR and sum(_LETTER_PX * one + _CELL_PX for one in letters) > _PAGE_PX
+
+
+def rows_as_list(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows in Markdown, a line each: `- **A1**: volume 1500 µL, SCF 25 ng/mL`."""
+    return "\n".join(_as_line(row) for row in rows)
+
+
+def _as_line(row: Mapping[str, Any]) -> str:
+    (_, first), *rest = row.items()
+    told = (_named(name, value) for name, value in rest if value not in ("", None))
+    return f"- **{markdown_text(str(first))}**: {', '.join(told)}"
+
+
+def _named(name: str, value: Any) -> str:
+    what, _, unit = name.rstrip("]").partition(" [")
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return markdown_text(" ".join(filter(None, (what, shown, unit))))
 
 
 def rounded(row: Mapping[str, Any]) -> Row:

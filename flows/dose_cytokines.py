@@ -12,13 +12,14 @@ from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.launching import kept, planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.plate_forms import is_on, last_well, wells_on_plate
+from nkloop.coordination.run_artifacts import show_told
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import Recipe
-from nkloop.reports.tables import arm_composition_rows, well_rows
+from nkloop.reports.tables import composition_rows, well_rows
 from nkloop.runs.culture import donor_tubes
 from nkloop.runs.feeding import PlateFeeding, base_order, plan_feeding
 from nkloop.runs.session import Session, open_session
@@ -174,7 +175,8 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
             )
 
         plan = await planned(session, "feeding", DosingPlan, made, lambda kept: worklists_of(kept.parts))
-        rows = arm_composition_rows(plan.arms)
+        await show_told(plan, f"the feeding of {request.plate}")
+        rows = composition_rows(plan.composition)
         records = await carry_out_parts(
             session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows, reservation=request.reservation
         )
@@ -222,7 +224,8 @@ def _feeding(well: Well) -> WellFeeding:
 
 async def _prepared_base(session: Session, request: DoseCytokines, recipe: Recipe) -> str:
     async def made() -> MediumOrder:
-        barcode = f"base-{request.plate}-{request.stage}-{await session.bench.clock.now():%m%d}"
+        wanted = f"base-{request.plate}-{request.stage}-{await session.bench.clock.now():%m%d}"
+        barcode = session.records.vessels.give(wanted)
         return await base_order(session, await _asked(session, request, recipe), barcode)
 
     order = await kept(session, "base medium", MediumOrder, made)

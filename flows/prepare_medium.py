@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_artifacts import show_told
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field, reservation_field
 from nkloop.coordination.work import carry_out
@@ -87,6 +88,7 @@ async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSour
             )
 
         plan = await planned(session, "medium", MediumPlan, made, lambda kept: worklists_of(kept.parts))
+        await show_told(plan, f"medium {plan.source.barcode}")
         rows = composition_rows(plan.composition)
         await carry_out(
             session,

@@ -15,8 +15,9 @@ from improve_recipe import ImproveRecipe, improve_recipe
 from nkloop.assays.measurements import CellCount
 from nkloop.assays.models import AssayResult
 from nkloop.assays.panel import check_lines, line_named
-from nkloop.coordination.artifacts import show_markdown, show_table
+from nkloop.coordination.artifacts import show_table
 from nkloop.coordination.plain_errors import fails_plainly
+from nkloop.coordination.run_artifacts import show_told
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.coordination.work import carry_out_parts
@@ -188,10 +189,9 @@ async def _add(
     session.progress.day = step.day
     await session.wait_until(culture.time_of(step.day))
     plan = await plan_step(session, recipe, stage_id, step, culture, await count_cells(session, culture), arms)
+    await show_told(plan, f"{step.title} of {culture.barcode}")
     rows = composition_rows(plan.composition)
     await carry_out_parts(session, plan.parts, phase=f"{step.title.lower()}: {culture.barcode}", plan_rows=rows)
-    told = "".join(f"- {note}\n" for note in plan.notes)
-    await show_markdown("process-step", told, f"{step.title} of {culture.barcode}")
 
 
 async def _medium_for(

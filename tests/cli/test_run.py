@@ -81,10 +81,15 @@ def cut(
     ends: tuple[str, ...] = ("done", "unknown", "failed"),
     state: RunState = "interrupted",
 ) -> str:
-    """A run on the virtual bench; its second step nobody saw unless said otherwise."""
+    """A run on the virtual bench, with fresh labware; its second step nobody saw unless said otherwise."""
     records = Records.open(workspace.state)
-    verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
-    run_id = records.journal.create_run(worklist, verdict, bench="virtual", device="flex", at=AT, context=Context())
+    verdict, known = (
+        Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=()),
+        records.journal.run_ids(),
+    )
+    run_id = records.journal.create_run(
+        worklist, verdict, bench="virtual", device="flex", at=AT, context=Context(), known=known
+    )
     events = [
         JournalEvent.model_validate({"number": n, "event": e, "at": AT, "detail": "power cut"})
         for n, e in enumerate(ends, 1)
@@ -236,7 +241,14 @@ def _what_was_done_while_it_waited_is_not_done_again(
     nkloop: Nkloop, workspace: Workspace, worklist: Worklist, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same worklist was under way when the command came: killed here, or another's for which it waited."""
-    other = worklist.model_copy(update={"name": "portions at noon"})
+    vessel, *others = worklist.deck
+    deck = (vessel.model_copy(update={"barcode": "M-2"}), *others)
+    used = worklist.model_copy(update={"name": "portions at noon"})
+    file.write_text(used.model_dump_json())
+    filled = nkloop("run", file)
+    assert filled.code == 1
+    assert "M-1 (medium) was filled before, by run-0003" in filled.err
+    other = used.model_copy(update={"deck": deck})
     file.write_text(other.model_dump_json())
 
     async def recovered(session: Any, **options: Any) -> tuple[()]:

@@ -127,7 +127,10 @@ def test_a_feeding_is_the_same_from_the_command_and_from_the_form(
     if constant == "base":
         larger = nkloop(*("1.8 mL" if one == "1.5 mL" else one for one in asked), "larger.csv").json
         assert not larger["base_medium"]["prepared_by"]
-        assert any("that stands there is passed over, because" in note for note in larger["notes"])
+        told = "base-expansion_i that stands there is passed over, because"
+        assert any(told in note for note in larger["notes"])
+        assert larger["base_medium"]["barcode"] == "base-expansion_i.2"
+        assert "--barcode base-expansion_i.2 " in larger["base_medium"]["command"]
     for name in ("before.csv", "after.csv"):
         assert Path(name).read_bytes() == table
     in_base = {"Flt3L", "TPO"} & {

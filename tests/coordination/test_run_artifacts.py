@@ -13,7 +13,7 @@ import prefect.artifacts
 import pytest
 
 from nkloop.coordination import artifacts, run_artifacts
-from nkloop.coordination.run_artifacts import CHECKS_UNDER_WAY, show_plan, show_run
+from nkloop.coordination.run_artifacts import CHECKS_UNDER_WAY, show_plan, show_run, show_told
 from nkloop.worklists.models import CheckResult, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -98,9 +98,10 @@ async def test_the_sheet_is_shown_before_the_checks_and_then_tells_what_they_say
 async def test_why_something_is_off_target_is_told_once_and_above_the_table(
     session: Any, page: Page, tell: ModuleType
 ) -> None:
-    rows = [{"component": name, "target": 1.0, "why": "volumes are rounded"} for name in ("SCF", "TPO")]
+    off = {"target": 1.0, "deviation [%]": -0.5, "why": "volumes are rounded"}
+    rows = [{"component": name, **off} for name in ("SCF", "TPO")]
     await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), rows)
-    assert "off target, because volumes are rounded: SCF and TPO" in page.shown["plan"]["description"]
+    assert "off target, because volumes are rounded: SCF -0.50 %, TPO -0.50 %" in page.shown["plan"]["description"]
     assert "why" not in page.shown["plan"]["table"][0]
 
 
@@ -111,6 +112,15 @@ async def test_plan_and_sheet_say_what_is_unverified_and_simulated(session: Any,
     assert page.shown["plan"]["description"].endswith("; unverified values: SCF (simulated bench)")
     assert page.shown["run-sheet"]["markdown"].startswith("**Simulated bench:** no real robot moves")
     assert "Unverified values" in page.shown["run-sheet"]["markdown"]
+
+
+async def test_a_plan_tells_what_is_off_and_what_it_warns_of_as_the_command_does(
+    session: Any, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    await show_told(SimpleNamespace(notes=("Fed by hand.",), warnings=("TPO is off",)), "feeding")
+    text = page.shown["plan-notes"]["markdown"]
+    assert text.endswith("- **Warning:** TPO is off\n- Fed by hand.\n")
+    assert "feeding: TPO is off" in caplog.text
 
 
 async def test_on_a_real_bench_nothing_is_called_simulated(session: Any, page: Page, tell: ModuleType) -> None:

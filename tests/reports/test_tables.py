@@ -7,20 +7,26 @@ import pytest
 from nkloop.reports.models import CampaignStory
 from nkloop.reports.tables import (
     Row,
-    arm_composition_rows,
     arm_rows,
     composition_rows,
     effector_rows,
     is_wide,
     observation_rows,
+    reasons,
     rounded,
     rows_as_list,
     well_rows,
 )
-from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
+from nkloop.worklists.plans import CompositionRow, EffectorNeed, WellState
 
 ROW = CompositionRow(
-    component="IL-15", target=20.0, expected=20.012345, unit="ng/mL", deviation_percent=0.061725, why="rounded"
+    component="IL-15",
+    target=20.0,
+    expected=20.012345,
+    unit="ng/mL",
+    deviation_percent=0.061725,
+    cv_percent=1.5,
+    why="rounded",
 )
 
 
@@ -36,13 +42,26 @@ def test_numbers_have_four_digits() -> None:
 
 def test_a_composition_says_its_unit() -> None:
     (row,) = composition_rows([ROW])
-    told = {
+    assert row == {
         "component": "IL-15", "target": 20.0, "expected": 20.01, "unit": "ng/mL", "deviation [%]": 0.06173,
-        "why": "rounded",
+        "CV [%]": 1.5, "bias up to [%]": None, "why": "rounded",
     }  # fmt: skip
-    assert row == told
-    arm = ArmComposition(arm="arm-1-1", well="A1", volume_ul=5000, rows=(ROW,))
-    assert arm_composition_rows([arm]) == [{"arm": "arm-1-1", **told}]
+
+
+def test_vessels_that_hold_the_same_stand_together() -> None:
+    thin = ROW.model_copy(update={"expected": 18.0, "deviation_percent": -10.0, "basis": "undosed", "why": "thinned"})
+    wells = [one.model_copy(update={"destination": well}) for well, one in (("A1", ROW), ("A2", thin), ("A3", ROW))]
+    first, second = composition_rows(wells)
+    assert (first["in"], second["in"]) == ("A1, A3", "A2")
+    assert (first["note"], second["note"]) == ("", "not dosed")
+
+
+def test_a_reason_is_told_once_with_how_far_each_component_goes_at_most() -> None:
+    far = ROW.model_copy(update={"deviation_percent": -10.0})
+    other = ROW.model_copy(update={"component": "IL-2", "why": "thinned"})
+    assert reasons([ROW, far, other]) == [
+        "Off target, because rounded: IL-15 -10.00 %.", "Off target, because thinned: IL-2 +0.06 %.",
+    ]  # fmt: skip
 
 
 def test_a_table_that_a_page_would_cut_off_is_told_in_lines() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -25,18 +26,20 @@ FED = WellFeeding(arm="reference", donor="U1", well="A1", remove_ul=750, add_ul=
 
 @pytest.fixture
 def plan(session: Session, recipe: Recipe, journalled: Journalled) -> Plan:
-    """`plan(*wells)`: a feeding of plate C-1 from a prepared base medium."""
+    """`plan(*wells)`: a feeding of plate C-1 from a base medium prepared for it."""
+    media = count(1)
     reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
     varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
 
     async def planned(*wells: WellFeeding, **more: Any) -> DosingPlan:
-        made = await plan_batch(session, recipe, "expansion_i", Amount(60, "mL"), leave_out=varied, barcode="M-1")
+        barcode = f"M-{next(media)}"
+        made = await plan_batch(session, recipe, "expansion_i", Amount(60, "mL"), leave_out=varied, barcode=barcode)
         journalled(made.worklist)
         asked = PlateFeeding(
             recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=(reference,), wells=wells,
             donors=(DonorTube(donor="U1", cells_per_ul=1000),), **more,
         )  # fmt: skip
-        return await plan_feeding(session, asked, "M-1")
+        return await plan_feeding(session, asked, barcode)
 
     return planned
 

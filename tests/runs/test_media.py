@@ -17,6 +17,7 @@ from nkloop.runs.feeding import PlateFeeding, base_order, plan_feeding
 from nkloop.runs.media import medium_in, plan_batch
 from nkloop.runs.session import Session
 from nkloop.worklists.base_errors import ASSUMED
+from nkloop.worklists.medium_vessels import TUBES_15
 from nkloop.worklists.models import Filling, Liquid
 from nkloop.worklists.plans import DonorTube, WellFeeding
 
@@ -111,6 +112,35 @@ async def test_what_the_arms_add_is_left_out(session: Session, recipe: Recipe) -
     plan = await plan_batch(session, recipe, "expansion_i", ML_50, leave_out=("SCF", "TPO"))
     assert not {"SCF", "TPO"} & {row.component for row in plan.composition}
     assert plan.source.barcode == "medium-expansion_i-20260105-0800"
+
+
+async def test_two_batches_of_one_minute_go_into_two_vessels(session: Session, recipe: Recipe) -> None:
+    first, second, third = [(await plan_batch(session, recipe, "expansion_i", ML_50)).source.barcode for _ in range(3)]
+    assert (second, third) == (f"{first}.2", f"{first}.3")
+
+
+async def test_a_batch_does_not_go_into_a_vessel_that_was_filled(
+    session: Session, recipe: Recipe, journalled: Journalled
+) -> None:
+    made = await plan_batch(session, recipe, "expansion_i", ML_50, barcode="M-1")
+    run = journalled(made.worklist)
+    with pytest.raises(RecordError, match=rf"M-1 \(Finished medium.*was filled before, by {run} .*barcode of its own"):
+        await plan_batch(session, recipe, "expansion_i", Amount(40, "mL"), barcode="M-1")
+
+
+@pytest.mark.parametrize(
+    ("ml", "load_name", "told"),
+    [
+        pytest.param(60, TUBES_15, r"60 mL .* one 15 mL tube, .* choose trough, which holds it", id="tubes"),
+        pytest.param(20, TUBES_15, r"20 mL .* one 15 mL tube.* choose tube-50", id="the next larger one"),
+        pytest.param(500, "", r"500 mL .* one trough.* prepare several batches", id="no vessel"),
+    ],
+)
+async def test_what_would_take_several_vessels_is_refused_with_the_one_that_holds_it(
+    session: Session, recipe: Recipe, ml: float, load_name: str, told: str
+) -> None:
+    with pytest.raises(PlanError, match=told):
+        await plan_batch(session, recipe, "expansion_i", Amount(ml, "mL"), load_name=load_name)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.plans import DonorTube, DosingRequest, MediumSource, WellFeeding
 from nkloop.worklists.positions import assign_positions, outer_wells
 from nkloop.worklists.strength import in_unit
+from nkloop.worklists.undosed import THINNED
 
 PLATE_24, PLATE_96 = "corning_24_wellplate_3.4ml_flat", "corning_96_wellplate_360ul_flat"
 TROUGH = "nest_1_reservoir_195ml"
@@ -279,3 +280,11 @@ def test_what_remains_of_a_dropped_component_is_told_not_refused(plan, request_o
     (told,) = [one for one in planned.warnings if "remains" in one]
     assert told.startswith("SCF remains where the arm shall have none: 10 ng/mL in B1 (no-scf/U1); it leaves")
     assert check_ledger(planned.parts[0].worklist, catalogue, deck).passed
+
+
+def test_the_medium_of_an_arm_tells_what_thins_it_and_takes_room(plan, request_of):
+    planned = plan(request_of([well("A1", add_ul=1350, seed_ul=0)], aim="medium"))
+    assert planned.composition == planned.arms[0].rows
+    why = {row.component: row.why for row in planned.composition if row.deviation_percent}
+    assert why["serum"] == THINNED
+    assert "the liquid that the stocks come in takes" in why["base"]

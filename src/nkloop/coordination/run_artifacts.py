@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_table
 from nkloop.coordination.report_pages import report_link
 from nkloop.reports import run_html, run_sheets, sheets_markdown
+from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import listing
 from nkloop.reports.run_sheet import is_kept
+from nkloop.reports.tables import off_target
 from nkloop.runs.stock_use import containers_of_run
 from nkloop.runs.story import run_story
 
@@ -21,7 +24,17 @@ if TYPE_CHECKING:
     from nkloop.runs.session import Session
     from nkloop.worklists.models import Verdict, Worklist
 
+logger = logging.getLogger(__name__)
 CHECKS_UNDER_WAY = "under way; nothing is sent to the robot before they have passed"
+
+
+class Told(Protocol):
+    """A plan with what people should know of it, one sentence each."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
 
 
 @dataclass
@@ -71,11 +84,22 @@ def _without_why(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _off_target(rows: Sequence[Mapping[str, Any]]) -> str:
     """Why what is off its target is off, once for each reason; in a table it would stand outside the page."""
-    names: dict[str, dict[str, None]] = {}
-    for row in rows:
-        if row.get("why"):
-            names.setdefault(row["why"], {})[row["component"]] = None
-    return "".join(f"; off target, because {why}: {listing([*off])}" for why, off in names.items())
+    found = off_target((row["why"], row["component"], row.get("deviation [%]")) for row in rows if row.get("why"))
+    return "".join(f"; {one}" for one in found)
+
+
+async def show_told(plan: Told, name: str) -> None:
+    """Show what a plan tells besides its figures, in the words of `nkloop plan`; the log hears what it warns of.
+
+    Args:
+        plan: of one run, or of several.
+        name: what is planned, for the title.
+    """
+    for warning in plan.warnings:
+        logger.warning("%s: %s", name, warning)
+    told = [*(f"**Warning:** {markdown_text(one)}" for one in plan.warnings), *map(markdown_text, plan.notes)]
+    if told:
+        await show_markdown("plan-notes", "".join(f"- {one}\n" for one in told), f"What to know of {name}")
 
 
 def _with_mark(row: Mapping[str, Any], worklist: Worklist) -> dict[str, Any]:

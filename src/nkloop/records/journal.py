@@ -41,6 +41,7 @@ from nkloop.records.models import (
     StepEvent,
 )
 from nkloop.records.once import require_first, require_left, require_place
+from nkloop.records.vessels import require_unused
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
@@ -104,8 +105,8 @@ class Journal:
 
         Raises:
             StaleHolderError: the claim is not the newest of its devices.
-            RecordError: the work was taken up already, is not what was decided last, or needs wells that were
-                discarded; or the database refused, for example because the campaign is not saved.
+            RecordError: the work was taken up already, is not what was decided last, needs wells that were discarded, or
+                fills a used vessel as a new one; or the database refused, for example because the campaign is not saved.
         """
         with self._database.writing() as connection:
             if claim is not None:
@@ -440,6 +441,7 @@ def _taken_up(
     require_kept(connection, (worklist,), () if parent is None else spared_by(connection, parent))
     if context.occurrence is not None:
         require_place(connection, context.occurrence, parent)
+    require_unused(connection, worklist, *where[:2], known, parent)
     return parent
 
 

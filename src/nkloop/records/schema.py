@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0009"
+HEAD = "0010"
 """Revision of the newest migration; a database at this revision needs none."""
 
 APPEND_ONLY = (
@@ -28,6 +28,7 @@ APPEND_ONLY = (
     "stock_reservation_origins",
     "operator_remarks",
     "database_identity",
+    "given_barcodes",
 )
 """Tables whose rows are never changed nor deleted; the migrations install triggers that refuse it."""
 
@@ -453,6 +454,8 @@ operator_requests = _table(
     _time("taken_at", nullable=True),
 )
 """Questions and instructions to people, and their answers."""
+given_barcodes = _table("given_barcodes", sa.Column("barcode", sa.Text, primary_key=True), _time("given_at"))
+"""Barcodes that plans have given to vessels nobody named, each once."""
 database_identity = _table("database_identity", sa.Column("id", sa.Text, primary_key=True))
 """One row with a name that no other database has, made with the tables."""
 audit_entries = _table(

@@ -21,11 +21,12 @@ from nkloop.records.kept_plans import KeptPlans
 from nkloop.records.requests import OperatorRequests
 from nkloop.records.results import Results
 from nkloop.records.stock import Stock
+from nkloop.records.vessels import Vessels
 
 
 class Records:
-    """Everything the package remembers, behind nine doors: `journal`, `claims`, `decisions`,
-    `files`, `plans`, `results`, `campaigns`, `stock`, `audit`.
+    """Everything the package remembers, behind its doors: `journal`, `claims`, `decisions`, `vessels`,
+    `files`, `plans`, `results`, `campaigns`, `stock`, `inbox`, `requests`, `audit`.
 
     Calls are synchronous and take some milliseconds; async code may make them directly. Times go in with a zone
     and come out as UTC. Every row written is linked into the audit chain in the same transaction.
@@ -46,6 +47,8 @@ class Records:
         """Who holds which device."""
         self.decisions = Decisions(self._database)
         """What people decided about interrupted runs, and discarded wells."""
+        self.vessels = Vessels(self._database)
+        """Barcodes of vessels, given once each, and which were filled before."""
         self.files = DeviceFiles(self._database, folder or _beside(self._database.url))
         """Files copied out of devices."""
         self.plans = KeptPlans(self._database)

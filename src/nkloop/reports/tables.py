@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from nkloop.feedback.models import Observation, Round
 from nkloop.quantities import Kind
 from nkloop.recipes.models import Recipe
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.recipe_diff import varied_title
-from nkloop.worklists.plans import ArmComposition, CompositionRow, EffectorNeed, WellState
+from nkloop.worklists.plans import CompositionRow, EffectorNeed, WellState
 
 DIGITS = 4
 """Significant digits of a number in a table."""
 
 Row = dict[str, Any]
+Shown = TypeVar("Shown", bound=Hashable)
+Alike = tuple[list[str], tuple[Shown, ...]]
+"""Names of vessels, and what is shown of each of their components."""
+BASIS = {"undosed": "not dosed", "carried": "carried along"}
+"""What is said of a component that a plan does not dose."""
 _SHOWN = {
     Kind.MASS_CONCENTRATION: ("ng/mL", 1000.0),
     Kind.ACTIVITY_CONCENTRATION: ("IU/mL", 1000.0),
@@ -70,26 +75,57 @@ def origin_title(origin: str) -> str:
     return {"optimizer": "optimiser"}.get(origin, origin)
 
 
-def composition_rows(rows: Iterable[CompositionRow]) -> list[Row]:
-    """What a prepared medium should hold and what comes out, each in its own unit."""
-    return [
-        rounded(
-            {
-                "component": row.component,
-                "target": row.target,
-                "expected": row.expected,
-                "unit": row.unit,
-                "deviation [%]": row.deviation_percent,
-                "why": row.why,
-            }
-        )
-        for row in rows
-    ]
+def composition_rows(rows: Sequence[CompositionRow]) -> list[Row]:
+    """What vessels should hold and what comes out, each in its own unit; vessels that hold the same stand together."""
+    has_notes = any(row.basis in BASIS for row in rows)
+    found = alike(rows, lambda row: tuple(_compared(row, has_notes=has_notes).items()))
+    are_named = len(found) > 1 or any(len(names) > 1 for names, _ in found)
+    return [{**({"in": ", ".join(names)} if are_named else {}), **dict(row)} for names, told in found for row in told]
 
 
-def arm_composition_rows(arms: Iterable[ArmComposition]) -> list[Row]:
-    """The same for the complete medium of every arm."""
-    return [{"arm": arm.arm, **row} for arm in arms for row in composition_rows(arm.rows)]
+def _compared(row: CompositionRow, *, has_notes: bool) -> Row:
+    """One component: what is asked, what comes out and how far off it may be."""
+    return rounded(
+        {
+            "component": row.component,
+            **({"note": BASIS.get(row.basis, "")} if has_notes else {}),
+            "target": row.target,
+            "expected": row.expected,
+            "unit": row.unit,
+            "deviation [%]": row.deviation_percent,
+            "CV [%]": row.cv_percent,
+            "bias up to [%]": row.bias_percent,
+            "why": row.why,
+        }
+    )
+
+
+def alike(composition: Iterable[CompositionRow], shown: Callable[[CompositionRow], Shown]) -> list[Alike[Shown]]:
+    """The names of vessels of which the same is shown, and what is shown of each; in the order they come first."""
+    rows: dict[str, list[Shown]] = {}
+    for row in composition:
+        rows.setdefault(row.destination, []).append(shown(row))
+    found: dict[tuple[Shown, ...], list[str]] = {}
+    for name, own in rows.items():
+        found.setdefault(tuple(own), []).append(name)
+    return [(names, told) for told, names in found.items()]
+
+
+def reasons(composition: Iterable[CompositionRow]) -> list[str]:
+    """Why what is off target is off, once for each reason, with how far each component goes at most."""
+    found = off_target((row.why, row.component, row.deviation_percent) for row in composition if row.why)
+    return [f"{one[0].upper()}{one[1:]}." for one in found]
+
+
+def off_target(told: Iterable[tuple[str, str, float | None]]) -> list[str]:
+    """The same as clauses, of reason, component and deviation in percent."""
+    found: dict[str, dict[str, float]] = {}
+    for why, component, deviation in told:
+        worst = found.setdefault(why, {})
+        if deviation is not None and abs(deviation) >= abs(worst.get(component, 0.0)):
+            worst[component] = deviation
+    named = ((why, ", ".join(f"{name} {off:+.2f} %" for name, off in worst.items())) for why, worst in found.items())
+    return [f"off target, because {why}: {names}" for why, names in named if names]
 
 
 def effector_rows(needs: Iterable[EffectorNeed]) -> list[Row]:

@@ -67,8 +67,10 @@ def recorded_base(
     lots: Inventory,
     catalogue: LabwareLookup,
     deck: BenchDeck,
-) -> tuple[MediumSource | None, str]:
+) -> tuple[MediumSource | None, MediumSource]:
     """The base medium as it stands, with the predicted errors of the run that prepared it in this workspace.
+
+    Looked for under the barcode of the dosing and those that were taken in its place, the last one first.
 
     Args:
         base: as a dosing takes it.
@@ -79,27 +81,52 @@ def recorded_base(
         deck: of the bench.
 
     Returns:
-        None when no run prepared one of its barcode, or it does not serve: too little is left, or other contents; and
-        why it does not serve, as a clause, empty when there is none or it does.
+        None when no run prepared one, or none serves: too little is left, or other contents. And the base medium as it
+        would be made anew, in a vessel of its own, which tells the last one that does not serve and why.
     """
     if not is_recorded(workspace):
-        return None, ""
+        return None, base
     with opened(workspace) as records:
-        try:
-            known = known_contents(records, catalogue, deck, base.barcode)
-        except RecordError:
-            return None, ""
-        held = known.wells.get(base.well)
-        # what it stands there with in reserve may be used up
-        needed = base.volume_ul - catalogue[base.load_name].dead_volume_ul
-        if held is None or held.volume_ul <= 0:
-            return None, ""
-        if held.volume_ul < needed:
-            return None, f"{held.volume_ul / 1000:.4g} mL of it are left, {needed / 1000:.4g} mL are needed"
-        if not _serves(held.per_ul, base.per_ul, lacks):
-            return None, "it holds another medium than the one needed"
-        stands = {"load_name": known.load_name, "per_ul": held.per_ul, "volume_ul": round(held.volume_ul, 3)}
-        return with_recorded_errors(base.model_copy(update=stands), records, lots, catalogue, deck), ""
+        *used, free = records.vessels.of_series(base.barcode)
+        told = ""
+        for barcode in reversed(used):
+            named = base.model_copy(update={"barcode": barcode})
+            made, why = _as_recorded(named, lacks, records, lots, catalogue, deck)
+            if made is not None:
+                return made, base.model_copy(update={"barcode": free})
+            told = told or (passed_over(barcode, why) if why else "")
+    return None, base.model_copy(update={"barcode": free, "passed_over": told})
+
+
+def passed_over(barcode: str, why: str) -> str:
+    """How a plan tells that a recorded base medium does not serve."""
+    return f"{barcode} that stands there is passed over, because {why}"
+
+
+def _as_recorded(
+    base: MediumSource,
+    lacks: Collection[str],
+    records: Records,
+    lots: Inventory,
+    catalogue: LabwareLookup,
+    deck: BenchDeck,
+) -> tuple[MediumSource | None, str]:
+    """A base medium of this very barcode where it serves; why it does not, empty when none is known to stand there."""
+    try:
+        known = known_contents(records, catalogue, deck, base.barcode)
+    except RecordError:
+        return None, ""
+    held = known.wells.get(base.well)
+    # what it stands there with in reserve may be used up
+    needed = base.volume_ul - catalogue[base.load_name].dead_volume_ul
+    if held is None or held.volume_ul <= 0:
+        return None, ""
+    if held.volume_ul < needed:
+        return None, f"{held.volume_ul / 1000:.4g} mL of it are left, {needed / 1000:.4g} mL are needed"
+    if not _serves(held.per_ul, base.per_ul, lacks):
+        return None, "it holds another medium than the one needed"
+    stands = {"load_name": known.load_name, "per_ul": held.per_ul, "volume_ul": round(held.volume_ul, 3)}
+    return with_recorded_errors(base.model_copy(update=stands), records, lots, catalogue, deck), ""
 
 
 def _serves(held: Mapping[str, float], wanted: Mapping[str, float], lacks: Collection[str]) -> bool:

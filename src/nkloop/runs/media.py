@@ -10,11 +10,13 @@ from nkloop.quantities import Amount
 from nkloop.recipes.media import SHELF_LIFE
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
+from nkloop.runs.holding import devices_of
 from nkloop.runs.made_errors import with_recorded_errors
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
 from nkloop.worklists.allowed_errors import allowed_errors
 from nkloop.worklists.medium import plan_media
+from nkloop.worklists.medium_vessels import require_one_vessel
 from nkloop.worklists.plans import MediumOrder, MediumPlan, MediumSource
 
 
@@ -37,10 +39,10 @@ async def plan_batch(
     max_cv: float = 0.0,
     max_bias: float = 0.0,
 ) -> MediumPlan:
-    """Plan a batch that keeps for the shelf life of its medium from the bench's today.
+    """Plan a batch in one vessel that keeps for the shelf life of its medium from the bench's today.
 
     Args:
-        barcode: of the vessel; made from stage and time when empty.
+        barcode: of the vessel; made from stage and time, and no other vessel's, when empty.
         load_name: labware it is made in; the smallest that takes the volume when empty.
         reservation: name the plan was reserved under; found by itself when the plan is the same.
         max_cv: largest predicted CV in percent; that of the recipe or the bench when 0.
@@ -48,18 +50,20 @@ async def plan_batch(
 
     Raises:
         InventoryError: the named reservation holds nothing.
-        PlanError: stage, volume or left-out components do not fit the recipe or the bench.
+        PlanError: stage, volume or left-out components do not fit the recipe or the bench, or the volume no one vessel.
+        RecordError: the vessel was filled by an earlier run.
         ShortageError: no valid lot holds enough.
     """
-    now = await session.bench.clock.now()
+    now, vessels = await session.bench.clock.now(), session.records.vessels
     order = MediumOrder(
         stage_id=stage_id,
         volume=volume,
         omit=tuple(leave_out),
-        barcode=barcode or f"medium-{stage_id}-{now:%Y%m%d-%H%M}",
+        barcode=barcode or vessels.give(f"medium-{stage_id}-{now:%Y%m%d-%H%M}"),
         load_name=load_name,
     )
 
+    require_one_vessel(order, session.catalogue)
     allowed = allowed_errors(recipe.error_limits, session.bench_file.deck)
     given = {"cv_percent": max_cv, "bias_percent": max_bias}
 
@@ -75,7 +79,10 @@ async def plan_batch(
             limits=allowed.model_copy(update={name: value for name, value in given.items() if value > 0}),
         )
 
-    return plan_on_stock(session, now, plan, reservation=reservation)
+    made = plan_on_stock(session, now, plan, reservation=reservation)
+    for part in made.parts:
+        vessels.require_unused(part.worklist, session.bench_file.name, devices_of(session.bench))
+    return made
 
 
 def medium_in(session: Session, barcode: str) -> MediumSource:

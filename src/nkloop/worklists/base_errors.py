@@ -158,7 +158,7 @@ def _beyond(rows: list[CompositionRow], base: MediumSource, limits: ErrorLimits)
 
 
 def _instead(base: MediumSource) -> str:
-    return f"; {base.barcode} that stands there is passed over, because {base.passed_over}" if base.passed_over else ""
+    return f"; {base.passed_over}" if base.passed_over else ""
 
 
 def note(base: MediumSource, *, by_hand: bool, kept: bool) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def note(base: MediumSource, *, by_hand: bool, kept: bool) -> tuple[str, ...]:
         kept: whether vessels keep contents they had.
     """
     if base.passed_over:
-        told = f"Base medium {base.barcode} that stands there is passed over, because {base.passed_over}."
+        told = f"Base medium {base.passed_over}."
         return (told, *note(base.model_copy(update={"passed_over": ""}), by_hand=by_hand, kept=kept))
     if not base.errors:
         return (f"Predicted errors: those of base medium {base.barcode} are not known, so what it brings has none.",)

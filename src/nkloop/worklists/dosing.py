@@ -30,6 +30,7 @@ from nkloop.worklists.composition import (
     held_to,
     refuse_off_target,
     refuse_uncertain,
+    with_base_reason,
     with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
@@ -72,6 +73,7 @@ from nkloop.worklists.undosed import (
     remains_warnings,
     undosed_rows,
     undosed_warnings,
+    with_thinned,
 )
 
 _TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
@@ -284,7 +286,9 @@ class _Planner:
             after=tuple(state for run in runs for state in _states(run)),
             base_left_ul=left[-1] if left else self.request.base.volume_ul,
             lots=summed_uses([run.lots for run in runs]),
-            composition=by_destination((*wells, *beside)) if self.request.aim == "vessel" else (),
+            composition=by_destination((*wells, *beside))
+            if self.request.aim == "vessel"
+            else tuple(row for arm in arms for row in arm.rows),
             cells_out_minutes=max(run.cells_out_minutes for run in runs),
             warnings=(
                 *request_warnings(self.request),
@@ -330,14 +334,17 @@ class _Planner:
 
     def _arms(self, run: _Run) -> list[ArmComposition]:
         arms = {arm.name: arm for arm in self.request.arms}
+        dosed = {i.component for i in self.ingredients}
         found = []
         for made in run.made:
             name = made.mixture.name
             ingredients = self._wanted(arm_ingredients(run.request, arms[made.mixture.arm]), made)
             errors = that_are_known(run.errors.get(made.spot, {}), self.request.base)
-            rows = composition_rows(ingredients, run.ledger.well(*made.spot).per_ul, name, errors)
+            per_ul, base = run.ledger.well(*made.spot).per_ul, self.stage.medium.base.component
+            thinned = with_thinned(composition_rows(ingredients, per_ul, name, errors), dosed)
+            rows = with_base_reason(thinned, base, ingredients, per_ul)
             refuse_off_target(f"medium of {name}", rows, TOLERANCE_PERCENT)
-            found.append(ArmComposition(arm=name, well=made.spot[1], volume_ul=made.volume_ul, rows=rows))
+            found.append(ArmComposition(arm=name, well=made.spot[1], volume_ul=made.volume_ul, rows=tuple(rows)))
         return found
 
     def _wanted(self, ingredients: Sequence[Ingredient], made: Made) -> tuple[Ingredient, ...]:

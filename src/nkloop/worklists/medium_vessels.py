@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from nkloop.errors import PlanError
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
 from nkloop.recipes.models import Ingredient, Medium, Recipe
@@ -86,6 +87,25 @@ def _of_order(recipe: Recipe, order: MediumOrder, catalogue: LabwareLookup) -> l
         )
         for index in range(number)
     ]
+
+
+def require_one_vessel(order: MediumOrder, catalogue: LabwareLookup) -> None:
+    """Refuse an order that does not fit one vessel of its kind, for whoever goes on with one medium in one vessel.
+
+    Raises:
+        PlanError: with the vessel that would hold it, where there is one.
+    """
+    kind = order.load_name or VESSELS[-1][0]
+    most = usable_ul(catalogue[kind])
+    if order.volume.kind is not Kind.VOLUME or order.volume.canonical <= most + 1e-6:
+        return
+    fit = next((name for name, _ in VESSELS if order.volume.canonical <= usable_ul(catalogue[name]) + 1e-6), None)
+    holds = "prepare several batches" if fit is None else f"choose {container_of(fit)}, which holds it, or none"
+    raise PlanError(
+        f"{order.volume} of medium does not fit one {dict(VESSELS)[kind]}, which gives {most / 1000:.4g} mL",
+        where="vessel",
+        remedy=f"{holds}; `nkloop plan medium` plans a medium in several vessels",
+    )
 
 
 def usable_ul(kind: LabwareType) -> float:

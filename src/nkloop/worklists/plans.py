@@ -78,7 +78,7 @@ class MediumSource(FrozenModel):
     brought: tuple[Brought, ...] | None = None
     """What stock buffers brought into it; None when nobody knows the lots it was made of."""
     passed_over: str = ""
-    """Why a recorded medium of its barcode is not taken, as a clause: `1.9 mL of it are left, 3.5 mL are needed`."""
+    """Which recorded medium is not taken in its place and why: `base-x … is passed over, because 1.9 mL are left`."""
 
     @property
     def lot(self) -> str:
@@ -272,7 +272,7 @@ class DosingPlan(FrozenModel):
     """What the base medium has to be made within, where that is stricter than the limits of the plan."""
     lots: tuple[LotUse, ...]
     composition: tuple[CompositionRow, ...] = ()
-    """What the arms vary, in every well after the event, when the wells are the aim."""
+    """What is on target: every well after the event, or the medium of every arm where the fresh medium is the aim."""
     cells_out_minutes: float = 0.0
     """Longest estimated time of cells outside the incubator, over the parts."""
     robot_minutes: float = 0.0

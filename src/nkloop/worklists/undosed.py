@@ -19,6 +19,8 @@ CARRIED_SHARE = 0.05
 """Share of the concentration before above which what a stage has not is warned of; a working value."""
 UNDOSED = "it comes with the base medium alone; doses, cells and what stood there thin it"
 """Why what nobody doses is off target."""
+THINNED = "it comes with the base medium alone; the doses thin it"
+"""Why what nobody doses is off target in the medium of an arm."""
 _TRACE = 1e-6
 
 
@@ -66,6 +68,16 @@ def _highest(recipe: Recipe, component: str) -> Amount | None:
     """The highest concentration of a component in the media of a recipe; None when none has it."""
     amounts = [a.of(component) for s in recipe.stages if (a := s.medium.amount_of(component)) is not None]
     return max(amounts, key=lambda one: one.canonical, default=None)
+
+
+def with_thinned(rows: Iterable[CompositionRow], dosed: Collection[str]) -> list[CompositionRow]:
+    """The rows of an arm's medium, with why less than asked is there of what comes with the base medium."""
+    return [
+        row.model_copy(update={"why": THINNED})
+        if row.component not in dosed and (row.deviation_percent or 0) < 0
+        else row
+        for row in rows
+    ]
 
 
 def by_destination(rows: Iterable[CompositionRow]) -> tuple[CompositionRow, ...]:

@@ -9,7 +9,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
-from nkloop.cli.plan.own_stock import planned_with_own, require_usable
+from nkloop.cli.plan.own_stock import planned_with_own, usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -76,7 +76,7 @@ def cytotoxicity(
     of_recipe = None if recipe is None else find_recipe(found.recipes, recipe)
     limits = (max_cv, max_bias)
     planned = asyncio.run(_planned(found, catalogue, layouts, densities, lots, bench, of_recipe, limits))
-    require_usable(found, planned.parts)
+    planned = usable(found, bench, planned)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
 
     from nkloop.cli.plan.planned import Planned
     from nkloop.worklists.plans import CompositionRow
-
-
-_BASIS = {"undosed": "not dosed", "carried": "carried along"}
 
 
 def show(planned: Planned, files: tuple[Path, ...], csv: Path | None = None) -> None:
@@ -44,6 +40,8 @@ def show(planned: Planned, files: tuple[Path, ...], csv: Path | None = None) -> 
 def _show_composition(console: Console, planned: Planned) -> None:
     from rich.table import Column, Table
 
+    from nkloop.reports.tables import alike, reasons
+
     table = Table(
         Column("component", overflow="fold"),
         "target",
@@ -54,7 +52,7 @@ def _show_composition(console: Console, planned: Planned) -> None:
         title=planned.title,
         title_justify="left",
     )
-    vessels = alike(planned.composition)
+    vessels = alike(planned.composition, _cells)
     for names, rows in vessels:
         if len(vessels) > 1 or len(names) > 1:
             table.add_section()
@@ -66,34 +64,12 @@ def _show_composition(console: Console, planned: Planned) -> None:
         console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
-def reasons(composition: Iterable[CompositionRow]) -> list[str]:
-    """Why what is off target is off, once for each reason, with how far each component goes at most."""
-    found: dict[str, dict[str, float]] = {}
-    for row in composition:
-        if row.why and row.deviation_percent is not None:
-            worst = found.setdefault(row.why, {})
-            if abs(row.deviation_percent) >= abs(worst.get(row.component, 0.0)):
-                worst[row.component] = row.deviation_percent
-    told = ((why, ", ".join(f"{name} {off:+.2f} %" for name, off in worst.items())) for why, worst in found.items())
-    return [f"Off target, because {why}: {named}." for why, named in told]
-
-
-def alike(composition: Iterable[CompositionRow]) -> list[tuple[list[str], tuple[tuple[str, ...], ...]]]:
-    """What is shown of a composition: vessels of which the same is shown together, by their names."""
-    rows: dict[str, list[tuple[str, ...]]] = {}
-    for row in composition:
-        rows.setdefault(row.destination, []).append(_cells(row))
-    found: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-    for name, own in rows.items():
-        found.setdefault(tuple(own), []).append(name)
-    return [(names, told) for told, names in found.items()]
-
-
 def _cells(row: CompositionRow) -> tuple[str, ...]:
     from nkloop.quantities.display import number
+    from nkloop.reports.tables import BASIS
 
     return (
-        row.component if row.basis == "dosed" else f"{row.component} ({_BASIS[row.basis]})",
+        row.component if row.basis == "dosed" else f"{row.component} ({BASIS[row.basis]})",
         f"{number(row.target, 6)} {row.unit}",
         f"{number(row.expected, 4)} {row.unit}",
         "" if row.deviation_percent is None else f"{row.deviation_percent:+.2f} %",

@@ -41,7 +41,7 @@ from nkloop.cli.plan.dosing_options import (
     VesselOption,
     VolumeOption,
 )
-from nkloop.cli.plan.own_stock import planned_with_own, require_usable
+from nkloop.cli.plan.own_stock import planned_with_own, usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -112,7 +112,7 @@ def dosing(
         constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
-    require_usable(found, planned.parts)
+    planned = usable(found, bench, planned)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
     if position_map is not None:
         write_file(position_map, map_text)

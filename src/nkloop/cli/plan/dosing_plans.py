@@ -193,9 +193,6 @@ class Planning:
             f"{action}: {len(positions)} wells, {len(wanted.arms)} arms, donors as blocks, seed {wanted.seed}.",
             f"Cells are outside the incubator for about {_cells_out(plan, ' at a time')}.",
         )
-        if aim == "medium":
-            media = tuple(row for arm in plan.arms for row in arm.rows)
-            plan = plan.model_copy(update={"composition": media})
         levels = {arm.name: levels_told(wanted.recipe, arm) for arm in wanted.arms}
         rows = [{**one.model_dump(), "seed": wanted.seed, "levels": levels[one.arm]} for one in positions]
         more = {"positions": rows, "dosed": _names(wanted), "feeding": plan.feeding, "weighed_eur": plan.cost_eur}
@@ -331,16 +328,16 @@ class Planning:
         """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""
         from datetime import date
 
-        from nkloop.runs.made_errors import recorded_base
+        from nkloop.runs.made_errors import passed_over, recorded_base
         from nkloop.worklists.base_medium import BaseMaker, order_of
 
         def known(base: MediumSource, by_hand_ul: float, within: ErrorLimits | None) -> MediumSource | None:
             deck, catalogue = self.file.deck, self.catalogue
-            made, why = recorded_base(base, _names(wanted), self.found, inventory, catalogue, deck)
+            made, base = recorded_base(base, _names(wanted), self.found, inventory, catalogue, deck)
             if made is not None and within is not None:
-                made, why = None, "its predicted errors are too large for these vessels"
+                told = passed_over(made.barcode, "its predicted errors are too large for these vessels")
+                made, base = None, base.model_copy(update={"passed_over": told})
             if made is None:
-                base = base.model_copy(update={"passed_over": why})
                 order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
                 limits = wanted.error_limits or wanted.recipe.error_limits
                 maker = BaseMaker(base, order, wanted.recipe, inventory, deck, catalogue, date.today())

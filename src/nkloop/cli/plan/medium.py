@@ -12,7 +12,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
-from nkloop.cli.plan.own_stock import planned_with_own, require_usable
+from nkloop.cli.plan.own_stock import free_barcode, planned_with_own, usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
@@ -47,7 +47,10 @@ def medium(
         typer.Option("--leave-out", help="Components the arms add later: SCF,IL-7; may be given several times."),
     ] = None,
     barcode: Annotated[
-        str | None, typer.Option("--barcode", help="Barcode of the vessel; else medium- and the stage.")
+        str | None,
+        typer.Option(
+            "--barcode", help="Barcode of the vessel; else medium- and the stage, with .2, .3 once it is used."
+        ),
     ] = None,
     container: Annotated[
         str | None, typer.Option("--container", help="tube-1.5, tube-15, tube-50 or trough; else the smallest.")
@@ -78,7 +81,7 @@ def medium(
     found = find_workspace(workspace)
     wish = reservation(found, bench, reserve, by, hold, lots)
     name = _one_recipe(recipe, recipe_option)
-    orders = _vessel(_orders(stage or [], volume or [], named_in(leave_out or ())), barcode, container)
+    orders = _vessel(found, _orders(stage or [], volume or [], named_in(leave_out or ())), barcode, container)
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
     inventory = planning_lots(found, bench, lots=lots)
@@ -93,7 +96,7 @@ def medium(
     )
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
     planned = replace(planned, notes=(*planned.notes, *_shared_notes(asked, limits, file), *own))
-    require_usable(found, planned.parts)
+    planned = usable(found, bench, planned)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
 
 
@@ -150,8 +153,10 @@ def _orders(stages: Sequence[str], volumes: Sequence[str], omit: tuple[str, ...]
     return tuple(orders)
 
 
-def _vessel(orders: tuple[MediumOrder, ...], barcode: str | None, container: str | None) -> tuple[MediumOrder, ...]:
-    """The orders with the barcode and the container that were asked for.
+def _vessel(
+    found: Workspace, orders: tuple[MediumOrder, ...], barcode: str | None, container: str | None
+) -> tuple[MediumOrder, ...]:
+    """The orders with the container and the barcode that were asked for, else with barcodes that are free.
 
     Raises:
         PlanError: the container is not known, or one barcode is given for several media.
@@ -165,8 +170,11 @@ def _vessel(orders: tuple[MediumOrder, ...], barcode: str | None, container: str
     if container is not None and container not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise PlanError(f"there is no container '{container}'", where="--container", remedy=f"use one of: {known}")
-    asked = {"barcode": barcode, "load_name": CONTAINERS[container] if container else None}
-    return tuple(one.model_copy(update={k: v for k, v in asked.items() if v}) for one in orders)
+    load_name = CONTAINERS[container] if container else ""
+    return tuple(
+        one.model_copy(update={"barcode": barcode or free_barcode(found, one.barcode), "load_name": load_name})
+        for one in orders
+    )
 
 
 def _volume(text: str) -> Amount:

@@ -1,13 +1,15 @@
-"""What the records know of a plan: what it has reserved itself counts as free, what was discarded is refused."""
+"""What records know of a plan: its own reservation counts as free, discarded wells refuse it, used vessels are told."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nkloop.cli.plan.planned import Planned
     from nkloop.inventory import Inventory
     from nkloop.worklists.models import Worklist
     from nkloop.workspace import Workspace
@@ -48,14 +50,33 @@ def planned_with_own(
     return made, lots, (f"This plan is reserved as '{own.name}' by {own.by} until {until}; its run takes that over.",)
 
 
-def require_usable(found: Workspace, parts: Sequence[Worklist]) -> None:
-    """Refuse a plan that needs wells whose contents a person discarded.
+def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
+    """The plan, with a warning where it fills a used vessel as a new one: planning it is harmless, running it is not.
 
     Raises:
-        RecordError: with every such well, or because the database cannot be reached.
+        RecordError: it needs wells whose contents a person discarded, each is told; or the database cannot be reached.
     """
+    from nkloop.errors import RecordError
     from nkloop.runs.stock import is_recorded, opened
 
-    if is_recorded(found):
-        with opened(found) as records:
-            records.decisions.require_usable(parts)
+    if not is_recorded(found):
+        return planned
+    told: list[str] = []
+    with opened(found) as records:
+        records.decisions.require_usable(planned.parts)
+        for part in planned.parts:
+            try:
+                records.vessels.require_unused(part, bench, ())
+            except RecordError as error:
+                told += [f"it is not to be run as it is: {problem}" for problem in error.problems]
+    return replace(planned, warnings=(*planned.warnings, *told))
+
+
+def free_barcode(found: Workspace, wanted: str) -> str:
+    """The barcode wanted, or the first of its series that no run has used and no plan was given."""
+    from nkloop.runs.stock import is_recorded, opened
+
+    if not is_recorded(found):
+        return wanted
+    with opened(found) as records:
+        return records.vessels.of_series(wanted)[-1]

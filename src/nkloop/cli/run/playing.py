@@ -220,15 +220,20 @@ def _meant_besides(session: Session, order: Order) -> frozenset[str]:
 def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str], *, is_rest: bool) -> None:
     """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant.
 
-    Refused as well is what needs wells that were discarded, other than the rest of a run, which does without them.
+    Refused as well is what fills a used vessel as a new one, and what needs wells that were discarded, other than the
+    rest of a run, which does without them.
 
     Asked for all parts before the first one moves; what opens a run asks once more.
 
     Raises:
         RecordError: it was done, or a well was discarded; the run and what there is to do instead are told.
     """
+    from nkloop.runs.holding import devices_of
+
+    bench, vessels = session.bench, session.records.vessels
     for part in parts:
         _refuse_run(session, part.worklist.content_hash, known)
+        vessels.require_unused(part.worklist, bench.name, devices_of(bench), known)
     if not is_rest:
         session.records.decisions.require_usable(part.worklist for part in parts)
 

@@ -48,7 +48,7 @@ def test_a_base_medium_that_nobody_made_is_refused_with_the_command_that_makes_i
 
 
 def test_a_base_medium_in_another_container_is_refused() -> None:
-    with pytest.raises(RecordError, match=f"was made in a {TUBES_15}, the worklist takes it from a {TUBES_50}"):
+    with pytest.raises(RecordError, match=f"was made in labware {TUBES_15}, the worklist takes it from {TUBES_50}"):
         require_earlier([DOSE], _records(_worklist(TUBES_15, None)), "virtual", BASE)
 
 

@@ -66,6 +66,15 @@ def test_prefect_refuses_what_is_not_offered(request_: dict[str, Any], told: str
     validate({"request": {"stage": "maturation", "recipe": "ucb-dc"}}, schema, raise_on_error=True)
 
 
+def test_what_is_left_out_is_chosen_from_the_additives_and_may_be_several(offered: Choices) -> None:
+    schema = cast(Any, offering(form("prepare_medium"), offered))
+    validate({"request": {"leave_out": ["SCF", "IL-7"]}}, schema, raise_on_error=True)
+    validate({"request": {"leave_out": []}}, schema, raise_on_error=True)
+    for slip in ("scf", "SCF,IL-7", "GBGM"):
+        with pytest.raises(ValidationError, match=f"'{slip}' is not one of"):
+            validate({"request": {"leave_out": [slip]}}, schema, raise_on_error=True)
+
+
 def test_a_field_that_may_stay_empty_may_stay_empty(offered: Choices) -> None:
     schema = cast(Any, offering(form("run_cytotoxicity_assay"), offered))
     validate({"request": {"recipe": "", "target_line": "K-562"}}, schema, raise_on_error=True)

@@ -129,11 +129,11 @@ async def test_on_a_real_bench_nothing_is_called_simulated(session: Any, page: P
     assert "imulated" not in str(page.shown)
 
 
-async def test_a_run_tells_vessel_use_by_and_steps_of_all(
+async def test_a_run_tells_the_vessel_it_fills_use_by_and_steps_of_all(
     session: Any, page: Page, tell: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tell.run("medium_preparation", 1, "ucb-nk@0", state="interrupted", unknown=(2,))
-    item = told.worklist.deck[0].model_copy(update={"barcode": "medium-1"})
+    item = told.worklist.deck[0].model_copy(update={"barcode": "base-1"})
     more = {"deck": (item, *told.worklist.deck[1:]), "use_until": NOW.date(), "unverified": ("SCF",)}
     told = told.model_copy(update={"worklist": told.worklist.model_copy(update=more)})
     monkeypatch.setattr(run_artifacts, "run_story", lambda *_, **__: told)
@@ -142,7 +142,7 @@ async def test_a_run_tells_vessel_use_by_and_steps_of_all(
     done = sum(step.event == "done" for step in told.record.steps)
     assert rows["steps done"] == f"{done} of {len(told.worklist.steps)}"
     assert rows["steps unknown"] == 1
-    assert "medium-1" in rows["vessel"]
+    assert rows["vessel"] == "MED-0001", "base-1 is only taken from"
     assert rows["use by"] == "2026-11-25"
     assert rows["bench"].endswith("(simulated)")
     assert rows["unverified values"] == "1, named above"

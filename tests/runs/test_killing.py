@@ -129,6 +129,7 @@ def test_a_line_is_spelled_one_way(written: str) -> None:
 
 async def test_a_label_is_made_from_the_time_of_the_bench(session: Session) -> None:
     assert await plate_label(session) == "killing-20260105-080000"
+    assert await plate_label(session) == "killing-20260105-080000.2", "another assay at the same time"
     assert await plate_label(session, "donor-test") == "donor-test"
 
 

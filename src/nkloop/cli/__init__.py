@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from copy import copy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -30,6 +31,7 @@ from nkloop.cli import (
     serve,
     virtual_robot,
 )
+from nkloop.cli.common import look_in
 from nkloop.cli.problems import on_screen
 from nkloop.errors import NkloopError
 
@@ -84,3 +86,5 @@ def main() -> None:
         for problem in error.problems:
             typer.secho(on_screen(problem), fg=typer.colors.RED, err=True)
         sys.exit(1)
+    finally:
+        look_in(Path())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +24,12 @@ WorkspaceOption = Annotated[
     typer.Option("--workspace", help="Folder with recipes, protocols, labware, devices and flows; or one inside it."),
 ]
 BenchOption = Annotated[str, typer.Option("--bench", help="Bench to use: a file name in devices/ without .yaml.")]
+_OF_A_WORKSPACE = frozenset(
+    {"run", "runs", "reconcile", "report", "lots", "operator", "plan", "recipe", "inbox", "bench", "check"}
+)
+"""Commands that take `--workspace`."""
+_asked = Path()
+"""Where this command was told to look for its workspace."""
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of the screen.")]
 
 
@@ -32,7 +41,42 @@ def find_workspace(start: Path) -> Workspace:
     """
     from nkloop.workspace import Workspace
 
+    look_in(start)
     return Workspace.find(start)
+
+
+def look_in(start: Path) -> None:
+    """Remember where a command looks for its workspace, for `elsewhere`."""
+    global _asked
+    _asked = start
+
+
+def elsewhere() -> str:
+    """What a command has to be given besides, to be about the workspace of this one; empty where it is found anyway."""
+    from nkloop.errors import WorkspaceError
+    from nkloop.workspace import Workspace
+
+    if _asked == Path():
+        return ""
+    here: Path | None = None
+    with suppress(WorkspaceError):
+        here = Workspace.find(Path()).root
+    try:
+        root = Workspace.find(_asked).root
+    except WorkspaceError:
+        return ""
+    return "" if root == here else f" --workspace {shlex.quote(str(root))}"
+
+
+def as_typed(text: str) -> str:
+    """A text whose commands in backticks can be typed as they stand: as this program was called, for its workspace."""
+
+    def typed(found: re.Match[str]) -> str:
+        words, *more = found[1].partition(" > ")
+        takes_it = words.partition(" ")[0] in _OF_A_WORKSPACE and "--workspace" not in words
+        return f"`{command_name()} {words}{elsewhere() if takes_it else ''}{''.join(more)}`"
+
+    return re.sub(r"`nkloop ([^`]+)`", typed, text)
 
 
 def find_method(name: str, start: Path) -> Method:

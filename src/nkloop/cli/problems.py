@@ -6,7 +6,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from nkloop.cli.common import as_typed
 
 if TYPE_CHECKING:
     from nkloop.errors import Problem
@@ -16,6 +19,7 @@ _HEAD = "error: "
 
 def on_screen(problem: Problem) -> str:
     """A problem as it is shown on standard error: one line in a file, lines as wide as the screen on one."""
+    problem = replace(problem, message=as_typed(problem.message), remedy=as_typed(problem.remedy))
     is_screen = sys.stderr is not None and sys.stderr.isatty()
     return in_lines(problem, shutil.get_terminal_size().columns) if is_screen else f"{_HEAD}{problem}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json
 from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts
 from nkloop.errors import BenchError, RecordError
 
@@ -157,7 +157,7 @@ def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
         run = asked_for.run_id
         told = "its device is told nothing more"
         told += ", but may have been told to stop it before" if asked_for.stop else ""
-        again = f"To look again: {command_name()} reconcile {run}"
+        again = f"To look again: {command_name()} reconcile {run}{elsewhere()}"
         typer.echo(f"\ninterrupted: {run} is not watched here any more; {told}. {again}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
@@ -284,7 +284,7 @@ def _print(reply: Reply, whole: bool) -> None:
         console.print(
             f"{len(asked.left)} steps were not done to their end{begun}; every other step was. To do the rest:"
         )
-        hint = f"{command_name()} reconcile {run.id} --decide continue --by NAME --reason WHY"
+        hint = f"{command_name()} reconcile {run.id}{elsewhere()} --decide continue --by NAME --reason WHY"
         console.print(f"  {hint}", soft_wrap=True)
     else:
         console.print("Every step is known and done. Nothing is left to decide.")
@@ -304,7 +304,9 @@ def _print_decided(console: Console, decided: Decided, run: RunRecord) -> None:
     if follow_up is not None:
         left = f"{follow_up.n_transfers} transfers are" if follow_up.n_transfers else "Only mixing is"
         console.print(f"{left} left, verified as worklist {follow_up.content_hash[:12]}.")
-        console.print(f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}", soft_wrap=True)
+        console.print(
+            f"To run them: {command_name()} run {run.id} --bench {escape(run.bench)}{elsewhere()}", soft_wrap=True
+        )
     else:
         for line in told_of_unfinished(decided.unfinished):
             console.print(escape(line), soft_wrap=True)

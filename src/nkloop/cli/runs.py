@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -97,7 +97,11 @@ def _print(
         console.print("nothing is open" if only_open else "no runs here")
     else:
         table = Table(
-            Column("run", no_wrap=True), Column("begun (UTC)", no_wrap=True), "what", box=SIMPLE, pad_edge=False
+            Column("run", no_wrap=True),
+            Column("begun (bench clock, UTC)", no_wrap=True),
+            "what",
+            box=SIMPLE,
+            pad_edge=False,
         )
         for run in listed:
             begun = f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else ""
@@ -112,9 +116,9 @@ def _print(
     unclear = [run.id for run in listed if run.id in left or (run.is_over and run.needs_decision)]
     if unclear:
         name = unclear[0] if len(unclear) == 1 else "ID"
-        told = f"Not over or not decided: {', '.join(unclear)}. To settle it: {command_name()} reconcile {name}"
-        console.print(told, soft_wrap=True)
+        settle = f"{command_name()} reconcile {name}{elsewhere()}"
+        console.print(f"Not over or not decided: {', '.join(unclear)}. To settle it: {settle}", soft_wrap=True)
     for run in listed:
         if run.id in rests:
             told = f"Decided and not yet done: the rest of {run.id}. To do it: {command_name()} run {run.id} "
-            console.print(f"{told}--bench {escape(run.bench)}", soft_wrap=True)
+            console.print(f"{told}--bench {escape(run.bench)}{elsewhere()}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the forms offer to choose from: recipes, stages, components, lines and benches of the workspace."""
+"""What the forms offer to choose from: recipes, stages, components, additives, lines and benches of the workspace."""
 
 from __future__ import annotations
 
@@ -44,10 +44,14 @@ def choices(workspace: Workspace, approved: Sequence[Recipe] = ()) -> Choices:
     recipes = [*(recipe for path in files if (recipe := _loaded(path)) is not None), *approved]
     stages = dict.fromkeys(stage for recipe in recipes for stage in recipe.stage_ids)
     components = dict.fromkeys(name for recipe in recipes for name in Envelope.of(recipe).keys)
+    additives = dict.fromkeys(
+        one.component for recipe in recipes for stage in recipe.stages for one in stage.medium.additives
+    )
     return {
         "recipe": (*(path.stem for path in files), *dict.fromkeys(one.revision_id for one in approved)),
         "stage": tuple(stages),
         "component": tuple(components),
+        "leave_out": tuple(additives),
         "target_line": tuple(panel()),
         "bench": tuple(sorted(path.stem for path in workspace.devices.glob("*.yaml"))),
     }
@@ -77,6 +81,8 @@ def offering(schema: Mapping[str, Any], offered: Choices) -> dict[str, Any]:
 
 def _field(name: str, field: Mapping[str, Any], offered: Choices) -> dict[str, Any]:
     values = offered.get(name)
+    if values and field.get("type") == "array" and field.get("items", {}).get("type") == "string":
+        return {**field, "items": {**field["items"], "enum": list(values)}}
     if not values or field.get("type") != "string":
         return dict(field)
     default = field.get("default")

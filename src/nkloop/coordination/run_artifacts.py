@@ -11,6 +11,7 @@ from uuid import UUID
 
 from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_table
 from nkloop.coordination.report_pages import report_link
+from nkloop.records.touched import touched
 from nkloop.reports import run_html, run_sheets, sheets_markdown
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import listing
@@ -139,7 +140,7 @@ async def show_run(session: Session, record: RunRecord) -> None:
 def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, Any]]:
     counts = Counter(step.event for step in record.steps)
     done, others = counts.pop("done", 0), sorted(counts.items())
-    vessels = [item.barcode for item in worklist.deck if item.barcode] + [one.name for one in worklist.vessels]
+    vessels = [*_filled(worklist), *(one.name for one in worklist.vessels)]
     until = str(worklist.use_until) if worklist.use_until is not None and is_kept(worklist) else ""
     facts = {
         "run": record.id,
@@ -154,3 +155,10 @@ def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, 
         "unverified values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
     }
     return [{"what": what, "value": value} for what, value in facts.items() if value != ""]
+
+
+def _filled(worklist: Worklist) -> list[str]:
+    """Barcodes of what a run gives into; of all its labware where it gives into none, as when a plate is read."""
+    given = {one.barcode for one in touched(worklist, {step.number for step in worklist.steps}) if one.is_given}
+    known = [item.barcode for item in worklist.deck if item.barcode]
+    return [barcode for barcode in known if barcode in given] or known

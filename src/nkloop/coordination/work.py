@@ -210,7 +210,7 @@ def _require_success(record: RunRecord, *, simulated: bool) -> None:
     """
     done = sum(step.event == "done" for step in record.steps)
     took = f", {length(record.started_at, record.ended_at)}" if record.started_at and record.ended_at else ""
-    clock = " by the clock of the simulated bench" if took and simulated else ""
+    clock = _clock(simulated=simulated) if took else ""
     told = f"{record.id} {record.state}: {done} of {len(record.steps)} steps done{took}{clock}"
     logger.log(logging.INFO if record.state == "succeeded" else logging.WARNING, told)
     if record.state != "succeeded":
@@ -220,6 +220,11 @@ def _require_success(record: RunRecord, *, simulated: bool) -> None:
             where=f"run {record.id} ({record.name})",
             remedy=f"look at the deck, then {next_step(record)}",
         )
+
+
+def _clock(*, simulated: bool) -> str:
+    """Which clock a time is by, where it is not the one on the wall."""
+    return " by the clock of the simulated bench" if simulated else ""
 
 
 def _log_verdict(verdict: Verdict) -> None:
@@ -236,7 +241,11 @@ async def _told(session: Session, sentence: str) -> None:
 
 async def _skipped(session: Session, done: RunRecord, worklist: Worklist, phase: str) -> RunRecord:
     """Say that nothing is done again, because the journal proves that this launch has done it."""
-    when = f" on {done.ended_at:%Y-%m-%d %H:%M} UTC" if done.ended_at else ""
+    when = (
+        f" on {done.ended_at:%Y-%m-%d %H:%M} UTC{_clock(simulated=session.bench_file.simulated)}"
+        if done.ended_at
+        else ""
+    )
     told = f"{worklist.name} was done already in this launch, as {done.id}{when}; it is not done again"
     session.tell(f"{phase}: {done.id} was done already")
     logger.info(told)

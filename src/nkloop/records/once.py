@@ -217,7 +217,7 @@ def _rest_of(run_id: str, decision: RunDecision | None) -> str:
 
 def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, is_part: bool) -> RecordError:
     run_id, steps = row["id"], last_events(connection, row["id"])
-    when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC" if row["ended_at"] else ""
+    when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC by the clock of its bench" if row["ended_at"] else ""
     if row["state"] == "succeeded":
         told, remedy, anew = (
             f"was run already, as {run_id}{when}",

@@ -29,6 +29,11 @@ class Touched(NamedTuple):
         """Where it is, in words."""
         return f"{self.barcode} {self.well}" if self.barcode else f"vessel {self.well}"
 
+    @property
+    def is_given(self) -> bool:
+        """True when liquid went into it."""
+        return self.how == "given liquid"
+
 
 def touched(worklist: Worklist, numbers: Collection[int]) -> Iterator[Touched]:
     """Every well of a labware with a barcode, and every closed vessel, that these steps change, as often as they do.

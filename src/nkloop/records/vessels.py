@@ -93,9 +93,9 @@ def require_unused(
     for row in reversed(rows):
         moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
         earlier = worklist_of(connection, row["worklist_hash"])
-        for barcode, well, how in touched(earlier, moved):
-            if how == "given liquid" and (barcode, well) in fresh:
-                raise _used(worklist, barcode, row["id"], row["name"])
+        for one in touched(earlier, moved):
+            if one.is_given and (one.barcode, one.well) in fresh:
+                raise _used(worklist, one.barcode, row["id"], row["name"])
 
 
 def _filled_as_new(worklist: Worklist) -> frozenset[tuple[str, str]]:
@@ -103,7 +103,7 @@ def _filled_as_new(worklist: Worklist) -> frozenset[tuple[str, str]]:
     held = {filling.labware for filling in worklist.fillings}
     new = {item.barcode for item in worklist.deck if item.barcode and item.nickname not in held}
     steps = {step.number for step in worklist.steps}
-    return frozenset((b, well) for b, well, how in touched(worklist, steps) if how == "given liquid" and b in new)
+    return frozenset((one.barcode, one.well) for one in touched(worklist, steps) if one.is_given and one.barcode in new)
 
 
 def _used(worklist: Worklist, barcode: str, run_id: str, run_name: str) -> RecordError:

@@ -184,7 +184,7 @@ def _present(session: Session, plate: str, load_name: str, *, is_new: bool) -> d
         )
     if known.load_name != load_name:
         raise PlanError(
-            f"plate {plate} is a {known.load_name}, not a {load_name}",
+            f"plate {plate} is of kind {known.load_name}, not {load_name}",
             where="plate",
             remedy="choose its kind, or check the barcode",
         )

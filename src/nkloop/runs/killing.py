@@ -90,8 +90,8 @@ def lay_out_plates(samples: Sequence[EffectorSample], design: AssayDesign, prefi
 
 
 async def plate_label(session: Session, wanted: str = "") -> str:
-    """Label of the plates of one assay: the one wanted, or one made from date and time of the bench."""
-    return wanted or f"killing-{await session.bench.clock.now():%Y%m%d-%H%M%S}"
+    """Label of the plates of one assay: the one wanted, or one of its own made from date and time of the bench."""
+    return wanted or session.records.vessels.give(f"killing-{await session.bench.clock.now():%Y%m%d-%H%M%S}")
 
 
 class Label(FrozenModel):

@@ -89,7 +89,7 @@ def _item_problems(world: World, item: DeckItem, barcode: str | None) -> list[Pr
     if known is not None and known.labware.load_name != item.load_name:
         return [
             Problem(
-                f"{barcode} is a {known.labware.load_name}, the worklist expects a {item.load_name}",
+                f"{barcode} is labware {known.labware.load_name}, the worklist expects {item.load_name}",
                 f"slot {item.slot}",
                 "put the labware there that the worklist names",
             )

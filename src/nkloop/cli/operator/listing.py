@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json, write_file
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def list_(
 
 def _show_all(asked: Sequence[AskedRequest], paused: Sequence[Pause], trouble: str) -> None:
     if asked:
-        typer.echo(f"Answered with `{command_name()} operator answer NUMBER`, or `operator watch`:")
+        typer.echo(f"Answered with `{command_name()} operator answer NUMBER{elsewhere()}`, or `operator watch`:")
     for one in asked:
         typer.echo(line_of(one))
     if paused:

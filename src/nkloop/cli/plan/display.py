@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nkloop.cli.common import as_typed, command_name, elsewhere
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,9 +31,9 @@ def show(planned: Planned, files: tuple[Path, ...], csv: Path | None = None) -> 
         console.print(f"Take out {told}", soft_wrap=True, highlight=False)
     _show_work(console, planned)
     for note in planned.notes:
-        console.print(f"- {note}", soft_wrap=True, highlight=False)
+        console.print(f"- {as_typed(note)}", soft_wrap=True, highlight=False)
     for warning in planned.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {as_typed(warning)}", soft_wrap=True)
     _show_reserved(console, planned)
     _show_verdict(console, planned)
     _show_files(console, planned, files, csv)
@@ -144,13 +146,15 @@ def _show_verdict(console: Console, planned: Planned) -> None:
 
 def _show_files(console: Console, planned: Planned, files: tuple[Path, ...], csv: Path | None) -> None:
     """What was written, and the command that runs it."""
-    from nkloop.cli.common import command_name, plan_beside
+    from nkloop.cli.common import plan_beside
 
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")
     elif files and csv is not None:
         console.print(f"Worklist for the robot: {', '.join(map(str, files))}", soft_wrap=True)
         bench = "" if planned.bench in {"", "virtual"} else f" --bench {planned.bench}"
-        console.print(f"To run it: {command_name()} run {files[0] if len(files) == 1 else plan_beside(csv)}{bench}")
+        run = f"{command_name()} run {files[0] if len(files) == 1 else plan_beside(csv)}{bench}{elsewhere()}"
+        console.print(f"To run it: {run}", soft_wrap=True)
     else:
-        console.print(f"To run it: the same command with --csv FILE.csv, then: {command_name()} run FILE.csv")
+        run = f"{command_name()} run FILE.csv{elsewhere()}"
+        console.print(f"To run it: the same command with --csv FILE.csv, then: {run}", soft_wrap=True)

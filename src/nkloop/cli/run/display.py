@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from nkloop.cli.common import elsewhere
 from nkloop.cli.live import LiveDisplay
 from nkloop.errors import Problem
 from nkloop.runs.typed_steps import spans
@@ -90,7 +91,7 @@ def next_word(run: RunRecord, command: str) -> str:
     """How a run stands in one sentence, and the command that comes next."""
     from nkloop.runs.launches import has_moved
 
-    decide = f"Next: {command} reconcile {run.id}"
+    decide = f"Next: {command} reconcile {run.id}{elsewhere()}"
     unknown, n = run.unknown_steps, len(run.unknown_steps)
     if not run.is_over:
         return f"{run.id} is not over: it is {run.state} in the records, ask its device. {decide}"
@@ -98,7 +99,7 @@ def next_word(run: RunRecord, command: str) -> str:
         steps = f"{n} step{'s' if n > 1 else ''} of unknown outcome ({spans(unknown)})"
         return f"{run.id} is {run.state}: {steps}. Look at the deck. {decide}"
     if run.state == "succeeded":
-        return f"What happened: {command} run show {run.id}"
+        return f"What happened: {command} run show {run.id}{elsewhere()}"
     if not has_moved(run):
         again = "When the cause is mended, give the same command again"
         return f"{run.id} is {run.state}: nothing was moved, nothing to decide. {again}"

@@ -64,5 +64,5 @@ def _problem(mark: str, kind: str, there: Mapping[str, str], base: BaseMedium | 
     remedy = f"make the base medium first: {base.command}" if base is not None and making else "prepare it first"
     if mark not in there:
         return Problem(f"'{mark}' was never made on this bench", f"labware {mark}", remedy)
-    told = f"'{mark}' was made in a {there[mark]}, the worklist takes it from a {kind}"
-    return Problem(told, f"labware {mark}", f"{remedy}, in a {kind}" if not making else remedy)
+    told = f"'{mark}' was made in labware {there[mark]}, the worklist takes it from {kind}"
+    return Problem(told, f"labware {mark}", f"{remedy}, in {kind}" if not making else remedy)

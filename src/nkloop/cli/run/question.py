@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nkloop.cli.common import elsewhere
 from nkloop.drivers.operators import volume_told
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.typed_steps import spans
@@ -39,7 +40,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         console.print("No liquid was moved, and to read the plate again does no harm. The robot is not asked to guess:")
         console.print("look whether the lid lies on the reader or beside it, and where the plate is; put both right.")
         console.print("[bold]Nothing else runs on this bench or with this plate before:[/]")
-        answer = f'{command} reconcile {asked.run.id} --decide continue --by NAME --reason "WHAT YOU SAW"'
+        answer = f'{command} reconcile {asked.run.id}{elsewhere()} --decide continue --by NAME --reason "WHAT YOU SAW"'
         console.print(f"    {escape(answer)}", soft_wrap=True)
         return
     _print_wells(console, asked.wells, kinds, whole, has_vessels=bool(asked.vessels))
@@ -56,7 +57,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
     if asked.left:
         n_left = len(asked.left)
         console.print(f"Certainly not done: {n_left} further step{'s' if n_left > 1 else ''} ({spans(asked.left)}).")
-    start, who = f"{command} reconcile {asked.run.id} --decide", '--by NAME --reason "WHY"'
+    start, who = f"{command} reconcile {asked.run.id}{elsewhere()} --decide", '--by NAME --reason "WHY"'
     numbers = spans([step.number for step in asked.steps])
     may_not = spans([step.number for step in asked.steps if not step.is_drawn])
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")

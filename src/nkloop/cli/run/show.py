@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json
 
 if TYPE_CHECKING:
     from nkloop.records.models import RunRecord
@@ -51,7 +51,7 @@ def _print(facts: RunFacts) -> None:
         console.print(f"  {escape(told)}", soft_wrap=True)
     if facts.standing is not None:
         console.print(f"  {escape(facts.standing.told)}", soft_wrap=True)
-    timeline = Table("time (UTC)", "what", title="Timeline", title_justify="left")
+    timeline = Table("time (UTC)", "what", title=f"Timeline, by the clock of {escape(run.bench)}", title_justify="left")
     for moment in facts.timeline:
         timeline.add_row(f"{moment.at:%Y-%m-%d %H:%M:%S}", escape(moment.what))
     console.print(timeline)
@@ -67,9 +67,9 @@ def _print(facts: RunFacts) -> None:
             for line in lines:
                 console.print(f"  - {escape(line)}", soft_wrap=True)
     if facts.standing is not None and not facts.standing.is_under_way:
-        console.print(f"Ask its device what it did: {command_name()} reconcile {run.id}", soft_wrap=True)
+        console.print(f"Ask its device what it did: {command_name()} reconcile {run.id}{elsewhere()}", soft_wrap=True)
     elif facts.standing is None and run.needs_decision:
-        console.print(f"Look at the deck, then: {command_name()} reconcile {run.id}", soft_wrap=True)
+        console.print(f"Look at the deck, then: {command_name()} reconcile {run.id}{elsewhere()}", soft_wrap=True)
 
 
 def _about(run: RunRecord) -> list[str]:

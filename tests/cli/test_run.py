@@ -126,9 +126,17 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
 
 def _of_a_plan_only_what_was_not_run_is_offered(nkloop: Nkloop, workspace: Workspace, worklist: Worklist) -> None:
     """The first of three parts was run, the second was begun."""
-    deck = tuple(item.model_copy(update={"barcode": "M-2"}) if item.barcode else item for item in worklist.deck)
-    one = worklist.model_copy(update={"deck": deck, "steps": worklist.steps[:1]})
-    parts = [one.model_copy(update={"name": f"portions, part {n} of 3"}) for n in (1, 2, 3)]
+    vessel, *others = worklist.deck
+    parts = [
+        worklist.model_copy(
+            update={
+                "name": f"portions, part {n} of 3",
+                "deck": (vessel.model_copy(update={"barcode": f"P-{n}"}), *others),
+                "steps": worklist.steps[:1],
+            }
+        )
+        for n in (1, 2, 3)
+    ]
     plan = workspace.root / "plan.json"
     plan.write_text(json.dumps({"parts": [{"worklist": part.model_dump(mode="json")} for part in parts]}))
     first = nkloop("run", plan, "--part", "1", "--json")
@@ -291,7 +299,7 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
         pytest.param(["nothing.csv"], "there is no file, run or worklist 'nothing.csv'", id="no_such_file"),
         pytest.param(["run-0042"], "run run-0042 is not recorded", id="no_such_run"),
         pytest.param(["abcdef12"], "no recorded worklist begins with abcdef12", id="no_such_hash"),
-        pytest.param(["show", "run-0042"], "list the recorded runs with `nkloop runs`", id="show_no_such_run"),
+        pytest.param(["show", "run-0042"], "list the recorded runs with `uv run nkloop runs`", id="show_no_such_run"),
     ],
 )
 def test_what_is_not_there_is_told(nkloop: Nkloop, arguments: list[str], told: str) -> None:

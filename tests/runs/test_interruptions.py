@@ -60,7 +60,7 @@ class Device(FakeHandler):
     async def prepare(self, worklist: Worklist) -> str:
         self.live()
         self.fence()
-        name = f"device-run-{len(self.runs) + 1}"
+        name = f"device-run-{len(self.happened) + 1}"  # never one it had before a power cut
         self.runs[name] = FakeHandler()
         await self.runs[name].prepare(worklist)
         self.happened[name] = []

@@ -18,6 +18,10 @@ from nkloop.worklists.dilution import SPARE, TAKES_UL, plan_chain
 
 MINIMUM, TUBE, DEAD = 5.0, 1400.0, 30.0
 FACTORS = (200.0, 100.0, 10.0, 2.0)
+ORDER_COSTS = 1.05
+"""A search uphill over all that the test varies found 4.1 % at most, 0.10 EUR (docs/decisions/0018), an example:
+carrier and reserve for the smaller dose in the dilution of the larger one, where a limit of error forbids to draw the
+larger one alone from the stock."""
 
 
 def every_chain(stock, amounts, limits, *, max_steps, least=MINIMUM):
@@ -73,9 +77,13 @@ def sized(stock, volumes, levels, factors, takes):
 @settings(max_examples=60, deadline=None)
 @example(amounts=[2.0, 200.0], rim_ul=10.0, least=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=100.0)
 @example(amounts=[0.5, 20.0, 800.0], rim_ul=10.0, least=10.0, price=1.0, bias_eur=0.05, other_eur=0.5, bias_limit=12.0)
+@example(amounts=[152.0, 835.0, 906.0], rim_ul=None, least=5.0, price=1.0, bias_eur=0.0, other_eur=0.0, bias_limit=6.0)
+@example(
+    amounts=[2000.0, 108.3, 2000.0], rim_ul=None, least=10.0, price=0.001, bias_eur=0.0, other_eur=0.0, bias_limit=6.0
+)
 @example(amounts=[3.0, 51.0], rim_ul=None, least=5.0, price=1.0, bias_eur=0.0, other_eur=0.0, bias_limit=6.0)
 def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, rim_ul, least, price, bias_eur, other_eur, bias_limit):
-    """None that keeps the order of the doses; none that does not saves more than 1 %."""
+    """None that keeps the order of the doses; what the order costs is bounded by `ORDER_COSTS`."""
     weights = CostWeights(bias_eur=bias_eur, other_factor_eur=other_eur)
     cost = CostModel(deck, Prices(stock=price), weights, rim_ul)
     limits, most = ErrorLimits(bias_percent=bias_limit), [500.0] * len(amounts)
@@ -86,7 +94,7 @@ def test_no_chain_is_cheaper_than_the_one_chosen(deck, amounts, rim_ul, least, p
         return
     best = chosen(amounts, most, cost, limits, least)
     assert cost.eur(best) == pytest.approx(min(cost.eur(c) for c in others if is_ordered(c, amounts)), rel=1e-9)
-    assert cost.eur(best) <= 1.01 * min(map(cost.eur, others))
+    assert cost.eur(best) <= ORDER_COSTS * min(map(cost.eur, others))
     assert cost.errors(best).within(limits)
     assert is_ordered(best, amounts)
 

@@ -105,8 +105,9 @@ class Journal:
 
         Raises:
             StaleHolderError: the claim is not the newest of its devices.
-            RecordError: the work was taken up already, is not what was decided last, needs wells that were discarded, or
-                fills a used vessel as a new one; or the database refused, for example because the campaign is not saved.
+            RecordError: the work was taken up already, is not what was decided last, needs wells that were discarded,
+                or fills a used vessel as a new one; or the database refused, for example because the campaign is not
+                saved.
         """
         with self._database.writing() as connection:
             if claim is not None:

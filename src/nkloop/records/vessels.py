@@ -45,7 +45,7 @@ class Vessels:
         raise AssertionError("a series of barcodes never ends")
 
     def require_unused(
-        self, worklist: Worklist, bench: str, devices: Collection[str], known: Collection[str] = ()
+        self, worklist: Worklist, bench: str, devices: Collection[str] = (), known: Collection[str] = ()
     ) -> None:
         """Refuse a worklist that `Journal.create_run` would refuse because of a used vessel; it asks once more.
 

@@ -10,7 +10,6 @@ from nkloop.quantities import Amount
 from nkloop.recipes.media import SHELF_LIFE
 from nkloop.recipes.models import Recipe
 from nkloop.runs.contents import known_contents
-from nkloop.runs.holding import devices_of
 from nkloop.runs.made_errors import with_recorded_errors
 from nkloop.runs.reserved_plans import plan_on_stock
 from nkloop.runs.session import Session
@@ -81,7 +80,7 @@ async def plan_batch(
 
     made = plan_on_stock(session, now, plan, reservation=reservation)
     for part in made.parts:
-        vessels.require_unused(part.worklist, session.bench_file.name, devices_of(session.bench))
+        vessels.require_unused(part.worklist, session.bench_file.name)
     return made
 
 

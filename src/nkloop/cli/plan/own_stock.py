@@ -66,7 +66,7 @@ def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
         records.decisions.require_usable(planned.parts)
         for part in planned.parts:
             try:
-                records.vessels.require_unused(part, bench, ())
+                records.vessels.require_unused(part, bench)
             except RecordError as error:
                 told += [f"it is not to be run as it is: {problem}" for problem in error.problems]
     return replace(planned, warnings=(*planned.warnings, *told))

@@ -281,7 +281,7 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
     decided = nkloop("reconcile", run_id, *word, "--json")
     assert decided.code == 0, decided.err
     assert decided.json["decision"]["rulings"] == [
-        {"number": 2, "happened": False, "is_drawn": True, "is_given": False}
+        {"number": 2, "happened": False, "is_drawn": True, "is_given": False, "moved_ul": 0.0}
     ]
     assert decided.json["follow_up"]["transfers"] == 2
     shown = nkloop("run", "show", run_id)

@@ -32,7 +32,7 @@ class Touched(NamedTuple):
     @property
     def is_given(self) -> bool:
         """True when liquid went into it."""
-        return self.how == "given liquid"
+        return self.how == GIVEN
 
 
 def touched(worklist: Worklist, numbers: Collection[int]) -> Iterator[Touched]:

@@ -84,6 +84,17 @@ def test_the_code_of_a_lot_with_several_containers_does_not_tell_which_one_it_is
     assert scans.problem == ""
 
 
+def test_a_container_that_counts_as_giving_too_little_is_to_be_looked_at() -> None:
+    lot = LOTS[0].model_copy(update={"reserved": ("V-2",), "needs_ul": 35.0, "gives_ul": {"V-1": 0.0, "V-2": 70.0}})
+    scans = Scans({}, (lot,), today=date(2026, 11, 28))
+    assert scans.take("V-1").told == "IL-15, lot L-15 (1 of 1); by the stock it is empty: look at it"
+    half = lot.model_copy(update={"gives_ul": {"V-1": 20.0}})
+    assert "gives 20 µL of the 35 µL needed: look" in Scans({}, (half,), today=date(2026, 11, 28)).take("V-1").told
+    assert "look" not in Scans({}, (lot,), today=date(2026, 11, 28)).take("V-2").told
+    pool = half.model_copy(update={"reserved": ("V-2", "V-3"), "needs_ul": 300.0})
+    assert "look" not in Scans({}, (pool,), today=date(2026, 11, 28)).take("V-1").told
+
+
 def test_what_a_later_step_brings_is_sent_back_and_is_no_deviation() -> None:
     refused: list[str] = []
     later = LOTS[0].model_copy(update={"step": 4})

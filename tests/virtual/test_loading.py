@@ -54,6 +54,7 @@ def test_serum_brings_its_ldh(kit: Any, world: World) -> None:
         ("donor:U1", 1000.0, {"cd34:U1", "dead:U1"}, 0.9),
         ("line:K-562", 100.0, {"target:K-562", "lysed:K-562"}, 0.96),
         ("reference:PB-NK", 500.0, {"nk:PB-NK", "other:PB-NK", "dead:PB-NK"}, 0.81),
+        ("sample:run-1-U1", 500.0, {"nk:run-1-U1", "other:run-1-U1", "dead:run-1-U1"}, 0.81),
     ],
 )
 def test_cells_come_alive_at_about_the_density_asked_for(

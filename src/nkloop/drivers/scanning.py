@@ -130,11 +130,11 @@ class Scans:
             return Scan(code, False, told, is_wrong=True)
         if why := lot.unfit.get(code):
             return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}", is_wrong=True)
-        return self._right(code, f"{lot.component}, lot {lot.lot}")
+        return self._right(code, f"{lot.component}, lot {lot.lot}", doubt=_too_little(lot, code))
 
-    def _right(self, code: str, what: str) -> Scan:
+    def _right(self, code: str, what: str, doubt: str = "") -> Scan:
         self.taken.append(code)
-        return Scan(code, True, f"{what} ({self.total - len(self.missing)} of {self.total})")
+        return Scan(code, True, f"{what} ({self.total - len(self.missing)} of {self.total}){doubt}")
 
     def _told_too_little(self, code: str) -> Scan | None:
         """A lot of several containers, or what comes at a later step: nothing wrong was taken, and nothing shown."""
@@ -176,6 +176,15 @@ class Scans:
             return f"{what}; nothing is to be scanned here"
         wanted = _some(self.missing)
         return f"{what}; still to scan: {wanted}" if wanted else f"{what}; everything asked for has been scanned"
+
+
+def _too_little(lot: LotToScan, code: str) -> str:
+    """What to look at when another container than the reserved one counts as giving less than is needed."""
+    given_ul = lot.gives_ul.get(code)
+    if given_ul is None or code in lot.reserved or given_ul >= lot.needs_ul or len(lot.reserved) > 1:
+        return ""
+    gives = f"gives {given_ul:.4g} µL of the {lot.needs_ul:.4g} µL needed" if given_ul else "is empty"
+    return f"; by the stock it {gives}: look at it"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ VOLUME_TOLERANCE = 0.2
 """A kept labware that differs more than this from the plan's volume makes an incident."""
 HARVEST_RECOVERY = 0.9
 """Share of cells that survives taking out, washing and resuspending."""
-_FRESH = ("donor", "line", "reference")
+_FRESH = ("donor", "line", "reference", "sample")
 _LEFT = "left"
 """Kind of a liquid that an interrupted run has left in a labware, which stays on the deck."""
 
@@ -121,7 +121,7 @@ def _filling_problems(world: World, worklist: Worklist, filling: Filling) -> lis
         return [Problem(f"{lot} is to be filled without cells", where, "give the cells per µL of the suspension")]
     if prefix in {"harvest", "prepared"}:
         return _earlier_problems(world, prefix, rest, filling, where)
-    remedy = "use an inventory lot, donor:, line:, reference:, harvest: or prepared:"
+    remedy = "use an inventory lot, donor:, line:, reference:, sample:, harvest: or prepared:"
     return [Problem(f"'{lot}' is no known kind of liquid", where, remedy)]
 
 

@@ -68,7 +68,10 @@ def _strength(lot: Lot) -> float:
 def fresh_cells(
     source: str, name: str, intended_per_ul: float, volume_ul: float, random: np.random.Generator
 ) -> dict[str, float]:
-    """Cells of a cord unit (`donor`), a tumour line (`line`) or a reference effector at a density set by a count."""
+    """Cells of a cord unit (`donor`), a tumour line (`line`) or a reference effector at a density set by a count.
+
+    A sample that was grown elsewhere (`sample`) kills as a reference effector does: nobody knows better here.
+    """
     n_cells = intended_per_ul * volume_ul * (1 + COUNTING_CV * bounded_normal(random))
     wobble = 0.015 * bounded_normal(random)
     if source == "donor":

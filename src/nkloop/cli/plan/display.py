@@ -91,12 +91,20 @@ def _percent(value: float | None) -> str:
 
 
 def _show_lots(console: Console, planned: Planned) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from nkloop.cli.plan.document import expiry
     from nkloop.reports.numbers import volume
 
-    taken = Table("lot", "component", "expires", "put on deck", "drawn", title="Lots", title_justify="left")
+    taken = Table(
+        Column("lot", overflow="fold"),
+        "component",
+        "expires",
+        "put on deck",
+        "drawn",
+        title="Lots",
+        title_justify="left",
+    )
     for lot in planned.lots:
         expires = expiry(planned, lot.lot) or "not known"
         taken.add_row(lot.lot, lot.component, expires, volume(lot.volume_ul), volume(lot.drawn_ul))

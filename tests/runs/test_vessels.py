@@ -23,6 +23,7 @@ from nkloop.runs.deciding import Decided, decide, question
 from nkloop.runs.execution import play_run, prepare_run
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.outcomes import step_outcomes
+from nkloop.runs.people import answer_pause
 from nkloop.runs.reconcile import decision_needed, reconcile_run
 from nkloop.runs.resuming import rest_of
 from nkloop.runs.run_facts import run_facts
@@ -394,7 +395,7 @@ async def test_a_robot_found_waiting_in_such_a_task_asks_whether_it_was_done(
     person.begun = begun
     reborn = replace(bench, operator=person)
     if begun == "stop":
-        with pytest.raises(OperatorRefusedError, match="cannot tell whether it was done: weighed it"):
+        with pytest.raises(OperatorRefusedError, match="Ada cannot tell whether it was done"):
             await reconcile_run(run_id, reborn, records)
         run = records.journal.run(run_id)
         assert (run.state, run.unknown_steps) == ("interrupted", (FILL,))
@@ -434,3 +435,34 @@ async def test_who_confirmed_it_just_before_the_end_has_done_it(records: Records
     records.journal.add_action(done)
     (event,) = with_answers(cut_run, (), records)
     assert (event.number, event.event, event.detail) == (RINSE, "done", "confirmed by Ada")
+
+
+async def test_who_confirmed_it_on_the_list_after_the_program_had_ended_has_done_it(
+    records: Records, cut_run: str
+) -> None:
+    for number, title in ((1, "step 4: Rinse bag-0."), (2, "step 5: Weld it: was it done?")):
+        records.requests.ask("virtual", f"key-{number}", f"bags day 7, {title}", "{}", run_id=cut_run)
+    records.requests.answer(1, "confirmed", by="Ada", at=AT)
+    records.requests.answer(2, "confirmed", by="Ada", at=AT, choice="done", note="by the scale")
+    (event,) = with_answers(cut_run, (), records)
+    assert (event.number, event.event, event.detail) == (RINSE, "done", "confirmed by Ada")
+    records.requests.taken(1)
+    assert with_answers(cut_run, (), records) == (), "whoever asked has it, and has noted it himself"
+
+
+async def test_a_choice_after_an_error_in_a_pause_is_no_confirmation_of_its_task(
+    bench: Bench, records: Records, cut_run: str, operator: FakeOperator
+) -> None:
+    """The tip did not drop, somebody had it dropped again; then the task itself is asked for."""
+    again = OperatorAction(
+        run_id=cut_run, step=WELD, at=AT, confirmed_by="Ada", title="x", instruction="y", choice="again", note="stuck"
+    )
+    records.journal.add_action(again)
+    cut = JournalEvent(number=WELD, event="unknown", at=AT)
+    assert [event.event for event in with_answers(cut_run, (cut,), records)] == []
+    await answer_pause("step 5: Weld it.", bag_day(), bench, records, cut_run, moot=settled)
+    assert [request.task.kind for request in operator.asked] == ["weld"]
+
+
+async def settled() -> str:
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from nkloop.errors import NobodyToAskError, OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
 from nkloop.runs.launches import has_moved
+from nkloop.worklists.models import Worklist
 
 _DECLINED = re.compile(r"(?P<who>.+?) declined: (?P<why>.+)", re.DOTALL)
 
@@ -31,9 +32,12 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
     What they chose after an error stands with the outcome of the step that failed.
     """
     run = records.journal.run(run_id)
-    pauses = {step.number for step in records.journal.worklist(run.worklist_hash).steps if step.action == "pause"}
+    worklist = records.journal.worklist(run.worklist_hash)
+    pauses = {step.number for step in worklist.steps if step.action == "pause"}
     actions = records.journal.actions(run_id)
-    confirmed = {action.step: action for action in actions if action.step in pauses}
+    # a choice after an error says how the device goes on, not that the task is done
+    said = [*_not_taken(run_id, worklist, records), *(action for action in actions if not action.choice)]
+    confirmed = {action.step: action for action in said if action.step in pauses}
     chosen = {action.step: action for action in actions if action.choice}
     declined = {step.number for step in run.steps if step.number in pauses and step.event == "failed"}
     # a device driven step by step has told its steps before, those that were cut as well
@@ -47,6 +51,19 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
         elif event.number not in declined:
             kept.append(_with_choice(event, chosen.get(event.number)))
     return tuple(kept)
+
+
+def _not_taken(run_id: str, worklist: Worklist, records: Records) -> Iterator[OperatorAction]:
+    """Tasks with moves that were confirmed on the list of requests when the program that asked had ended."""
+    moving = {step.number for step in worklist.steps if step.moves}
+    for one in records.requests.of_run(run_id) if moving else ():
+        number = announced_step(one.title.removeprefix(f"{worklist.name}, "))
+        is_done = one.state == "confirmed" and one.taken_at is None and not one.choice
+        if is_done and number in moving and one.answered_at is not None:
+            yield OperatorAction(
+                run_id=run_id, step=number, at=one.answered_at, confirmed_by=one.answered_by, title=one.title,
+                instruction=one.title, note=one.note,
+            )  # fmt: skip
 
 
 def _confirmed(action: OperatorAction, number: int, run: RunRecord, *, at: datetime) -> JournalEvent:

@@ -144,7 +144,8 @@ async def _answer(
     *,
     was_asked: bool = False,
 ) -> None:
-    if step is not None and any(action.step == step.number for action in records.journal.actions(run_id)):
+    done = (action.step for action in records.journal.actions(run_id) if not action.choice)
+    if step is not None and step.number in done:
         return
     task = OperatorTask(kind="confirm", instruction=message or "The run is paused.")
     if step is not None and step.operator is not None:
@@ -169,7 +170,7 @@ def _still_waits(request: OperatorRequest, records: Records) -> bool:
     """Whether the very request stands on the list of requests since it was asked first, answered or not."""
     key = request_key(request)
     return any(
-        one.key == key and (one.state == "open" or (one.state == "confirmed" and one.taken_at is None))
+        one.key == key and (one.state == "open" or (one.state in {"confirmed", "declined"} and one.taken_at is None))
         for one in records.requests.of_run(request.run_id or "")
     )
 
@@ -195,7 +196,7 @@ async def _left_of(
     answer = await answered(asked, bench, records, step=None, moot=moot)
     if answer.choice == "stop":
         raise OperatorRefusedError(
-            f"{answer.confirmed_by} cannot tell whether it was done: {answer.note}",
+            f"{answer.confirmed_by} cannot tell whether it was done",
             where=request.title,
             remedy="weigh the vessels, then say what was moved",
         )

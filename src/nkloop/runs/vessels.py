@@ -101,6 +101,8 @@ def held_vessels(worklist: Worklist, fates: Sequence[Fate], tubes: Mapping[str, 
         fates: what became of its steps.
         tubes: what the robot left in the tubes of the deck that people empty, by `labware:well`; others are left out.
     """
+    # those of a device that forgot a thousand steps are as many ways
+    fates = [fate for fate in fates if fate.step.moves]
     concerned = {
         name for fate in fates if fate.what != "not" for move in fate.step.moves for name in _ends(move) if name
     }

@@ -65,6 +65,16 @@ def test_a_lost_tip_that_leaves_too_little_is_told_before_it_is_typed() -> None:
     assert "continue --drawn 1 --not-happened 2 --by NAME" in text
 
 
+def test_a_dose_that_certainly_arrived_is_not_offered_to_be_done_again() -> None:
+    one = asked(1)
+    step = one.steps[0].model_copy(update={"is_drawn": True, "is_given": True, "mixes": True})
+    text = page(one.model_copy(update={"steps": (step,)}))
+    assert "(its liquid was given)" in text
+    assert "continue --given 1 --by NAME" in text
+    assert "--drawn" not in text
+    assert "lost it with the tip" not in text
+
+
 def test_sixty_four_unknown_steps_fit_a_screen() -> None:
     text = page(asked(64).model_copy(update={"no_repair": "64 steps are unknown, at most 12 can be corrected"}))
     assert len(text.splitlines()) < 40

@@ -63,6 +63,8 @@ class OpenStep(FrozenModel):
     """Whether its liquid certainly left its source."""
     level_mm: float | None = None
     """Change of the level of its source or target, whichever is more, in mm; None where it is not known."""
+    is_given: bool = False
+    """Whether all of its liquid certainly arrived, so that only its mix may be missing."""
     mixes: bool = False
     """Whether it mixes after it has given, so that it may have been cut there."""
     by_hand_ul: float = 0.0
@@ -393,6 +395,7 @@ def _open_step(fate: Fate, worklist: Worklist, catalogue: LabwareLookup, why: st
         why=why,
         tip=tip if liquid else "",
         is_drawn=fate.is_drawn,
+        is_given=gives and fate.given_ul >= step.volume_ul,
         level_mm=level_change_mm(step, worklist, catalogue),
         mixes=mixes_after(step),
         by_hand_ul=moved_in(step),

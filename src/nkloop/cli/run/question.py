@@ -50,7 +50,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
             soft_wrap=True,
         )
     is_liquid = bool(asked.wells) or any(step.tip for step in asked.steps)
-    if is_liquid:
+    if is_liquid and not all(step.is_given for step in asked.steps):
         console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         console.print(f"[bold]{escape(blind)}[/]", soft_wrap=True)
@@ -94,7 +94,7 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
 
 def _lost(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     """The answer for a tip that was lost with liquid: at most one step of those that are worked in order."""
-    first = next((step.number for step in steps if step.tip), None)
+    first = next((step.number for step in steps if step.tip and not step.is_given), None)
     if first is None:
         return []
     others = spans([step.number for step in steps if step.number != first])
@@ -132,7 +132,10 @@ def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> No
     if len(reasons) == 1:
         console.print(f"Why: {escape(next(iter(reasons)) or 'nobody saw their end')}", soft_wrap=True)
     table = Table("step", "what", "tip from", *(["why"] if len(reasons) > 1 else []))
-    groups = [list(group) for _, group in groupby(steps, key=lambda step: (step.alike, step.why, step.is_drawn))]
+    groups = [
+        list(group)
+        for _, group in groupby(steps, key=lambda step: (step.alike, step.why, step.is_drawn, step.is_given))
+    ]
     for group in groups[: None if whole else _MOST]:
         first = group[0]
         row = [spans([step.number for step in group]), escape(_together(group)), first.tip]
@@ -144,7 +147,7 @@ def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> No
 
 def _together(group: Sequence[OpenStep]) -> str:
     first = group[0]
-    drawn = " (its liquid was drawn)" if first.is_drawn else ""
+    drawn = " (its liquid was given)" if first.is_given else " (its liquid was drawn)" if first.is_drawn else ""
     if len(group) == 1:
         return first.sentence + drawn
     targets = list(dict.fromkeys(step.target for step in group if step.target))

@@ -67,6 +67,18 @@ def test_what_others_have_drawn_from_a_source_is_taken_off_and_the_rest_goes_on(
     assert lab.records.journal.run(first).parent == run_id
 
 
+def test_a_rest_that_was_lowered_is_known_by_what_it_says_a_run_has_left(lab: Any) -> None:
+    """Nobody has run it yet, and no decision has made just this one."""
+    (filling,) = lab.worklist.fillings
+    run_id = lab.ended(lab.opened(lab.worklist), "done", "failed", "failed")
+    liquid = filling.liquid.model_copy(update={"lot": f"left:{run_id}:plate A1"})
+    left = lab.rest(run_id).model_copy(update={"fillings": (filling.model_copy(update={"liquid": liquid}),)})
+    lab.decide(run_id, left=left)
+    lab.ended(lab.opened(drawing(lab.worklist, 100)), "done", state="succeeded")
+    now = lab.records.decisions.left_of(run_id)
+    assert lab.records.journal.run(lab.opened(now, known=())).parent == run_id
+
+
 @pytest.mark.parametrize(
     ("happened", "held"), [(None, 800), (False, 900)], ids=["nobody_knows", "seen_not_to_have_happened"]
 )

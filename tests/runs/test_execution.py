@@ -535,9 +535,11 @@ async def test_a_run_that_was_never_prepared_is_refused(
         await do(run_id, bench, records)
 
 
+@pytest.mark.parametrize("is_drawn", [False, True], ids=["as_decided", "with_less_in_its_source"])
 async def test_a_rest_that_a_newer_state_of_the_records_has_done_is_not_done_again(
-    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any, tmp_path: Path
-) -> None:
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any, tmp_path: Path,
+    is_drawn: bool,
+) -> None:  # fmt: skip
     """The records are restored from a backup that was made between the decision and the run that followed."""
     run_id = records.journal.create_run(worklist, verdict, bench="fake", device="flex", at=AT, context=Context())
     records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
@@ -553,10 +555,19 @@ async def test_a_rest_that_a_newer_state_of_the_records_has_done_is_not_done_aga
     restored = Records(f"sqlite:///{tmp_path / 'backup.db'}")
     assert (await execute(rest, allowed, bench, records)).state == "succeeded"
     operator.asked.clear()
+    if is_drawn:
+        draw = worklist.steps[0].model_copy(update={"to_well": "H12"})
+        other = worklist.model_copy(update={"name": "other", "steps": (draw,)})
+        passed = verdict.model_copy(update={"worklist_hash": other.content_hash})
+        drew = restored.journal.create_run(other, passed, bench="other", device="flex", at=AT, context=Context())
+        restored.journal.append_event(drew, [1], "done", at=AT, device="flex")
+        restored.journal.set_run_state(drew, "succeeded", ended_at=AT)
+        rest = restored.decisions.left_of(run_id)
+        allowed = allowed.model_copy(update={"worklist_hash": rest.content_hash})
     with pytest.raises(RecordError, match=r"told to do 'rest of run-0001' already, as its run device-run"):
-        await execute(rest, allowed, bench, restored)
+        await execute(rest, allowed, bench, restored, context=Context(parent=run_id))
     assert (handler.calls.count("prepare"), operator.asked) == (1, [])
-    assert restored.journal.run("run-0002").state == "failed"
+    assert restored.journal.runs()[-1].state == "failed"
     restored.close()
 
 

@@ -28,7 +28,7 @@ from nkloop.records.journal_rows import (
     run_row,
     save_worklist,
 )
-from nkloop.records.lineage import number_of, origin_of, tree_of
+from nkloop.records.lineage import number_of, origin_of, stems_from, tree_of
 from nkloop.records.models import (
     RUN_OVER,
     Claim,
@@ -434,7 +434,7 @@ def _taken_up(
 
     `where` is the bench, the devices claimed and the serial number of the one that is used.
     """
-    parent = context.parent or origin_of(connection, worklist.content_hash)
+    parent = context.parent or stems_from(connection, worklist)
     if parent is not None:
         require_left(connection, parent, worklist, *where)
     elif known is not None:

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from nkloop.records import schema
 from nkloop.records.journal_rows import devices_of_row, last_events, run_row
 from nkloop.records.models import RUN_OVER
+from nkloop.worklists.arrivals import left_by
+from nkloop.worklists.models import Worklist
 
 _RUNS, _DECISIONS, _ENTRIES = schema.runs, schema.run_decisions, schema.audit_entries
 
@@ -25,6 +27,15 @@ def origin_of(connection: sa.Connection, worklist_hash: str) -> str | None:
         begun = sa.select(_RUNS.c.parent).where(_RUNS.c.worklist_hash == worklist_hash, _RUNS.c.parent.is_not(None))
         found = connection.execute(begun.order_by(_RUNS.c.created_at.desc()).limit(1)).scalar()
     return found
+
+
+def stems_from(connection: sa.Connection, worklist: Worklist) -> str | None:
+    """The run that a worklist continues or repairs, told also by what it says stands on the deck as a run left it."""
+    if (known := origin_of(connection, worklist.content_hash)) is not None:
+        return known
+    named = next((run_id for filling in worklist.fillings if (run_id := left_by(filling))), None)
+    is_here = named is not None and connection.execute(sa.select(_RUNS.c.id).where(_RUNS.c.id == named)).first()
+    return named if is_here else None
 
 
 def tree_of(connection: sa.Connection, run_id: str) -> list[Any]:

@@ -116,8 +116,8 @@ async def _prepared(
     handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
     try:
-        if journal.run(run_id).parent is not None:
-            await _require_unplayed(worklist, bench, records)
+        if (parent := journal.run(run_id).parent) is not None:
+            await _require_unplayed(worklist, parent, bench, records)
         if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
             await people.load_deck(worklist, bench, records, run_id)
         played = [one.id for one in await handler.find_runs(worklist) if one.is_played]
@@ -134,14 +134,20 @@ async def _prepared(
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
 
 
-async def _require_unplayed(rest: Worklist, bench: Bench, records: Records) -> None:
+async def _require_unplayed(rest: Worklist, parent: str, bench: Bench, records: Records) -> None:
     """Refuse the rest of a run that the device was told to do by another database, or by a newer state of this one.
+
+    There its sources may have held what the decision counted on, so that is looked for as well.
 
     Raises:
         RecordError: it was; the device's run is told.
     """
-    ours = records.journal.device_runs()
-    others = [one.id for one in await bench.liquid_handler.find_runs(rest) if one.is_played and one.id not in ours]
+    ours, decision = records.journal.device_runs(), records.journal.run(parent).decision
+    alike = {rest.content_hash: rest}
+    if decision is not None and decision.follow_up not in {None, rest.content_hash}:
+        alike[decision.follow_up or ""] = records.journal.worklist(decision.follow_up or "")
+    found = [one for worklist in alike.values() for one in await bench.liquid_handler.find_runs(worklist)]
+    others = [one.id for one in found if one.is_played and one.id not in ours]
     if others:
         raise RecordError(
             f"the device was told to do '{rest.name}' already, as its run {others[-1]}, of which these records know "

@@ -1,6 +1,7 @@
 """Kills flow, robot, Prefect server and flow runner in the middle of procedures, hundreds of times, and counts.
 
-Flex and OT-2 behind their robot server, and on top a STAR driven step by step, repairs, Prefect server and flow runner.
+Flex and OT-2 behind their robot server, and on top a STAR driven step by step, repairs, plates read on the deck of a
+Flex, Prefect server and flow runner.
 
 `uv run python benchmarks/crash_storm.py --crashes 500 --beside 6`; exit code 1 when any statement is broken. Files of
 the crashes that broke one stay in `--folder`; `--only NUMBER` stages that one again.
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker-crashes", type=int, default=60, help="so many of them of the flow runner")
     parser.add_argument("--reports", type=Path, help="file that gets the report of every crash, a line of JSON each")
     parser.add_argument("--star-crashes", type=int, default=30, help="crashes of a flow that drives a STAR, on top")
+    parser.add_argument("--reading-crashes", type=int, default=30, help="crashes while a plate is read, on top")
     parser.add_argument("--folder", type=Path, help="where crashes that broke a statement leave their files")
     given = parser.parse_args(arguments)
     show_machine()
@@ -65,6 +67,8 @@ def _all(given: argparse.Namespace, temporary: Path) -> Iterator[Report]:
     if given.only is None and given.star_crashes:
         yield from _lab("stepwise", {"crashes": given.star_crashes, "seed": given.seed, "beside": given.beside})
         yield from _lab("repairs", {})
+    if given.only is None and given.reading_crashes:
+        yield from _lab("readings", {"crashes": given.reading_crashes, "seed": given.seed, "beside": given.beside})
     yield from _staged(given, temporary)
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from crash_lab.flow import FlowTask
-from crash_lab.judge import judge
 from crash_lab.places import Places
 from crash_lab.plan import FLOW, SERVER, SERVICE, WORKER, Course, Crash, coordinated, storm
 from crash_lab.procedures import Lab
@@ -92,7 +91,7 @@ class Director:
             report.problems.append(str(error))
         finally:
             report.problems += scene.clear()
-        report.problems += judge(self._lab, places, procedure)
+        report.problems += scene.judged()
         report.struck = any(line.startswith(crash.victim) for line in places.killed())
         _tell(places, report)
         report.seconds = round(time.monotonic() - started, 2)
@@ -129,10 +128,10 @@ def play(scene: Scene, crash: Crash) -> float:
         scene.start_flow(FlowTask("stop"))
         if scene.watch("flow") != 0:
             raise SceneError("the run could not be stopped")
-    again, work = crash.again, scene.take_up_work if crash.again else "take up"
+    again, work = crash.again, scene.take_up_work if crash.again else scene.last_work
     for _ in range(TAKEN_UP):
         scene.start_flow(FlowTask(work, trigger=again, decision=crash.decision))
-        again, work = None, "take up"
+        again, work = None, scene.last_work
         if scene.watch("flow") == 0:
             return lived
     raise SceneError(f"the work could not be taken up in {TAKEN_UP} attempts")

@@ -45,7 +45,7 @@ def bench_at(file: BenchFile, world: str, robot: str) -> BenchFile:
     for device in DEVICES:
         spec = getattr(file, device)
         url = robot if device == "liquid_handler" else world
-        text = json.dumps(spec.settings).replace("${NKLOOP_VIRTUAL_URL}", url)
+        text = json.dumps(spec.settings).replace("${NKLOOP_VIRTUAL_URL}", url).replace("${NKLOOP_FLEX_URL}", robot)
         devices[device] = spec.model_copy(update={"settings": json.loads(text)})
     return file.model_copy(update=devices)
 

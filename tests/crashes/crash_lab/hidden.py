@@ -45,6 +45,8 @@ class Physical:
     """Device run, step, planned command to how often it took effect."""
     acts: list[Act] = field(default_factory=list)
     """All of it in order."""
+    measured: list[dict[str, dict[str, float]]] = field(default_factory=list)
+    """What a reader on the deck saw, each time: wavelength, well, optical density."""
 
     def of(self, run: RunRecord) -> Iterator[Act]:
         """What a run moved."""
@@ -62,6 +64,9 @@ def read_physical(places: Places) -> Physical:
     lines = places.physical.read_text(encoding="utf-8").splitlines() if places.physical.exists() else []
     for line in lines:
         told = json.loads(line)
+        if "measured" in told:
+            found.measured.append(told["values"])
+            continue
         if "begin" in told:
             found.begun[told["begin"]] += 1
             steps = {int(step): Counter(ids) for step, ids in told.get("steps", {}).items()}

@@ -21,7 +21,7 @@ from nkloop.virtual.world import World
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.models import CheckResult, DeckItem, Target, Verdict, Worklist
+from nkloop.worklists.models import PLATE_READING, CheckResult, DeckItem, Target, Verdict, Worklist
 from nkloop.worklists.protocol_files import protocol_name, protocol_path, sha256_of
 from nkloop.workspace import Workspace
 
@@ -183,7 +183,8 @@ def _first_containers(lot: Lot) -> Lot:
 
 def known_analyses(lab: Lab) -> dict[str, Any]:
     """Analysis by the text of its worklist."""
-    return {to_csv(one.worklist): one.analysis for one in lab.procedures.values()}
+    written = [one for one in lab.procedures.values() if one.worklist.procedure != PLATE_READING]  # which has no CSV
+    return {to_csv(one.worklist): one.analysis for one in written}
 
 
 def _verdict(workspace: Workspace, worklist: Worklist) -> Verdict:

@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from crash_lab.places import Places
+from nkloop.errors import NkloopError
 from nkloop.virtual.book import WorldBook
 from nkloop.virtual.clock_world import START
 from nkloop.virtual.execution import Execution
@@ -68,6 +69,8 @@ class Hands:
             self._write({"begin": asked["run"], "steps": _by_step(asked["commands"])})
         elif asked["do"] == "apply":
             answer = self._apply(asked["run"], asked["command"], runs[asked["run"]])
+        elif asked["do"] == "measure":
+            answer = self._measure(asked["wavelengths"])
         return {**answer, "now": self._world.clock.seconds}
 
     def _apply(self, run: str, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
@@ -81,6 +84,14 @@ class Hands:
         self._write({**told, **self._moved(command, execution)})
         is_held |= self._maybe_kill("after")
         return {"hold": True} if is_held else {}
+
+    def _measure(self, wavelengths: list[int]) -> dict[str, Any]:
+        try:
+            values = WorldBook(self._world).measure(wavelengths)
+        except NkloopError as error:
+            return {"error": str(error)}
+        self._write({"measured": self._world.in_reader, "values": values})
+        return {"values": values}
 
     def _moved(self, command: dict[str, Any], execution: Execution) -> dict[str, Any]:
         """Volume and wells of a command that moved liquid."""
@@ -163,8 +174,8 @@ class RemoteHands:
         self._known, self._asked, self._owed = 0.0, -math.inf, 0.0
         self.on_hold: Callable[[], None] = lambda: None
 
-    def ask(self, do: str, **asked: Any) -> None:
-        """Do something to the world.
+    def ask(self, do: str, **asked: Any) -> dict[str, Any]:
+        """Do something to the world; what it answers.
 
         Raises:
             RuntimeError: the world refused.
@@ -178,6 +189,7 @@ class RemoteHands:
             raise RuntimeError(answer["error"])
         if answer.get("hold"):
             self.on_hold()
+        return answer
 
     def now(self) -> datetime:
         """Time of the world; a robot looks at its clock several times per command and trusts it for a moment."""

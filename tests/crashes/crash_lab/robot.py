@@ -45,6 +45,11 @@ class RemoteWorld:
         self._hands.ask("begin", run=run, commands=list(analysis.commands))
         return RemoteExecution(self._hands, run)
 
+    def measure(self, wavelengths_nm: Sequence[int]) -> dict[str, dict[str, float]]:
+        """What the reader sees of the plate in it."""
+        values: dict[str, dict[str, float]] = self._hands.ask("measure", wavelengths=list(wavelengths_nm))["values"]
+        return values
+
 
 class KnownAnalyses:
     """Analyses made beforehand, by the text of the worklist; any other is asked for."""

@@ -20,6 +20,7 @@ import httpx
 
 from crash_lab.analyst import SharedVendor
 from crash_lab.flow import FlowTask, bench_at, flow_process
+from crash_lab.judge import judge
 from crash_lab.places import Places
 from crash_lab.procedures import Lab, Procedure, known_analyses
 from crash_lab.reality import PhysicalTrigger, run_reality
@@ -45,8 +46,8 @@ class SceneError(Exception):
 class Scene:
     """A workspace of its own with a world, a robot and any number of flows on one procedure."""
 
-    run_work, take_up_work = "run", "take up"
-    """What a flow does, and what is done after a crash, keys of `flow.WORK`."""
+    run_work, take_up_work, last_work = "run", "take up", "take up"
+    """What a flow does, what is done after a crash, and what is when nobody is killed any more; keys of `flow.WORK`."""
 
     def __init__(
         self,
@@ -128,6 +129,10 @@ class Scene:
         answer = httpx.get(f"http://127.0.0.1:{self._ports[1]}/runs", headers=_AGREED, timeout=LONGEST_S)
         listed: list[dict[str, Any]] = answer.json()["data"]
         return listed
+
+    def judged(self) -> list[str]:
+        """Everything that is not as it must be, one sentence each."""
+        return judge(self._lab, self.places, self._procedure)
 
     def come_to_rest(self) -> None:
         """Wait for whoever does something of its own accord still."""

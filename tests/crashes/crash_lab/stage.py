@@ -22,6 +22,7 @@ from crash_lab.robot import KnownAnalyses, build_robot
 from nkloop.drivers.bench import open_bench
 from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware import Catalogue
+from nkloop.worklists.models import PLATE_READING
 
 PR_SET_CHILD_SUBREAPER = 36
 """<linux/prctl.h>: whoever is left without parent becomes our child, so that nobody is overlooked."""
@@ -44,9 +45,13 @@ def adopt_orphans() -> None:
 
 def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str] = NAMES, whole_up_to: int = 0) -> Lab:
     """The lab, with everything loaded once that every forked process would load by itself."""
+    return warmed(asyncio.run(prepare_lab(analyses, first_steps, names, whole_up_to)))
+
+
+def warmed(lab: Lab) -> Lab:
+    """A lab that is planned, with everything loaded."""
     adopt_orphans()
     os.environ.pop("NKLOOP_DATABASE_URL", None)
-    lab = asyncio.run(prepare_lab(analyses, first_steps, names, whole_up_to))
     address, pid = start_analyst()
     lab = replace(lab, analyst=address, analyst_pid=pid)
     for module in PRELOADED:
@@ -56,9 +61,10 @@ def warm_lab(analyses: Path, first_steps: int | None = None, names: Sequence[str
     first = next(iter(lab.procedures.values()))
     build_reality(lab.world(first, seed=1))
     if first.worklist.robot in {"flex", "ot2"}:
-        build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, analyses)), analyses)
+        build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, lab.analyses)), lab.analyses)
     _read_once(lab)
-    check_tracking(first.worklist, lab.catalogue)
+    if first.worklist.procedure != PLATE_READING:
+        check_tracking(first.worklist, lab.catalogue)
     asyncio.run(_open_once(lab))
     return lab
 

@@ -303,6 +303,17 @@ def test_labels_of_intermediates_tell_their_concentration(killing, kinds, told):
     assert {label.place.split()[-1]: label.content for label in labels} == told
 
 
+def test_the_rest_of_a_run_leaves_the_deck_as_it_is_also_where_something_is_to_be_done_first(killing):
+    made = with_lot(killing)
+    kept = made.fillings[0].liquid.model_copy(update={"lot": "left:run-0007:LOT-1"})
+    filling = made.fillings[0].model_copy(update={"liquid": kept})
+    cold = made.deck[0].model_copy(update={"temperature_c": 4.0})
+    rest = made.model_copy(update={"fillings": (filling,), "deck": (cold, *made.deck[1:])})
+    told = sheet_of(rest).next_action
+    assert told.startswith("Next, 15 min before the robot starts: set the module to")
+    assert told.endswith(" Leave the deck as run-0007 left it.")
+
+
 def test_only_the_stocks_a_thaw_names_wait_for_it(killing):
     made = with_lot(killing)
     frozen = made.fillings[0]

@@ -191,12 +191,14 @@ def _remaining(lot: LotFacts | None, taken: Mapping[str, float]) -> str:
 
 
 def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
+    left = listing([*dict.fromkeys(filter(None, map(left_by, worklist.fillings)))])
     if take_out and take_out[0].lead_minutes:
         first = [row.liquid for row in take_out if row.lead_minutes == take_out[0].lead_minutes]
         named = listing(first) if len(first) <= 4 else f"{listing(first[:3])} and {len(first) - 3} more"
-        return f"Next, {take_out[0].when} the robot starts: {take_out[0].how}: {named}."
-    if left := dict.fromkeys(filter(None, map(left_by, worklist.fillings))):
-        return f"Next: leave the deck as {listing([*left])} left it, load the rest as drawn, then start the robot."
+        stays = f" Leave the deck as {left} left it." if left else ""
+        return f"Next, {take_out[0].when} the robot starts: {take_out[0].how}: {named}.{stays}"
+    if left:
+        return f"Next: leave the deck as {left} left it, load the rest as drawn, then start the robot."
     return f"Next: load the deck as drawn for {worklist.name}, then start the robot."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nkloop.cli import reconcile
+from nkloop.errors import RecordError
 
 from .conftest import Nkloop
 
@@ -29,3 +30,33 @@ def test_an_interruption_says_what_became_of_the_run(
     ended = nkloop("reconcile", "run-0001", *more)
     assert ended.code == 130
     assert f"run-0001 is not watched here any more; {told}. To look again: " in ended.err
+
+
+@pytest.mark.parametrize("option", [("--robot-replaced",), ("--other-vessels", "run-0002"), ("--well", "plate:B3")])
+def test_what_belongs_to_a_decision_is_refused_without_one(nkloop: Nkloop, option: tuple[str, ...]) -> None:
+    ended = nkloop("reconcile", "run-0001", *option)
+    assert ended.code == 1
+    assert "nothing was decided" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), {"replaced": False, "lost": False}),
+        (("--robot-replaced", "--other-vessels", "run-0002", "--other-vessels", "run-0003"), {"replaced": True}),
+    ],
+)
+def test_what_a_person_says_of_robot_and_vessels_reaches_the_decision(
+    nkloop: Nkloop, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: dict[str, bool]
+) -> None:
+    asked: list[Any] = []
+
+    def noted(given: Any, workspace: Any) -> None:
+        asked.append(given)
+        raise RecordError("far enough")
+
+    monkeypatch.setattr(reconcile, "_answered", noted)
+    nkloop("reconcile", "run-0001", "--decide", "continue", "--by", "Ada", "--reason", "sent in", *options)
+    (given,) = asked
+    assert {name: getattr(given, name) for name in told} == told
+    assert given.decision["apart"] == (("run-0002", "run-0003") if options else ())

@@ -10,7 +10,7 @@ import pytest
 
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
-from nkloop.records.models import RunDecision, StepEvent, StepRuling
+from nkloop.records.models import StepEvent
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.runs.lot_scans import lots_to_scan
 from nkloop.runs.people import answer_pause, load_deck
@@ -168,26 +168,20 @@ async def test_an_interrupted_run_posts_what_it_took(
     assert sum(ul for _, _, ul in history(stocked)) == -100
 
 
-@pytest.mark.parametrize(("who", "drawn"), [("device", 60), ("person", 30)])
-async def test_what_a_run_took_is_parted_anew_when_it_is_known_what_its_steps_did(
-    stocked: Session, dosing: Worklist, journalled: Journalled, who: str, drawn: float
+async def test_what_a_run_took_is_parted_anew_when_its_device_tells_after_all_what_its_steps_did(
+    stocked: Session, dosing: Worklist, journalled: Journalled
 ) -> None:
-    """Its device was given up as lost and knows the run after all, or a person saw that the first step happened."""
+    """It was given up as lost, so that all counted as left over on the deck."""
     async with stock_held(stocked, dosing) as hold:
         hold.run_id = run_id = journalled(dosing, state="interrupted", event="unknown")
     later = journalled(dosing.model_copy(update={"name": "later"}), state="interrupted", event="failed")
     settle_runs(stocked, at=AT)
     records, before = stocked.records, history(stocked)
-    if who == "device":
-        records.journal.append_event(run_id, [1, 2], "done", at=AT + timedelta(minutes=5), device="flex")
-    else:
-        rulings = (StepRuling(number=1, happened=True), StepRuling(number=2, happened=False))
-        made = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="saw it", at=AT, rulings=rulings)
-        records.decisions.add(made)
+    records.journal.append_event(run_id, [1, 2], "done", at=AT + timedelta(minutes=5), device="flex")
     assert settle_runs(stocked, at=AT) == (run_id,)
     added = history(stocked)[len(before) :]
-    assert added == [("IL7-01-01", "taken", -drawn), ("IL7-01-01", "discarded", drawn)]
-    assert [(one.taken_ul, one.discarded_ul) for one in records.stock.used_by(run_id)] == [(drawn, 100 - drawn)]
+    assert added == [("IL7-01-01", "taken", -60), ("IL7-01-01", "discarded", 60)]
+    assert [(one.taken_ul, one.discarded_ul) for one in records.stock.used_by(run_id)] == [(60, 40)]
     assert [(one.taken_ul, one.left_ul) for one in records.stock.used_by(later)] == [(0, 50)]
     assert records.stock.used_by(run_id)[0].left_ul == 150, "as it was right after the run"
     assert settle_runs(stocked, at=AT) == (), "once"

@@ -152,13 +152,8 @@ def containers_taken(records: Records, run_id: str) -> Mapping[str, str]:
 def taken_by(
     worklist: Worklist, run: RunRecord, stock: Inventory, catalogue: LabwareLookup, deck: BenchDeck
 ) -> dict[str, Taken]:
-    """What a run took of every lot: all that stood on the deck, and what its steps drew, also one that then failed.
-
-    Of steps nobody saw counts what people said.
-    """
+    """What a run took of every lot: all that stood on the deck, and what its steps drew, also one that then failed."""
     done = {step.number for step in run.steps if step.event == "done" or (step.event == "failed" and step.moved_ul)}
-    rulings = run.decision.rulings if run.decision else ()
-    done |= {one.number for one in rulings if one.happened or one.is_drawn or one.is_given}
     ledger = Ledger.of(worklist, catalogue, deck)
     for step in worklist.steps:
         if step.number in done:
@@ -243,8 +238,7 @@ def _look_alikes(session: Session, worklist: Worklist, at: datetime) -> list[tup
 def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile, run_id: str, *, at: datetime) -> bool:
     """Post what a run that is over took, when its program ended before it could; a run is posted once.
 
-    Where its device, or a person, has told afterwards what its steps did, what it took is parted from what it left over
-    anew.
+    Where its device has told afterwards what its steps did, what it took is parted from what it left over anew.
 
     A run whose deck nobody loaded (no confirmation, no step begun) took nothing: what it had reserved is given back.
 
@@ -281,9 +275,8 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
 
 def _parted_anew(records: Records, catalogue: LabwareLookup, bench_file: BenchFile, run_id: str, at: datetime) -> bool:
     bench, run = bench_file.name, records.journal.run(run_id)
-    rulings = run.decision.rulings if run.decision else ()
     is_told_anew = run.ended_at is not None and any(step.at > run.ended_at for step in run.steps)
-    stock = records.stock.inventory(bench) if is_told_anew or rulings else None
+    stock = records.stock.inventory(bench) if is_told_anew else None
     if stock is None:
         return False
     worklist = as_planned(records, bench, records.journal.worklist(run.worklist_hash))

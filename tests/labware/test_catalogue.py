@@ -133,3 +133,14 @@ def test_a_broken_or_absent_definition_is_told(folder: Path) -> None:
     (folder / f"{COSTAR}.json").unlink()
     with pytest.raises(LabwareError, match=rf"{COSTAR}\.json: {COSTAR} has no definition"):
         Catalogue.load(folder)
+
+
+def test_a_catalogue_is_read_anew_when_one_of_its_files_changes(folder: Path) -> None:
+    first = Catalogue.load(folder)
+    assert Catalogue.load(FOLDER) is first, "the same content in another folder"
+    edit(folder, "rows: 4\n", "rows: 2\n")
+    assert [one.rows for one in Catalogue.load(folder).entries] != [one.rows for one in first.entries]
+    edit(folder, "rows: 2\n", "rows: 4\n")
+    (folder / f"{COSTAR}.json").rename(folder / f"{COSTAR}_.json")
+    with pytest.raises(LabwareError, match="has no definition"):
+        Catalogue.load(folder)

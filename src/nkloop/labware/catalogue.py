@@ -15,7 +15,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.labware.geometry import check_geometry
 from nkloop.labware.models import LabwareType
 from nkloop.yamlfile import Positions, YamlSyntaxError, load_yaml
-from nkloop.yamlfile.problems import validate_part
+from nkloop.yamlfile.problems import read_once, validate_part
 
 FILE = "catalogue.yaml"
 MAKER_NAMESPACE = "opentrons"
@@ -35,6 +35,12 @@ class Catalogue(FrozenModel):
         Raises:
             LabwareError: with every problem found, each with file and line.
         """
+        own = sorted(folder.glob("*.json"))
+        names = tuple(path.name for path in own)
+        return read_once((cls, names), (folder / FILE, *own), lambda: cls._read(folder))
+
+    @classmethod
+    def _read(cls, folder: Path) -> Self:
         path = folder / FILE
         entries: list[LabwareType] = []
         found: list[tuple[tuple[int, int], Problem]] = []

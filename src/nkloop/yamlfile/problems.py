@@ -16,6 +16,7 @@ from nkloop.errors import NkloopError, Problem
 from nkloop.yamlfile.reader import Positions, YamlPath, YamlSyntaxError, load_yaml
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+ReadT = TypeVar("ReadT")
 _SEPARATOR = ". Remedy: "
 """A validator may end its message with this and the remedy; both are then told apart."""
 _BOUNDS = {
@@ -63,24 +64,41 @@ def validate_yaml(
     Raises:
         NkloopError: of `error_class`; each problem reads `file:line:column: field: value, reason, bound. Remedy: …`.
     """
-    key = (model_class, check, _digest(path))
-    known = _READ.pop(key, None)
-    if known is None:
+
+    def read() -> ModelT:
         try:
             data, positions = load_yaml(path)
         except YamlSyntaxError as error:
             raise error_class.from_problems(error.problems) from error
-        known = validate_plain(model_class, data, positions, error_class, check=check)
-    if key[2]:
-        _READ[key] = known
-        while len(_READ) > _MOST_READ:
-            del _READ[next(iter(_READ))]
-    return cast(ModelT, known)
+        return validate_plain(model_class, data, positions, error_class, check=check)
+
+    return read_once((model_class, check), (path,), read)
 
 
 _MOST_READ = 32
-_READ: dict[tuple[type[BaseModel], object, bytes], BaseModel] = {}
-"""Sound files by their content, the last read at the end; reading a recipe anew takes some hundred milliseconds."""
+_READ: dict[tuple[object, tuple[bytes, ...]], object] = {}
+"""What sound files hold, by their content, the last read at the end; reading a recipe anew takes some hundred ms."""
+
+
+def read_once(what: object, files: Iterable[Path], read: Callable[[], ReadT]) -> ReadT:
+    """What files hold, read anew only when one of them has another content than before.
+
+    Args:
+        what: tells apart what is made of the same files; can be hashed.
+        files: all that `read` looks at, in their order.
+        read: gives something nobody changes; what it raises is raised, and asked for again the next time.
+    """
+    contents = tuple(_digest(path) for path in files)
+    if not all(contents):
+        return read()
+    key = (what, contents)
+    known = _READ.pop(key, None)
+    if known is None:
+        known = read()
+    _READ[key] = known
+    while len(_READ) > _MOST_READ:
+        del _READ[next(iter(_READ))]
+    return cast(ReadT, known)
 
 
 def _digest(path: Path) -> bytes:

@@ -21,7 +21,6 @@ from crash_lab.reality import build_reality
 from crash_lab.robot import KnownAnalyses, build_robot
 from nkloop.drivers.bench import open_bench
 from nkloop.drivers.pylabrobot.tracking import check_tracking
-from nkloop.labware import Catalogue
 from nkloop.worklists.models import PLATE_READING
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -62,21 +61,10 @@ def warmed(lab: Lab) -> Lab:
     build_reality(lab.world(first, seed=1))
     if first.worklist.robot in {"flex", "ot2"}:
         build_robot(first.bench.deck, KnownAnalyses({}, SharedVendor(address, lab.analyses)), lab.analyses)
-    _read_once(lab)
     if first.worklist.procedure != PLATE_READING:
         check_tracking(first.worklist, lab.catalogue)
     asyncio.run(_open_once(lab))
     return lab
-
-
-def _read_once(lab: Lab) -> None:
-    """Every workspace here links to the shipped labware, under a path of its own: read it once for all of them."""
-    load, shipped = Catalogue.load, lab.workspace.labware.resolve()
-
-    def known(folder: Path) -> Catalogue:
-        return lab.catalogue if folder.resolve() == shipped else load(folder)
-
-    Catalogue.load = known  # type: ignore[method-assign, assignment]
 
 
 async def _open_once(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount, Duration, RemainingVolume
 
 ContainerKind = Literal["unspecified", "tube", "cryovial", "15 mL tube", "50 mL tube", "bottle", "bag"]
+"""What a container is, as lot lists write it."""
 KINDS: tuple[str, ...] = get_args(ContainerKind)
 DEAD_VOLUME_UL: dict[str, float] = {
     "unspecified": 0.0,

@@ -14,6 +14,7 @@ from nkloop.inventory.containers import CAPACITY_UL, Container, expanded
 from nkloop.quantities import Amount, Concentration, Duration, Kind, RemainingVolume, SpecificActivity
 
 LotState = Literal["released", "quarantined", "blocked"]
+"""Only a released lot is chosen for plans."""
 
 
 class Certificate(FrozenModel):
@@ -22,6 +23,7 @@ class Certificate(FrozenModel):
     id: str = Field(min_length=1)
     """Number on the certificate."""
     issued: date
+    """Day it was issued."""
 
 
 class Lot(FrozenModel):
@@ -32,6 +34,7 @@ class Lot(FrozenModel):
     component: str
     """Component name as recipes write it; bench liquids (lysis buffer, PBS) use their own names."""
     lot_number: str
+    """The supplier's own number of the lot."""
     supplier: str
     catalogue_number: str = ""
     concentration: Concentration
@@ -51,13 +54,17 @@ class Lot(FrozenModel):
     containers: tuple[Container, ...] = ()
     """Vials, tubes or bottles; a lot without them is one container with the lot's own barcode and no dead volume."""
     expires: date
+    """Last day the lot may be used, unopened and stored as it says."""
     opened_life: Duration | None = None
     """How long a container keeps once it was opened or thawed; to the expiry when not given."""
     storage: str = "-20 °C"
+    """Where it is kept, in words, for run sheets; nothing is computed from it."""
     freeze_thaws: int = Field(default=0, ge=0)
     """Thaws of a lot without listed containers."""
     max_freeze_thaws: int = Field(default=1, ge=0)
+    """Most thaws of one container; one that is frozen and has had them all is not thawed again."""
     light_sensitive: bool = False
+    """True when it must stand in the dark; run sheets say so and a rule holds plans to it."""
     state: LotState = "released"
     """Only a released lot is chosen."""
     state_reason: str = ""

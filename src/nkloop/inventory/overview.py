@@ -26,13 +26,17 @@ class LotRow(FrozenModel):
     """One lot as it stands."""
 
     lot: str
+    """Id (barcode) of the lot."""
     component: str
     concentration: str
+    """Of the stock, as text with its unit."""
     expires: date
     use_by: date
     """Day the container ends that is used next: the expiry, or earlier when it is opened or thawed."""
     remaining_ul: float
+    """What is in all containers, dead volumes included."""
     reserved_ul: float
+    """What plans hold of it."""
     free_ul: float
     """What a plan can get today: without dead volumes, reserved volumes and containers that cannot be used."""
     n_containers: int

@@ -22,17 +22,21 @@ class Held(FrozenModel):
     """A volume reserved in a container."""
 
     container: str
+    """Barcode of the container."""
     volume_ul: float
     plan: str
     """Plan or run it is reserved for."""
     until: datetime
+    """When the reservation ends by itself."""
 
 
 class Portion(FrozenModel):
     """What one container gives."""
 
     container: str
+    """Barcode of the container."""
     volume_ul: float
+    """What is drawn from it, without what is discarded."""
     discarded_ul: float = 0.0
     """Its dead volume, lost when the container is emptied."""
     thaws: bool = False
@@ -44,6 +48,7 @@ class Pick(FrozenModel):
 
     lot: Lot
     portions: tuple[Portion, ...]
+    """Those that end first at the head."""
 
     @property
     def sentence(self) -> str:

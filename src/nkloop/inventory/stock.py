@@ -47,6 +47,7 @@ class Inventory(FrozenModel):
 
     title: str = ""
     lots: tuple[Lot, ...]
+    """Every lot of the list, those that cannot be used too."""
     held: tuple[Held, ...] = ()
     """What plans have reserved; a lot list file has none."""
 

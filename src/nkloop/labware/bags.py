@@ -18,6 +18,7 @@ class Bag(FrozenModel):
     """One kind of closed culture vessel: a bag, or the single-use vessel of a bioreactor."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """As plans and the command line name it."""
     title: str
     lowest_ml: float = Field(gt=0)
     """Least volume a culture may have in it."""
@@ -54,6 +55,7 @@ class DoseTube(FrozenModel):
     line_dead_ul: float = Field(ge=0)
     """Volume that stays in its line."""
     provenance: str
+    """Where the dead volume comes from."""
 
 
 class BagCatalogue(FrozenModel):

@@ -21,7 +21,9 @@ class LabwareType(FrozenModel):
     namespace: str
     """`opentrons` for the maker's own definitions, `nkloop` for the files beside the catalogue."""
     version: int = Field(ge=1)
+    """Version of the definition."""
     title: str
+    """As people call it on run sheets."""
     kind: LabwareKind
     rows: int = Field(ge=1, le=16)
     columns: int = Field(ge=1, le=24)

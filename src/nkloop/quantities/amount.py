@@ -32,7 +32,9 @@ class Amount:
     __slots__ = ("_canonical", "_unit", "magnitude", "substance")
 
     magnitude: float
+    """The number as it was written, in the unit it was written in."""
     substance: str | None
+    """Whose activity an IU counts; None for every other unit. IU of two substances never compare."""
 
     def __init__(self, magnitude: float, unit: str, *, substance: str | None = None) -> None:
         """Build from a number and a written unit; `substance` names whose activity an IU counts.
@@ -240,9 +242,11 @@ _DISSOLVED = (
     Kind.FRACTION,
 )
 Volume = Annotated[Amount, _Restricted((Kind.VOLUME,))]
+"""A volume above zero."""
 RemainingVolume = Annotated[Amount, _Restricted((Kind.VOLUME,), may_be_zero=True)]
 """A volume that may be used up."""
 Concentration = Annotated[Amount, _Restricted((*_DISSOLVED,))]
+"""Mass, activity, moles, transducing units or share of a volume, per volume."""
 Dose = Annotated[
     Amount,
     _Restricted(
@@ -256,5 +260,8 @@ Dose = Annotated[
 Share = Annotated[Amount, _Share((Kind.FRACTION,))]
 """A share of a culture's own volume, which a percent cannot mistake: `50 %` is read as `50 % v/v`."""
 CellDensity = Annotated[Amount, _Restricted((Kind.CELL_DENSITY,))]
+"""Cells per volume."""
 Duration = Annotated[Amount, _Restricted((Kind.TIME,))]
+"""A stretch of time above zero."""
 SpecificActivity = Annotated[Amount, _Restricted((Kind.SPECIFIC_ACTIVITY,))]
+"""Activity per mass, the only way from one to the other."""

@@ -7,6 +7,7 @@ import re
 from nkloop.errors import QuantityError
 
 HOW = "write a number and a unit, like 25 ng/mL"
+"""What to write instead, for messages about an amount that cannot be read."""
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWER_OF_TEN = r"10\s*(?:\^|\*\*)\s*[+\-−]?[0-9]+"
 NUMBER = (

@@ -20,10 +20,13 @@ class Kind(Enum):
     ACTIVITY_CONCENTRATION = "IU/µL"
     SPECIFIC_ACTIVITY = "IU/mg"
     TRANSDUCING_UNITS = "TU"
+    """Infectious particles of a vector, as a titration counts them."""
     TITRE = "TU/µL"
     MULTIPLICITY = "TU/cell"
+    """Transducing units per cell (MOI)."""
     MOLAR_CONCENTRATION = "µM"
     FRACTION = "v/v"
+    """Share of a volume; `50 % v/v` is 0.5."""
     CELLS = "cells"
     CELL_DENSITY = "cells/µL"
     TIME = "min"
@@ -39,8 +42,11 @@ class Unit:
     """A written unit: how it is shown, its pint expression (IU stands for the substance's own unit) and its kind."""
 
     shown: str
+    """As it is shown to people."""
     pint: str
+    """Expression pint reads."""
     kind: Kind
+    """What it measures."""
 
 
 _VOLUMES = {"nl": "nL", "ul": "µL", "ml": "mL", "dl": "dL", "l": "L"}

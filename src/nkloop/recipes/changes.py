@@ -21,6 +21,7 @@ class IngredientChange(FrozenModel):
     """One ingredient that differs between two recipes; None where a recipe does not have it."""
 
     stage: str
+    """Id of the stage."""
     component: str
     before: Amount | None
     after: Amount | None

@@ -21,6 +21,7 @@ class FieldChange(FrozenModel):
     field: str
     """Path in words, for example `expansion_i.vessel.kind`."""
     before: str | None
+    """As text, with its unit."""
     after: str | None
     factor: float | None = None
     """After divided by before, for numbers and for amounts of one kind."""
@@ -32,8 +33,11 @@ class RecipeDiff(FrozenModel):
     before: str
     """Revision id."""
     after: str
+    """Revision id of the recipe compared with it."""
     stages_added: tuple[str, ...] = ()
+    """Ids of stages only the second recipe has."""
     stages_removed: tuple[str, ...] = ()
+    """Ids of stages only the first recipe has."""
     amounts: tuple[IngredientChange, ...] = ()
     """Amounts of ingredients; those of added and removed stages too."""
     fields: tuple[FieldChange, ...] = ()

@@ -43,7 +43,9 @@ class Measured(NamedTuple):
     unit: str
     """Written after a number; empty for a pure number."""
     lowest: float = 0.0
+    """Least value that is possible at all; lower ones are slips."""
     highest: float = math.inf
+    """Largest value that is possible at all."""
     is_test: bool = False
     """True when the answer is negative or positive instead of a number."""
 
@@ -77,6 +79,7 @@ QUANTITIES: dict[Quantity, Measured] = {
     "mycoplasma": Measured("mycoplasma", "", is_test=True),
     "replication_competent_virus": Measured("replication-competent virus", "", is_test=True),
 }
+"""What recipes may expect, sample and limit, by its name in recipe files."""
 
 
 def range_words(quantity: Quantity, low: float | None, high: float | None) -> str:

@@ -80,12 +80,14 @@ class CarryOverLimit(Provenance):
     substance: ComponentName
     """Name as lots write it in their `buffer`, for example DMSO or acetate."""
     limit: Concentration
+    """Of the substance in the complete medium."""
 
 
 class Mixing(FrozenModel):
     """How the complete medium is mixed; never on a vortex, which denatures cytokines."""
 
     method: Literal["invert", "swirl", "pipette"] = "invert"
+    """`invert` a closed tube, `swirl` a bottle, or stroke with a `pipette`."""
     times: int = Field(default=10, ge=1, le=20)
     """Inversions, turns or strokes; a robot gives as many strokes of the pipette."""
 
@@ -105,6 +107,7 @@ class Medium(Sourced):
     base: Ingredient
     """The liquid that makes up the volume."""
     additives: tuple[Ingredient, ...]
+    """What is added to the base: serum, cytokines, small molecules."""
     # a factory, because pydantic hashes a plain default at import, and hashing an amount loads pint
     shelf_life: Duration = Field(default_factory=lambda: SHELF_LIFE, json_schema_extra={"default": str(SHELF_LIFE)})
     """How long the complete medium may be used after it was made."""

@@ -63,6 +63,7 @@ class RecipeArm(FrozenModel):
     id: Identifier
     title: str
     purpose: Literal["product", "control"]
+    """One arm at least makes the product; a control leaves steps out, to be compared with it."""
     without: tuple[Identifier, ...] = ()
     """Process steps this arm leaves out; everything else is the same."""
     why: str = ""
@@ -73,12 +74,17 @@ class Revision(FrozenModel):
     """Place of a recipe in its line of descent; not part of the content hash."""
 
     number: int = Field(default=0, ge=0)
+    """Counts the revisions from the published recipe, which is 0."""
     parent: str | None = None
     """Revision id of the recipe this one was made from."""
     status: Literal["published", "proposed", "approved", "rejected"] = "published"
+    """Only `published` and `approved` revisions are run; `proposed` waits for a person."""
     reason: str = ""
+    """Why it was made or decided so, in a sentence."""
     approved_by: str | None = None
+    """Who decided; None while nobody has."""
     approved_at: str | None = None
+    """When, in UTC with its zone."""
 
 
 class Recipe(FrozenModel):
@@ -88,18 +94,23 @@ class Recipe(FrozenModel):
     title: str
     product: Literal["NK", "DC"]
     starting_material: str
+    """What the culture is begun from, for example CD34+ cells of cord blood."""
     derived_from: Identifier | None = None
     """Recipe whose process this one branches from or modifies."""
     sources: dict[str, Source]
+    """Papers, sheets and campaigns the values are cited from, by the key that values name."""
     components: tuple[Component, ...]
+    """Everything media and process steps may contain, each with its plausible range."""
     carry_over: tuple[CarryOverLimit, ...] = ()
     """Limits on what the buffers of stocks bring into a complete medium."""
     error_limits: ErrorLimits = ErrorLimits()
     """How far off a plan may be predicted to be, of media and of doses."""
     stages: tuple[Stage, ...] = Field(min_length=1)
+    """In the order they are run."""
     arms: tuple[RecipeArm, ...] = ()
     """Ways through the recipe that are run side by side; none means one way."""
     loop: LoopLimits
+    """What the loop may vary and what it aims for."""
     revision: Revision = Revision()
 
     @property

@@ -9,6 +9,7 @@ from pydantic import Field
 from nkloop.frozen import FrozenModel
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+"""Name that ids and file names are made of: small letters, digits, `-` and `_`."""
 ComponentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .+_-]*$", max_length=40)]
 
 

@@ -20,6 +20,7 @@ class Vessel(Sourced):
     """What the cells grow in."""
 
     kind: Literal["bag", "plate", "bioreactor", "flask"]
+    """Bags and bioreactors are closed: doses come in tubes that are welded on."""
     title: str
     """What a person takes from the shelf, for example `gas-permeable culture bag`."""
     volume: tuple[Volume, Volume]
@@ -43,6 +44,7 @@ class Refresh(Provenance):
     """How often and how much medium is exchanged."""
 
     every: Duration
+    """Time from one exchange to the next."""
     fraction: Share
     """Share of the culture volume replaced by fresh medium."""
 
@@ -73,6 +75,7 @@ class ExpectedRange(Provenance):
 
     quantity: Quantity
     low: float
+    """In the unit of the quantity."""
     high: float
 
     @model_validator(mode="after")
@@ -91,7 +94,9 @@ class Limit(Provenance):
 
     quantity: Quantity
     low: float | None = None
+    """In the unit of the quantity; None for no lower limit."""
     high: float | None = None
+    """None for no upper limit."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -133,7 +138,9 @@ class Sampling(Sourced):
     day: float = Field(ge=0)
     """Day of the whole culture."""
     volume: Volume
+    """Taken out of the culture, which shrinks by it."""
     measures: tuple[Quantity, ...] = Field(min_length=1)
+    """What is determined in it."""
 
 
 class ProcessStep(Sourced):
@@ -144,14 +151,17 @@ class ProcessStep(Sourced):
     day: float = Field(ge=0)
     """Day of the whole culture."""
     kind: Literal["coat", "add", "spin", "incubate", "wash", "select", "transfer"]
+    """What is done; `add` and `coat` need a component, `spin` a force and a duration."""
     instruction: str = Field(min_length=1)
     """What a person does, in full sentences."""
     component: ComponentName | None = None
+    """What is added; None where nothing is."""
     amount: Dose | None = None
     """Final concentration of the component, or transducing units per cell for a vector."""
     add_volume: Volume | None = None
     """Fixed volume of the component instead of an amount."""
     duration: Duration | None = None
+    """How long it takes or the cells stay so; None where it is over at once."""
     temperature: float | None = Field(default=None, ge=2, le=45)
     """In °C."""
     force_g: float | None = Field(default=None, gt=0, le=3000)
@@ -189,13 +199,18 @@ class Stage(Sourced):
     id: Identifier
     title: str
     start_day: float = Field(ge=0)
+    """Day of the whole culture."""
     end_day: float = Field(gt=0)
+    """Day of the whole culture."""
     vessel: Vessel
     seeding_density: CellDensity
+    """Viable cells per volume at the start of the stage."""
     refresh: Refresh
+    """How medium is exchanged in it."""
     settling: Settling | None = None
     """Rest before an exchange of a culture that cannot be pelleted (bag, bioreactor); None when nobody states one."""
     medium: Medium
+    """The complete medium of all its feedings."""
     process: tuple[ProcessStep, ...] = ()
     """Steps besides feeding, in the order they are done."""
     sampling: tuple[Sampling, ...] = ()
@@ -207,6 +222,7 @@ class Stage(Sourced):
     exit: tuple[Criterion, ...] = ()
     """What must hold before the cells go on."""
     expected: tuple[ExpectedRange, ...] = ()
+    """What the stage should give; outside is pointed out, not refused."""
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:

@@ -54,9 +54,11 @@ class OverRun(NamedTuple):
 
     id: str
     worklist_hash: str
+    """SHA-256 of what was run."""
     procedure: str
     created_at: datetime
     error: str
+    """What ended it; empty when it succeeded."""
 
 
 _OVER = tuple(schema.runs.c[name] for name in OverRun._fields)

@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 from nkloop.frozen import FrozenModel
 
 StepEvent = Literal["intended", "sent", "seen", "done", "failed", "unknown"]
+"""`intended` stands before a step is sent, `sent` and `seen` while the device has it; the others end it."""
 RunState = Literal["planned", "prepared", "running", "succeeded", "failed", "stopped", "interrupted"]
 RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "interrupted"})
+"""States after which the device does nothing more for the run."""
 MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
 """Last events of a step that happened, or may have; one that failed has moved what its event says it has."""
 IN_ORDER = "every step before it has ended"
@@ -24,8 +26,11 @@ class Context(FrozenModel):
     """What a piece of work belongs to; None where it belongs to nothing."""
 
     campaign: str | None = None
+    """Id of the campaign."""
     round: int | None = None
+    """Round of the campaign."""
     batch: str | None = None
+    """Id of the culture."""
     parent: str | None = None
     """Run that this one continues or repairs."""
     occurrence: str | None = None
@@ -60,9 +65,11 @@ class StepRecord(FrozenModel):
     """Where one worklist step stands: its last event."""
 
     number: int = Field(ge=1)
+    """Step number in the worklist."""
     event: StepEvent
     at: datetime
     detail: str = ""
+    """What the device or the person said of it."""
     moved_ul: tuple[float, ...] = ()
     """As in `JournalEvent`."""
 
@@ -87,6 +94,7 @@ class JournalEvent(FrozenModel):
     at: datetime
     device: str = ""
     detail: str = ""
+    """What the device, the program or a person said."""
     token: int | None = None
     """Token of the claim under which it was written; None where the device was not claimed."""
     moved_ul: tuple[float, ...] = ()
@@ -97,13 +105,18 @@ class OperatorAction(FrozenModel):
     """What a person confirmed."""
 
     run_id: str | None = None
+    """Run it belongs to; None for work outside of runs."""
     step: int | None = None
     """Worklist step whose pause was answered; None for loading the deck and work outside a run."""
     at: datetime
     confirmed_by: str = Field(min_length=1)
+    """Name or id of the person, as typed or scanned."""
     title: str
+    """Of the request."""
     instruction: str
+    """What was asked, in full."""
     note: str = ""
+    """What the person remarked."""
     choice: str | None = None
     """What was chosen, where there was something to choose; `note` then says why."""
 
@@ -214,6 +227,7 @@ class SavedFile(FrozenModel):
 
     name: str
     sha256: str
+    """Of its content."""
     path: str
     """Where it lies, below the state folder."""
     media_type: str
@@ -230,16 +244,20 @@ class RunRecord(FrozenModel):
     bench: str
     device: str
     device_run_id: str | None
+    """Id the device gave it; None until the device knows it."""
     worklist_hash: str
+    """SHA-256 of the worklist that was verified."""
     recipe_revision: str | None
     state: RunState
     started_at: datetime | None
     ended_at: datetime | None
     n_transfers: int
     steps: tuple[StepRecord, ...]
+    """Last event of every step that has one."""
     operator_actions: tuple[str, ...] = ()
     """What people confirmed, one sentence each: who, when, what."""
     error: str = ""
+    """What ended it; empty when it succeeded or is not over."""
     created_at: datetime | None = None
     campaign: str | None = None
     round: int | None = None
@@ -293,6 +311,7 @@ class CampaignEntry(FrozenModel):
     recipe_revision: str
     bench: str
     simulated: bool
+    """True when its bench is simulated, so that nothing it learnt is evidence about real cells."""
     seed: int | None
     created_at: datetime
     note: str = ""
@@ -313,5 +332,6 @@ class AuditEntry(FrozenModel):
     content_hash: str
     """SHA-256 of the row as it was after the action."""
     previous_hash: str
+    """Hash of the entry before it, which makes the chain."""
     entry_hash: str
     """SHA-256 over every other field, the previous entry's hash included."""

@@ -25,6 +25,7 @@ TAKES_UL = (5.0, 10.0, 20.0, 50.0, 100.0)
 """Volumes taken into an intermediate, besides the smallest that serves and the largest its tube takes: more makes it
 more accurate and wastes stock."""
 MAX_STEPS = 4
+"""Longest pre-dilution chain that is looked for."""
 SPARE = 1.02
 """Intermediates are made 2 % larger than needed, because each transfer may fall short."""
 _SLACK = 1e-9

@@ -29,7 +29,9 @@ class LotUse(FrozenModel):
     """What a plan puts on the deck of one lot."""
 
     component: str
+    """What the lot is of."""
     lot: str
+    """Id of the lot, or what stands for one (a prepared medium, a harvest)."""
     volume_ul: float
     """Volume to put on the deck, dead volume included."""
     drawn_ul: float

@@ -34,7 +34,9 @@ class CompositionRow(FrozenModel):
     """Vessel, arm or well that holds it."""
     component: str
     target: float
+    """What the recipe asks, in `unit`."""
     expected: float
+    """What the ledger says comes out, in `unit`."""
     unit: str
     deviation_percent: float | None
     """Of expected from target; None when nothing is wanted."""
@@ -57,6 +59,7 @@ class Brought(FrozenModel):
     lot: str
     substance: str
     amount: Amount
+    """Its concentration in the prepared medium."""
 
 
 class MediumSource(FrozenModel):
@@ -90,6 +93,7 @@ class MediumOrder(FrozenModel):
     """One medium that is asked for."""
 
     stage_id: str
+    """Stage of the recipe whose medium it is."""
     volume: Amount
     """What can be drawn afterwards."""
     omit: tuple[str, ...] = ()
@@ -117,6 +121,7 @@ class MediumPlan(FrozenModel):
     notes: tuple[str, ...] = ()
     """What a person should know of how it is made, one sentence each."""
     warnings: tuple[str, ...] = ()
+    """What a person has to decide or mind before it is run."""
 
     @property
     def worklist(self) -> Worklist:
@@ -160,9 +165,11 @@ class WellFeeding(CulturePosition):
     present_per_ul: dict[str, float] = Field(default_factory=dict)
     """What is known of its contents, per µL; cells are settled but counted as if suspended."""
     remove_ul: float = Field(default=0, ge=0)
+    """Medium taken away before fresh medium comes."""
     mixed: bool = False
     """Remove suspended cells with the medium (a split) instead of settled supernatant."""
     add_ul: float = Field(default=0, ge=0)
+    """Fresh medium."""
     seed_ul: float = Field(default=0, ge=0)
     """Volume of the donor's cell suspension to seed."""
     transfer_ul: float = Field(default=0, ge=0)
@@ -210,11 +217,13 @@ class DosingRequest(FrozenModel):
     plate_load_name: str = "corning_24_wellplate_3.4ml_flat"
     wells: tuple[WellFeeding, ...] = Field(min_length=1)
     base: MediumSource
+    """Base medium of the event: prepared by an earlier run or by hand."""
     components: tuple[str, ...] = ()
     """Components the arms add; empty means those the recipe's loop varies in this stage and those the arms change."""
     in_base: tuple[str, ...] = ()
     """Of those, what all arms have alike and the base medium brings."""
     aim: Aim = "medium"
+    """What has to be on target: the fresh medium of an arm, or the well after it."""
     hours_since_dose: float = Field(default=0, ge=0)
     """Age of the present contents; components with a half-life have decayed since."""
     held_stage: str = ""
@@ -225,11 +234,13 @@ class DosingRequest(FrozenModel):
     medium_wells: tuple[str, ...] = ()
     """Wells at the edge that get base medium against evaporation."""
     medium_wells_ul: float = Field(default=0, ge=0)
+    """Volume each of them gets."""
     cells_out_minutes: float = Field(default=CELLS_OUT_MINUTES, gt=0)
     """Longest time of cells outside the incubator; a longer run is cut into parts."""
     donors: tuple[DonorTube, ...] = ()
     """Needed when a well is seeded."""
     use_until: date
+    """Lots have to keep until this day."""
     seed: int | None = None
     """Seed of the positions, kept with the worklist."""
     error_limits: ErrorLimits | None = None
@@ -256,6 +267,7 @@ class WellState(FrozenModel):
     well: str
     volume_ul: float
     per_ul: dict[str, float]
+    """Component to canonical concentration."""
 
 
 class DosingPlan(FrozenModel):
@@ -278,6 +290,7 @@ class DosingPlan(FrozenModel):
     robot_minutes: float = 0.0
     """Estimated time of the robot, over all parts."""
     tips: int = 0
+    """Tips used, over all parts."""
     cost_eur: float = 0.0
     """What the parts cost by the stated weights: stock, base medium, tips, tubes and plates, minutes."""
     feeding: Layout = "arms"
@@ -329,13 +342,17 @@ class CytotoxicityRequest(FrozenModel):
     substrate: str = "LDH substrate"
     stop_solution: str = "LDH stop solution"
     use_until: date
+    """Lots have to keep until this day."""
     effector_ul: float = Field(default=100, gt=0)
     target_ul: float = Field(default=100, gt=0)
     lysis_ul: float = Field(default=20, gt=0)
     """10x lysis buffer per well: 10 µL per 100 µL (Promega FAQ fq0006)."""
     supernatant_ul: float = Field(default=50, gt=0)
+    """Taken from each well to the plate that is read."""
     substrate_ul: float = Field(default=50, gt=0)
+    """Added to the supernatant; the reaction begins."""
     stop_ul: float = Field(default=50, gt=0)
+    """Ends the reaction before the plate is read."""
     error_limits: ErrorLimits = ErrorLimits()
     """Largest predicted errors of the cells of a well."""
     recipe_revision: str | None = None
@@ -358,6 +375,7 @@ class CytotoxicityPlan(FrozenModel):
     parts: tuple[Part, ...] = Field(min_length=1)
     """Robot runs in their order; a person works between two of them."""
     effectors: tuple[EffectorNeed, ...]
+    """What the plate takes of every sample."""
     targets_ul: float
     """Target suspension to put on the deck."""
     dispense_order: tuple[str, ...]

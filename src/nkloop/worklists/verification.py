@@ -22,7 +22,9 @@ from nkloop.worklists.thaw_rules import thaw_problems
 from nkloop.worklists.time_rules import time_problems
 
 Analyse = Callable[[Worklist], Awaitable[AnalysisLike]]
+"""Opentrons' analysis of a worklist: its problems."""
 Track = Callable[[Worklist], CheckResult]
+"""PyLabRobot's trackers run through a worklist: their problems."""
 Simulate = Callable[[Worklist], Awaitable[CheckResult]]
 
 

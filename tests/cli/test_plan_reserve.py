@@ -104,7 +104,8 @@ def test_a_wish_that_cannot_be_met_is_refused(nkloop: Nkloop, more: tuple[str, .
 def test_without_a_counted_stock_nothing_is_reserved(nkloop: Nkloop, workspace: Workspace) -> None:
     (workspace.state / "records.db").unlink()
     ended = nkloop(*PLAN, "--reserve", "batch 7", "--by", "Ada")
-    assert "nothing is counted in bench virtual, so nothing can be reserved. Remedy: run `nkloop lots" in ended.err
+    assert "nothing is counted in bench virtual, so nothing can be reserved. Remedy: run `" in ended.err
+    assert "nkloop lots import FILE" in ended.err
     assert not (workspace.state / "records.db").exists()
 
 
@@ -112,6 +113,7 @@ def test_a_table_is_known_by_the_plan_that_reserved_for_it(nkloop: Nkloop, works
     nkloop(*PLAN, "--reserve", "batch 7", "--by", "Ada", "--csv", "monday.csv")
     table = workspace.root / "monday.csv"
     assert table.is_file()
+    (workspace.root / "monday.plan.json").unlink()  # which would tell it everywhere
     with opened(workspace) as records:
         (part,) = source_of(str(table), "", records, "virtual").parts
         assert part.worklist.procedure == "medium_preparation"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.runs.conftest import AT, Journalled
 
+from nkloop.cli.run.show import _print as show_facts
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import OperatorRequest
 from nkloop.errors import OperatorRefusedError, RecordError
@@ -71,3 +73,16 @@ def test_a_decision_about_many_steps_names_ranges() -> None:
     rulings += [StepRuling(number=n, happened=None) for n in (50, 51, 53)]
     made = RunDecision(run_id="run-0001", decision="continue", by="Ada", reason="seen", at=AT, rulings=tuple(rulings))
     assert "step 12-48 happened; step 50-51,53 left open" in decision_sentence(made)
+
+
+def test_why_wells_are_not_known_is_said_once_over_them_while_a_run_is_open(
+    worklist: Worklist,
+    records: Records,
+    journalled: Journalled,
+    catalogue: Catalogue,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    facts = run_facts(journalled(worklist, "running", event="unknown"), records, catalogue)
+    assert all(re.fullmatch(r"[\d.]+ .L( to [\d.]+ .L)?", well.sentence) for well in facts.wells), facts.wells
+    show_facts(facts)
+    assert " ".join(capsys.readouterr().out.split()).count("its device was not asked yet") == 1

@@ -34,7 +34,7 @@ class HeldWell(FrozenModel):
     """Empty for a closed vessel."""
     barcode: str | None
     sentence: str
-    """Its volume, or the least and most it may have and why that is not known."""
+    """Its volume, or the least and most it may have; of a run that is over also why that is not known."""
 
 
 class RunFacts(FrozenModel):
@@ -111,9 +111,7 @@ def _wells(
     worklist: Worklist, fates: Sequence[Fate], catalogue: LabwareLookup, standing: Standing | None
 ) -> Iterator[HeldWell]:
     barcodes = {item.nickname: item.barcode for item in worklist.deck}
-    why = (
-        "nobody knows" if standing is None else "under way" if standing.is_under_way else "its device was not asked yet"
-    )
+    why = "nobody knows" if standing is None else ""
     unsure = {(one.labware, one.well): _unsure(one, why) for one in possible_wells(worklist, fates, catalogue)}
     ledger = replay(worklist, fates, catalogue)
     reached = dict.fromkeys(
@@ -135,7 +133,9 @@ def _wells(
 
 def _unsure(well: PossibleWell, why: str) -> str:
     volumes = " to ".join(dict.fromkeys(map(volume_told, well.volumes_ul)))
-    return f"{volumes}; concentration not known: {well.doubt}" if well.doubt else f"{volumes}, {why}"
+    if well.doubt:
+        return f"{volumes}; concentration not known: {well.doubt}"
+    return f"{volumes}, {why}" if why else volumes
 
 
 def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: bool) -> Iterator[str]:

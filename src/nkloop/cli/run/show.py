@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from nkloop.runs.run_facts import RunFacts
 
 
-_WELLS = {True: "Wells as the steps left them", False: "Wells as far as they are known by now"}
-
-
 def show(
     run: Annotated[str, typer.Argument(help="Id of a run, as run-0007; `nkloop runs` lists them.")],
     json_output: JsonFlag = False,
@@ -56,7 +53,7 @@ def _print(facts: RunFacts) -> None:
         timeline.add_row(f"{moment.at:%Y-%m-%d %H:%M:%S}", escape(moment.what))
     console.print(timeline)
     if facts.wells:
-        wells = Table("labware", "well", "holds", title=_WELLS[run.is_over], title_justify="left")
+        wells = Table("labware", "well", "holds", title=_title(facts), title_justify="left")
         for well in facts.wells:
             name = f"{well.labware} ({well.barcode})" if well.barcode else well.labware
             wells.add_row(escape(name), well.well, escape(well.sentence))
@@ -70,6 +67,13 @@ def _print(facts: RunFacts) -> None:
         console.print(f"Ask its device what it did: {command_name()} reconcile {run.id}{elsewhere()}", soft_wrap=True)
     elif facts.standing is None and run.needs_decision:
         console.print(f"Look at the deck, then: {command_name()} reconcile {run.id}{elsewhere()}", soft_wrap=True)
+
+
+def _title(facts: RunFacts) -> str:
+    if facts.standing is None:
+        return "Wells as the steps left them"
+    why = "the run is under way" if facts.standing.is_under_way else "its device was not asked yet"
+    return f"What wells hold by now, or their least and most: {why}"
 
 
 def _about(run: RunRecord) -> list[str]:

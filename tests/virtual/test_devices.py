@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,6 +225,15 @@ async def test_the_bench_of_another_workspace_is_refused_before_anything_is_aske
         with pytest.raises(BenchError, match=refused):
             await ask()
     assert (await VirtualClock("clock", URL, transport, workspace=other / ".").now()).utcoffset() is not None
+
+
+async def test_two_that_ask_at_once_are_both_answered(tmp_path: Path) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return httpx.Response(200, json={"workspace": str(tmp_path), "now": START.isoformat()})
+
+    clock = VirtualClock("clock", URL, httpx.MockTransport(answer), workspace=tmp_path)
+    assert await asyncio.gather(clock.now(), clock.now()) == [START, START]
 
 
 async def test_the_operator_closes_the_door_when_asked_to() -> None:

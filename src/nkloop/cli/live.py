@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from nkloop.cli.common import command_name
+from nkloop.cli.common import command_name, elsewhere
 
 
 class LiveDisplay:
@@ -44,7 +44,7 @@ class LiveDisplay:
     @contextmanager
     def asking(self, title: str) -> Iterator[None]:
         """Within it `waits_for` tells what is asked at the desk; said once where nothing is drawn."""
-        self.waits_for = f"waits for a person, answer with `{command_name()} operator`: {title}"
+        self.waits_for = f"waits for a person, answer with `{command_name()} operator{elsewhere()}`: {title}"
         if not self._console.is_terminal:
             self._console.print(self.waits_for, markup=False, soft_wrap=True)
         try:

@@ -64,9 +64,10 @@ class WorldClient:
             BenchError: it belongs to another workspace; both are named.
             DeviceUnreachableError: the virtual bench does not answer.
         """
-        if self._workspace is None:
+        mine = self._workspace
+        if mine is None:
             return
-        _require_same(await self._answer("GET", "/home", None), self._workspace, self._url)
+        _require_same(await self._answer("GET", "/home", None), mine, self._url)
         self._workspace = None
 
     async def close(self) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
+from nkloop.cli.common import (
+    BenchOption,
+    JsonFlag,
+    WorkspaceOption,
+    command_name,
+    elsewhere,
+    find_workspace,
+    print_json,
+)
 from nkloop.cli.lots.options import required_text
 
 if TYPE_CHECKING:
@@ -64,7 +72,8 @@ def _warn_of_unseen(found: Workspace, bench: str, imported: set[str]) -> None:
     if unseen:
         Console(stderr=True).print(
             f"[yellow]warning:[/] plans on bench {bench} use its stock, not its list any more; the list also has "
-            f"{escape(', '.join(unseen))}. Import it too: `{command_name()} lots import {escape(str(seed))}`",
+            f"{escape(', '.join(unseen))}. Import it too: `{command_name()} lots import {escape(str(seed))}"
+            f"{elsewhere()}`",
             soft_wrap=True,
         )
 
@@ -102,7 +111,7 @@ def _show(report: ImportReport, bench: str, *, dry_run: bool) -> None:
         console.print(f"{_lots(report.n_changes, 'would change')}, {stay}. Nothing was written.")
     else:
         console.print(f"{_lots(report.n_changes, 'changed')} in the stock of bench {bench}, {stay}.")
-        console.print(f"See them with `{command_name()} lots list`.")
+        console.print(f"See them with `{command_name()} lots list{elsewhere()}`.")
 
 
 def _lots(n: int, one: str, many: str = "") -> str:

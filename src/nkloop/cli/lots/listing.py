@@ -13,6 +13,7 @@ from nkloop.cli.common import (
     JsonFlag,
     WorkspaceOption,
     command_name,
+    elsewhere,
     find_workspace,
     print_json,
     write_file,
@@ -59,7 +60,7 @@ def list_lots(
     if stock is None and lots is None:
         typer.echo(
             f"This is the bench's own list; what runs take is not counted. Start counting with:\n"
-            f"  {command_name()} lots import {seed} --by NAME --bench {bench}"
+            f"  {command_name()} lots import {seed} --by NAME --bench {bench}{elsewhere()}"
         )
 
 

@@ -44,7 +44,7 @@ DOSE = _worklist(TUBES_50, "prepared:base-x:A1")
 def test_a_base_medium_that_nobody_made_is_refused_with_the_command_that_makes_it(records: Records) -> None:
     with pytest.raises(RecordError, match="'base-x' was never made on this bench") as refused:
         require_earlier([DOSE], records, "virtual", BASE)
-    assert refused.value.problems[0].remedy == f"make the base medium first: {BASE.command}"
+    assert refused.value.problems[0].remedy == f"make the base medium first: `{BASE.command}`"
 
 
 def test_a_base_medium_in_another_container_is_refused() -> None:

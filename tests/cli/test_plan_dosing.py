@@ -184,8 +184,7 @@ def test_the_printed_command_makes_the_base_medium_that_the_dose_takes(
     asked = dose["base_medium"]
     assert (asked["barcode"], asked["load_name"]) == (taken["barcode"], taken["load_name"])
     assert any(asked["command"] in note for note in dose["notes"])
-    words = shlex.split(asked["command"])
-    medium = nkloop(*words[words.index("nkloop") + 1 :], "--json").json
+    medium = nkloop(*shlex.split(asked["command"])[1:], "--json").json
     made = [one for one in medium["parts"][0]["worklist"]["deck"] if one["barcode"]]
     assert (made[0]["barcode"], made[0]["load_name"]) == (taken["barcode"], taken["load_name"])
 

@@ -8,15 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nkloop.cli.common import (
-    BenchOption,
-    JsonFlag,
-    WorkspaceOption,
-    command_name,
-    elsewhere,
-    find_workspace,
-    write_file,
-)
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
 from nkloop.cli.plan.dosing_options import (
     ActionOption,
@@ -301,16 +293,7 @@ def _base_notes(
         shares = (
             f", in one batch ({for_deck:.4g} mL for the deck, {prepared_ml(by_hand):g} mL for people and their lines)"
         )
-    words = [
-        *command_name().split(),
-        "plan",
-        "medium",
-        asked.recipe,
-        "--stage",
-        order.stage_id,
-        "--volume",
-        f"{order.volume}",
-    ]
+    words = ["nkloop", "plan", "medium", asked.recipe, "--stage", order.stage_id, "--volume", f"{order.volume}"]
     words += [word for name in order.omit for word in ("--leave-out", name)]
     words += ["--barcode", order.barcode, "--container", container_of(order.load_name)]
     within = planned.more.get("base_within", {})
@@ -322,11 +305,10 @@ def _base_notes(
     words += [word for option, value in given.items() if value is not None for word in (option, f"{value}")]
     words += [] if asked.bench == "virtual" else ["--bench", asked.bench]
     lacks = f"without {', '.join(names)}, which the arms add" if names else "complete"
-    command = shlex.join(words) + elsewhere()
+    command = shlex.join(words)
     why = ", as accurate as the vessels need it" if within else ""
-    told = (
-        f"Base medium {order.barcode}: {order.volume} of {order.stage_id} {lacks}{shares}{why}. Plan it with: {command}"
-    )
+    asked_for = f"{order.volume} of {order.stage_id} {lacks}{shares}{why}"
+    told = f"Base medium {order.barcode}: {asked_for}. Plan it with: `{command}`"
     known = next(iter(first.prepared), None)
     if known is not None and known.run:
         told = f"Base medium {order.barcode}: {on_deck} of {order.stage_id} {lacks} stand there, made by {known.run}."

@@ -61,7 +61,7 @@ def _filled(records: Records, bench: str, barcodes: Collection[str]) -> dict[str
 
 def _problem(mark: str, kind: str, there: Mapping[str, str], base: BaseMedium | None) -> Problem:
     making = base is not None and base.barcode == mark
-    remedy = f"make the base medium first: {base.command}" if base is not None and making else "prepare it first"
+    remedy = f"make the base medium first: `{base.command}`" if base is not None and making else "prepare it first"
     if mark not in there:
         return Problem(f"'{mark}' was never made on this bench", f"labware {mark}", remedy)
     told = f"'{mark}' was made in labware {there[mark]}, the worklist takes it from {kind}"

@@ -189,6 +189,21 @@ async def test_a_confirmation_that_meets_a_cancellation_counts_for_the_whole_tas
         assert stop.value.answer.note == "P1 in Cytomat 2 since 08:00 UTC"
 
 
+async def test_the_person_beside_it_is_told_what_was_confirmed_while_nobody_asked() -> None:
+    class Virtual(Person):
+        by_list = True
+
+        async def catch_up(self, request: OperatorRequest, answer: OperatorAnswer) -> OperatorAnswer:
+            self.told.append(request.task.instruction)
+            return answer.model_copy(update={"note": "done there"})
+
+    clock, answer = Clock(), OperatorAnswer(confirmed_by="Ada", at=AT)
+    person, virtual = (IncubatingOperator(one, Storage(clock), clock) for one in (Person(), Virtual()))
+    assert (person.by_list, virtual.by_list) == (False, True)
+    assert await person.catch_up(request(), answer) == answer
+    assert (await virtual.catch_up(request(), answer)).note == "done there"
+
+
 async def test_closing_releases_the_incubator() -> None:
     clock = Clock()
     storage = Storage(clock)

@@ -254,6 +254,15 @@ async def test_without_a_flow_and_a_terminal_the_list_of_requests_asks(
     assert (answer.confirmed_by, answered.asked) == ("Ada", ["Incubate"])
 
 
+def test_only_without_a_page_and_a_terminal_a_question_stands_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert PrefectOperator("technician", requests=AnsweredList()).by_list
+    assert not PrefectOperator("technician", requests=AnsweredList(), ask=Person({})).by_list
+    assert not PrefectOperator("technician").by_list
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    assert not PrefectOperator("technician", requests=AnsweredList()).by_list
+
+
 async def test_without_a_flow_in_a_terminal_the_terminal_asks(
     request_: OperatorRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

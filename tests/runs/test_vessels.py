@@ -372,6 +372,7 @@ async def test_what_still_stands_on_the_list_of_requests_is_the_same_question(
     title = f"bags day 7, step 5, left by run-0001: {task.instruction}"
     key = request_key(OperatorRequest(title=title, task=task, run_id=cut_run))
     session.records.requests.ask("virtual", key, title, "{}", run_id=cut_run)
+    operator.by_list = True  # type: ignore[attr-defined]
     assert await rest_of(session, session.records.journal.run(cut_run)) is None
     assert [bool(request.choices) for request in operator.asked] == [False]
 

@@ -67,6 +67,18 @@ async def test_the_world_changes_when_the_confirmation_met_a_cancellation(monkey
     assert done == ["/virtual/task"]
 
 
+async def test_the_world_changes_for_what_was_confirmed_while_nobody_asked() -> None:
+    done: list[str] = []
+    person = OperatorAnswer(confirmed_by="Ada", at=datetime.now(UTC), note="ok")
+    answer = await operator(person, done).catch_up(REQUEST, person)
+    assert (done, answer.note) == (["/virtual/task"], "ok")
+
+
+@pytest.mark.parametrize(("people", "expected"), [("desk", True), ("terminal", False), ("", False)])
+def test_whoever_is_asked_first_says_whether_it_stands_on_the_list(people: str, expected: bool) -> None:
+    assert operator(Declined(by="", reason=""), [], people).by_list is expected
+
+
 async def test_nothing_is_done_when_the_person_declines() -> None:
     done: list[str] = []
     with pytest.raises(OperatorRefusedError, match="Ada declined: no rotor"):

@@ -68,6 +68,11 @@ class DeskOperator:
         self._wait_s = 60 * wait_minutes
         self._requests = requests
 
+    @property
+    def by_list(self) -> bool:
+        """Always: there is no other way to ask."""
+        return True
+
     async def inspect(self) -> tuple[Finding, ...]:
         """How many requests wait."""
         n = self._requests.waiting() if self._requests is not None else 0

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nkloop.drivers.interfaces import Clock, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import AsksByList, CatchesUp, Clock, Operator, OperatorAnswer, OperatorRequest
 from nkloop.drivers.stations import PlateStorage
 from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import DeviceError
@@ -34,6 +34,20 @@ class IncubatingOperator:
         self.held: Held = nullcontext
         """Set by whoever may drive the incubator; entered while a plate is carried to or from its tray and moves."""
         self._operator, self._clock = operator, clock
+
+    @property
+    def by_list(self) -> bool:
+        """Whether the person beside it is asked by the list of requests."""
+        return isinstance(self._operator, AsksByList) and self._operator.by_list
+
+    async def catch_up(self, request: OperatorRequest, answer: OperatorAnswer) -> OperatorAnswer:
+        """Let happen what somebody confirmed while nobody asked, where the operator has a world of his own.
+
+        Raises:
+            DeviceError: that world refused or is not reachable.
+        """
+        beside = self._operator
+        return await beside.catch_up(request, answer) if isinstance(beside, CatchesUp) else answer
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Carry the task out.

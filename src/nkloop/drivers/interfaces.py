@@ -374,6 +374,27 @@ class Operator(Protocol):
         """
 
 
+@runtime_checkable
+class AsksByList(Protocol):
+    """An operator who may ask by the list of requests, where an answer waits however long nobody asks."""
+
+    @property
+    def by_list(self) -> bool:
+        """Whether a question would stand on the list now."""
+
+
+@runtime_checkable
+class CatchesUp(Protocol):
+    """An operator in whose world things happen only when he is told of them."""
+
+    async def catch_up(self, request: OperatorRequest, answer: OperatorAnswer) -> OperatorAnswer:
+        """Let happen what somebody confirmed while nobody asked; the answer as it counts there.
+
+        Raises:
+            DeviceError: that world refused or is not reachable.
+        """
+
+
 class Clock(Protocol):
     """Time of the bench; a virtual bench runs it faster."""
 

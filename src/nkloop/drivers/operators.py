@@ -119,9 +119,18 @@ class PrefectOperator:
             scans.problem, where=request.title, remedy="put the labware named there, then start again"
         )
 
+    @property
+    def by_list(self) -> bool:
+        """Whether neither a page nor a terminal would ask now."""
+        return self._ask is None and not is_in_flow() and not self._asks_in_terminal
+
+    @property
+    def _asks_in_terminal(self) -> bool:
+        return (sys.stdin is not None and sys.stdin.isatty()) or self._requests is None
+
     def _beside(self) -> Operator:
         """Who asks where there is no page of a flow run."""
-        if (sys.stdin is not None and sys.stdin.isatty()) or self._requests is None:
+        if self._asks_in_terminal:
             return self._terminal
         logger.warning("a person is asked outside a flow; answer with: nkloop operator")
         return self._desk

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import Choice, DeviceState, OperatorAnswer, OperatorRequest, announced_step
-from nkloop.drivers.operators import request_key
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
@@ -16,6 +15,7 @@ from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.beside import give_incubator
 from nkloop.runs.errands import errands_of
+from nkloop.runs.listed import asks_by_list, confirmed, on_list
 from nkloop.runs.lot_scans import book_scanned, later_lots, lots_to_scan
 from nkloop.worklists.arrivals import brought_by, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
@@ -158,21 +158,12 @@ async def _answer(
     request = OperatorRequest(
         title=title, task=task, barcodes=barcodes, lots=lots, picture=picture, run_id=run_id, errands=errands
     )
-    if was_asked and task.moves and not _still_waits(request, records):
+    if was_asked and task.moves and on_list(_counted(request, records), bench, records) is None:
         left = await _left_of(request, bench, records, step=number, moot=moot)
         if left is None:
             return
         request = left
     book_scanned(await answered(request, bench, records, step=number, moot=moot), worklist, records, bench.name)
-
-
-def _still_waits(request: OperatorRequest, records: Records) -> bool:
-    """Whether the very request stands on the list of requests since it was asked first, answered or not."""
-    key = request_key(request)
-    return any(
-        one.key == key and (one.state == "open" or (one.state in {"confirmed", "declined"} and one.taken_at is None))
-        for one in records.requests.of_run(request.run_id or "")
-    )
 
 
 async def _left_of(
@@ -250,7 +241,7 @@ async def ask(
 async def answered(
     request: OperatorRequest, bench: Bench, records: Records, *, step: int | None, moot: Moot | None = None
 ) -> OperatorAnswer:
-    """Ask, record the answer with its choice, return it.
+    """Ask, record the answer with its choice, return it. What was confirmed on the list of requests is not asked again.
 
     Raises:
         OperatorRefusedError: the operator declined.
@@ -258,17 +249,27 @@ async def answered(
     """
     if not request.picture:
         request = request.model_copy(update={"picture": task_svg(request.task)})
-    before = [action.title for action in records.journal.actions(request.run_id)]
-    before += [one.title for one in records.journal.remarks(request.run_id) if one.kind == "withdrawn"]
-    request = request.model_copy(update={"occurrence": before.count(request.title)})
+    request = _counted(request, records)
     give_incubator(bench, records)
 
     def note(answer: OperatorAnswer) -> None:
         _note(request, answer, records, step)
 
+    listed = None if asks_by_list(bench) else on_list(request, bench, records)
+    if listed is not None:
+        note(answer := await confirmed(listed, request, bench))
+        records.requests.taken(listed.id)
+        return answer
     answer = await _performed(request, bench, records, moot, note)
     note(answer)
     return answer
+
+
+def _counted(request: OperatorRequest, records: Records) -> OperatorRequest:
+    """The request with how often the same was asked and settled before."""
+    before = [action.title for action in records.journal.actions(request.run_id)]
+    before += [one.title for one in records.journal.remarks(request.run_id) if one.kind == "withdrawn"]
+    return request.model_copy(update={"occurrence": before.count(request.title)})
 
 
 def _note(request: OperatorRequest, answer: OperatorAnswer, records: Records, step: int | None) -> None:

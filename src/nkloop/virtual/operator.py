@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
-from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import AsksByList, Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import PrefectOperator
 from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
@@ -77,6 +77,19 @@ class VirtualOperator:
             return (Finding(subject="operator", found="simulated; does what is asked, at once", ok=True),)
         told = "simulated, does what is asked once a person confirms"
         return tuple(one.model_copy(update={"found": f"{told}; {one.found}"}) for one in await self._person.inspect())
+
+    @property
+    def by_list(self) -> bool:
+        """Whether the person who is asked first is asked by the list of requests."""
+        return isinstance(self._person, AsksByList) and self._person.by_list
+
+    async def catch_up(self, request: OperatorRequest, answer: OperatorAnswer) -> OperatorAnswer:
+        """Do in the virtual world what a person confirmed while nobody asked.
+
+        Raises:
+            DeviceError: the world refused or is not reachable.
+        """
+        return await self._done(request, answer)
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         """Load the deck when the request brings a worklist, then do the task.

@@ -131,8 +131,12 @@ def _warm_vendor() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every analysis is made once per test run: processes started later find its answer in a folder of this run."""
+    """Every analysis is made once per test run: processes started later find its answer in a folder of this run.
+
+    They find the package compiled as well, which would take each of them half a second.
+    """
     if not hasattr(config, "workerinput"):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="nkloop-test-answers-")
 
 

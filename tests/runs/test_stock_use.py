@@ -10,8 +10,9 @@ import pytest
 
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
-from nkloop.records.models import StepEvent
+from nkloop.records.models import JournalEvent, StepEvent
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
+from nkloop.runs.follow_up import continued
 from nkloop.runs.lot_scans import lots_to_scan
 from nkloop.runs.people import answer_pause, load_deck
 from nkloop.runs.session import Session
@@ -25,6 +26,7 @@ from nkloop.runs.stock_use import (
     take_out,
 )
 from nkloop.runs.story import run_story
+from nkloop.runs.ways import fates_of
 from nkloop.worklists.lots import lot_facts
 from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, Step, Worklist
 
@@ -322,3 +324,30 @@ async def test_a_vial_that_a_step_thaws_is_scanned_at_that_step_and_not_at_loadi
         assert lot.goes_to == "slot D2: A1 100 µL"
         (held,) = stocked.records.stock.reservations(BENCH)
         assert held.volumes == {"IL7-01-03": 100}
+
+
+async def test_a_vial_that_nobody_brought_yet_stays_in_the_stock_and_is_scanned_in_the_rest(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    first = dosing.steps[0].model_copy(update={"well": "H1", "to_well": "H2", "volume_ul": 20, "tip": "tips:B1"})
+    task = OperatorTask(kind="thaw", instruction="Thaw on ice", labware=("plate",), wells=("A1",))
+    pause = Step(number=2, action="pause", operator=task)
+    steps = (first, pause, *(step.model_copy(update={"number": step.number + 2}) for step in dosing.steps))
+    fact = lot_facts(stocked.inventory.lot("LOT-IL7-01"))
+    whole = dosing.model_copy(update={"steps": steps, "lots": (fact,)})
+    journal = stocked.records.journal
+    async with stock_held(stocked, whole) as hold:
+        hold.run_id = run_id = journalled(whole, state="running", event="sent")
+        events: tuple[tuple[int, StepEvent], ...] = ((1, "done"), (2, "failed"), (3, "failed"), (4, "failed"))
+        journal.append_events(run_id, [JournalEvent(number=number, event=event, at=AT) for number, event in events])
+        journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    assert history(stocked) == []
+    assert stocked.records.stock.reservations(BENCH) == ()
+    fates = fates_of(whole, journal.events(run_id))
+    rest = continued(run_id, whole, fates, stocked.catalogue, stocked.bench_file.deck)
+    (thaw,) = (step.number for step in rest.steps if step.action == "pause")
+    assert [one.lot for one in lots_to_scan(rest, stocked.records, BENCH, step=thaw)] == ["LOT-IL7-01"]
+    assert {one.well: one.liquid.lot for one in rest.fillings if one.well in {"A1", "H1"}} == {
+        "A1": "LOT-IL7-01",
+        "H1": f"left:{run_id}:U1",
+    }

@@ -16,7 +16,7 @@ from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import emptied, left_of, require_said, vessels_now
 from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
-from nkloop.worklists.arrivals import LEFT
+from nkloop.worklists.arrivals import LEFT, brought_in
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
@@ -281,14 +281,17 @@ def _made(
         for number, step in enumerate(with_tips(worklist, steps, catalogue), start=1)
     ]
     gone = set(without)
+    stored = {(one.labware, one.well): one for one in brought_in({step.number for step in steps}, worklist)}
+    lots = {one.liquid.lot for one in stored.values()}
+    fillings = (stored.get(spot) or _filling(run_id, spot, contents, worklist) for spot, contents in held.items())
     return worklist.model_copy(
         update={
             "name": f"{worklist.name}, {what} of {run_id}",
-            "fillings": tuple(_filling(run_id, spot, contents, worklist) for spot, contents in held.items()),
+            "fillings": tuple(fillings),
             "steps": tuple(numbered),
             "targets": tuple(one for one in worklist.targets if (one.labware, one.well) not in gone),
             "ends": tuple(one for one in worklist.ends if (one.labware, one.well) not in gone),
-            "lots": (),
+            "lots": tuple(facts for facts in worklist.lots if facts.id in lots),
         }
     )
 

@@ -16,6 +16,7 @@ from nkloop.records.stock_models import Taken
 from nkloop.runs.reconcile import reconcile_bench
 from nkloop.runs.reserved_plans import OwnShare, as_planned, given_back, named, on_deck, own_share, reservation_name
 from nkloop.runs.session import Session
+from nkloop.worklists.arrivals import brought_in
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger
 from nkloop.worklists.models import Worklist
@@ -152,7 +153,10 @@ def containers_taken(records: Records, run_id: str) -> Mapping[str, str]:
 def taken_by(
     worklist: Worklist, run: RunRecord, stock: Inventory, catalogue: LabwareLookup, deck: BenchDeck
 ) -> dict[str, Taken]:
-    """What a run took of every lot: all that stood on the deck, and what its steps drew, also one that then failed."""
+    """What a run took of every lot: all that came to the deck, and what its steps drew, also one that then failed.
+
+    What was to be brought at a step that nobody came to is still stored.
+    """
     done = {step.number for step in run.steps if step.event == "done" or (step.event == "failed" and step.moved_ul)}
     ledger = Ledger.of(worklist, catalogue, deck)
     for step in worklist.steps:
@@ -160,8 +164,18 @@ def taken_by(
             ledger.apply(step)
     return {
         lot: Taken(loaded_ul=volume, drawn_ul=min(volume, ledger.taken.get(lot, 0.0)))
-        for lot, volume in on_deck(worklist, stock).items()
+        for lot, volume in on_deck(_come_to_deck(worklist, run), stock).items()
     }
+
+
+def _come_to_deck(worklist: Worklist, run: RunRecord) -> Worklist:
+    """A worklist without what people had not yet brought when its run ended."""
+    if run.state == "succeeded":
+        return worklist
+    last = max((step.number for step in run.steps if step.event not in {"intended", "failed"}), default=0)
+    last = max((last, *(step.number for step in run.steps if step.moved_ul)))
+    stored = brought_in({step.number for step in worklist.steps if step.number > last}, worklist)
+    return worklist.model_copy(update={"fillings": tuple(one for one in worklist.fillings if one not in stored)})
 
 
 def _reserved(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from nkloop.worklists.light_rules import BRINGS, is_about
 from nkloop.worklists.models import Filling, Step, Worklist
 from nkloop.worklists.operator_tasks import thawed_in_run
@@ -17,6 +19,12 @@ def brought_by(filling: Filling, worklist: Worklist) -> Step | None:
     if _is_cells(filling, worklist) and (step := _confirmed(filling.labware, worklist)) is not None:
         return step
     return next((step for step in worklist.steps if _brings(step, filling, worklist)), None)
+
+
+def brought_in(numbers: Collection[int], worklist: Worklist) -> tuple[Filling, ...]:
+    """Liquids that people set on the deck at one of these steps; until then they are where they are stored."""
+    steps = ((filling, brought_by(filling, worklist)) for filling in worklist.fillings)
+    return tuple(filling for filling, step in steps if step is not None and step.number in numbers)
 
 
 def brought_at(labware: str, worklist: Worklist) -> int | None:

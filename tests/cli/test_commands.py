@@ -17,7 +17,7 @@ from nkloop.cli.demo_display import show_outcome
 from nkloop.recipes import apply_factors, load_recipe
 from nkloop.recipes.models import Recipe
 from nkloop.records import Records
-from nkloop.records.models import CampaignEntry, Context
+from nkloop.records.models import CampaignEntry, Context, RunDecision
 from nkloop.vendor import VendorClient
 from nkloop.vendor.cache import CACHE_VARIABLE
 from nkloop.worklists.models import CheckResult, DeckItem, Filling, Liquid, Step, Verdict, Worklist
@@ -282,6 +282,36 @@ def test_an_empty_workspace_lists_nothing(nkloop: Nkloop) -> None:
     for arguments in ((), ("--last",)):
         ended = nkloop("report", *arguments)
         assert (ended.code, ended.out) == (0, "campaigns: 0\nruns: 0\n")
+
+
+def test_a_rest_that_cannot_be_done_any_more_is_listed_with_what_stands_in_its_way(
+    nkloop: Nkloop, workspace: Workspace
+) -> None:
+    run_id = campaign(workspace)
+    records = Records.open(workspace.state)
+    journal, decisions = records.journal, records.decisions
+    made = journal.worklist(journal.run(run_id).worklist_hash)
+    next_day = made.model_copy(update={"name": "day 4"})
+    verdict = Verdict(worklist=next_day.name, worklist_hash=next_day.content_hash, checks=())
+    said = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="looked", at=AT)
+
+    journal.append_event(run_id, [1], "unknown", at=AT, device="flex")
+    journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    decisions.add(said, follow_up=made.model_copy(update={"name": "rest"}))
+    other = journal.create_run(next_day, verdict, bench="virtual", device="flex", at=AT, context=Context())
+    journal.append_event(other, [1], "done", at=AT, device="flex")
+    journal.set_run_state(other, "succeeded", ended_at=AT)
+    shown = " ".join(nkloop("runs", "--open").out.split())  # lines of a table break
+    assert "its rest is blocked" in shown
+    assert f"P-1 B1 was given liquid since, so that it no longer holds what was left, {other} (succeeded)" in shown
+    assert f"nkloop reconcile {run_id} --decide discard" in shown
+    assert f"run {run_id} --bench" not in shown
+    (listed,) = nkloop("runs", "--open", "--json").json["runs"]
+    assert (listed["id"], listed["rest_waits"]) == (run_id, False)
+    assert other in listed["rest_blocked"]
+    decisions.add(said.model_copy(update={"decision": "discard"}))
+    assert nkloop("runs", "--open").out == "nothing is open\n"
+    records.close()
 
 
 def test_campaigns_and_runs_are_listed_and_reported(nkloop: Nkloop, workspace: Workspace) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from nkloop.coordination import recovery
 from nkloop.coordination.recovery import Answer, question_markdown, settled
+from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord
 from nkloop.runs.deciding import OpenStep, Question
@@ -35,6 +36,9 @@ SAID = {
 }
 
 
+async def nothing(*_: Any) -> None: ...
+
+
 @pytest.fixture
 def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What was decided, instead of deciding it."""
@@ -44,11 +48,8 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         made.append({"run_id": run_id, "kind": kind, **told})
         return SimpleNamespace(unfinished=(), vessels=(), by_hand=())
 
-    async def show(*_: Any) -> None:
-        pass
-
     monkeypatch.setattr(recovery, "decide", decide)
-    monkeypatch.setattr(recovery, "show_markdown", show)
+    monkeypatch.setattr(recovery, "show_markdown", nothing)
     return made
 
 
@@ -141,43 +142,95 @@ def taking_up(records: Records, launch: str, told: list[str]) -> Session:
     return cast(Session, made)
 
 
-async def test_a_flow_cut_between_the_decision_and_the_rest_does_the_rest_when_it_is_retried(
-    decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another launch that names no run tells the command, and one that names it does it."""
-    (records, run_id), begun, told = decided, list[str](), list[str]()
+@pytest.fixture
+def rests_begun(decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Rests that were run, which does their only step at once; nothing is shown, and nobody holds the bench."""
+    records, begun = decided[0], list[str]()
 
     @asynccontextmanager
     async def held(*_: Any) -> AsyncIterator[None]:
         yield
 
     async def carried_out(session: Session, worklist: Worklist, *, phase: str, context: Context) -> None:
-        verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
-        rest = records.journal.create_run(worklist, verdict, bench="flex", device="flex", at=AT, context=context)
-        records.journal.append_event(rest, [1], "done", at=AT, device="flex")
-        records.journal.set_run_state(rest, "succeeded", ended_at=AT)
+        done(records, worklist, context)
         begun.append(f"{worklist.name} of {context.parent}")
-
-    async def nothing(*_: Any) -> None: ...
 
     monkeypatch.setattr(recovery, "bench_held", held)
     monkeypatch.setattr(recovery, "devices_of", lambda bench: ("flex",))
     monkeypatch.setattr(recovery, "carry_out", carried_out)
-    monkeypatch.setattr(recovery, "_nothing_open", nothing)
+    monkeypatch.setattr(recovery, "show_markdown", nothing)
+    return begun
+
+
+def done(records: Records, worklist: Worklist, context: Context) -> str:
+    """A run that did the only step of a worklist."""
+    verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+    run_id = records.journal.create_run(worklist, verdict, bench="flex", device="flex", at=AT, context=context)
+    records.journal.append_event(run_id, [1], "done", at=AT, device="flex")
+    records.journal.set_run_state(run_id, "succeeded", ended_at=AT)
+    return run_id
+
+
+async def test_a_flow_cut_between_the_decision_and_the_rest_does_the_rest_when_it_is_retried(
+    decided: tuple[Records, str], rests_begun: list[str]
+) -> None:
+    """Another launch that names no run tells the command, and one that names it does it."""
+    (records, run_id), told = decided, list[str]()
     await recovery.take_decision(taking_up(records, "first", told), run_id)
     other = taking_up(records, "other", told)
     assert await recovery.reconciled(other, "", stop=False) == ()
     (sentence,) = told
     assert f"`nkloop run {run_id} --bench flex`" in sentence
     await recovery.do_rest(other, run_id, is_wanted=False)
-    assert (len(told), begun) == (2, [])
+    assert (len(told), rests_begun) == (2, [])
     retried = taking_up(records, "first", told)
     for one in await recovery.reconciled(retried, "", stop=False):
         await recovery.do_rest(retried, one, is_wanted=True)
-    assert begun == [f"rest of {run_id}"]
+    assert rests_begun == [f"rest of {run_id}"]
     assert await recovery.reconciled(retried, "", stop=False) == ()
+    assert told[2:] == ["no run of bench flex is open or waits for a decision; the last one, run-0002 (rest), is "
+                        "succeeded"]  # fmt: skip
     await recovery.do_rest(other, run_id, is_wanted=True)
-    assert begun == [f"rest of {run_id}"], "once"
+    assert rests_begun == [f"rest of {run_id}"], "once"
+
+
+async def test_a_flow_whose_rest_was_cut_ends_with_that_until_somebody_has_decided_about_it(
+    decided: tuple[Records, str], rests_begun: list[str]
+) -> None:
+    (records, run_id), told = decided, list[str]()
+    flow = taking_up(records, "first", told)
+    await recovery.take_decision(flow, run_id)
+    await recovery.do_rest(flow, run_id, is_wanted=True)
     records.journal.set_run_state("run-0002", "interrupted")
-    await recovery.do_rest(other, run_id, is_wanted=True)
-    assert told[-1] == f"the rest of {run_id} was begun as run-0002, which is interrupted: `nkloop reconcile run-0002`"
+    assert await recovery.reconciled(flow, "", stop=False) == (run_id,), "its launch began it"
+    cut = f"the rest of {run_id} was begun as run-0002, which is interrupted"
+    with pytest.raises(RecordError, match=rf"{cut}.*`nkloop reconcile run-0002`"):
+        await recovery.do_rest(flow, run_id, is_wanted=True)
+    await recovery.do_rest(flow, run_id, is_wanted=False)
+    assert told[-1].startswith(cut)
+    decision = RunDecision(run_id="run-0002", decision="continue", by="Ada", reason="looked at it", at=AT)
+    rest = records.journal.worklist(records.journal.run("run-0002").worklist_hash)
+    records.decisions.add(decision, follow_up=rest.model_copy(update={"name": "rest of rest"}))
+    await recovery.do_rest(flow, run_id, is_wanted=True)
+    await recovery.do_rest(flow, run_id, is_wanted=True)
+    assert rests_begun == [f"rest of {run_id}", "rest of rest of run-0002"], "the rest of the rest, once"
+    assert await recovery.reconciled(flow, "", stop=False) == ()
+
+
+async def test_a_rest_that_cannot_be_done_any_more_is_told_and_no_flow_that_is_to_do_it_ends_well(
+    decided: tuple[Records, str], rests_begun: list[str]
+) -> None:
+    (records, run_id), told = decided, list[str]()
+    again = done(records, records.journal.worklist(records.journal.run(run_id).worklist_hash), Context())
+    why = f"what run {run_id} left cannot be done any more as it was decided: its worklist was begun once more, {again}"
+    assert await recovery.reconciled(taking_up(records, "other", told), "", stop=False) == ()
+    (sentence,) = told
+    assert sentence.startswith(why), "not that nothing is open"
+    await recovery.do_rest(taking_up(records, "other", told), run_id, is_wanted=False)
+    assert told[1:] == [sentence]
+    flow = taking_up(records, "first", told)
+    await recovery.take_decision(flow, run_id)
+    assert await recovery.reconciled(flow, "", stop=False) == (run_id,)
+    with pytest.raises(RecordError, match=why):
+        await recovery.do_rest(flow, run_id, is_wanted=True)
+    assert rests_begun == []

@@ -109,6 +109,25 @@ def test_a_source_others_have_drawn_too_much_from_asks_for_a_new_decision_which_
         assert lab.opened(now, parent=run_id)
 
 
+def test_a_rest_that_is_blocked_stays_listed_with_its_reason_until_somebody_decides_anew(lab: Any) -> None:
+    run_id, left = lab.cut()
+    other = lab.opened(drawing(lab.worklist, 885))
+    (waits,) = lab.records.decisions.rests()
+    assert waits.run_id == run_id
+    assert "wait for its end" in str(waits.blocked)
+    lab.ended(other, "done", state="succeeded")
+    (short,) = lab.records.decisions.rests()
+    assert "15 µL are left, and 20 µL are needed" in str(short.blocked)
+    assert lab.records.decisions.left_to_run() == ()
+    lab.decide(run_id, left=left.model_copy(update={"name": "less", "steps": left.steps[:1]}))
+    assert lab.records.decisions.rests() == ((run_id, None),)
+    again = lab.ended(lab.opened(lab.worklist, known=[run_id]), "done", "done", "done", state="succeeded")
+    (done,) = lab.records.decisions.rests()
+    assert f"its worklist was begun once more, {again}" in str(done.blocked)
+    lab.decide(run_id, "discard")
+    assert lab.records.decisions.rests() == ()
+
+
 def test_a_source_that_a_run_under_way_draws_from_is_waited_for(lab: Any) -> None:
     run_id, left = lab.cut()
     other = lab.opened(drawing(lab.worklist, 100))

@@ -12,16 +12,24 @@ from rich.markup import escape
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
+    from rich.console import Console
+
+    from nkloop.errors import RecordError
     from nkloop.records.models import DeviceHolder, RunRecord
     from nkloop.runs.standing import Standing
+
+    Rests = Mapping[str, RecordError | None]
+    """Runs whose rest nobody has taken up, with what stands in its way."""
 
 
 def runs(
     waiting: Annotated[
         bool,
-        typer.Option("--open", help="Only runs that are not over, wait for a decision, or left something to be run."),
+        typer.Option(
+            "--open", help="Only runs that are not over, wait for a decision, or left a rest nobody has done."
+        ),
     ] = False,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
@@ -33,7 +41,7 @@ def runs(
 
     records = Records.open(find_workspace(workspace).state)
     try:
-        rests = records.decisions.left_to_run()
+        rests = {rest.run_id: rest.blocked for rest in records.decisions.rests()}
         listed = [
             run
             for run in records.journal.runs()
@@ -53,14 +61,16 @@ def runs(
         _print(listed, holders, standing, rests, only_open=waiting)
 
 
-def _plain(run: RunRecord, standing: Standing | None, rests: Collection[str]) -> dict[str, Any]:
+def _plain(run: RunRecord, standing: Standing | None, rests: Rests) -> dict[str, Any]:
     more: dict[str, Any] = {"needs_decision": run.needs_decision, "unknown_steps": list(run.unknown_steps)}
-    more["rest_waits"] = run.id in rests
+    blocked = rests.get(run.id)
+    more["rest_waits"] = run.id in rests and blocked is None
+    more["rest_blocked"] = "" if blocked is None else str(blocked)
     more["standing"] = None if standing is None else standing.model_dump()
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
-def _standing(run: RunRecord, rests: Collection[str]) -> str:
+def _standing(run: RunRecord, rests: Rests) -> str:
     """State, steps and decision in one line; steps of a run that is not over are under way, not unknown."""
     from nkloop.records.models import n_done
 
@@ -74,7 +84,8 @@ def _standing(run: RunRecord, rests: Collection[str]) -> str:
         told.append(f"{len(run.unknown_steps)} unknown")
     if run.decision is not None:
         told.append(f"decided: {run.decision.decision}")
-        told += ["[red]its rest waits[/]"] if run.id in rests else []
+        if run.id in rests:
+            told.append("[red]its rest waits[/]" if rests[run.id] is None else "[red]its rest is blocked[/]")
     elif run.is_over and run.needs_decision:
         told.append("[red]decision needed[/]")
     return ", ".join(told)
@@ -84,7 +95,7 @@ def _print(
     listed: list[RunRecord],
     holders: list[DeviceHolder],
     standing: Mapping[str, Standing],
-    rests: Collection[str],
+    rests: Rests,
     *,
     only_open: bool,
 ) -> None:
@@ -120,5 +131,14 @@ def _print(
         console.print(f"Not over or not decided: {', '.join(unclear)}. To settle it: {settle}", soft_wrap=True)
     for run in listed:
         if run.id in rests:
-            told = f"Decided and not yet done: the rest of {run.id}. To do it: {command_name()} run {run.id} "
-            console.print(f"{told}--bench {escape(run.bench)}{elsewhere()}", soft_wrap=True)
+            _print_rest(console, run, rests[run.id])
+
+
+def _print_rest(console: Console, run: RunRecord, blocked: RecordError | None) -> None:
+    if blocked is None:
+        told = f"Decided and not yet done: the rest of {run.id}. To do it: {command_name()} run {run.id} "
+        console.print(f"{told}--bench {escape(run.bench)}{elsewhere()}", soft_wrap=True)
+        return
+    console.print(f"[red]{escape(str(blocked))}[/]", soft_wrap=True)
+    settle = f"{command_name()} reconcile {run.id}{elsewhere()} --decide discard --by NAME --reason WHY"
+    console.print(f"When nothing of it is due any more, that is recorded with: {settle}", soft_wrap=True)

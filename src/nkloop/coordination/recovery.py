@@ -14,7 +14,10 @@ from nkloop.coordination.holding import bench_held
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.work import carry_out
 from nkloop.drivers.operators import ask_in_prefect, volume_told
+from nkloop.errors import RecordError
 from nkloop.frozen import FrozenModel
+from nkloop.records import Records
+from nkloop.records.decisions import Rest
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
@@ -30,7 +33,7 @@ from nkloop.worklists.models import PLATE_READING
 logger = logging.getLogger(__name__)
 
 
-_DECIDES = "decides about {}"
+_DECIDES = "decides about "
 
 
 class Decides(FrozenModel):
@@ -72,7 +75,8 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
     """Reconcile one run, or every open one of the bench; returns their ids, and those that wait for a decision.
 
     Where no run is named, those about which this launch has decided before it was cut are among them. Other rests that
-    nobody has done yet are told with the command, and left to whoever wants them done.
+    nobody has done yet are told with the command, or with what stands in their way, and left to whoever wants them
+    done.
 
     Raises:
         RecordError: the run is not recorded.
@@ -83,9 +87,11 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
             pass  # holding it reconciles what is open
         waiting = [run.id for run in session.records.decisions.undecided(devices_of(session.bench))]
         ours, others = await _rests(session)
-        for rest in others:
-            _tell_rest(session, rest)
-        if not waiting and not ours:
+        if left := [_told_of(session, rest) for rest in others]:
+            for one in left:
+                _warn(session, one)
+            await show_markdown("reconciled", "\n\n".join(map(markdown_text, left)), f"rests not done: {len(left)}")
+        elif not waiting and not ours:
             await _nothing_open(session)
         return (*waiting, *ours)
     found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop)
@@ -96,22 +102,34 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
     return (run_id,)
 
 
-async def _rests(session: Session) -> tuple[list[str], list[str]]:
-    """Runs of the bench of which a decision left something that nobody has done: decided in this launch, and others."""
-    launch, records = await launch_of(session), session.records
-    ours, others = list[str](), list[str]()
-    for run_id in records.decisions.left_to_run():
-        if records.journal.run(run_id).bench == session.bench_file.name:
-            kept = records.plans.last(launch.name, _DECIDES.format(run_id), Decides) if launch.name else None
-            (others if kept is None else ours).append(run_id)
-    return ours, others
+async def _rests(session: Session) -> tuple[list[str], list[Rest]]:
+    """Runs of the bench whose rest is not done: those decided about in this launch, and the rests of others."""
+    launch, records, bench = await launch_of(session), session.records, session.bench_file.name
+    rests = {one.run_id: one for one in records.decisions.rests() if records.journal.run(one.run_id).bench == bench}
+    decided = records.plans.starting(launch.name, _DECIDES, Decides) if launch.name else ()
+    mine = [one.run_id for one in decided if records.journal.run(one.run_id).bench == bench]
+    ours = [run_id for run_id in dict.fromkeys(mine) if run_id in rests or _cut_short(records, run_id) is not None]
+    ours.sort(key=lambda run_id: run_id not in rests or rests[run_id].blocked is not None)  # which raise come last
+    return ours, [rest for run_id, rest in rests.items() if run_id not in ours]
 
 
-def _tell_rest(session: Session, run_id: str) -> None:
-    decision = session.records.journal.run(run_id).decision
+def _cut_short(records: Records, run_id: str) -> RunRecord | None:
+    """The run that began the rest of another and has not done it, and about which nobody has decided."""
+    for later in records.journal.follow_ups(run_id)[-1:]:
+        if later.decision is not None:
+            return _cut_short(records, later.id)
+        return later if later.is_over and later.state != "succeeded" else None
+    return None
+
+
+def _told_of(session: Session, rest: Rest) -> str:
+    """What is told of a rest that is not done here."""
+    if rest.blocked is not None:
+        return str(rest.blocked)
+    run_id, decision = rest.run_id, session.records.journal.run(rest.run_id).decision
     by = f", as {decision.by} decided" if decision is not None else ""
     command = f"`nkloop run {run_id} --bench {session.bench_file.name}`"
-    _warn(session, f"the rest of {run_id} is still to be done{by}: {command}, or this deployment with run {run_id}")
+    return f"the rest of {run_id} is still to be done{by}: {command}, or this deployment with run {run_id}"
 
 
 def _warn(session: Session, told: str) -> None:
@@ -123,7 +141,7 @@ async def take_decision(session: Session, run_id: str) -> None:
     """Keep that this launch decides about a run, so that it goes on with the rest when it is cut after the decision."""
     launch = await launch_of(session)
     if launch.name:
-        session.records.plans.keep(launch.name, _DECIDES.format(run_id), Decides(run_id=run_id))
+        session.records.plans.keep(launch.name, f"{_DECIDES}{run_id}", Decides(run_id=run_id))
 
 
 async def do_rest(session: Session, run_id: str, *, is_wanted: bool) -> None:
@@ -131,17 +149,28 @@ async def do_rest(session: Session, run_id: str, *, is_wanted: bool) -> None:
 
     Raises:
         DeviceError: the bench is not ready or failed.
+        RecordError: it is wanted, and cannot be done as it was decided, or was begun by a run that was cut in turn.
     """
-    if run_id not in session.records.decisions.left_to_run():
-        for later in session.records.journal.follow_ups(run_id)[-1:]:
-            if later.is_over and later.state != "succeeded":
-                told = f"the rest of {run_id} was begun as {later.id}, which is {later.state}"
-                _warn(session, f"{told}: `nkloop reconcile {later.id}`")
-        return
-    if is_wanted:
-        await carry_on(session, run_id)
+    rest = next((one for one in session.records.decisions.rests() if one.run_id == run_id), None)
+    if rest is None:
+        await _do_rest_of_rest(session, run_id, is_wanted=is_wanted)
+    elif not is_wanted:
+        _warn(session, _told_of(session, rest))
+    elif rest.blocked is not None:
+        raise rest.blocked
     else:
-        _tell_rest(session, run_id)
+        await carry_on(session, run_id)
+
+
+async def _do_rest_of_rest(session: Session, run_id: str, *, is_wanted: bool) -> None:
+    if (cut := _cut_short(session.records, run_id)) is not None:
+        told = f"the rest of {run_id} was begun as {cut.id}, which is {cut.state}"
+        remedy = f"`nkloop reconcile {cut.id}`, or this deployment with run {cut.id}"
+        if is_wanted:
+            raise RecordError(told, remedy=remedy)
+        _warn(session, f"{told}: {remedy}")
+    for later in session.records.journal.follow_ups(run_id)[-1:]:
+        await do_rest(session, later.id, is_wanted=is_wanted)
 
 
 async def _nothing_open(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -28,6 +29,14 @@ from nkloop.worklists.models import Worklist
 
 _UNCLEAR = ("failed", "stopped", "interrupted")
 """States in which a run that is over may have steps of unknown outcome."""
+
+
+class Rest(NamedTuple):
+    """What a decision left of a run and nobody has taken up."""
+
+    run_id: str
+    blocked: RecordError | None
+    """Why it cannot be done as it was decided; None where it can."""
 
 
 class Decisions:
@@ -112,14 +121,21 @@ class Decisions:
         with self._database.reading() as connection:
             return as_it_stands(connection, run_id, made, apart)
 
-    def left_to_run(self) -> tuple[str, ...]:
-        """Runs of which a decision left something that nobody has taken up yet, and that may still be, oldest first."""
+    def rests(self) -> tuple[Rest, ...]:
+        """What decisions left and nobody has taken up yet, oldest first, with what stands in its way.
+
+        One that is blocked stays among them until somebody decides about its run anew.
+        """
         decided = (
             sa.select(schema.run_decisions.c.run_id).where(schema.run_decisions.c.follow_up.is_not(None)).distinct()
         )
         with self._database.reading() as connection:
             found = sorted(connection.execute(decided).scalars(), key=number_of)
-            return tuple(run_id for run_id in found if _is_left(connection, run_id))
+            return tuple(rest for run_id in found if (rest := _rest_of(connection, run_id)) is not None)
+
+    def left_to_run(self) -> tuple[str, ...]:
+        """Runs of which a decision left something that nobody has taken up yet, and that may still be, oldest first."""
+        return tuple(rest.run_id for rest in self.rests() if rest.blocked is None)
 
     def of_run(self, run_id: str) -> tuple[RunDecision, ...]:
         """Every decision about a run, oldest first."""
@@ -170,16 +186,19 @@ def _require_undone(connection: sa.Connection, run: RunRecord, kind: DecisionKin
         require_undone(connection, run.id)
 
 
-def _is_left(connection: sa.Connection, run_id: str) -> bool:
+def _rest_of(connection: sa.Connection, run_id: str) -> Rest | None:
     decision = last_decision(connection, run_id)
     if decision is None or decision.follow_up is None:
-        return False
+        return None
     try:
         require_undone(connection, run_id)  # before the worklist is read, which takes longer
-        left_of(connection, run_id)
     except RecordError:
-        return False
-    return True
+        return None
+    try:
+        left_of(connection, run_id)
+    except RecordError as error:
+        return Rest(run_id, error)
+    return Rest(run_id, None)
 
 
 def refuse_discarded(run: RunRecord) -> None:

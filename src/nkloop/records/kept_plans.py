@@ -26,6 +26,10 @@ class KeptPlans:
         versions = self._versions(occurrence, name)
         return model.model_validate_json(versions[-1]) if versions else None
 
+    def starting(self, occurrence: str, start: str, model: type[Plan]) -> tuple[Plan, ...]:
+        """Every plan of this launch at a place whose name starts so, the oldest first."""
+        return tuple(model.model_validate_json(text) for text in self._documents(occurrence, start))
+
     def keep(self, occurrence: str, name: str, plan: FrozenModel) -> None:
         """Save a plan before anything of it is run; durable when this returns."""
         version = len(self._versions(occurrence, name)) + 1
@@ -34,9 +38,12 @@ class KeptPlans:
             write(connection, schema.kept_plans, {**row, "saved_at": datetime.now(UTC)}, action="plan kept")
 
     def _versions(self, occurrence: str, name: str) -> list[str]:
+        return self._documents(occurrence, f"{name} #")
+
+    def _documents(self, occurrence: str, start: str) -> list[str]:
         table = schema.kept_plans
         query = sa.select(table.c.document).where(
-            table.c.occurrence == occurrence, table.c.name.startswith(f"{name} #", autoescape=True)
+            table.c.occurrence == occurrence, table.c.name.startswith(start, autoescape=True)
         )
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(table.c.saved_at)).scalars())

@@ -33,9 +33,12 @@ class Told(Protocol):
     """A plan with what people should know of it, one sentence each."""
 
     @property
-    def notes(self) -> tuple[str, ...]: ...
+    def notes(self) -> tuple[str, ...]:
+        """How it is made."""
+
     @property
-    def warnings(self) -> tuple[str, ...]: ...
+    def warnings(self) -> tuple[str, ...]:
+        """What may be wrong with it."""
 
 
 @dataclass

@@ -13,7 +13,11 @@ from nkloop.worklists.parts import Part, in_order
 
 if TYPE_CHECKING:
     from nkloop.cli.run.playing import Order
+    from nkloop.records import Records
+    from nkloop.records.models import RunRecord
 
+TimesDone = Callable[[str], int]
+"""`times_done` of the worklist of a hash."""
 Refuse = Callable[[str], None]
 """Raises `RecordError` where the worklist of this hash was run, wholly or in part."""
 
@@ -39,8 +43,9 @@ def chosen(parts: tuple[Part, ...], typed: str) -> tuple[Part, ...]:
     return tuple(part.model_copy(update={"worklist": worklist}) for part, worklist in zip(made, some, strict=True))
 
 
-def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse) -> None:
-    """Refuse a plan of which some parts were run before and others were not, until a person names the parts.
+def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse, times_done: TimesDone) -> None:
+    """Refuse a plan of which some parts were run, or run to their end, more often than others, until a person names
+    the parts.
 
     Raises:
         RecordError: every part that was run, and the commands for the others, for a rest, and for all.
@@ -49,7 +54,10 @@ def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse) -> None:
         return
     taken = {number: told for number, part in enumerate(parts, start=1) if (told := _taken(part, refuse))}
     left = [number for number in range(1, len(parts) + 1) if number not in taken]
-    if not taken or not left:
+    if not taken:
+        return
+    if not left:
+        _require_as_often(parts, order, times_done)
         return
     raise RecordError.from_problems(
         [
@@ -62,6 +70,32 @@ def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse) -> None:
             ),
         ]
     )
+
+
+def _require_as_often(parts: Sequence[Part], order: Order, times_done: TimesDone) -> None:
+    """Refuse to repeat a plan whose last repetition stopped on its way: its first parts would be done once more."""
+    times = {number: times_done(part.worklist.content_hash) for number, part in enumerate(parts, start=1)}
+    most = max(times.values())
+    if not order.is_again or (behind := [number for number, n in times.items() if n < most]) == []:
+        return
+    raise RecordError(
+        f"part {spans(behind)} of {len(parts)} was done to the end less often than the others "
+        f"({', '.join(f'part {number}: {n} times' for number, n in times.items())}): the last time stopped on its way",
+        where=order.worklist,
+        remedy=f"go on with what was cut (`{command_name()} runs --open`), or repeat `{part_command(order, behind)} "
+        f"--again`; --part 1-{len(parts)} does all of them once more",
+    )
+
+
+def times_done(records: Records, worklist_hash: str, bench: str) -> int:
+    """How often a worklist was done to its end on a bench, by one run or with the runs that continue it."""
+    journal = records.journal
+
+    def came_to_end(run: RunRecord) -> bool:
+        return run.state == "succeeded" or any(map(came_to_end, journal.follow_ups(run.id)))
+
+    runs = [run for run in journal.by_hash(worklist_hash) if run.bench == bench and run.parent is None]
+    return sum(map(came_to_end, runs))
 
 
 def part_command(order: Order, numbers: Sequence[int]) -> str:

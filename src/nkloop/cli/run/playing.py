@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nkloop.cli.common import command_name
-from nkloop.cli.run.chosen_parts import chosen, numbers_left, part_command, require_choice
+from nkloop.cli.run.chosen_parts import chosen, numbers_left, part_command, require_choice, times_done
 from nkloop.cli.run.display import RunDisplay, show_end, summary
 from nkloop.cli.run.earlier import require_earlier
 from nkloop.runs.typed_steps import spans
@@ -143,7 +143,12 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         parts = await _planned(session, source.parts)
         _require_lots(parts)
         known = _meant_besides(session, order)
-        require_choice(parts, order, lambda digest: _refuse_run(session, digest, (), is_part=True))
+        require_choice(
+            parts,
+            order,
+            lambda digest: _refuse_run(session, digest, (), is_part=True),
+            lambda digest: times_done(session.records, digest, session.bench_file.name),
+        )
         _refuse_repetition(session, parts, known, is_rest=source.context.parent is not None)
         if session.bench_file.simulated:
             # on a real bench a person may have made it by hand, and holds it when asked to load it

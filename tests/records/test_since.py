@@ -165,6 +165,30 @@ def test_a_bag_that_another_run_has_changed_since_is_no_longer_as_it_was_left(la
     assert lab.opened(left, parent=run_id)
 
 
+def test_a_run_opened_earlier_counts_with_what_it_has_done_since(lab: Any) -> None:
+    """Another bench, the same bag: first it is under way, then it has done its last two steps after the run began."""
+    lab.worklist = feeding(lab.worklist, "day 3")
+    earlier = lab.opened(feeding(lab.worklist, "other cytokines"), bench="other bench")
+    lab.records.journal.append_event(earlier, [1], "done", at=lab.at, device="flex")
+    run_id = lab.ended(lab.opened(lab.worklist), "done", "failed", "failed")
+    left = lab.rest(run_id)
+    with pytest.raises(RecordError, match=rf"U1-reference is to be given liquid by a run that is not over, {earlier}"):
+        lab.decide(run_id, left=left)
+    lab.ended(earlier, "done", "done", "failed", state="failed")
+    with pytest.raises(RecordError, match=rf"U1-reference was given liquid since, .*{earlier}"):
+        lab.decide(run_id, left=left)
+
+
+def test_what_a_device_tells_later_of_a_run_that_was_over_before_is_no_later_change(lab: Any) -> None:
+    lab.worklist = feeding(lab.worklist, "day 3")
+    lost = lab.opened(feeding(lab.worklist, "other cytokines"), bench="other bench")
+    lab.records.journal.append_event(lost, [1, 2, 3], "sent", at=lab.at, device="flex")
+    lab.ended(lost, "done", "unknown", "unknown")
+    run_id, left = lab.cut()
+    lab.records.journal.append_event(lost, [2, 3], "done", at=lab.at, device="flex")
+    assert lab.opened(left, parent=run_id)
+
+
 @pytest.mark.parametrize(
     ("held_ul", "mine", "other"),
     [

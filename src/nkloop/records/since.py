@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError
+from nkloop.records import schema
 from nkloop.records.journal_rows import last_decision, last_events, rows_with_labware, worklist_of
-from nkloop.records.lineage import line_of, number_of, tree_of
+from nkloop.records.lineage import entry_of, line_of, number_of, tree_of
 from nkloop.records.models import RUN_OVER
 from nkloop.records.touched import DRAWN, Touched, touched
 from nkloop.worklists.models import Filling, Worklist
 
 Place = tuple[str, str]
 """Barcode and well; an empty text and the name of a closed vessel."""
+_EVENTS = schema.step_events
+_ENDS = ("done", "failed", "unknown")
+"""Events that end a step."""
 _SLACK_UL = 0.01
 _PERIOD = ("campaign", "round", "batch")
 """What a run belongs to: vessels of the same name in another one are others."""
@@ -119,13 +123,30 @@ def _by_others(connection: sa.Connection, run_id: str, needed: Collection[Place]
     """What runs outside of the tree have done since to any of these, or will do while they are open."""
     names = {barcode or name for barcode, name in needed}
     tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
+    begun = entry_of(connection, f"runs:{run_id}")
     for row in rows_with_labware(connection, names):
-        if row["id"] in tree or number_of(row["id"]) < number_of(run_id):
+        is_earlier = number_of(row["id"]) < number_of(run_id)
+        if row["id"] in tree or (is_earlier and _was_over(connection, row, begun)):
             continue
         worklist = worklist_of(connection, row["worklist_hash"])
-        for one in touched(worklist, _moved(connection, row, worklist)):
+        before = _ended_before(connection, row["id"], begun) if is_earlier else set()
+        for one in touched(worklist, _moved(connection, row, worklist) - before):
             if (one.barcode, one.well) in needed:
                 yield _Change(row, worklist, one)
+
+
+def _was_over(connection: sa.Connection, row: Any, entry: int) -> bool:
+    """Whether all that the journal tells of a run was told before this entry of the audit chain; spares reading it."""
+    last = connection.execute(sa.select(sa.func.max(_EVENTS.c.entry)).where(_EVENTS.c.run_id == row["id"])).scalar()
+    return row["state"] in RUN_OVER and entry_of(connection, f"step_events:{row['id']}/{last}") < entry
+
+
+def _ended_before(connection: sa.Connection, run_id: str, entry: int) -> set[int]:
+    """Steps of a run that had ended by this entry of the audit chain, whatever its device has told of them since."""
+    first = sa.select(_EVENTS.c.step, sa.func.min(_EVENTS.c.entry)).group_by(_EVENTS.c.step)
+    ended = connection.execute(first.where(_EVENTS.c.run_id == run_id, _EVENTS.c.event.in_(_ENDS))).all()
+    numbers = {batch: entry_of(connection, f"step_events:{run_id}/{batch}") for batch in {batch for _, batch in ended}}
+    return {step for step, batch in ended if numbers[batch] < entry}
 
 
 def _moved(connection: sa.Connection, row: Any, worklist: Worklist) -> set[int]:

@@ -44,8 +44,12 @@ def cut(records: Records, run_id: str, *events: StepEvent, rest: Worklist | None
 def named(records: Records, run_id: str, number: int) -> tuple[str, ...]:
     worklist = records.journal.worklist(records.journal.run(run_id).worklist_hash)
     found = errands_of(run_id, worklist.steps[number - 1], worklist, records)
-    assert all(name.startswith(f"{records.identity}, ") for name in found), "another database has other names"
-    return tuple(name.removeprefix(f"{records.identity}, ") for name in found)
+    now, older = found[: len(found) // 2], found[len(found) // 2 :]
+    assert all(name.startswith(f"{records.name[:12]}, ") for name in now), "another database has other names"
+    assert all(name.startswith(f"{records.identity}, ") for name in older), "those of an older version are known"
+    told = tuple(name.removeprefix(f"{records.identity}, ") for name in older)
+    assert [name.partition(", ")[2].replace(f" of {AT:%Y-%m-%d %H:%M:%S}", "") for name in now] == list(told)
+    return told
 
 
 def test_the_same_incubation_is_found_in_what_a_run_goes_on_with(
@@ -134,6 +138,23 @@ async def test_a_finished_incubation_whose_way_back_was_cut_is_not_done_again(
         rest = whole.model_copy(update={"name": "rest"})
         next_id = journalled(rest, "planned", parent=run_id)
         await answer_pause("step 1: 4 h at 37 °C", rest, bench, records, next_id, moot=settled)
+    assert storage.moves == ["in", "out"]
+
+
+async def test_a_finished_incubation_is_known_when_the_database_has_moved_to_another_machine(
+    session: Session, worklist: Worklist, journalled: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, storage = Person(), Storage()
+    bench = replace(session.bench, operator=IncubatingOperator(person, cast(Any, storage), session.bench.clock))
+    whole = pauses(worklist, INCUBATE)
+    run_id = journalled(whole, "planned")
+    with pytest.raises(OperatorRefusedError):
+        await answer_pause("step 1: 4 h at 37 °C", whole, bench, session.records, run_id, moot=settled)
+    person.carries_back = True
+    monkeypatch.setattr("nkloop.records.processes.socket.gethostname", lambda: "container-2")
+    moved = Records(session.records.url)
+    await answer_pause("step 1: 4 h at 37 °C", whole, bench, moved, run_id, moot=settled)
+    moved.close()
     assert storage.moves == ["in", "out"]
 
 

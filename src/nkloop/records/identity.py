@@ -14,6 +14,16 @@ from nkloop.records.processes import this_process
 _SERVER = sa.text("SELECT oid FROM pg_database WHERE datname = current_database()")
 
 
+def name_of(database: Database) -> str:
+    """The random name made with the tables, wherever they are by now; a copy of the database has the same.
+
+    Raises:
+        RecordError: the database refused, for example because it was never migrated.
+    """
+    with database.reading() as connection:
+        return str(connection.execute(sa.select(schema.database_identity.c.id)).scalar_one())
+
+
 def identity_of(database: Database) -> str:
     """A fingerprint of a migrated database; tells nothing of its address.
 
@@ -23,8 +33,8 @@ def identity_of(database: Database) -> str:
     Raises:
         RecordError: the database refused, for example because it was never migrated.
     """
+    name = name_of(database)
     with database.reading() as connection:
-        name = connection.execute(sa.select(schema.database_identity.c.id)).scalar_one()
         if connection.dialect.name != "sqlite":
             return content_hash([name, int(connection.execute(_SERVER).scalar_one())])[:12]
     here, file = this_process(), database.url.database

@@ -14,7 +14,7 @@ from nkloop.records.claims import Claims
 from nkloop.records.database import Database, database_url
 from nkloop.records.decisions import Decisions
 from nkloop.records.device_files import DeviceFiles
-from nkloop.records.identity import identity_of
+from nkloop.records.identity import identity_of, name_of
 from nkloop.records.inbox import InboxRecords
 from nkloop.records.journal import Journal
 from nkloop.records.kept_plans import KeptPlans
@@ -90,6 +90,15 @@ class Records:
             RecordError: the database refused.
         """
         return identity_of(self._database)
+
+    @property
+    def name(self) -> str:
+        """Random name that the database keeps when it is moved, and that a copy of it has as well.
+
+        Raises:
+            RecordError: the database refused.
+        """
+        return name_of(self._database)
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nkloop.records import Records
+from nkloop.records.models import RunRecord
 from nkloop.runs.contents import fates_in
 from nkloop.worklists.models import Step, Worklist
 
@@ -16,18 +17,24 @@ from nkloop.worklists.models import Step, Worklist
 def errands_of(run_id: str, step: Step | None, worklist: Worklist, records: Records) -> tuple[str, ...]:
     """Names of what an incubator is asked for in a step: of its run first, then of the runs this one continues.
 
-    They tell databases apart as well: every one counts its runs from 1. Empty for what is no incubation.
+    They tell databases apart as well, for every one counts its runs from 1: by a name that stays when the database is
+    moved, and by when the run was opened, in which a copy that went its own way differs. The names of older versions,
+    which went by where the database is, come after them. Empty for what is no incubation.
     """
     if step is None or step.operator is None or step.operator.kind != "incubate":
         return ()
-    return tuple(f"{records.identity}, {name}" for name in _names(run_id, step, worklist, records))
+    steps = tuple(_steps(run_id, step, worklist, records))
+    name, place = records.name[:12], records.identity
+    opened = [f"{name}, {run.id} of {run.created_at:%Y-%m-%d %H:%M:%S} step {number}" for run, number in steps]
+    return (*opened, *(f"{place}, {run.id} step {number}" for run, number in steps))
 
 
-def _names(run_id: str, step: Step, worklist: Worklist, records: Records) -> Iterator[str]:
+def _steps(run_id: str, step: Step, worklist: Worklist, records: Records) -> Iterator[tuple[RunRecord, int]]:
+    """The step in its run, then in every run that this one continues."""
     number: int | None = step.number
     while number is not None:
-        yield f"{run_id} step {number}"
         run = records.journal.run(run_id)
+        yield run, number
         if run.parent is None:
             return
         parent = records.journal.run(run.parent)

@@ -43,7 +43,7 @@ class DemoDisplay(LiveDisplay):
         lines: list[Any] = [Text.assemble((f"{seconds:5.0f} s  ", "dim"), (self.waits_for or phase, "bold"))]
         if progress:
             day = f"culture day {progress.day:g} · " if progress.day is not None else ""
-            done = f"{day}robot runs: {progress.runs_done} · {progress.transfers_done:,} transfers"
+            done = f"{day}robot runs: {progress.runs_done} · {progress.transfers_done} transfers"
             lines.append(Text(f"         {done}", style="dim"))
             if progress.total:
                 bar = Table.grid(padding=(0, 1))
@@ -62,7 +62,7 @@ def show_outcome(outcome: Mapping[str, Any]) -> None:
     verdicts = [plate["verdict"] for plate in summary["plates"]]
     counted = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in ("accepted", "flagged", "rejected"))
     console.print(
-        f"Robot runs: {summary['robot_runs']}, transfers: {summary['transfers']:,}, "
+        f"Robot runs: {summary['robot_runs']}, transfers: {summary['transfers']}, "
         f"steps of unknown outcome: {summary['unknown_steps']}, plates: {counted}."
     )
     console.print(f"Report: {summary['report']}", soft_wrap=True)
@@ -82,7 +82,7 @@ def _arms_table(summaries: list[Mapping[str, Any]]) -> Table:
         table.add_row(
             str(row["round"]),
             row["arm"],
-            f"{10 ** row['log10_fold']:,.0f}×",
+            f"{10 ** row['log10_fold']:.0f}×",
             f"{row['purity_percent']:.0f}",
             f"{row['potency']:.2f}",
             f"{row['score']:.2f}",

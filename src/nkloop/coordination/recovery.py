@@ -13,9 +13,10 @@ from nkloop.coordination.artifacts import show_markdown
 from nkloop.coordination.holding import bench_held
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.work import carry_out
-from nkloop.drivers.operators import ask_in_prefect, volume_told
+from nkloop.drivers.operators import ask_in_prefect
 from nkloop.errors import RecordError
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.decisions import Rest
 from nkloop.records.models import RunRecord

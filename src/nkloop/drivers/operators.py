@@ -29,7 +29,7 @@ from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
-from nkloop.quantities import Amount, Kind
+from nkloop.quantities.display import volume_told
 from nkloop.worklists.arrivals import arrival_told, left_by
 from nkloop.worklists.models import Filling, OperatorTask, Worklist
 
@@ -315,11 +315,6 @@ def filling_told(filling: Filling, worklist: Worklist, *, quote: str = "") -> st
     lot = f", lot {quote}{filling.liquid.lot}{quote}" if has_lot else ""
     told = f"{filling.well}: {volume_told(filling.volume_ul)} {filling.liquid.name}{lot}"
     return f"{told} ({when})" if when else told
-
-
-def volume_told(volume_ul: float) -> str:
-    """A volume as people read it off a tube or a pipette: `25 mL`, `35.2 µL`, `0.5 µL`."""
-    return f"{volume_ul:.4g} µL" if abs(volume_ul) < 999.95 else Amount(volume_ul, Kind.VOLUME.value).display(4)
 
 
 def lot_told(lot: LotToScan, *, quote: str = "") -> str:

@@ -26,6 +26,9 @@ _LADDERS: dict[Kind, tuple[str, ...]] = {
 }
 """Units of each kind from small to large; activity and cells keep one unit, as papers write them."""
 
+_VOLUMES = {"L": 1e6, "mL": 1e3, "µL": 1.0}
+"""µL in what pipettes, tubes and bottles are marked in; nobody pipettes by nL."""
+
 
 def shown(amount: Amount, digits: int = 3) -> str:
     """Text of an amount in the largest unit of its kind in which it is at least 1; times and zero keep theirs."""
@@ -34,6 +37,16 @@ def shown(amount: Amount, digits: int = 3) -> str:
     ladder = _LADDERS.get(amount.kind, (amount.unit,))
     sizes = {unit: float(f"{amount.magnitude_in(unit):.{digits}g}") for unit in ladder}
     unit = next((unit for unit in reversed(ladder) if abs(sizes[unit]) >= 1), ladder[0])
+    return f"{number(sizes[unit], digits)} {unit}"
+
+
+def volume_told(microlitres: float, digits: int = 4) -> str:
+    """A volume as people read it off a tube, a pipette or a bottle: `0.5 µL`, `35.2 µL`, `25 mL`, `19.9 L`.
+
+    The unit is chosen after rounding: 999.99 µL are `1 mL`, never `1000 µL`. `Amount.parse` reads the text back.
+    """
+    sizes = {unit: float(f"{microlitres / size:.{digits}g}") for unit, size in _VOLUMES.items()}
+    unit = next((unit for unit in _VOLUMES if abs(sizes[unit]) >= 1), "µL")
     return f"{number(sizes[unit], digits)} {unit}"
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
+from nkloop.quantities.display import volume_told
+
 MISSING = "–"
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits, thousands apart, never in powers of ten; a dash when unknown."""
+    """A number with so many significant digits, never in powers of ten; a dash when unknown.
+
+    Thousands are not set apart: `1,989` is less than two to who writes decimal commas.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -17,7 +22,7 @@ def figure(value: float | None, digits: int = 3) -> str:
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
     # Beyond 1e15 every float is whole, and rounding the largest ones up overflows.
     rounded = round(value, decimals) if abs(value) < 1e15 else value
-    text = f"{rounded:,.{max(0, min(decimals, 9))}f}"
+    text = f"{rounded:.{max(0, min(decimals, 9))}f}"
     return text.replace("-", "\u2212")
 
 
@@ -25,14 +30,14 @@ def fixed(value: float | None, decimals: int = 2) -> str:
     """A number with so many decimals; a dash when unknown."""
     if value is None or not math.isfinite(value):
         return MISSING
-    text = f"{value:,.{decimals}f}"
-    return text.replace("-", "\u2212") if text.strip("-0.,") else text.lstrip("-")
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", "\u2212") if text.strip("-0.") else text.lstrip("-")
 
 
 def signed(value: float | None, decimals: int = 2) -> str:
     """A difference with its sign always written; a dash when unknown."""
     text = fixed(value, decimals)
-    return text if text.startswith("\u2212") or text == MISSING or not text.strip("0.,") else f"+{text}"
+    return text if text.startswith("\u2212") or text == MISSING or not text.strip("0.") else f"+{text}"
 
 
 def interval(low: float | None, high: float | None, decimals: int = 2) -> str:
@@ -59,9 +64,7 @@ def factor(value: float) -> str:
 
 def volume(microlitres: float) -> str:
     """A volume in the unit people would use, four significant digits without trailing zeros."""
-    if microlitres >= 1000:
-        return f"{plain(microlitres / 1000, 4)} mL"
-    return f"{plain(microlitres, 4)} µL"
+    return volume_told(microlitres) if math.isfinite(microlitres) else MISSING
 
 
 def moment(when: datetime | None) -> str:
@@ -96,7 +99,7 @@ def hours(minutes: float) -> str:
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 plate`, `12 plates`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listing(items: tuple[str, ...] | list[str]) -> str:

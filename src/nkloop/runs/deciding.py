@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from nkloop.drivers.operators import volume_told
 from nkloop.errors import PlanError, Problem, RecordError
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 
 from nkloop.drivers.interfaces import LotToScan, OperatorAnswer
-from nkloop.drivers.operators import volume_told
 from nkloop.inventory import Lot
 from nkloop.inventory.picking import NOTHING_UL, container_fault
+from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.runs.reserved_plans import reservation_name
 from nkloop.worklists.arrivals import brought_by

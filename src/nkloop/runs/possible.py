@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from nkloop.drivers.operators import volume_told
 from nkloop.errors import LabwareError
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.runs.unmixed import Spot, unmixed_wells
 from nkloop.runs.ways import LIQUID, Fate, How, ways_of
 from nkloop.worklists.bench_deck import BenchDeck

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from nkloop.drivers.operators import volume_told
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
 from nkloop.runs.possible import PossibleWell, possible_wells, reached_wells, replay, sentence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from nkloop.drivers.operators import volume_told
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.runs.possible import possible_wells, reached_wells, replay
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unmixed import Spot

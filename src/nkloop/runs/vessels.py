@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nkloop.drivers.operators import volume_told
 from nkloop.errors import PlanError, Problem
 from nkloop.frozen import FrozenModel
+from nkloop.quantities.display import volume_told
 from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.ways import Fate, ways_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nkloop.inventory.models import Lot
 from nkloop.quantities import Amount, Kind
 from nkloop.quantities.display import number as scientific
+from nkloop.quantities.display import volume_told
 from nkloop.recipes.models import ProcessStep
 from nkloop.worklists.addition_controls import thinned_percent
 from nkloop.worklists.addition_layout import Laid, TubeKind
@@ -208,11 +209,11 @@ class _Answer:
             where = f"{one.vessel} ({one.arm}/{one.donor})"
             if one.is_control:
                 yield (
-                    f"{where}: {_volume(one.volume_ul)} of {one.liquid} and no {self.component}, because its arm of "
-                    f"the recipe goes without step {self.step.id}; {_thinned_beside(one, additions)}."
+                    f"{where}: {volume_told(one.volume_ul)} of {one.liquid} and no {self.component}, because its arm "
+                    f"of the recipe goes without step {self.step.id}; {_thinned_beside(one, additions)}."
                 )
                 continue
-            given = f"{_volume(one.stock_ul)} of lot {lot.id} ({lot.concentration})"
+            given = f"{volume_told(one.stock_ul)} of lot {lot.id} ({lot.concentration})"
             if abs(one.volume_ul - one.stock_ul) >= 1e-6:
                 given += f", as {one.volume_ul:g} µL of its dilution"
             yield f"{where}: {self._dose_words(one)} = {given}."
@@ -251,7 +252,3 @@ def _thinned_beside(control: Addition, additions: Sequence[Addition]) -> str:
 
 def _words(vessel: AdditionVessel) -> str:
     return f"{vessel.vessel} ({vessel.arm}/{vessel.donor})"
-
-
-def _volume(microlitres: float) -> str:
-    return f"{microlitres / 1000:.3g} mL" if microlitres >= 1000 else f"{microlitres:.3g} µL"

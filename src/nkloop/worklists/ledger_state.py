@@ -66,7 +66,7 @@ class Place:
         return found
 
     def note_arrival(self, marks: int) -> None:
-        """PerUl came: what was spun down is stirred up, and new cells or substrate need their time."""
+        """Liquid came: what was spun down is stirred up, and new cells or substrate need their time."""
         self.is_spun = False
         if marks & (CELLS | SUBSTRATE):
             self.is_rested = False

@@ -43,7 +43,7 @@ def read_rows(path: Path) -> tuple[bytes, tuple[Row, ...]]:
         raise ReadingError("the file is empty", where=str(path), remedy="export the reading again")
     if len(data) > LARGEST_FILE:
         raise ReadingError(
-            f"the file has {len(data):,} bytes, at most {LARGEST_FILE:,} are read",
+            f"the file has {len(data)} bytes, at most {LARGEST_FILE} are read",
             where=str(path),
             remedy="export one plate alone",
         )

@@ -129,7 +129,7 @@ def _show_curve(console: Any, result: CurveResult) -> None:
     console.print(f"EC50 {result.ec50_text}", highlight=False, soft_wrap=True)
     for dose in result.levels:
         name = f"response {dose.level:g}" if dose.of == "response" else f"EC{dose.level:g}"
-        units = "" if dose.lytic_units is None else f"; {dose.lytic_units:,.0f} lytic units per 1e7 effectors"
+        units = "" if dose.lytic_units is None else f"; {dose.lytic_units:.0f} lytic units per 1e7 effectors"
         told = f" ({dose.reason})" if dose.reason else ""
         console.print(f"{name}: {dose.text}{units}{told}", highlight=False, soft_wrap=True)
     if result.auc is not None:

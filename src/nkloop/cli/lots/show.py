@@ -112,7 +112,7 @@ def _facts(lot: Lot) -> list[tuple[str, str]]:
         ("Storage", f"{lot.storage}{dark}, at most {lot.max_freeze_thaws} thaws"),
         ("State", state),
         ("Left", lot.volume.display()),
-        ("Price", "not known" if lot.price_eur is None else f"{lot.price_eur:,.2f} EUR for what is left"),
+        ("Price", "not known" if lot.price_eur is None else f"{lot.price_eur:.2f} EUR for what is left"),
     ]
     return [*found, ("Note", lot.note)] if lot.note else found
 

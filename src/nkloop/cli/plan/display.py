@@ -122,7 +122,7 @@ def _show_work(console: Console, planned: Planned) -> None:
     used = ", ".join(f"{count} {name}" for name, count in tips(planned.parts).items())
     console.print(f"Tips: {used}.")
     if planned.price_eur is not None:
-        console.print(f"What leaves the lots costs {planned.price_eur:,.2f} EUR.")
+        console.print(f"What leaves the lots costs {planned.price_eur:.2f} EUR.")
     elif planned.unpriced:
         console.print(f"What leaves the lots has no known cost: no price of {', '.join(planned.unpriced)}.")
 

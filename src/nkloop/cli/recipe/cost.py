@@ -170,7 +170,7 @@ def _show(
         cells = [_eur(one, name) for one in (*stages.values(), batch)]
         table.add_row(name, *cells)
     table.add_section()
-    table.add_row("sum", *(f"{one.cost_eur:,.2f}" for one in (*stages.values(), batch)))
+    table.add_row("sum", *(f"{one.cost_eur:.2f}" for one in (*stages.values(), batch)))
     console.print(table)
     if of_arms:
         own = (Column("EUR", justify="right"), Column("of the batch", justify="right"), "not in the sum")
@@ -178,7 +178,7 @@ def _show(
         for name, one in of_arms.items():
             factor = _factor(one, batch)
             missing = ", ".join(sorted(set(one.without_price) - set(batch.without_price)))
-            arms.add_row(name, f"{one.cost_eur:,.2f}", "" if factor is None else f"{factor:.3g}", missing)
+            arms.add_row(name, f"{one.cost_eur:.2f}", "" if factor is None else f"{factor:.3g}", missing)
         console.print(arms)
     if batch.without_price:
         console.print(f"Not in the sums, no lot has a price: {', '.join(batch.without_price)}.", soft_wrap=True)
@@ -188,4 +188,4 @@ def _show(
 def _eur(one: MediumCost, name: str) -> str:
     if name in one.without_price:
         return "no price"
-    return f"{one.eur_per_component[name]:,.2f}" if name in one.eur_per_component else ""
+    return f"{one.eur_per_component[name]:.2f}" if name in one.eur_per_component else ""

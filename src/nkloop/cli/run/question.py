@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nkloop.cli.common import elsewhere
-from nkloop.drivers.operators import volume_told
+from nkloop.quantities.display import volume_told
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.typed_steps import spans
 from nkloop.worklists.models import PLATE_READING

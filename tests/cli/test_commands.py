@@ -304,7 +304,7 @@ def test_a_rest_that_cannot_be_done_any_more_is_listed_with_what_stands_in_its_w
     shown = " ".join(nkloop("runs", "--open").out.split())  # lines of a table break
     assert "its rest is blocked" in shown
     assert f"P-1 B1 was given liquid since, so that it no longer holds what was left, {other} (succeeded)" in shown
-    assert f"nkloop reconcile {run_id} --decide discard" in shown
+    assert f"nkloop reconcile {run_id} --decide discard --instead-of 1" in shown
     assert f"run {run_id} --bench" not in shown
     (listed,) = nkloop("runs", "--open", "--json").json["runs"]
     assert (listed["id"], listed["rest_waits"]) == (run_id, False)

@@ -43,7 +43,10 @@ def test_what_belongs_to_a_decision_is_refused_without_one(nkloop: Nkloop, optio
     ("options", "told"),
     [
         ((), {"replaced": False, "lost": False}),
-        (("--robot-replaced", "--other-vessels", "run-0002", "--other-vessels", "run-0003"), {"replaced": True}),
+        (
+            ("--robot-replaced", "--other-vessels", "run-0002", "--other-vessels", "run-0003", "--instead-of", "2"),
+            {"replaced": True},
+        ),
     ],
 )
 def test_what_a_person_says_of_robot_and_vessels_reaches_the_decision(
@@ -60,3 +63,4 @@ def test_what_a_person_says_of_robot_and_vessels_reaches_the_decision(
     (given,) = asked
     assert {name: getattr(given, name) for name in told} == told
     assert given.decision["apart"] == (("run-0002", "run-0003") if options else ())
+    assert given.decision["instead_of"] == (2 if options else 0)

@@ -557,7 +557,7 @@ async def test_a_task_nobody_did_and_no_worklist_asks_for_is_told(records: Recor
     made = await decided(records, run_id, "continue", not_happened=[4])
     (task,) = made.by_hand
     assert (made.follow_up, task.startswith("step 4: ")) == (None, True)
-    assert (await decided(records, run_id, "continue", happened=[4])).by_hand == ()
+    assert (await decided(records, run_id, "continue", happened=[4], instead_of=1)).by_hand == ()
 
 
 @pytest.mark.parametrize("kind", ["continue", "repair"])
@@ -699,6 +699,28 @@ async def test_a_run_that_was_followed_is_not_decided_again(
             await again
     with pytest.raises(RecordError, match="has been followed"):
         follow_up_of(cut_run, records)
+
+
+async def test_of_two_who_are_asked_the_same_the_second_does_not_replace_what_the_first_decided(
+    records: Records, cut_run: str
+) -> None:
+    """A page that was opened before, a question in another terminal."""
+
+    async def meanwhile(worklist: Worklist) -> Verdict:
+        between = RunDecision(run_id=cut_run, decision="continue", by="Cy", reason="looked at it", at=AT)
+        records.decisions.add(between)
+        return await passes(worklist)
+
+    with pytest.raises(RecordError, match="decision 1 is to be replaced, and nobody has decided yet"):
+        await decided(records, cut_run, "continue", happened=[2], instead_of=1)
+    await decided(records, cut_run, "continue", happened=[2])
+    for kind, said in (("continue", {"not_happened": [2]}), ("discard", {})):
+        with pytest.raises(RecordError, match=r"decided already: continue, by Ada, .*--instead-of 1"):
+            await decided(records, cut_run, kind, by="Bo", **said)
+    await decided(records, cut_run, "continue", by="Bo", not_happened=[2], instead_of=1)
+    with pytest.raises(RecordError, match=r"decided already: continue, by Cy, .*--instead-of 3"):
+        await decided(records, cut_run, "continue", happened=[2], instead_of=2, verify=meanwhile)
+    assert [one.by for one in records.decisions.of_run(cut_run)] == ["Ada", "Bo", "Cy"]
 
 
 async def test_a_run_that_is_open_is_asked_for_first(records: Records, journalled: Journalled, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ class Reply:
     decided: Decided | None
     kinds: Mapping[str, Kind]
     """What components are measured in."""
+    n_decisions: int
+    """How often somebody has decided about the run."""
 
 
 def reconcile(
@@ -91,6 +93,13 @@ def reconcile(
             "was carried over to it. The old one counts as --lost.",
         ),
     ] = False,
+    instead_of: Annotated[
+        int,
+        typer.Option(
+            help="With --decide: number of the decision that this one replaces, as `nkloop reconcile RUN` tells it.",
+            min=0,
+        ),
+    ] = 0,
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop a run that is still under way instead of following it to its end.")
     ] = False,
@@ -114,10 +123,10 @@ def reconcile(
     decision = _decision(
         decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, moved or (), well or ()
     )
-    if decision is None and (other_vessels or robot_replaced):
+    if decision is None and (other_vessels or robot_replaced or instead_of):
         raise _nothing_decided()
     if decision is not None:
-        decision["apart"] = tuple(other_vessels or ())
+        decision |= {"apart": tuple(other_vessels or ()), "instead_of": instead_of}
     asked_for = Asked(run, decision, stop=stop, lost=lost, replaced=robot_replaced, yes=yes, quiet=json_output)
     answer = _answered(asked_for, find_workspace(workspace))
     if json_output:
@@ -212,7 +221,7 @@ async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
             )
         asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
         kinds = kinds_of(session, session.records.journal.worklist(asked.run.worklist_hash))
-        return Reply(found.told, asked, decided, kinds)
+        return Reply(found.told, asked, decided, kinds, len(session.records.decisions.of_run(run_id)))
 
 
 def _require_bench(workspace: Workspace, bench: str) -> None:
@@ -245,6 +254,7 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "vessels": [vessel.model_dump() for vessel in asked.vessels],
         "not_done": list(asked.left),
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
+        "decisions": reply.n_decisions,
         "follow_up": follow_up,
         "by_hand": [] if decided is None else list(decided.by_hand),
         "unfinished_vessels": [] if decided is None else list(decided.vessels),
@@ -270,6 +280,8 @@ def _print(reply: Reply, whole: bool) -> None:
         print_question(console, asked, command_name(), reply.kinds, whole=whole)
     elif run.decision is not None:
         console.print(f"Decided by {escape(run.decision.by)}: {run.decision.decision} ({escape(run.decision.reason)}).")
+        if run.decision.decision != "discard":  # that one stays
+            console.print(f"To replace that decision: --decide with --instead-of {reply.n_decisions}.")
     elif run.is_over and not has_moved(run):
         told = "Nothing was moved, nothing is to be decided. When the cause is mended, start the same again."
         console.print(told, soft_wrap=True)

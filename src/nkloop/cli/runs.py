@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from nkloop.errors import RecordError
+    from nkloop.records.decisions import Rest
     from nkloop.records.models import DeviceHolder, RunRecord
     from nkloop.runs.standing import Standing
-
-    Rests = Mapping[str, RecordError | None]
-    """Runs whose rest nobody has taken up, with what stands in its way."""
 
 
 def runs(
@@ -41,7 +38,7 @@ def runs(
 
     records = Records.open(find_workspace(workspace).state)
     try:
-        rests = {rest.run_id: rest.blocked for rest in records.decisions.rests()}
+        rests = {rest.run_id: rest for rest in records.decisions.rests()}
         listed = [
             run
             for run in records.journal.runs()
@@ -61,16 +58,16 @@ def runs(
         _print(listed, holders, standing, rests, only_open=waiting)
 
 
-def _plain(run: RunRecord, standing: Standing | None, rests: Rests) -> dict[str, Any]:
+def _plain(run: RunRecord, standing: Standing | None, rests: Mapping[str, Rest]) -> dict[str, Any]:
     more: dict[str, Any] = {"needs_decision": run.needs_decision, "unknown_steps": list(run.unknown_steps)}
-    blocked = rests.get(run.id)
+    blocked = rests[run.id].blocked if run.id in rests else None
     more["rest_waits"] = run.id in rests and blocked is None
     more["rest_blocked"] = "" if blocked is None else str(blocked)
     more["standing"] = None if standing is None else standing.model_dump()
     return run.model_dump(mode="json", exclude={"steps", "files"}) | more | {"n_steps": len(run.steps)}
 
 
-def _standing(run: RunRecord, rests: Rests) -> str:
+def _standing(run: RunRecord, rests: Mapping[str, Rest]) -> str:
     """State, steps and decision in one line; steps of a run that is not over are under way, not unknown."""
     from nkloop.records.models import n_done
 
@@ -85,7 +82,7 @@ def _standing(run: RunRecord, rests: Rests) -> str:
     if run.decision is not None:
         told.append(f"decided: {run.decision.decision}")
         if run.id in rests:
-            told.append("[red]its rest waits[/]" if rests[run.id] is None else "[red]its rest is blocked[/]")
+            told.append("[red]its rest waits[/]" if rests[run.id].blocked is None else "[red]its rest is blocked[/]")
     elif run.is_over and run.needs_decision:
         told.append("[red]decision needed[/]")
     return ", ".join(told)
@@ -95,7 +92,7 @@ def _print(
     listed: list[RunRecord],
     holders: list[DeviceHolder],
     standing: Mapping[str, Standing],
-    rests: Rests,
+    rests: Mapping[str, Rest],
     *,
     only_open: bool,
 ) -> None:
@@ -134,11 +131,12 @@ def _print(
             _print_rest(console, run, rests[run.id])
 
 
-def _print_rest(console: Console, run: RunRecord, blocked: RecordError | None) -> None:
-    if blocked is None:
+def _print_rest(console: Console, run: RunRecord, rest: Rest) -> None:
+    if rest.blocked is None:
         told = f"Decided and not yet done: the rest of {run.id}. To do it: {command_name()} run {run.id} "
         console.print(f"{told}--bench {escape(run.bench)}{elsewhere()}", soft_wrap=True)
         return
-    console.print(f"[red]{escape(str(blocked))}[/]", soft_wrap=True)
-    settle = f"{command_name()} reconcile {run.id}{elsewhere()} --decide discard --by NAME --reason WHY"
+    console.print(f"[red]{escape(str(rest.blocked))}[/]", soft_wrap=True)
+    word = f"--decide discard --instead-of {rest.decision} --by NAME --reason WHY"
+    settle = f"{command_name()} reconcile {run.id}{elsewhere()} {word}"
     console.print(f"When nothing of it is due any more, that is recorded with: {settle}", soft_wrap=True)

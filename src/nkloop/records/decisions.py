@@ -21,7 +21,7 @@ from nkloop.records.journal_rows import (
     save_worklist,
     worklist_of,
 )
-from nkloop.records.lineage import number_of
+from nkloop.records.lineage import decisions_of, number_of
 from nkloop.records.models import DecisionKind, DiscardedWell, RunDecision, RunRecord
 from nkloop.records.once import left_of, require_undone
 from nkloop.records.since import as_it_stands
@@ -35,7 +35,9 @@ class Rest(NamedTuple):
     """What a decision left of a run and nobody has taken up."""
 
     run_id: str
-    blocked: RecordError | None
+    decision: int
+    """Number of the decision about the run that left it."""
+    blocked: RecordError | None = None
     """Why it cannot be done as it was decided; None where it can."""
 
 
@@ -45,18 +47,28 @@ class Decisions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, decision: RunDecision, *, follow_up: Worklist | None = None, of_events: int | None = None) -> None:
+    def add(
+        self,
+        decision: RunDecision,
+        *,
+        follow_up: Worklist | None = None,
+        of_events: int | None = None,
+        instead_of: int | None = None,
+    ) -> None:
         """Save a decision, the wells it discards and the worklist that follows from it; durable when this returns.
 
         Args:
             decision: what was decided, by whom and why; its `follow_up` is filled in from the worklist.
             follow_up: worklist that continues or repairs the run.
             of_events: how many events of the run it was made from; asked for where time passes between the two.
+            instead_of: number of the decision about the run that it replaces, the first one being 1; 0 for the first
+                one. None where nobody is to be asked.
 
         Raises:
             RecordError: the run does not exist, is not over, its journal has grown since the decision was made from it,
-                its wells were discarded, or what it left is gone: another run has taken it up, has done its worklist,
-                or has changed or discarded wells that the follow-up needs.
+                another decision than the one it replaces is the last, its wells were discarded, or what it left is
+                gone: another run has taken it up, has done its worklist, or has changed or discarded wells that the
+                follow-up needs.
         """
         if follow_up is not None:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
@@ -70,6 +82,7 @@ class Decisions:
             refuse_discarded(run)
             _require_as_read(connection, run.id, of_events)
             _require_undone(connection, run, decision.decision)
+            _require_last(connection, run, instead_of)
             if follow_up is not None:
                 as_it_stands(connection, run.id, follow_up, decision.apart)
                 require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
@@ -88,14 +101,17 @@ class Decisions:
                 told = {"by": decision.by, "reason": decision.reason}
                 write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
 
-    def require_open(self, run_id: str, kind: DecisionKind | None = None) -> None:
+    def require_open(self, run_id: str, kind: DecisionKind | None = None, instead_of: int | None = None) -> None:
         """Refuse what could not be decided either: `add` asks the same once more.
 
         Raises:
-            RecordError: the run does not exist, or what it left is gone.
+            RecordError: the run does not exist, another decision than the one to be replaced is the last, or what the
+                run left is gone.
         """
         with self._database.reading() as connection:
-            _require_undone(connection, run_record(connection, run_row(connection, run_id)), kind)
+            run = run_record(connection, run_row(connection, run_id))
+            _require_undone(connection, run, kind)
+            _require_last(connection, run, instead_of)
 
     def left_of(self, run_id: str) -> Worklist:
         """What the last decision about a run left, with what others have drawn since from its sources taken off.
@@ -194,11 +210,12 @@ def _rest_of(connection: sa.Connection, run_id: str) -> Rest | None:
         require_undone(connection, run_id)  # before the worklist is read, which takes longer
     except RecordError:
         return None
+    rest = Rest(run_id, decisions_of(connection, run_id))
     try:
         left_of(connection, run_id)
     except RecordError as error:
-        return Rest(run_id, error)
-    return Rest(run_id, None)
+        return rest._replace(blocked=error)
+    return rest
 
 
 def refuse_discarded(run: RunRecord) -> None:
@@ -218,6 +235,25 @@ def refuse_discarded(run: RunRecord) -> None:
 
 def _barcodes(connection: sa.Connection, worklist_hash: str) -> set[str]:
     return {item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
+
+
+def _require_last(connection: sa.Connection, run: RunRecord, instead_of: int | None) -> None:
+    """Refuse to replace a decision unseen: who was asked the same before has not read what the first one said."""
+    last, made = decisions_of(connection, run.id), run.decision
+    if instead_of is None or instead_of == last:
+        return
+    if made is None:
+        raise RecordError(
+            f"decision {instead_of} is to be replaced, and nobody has decided yet",
+            where=f"run {run.id}",
+            remedy="leave --instead-of out",
+        )
+    raise RecordError(
+        f"decided already: {made.decision}, by {made.by}, at {made.at:%Y-%m-%d %H:%M} UTC ({made.reason})",
+        where=f"run {run.id}",
+        remedy=f"agree with them first; to replace that decision say so: `nkloop reconcile {run.id}` with the same "
+        f"words and --instead-of {last}",
+    )
 
 
 def _require_as_read(connection: sa.Connection, run_id: str, of_events: int | None) -> None:

@@ -88,3 +88,15 @@ def decision_id(connection: sa.Connection, run_id: str) -> int:
     """Key of the last decision about a run; 0 when there is none."""
     query = sa.select(sa.func.max(_DECISIONS.c.id)).where(_DECISIONS.c.run_id == run_id)
     return int(connection.execute(query).scalar() or 0)
+
+
+def decisions_of(connection: sa.Connection, run_id: str) -> int:
+    """How many decisions there are about a run, which is the number of the last one."""
+    query = sa.select(sa.func.count()).where(_DECISIONS.c.run_id == run_id)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def anew(connection: sa.Connection, run_id: str) -> str:
+    """The option that is typed to replace what was decided about a run; empty where nobody has."""
+    last = decisions_of(connection, run_id)
+    return f" --instead-of {last}" if last else ""

@@ -22,7 +22,17 @@ from nkloop.records.journal_rows import (
     run_row,
     worklist_of,
 )
-from nkloop.records.lineage import decision_id, entry_of, has_moved, is_near, line_of, number_of, taken_of, tree_of
+from nkloop.records.lineage import (
+    anew,
+    decision_id,
+    entry_of,
+    has_moved,
+    is_near,
+    line_of,
+    number_of,
+    taken_of,
+    tree_of,
+)
 from nkloop.records.models import RUN_OVER, RunDecision, n_done
 from nkloop.records.since import as_it_stands, done_since, require_enough
 from nkloop.worklists.models import Worklist
@@ -53,7 +63,7 @@ def require_left(
             f"run {run_id} was on bench {row['bench']}: what it left stands on that deck, not on {bench}",
             remedy=f"go on with it there: --bench {row['bench']}",
         )
-    _require_device(row, decision, serial)
+    _require_device(connection, row, decision, serial)
     left = left_of(connection, run_id, made)
     if left.content_hash == made.content_hash:
         return
@@ -83,15 +93,16 @@ def left_of(connection: sa.Connection, run_id: str, known: Worklist | None = Non
     decided = entry_of(connection, f"run_decisions:{decision_id(connection, run_id)}")
     for other in _of_same_worklist(connection, run_id):
         if entry_of(connection, f"runs:{other['id']}") > decided:
-            raise done_since(run_id, other, "its worklist was begun once more", "decide again whether the rest is due")
+            remedy = f"decide again whether the rest is due: `nkloop reconcile {run_id}`"
+            raise done_since(run_id, other, "its worklist was begun once more", remedy)
     is_known = known is not None and known.content_hash == decision.follow_up
     made = known if known is not None and is_known else worklist_of(connection, decision.follow_up)
     now = as_it_stands(connection, run_id, made)
-    require_enough(run_id, made, now)
+    require_enough(connection, run_id, made, now)
     return now
 
 
-def _require_device(row: Any, decision: RunDecision | None, serial: str | None) -> None:
+def _require_device(connection: sa.Connection, row: Any, decision: RunDecision | None, serial: str | None) -> None:
     """Refuse another device than the run's own, unless people have carried its deck over to that one and said so."""
     own = row["device_serial"]
     if own is None or serial in {None, own} or (decision is not None and decision.carried_to == serial):
@@ -101,7 +112,8 @@ def _require_device(row: Any, decision: RunDecision | None, serial: str | None) 
         f"{row['bench']}: what the run left stands on the deck of the other one",
         where=f"run {row['id']}",
         remedy="connect that device; if it was replaced and all that stood on its deck was carried over, say so: "
-        f"`nkloop reconcile {row['id']} --decide continue --robot-replaced --by NAME --reason WHY`",
+        f"`nkloop reconcile {row['id']} --decide continue --robot-replaced{anew(connection, row['id'])} --by NAME "
+        "--reason WHY`",
     )
 
 

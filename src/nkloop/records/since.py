@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from nkloop.errors import RecordError
 from nkloop.records import schema
 from nkloop.records.journal_rows import last_decision, last_events, rows_with_labware, worklist_of
-from nkloop.records.lineage import entry_of, line_of, number_of, tree_of
+from nkloop.records.lineage import anew, entry_of, line_of, number_of, tree_of
 from nkloop.records.models import RUN_OVER
 from nkloop.records.touched import DRAWN, Touched, touched
 from nkloop.worklists.models import Filling, Worklist
@@ -59,14 +59,14 @@ def as_it_stands(connection: sa.Connection, run_id: str, made: Worklist, apart: 
         if not one.barcode and (row["id"] in told or _is_another(one.well, first, was_new, change)):
             continue
         if one.how != DRAWN or (one.barcode, one.well) not in fillings or row["state"] not in RUN_OVER:
-            raise _changed(run_id, change)
+            raise _changed(connection, run_id, change)
         drawn[one.barcode, one.well] += one.volume_ul
     lower = {fillings[place]: volume for place, volume in drawn.items()}
     kept = [_less(one, lower.get((one.labware, one.well), 0.0)) for one in made.fillings]
     return made.model_copy(update={"fillings": tuple(one for one in kept if one.volume_ul > 0)}) if lower else made
 
 
-def require_enough(run_id: str, made: Worklist, now: Worklist) -> None:
+def require_enough(connection: sa.Connection, run_id: str, made: Worklist, now: Worklist) -> None:
     """Refuse a worklist whose sources no longer hold what it draws from them; their dead volumes are judged elsewhere.
 
     Raises:
@@ -85,7 +85,8 @@ def require_enough(run_id: str, made: Worklist, now: Worklist) -> None:
                 f"{place[0]} {place[1]} held {before.volume_ul:g} µL when run {run_id} left it; other runs have drawn "
                 f"from it since, {held:g} µL are left, and {needs[place]:g} µL are needed",
                 where=f"run {run_id}",
-                remedy=f"decide anew on what it holds now: `nkloop reconcile {run_id} --decide continue`, with --well "
+                remedy=f"decide anew on what it holds now: `nkloop reconcile {run_id} --decide continue"
+                f"{anew(connection, run_id)}`, with --well "
                 "for the wells it no longer reaches",
             )
 
@@ -186,13 +187,13 @@ def _is_another(name: str, mine: Any, was_new: Mapping[str, bool], change: _Chan
     return begins_empty and not was_new.get(name, True)
 
 
-def _changed(run_id: str, change: _Change) -> RecordError:
+def _changed(connection: sa.Connection, run_id: str, change: _Change) -> RecordError:
     one, row = change.touch, change.run
     remedy = "discard the wells and plan what they still need anew"
     if not one.barcode:
         remedy = (
             "plan what the vessel still needs anew; if that run was about another vessel of this name, say so: "
-            f"`nkloop reconcile {run_id} --decide continue --other-vessels {row['id']}`"
+            f"`nkloop reconcile {run_id} --decide continue --other-vessels {row['id']}{anew(connection, run_id)}`"
         )
     if row["state"] not in RUN_OVER:
         told = f"{one.place} is to be {one.how} by a run that is not over"

@@ -172,6 +172,7 @@ async def decide(
     wells: Collection[Spot] = (),
     apart: Collection[str] = (),
     carried_to: str | None = None,
+    instead_of: int = 0,
 ) -> Decided:
     """Record what a person decided; a worklist that follows is computed and verified first, nothing is moved.
 
@@ -197,16 +198,18 @@ async def decide(
             names.
         carried_to: serial number of the device that has replaced the run's own, to which people have carried what
             stood on its deck.
+        instead_of: number of the decision about the run that this one replaces, the first one being 1; 0 where nobody
+            had decided when the person was asked.
 
     Raises:
-        RecordError: the run is not over, its wells were discarded, what continues it was begun, or another run has
-            changed or discarded what would follow.
+        RecordError: the run is not over, somebody has decided since the person was asked, its wells were discarded,
+            what continues it was begun, or another run has changed or discarded what would follow.
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
     run = records.journal.run(run_id)
     refuse_discarded(run)
-    _require_open(run, records, kind)
+    _require_open(run, records, kind, instead_of)
     for other in apart:
         records.journal.run(other)  # a slip of the keyboard would say nothing
     worklist = records.journal.worklist(run.worklist_hash)
@@ -240,7 +243,7 @@ async def decide(
         carried_to=carried_to,
     )  # fmt: skip
     # what others have drawn is taken off anew when it is begun
-    records.decisions.add(decision, follow_up=left, of_events=len(events))
+    records.decisions.add(decision, follow_up=left, of_events=len(events), instead_of=instead_of)
     saved = records.journal.run(run_id).decision
     # a reading is done again as a whole
     has_rest = kind != "discard" and follow_up is None and worklist.procedure != PLATE_READING
@@ -296,13 +299,13 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
     return records.decisions.left_of(run_id), context
 
 
-def _require_open(run: RunRecord, records: Records, kind: DecisionKind | None = None) -> None:
+def _require_open(run: RunRecord, records: Records, kind: DecisionKind, instead_of: int) -> None:
     if not run.is_over:
         raise RecordError(
             f"run {run.id} is {run.state} in the records: its device may still move and has to be asked first",
             remedy=f"nkloop reconcile {run.id}; with --lost if the device will never answer again",
         )
-    records.decisions.require_open(run.id, kind)
+    records.decisions.require_open(run.id, kind, instead_of)
 
 
 def _rulings(

@@ -226,6 +226,24 @@ def test_discarded_wells_are_left_out_and_never_drawn_from() -> None:
         continued("run-7", dosing(), fates, CATALOGUE, DECK, without=[("tubes", "A1")])
 
 
+def test_a_column_is_mixed_though_one_of_its_wells_is_discarded() -> None:
+    """The other seven are to be mixed, and a channel touches no well but its own."""
+    water = Liquid(name="water", per_ul={"base": 1.0})
+    column = [("plate", f"{row}3") for row in "ABCDEFGH"]
+    mix = Step(number=1, action="mix", labware="plate", well="A3", volume_ul=50, mix_before=3, channels=8)
+    worklist = Worklist(
+        name="mix", procedure="cytotoxicity_assay", pipettes={"left": "flex_8channel_1000"},
+        deck=(DeckItem(nickname="plate", slot="D2", load_name="corning_96_wellplate_360ul_flat", barcode="P-1"),
+              DeckItem(nickname="tips", slot="A1", load_name="opentrons_flex_96_filtertiprack_200ul")),
+        fillings=tuple(Filling(labware=p, well=w, volume_ul=100, liquid=water) for p, w in column), steps=(mix,),
+    )  # fmt: skip
+    failed = fates_of(worklist, journal((1, "failed")))
+    (kept,) = continued("run-7", worklist, failed, CATALOGUE, DECK, without=[("plate", "B3")]).steps
+    assert (kept.action, kept.well, kept.channels) == ("mix", "A3", 8)
+    with pytest.raises(PlanError, match="no transfer is left"):
+        continued("run-7", worklist, failed, CATALOGUE, DECK, without=column)
+
+
 def test_an_addition_that_fits_both_possibilities_repairs() -> None:
     """A tolerance of 60 % covers half a dose either way."""
     worklist = dosing(tolerance=60)

@@ -161,7 +161,10 @@ def _reduced(step: Step, volume_ul: float, deck: BenchDeck | None, worklist: Wor
 def _spared(
     run_id: str, steps: Sequence[Step], without: Collection[Spot], worklist: Worklist, catalogue: LabwareLookup
 ) -> list[Step]:
-    """Steps without those that only reach discarded wells."""
+    """Steps without those that only reach discarded wells.
+
+    A column of which some wells are discarded is mixed, as it is given to: each channel stays in its own well.
+    """
     gone, kept = set(without), []
     for step in steps:
         sources = set(reached_wells(step, worklist, catalogue, is_target=False))
@@ -170,7 +173,7 @@ def _spared(
         if targets and targets <= gone:
             continue
         drawn = sorted(sources & gone)
-        if drawn:
+        if drawn and step.action != "mix":
             nickname, well = drawn[0]
             fed = [spot for spot in (*sources, *fed_from(gone, steps, worklist, catalogue)) if spot not in gone]
             raise PlanError(

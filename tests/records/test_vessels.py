@@ -11,7 +11,7 @@ import pytest
 
 from nkloop.errors import RecordError
 from nkloop.records import Records
-from nkloop.records.models import Context, JournalEvent, RunDecision, StepEvent
+from nkloop.records.models import Context, JournalEvent, RunDecision, StepEvent, StepRuling
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Verdict, Worklist
 
 
@@ -110,3 +110,19 @@ def test_what_is_given_into_what_stands_there_is_not_refused(lab: Lab) -> None:
 def test_a_vessel_of_a_bench_elsewhere_is_another_one(lab: Lab) -> None:
     lab.run(lab.medium(), bench="virtual")
     lab.run(lab.medium("the real one"), bench="lab")
+
+
+@pytest.mark.parametrize("seen", [{}, {"is_drawn": True}], ids=["nothing_moved", "liquid_lost"])
+def test_a_vessel_that_somebody_saw_to_be_empty_is_new(lab: Lab, seen: dict[str, Any]) -> None:
+    """Lost liquid may have dripped into it."""
+    run_id = lab.run(lab.medium(), "unknown", "failed", "failed")
+    ruling = StepRuling(number=1, happened=False, **seen)
+    said = RunDecision(run_id=run_id, decision="discard", by="Ada", reason="looked at it", at=lab.at, rulings=(ruling,))
+    with pytest.raises(RecordError, match=rf"T-1 \(Medium\) was filled before, by {run_id}"):
+        lab.run(lab.medium("planned anew"))
+    lab.records.decisions.add(said)
+    if not seen:
+        assert lab.run(lab.medium("planned anew"))
+        return
+    with pytest.raises(RecordError, match=rf"T-1 \(Medium\) was filled before, by {run_id}"):
+        lab.run(lab.medium("planned anew"))

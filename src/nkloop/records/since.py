@@ -151,13 +151,18 @@ def _ended_before(connection: sa.Connection, run_id: str, entry: int) -> set[int
 
 
 def _moved(connection: sa.Connection, row: Any, worklist: Worklist) -> set[int]:
-    """Steps that happened or may have, whatever nobody has seen of them; of an open run those that may follow, too."""
+    """Steps that happened or may have; of an open run those that may follow, too."""
     if row["state"] not in RUN_OVER:
         return {step.number for step in worklist.steps}
-    decision = last_decision(connection, row["id"])
+    return moved_of(connection, row["id"])
+
+
+def moved_of(connection: sa.Connection, run_id: str) -> set[int]:
+    """Numbers of the steps of a run that happened, or may have by all that its device and people have said."""
+    decision = last_decision(connection, run_id)
     said = decision.rulings if decision is not None else ()
     denied = {one.number for one in said if one.happened is False and not one.is_partly}
-    steps = last_events(connection, row["id"])
+    steps = last_events(connection, run_id)
     return {step.number for step in steps if step.has_moved and (step.moved_ul or step.number not in denied)}
 
 

@@ -12,8 +12,9 @@ from nkloop.errors import RecordError
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
-from nkloop.records.journal_rows import last_events, rows_with_labware, worklist_of
+from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import has_moved, is_near, line_of, origin_of, tree_of
+from nkloop.records.since import moved_of
 from nkloop.records.touched import touched
 from nkloop.worklists.models import Worklist
 
@@ -72,8 +73,9 @@ def require_unused(
 ) -> None:
     """Refuse a worklist that fills a vessel as a new one which a run of another tree has filled here before.
 
-    New is a labware with a barcode of which the worklist says that nothing is in it. Who means to do the same worklist
-    once more (`known` holds a run of it) has fresh labware for it.
+    New is a labware with a barcode of which the worklist says that nothing is in it; a step of which somebody said that
+    it did not happen has not filled it. Who means to do the same worklist once more (`known` holds a run of it) has
+    fresh labware for it.
 
     Raises:
         RecordError: each such vessel with the run that filled it and the remedy.
@@ -91,9 +93,8 @@ def require_unused(
     if any(has_moved(connection, row["id"]) for row in again):
         return
     for row in reversed(rows):
-        moved = {step.number for step in last_events(connection, row["id"]) if step.has_moved}
         earlier = worklist_of(connection, row["worklist_hash"])
-        for one in touched(earlier, moved):
+        for one in touched(earlier, moved_of(connection, row["id"])):
             if one.is_given and (one.barcode, one.well) in fresh:
                 raise _used(worklist, one.barcode, row["id"], row["name"])
 

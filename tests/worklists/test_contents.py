@@ -192,3 +192,23 @@ def test_a_tip_that_drops_from_the_rim_may_go_back_to_its_source(worklist_of, tr
 def test_what_drops_from_the_rim_is_not_mixed_in_the_same_step(worklist_of, transfer):
     with pytest.raises(ValueError, match="only a transfer without mix_after is dispensed from the rim"):
         worklist_of(transfer("tubes:A1", "plate:H12", 10, "tips_50:A1", dispense_at="rim", mix_after=2))
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (
+            ("tubes:B1", "plate:A1", 10),
+            "tip tips_50:A1 has been in LOT-D and would bring it into tubes B1 (stock LOT-E)",
+        ),
+        (("tubes:A1", "tubes:B1", 10), "LOT-D would be dispensed into stock LOT-E in tubes B1"),
+        (("tubes:A1", "plate:A1", 10), ""),
+    ],
+)
+def test_two_lots_of_one_component_are_kept_apart(worklist_of, transfer, catalogue, second, said):
+    worklist = worklist_of(transfer("tubes:A1", "plate:A2", 10, "tips_50:A1"), transfer(*second))
+    first = next(one for one in worklist.fillings if (one.labware, one.well) == ("tubes", "A1"))
+    liquid = first.liquid.model_copy(update={"lot": "LOT-E"})
+    other = first.model_copy(update={"well": "B1", "liquid": liquid})
+    worklist = worklist.model_copy(update={"fillings": (*worklist.fillings, other)})
+    assert [told for _, told in problems(worklist, catalogue)] == [said] * bool(said)

@@ -305,6 +305,8 @@ class Ledger(PipettingBreaches):
             held.is_spun = is_spun
             if source.lot is not None:
                 self.taken[source.lot] = self.taken.get(source.lot, 0.0) + volume_ul
+                if not held.lots <= source.lots:
+                    self._other_lot(pipette, held, source, f"{place.item.nickname} {name}")
 
     def dispense(
         self, channels: int, labware: str, well: str, volume_ul: float, mount: str = "", *, touching: bool = True

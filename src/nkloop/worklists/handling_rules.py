@@ -70,9 +70,9 @@ def arrival_breaches(
             told = f"cells are the first liquid in {where}"
             yield rules.CELLS_INTO_DRY, where, told, "give the medium first, then the cells"
         return
-    if target.lot is not None and ":" not in target.lot and not held.per_ul.keys() <= target.per_ul.keys():
-        foreign = ", ".join(sorted(held.per_ul.keys() - target.per_ul.keys()))
-        told = f"{foreign} would be dispensed into stock {target.lot} in {where}"
+    foreign = held.per_ul.keys() - target.per_ul.keys() or held.lots - target.lots
+    if foreign and target.lot is not None and ":" not in target.lot:
+        told = f"{', '.join(sorted(foreign))} would be dispensed into stock {target.lot} in {where}"
         yield rules.STOCK_RECEIVES, where, told, "dispense into another well"
     if target.marks and held.marks and nickname != WASTE:
         yield from _order_breaches(where, held, target)

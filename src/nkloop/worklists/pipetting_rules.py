@@ -63,3 +63,15 @@ class PipettingBreaches(Breaches):
             "take a new tip first",
         )
         held.touched &= source.per_ul.keys()
+
+    def _other_lot(self, pipette: PipetteState, held: HeldTip, source: WellState, where: str) -> None:
+        """A tip that has drawn of other lots enters a stock: of the same component, or it is told as carry-over."""
+        if source.lot is None or ":" in source.lot or not held.touched <= source.per_ul.keys():
+            return
+        foreign = ", ".join(sorted(held.lots - source.lots))
+        self.say(
+            rules.STOCK_TOUCHED,
+            f"tip {pipette.tip} has been in {foreign} and would bring it into {where} (stock {source.lot})",
+            "take a new tip first",
+            f"{pipette.tip} in {where}",
+        )

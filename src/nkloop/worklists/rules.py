@@ -94,7 +94,8 @@ STOCK_TOUCHED = enter(
     "used tip in a stock",
     "A used tip enters a stock of the inventory",
     "The stock is used again in later runs: one wet tip contaminates every batch after it.",
-    "As V012, for a well that was filled from a lot of the inventory.",
+    "As V012, for a well that was filled from a lot of the inventory; a tip that has drawn of another lot of the same "
+    "component must not enter it either.",
     "Take a new tip before every draw from a stock.",
 )
 STOCK_RECEIVES = enter(
@@ -102,7 +103,8 @@ STOCK_RECEIVES = enter(
     "contamination of a stock",
     "A foreign liquid is dispensed into a stock of the inventory",
     "The stock changes its concentration and its identity, for this run and for every later one.",
-    "A dispense into a well that was filled from a lot of the inventory may bring only components that lot holds.",
+    "A dispense into a well that was filled from a lot of the inventory may bring only components that lot holds, and "
+    "nothing of another lot.",
     "Dispense into another well; prepare dilutions in their own tubes.",
 )
 NO_SUCH_TIP = enter(

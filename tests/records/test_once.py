@@ -160,6 +160,15 @@ def test_what_was_left_stands_on_the_deck_of_its_own_robot_until_it_is_carried_o
     assert (told.carried_to, told.by, told.reason) == ("R-2", "Ada", "levels were read")
 
 
+def test_a_deck_that_was_carried_over_stays_there_for_later_decisions(lab: Any) -> None:
+    run_id, left = lab.cut(serial="R-1")
+    lab.decide(run_id, left=left, carried_to="R-2")
+    lab.decide(run_id, left=left)
+    lab.ended(lab.opened(left, parent=run_id, serial="R-2"), "failed", "failed")
+    lab.decide(run_id, left=left, carried_to="R-3")
+    assert lab.opened(left, parent=run_id, serial="R-3")
+
+
 @pytest.mark.parametrize("serials", [("R-1", "R-1"), ("R-1", None), (None, "R-2")])
 def test_a_robot_that_tells_no_serial_number_is_taken_for_the_same(lab: Any, serials: tuple[str, str]) -> None:
     run_id, left = lab.cut(serial=serials[0])

@@ -83,6 +83,7 @@ class Decisions:
             _require_as_read(connection, run.id, of_events)
             _require_undone(connection, run, decision.decision)
             _require_last(connection, run, instead_of)
+            decision = _with_what_holds(decision, run.decision)
             if follow_up is not None:
                 as_it_stands(connection, run.id, follow_up, decision.apart)
                 require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
@@ -235,6 +236,14 @@ def refuse_discarded(run: RunRecord) -> None:
 
 def _barcodes(connection: sa.Connection, worklist_hash: str) -> set[str]:
     return {item.barcode for item in worklist_of(connection, worklist_hash).deck if item.barcode}
+
+
+def _with_what_holds(decision: RunDecision, before: RunDecision | None) -> RunDecision:
+    """A decision with what the one before said of the world: other vessels stay others, a deck stays carried over."""
+    if before is None:
+        return decision
+    apart = tuple(dict.fromkeys((*before.apart, *decision.apart)))
+    return decision.model_copy(update={"apart": apart, "carried_to": decision.carried_to or before.carried_to})
 
 
 def _require_last(connection: sa.Connection, run: RunRecord, instead_of: int | None) -> None:

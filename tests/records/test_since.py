@@ -162,6 +162,17 @@ def test_a_bag_that_another_run_has_changed_since_is_no_longer_as_it_was_left(la
         with pytest.raises(RecordError, match=rf"vessel U1-reference was given liquid since.*--other-vessels {other}"):
             again()
     lab.decide(run_id, left=left, apart=(other,))
+    lab.decide(run_id, left=left)
+    assert lab.opened(left, parent=run_id), "what was said of that bag holds for later decisions"
+
+
+def test_a_bag_that_a_run_under_way_is_to_change_is_waited_for_or_said_to_be_another(lab: Any) -> None:
+    lab.worklist = feeding(lab.worklist, "day 3")
+    run_id, left = lab.cut()
+    other = lab.opened(feeding(lab.worklist, "batch 2, day 9"), bench="other bench")
+    with pytest.raises(RecordError, match=rf"wait for its end.*--other-vessels {other} --instead-of 1`$"):
+        lab.opened(left, parent=run_id)
+    lab.decide(run_id, left=left, apart=(other,))
     assert lab.opened(left, parent=run_id)
 
 

@@ -194,13 +194,18 @@ def _is_another(name: str, mine: Any, was_new: Mapping[str, bool], change: _Chan
 
 def _changed(connection: sa.Connection, run_id: str, change: _Change) -> RecordError:
     one, row = change.touch, change.run
-    remedy = "discard the wells and plan what they still need anew"
-    if not one.barcode:
-        remedy = (
-            "plan what the vessel still needs anew; if that run was about another vessel of this name, say so: "
-            f"`nkloop reconcile {run_id} --decide continue --other-vessels {row['id']}{anew(connection, run_id)}`"
-        )
+    others = "" if one.barcode else _others(connection, run_id, row)
     if row["state"] not in RUN_OVER:
         told = f"{one.place} is to be {one.how} by a run that is not over"
-        return done_since(run_id, row, told, f"wait for its end, or close it: `nkloop reconcile {row['id']}`")
+        return done_since(run_id, row, told, f"wait for its end, or close it: `nkloop reconcile {row['id']}`{others}")
+    remedy = f"plan what the vessel still needs anew{others}"
+    if one.barcode:
+        remedy = "discard the wells and plan what they still need anew"
     return done_since(run_id, row, f"{one.place} was {one.how} since, so that it no longer holds what was left", remedy)
+
+
+def _others(connection: sa.Connection, run_id: str, row: Any) -> str:
+    """What is told beside the remedy of a closed vessel, which has no barcode."""
+    is_over = row["state"] in RUN_OVER
+    command = f"`nkloop reconcile {run_id} --decide continue --other-vessels {row['id']}{anew(connection, run_id)}`"
+    return f"; if that run {'was' if is_over else 'is'} about another vessel of this name, say so: {command}"

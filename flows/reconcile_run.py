@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.recovery import Answer, ask_what_to_do, do_rest, reconciled, settled, take_decision
@@ -51,10 +51,24 @@ class ReconcileRun(BaseModel):
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+    other_vessels: str = Field(
+        "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
+    )
+    robot_replaced: bool = Field(
+        False,
+        title="Robot replaced",
+        description="Another robot stands in for the one of this run, and all that stood on its deck was carried over",
+    )
     go_on: bool = Field(
         True, title="Go on", description="Run at once what the decision, of now or before, leaves undone"
     )
     bench: str = bench_field()
+
+    @model_validator(mode="after")
+    def _name_the_run_of_a_replaced_robot(self) -> Self:
+        if self.robot_replaced and not self.run:
+            raise ValueError("say with Run whose robot was replaced: what stood on its deck belongs to one run")
+        return self
 
     @property
     def purpose(self) -> str:
@@ -68,10 +82,11 @@ async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str
     """Ask the device what became of its open runs, have a person decide what nobody knows, do what is left."""
     async with open_session(HERE, request.bench) as session:
         outcome = []
-        for run_id in await reconciled(session, request.run, stop=request.stop):
+        replaced = request.robot_replaced
+        for run_id in await reconciled(session, request.run, stop=request.stop, is_replaced=replaced):
             if session.records.journal.run(run_id).needs_decision:
                 await take_decision(session, run_id)
-                await settled(session, run_id, await _answer(session, run_id, request))
+                await settled(session, run_id, await _answer(session, run_id, request), is_replaced=replaced)
             await do_rest(session, run_id, is_wanted=request.go_on)
             run = session.records.journal.run(run_id)
             outcome.append({"run": run.id, "state": run.state, "unknown_steps": len(run.unknown_steps)})
@@ -84,4 +99,4 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
     given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
     told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
     told |= {"given": request.given, "cut_in_mix": request.cut_in_mix, "moved": request.moved}
-    return Answer(**given, **told, wells=request.wells)
+    return Answer(**given, **told, wells=request.wells, other_vessels=request.other_vessels)

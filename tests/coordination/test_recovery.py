@@ -33,6 +33,7 @@ SAID = {
     "cut_in_mix": "6",
     "moved": "7=10 mL",
     "wells": "plate:B3",
+    "other_vessels": "run-0008, run-0009",
 }
 
 
@@ -72,6 +73,32 @@ async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict
     assert (made["given"], made["cut_in_mix"]) == ((5,), (6,))
     assert made["moved"] == {7: 10_000}
     assert made["wells"] == (("plate", "B3"),)
+    assert (made["apart"], made["carried_to"]) == (("run-0008", "run-0009"), None)
+
+
+async def test_a_robot_that_was_replaced_is_not_asked_and_its_deck_stands_on_the_new_one(
+    decisions: list[dict[str, Any]], decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (records, run_id), asked = decided, list[bool]()
+
+    async def new_one(run: RunRecord, bench: Any) -> str:
+        return f"FLX-2 for {run.id}"
+
+    async def reconcile_run(run_id: str, *_: Any, stop: bool, is_lost: bool) -> Any:
+        asked.append(is_lost)
+        return SimpleNamespace(run=records.journal.run(run_id), told="given up")
+
+    monkeypatch.setattr(recovery, "replacement_of", new_one)
+    monkeypatch.setattr(recovery.reconcile, "reconcile_run", reconcile_run)
+    monkeypatch.setattr(recovery, "finish_latest", nothing)
+    flow: Any = session()
+    flow.records, flow.tell = records, list[str]().append
+    for is_replaced in (True, False):
+        assert await recovery.reconciled(flow, run_id, stop=False, is_replaced=is_replaced) == (run_id,)
+    assert asked == [True, False]
+    answer = Answer(decision="continue", decided_by="Ada", reason="FLX-1 sent in, deck carried over")
+    await settled(flow, run_id, answer, is_replaced=True)
+    assert decisions[0]["carried_to"] == f"FLX-2 for {run_id}"
 
 
 async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
@@ -80,6 +107,8 @@ async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
     assert spec.loader is not None
     flow = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(flow)
+    with pytest.raises(ValueError, match="say with Run whose robot was replaced"):
+        flow.ReconcileRun(robot_replaced=True)
     request = flow.ReconcileRun(decision="continue", decided_by="Ada", reason="looked at it", **SAID)
     answer = await flow._answer(None, "run-0007", request)
     assert {name: getattr(answer, name) for name in SAID} == SAID

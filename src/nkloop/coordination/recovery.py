@@ -26,8 +26,9 @@ from nkloop.runs.deciding import Decided, Question, decide, follow_up_of, questi
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
 from nkloop.runs.recovery import finish_latest
+from nkloop.runs.same_device import replacement_of
 from nkloop.runs.session import Session
-from nkloop.runs.typed_steps import numbers_of, volumes_of, wells_of
+from nkloop.runs.typed_steps import numbers_of, runs_of, volumes_of, wells_of
 from nkloop.runs.unfinished import told_of_unfinished
 from nkloop.worklists.models import PLATE_READING
 
@@ -70,17 +71,21 @@ class Answer(RunInput):
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+    other_vessels: str = Field(
+        "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
+    )
 
 
-async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str, ...]:
+async def reconciled(session: Session, run_id: str, *, stop: bool, is_replaced: bool = False) -> tuple[str, ...]:
     """Reconcile one run, or every open one of the bench; returns their ids, and those that wait for a decision.
 
     Where no run is named, those about which this launch has decided before it was cut are among them. Other rests that
     nobody has done yet are told with the command, or with what stands in their way, and left to whoever wants them
-    done.
+    done. Where another robot has taken the place of the run's own, that one is not asked any more.
 
     Raises:
         RecordError: the run is not recorded.
+        BenchError: the robot was not replaced.
         DeviceError: the device is held by somebody else, or does not answer.
     """
     if not run_id:
@@ -95,7 +100,9 @@ async def reconciled(session: Session, run_id: str, *, stop: bool) -> tuple[str,
         elif not waiting and not ours:
             await _nothing_open(session)
         return (*waiting, *ours)
-    found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop)
+    if is_replaced:
+        await replacement_of(session.records.journal.run(run_id), session.bench)
+    found = await reconcile.reconcile_run(run_id, session.bench, session.records, stop=stop, is_lost=is_replaced)
     await finish_latest(session)
     told = f"{found.run.id} ({found.run.name}): {found.told}"
     session.tell(told)
@@ -191,14 +198,22 @@ async def ask_what_to_do(session: Session, run_id: str) -> Answer:
     return cast(Answer, await ask_in_prefect(Answer, markdown, f"decide-{run_id}", WAIT_SECONDS))
 
 
-async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
+async def settled(session: Session, run_id: str, answer: Answer, *, is_replaced: bool = False) -> Decided:
     """Record a decision; what follows is computed and verified.
 
+    Args:
+        session: of the flow.
+        run_id: the run.
+        answer: what was decided.
+        is_replaced: whether another robot has taken the place of the run's own, with all that stood on its deck.
+
     Raises:
+        BenchError: the robot was not replaced.
         PlanError: no worklist can follow as decided; the reason is told.
         RecordError: a number or well cannot be read, or the run was followed up already.
         VerificationError: a check refused what would follow.
     """
+    carried_to = await replacement_of(session.records.journal.run(run_id), session.bench) if is_replaced else None
     made = await decide(
         run_id,
         answer.decision,
@@ -216,6 +231,8 @@ async def settled(session: Session, run_id: str, answer: Answer) -> Decided:
         cut_in_mix=numbers_of(answer.cut_in_mix),
         moved=volumes_of([answer.moved]),
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
+        apart=runs_of(answer.other_vessels),
+        carried_to=carried_to,
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
     short = [f"Not finished by this run any more: {vessel}" for vessel in made.vessels]

@@ -1,4 +1,4 @@
-"""Step numbers and wells as a person types them."""
+"""Step numbers, wells and runs as a person types them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def numbers_of(text: str) -> tuple[int, ...]:
             raise RecordError(f"'{part}' names no steps", remedy="write numbers and ranges, as 3 or 1-4,7")
         found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
+
+
+def runs_of(text: str) -> tuple[str, ...]:
+    """Ids of `run-0008, run-0009`."""
+    return tuple(dict.fromkeys(filter(None, (piece.strip() for piece in text.split(",")))))
 
 
 def volumes_of(texts: Sequence[str]) -> dict[int, float]:

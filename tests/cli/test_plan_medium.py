@@ -155,7 +155,8 @@ BROKEN = {
         "devices/lots/virtual.yaml",
         r"    specific_activity: 16.4e6 IU/mg\n",
         "",
-        "IL-2 is wanted in IU/mL",
+        "lot LOT-IL2-01: passed over, its 100 µg/mL of IL-2 cannot be told as activity concentration: add the specific "
+        "activity of the lot's certificate, in IU/mg",
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ from nkloop.errors import ShortageError
 from nkloop.feedback.models import Arm
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
-from nkloop.quantities import Amount
+from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.analysis_check import planned_operations
 from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec, PipetteAccuracy, PipetteSpec
@@ -96,7 +96,7 @@ class FakeStocks:
     def __init__(self, lots: Sequence[Lot]) -> None:
         self.lots = tuple(lots)
 
-    def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
+    def choose(self, component: str, needed: Amount, use_until: date, kinds: Collection[Kind] = (), /) -> Lot:
         for lot in self.lots:
             if lot.component == component and lot.volume.canonical >= needed.canonical and lot.expires >= use_until:
                 return lot

@@ -178,7 +178,7 @@ class Lot(FrozenModel):
         raise InventoryError(
             f"{own} of {self.component} cannot be told as {kind.words}",
             where=f"lot {self.id}",
-            remedy="add the specific activity of the lot's certificate, in IU/mg",
+            remedy=_telling(own.kind, kind),
         )
 
     def cost_eur(self, volume_ul: float) -> float | None:
@@ -186,6 +186,15 @@ class Lot(FrozenModel):
         if self.price_eur is None or self.volume_ul == 0:
             return None
         return self.price_eur * volume_ul / self.volume_ul
+
+
+def _telling(own: Kind, wanted: Kind) -> str:
+    """What makes a concentration of one kind tellable as another."""
+    if (own, wanted) == (Kind.MASS_CONCENTRATION, Kind.ACTIVITY_CONCENTRATION):
+        return "add the specific activity of the lot's certificate, in IU/mg"
+    if (own, wanted) == (Kind.ACTIVITY_CONCENTRATION, Kind.MASS_CONCENTRATION):
+        return "give the lot as mass, with the specific activity of its certificate in IU/mg"
+    return f"give the lot as {wanted.words}, from its certificate"
 
 
 def _total_ul(containers: Any) -> float:

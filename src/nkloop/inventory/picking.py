@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from itertools import groupby
 
+from nkloop.errors import InventoryError
 from nkloop.frozen import FrozenModel
 from nkloop.inventory.containers import Container
 from nkloop.inventory.models import Lot
@@ -130,8 +131,8 @@ def container_fault(lot: Lot, container: Container, use_until: date) -> str:
     return ""
 
 
-def passed_over(lot: Lot, volume_ul: float, use_until: date, held: Iterable[Held]) -> str:
-    """Why a lot cannot give a volume until that day, in one line; empty when it can."""
+def passed_over(lot: Lot, volume_ul: float, use_until: date, held: Iterable[Held], kinds: Collection[Kind] = ()) -> str:
+    """Why a lot cannot give a volume until that day in such kinds, in one line; empty when it can."""
     of_lot = {one.barcode for one in lot.vessels}
     reserved = [one for one in held if one.container in of_lot]
     if lot.state != "released":
@@ -140,6 +141,8 @@ def passed_over(lot: Lot, volume_ul: float, use_until: date, held: Iterable[Held
         return f"it expires {lot.expires}, before the end of use {use_until}"
     if lot.volume_ul <= NOTHING_UL:
         return "it is used up"
+    if fault := kind_fault(lot, kinds):
+        return fault
     faults = {one.barcode: container_fault(lot, one, use_until) for one in lot.vessels}
     usable = [one for one in lot.vessels if not faults[one.barcode]]
     if not usable:
@@ -148,6 +151,17 @@ def passed_over(lot: Lot, volume_ul: float, use_until: date, held: Iterable[Held
     if volume_ul <= free + NOTHING_UL and free > NOTHING_UL:
         return ""
     return _too_little(lot, usable, free, volume_ul, reserved, faults)
+
+
+def kind_fault(lot: Lot, kinds: Collection[Kind]) -> str:
+    """Why the concentration of a lot cannot be told in all of the kinds; empty when it can."""
+    for kind in kinds:
+        try:
+            lot.strength(kind)
+        except InventoryError as error:
+            cause = error.problems[0]
+            return f"its {cause.message}: {cause.remedy}" if cause.remedy else f"its {cause.message}"
+    return ""
 
 
 def held_per_container(held: Iterable[Held]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,12 +23,13 @@ from nkloop.inventory.picking import (
     container_fault,
     free_ul,
     held_per_container,
+    kind_fault,
     lot_valid_until,
     passed_over,
     portions,
     shown,
 )
-from nkloop.quantities import Amount
+from nkloop.quantities import Amount, Kind
 from nkloop.yamlfile import validate_yaml
 from nkloop.yamlfile.problems import did_you_mean
 
@@ -121,19 +122,25 @@ class Inventory(FrozenModel):
             remedy=did_you_mean(barcode, known) or "scan the barcode of a container that `nkloop lots show LOT` shows",
         )
 
-    def choose(self, component: str, needed: Amount | float, use_until: date) -> Lot:
+    def choose(self, component: str, needed: Amount | float, use_until: date, kinds: Collection[Kind] = ()) -> Lot:
         """The lot to use for a volume (an amount, or µL): first expired first out, valid to the END of use.
+
+        Args:
+            kinds: what the concentration of the lot has to be told in; any when empty.
 
         Raises:
             ShortageError: no lot can; tells every lot of the component and why it was passed over.
         """
-        return self.pick(component, needed, use_until).lot
+        return self.pick(component, needed, use_until, kinds).lot
 
-    def pick(self, component: str, needed: Amount | float, use_until: date) -> Pick:
+    def pick(self, component: str, needed: Amount | float, use_until: date, kinds: Collection[Kind] = ()) -> Pick:
         """The lot to use and its containers, those first that end first: expired, or opened for too long.
 
         One lot gives all of the volume; lots are never mixed, but several containers of one lot may be pooled. The
         volume is what leaves the containers; their own dead volumes come on top.
+
+        Args:
+            kinds: what the concentration of the lot has to be told in; any when empty.
 
         Raises:
             ShortageError: no lot can; tells every lot of the component and why it was passed over.
@@ -141,10 +148,10 @@ class Inventory(FrozenModel):
         volume_ul = _microlitres(needed)
         candidates = [lot for lot in self.lots if lot.component == component]
         candidates.sort(key=lambda lot: (lot_valid_until(lot, use_until), lot.expires))
-        reasons = {lot.id: passed_over(lot, volume_ul, use_until, self.held) for lot in candidates}
+        reasons = {lot.id: passed_over(lot, volume_ul, use_until, self.held, kinds) for lot in candidates}
         usable = [lot for lot in candidates if not reasons[lot.id]]
         if not usable:
-            raise self._shortage(component, volume_ul, use_until, candidates, reasons)
+            raise self._shortage(component, volume_ul, use_until, candidates, reasons, kinds)
         return self._of(usable[0], volume_ul, use_until)
 
     def pick_from(self, lot_id: str, needed: Amount | float, use_until: date) -> Pick:
@@ -177,7 +184,13 @@ class Inventory(FrozenModel):
         )
 
     def _shortage(
-        self, component: str, volume_ul: float, use_until: date, candidates: list[Lot], reasons: Mapping[str, str]
+        self,
+        component: str,
+        volume_ul: float,
+        use_until: date,
+        candidates: list[Lot],
+        reasons: Mapping[str, str],
+        kinds: Collection[Kind],
     ) -> NkloopError:
         needed = f"{shown(volume_ul)} of {component}, valid until {use_until}"
         if not candidates:
@@ -185,7 +198,7 @@ class Inventory(FrozenModel):
                 f"no lot of {component} in the list, {needed} needed",
                 remedy=self._adding(component),
             )
-        free = [self._free(lot, use_until) for lot in candidates]
+        free = [0.0 if kind_fault(lot, kinds) else self._free(lot, use_until) for lot in candidates]
         remedy = f"order {component} or plan less"
         missing = volume_ul - max(free)
         if sum(1 for one in free if one > 0) > 1 and math.fsum(free) >= volume_ul:

@@ -30,9 +30,10 @@ from nkloop.worklists.dosing_event import CULTURE
 from nkloop.worklists.dosing_request import stage_of
 from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
-from nkloop.worklists.lots import Stocks, lot_uses, lots_over, with_lots
+from nkloop.worklists.lots import Stocks, lot_uses, with_lots
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts
 from nkloop.worklists.recipe_arms import goes_through, process_step
 from nkloop.worklists.thaw_rules import ThawedTooLongError, refuse_thawed_too_long, thawed_minutes
@@ -64,7 +65,8 @@ def plan_addition(
             (DeckFullError, CellsOutError, ThawedTooLongError),
         )
 
-    runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
+    asked = () if step.amount is None else ((planner.component, step.amount),)
+    runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made], asked)
     return answer(request, step, planner.tubes, runs)
 
 

@@ -54,12 +54,13 @@ from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
 from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
 from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.medium_vessels import usable_ul
 from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
 from nkloop.worklists.models import Limits, Liquid, Target, Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
 from nkloop.worklists.same_problems import told_once
@@ -115,7 +116,9 @@ def plan_bag_doses(
         def plan(stocks: Stocks) -> tuple[_Run, ...]:
             return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), (DeckFullError, CellsOutError))
 
-        return planner.result(lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made]))
+        asked = [(one.component, one.amount) for one in planner.ingredients]
+        runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made], asked)
+        return planner.result(runs)
 
     return accurate_enough(request.errors_allowed, None, attempt)
 

@@ -7,8 +7,7 @@ from datetime import date
 
 from nkloop.errors import ShortageError
 from nkloop.inventory.models import Lot
-from nkloop.quantities import Amount
-from nkloop.worklists.lots import Stocks, first_lots
+from nkloop.worklists.lots import ANY, Stocks, first_lots
 
 BASE = "base"
 NO_CARRIER = "none"
@@ -82,7 +81,7 @@ def carrier_notes(components: Iterable[str], lots: Mapping[str, Lot], base: str)
 
 def _can_give(name: str, stocks: Stocks, use_until: date) -> bool:
     try:
-        stocks.choose(name, Amount(1, "µL"), use_until)
+        stocks.choose(name, ANY, use_until)
     except ShortageError:
         return False
     return True

@@ -26,9 +26,10 @@ from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.cytotoxicity_plate import Plate
 from nkloop.worklists.cytotoxicity_readout import ASSAY, LYSIS_MINUTES, plan_detection
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, summed_uses, with_lots
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import in_order
 from nkloop.worklists.plans import CytotoxicityPlan, CytotoxicityRequest
 from nkloop.worklists.plate_columns import has_effectors

@@ -46,11 +46,12 @@ from nkloop.worklists.dosing_request import (
 from nkloop.worklists.feeding_aims import mixtures_for
 from nkloop.worklists.feeding_choice import Cost, cheapest, layouts, run_cost, total
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, lots_over, summed_uses, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, lot_uses, summed_uses, with_lots
 from nkloop.worklists.medium_contents import other_stage
 from nkloop.worklists.mixtures import Made
 from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import (
     ArmComposition,
@@ -141,7 +142,8 @@ def plan_dosing(
             def plan(stocks: Stocks) -> tuple[_Run, ...]:
                 return fewest_parts(names, lambda parts: planner.runs(parts, stocks), _TOO_LARGE)
 
-            runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made])
+            asked = [(one.component, one.amount) for one in planner.ingredients]
+            runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made], asked)
             cost = total(runs)
             costs = {"cost_eur": cost.eur, "tips": cost.tips, "robot_minutes": cost.minutes}
             return planner.result(runs).model_copy(update=costs), cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -17,12 +17,19 @@ from nkloop.worklists.models import LotFacts, Worklist
 
 Planned = TypeVar("Planned")
 
+ANY = Amount(1, "µL")
+"""Asked for before it is known how much is taken."""
+
 
 class Stocks(Protocol):
     """What a planner needs of an inventory."""
 
-    def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
-        """Lot of the component with enough volume that is valid to the end of use; raises ShortageError."""
+    def choose(self, component: str, needed: Amount, use_until: date, kinds: Collection[Kind] = (), /) -> Lot:
+        """Lot of the component with enough volume that is valid to the end of use; raises ShortageError.
+
+        Args:
+            kinds: what the concentration of the lot has to be told in; any when empty.
+        """
 
 
 class LotUse(FrozenModel):
@@ -95,7 +102,7 @@ def first_lots(
     problems: list[Problem] = []
     for name in names:
         try:
-            lots[name] = stocks.choose(name, Amount(1, "µL"), use_until)
+            lots[name] = stocks.choose(name, ANY, use_until)
         except ShortageError as error:
             first, *passed_over = error.problems
             need = f"; {amounts[name]} are needed" if name in amounts else ""
@@ -115,7 +122,7 @@ def with_lots(
     """Plan with the lots that hold enough for the plan; another lot may be stronger, so the plan is made again.
 
     Raises:
-        ShortageError: no valid lot holds enough.
+        ShortageError: no valid lot holds enough; tells all components that are short.
         PlanError: no choice of lots settles.
     """
     names = tuple(dict.fromkeys(components))
@@ -125,7 +132,7 @@ def with_lots(
         needs = {
             name: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for name, lot in lots.items()
         }
-        chosen = {name: stocks.choose(name, Amount(max(need, 1.0), "µL"), use_until) for name, need in needs.items()}
+        chosen = chosen_lots(needs, stocks, use_until)
         if all(chosen[name].id == lots[name].id for name in names):
             facts = tuple(lot_facts(lot) for lot in lots.values() if needs[lot.component])
             return worklist.model_copy(update={"lots": facts, "use_until": use_until}), planned, lots
@@ -133,49 +140,19 @@ def with_lots(
     raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")
 
 
-class _AtLeast:
-    """Stocks asked for at least what all parts of a plan take together."""
-
-    def __init__(self, stocks: Stocks, least_ul: dict[str, float]) -> None:
-        self._stocks, self._least_ul = stocks, least_ul
-
-    def choose(self, component: str, needed: Amount, use_until: date, /) -> Lot:
-        """The lot for the larger of the volume asked for and that of all parts.
-
-        Raises:
-            ShortageError: no valid lot holds so much.
-        """
-        volume = max(needed.to("µL"), self._least_ul.get(component, 0.0))
-        return self._stocks.choose(component, Amount(volume, "µL"), use_until)
-
-
-def lots_over(
-    plan: Callable[[Stocks], Planned],
-    stocks: Stocks,
-    use_until: date,
-    uses: Callable[[Planned], Iterable[Iterable[LotUse]]],
-) -> Planned:
-    """Plan several parts with one lot per component that holds enough for all of them.
-
-    Args:
-        plan: plans all parts with the stocks given.
-        stocks: where lots come from.
-        use_until: end of use.
-        uses: what each part takes.
+def chosen_lots(needs_ul: Mapping[str, float], stocks: Stocks, use_until: date) -> dict[str, Lot]:
+    """The lot of every component that gives its volume.
 
     Raises:
-        ShortageError: no valid lot holds enough for all parts.
-        PlanError: no choice of lots settles.
+        ShortageError: every component of which no lot gives so much.
     """
-    least: dict[str, float] = {}
-    for _ in range(8):
-        made = plan(_AtLeast(stocks, least))
-        taken = [use for part in uses(made) for use in part]
-        totals: dict[str, float] = {}
-        for use in taken:
-            totals[use.component] = totals.get(use.component, 0.0) + use.volume_ul
-        chosen = {name: stocks.choose(name, Amount(total, "µL"), use_until).id for name, total in totals.items()}
-        if all(use.lot == chosen[use.component] for use in taken):
-            return made
-        least = totals
-    raise PlanError("no choice of lots settles", where="lots", remedy="name the lots to use by removing the others")
+    lots: dict[str, Lot] = {}
+    problems: list[Problem] = []
+    for name, need in needs_ul.items():
+        try:
+            lots[name] = stocks.choose(name, Amount(max(need, ANY.canonical), "µL"), use_until)
+        except ShortageError as error:
+            problems += error.problems
+    if problems:
+        raise ShortageError.from_problems(problems)
+    return lots

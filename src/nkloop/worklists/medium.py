@@ -30,13 +30,14 @@ from nkloop.worklists.composition import (
 )
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.ledger_check import follow
-from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, lots_over, with_lots
+from nkloop.worklists.lots import LotUse, Stocks, first_lots, lot_uses, with_lots
 from nkloop.worklists.medium_notes import notes
 from nkloop.worklists.medium_request import check_orders
 from nkloop.worklists.medium_run import TOLERANCE_PERCENT, MediumRun, RunLayout, dose_planner
 from nkloop.worklists.medium_vessels import MediumVessel, vessels_for
 from nkloop.worklists.models import Uncertainty, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import Brought, CompositionRow, MediumOrder, MediumPlan, MediumSource
 from nkloop.worklists.uncertainty import predict
@@ -118,7 +119,13 @@ def _attempt(
     planning: _Planning, vessels: Sequence[MediumVessel], orders: Sequence[MediumOrder], inventory: Stocks
 ) -> MediumPlan:
     try:
-        done = lots_over(lambda stocks: planning.runs(vessels, stocks), inventory, planning.use_until, planning.uses)
+        done = lots_over(
+            lambda stocks: planning.runs(vessels, stocks),
+            inventory,
+            planning.use_until,
+            planning.uses,
+            [(one.component, one.amount) for vessel in vessels for one in (vessel.medium.base, *vessel.additives)],
+        )
     except DeckFullError as error:
         first = error.problems[0]
         raise PlanError(

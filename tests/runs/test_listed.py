@@ -88,3 +88,13 @@ async def test_who_asks_by_the_list_finds_it_there_himself(
     await reconcile_run(listed.run_id or "", replace(bench, operator=desk), records)
     assert [request.task.kind for request in desk.asked] == ["fill", "rinse", "weld"]
     assert records.requests.get(listed.id).state == "open"
+
+
+async def test_the_rest_of_a_task_that_was_confirmed_there_makes_all_of_it_done(
+    bench: Bench, records: Records, listed: AskedRequest
+) -> None:
+    records.requests.withdraw(listed.id, "its program ended")
+    rest = records.requests.ask(bench.name, "the rest", listed.title, "{}", run_id=listed.run_id)
+    records.requests.answer(rest.id, "confirmed", by="Bo", at=AT)
+    page = await reborn(bench, records, listed.run_id)
+    assert [request.task.kind for request in page.asked] == ["rinse", "weld"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -305,25 +305,36 @@ def test_volumes_are_typed_with_their_step_and_unit() -> None:
 # -- asked for again ----------------------------------------------------------------------------------------------
 
 
+@dataclass
 class Answers(FakeOperator):
     """Confirms everything; tells of what was asked before what `begun` says."""
 
-    begun = "done"
+    begun: str = "done"
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         answer = await super().perform(request)
         return answer.model_copy(update={"choice": self.begun, "note": "weighed it"}) if request.choices else answer
 
 
+class Busy(Answers):
+    """Says what was done before, and then works for hours."""
+
+    async def perform(self, request: OperatorRequest) -> OperatorAnswer:
+        answer = await super().perform(request)
+        await asyncio.sleep(0 if request.choices else 3600)
+        return answer
+
+
 async def test_a_resumed_flow_asks_only_for_the_rest_of_a_task_that_was_done_in_part(
-    session: Session, cut_run: str, operator: FakeOperator
+    session: Session, cut_run: str
 ) -> None:
     session.verifier = Passing()  # type: ignore[assignment]
     with pytest.raises(StepUnknownError):
         await rest_of(session, session.records.journal.run(cut_run))
     await decided(session.records, cut_run, "continue", moved={RINSE: 7_000})
-    assert await rest_of(session, session.records.journal.run(cut_run)) is None
-    asked = [request.task for request in operator.asked]
+    person = Answers(begun="undone")
+    assert await rest_of(asked_by(session, person), journalled_run(session)) is None
+    asked = [request.task for request in person.asked if not request.choices]
     assert asked[0].instruction.startswith("7 mL of this were moved")
     assert [move.volume_ul for move in asked[0].moves] == [3_000]
     assert asked[1].kind == "weld"
@@ -337,14 +348,13 @@ async def test_a_task_left_by_a_run_that_is_cut_itself_is_not_simply_asked_for_a
 ) -> None:
     session.verifier = Passing()  # type: ignore[assignment]
     await decided(session.records, cut_run, "continue", happened=[RINSE])
-    first = asyncio.create_task(rest_of(asked_by(session, FakeOperator(waits_at="step 5")), journalled_run(session)))
+    first = asyncio.create_task(rest_of(asked_by(session, Busy(begun="undone")), journalled_run(session)))
     while session.records.plans.last("task left by a run", "run-0001, step 5", OperatorTask) is None:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    person = Answers()
-    person.begun = begun
+    person = Answers(begun=begun)
     assert await rest_of(asked_by(session, person), journalled_run(session)) is None
     asked = [request for request in person.asked if not request.choices]
     assert [request.task.instruction[: len(told)] for request, told in zip(asked, weighed, strict=True)] == weighed

@@ -345,6 +345,8 @@ class OperatorAnswer(FrozenModel):
     """Key of what was chosen; empty where there was nothing to choose."""
 
 
+UNDONE = "undone"
+"""Key of the choice that a task, which somebody was told of but never asked for, was not begun."""
 SHORTEST_REASON = 3
 """Characters of a reason for a choice."""
 

@@ -53,6 +53,14 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
     return tuple(kept)
 
 
+def confirmed_since(run_id: str, number: int, records: Records) -> tuple[JournalEvent, ...]:
+    """The outcome of a step of a run that is over, when somebody has confirmed it after its end; none otherwise."""
+    run = records.journal.run(run_id)
+    actions = [action for action in records.journal.actions(run_id) if action.step == number and not action.choice]
+    is_done = any(step.number == number and step.event == "done" for step in run.steps)
+    return () if is_done or not actions else (_confirmed(actions[-1], number, run, at=actions[-1].at),)
+
+
 def _not_taken(run_id: str, worklist: Worklist, records: Records) -> Iterator[OperatorAction]:
     """Tasks with moves that were confirmed on the list of requests when the program that asked had ended."""
     moving = {step.number for step in worklist.steps if step.moves}

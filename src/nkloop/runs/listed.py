@@ -21,20 +21,27 @@ def asks_by_list(bench: Bench) -> bool:
     return isinstance(bench.operator, AsksByList) and bench.operator.by_list
 
 
-def on_list(request: OperatorRequest, bench: Bench, records: Records) -> AskedRequest | None:
+def on_list(
+    request: OperatorRequest, bench: Bench, records: Records, *, step: int | None = None
+) -> AskedRequest | None:
     """What stands on the list of this very request, so that nobody asks as if it were new; None when nothing does.
 
-    Where it is asked elsewhere now, only its confirmation is given, and whatever else stands of it is taken off.
+    A confirmation is given whoever asks. What waits or was declined there is given only to who asks by the list and
+    finds it by asking; else it is taken off. What was asked of the rest of a step is of the same step.
+
+    Args:
+        request: what is asked.
+        bench: whose operator asks it.
+        records: with the list.
+        step: worklist step that the request is the task of.
     """
-    standing = _standing(request, records)
-    if asks_by_list(bench):
-        return next(iter(standing), None)
-    found = None
-    for one in standing:
-        if one.state == "open":
+    key, found = request_key(request), None
+    for one in _standing(request, step, records):
+        is_found_by_asking = asks_by_list(bench) and one.key == key
+        if one.state == "open" and not is_found_by_asking:
             records.requests.withdraw(one.id, _ELSEWHERE)
         now = records.requests.get(one.id)  # it may just have been confirmed
-        if now.state == "confirmed" and not request.choices:
+        if is_found_by_asking or (now.state == "confirmed" and not request.choices):
             found = now
         elif now.state != "withdrawn":
             records.requests.taken(now.id)
@@ -48,11 +55,13 @@ async def confirmed(one: AskedRequest, request: OperatorRequest, bench: Bench) -
     return await bench.operator.catch_up(request, answer) if isinstance(bench.operator, CatchesUp) else answer
 
 
-def _standing(request: OperatorRequest, records: Records) -> tuple[AskedRequest, ...]:
-    """Requests with its key that are open, or whose answer nobody has taken."""
+def _standing(request: OperatorRequest, step: int | None, records: Records) -> tuple[AskedRequest, ...]:
+    """Requests with its key, or of the task of the same step, that are open or whose answer nobody has taken."""
     key = request_key(request)
+    is_task = step is not None and not request.choices
     return tuple(
         one
         for one in records.requests.of_run(request.run_id or "")
-        if one.key == key and (one.state == "open" or (one.state in {"confirmed", "declined"} and one.taken_at is None))
+        if (one.key == key or (is_task and one.title == request.title))
+        and (one.state == "open" or (one.state in {"confirmed", "declined"} and one.taken_at is None))
     )

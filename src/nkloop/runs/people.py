@@ -7,15 +7,18 @@ import textwrap
 from collections.abc import Callable, Collection
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import Choice, DeviceState, OperatorAnswer, OperatorRequest, announced_step
+from nkloop.drivers.interfaces import DeviceState, OperatorAnswer, OperatorRequest, announced_step
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
+from nkloop.runs.answers import confirmed_since
 from nkloop.runs.beside import give_incubator
+from nkloop.runs.doubts import CUT_IN_LEFT, CUT_IN_PAUSE, TOLD_BY_HAND, Doubt
 from nkloop.runs.errands import errands_of
-from nkloop.runs.listed import asks_by_list, confirmed, on_list
+from nkloop.runs.holding import device_held
+from nkloop.runs.listed import confirmed, on_list
 from nkloop.runs.lot_scans import book_scanned, later_lots, lots_to_scan
 from nkloop.worklists.arrivals import brought_by, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
@@ -26,13 +29,6 @@ LOOK_SECONDS = 1.0
 _CUT = " …"
 """End of a title that leaves out a part of the instruction."""
 _LEFT = "task left by a run"
-_BEGUN = (
-    Choice(key="nothing", label="nothing of it was done: it is asked for now"),
-    Choice(key="part", label="a part was done, as you say in the reason: only its rest is asked for"),
-    Choice(key="done", label="all of it was done: it is not asked for again"),
-    Choice(key="stop", label="you cannot tell: the run stops, and what was moved is decided on after weighing"),
-)
-"""Answers of a person to whether a task, in which liquid is moved, was done before the program ended."""
 
 
 async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
@@ -113,23 +109,40 @@ async def answer_pause(
     """
     number = announced_step(message)
     step = next((step for step in worklist.steps if step.number == number), None)
-    await _answer(step, number, message, worklist, bench, records, run_id, moot, was_asked=number in was_asked)
+    is_doubted = number in was_asked and step is not None and bool(step.moves)
+    doubt = CUT_IN_PAUSE if is_doubted else None
+    await _answer(step, number, message, worklist, bench, records, run_id, moot, doubt)
 
 
-async def do_left_task(step: Step, worklist: Worklist, bench: Bench, records: Records, run_id: str) -> None:
-    """Have a task done that a run was cut before, when the robot has nothing left to do in it.
+async def do_left_task(
+    step: Step, worklist: Worklist, bench: Bench, records: Records, run_id: str, *, was_told: bool = False
+) -> None:
+    """Have a task done that a run was cut before, when the robot has nothing left to do in it; the step is done then.
 
     That it is asked is kept first, where people move liquid in it: who is cut here once more does not move it twice.
 
+    Args:
+        step: the task.
+        worklist: of the run.
+        bench: the bench it was on.
+        records: where answers are kept.
+        run_id: the run.
+        was_told: whether a person has been told already to do it by hand.
+
     Raises:
-        OperatorRefusedError: the operator declined.
+        OperatorRefusedError: the operator declined, or cannot tell whether it was done.
+        DeviceHeldError: somebody else holds the bench.
     """
     told = f"step {step.number}, left by {run_id}: {step.operator.instruction if step.operator else step.comment}"
     kept = f"{run_id}, step {step.number}"
     was_asked = bool(step.moves) and records.plans.last(_LEFT, kept, OperatorTask) is not None
-    if step.operator is not None and step.moves and not was_asked:
-        records.plans.keep(_LEFT, kept, step.operator)
-    await _answer(step, step.number, told, worklist, bench, records, run_id, None, was_asked=was_asked)
+    doubt = CUT_IN_LEFT if was_asked else TOLD_BY_HAND if was_told else None
+    async with device_held(bench, records, f"a task left by {run_id}") as hold:
+        try:
+            await _answer(step, step.number, told, worklist, bench, records, run_id, None, doubt, kept)
+        finally:  # what was confirmed just as something else ended the question is done as well
+            done = confirmed_since(run_id, step.number, records)
+            records.journal.append_events(run_id, done, claim=hold.claim)
 
 
 async def _answer(
@@ -141,8 +154,8 @@ async def _answer(
     records: Records,
     run_id: str,
     moot: Moot | None,
-    *,
-    was_asked: bool = False,
+    doubt: Doubt | None,
+    kept: str = "",
 ) -> None:
     done = (action.step for action in records.journal.actions(run_id) if not action.choice)
     if step is not None and step.number in done:
@@ -158,30 +171,30 @@ async def _answer(
     request = OperatorRequest(
         title=title, task=task, barcodes=barcodes, lots=lots, picture=picture, run_id=run_id, errands=errands
     )
-    if was_asked and task.moves and on_list(_counted(request, records), bench, records) is None:
-        left = await _left_of(request, bench, records, step=number, moot=moot)
+    if doubt is not None and on_list(_counted(request, records), bench, records, step=number) is None:
+        left = await _left_of(request, doubt, bench, records, step=number, moot=moot)
         if left is None:
             return
         request = left
+    if kept and task.moves:
+        records.plans.keep(_LEFT, kept, task)
     book_scanned(await answered(request, bench, records, step=number, moot=moot), worklist, records, bench.name)
 
 
 async def _left_of(
-    request: OperatorRequest, bench: Bench, records: Records, *, step: int | None, moot: Moot | None
+    request: OperatorRequest, doubt: Doubt, bench: Bench, records: Records, *, step: int | None, moot: Moot | None
 ) -> OperatorRequest | None:
-    """What is left of a task that somebody may have done, or begun, before the program ended; None when nothing is.
+    """What is left of a task that somebody may have done, or begun, before it is asked for here; None when nothing is.
 
     Raises:
         OperatorRefusedError: the person cannot tell, so that it is to be weighed and decided.
         QuestionWithdrawn: `moot` told that nobody needs the answer any longer.
     """
-    told = (
-        f"Before the program ended somebody was asked: {request.task.instruction} Nobody has confirmed it. Look, weigh."
-    )
+    told = f"{doubt.why}: {request.task.instruction} Nobody has confirmed it. Look, weigh."
     asked = OperatorRequest(
         title=f"{request.title}: was it done?",
         task=OperatorTask(kind="confirm", instruction=told),
-        choices=_BEGUN,
+        choices=doubt.choices,
         run_id=request.run_id,
     )
     answer = await answered(asked, bench, records, step=None, moot=moot)
@@ -189,7 +202,7 @@ async def _left_of(
         raise OperatorRefusedError(
             f"{answer.confirmed_by} cannot tell whether it was done",
             where=request.title,
-            remedy="weigh the vessels, then say what was moved",
+            remedy=doubt.remedy,
         )
     if answer.choice == "done":
         _note(request, answer.model_copy(update={"choice": ""}), records, step)
@@ -255,8 +268,8 @@ async def answered(
     def note(answer: OperatorAnswer) -> None:
         _note(request, answer, records, step)
 
-    listed = None if asks_by_list(bench) else on_list(request, bench, records)
-    if listed is not None:
+    listed = on_list(request, bench, records, step=step)
+    if listed is not None and listed.state == "confirmed" and not request.choices:
         note(answer := await confirmed(listed, request, bench))
         records.requests.taken(listed.id)
         return answer

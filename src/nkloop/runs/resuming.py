@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from nkloop.errors import StepUnknownError
-from nkloop.records.models import RunRecord, StepRuling
+from nkloop.records.models import RunDecision, RunRecord
 from nkloop.runs.deciding import decide, follow_up_of, steps_by_hand
 from nkloop.runs.people import do_left_task
 from nkloop.runs.possible import sentence
@@ -54,18 +53,22 @@ async def rest_of(session: Session, last: RunRecord) -> tuple[Worklist, Verdict]
         )
     decision = session.records.journal.run(last.id).decision
     if decision is not None and decision.follow_up is None:
-        await _finish_by_hand(session, last, decision.rulings)
+        await _finish_by_hand(session, last, decision)
         return None
     worklist, _ = follow_up_of(last.id, session.records)
     return worklist, await session.verifier.verify(worklist)
 
 
-async def _finish_by_hand(session: Session, last: RunRecord, rulings: Sequence[StepRuling]) -> None:
-    """Have done what people still had to do in a run of which the robot has nothing left."""
+async def _finish_by_hand(session: Session, last: RunRecord, decision: RunDecision) -> None:
+    """Have done what people still had to do in a run of which the robot has nothing left.
+
+    A person who has decided was told to do it by hand, so that it may be done.
+    """
+    was_told = decision.by != SOFTWARE
     worklist = session.records.journal.worklist(last.worklist_hash)
-    for step in steps_by_hand(fates_of(worklist, session.records.journal.events(last.id), rulings)):
+    for step in steps_by_hand(fates_of(worklist, session.records.journal.events(last.id), decision.rulings)):
         if step.action == "pause":
-            await do_left_task(step, worklist, session.bench, session.records, last.id)
+            await do_left_task(step, worklist, session.bench, session.records, last.id, was_told=was_told)
         else:
             told = "%s was cut before this was done, and nothing asks for it again: step %d: %s"
             logger.warning(told, last.id, step.number, sentence(step))

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from nkloop.drivers.desk_operator import DeskOperator, RequestList
-from nkloop.drivers.interfaces import AsksByList, Finding, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import UNDONE, AsksByList, Finding, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import PrefectOperator
 from nkloop.drivers.scanning import ScanBook
 from nkloop.drivers.terminal_operator import TerminalOperator
@@ -19,7 +19,7 @@ from nkloop.errors import BenchError, OperatorRefusedError
 from nkloop.virtual.client import WorldClient
 
 CONFIRMED_BY = "virtual operator"
-PREFERRED = ("again", "stop")
+PREFERRED = ("again", UNDONE, "stop")
 """Choices of a simulated person, the best first."""
 
 

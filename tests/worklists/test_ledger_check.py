@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec
+from nkloop.worklists.deck_layout import place
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import Target
 
@@ -62,6 +64,30 @@ def with_item(worklist, **changes):
 )
 def test_a_wrong_deck_is_told(good, catalogue, deck, changes, message):
     assert any(message in text for text in messages(with_item(good, **changes), catalogue, deck))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"slot": "C1"}, "slot 4: 2 labware stand in slot 4 and C1, which are one place"),
+        ({"slot": "A3"}, "plate in A3: slot A3 holds the trash"),
+        ({"slot": "B1"}, "plate in B1: slot B1 holds module temperatureModuleV2"),
+        ({"slot": "D1"}, None),
+    ],
+)
+def test_slots_of_an_ot2_are_one_place_by_number_and_by_letter(good, catalogue, deck, changes, message):
+    module = ModuleSpec(slot="7", load_name="temperatureModuleV2")
+    bench = BenchDeck(model="ot2", pipettes=deck.pipettes, modules=(module,))
+    numbers = ("4", "5", "6", "8", "9", "11")
+    items = (item.model_copy(update={"slot": slot}) for item, slot in zip(good.deck, numbers, strict=False))
+    on_ot2 = with_item(good.model_copy(update={"deck": tuple(items)}), **changes)
+    told = [text for text in messages(on_ot2, catalogue, bench) if "slot" in text]
+    assert told == ([] if message is None else [message])
+
+
+@pytest.mark.parametrize(("number", "letters"), [("1", "D1"), ("3", "D3"), ("4", "C1"), ("11", "A2"), ("12", "A3")])
+def test_a_slot_of_an_ot2_has_row_and_column(number, letters):
+    assert place(number) == place(letters) == letters
 
 
 def test_without_a_bench_modules_are_not_asked_for(good, catalogue):

@@ -44,6 +44,14 @@ def usable_slots(deck: BenchDeck) -> tuple[str, ...]:
     return tuple(slot for slot in (_OT2 if deck.model == "ot2" else _FLEX) if slot not in taken)
 
 
+def place(slot: str) -> str:
+    """A slot by row and column: on an OT-2 `4` and `C1` are one place, its fixed trash `12` stands in `A3`."""
+    if not slot.isdigit():
+        return slot
+    row, column = divmod(int(slot) - 1, 3)
+    return f"{'DCBA'[row]}{column + 1}"
+
+
 def behind(slot: str) -> str | None:
     """The slot at the back of another one, None at the back of the deck."""
     if slot[0].isdigit():

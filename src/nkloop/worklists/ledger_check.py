@@ -14,6 +14,7 @@ from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss, as_consequence, grouped_misses, some, with_repeats
 from nkloop.worklists.contents import LabwareLookup, Ledger
+from nkloop.worklists.deck_layout import place
 from nkloop.worklists.lot_rules import lot_problems
 from nkloop.worklists.models import CheckResult, Target, Worklist
 from nkloop.worklists.rules import refuses
@@ -89,22 +90,23 @@ def number_problems(worklist: Worklist) -> Iterator[Problem]:
 
 def deck_problems(worklist: Worklist, deck: BenchDeck | None) -> Iterator[Problem]:
     """Slots taken twice, labware on the trash or on a module that is not there."""
-    for slot, count in Counter(item.slot for item in worklist.deck).items():
+    for slot, count in Counter(place(item.slot) for item in worklist.deck).items():
         if count > 1:
-            yield Problem(
-                f"{count} labware stand in slot {slot}", f"slot {slot}", "give each its own slot", rules.SLOT_TAKEN
-            )
+            names = dict.fromkeys(item.slot for item in worklist.deck if place(item.slot) == slot)
+            where = " and ".join(names) + (", which are one place" if len(names) > 1 else "")
+            told = f"{count} labware stand in slot {where}"
+            yield Problem(told, f"slot {next(iter(names))}", "give each its own slot", rules.SLOT_TAKEN)
     if deck is None:
         return
     if worklist.trash_slot and worklist.trash_slot != deck.trash_slot:
         told = f"the worklist drops tips into {worklist.trash_slot}, the trash of the bench stands in {deck.trash_slot}"
         yield Problem(told, f"slot {worklist.trash_slot}", "plan for this bench", rules.SLOT_TAKEN)
-    module_slots = {module.slot: module for module in deck.modules}
+    module_slots = {place(module.slot): module for module in deck.modules}
     for item in worklist.deck:
         where = f"{item.nickname} in {item.slot}"
-        if item.slot == deck.trash_slot:
+        if place(item.slot) == place(deck.trash_slot):
             yield Problem(f"slot {item.slot} holds the trash", where, "use a free slot", rules.SLOT_TAKEN)
-        module = module_slots.get(item.slot)
+        module = module_slots.get(place(item.slot))
         if item.module is not None and (module is None or module.load_name != item.module):
             there = ", ".join(f"{m.load_name} in {m.slot}" for m in deck.modules) or "none"
             remedy = f"modules of the bench: {there}"

@@ -147,7 +147,7 @@ SLOT_TAKEN = enter(
     "slot conflict",
     "Two labware stand in one slot, or one stands on the trash",
     "Only one of them can be loaded; the robot would pipette into the other.",
-    "Slots of the deck are counted and compared with the trash of the bench file.",
+    "Slots of the deck are counted (on an OT-2 `4` is `C1`) and compared with the trash of the bench file.",
     "Give each labware its own free slot.",
 )
 MODULE_MISSING = enter(

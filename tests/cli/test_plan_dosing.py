@@ -276,6 +276,8 @@ def test_what_remains_is_counted_and_dense_cultures_are_split(
         ),
         pytest.param(("--vessel", "plate-6", "--replicates", "9"), "need 18 wells", id="replicates"),
         pytest.param(("--vessel", "plate-24", "--donors", "U1,U1"), "U1 stands there more than once", id="donor twice"),
+        pytest.param(("--vessel", "plate-24", "--hours", "1e9"), "1e+09 h ago is longer than the 720 h", id="hours"),
+        pytest.param(("--vessel", "plate-24", "--donors", "../U1"), "'../U1' cannot be a name", id="donor as a path"),
         pytest.param(("--vessel", "plate-24", "--stage", "nowhere"), "has no stage 'nowhere'", id="stage"),
     ],
 )
@@ -323,6 +325,7 @@ def test_the_run_sheet_of_a_killing_plate_names_its_recipe(
         pytest.param("arm,donor,viability,purity\na,U1,190,80\n", "190 is outside 0 to 100 %", id="percent"),
         pytest.param("arm,donor,viability,purity\na,U1,90,80\na,U1,90,80\n", "sample a/U1 stands twice", id="twice"),
         pytest.param("arm,donor,viability,purity\na,U1,90,\n", "the cell is empty", id="empty"),
+        pytest.param("arm,donor,viability,purity\na,../U1,90,80\n", "'../U1' cannot be a name", id="name"),
     ],
 )
 def test_a_broken_sample_table_is_refused(nkloop: Nkloop, workspace: Workspace, text: str, message: str) -> None:

@@ -67,7 +67,8 @@ def test_reads_what_people_write(text: str, unit: str, canonical: float) -> None
         pytest.param("1 kU/mL", "does not say which unit of activity", id="kilo_u"),
         pytest.param("nan ng/mL", "not a finite amount", id="nan"),
         pytest.param("-inf ng/mL", "not a finite amount", id="minus_infinity"),
-        pytest.param("1e999 ng/mL", "not a finite amount", id="overflow"),
+        pytest.param("1e999 ng/mL", "^'1e999 ng/mL' is not a finite amount", id="overflow"),
+        pytest.param("10^400 mL", r"^'10\^400 mL' is not a finite amount", id="power_overflow"),
     ],
 )
 def test_refuses_what_is_ambiguous(text: str, match: str) -> None:

@@ -124,6 +124,21 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(write) -> None:  # t
     assert "parts.b: is odd. Remedy: make it even" in str(caught.value)
 
 
+class Dated(FrozenModel):
+    """A block with a field that is missing beside one of nearly the same name."""
+
+    day: float = 0.0
+    days: tuple[float, ...]
+
+
+@pytest.mark.parametrize(("text", "meant"), [("dayz: [1]\n", "days"), ("dayz: 1\ndays: [1]\n", "day")])
+def test_an_unknown_field_is_taken_for_the_one_that_is_missing(
+    write: Callable[[str], Path], text: str, meant: str
+) -> None:
+    with pytest.raises(BenchError, match=f"'dayz' is not known here. Remedy: did you mean '{meant}'"):
+        validate_yaml(Dated, write(text), BenchError)
+
+
 def test_a_finding_alone_refuses_the_file(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(BenchError, match=r":1:1: file: is odd"):
         validate_yaml(Whole, write("title: t\n"), BenchError, check=lambda data: [Finding((), "is odd")])

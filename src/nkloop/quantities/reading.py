@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from nkloop.errors import QuantityError
@@ -52,7 +53,10 @@ def take_apart(text: str) -> tuple[float, str]:
     unit = match[2].strip()
     if re.search(r"(?<![\w^-])\d", re.sub(r"-1$", "", unit)):
         raise QuantityError(f"'{text}' holds more than one amount", remedy="write one number and one unit")
-    return _number(match[1]), unit
+    magnitude = _number(match[1])
+    if not math.isfinite(magnitude):
+        raise QuantityError(f"'{text}' is not a finite amount, its number is too large to be counted with", remedy=HOW)
+    return magnitude, unit
 
 
 def _number(written: str) -> float:

@@ -14,7 +14,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import CELLS_OUT_MINUTES
+from nkloop.worklists.models import CELLS_OUT_MINUTES, MOST_HOURS
 from nkloop.worklists.parts import Part
 from nkloop.worklists.plans import CompositionRow, MediumSource
 
@@ -112,7 +112,7 @@ class BagDosingRequest(FrozenModel):
     """Name of the dose tube in `labware/bags.yaml`."""
     dose_ul: float = Field(default=5000, gt=0)
     """Volume a tube brings into its bag, about; the tube is filled to a volume that can be read."""
-    hours_since_dose: float = Field(default=0, ge=0)
+    hours_since_dose: float = Field(default=0, ge=0, le=MOST_HOURS)
     """Age of the present contents; components with a half-life have decayed since."""
     held_stage: str = ""
     """Stage whose medium stands in the vessels, when it is another than the one planned."""

@@ -244,6 +244,8 @@ class LotFacts(FrozenModel):
     """Where it is taken from, as the lot list says it: `-80 °C`."""
 
 
+MOST_HOURS = 720.0
+"""Oldest count of a culture a plan is made from, a month; more is a slip of the unit."""
 CELLS_OUT_MINUTES = 60.0
 """Longest time of cells outside the incubator when nobody says otherwise; a working value nobody has verified."""
 

@@ -15,7 +15,7 @@ from nkloop.quantities import Amount
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
-from nkloop.worklists.models import CELLS_OUT_MINUTES, PREPARED, Uncertainty, Worklist
+from nkloop.worklists.models import CELLS_OUT_MINUTES, MOST_HOURS, PREPARED, Uncertainty, Worklist
 from nkloop.worklists.parts import Part, only_worklist
 
 Aim = Literal["medium", "vessel"]
@@ -224,7 +224,7 @@ class DosingRequest(FrozenModel):
     """Of those, what all arms have alike and the base medium brings."""
     aim: Aim = "medium"
     """What has to be on target: the fresh medium of an arm, or the well after it."""
-    hours_since_dose: float = Field(default=0, ge=0)
+    hours_since_dose: float = Field(default=0, ge=0, le=MOST_HOURS)
     """Age of the present contents; components with a half-life have decayed since."""
     held_stage: str = ""
     """Stage whose medium stands in the wells, when it is another than the one planned."""

@@ -156,7 +156,10 @@ def validate_part(
     except ValidationError as error:
         known = sorted(set(_field_names(model_class)))
         told = [details for details in error.errors(include_url=False) if not _follows_from_others(details)]
-        return None, [_translated(details, (*at, *details["loc"]), data, positions, known) for details in told]
+        return None, [
+            _translated(details, (*at, *details["loc"]), data, positions, _meant(details, told) or known)
+            for details in told
+        ]
 
 
 def field_path(data: Any, path: YamlPath) -> str:
@@ -184,6 +187,13 @@ def _follows_from_others(details: Mapping[str, Any]) -> bool:
     """A list is "too short" for pydantic when its items are refused; only a list that is short by itself is told."""
     value = details["input"]
     return details["type"] == "too_short" and isinstance(value, list) and len(value) >= details["ctx"]["min_length"]
+
+
+def _meant(details: Mapping[str, Any], told: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Fields missing in the block of an unknown one, when it is near to one of them: that is what was misspelt."""
+    *block, name = details["loc"] or ("",)
+    missing = [one["loc"][-1] for one in told if one["type"] == "missing" and list(one["loc"][:-1]) == block]
+    return missing if did_you_mean(name, missing) else []
 
 
 def _translated(

@@ -107,6 +107,7 @@ def _laid_out(
     from nkloop.assays.tables import Column, raise_all, read_table
     from nkloop.errors import Problem
     from nkloop.runs.killing import AssayDesign, lay_out_plates
+    from nkloop.worklists.donor_names import HOW, name_fault
 
     columns = [
         Column("arm", "text"),
@@ -121,6 +122,9 @@ def _laid_out(
     densities: dict[str, float] = {}
     for row in table.rows:
         name = f"{row.text('arm')}/{row.text('donor')}"
+        for column in ("arm", "donor"):
+            if fault := name_fault(row.text(column)):
+                problems.append(Problem(f"{fault} of a sample", table.where(row, column), HOW))
         for column in ("viability", "purity"):
             if not 0 < row.number(column) <= 100:
                 told = f"{row.number(column):g} is outside 0 to 100 %"

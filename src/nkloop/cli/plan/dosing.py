@@ -178,8 +178,10 @@ def _wanted(
 ) -> tuple[Wanted, tuple[str, ...]]:
     from nkloop.errors import PlanError
     from nkloop.worklists.allowed_errors import limits_sentence
+    from nkloop.worklists.donor_names import HOW, name_fault
     from nkloop.worklists.dosing_assembly import Wanted
     from nkloop.worklists.dosing_request import stage_of
+    from nkloop.worklists.models import MOST_HOURS
 
     stage = stage_of(recipe, asked.stage, "stage")
     arms, notes = _arms(found, recipe, asked, at_hand)
@@ -188,6 +190,11 @@ def _wanted(
     if twice := sorted(name for name, times in Counter(asked.donors).items() if times > 1):
         told = f"{', '.join(twice)} stands there more than once, and each donor is one block of positions"
         raise PlanError(told, where="donors", remedy="name each donor once; wells of each arm and donor: --replicates")
+    if wrong := [fault for name in asked.donors if (fault := name_fault(name))]:
+        raise PlanError(f"{', '.join(wrong)} of a donor", where="donors", remedy=HOW)
+    if not 0 <= asked.hours <= MOST_HOURS:
+        told = f"{asked.hours:g} h ago is longer than the {MOST_HOURS:g} h a plan can look back"
+        raise PlanError(told, where="hours", remedy="count and measure what is present anew, or correct --hours")
     wanted = Wanted(
         recipe=recipe,
         stage=stage,

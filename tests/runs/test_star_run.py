@@ -33,6 +33,8 @@ from nkloop.worklists.models import (
     Worklist,
 )
 
+from .test_vessels import Answers
+
 ROOT = Path(__file__).resolve().parents[2]
 STAR = load_bench_file(ROOT / "devices" / "star_cytation.yaml")
 
@@ -155,19 +157,22 @@ async def test_an_operator_who_declines_leaves_no_step_in_doubt(
     assert sent[-1].startswith("C0TR"), "the tips are at the waste"
 
 
-@pytest.mark.parametrize(("because", "event"), [("", "unknown"), (": the bag leaks", "failed")])
-async def test_a_pause_in_which_people_move_liquid_is_in_doubt_unless_somebody_declines_it(
-    worklist: Worklist, star: Bench, records: Records, operator: Any, because: str, event: str
+@pytest.mark.parametrize(
+    ("because", "begun", "event"),
+    [("", "", "unknown"), (": it leaks", "part", "unknown"), (": it leaks", "nothing", "failed")],
+)
+async def test_a_pause_in_which_people_move_liquid_is_in_doubt_unless_somebody_says_that_nothing_was_moved(
+    worklist: Worklist, star: Bench, records: Records, because: str, begun: str, event: str
 ) -> None:
-    """Nobody answered in time, and the run is stopped while somebody may stand at the bag."""
+    """Nobody answered in time or somebody declined, and the run is stopped while somebody may stand at the bag."""
     moves = (VesselMove(to_vessel="bag-1", volume_ul=20_000),)
     fill = Step(number=3, action="pause", operator=OperatorTask(kind="fill", instruction="Run it in.", moves=moves))
     filled = worklist.model_copy(update={"steps": (*worklist.steps[:2], fill, worklist.steps[3])})
     ledger = CheckResult(check="ledger", passed=True, seconds=0)
     passed = Verdict(worklist=filled.name, worklist_hash=filled.content_hash, checks=(ledger,))
-    operator.declines, operator.because = "step 3", because
+    person = Answers(declines="step 3:", because=because, begun=begun)
     with pytest.raises(OperatorRefusedError):
-        await execute(filled, passed, star, records)
+        await execute(filled, passed, replace(star, operator=person), records)
     (run,) = records.journal.runs()
     assert events(records, run.id) == {1: "done", 2: "done", 3: event, 4: "failed"}
     assert run.needs_decision == (event == "unknown")

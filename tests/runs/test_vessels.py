@@ -429,17 +429,6 @@ async def killed(playing: asyncio.Task[None], handler: FakeHandler) -> None:
     handler.stop_fails = False
 
 
-@pytest.mark.parametrize(("because", "event"), [("", "unknown"), (": spilled", "failed")])
-async def test_who_declines_says_that_it_was_not_done_and_who_gives_no_answer_says_nothing(
-    bench: Bench, records: Records, operator: FakeOperator, because: str, event: str
-) -> None:
-    operator.declines, operator.because = "step 3", because
-    run_id = await prepared(bench, records)
-    with pytest.raises(OperatorRefusedError):
-        await play_run(run_id, bench, records)
-    assert records.journal.run(run_id).steps[FILL - 1].event == event
-
-
 async def test_who_confirmed_it_just_before_the_end_has_done_it(records: Records, cut_run: str) -> None:
     """A device driven step by step has told that the step was cut, before the confirmation was known."""
     done = OperatorAction(run_id=cut_run, step=RINSE, at=AT, confirmed_by="Ada", title="rinse", instruction="Rinse.")

@@ -7,27 +7,52 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from nkloop.drivers.interfaces import announced_step
+from nkloop.drivers.interfaces import OperatorAnswer, announced_step
 from nkloop.errors import NobodyToAskError, OperatorRefusedError
 from nkloop.records import Records
-from nkloop.records.models import JournalEvent, OperatorAction, RunRecord
+from nkloop.records.models import JournalEvent, OperatorAction, RunRecord, StepRecord
+from nkloop.runs.doubts import NOTHING
 from nkloop.runs.launches import has_moved
 from nkloop.worklists.models import Worklist
 
 _DECLINED = re.compile(r"(?P<who>.+?) declined: (?P<why>.+)", re.DOTALL)
+_DECLINED_BY = "declined by"
 
 
-def declined_step(message: str, error: OperatorRefusedError, *, at: datetime, device: str) -> tuple[JournalEvent, ...]:
-    """The outcome of an announced step that a person declined; none when nobody gave an answer, or to no step."""
+def declined_step(
+    message: str,
+    error: OperatorRefusedError,
+    worklist: Worklist,
+    *,
+    at: datetime,
+    device: str,
+    said: OperatorAnswer | None = None,
+) -> tuple[JournalEvent, ...]:
+    """The outcome of an announced step that a person declined; none when nobody gave an answer, or to no step.
+
+    A task in which people move liquid may have been begun before it was declined: it is unknown until they say that
+    nothing was moved.
+
+    Args:
+        message: of the pause.
+        error: the refusal.
+        worklist: of the run.
+        at: time of the bench.
+        device: name of the device that waits.
+        said: what a person says was done of it, a choice of `doubts.DECLINED`.
+    """
     number, told = announced_step(message), _DECLINED.fullmatch(error.problems[0].message)
     if number is None or told is None:
         return ()
-    detail = f"declined by {told['who']}: {told['why']}"
-    return (JournalEvent(number=number, event="failed", at=at, device=device, detail=detail),)
+    is_open = any(step.number == number and step.moves for step in worklist.steps)
+    is_open = is_open and (said is None or said.choice != NOTHING)
+    more = f"; {said.confirmed_by} chose '{said.choice}': {said.note}" if said is not None else ""
+    detail = f"{_DECLINED_BY} {told['who']}: {told['why']}{more}"
+    return (JournalEvent(number=number, event="unknown" if is_open else "failed", at=at, device=device, detail=detail),)
 
 
 def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) -> tuple[JournalEvent, ...]:
-    """Outcomes as people know them: a step they confirmed is done, one they declined stays failed.
+    """Outcomes as people know them: a step they confirmed is done, one they declined stays as they left it.
 
     What they chose after an error stands with the outcome of the step that failed.
     """
@@ -39,7 +64,7 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
     said = [*_not_taken(run_id, worklist, records), *(action for action in actions if not action.choice)]
     confirmed = {action.step: action for action in said if action.step in pauses}
     chosen = {action.step: action for action in actions if action.choice}
-    declined = {step.number for step in run.steps if step.number in pauses and step.event == "failed"}
+    declined = {step.number for step in run.steps if step.number in pauses and _is_declined(step)}
     # a device driven step by step has told its steps before, those that were cut as well
     given = tuple(events)
     told = {event.number for event in given}
@@ -51,6 +76,10 @@ def with_answers(run_id: str, events: Iterable[JournalEvent], records: Records) 
         elif event.number not in declined:
             kept.append(_with_choice(event, chosen.get(event.number)))
     return tuple(kept)
+
+
+def _is_declined(step: StepRecord) -> bool:
+    return step.event == "failed" or (step.event == "unknown" and step.detail.startswith(_DECLINED_BY))
 
 
 def confirmed_since(run_id: str, number: int, records: Records) -> tuple[JournalEvent, ...]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from nkloop.drivers.interfaces import UNDONE, Choice
 
 _ASKED = "Before the program ended somebody was asked"
-_NOTHING = Choice(key="nothing", label="nothing of it was done: it is asked for now")
+NOTHING = "nothing"
+"""Key of the choice that nothing of a task was done."""
+_NOTHING = Choice(key=NOTHING, label="nothing of it was done: it is asked for now")
 _REST = (
     Choice(key="part", label="a part was done, as you say in the reason: only its rest is asked for"),
     Choice(key="done", label="all of it was done: it is not asked for again"),
@@ -44,3 +46,9 @@ TOLD_BY_HAND = Doubt(
     _AGAIN,
 )
 """It was left by a run about which a person has decided."""
+DECLINED = (
+    Choice(key=NOTHING, label="nothing of it was done: it is asked for as a whole by what goes on with the run"),
+    Choice(key="part", label="a part was done, as you say in the reason: decided on after weighing"),
+    Choice(key="stop", label="you cannot tell: decided on after weighing"),
+)
+"""Answers of who has declined a task in which people move liquid to what was done of it."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, announced_step
+from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler, OperatorAnswer, announced_step
 from nkloop.drivers.recovering import Recovers
 from nkloop.drivers.withdrawing import QuestionWithdrawn
 from nkloop.errors import (
@@ -224,9 +224,7 @@ class Watch:
                     state.pause_message, *place, moot=self._over_there, was_asked=self._asked_before
                 )
             except OperatorRefusedError as error:
-                told = declined_step(state.pause_message, error, at=self._about_now(), device=self.run.device)
-                self.records.journal.append_events(self.run.id, told, claim=self.hold.claim)
-                self._declined = told[0].number if told else None
+                await self._note_declined(state.pause_message, error)
                 raise
             await self._play(state)
         elif state.status == "paused":
@@ -247,6 +245,23 @@ class Watch:
             self._door_was_open = state.status == "blocked-by-open-door"
             await people.clear_obstacle(state, *place, moot=self._settled_there)
             self._cleared = (state, time.monotonic() + ASK_AGAIN_SECONDS)
+
+    async def _note_declined(self, message: str, error: OperatorRefusedError) -> None:
+        """Write down that a person declined what a pause asks for, before he is asked what was done of it."""
+
+        def note(said: OperatorAnswer | None = None) -> tuple[JournalEvent, ...]:
+            at, device = self._about_now(), self.run.device
+            told = declined_step(message, error, self.worklist, at=at, device=device, said=said)
+            self.records.journal.append_events(self.run.id, told, claim=self.hold.claim)
+            return told
+
+        told = note()
+        self._declined = told[0].number if told else None
+        if told and told[0].event == "unknown":
+            place = (self.worklist, self.bench, self.records, self.run.id)
+            said = await people.done_of_declined(message, error, *place, moot=self._over_there)
+            if said is not None:
+                note(said)
 
     async def _settled_there(self) -> str:
         """How somebody settled at the device itself what is asked here; empty while the device waits for that."""

@@ -15,7 +15,7 @@ from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.answers import confirmed_since
 from nkloop.runs.beside import give_incubator
-from nkloop.runs.doubts import CUT_IN_LEFT, CUT_IN_PAUSE, TOLD_BY_HAND, Doubt
+from nkloop.runs.doubts import CUT_IN_LEFT, CUT_IN_PAUSE, DECLINED, TOLD_BY_HAND, Doubt
 from nkloop.runs.errands import errands_of
 from nkloop.runs.holding import device_held
 from nkloop.runs.listed import confirmed, on_list
@@ -112,6 +112,29 @@ async def answer_pause(
     is_doubted = number in was_asked and step is not None and bool(step.moves)
     doubt = CUT_IN_PAUSE if is_doubted else None
     await _answer(step, number, message, worklist, bench, records, run_id, moot, doubt)
+
+
+async def done_of_declined(
+    message: str,
+    error: OperatorRefusedError,
+    worklist: Worklist,
+    bench: Bench,
+    records: Records,
+    run_id: str,
+    *,
+    moot: Moot,
+) -> OperatorAnswer | None:
+    """What a person says was done of a task with moves before it was declined; None when nobody says anything."""
+    request = OperatorRequest(
+        title=f"{worklist.name}, step {announced_step(message)} was declined: what was done of it?",
+        task=OperatorTask(kind="confirm", instruction=f"{error.problems[0].message}. What was done of this? {message}"),
+        choices=DECLINED,
+        run_id=run_id,
+    )
+    try:
+        return await answered(request, bench, records, step=None, moot=moot)
+    except (OperatorRefusedError, QuestionWithdrawn):
+        return None
 
 
 async def do_left_task(

@@ -133,7 +133,7 @@ def _warm_vendor() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Every analysis is made once per test run: processes started later find its answer in a folder of this run.
 
-    They find the package compiled as well, which would take each of them half a second.
+    They find the package compiled as well, instead of compiling it each time.
     """
     if not hasattr(config, "workerinput"):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

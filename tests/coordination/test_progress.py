@@ -55,10 +55,12 @@ async def test_a_long_run_is_followed(shown: list[float], monkeypatch: pytest.Mo
 
 async def test_a_bar_on_its_way_at_the_end_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     made, updated = [], []
+    begun, goes_on = asyncio.Event(), asyncio.Event()
 
     async def create(percent: float, **_: Any) -> UUID:
         made.append(percent)
-        await asyncio.sleep(0.1)
+        begun.set()
+        await goes_on.wait()
         return ID
 
     async def update(artifact: UUID, percent: float) -> None:
@@ -68,8 +70,9 @@ async def test_a_bar_on_its_way_at_the_end_is_not_made_twice(monkeypatch: pytest
     monkeypatch.setattr(prefect.artifacts, "aupdate_progress_artifact", update)
     monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.02)
     async with progress_shown("medium") as meter:
-        await asyncio.sleep(0.05)
+        await begun.wait()
         meter.tell(4, 4)
+        asyncio.get_running_loop().call_later(0.05, goes_on.set)
     assert (made, updated) == ([0.0], [100.0])
 
 

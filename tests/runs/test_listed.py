@@ -11,8 +11,10 @@ from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import request_key
 from nkloop.records import Records
+from nkloop.records.models import JournalEvent
 from nkloop.records.requests import AskedRequest
 from nkloop.runs.execution import play_run
+from nkloop.runs.holding import device_held
 from nkloop.runs.reconcile import reconcile_run
 
 from .conftest import AT, FakeHandler, FakeOperator
@@ -69,6 +71,18 @@ async def test_what_is_open_there_is_taken_off_before_it_is_asked_whether_it_was
     assert [[choice.key for choice in request.choices][:1] for request in page.asked] == [["nothing"], [], []]
     now = records.requests.get(listed.id)
     assert (now.state, now.note) == ("withdrawn", "it is asked for elsewhere now")
+
+
+async def test_a_choice_that_made_the_step_unknown_does_not_hide_that_it_was_asked_for(
+    bench: Bench, records: Records, listed: AskedRequest
+) -> None:
+    """Somebody skipped a failed command in the pause, was asked for its task, and the program died."""
+    records.requests.withdraw(listed.id, "its program ended")
+    async with device_held(bench, records, "recovery") as hold:
+        skipped = JournalEvent(number=3, event="unknown", at=AT)
+        records.journal.append_events(listed.run_id or "", [skipped], claim=hold.claim)
+    page = await reborn(bench, records, listed.run_id)
+    assert [bool(request.choices) for request in page.asked] == [True, False, False]
 
 
 async def test_what_was_declined_there_is_asked_about_and_answers_nothing_later(

@@ -130,8 +130,8 @@ class Watch:
         self._ahead = timedelta(0)
         self._door_was_open = False
         self._stretch = Stretch(worklist, bench.file.deck)
-        self._asked_before = frozenset(step.number for step in run.steps if step.event == "seen")
-        """Steps at whose pause the device was seen by a program that has ended since."""
+        self._asked_before = frozenset(one.number for one in records.journal.events(run.id) if one.event == "seen")
+        """Steps at whose pause the device was seen by a program that has ended since, whatever was written after it."""
         self._declined: int | None = None
         """Step that a person said is not done; what its device tells of it afterwards counts for nothing."""
         self._cleared: tuple[DeviceState, float] | None = None

@@ -18,6 +18,7 @@ from nkloop.recipes import load_recipe
 from nkloop.recipes.files import save_recipe
 from nkloop.runs.checking import CheckedItem, WorkspaceCheck
 from nkloop.vendor.analysis import Analysis
+from nkloop.worklists import rules
 from nkloop.worklists.interpreter_block import END
 from nkloop.workspace import Workspace
 
@@ -191,6 +192,10 @@ async def test_labware_is_also_judged_by_its_maker(
     vendor.refusals = (Problem("no namespace", "costar", "add one"),)
     (item,) = await check(path)
     assert [str(p) for p in item.problems] == [f"{path}: costar: no namespace. Remedy: add one"]
+    assert [p.rule for p in item.problems] == [rules.GEOMETRY]
+    vendor.refusals = ()
+    (sound,) = await check(path)
+    assert sound.problems == ()
 
 
 async def test_labware_with_a_well_outside_fails_alone_and_nothing_is_verified_with_it(
@@ -206,6 +211,7 @@ async def test_labware_with_a_well_outside_fails_alone_and_nothing_is_verified_w
     assert [item.passed for item in items] == [False, True, False, True, False]
     (own,), (cause, told) = items[0].problems, items[2].problems
     assert re.search(rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place", str(own))
+    assert own.rule == rules.GEOMETRY
     assert cause == items[4].problems[0]
     assert told.message == "cannot be verified while the labware of the workspace is wrong"
 

@@ -183,7 +183,7 @@ class WorkspaceCheck:
                 return ("read",), faults
             return ("catalogue", "maker's definitions"), await maker_problems(catalogue, path, self._vendor)
         if self._catalogue is None:
-            own = tuple(one for one in self._faults if path.name in one.where)
+            own = tuple(replace(one, rule=one.rule or rules.GEOMETRY) for one in self._faults if path.name in one.where)
             return ("geometry", "Opentrons schema"), own or await self._judged(_definition(path), path)
         definition = self._catalogue.definition(path.stem)
         if definition is None:

@@ -8,6 +8,7 @@ from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot import tracking as pylabrobot_tracking
 from nkloop.drivers.pylabrobot.tracking import check_tracking
 from nkloop.labware.models import LabwareType
+from nkloop.worklists import rules
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
 
@@ -153,6 +154,19 @@ def test_a_disagreement_with_the_ledger_names_the_step_and_both_values(monkeypat
     monkeypatch.setattr(pylabrobot_tracking, "Ledger", Forgetful)
     found = told(FIRST, move("trough:A1", "plate:A2", 50))
     assert found == ["step 2: after it PyLabRobot counts 50 µL in plate A2, the ledger 0 µL"]
+
+
+def test_v086_is_told_when_the_ledger_counts_otherwise_and_only_then(monkeypatch):
+    steps = (FIRST, move("trough:A1", "plate:A2", 50))
+    assert check_tracking(worklist(*steps), CATALOGUE).passed
+    counted = pylabrobot_tracking.Ledger.volume_ul
+
+    def off_by(ul):
+        monkeypatch.setattr(pylabrobot_tracking.Ledger, "volume_ul", lambda *place: counted(*place) + ul)
+        return [problem["rule"] for problem in check_tracking(worklist(*steps), CATALOGUE).problems]
+
+    assert off_by(0.0009) == []
+    assert off_by(0.002) == [rules.TRACKING_DIFFERS]
 
 
 @pytest.mark.parametrize("tracked", [True, False])

@@ -212,6 +212,8 @@ async def test_labware_with_a_well_outside_fails_alone_and_nothing_is_verified_w
     (own,), (cause, told) = items[0].problems, items[2].problems
     assert re.search(rf"{path.name}: A1: well A1 reaches from -8.43.*Remedy: correct its place", str(own))
     assert own.rule == rules.GEOMETRY
+    assert own.where in items[4].problems[0].where
+    assert own.rule == items[4].problems[0].rule
     assert cause == items[4].problems[0]
     assert told.message == "cannot be verified while the labware of the workspace is wrong"
 

@@ -183,7 +183,7 @@ class WorkspaceCheck:
                 return ("read",), faults
             return ("catalogue", "maker's definitions"), await maker_problems(catalogue, path, self._vendor)
         if self._catalogue is None:
-            own = tuple(replace(one, rule=one.rule or rules.GEOMETRY) for one in self._faults if path.name in one.where)
+            own = tuple(one for one in self._faults if path.name in one.where)
             return ("geometry", "Opentrons schema"), own or await self._judged(_definition(path), path)
         definition = self._catalogue.definition(path.stem)
         if definition is None:
@@ -246,7 +246,8 @@ def _catalogue_of(folder: Path) -> tuple[Catalogue | None, tuple[Problem, ...]]:
     try:
         return Catalogue.load(folder), ()
     except LabwareError as error:
-        return None, error.problems
+        # one problem is told alike for the file itself and for the catalogue that lists it
+        return None, tuple(replace(one, rule=rules.GEOMETRY) if ".json" in one.where else one for one in error.problems)
 
 
 def _definition(path: Path) -> dict[str, Any]:

@@ -575,6 +575,8 @@ async def test_a_task_nobody_did_and_no_worklist_asks_for_is_told(records: Recor
     made = await decided(records, run_id, "continue", not_happened=[4])
     (task,) = made.by_hand
     assert (made.follow_up, task.startswith("step 4: ")) == (None, True)
+    with pytest.raises(RecordError, match=r"it was decided: continue.*--decide continue --instead-of 1 --by NAME"):
+        follow_up_of(run_id, records)
     assert (await decided(records, run_id, "continue", happened=[4], instead_of=1)).by_hand == ()
 
 

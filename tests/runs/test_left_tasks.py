@@ -62,7 +62,7 @@ async def test_so_is_a_task_in_which_nothing_is_moved(
 async def test_what_was_confirmed_after_the_end_of_its_run_is_done_everywhere(session: Session, cut_run: str) -> None:
     await decided(session.records, cut_run, "continue", happened=[RINSE])
     assert await rest_of(asked_by(session, Answers(begun="undone")), journalled_run(session)) is None
-    again = await decided(session.records, cut_run, "continue", happened=[RINSE])
+    again = await decided(session.records, cut_run, "continue", happened=[RINSE], instead_of=1)
     assert again.by_hand == ()
     facts = run_facts(cut_run, session.records, CATALOGUE)
     assert {one.labware: one.sentence for one in facts.wells}["bag-1"] == "35.9 mL"

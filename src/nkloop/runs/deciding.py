@@ -290,10 +290,13 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
     run = records.journal.run(run_id)
     refuse_discarded(run)
     if run.decision is None or run.decision.follow_up is None:
-        told = "nobody has decided about it" if run.decision is None else f"it was decided: {run.decision.decision}"
+        told, anew = "nobody has decided about it", ""
+        if run.decision is not None:
+            told = f"it was decided: {run.decision.decision}"
+            anew = f" --instead-of {len(records.decisions.of_run(run_id))}"
         raise RecordError(
             f"run {run_id} has no worklist that continues it: {told}",
-            remedy=f"nkloop reconcile {run_id} --decide continue --by NAME --reason WHY",
+            remedy=f"nkloop reconcile {run_id} --decide continue{anew} --by NAME --reason WHY",
         )
     context = Context(campaign=run.campaign, round=run.round, parent=run_id)
     return records.decisions.left_of(run_id), context

@@ -166,6 +166,17 @@ def test_a_bag_that_another_run_has_changed_since_is_no_longer_as_it_was_left(la
     assert lab.opened(left, parent=run_id), "what was said of that bag holds for later decisions"
 
 
+def test_a_task_that_did_not_happen_in_its_run_counts_when_it_was_done_by_hand_since(lab: Any) -> None:
+    lab.worklist = feeding(lab.worklist, "day 3")
+    run_id, left = lab.cut()
+    other = lab.ended(lab.opened(feeding(lab.worklist, "day 6")), "unknown")
+    lab.decide(other, rulings=tuple(StepRuling(number=number, happened=False) for number in (1, 2, 3)))
+    assert lab.records.decisions.left_of(run_id) == left
+    lab.records.journal.append_event(other, [1], "done", at=lab.at, device="flex")
+    with pytest.raises(RecordError, match="U1-reference was given liquid since"):
+        lab.records.decisions.left_of(run_id)
+
+
 def test_a_bag_that_a_run_under_way_is_to_change_is_waited_for_or_said_to_be_another(lab: Any) -> None:
     lab.worklist = feeding(lab.worklist, "day 3")
     run_id, left = lab.cut()

@@ -162,8 +162,9 @@ def moved_of(connection: sa.Connection, run_id: str) -> set[int]:
     decision = last_decision(connection, run_id)
     said = decision.rulings if decision is not None else ()
     denied = {one.number for one in said if one.happened is False and not one.is_partly}
-    steps = last_events(connection, run_id)
-    return {step.number for step in steps if step.has_moved and (step.moved_ul or step.number not in denied)}
+    steps = [step for step in last_events(connection, run_id) if step.has_moved]
+    # what was denied may have been done by hand since
+    return {one.number for one in steps if one.event == "done" or one.moved_ul or one.number not in denied}
 
 
 def _told_apart(connection: sa.Connection, run_id: str) -> Iterator[str]:

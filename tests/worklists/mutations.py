@@ -418,17 +418,17 @@ def reagent_on_the_deck_from_the_start(w, rng):
     return renumbered(w, [s for i, s in enumerate(w.steps) if i != index]) if index is not None else None
 
 
-VOLUMES = {"V001", "V002", "V003", "V004", "V060", "V061", "V063", "V064"}
-PLACES = {*VOLUMES, "V006", "V012", "V013", "V014", "V032", "V033", "V034", "V037", "V040", "V041", "V043"}
+ENDS = {"V060", "V063", "V064"}
+"""What a well ends with: off target, unlike its neighbours, or of another volume."""
 
 KINDS: dict[Mutation, set[str]] = {
-    volume_times_ten: VOLUMES,
-    volume_divided_by_ten: VOLUMES,
+    volume_times_ten: {"V002", "V004"},
+    volume_divided_by_ten: ENDS,
     volume_not_finite: {"V005"},
     volume_below_the_pipette: {"V003"},
     volume_above_the_tip: {"V004"},
-    destination_shifted: PLACES,
-    source_shifted: PLACES,
+    destination_shifted: ENDS,
+    source_shifted: ENDS,
     sources_swapped: {"V060", "V061"},
     well_that_does_not_exist: {"V006"},
     filling_too_small: {"V002"},
@@ -450,7 +450,7 @@ KINDS: dict[Mutation, set[str]] = {
     channels_changed: {"V006", "V011", "V026", "V060", "V063", "V001", "V002"},
     step_removed: {"V011", "V060", "V064"},
     step_lost_from_the_file: {"V030"},
-    step_duplicated: {*VOLUMES, "V012", "V013"},
+    step_duplicated: {"V002", "V060", "V064"},
     steps_swapped: {"V030"},
     lysis_first: {"V032"},
     stop_solution_first: {"V033"},
@@ -477,3 +477,89 @@ KINDS: dict[Mutation, set[str]] = {
     reagent_on_the_deck_from_the_start: {"V054"},
 }
 """Every kind with the rules of which at least one must catch it."""
+
+
+# -- what one slip determines -----------------------------------------------------------------------------------------
+
+LEAST_UL, MOST_UL = 5.0, 1000.0
+"""Reliable minimum and maximum of the pipettes of the bench."""
+
+
+def slipped(before: Worklist, after: Worklist) -> tuple[int, Step]:
+    """Place and step of the first difference."""
+    pairs = enumerate(zip(before.steps, after.steps, strict=False))
+    index = next(index for index, (old, new) in pairs if old != new)
+    return index, after.steps[index]
+
+
+def tip_ul(w: Worklist, index: int) -> float:
+    """Volume of the tip a step works with."""
+    channels = w.steps[index].channels
+    tip = next(s.tip for s in reversed(w.steps[: index + 1]) if s.tip and s.channels == channels)
+    rack = next(item.load_name for item in w.deck if item.nickname == tip.partition(":")[0])
+    return float(rack.rpartition("_")[2].removesuffix("ul"))
+
+
+def is_there(w: Worklist, labware: str, well: str, catalogue) -> bool:
+    load_name = next(item.load_name for item in w.deck if item.nickname == labware)
+    return well in catalogue[load_name].wells
+
+
+def is_target(w: Worklist, step: Step) -> bool:
+    return any((one.labware, one.well) == (step.to_labware, step.to_well) for one in w.targets)
+
+
+def rules_of_more(before, after, catalogue):
+    """Above the tip it is refused as that, else the source gives out; all but a share of the bulk is off target."""
+    index, step = slipped(before, after)
+    yield {"V004"} if step.volume_ul > min(tip_ul(after, index), MOST_UL) else {"V002"}
+    if step.labware != "bulk":
+        yield {"V060", "V064"}
+
+
+def rules_of_less(before, after, catalogue):
+    _, step = slipped(before, after)
+    if step.volume_ul < LEAST_UL:
+        yield {"V003"}
+    if is_target(before, step):
+        yield {"V060"}
+
+
+def rules_of_another_destination(before, after, catalogue):
+    index, step = slipped(before, after)
+    if not is_there(after, step.to_labware, step.to_well, catalogue):
+        yield {"V006"}
+    yield {"V060"} if is_target(before, before.steps[index]) else {"V060", "V064"}
+
+
+def rules_of_another_source(before, after, catalogue):
+    index, step = slipped(before, after)
+    spot = (step.labware, step.well)
+    filled = {(one.labware, one.well) for one in after.fillings}
+    # eight channels fill the wells below the one that is named, too
+    filled |= {(one.to_labware, f"{row}{one.to_well[1:]}") for one in after.steps[:index] if one.to_well
+               for row in ("ABCDEFGH" if one.channels == 8 else one.to_well[0])}  # fmt: skip
+    if not is_there(after, *spot, catalogue):
+        yield {"V006"}
+    elif spot not in filled:
+        yield {"V002"}
+    if is_target(before, step):
+        yield {"V060"}
+
+
+def rules_of_twice(before, after, catalogue):
+    """A stock is entered with the tip that has been in the well; a share of the bulk is what is missing there."""
+    _, step = slipped(before, after)
+    if step.labware in {"stocks", "tubes"} and step.dispense_at != "rim":
+        yield {"V013"}
+    yield {"V002"} if step.labware == "bulk" else {"V060", "V064"}
+
+
+DETERMINED = {
+    volume_times_ten: rules_of_more,
+    volume_divided_by_ten: rules_of_less,
+    destination_shifted: rules_of_another_destination,
+    source_shifted: rules_of_another_source,
+    step_duplicated: rules_of_twice,
+}
+"""Kinds of which the slip at hand decides the rules: of each set yielded at least one catches it, beside `KINDS`."""

@@ -164,7 +164,9 @@ def _move(
 ) -> None:
     there = held.get(source, 0.0)
     share = min(1.0, volume_ul / there) if there > 0 else 0.0
-    held[source], held[target] = there - volume_ul, held.get(target, 0.0) + volume_ul
+    # what is overdrawn is told by the ledger; a debt here would make a well that is filled later look empty
+    held[source] = max(0.0, there - volume_ul)
+    held[target] = held.get(target, 0.0) + volume_ul
     for origin, amount in list(cold.get(source, {}).items()):
         cold[source][origin] = amount * (1 - share)
         into = cold.setdefault(target, {})

@@ -101,6 +101,13 @@ def test_every_bag_has_a_labelled_tube_and_a_weld_step(plan, request_of, deck, c
     assert tubes_csv(planned.tubes).splitlines()[1].startswith("1,doses,A1,B-1,reference,U1,5600.0,5000.0,105000.0,B-1")
 
 
+def test_what_people_run_into_many_large_bags_is_told_in_litres(plan, request_of):
+    held = {**BASE, "SCF": 0.025, "IL-2": 1.0}
+    large = {"kind": "bioreactor-2000", "present_ul": 900_000, "medium_ul": 900_000, "held": held}
+    planned = plan(request_of(*(bag(f"B-{n}", **large) for n in range(12))))
+    assert "Base medium people run in: 10.8 L in all." in planned.notes
+
+
 def test_more_bags_than_one_deck_holds_are_prepared_in_parts(plan, request_of, deck, stocks, catalogue, bags):
     from nkloop.worklists.bench_deck import ModuleSpec
 

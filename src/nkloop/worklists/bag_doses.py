@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
+from nkloop.quantities.display import volume_told
 from nkloop.recipes.models import ErrorLimits
 from nkloop.worklists.bag_beginnings import prepared_ml, with_settling, with_warm_base
 from nkloop.worklists.bag_plans import (
@@ -390,8 +391,8 @@ class _Planner:
         if not by_hand_ul:
             return ()
         cells = suspended_in_base_ul(self.bags)
-        told = f", {cells / 1000:.4g} mL of it to suspend the cells in" if cells else ""
-        return (f"Base medium people run in: {by_hand_ul / 1000:.4g} mL in all{told}.",)
+        told = f", {volume_told(cells)} of it to suspend the cells in" if cells else ""
+        return (f"Base medium people run in: {volume_told(by_hand_ul)} in all{told}.",)
 
     def _brought(self, run: _Run) -> Iterator[tuple[str, Carried]]:
         """What the buffers of all stocks bring into each vessel, those of the base medium included."""

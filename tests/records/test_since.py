@@ -211,6 +211,16 @@ def test_what_a_device_tells_later_of_a_run_that_was_over_before_is_no_later_cha
     assert lab.opened(left, parent=run_id)
 
 
+def test_what_people_do_later_of_a_run_that_was_over_before_is_a_change(lab: Any) -> None:
+    """Its task was left, and is done by hand after the run that is to be continued began."""
+    lab.worklist = feeding(lab.worklist, "day 3")
+    earlier = lab.ended(lab.opened(feeding(lab.worklist, "day 2"), bench="other bench"), "done", "failed", "failed")
+    run_id, left = lab.cut()
+    lab.records.journal.append_event(earlier, [2], "done", at=lab.at, device="Ada")
+    with pytest.raises(RecordError, match=rf"U1-reference was given liquid since, .*{earlier}"):
+        lab.opened(left, parent=run_id)
+
+
 @pytest.mark.parametrize(
     ("held_ul", "mine", "other"),
     [

@@ -130,7 +130,7 @@ def _by_others(connection: sa.Connection, run_id: str, needed: Collection[Place]
         if row["id"] in tree or (is_earlier and _was_over(connection, row, begun)):
             continue
         worklist = worklist_of(connection, row["worklist_hash"])
-        before = _ended_before(connection, row["id"], begun) if is_earlier else set()
+        before = _ended_before(connection, row, worklist, begun) if is_earlier else set()
         for one in touched(worklist, _moved(connection, row, worklist) - before):
             if (one.barcode, one.well) in needed:
                 yield _Change(row, worklist, one)
@@ -142,12 +142,25 @@ def _was_over(connection: sa.Connection, row: Any, entry: int) -> bool:
     return row["state"] in RUN_OVER and entry_of(connection, f"step_events:{row['id']}/{last}") < entry
 
 
-def _ended_before(connection: sa.Connection, run_id: str, entry: int) -> set[int]:
-    """Steps of a run that had ended by this entry of the audit chain, whatever its device has told of them since."""
-    first = sa.select(_EVENTS.c.step, sa.func.min(_EVENTS.c.entry)).group_by(_EVENTS.c.step)
-    ended = connection.execute(first.where(_EVENTS.c.run_id == run_id, _EVENTS.c.event.in_(_ENDS))).all()
-    numbers = {batch: entry_of(connection, f"step_events:{run_id}/{batch}") for batch in {batch for _, batch in ended}}
-    return {step for step, batch in ended if numbers[batch] < entry}
+def _ended_before(connection: sa.Connection, row: Any, worklist: Worklist, entry: int) -> set[int]:
+    """Steps of a run that had ended by this entry of the audit chain, whatever its device has told of them since.
+
+    What people have done by hand of it since is a change of today, although its run had ended without it.
+    """
+    of_people = {step.number for step in worklist.steps if step.operator is not None}
+    first = _entries(connection, row["id"], sa.func.min, _ENDS)
+    undone = _entries(connection, row["id"], sa.func.min, ("failed",))
+    last = _entries(connection, row["id"], sa.func.max, ("done",))
+    by_hand = {n for n, at in undone.items() if n in of_people and at == first[n] and last.get(n, 0) > entry}
+    return {n for n, at in first.items() if at < entry} - by_hand
+
+
+def _entries(connection: sa.Connection, run_id: str, which: Any, events: Collection[str]) -> dict[int, int]:
+    """Step to the entry of the audit chain of its first or last event of these kinds."""
+    query = sa.select(_EVENTS.c.step, which(_EVENTS.c.entry)).group_by(_EVENTS.c.step)
+    rows = connection.execute(query.where(_EVENTS.c.run_id == run_id, _EVENTS.c.event.in_(events))).all()
+    numbers = {batch: entry_of(connection, f"step_events:{run_id}/{batch}") for batch in {batch for _, batch in rows}}
+    return {step: numbers[batch] for step, batch in rows}
 
 
 def _moved(connection: sa.Connection, row: Any, worklist: Worklist) -> set[int]:

@@ -341,7 +341,7 @@ async def test_a_forgotten_run_is_told(robot: OpentronsRobot) -> None:
 
 async def test_a_missing_protocol_is_told(robot: OpentronsRobot, worklist: Worklist) -> None:
     other = worklist.model_copy(update={"procedure": "medium_preparation"})
-    with pytest.raises(WorkspaceError, match=r"no protocol for medium_preparation on this robot\. Remedy: add"):
+    with pytest.raises(WorkspaceError, match=r"no protocol for medium_preparation on this robot\. Remedy: copy"):
         await robot.preflight(other)
 
 

@@ -51,8 +51,7 @@ def test_a_run_under_way_is_told_with_who_holds_it_and_is_no_deviation(run_id: s
     assert told.startswith(f"under way: flex is held by assay (process {HERE.pid} on {HERE.host}) since 20")
     assert facts.deviations == ()
     unsure = [well.sentence for well in facts.wells if " to " in well.sentence]
-    assert unsure
-    assert all(sentence.endswith("µL, under way") for sentence in unsure)
+    assert unsure == ["150 µL to 200 µL", "0 µL to 50 µL"], "why is told once, for the whole run"
 
 
 def test_a_process_that_was_killed_is_told_at_once(run_id: str, records: Records) -> None:

@@ -104,7 +104,7 @@ def test_a_known_barcode_keeps_its_contents_and_a_wrong_belief_is_noted(kit: Any
     assert world.incidents == []
     kit.deck().put("medium", "C1", "tubes_15ml", barcode="M1").fill("medium", "A1", 9000, None).load(world)
     assert [i.kind for i in world.incidents] == ["plan_differs"]
-    with pytest.raises(BenchError, match="M1 is a tubes_15ml, the worklist expects a trough_1"):
+    with pytest.raises(BenchError, match="M1 is labware tubes_15ml, the worklist expects trough_1"):
         kit.deck().put("medium", "C1", "trough_1", barcode="M1").load(world)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Nkloop
 
-from nkloop.errors import RecordError
+from nkloop.cli.run.playing import _require_lots
+from nkloop.errors import RecordError, VerificationError
 from nkloop.records import Records
 from nkloop.records.models import Context, JournalEvent, RunState
 from nkloop.runs.typed_steps import numbers_of, wells_of
@@ -22,6 +23,7 @@ from nkloop.virtual.shared import shared_bench
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Verdict, Worklist
+from nkloop.worklists.parts import Part
 from nkloop.workspace import Workspace
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -384,3 +386,14 @@ def test_steps_and_wells_are_typed_as_people_do() -> None:
             numbers_of(wrong)
     with pytest.raises(RecordError, match="'B3' names no well"):
         wells_of(["B3"])
+
+
+def test_a_culture_is_known_by_its_plate_and_needs_no_lot(worklist: Worklist) -> None:
+    (base,) = worklist.fillings
+    cells = Liquid(name="culture", per_ul={"donor:U1": 1e3})
+    culture = Filling(labware="medium", well="A1", volume_ul=1000, liquid=cells)
+    fed = worklist.model_copy(update={"fillings": (base, culture)})
+    with pytest.raises(VerificationError, match="1 of 2 liquids name no lot, the first is culture in medium A1"):
+        _require_lots((Part(worklist=fed),))
+    limits = fed.limits.model_copy(update={"cells_in": ("medium",)})
+    _require_lots((Part(worklist=fed.model_copy(update={"limits": limits})),))

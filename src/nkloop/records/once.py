@@ -234,7 +234,8 @@ def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, i
         told, remedy, anew = (
             f"was run already, as {run_id}{when}",
             "",
-            "if it is really to be done once more, say --again",
+            "to have it once more, plan it anew, which takes vessels of its own; --again repeats this one as it "
+            "stands, on fresh labware under the same barcodes",
         )
     else:
         least, still = ("", "") if row["state"] in RUN_OVER else ("at least ", ", and it is not over")

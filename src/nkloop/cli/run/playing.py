@@ -196,7 +196,7 @@ async def _planned(session: Session, parts: tuple[Part, ...]) -> tuple[Part, ...
 
 
 def _require_lots(parts: tuple[Part, ...]) -> None:
-    """Refuse what would have people load liquids of which nobody knows the lot.
+    """Refuse what would have people load liquids of which nobody knows the lot; a culture is known by its plate.
 
     Raises:
         VerificationError: a filling names no lot, as in every worklist read from a CSV that no plan has reserved.
@@ -204,7 +204,8 @@ def _require_lots(parts: tuple[Part, ...]) -> None:
     from nkloop.errors import VerificationError
 
     for part in parts:
-        nameless = [filling for filling in part.worklist.fillings if not filling.liquid.lot]
+        cultures = part.worklist.limits.cells_in
+        nameless = [one for one in part.worklist.fillings if not one.liquid.lot and one.labware not in cultures]
         if nameless:
             first = nameless[0]
             raise VerificationError(

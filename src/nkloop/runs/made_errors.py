@@ -117,10 +117,11 @@ def _as_recorded(
     except RecordError:
         return None, ""
     held = known.wells.get(base.well)
-    # what it stands there with in reserve may be used up
-    needed = base.volume_ul - catalogue[base.load_name].dead_volume_ul
     if held is None or held.volume_ul <= 0:
         return None, ""
+    # what it stands there with in reserve may be used up; the vessel it stands in keeps back what it keeps back
+    planned, stands_in = (catalogue[name].dead_volume_ul for name in (base.load_name, known.load_name))
+    needed = base.volume_ul - 2 * planned + stands_in
     if held.volume_ul < needed:
         return None, f"{held.volume_ul / 1000:.4g} mL of it are left, {needed / 1000:.4g} mL are needed"
     if not _serves(held.per_ul, base.per_ul, lacks):

@@ -11,6 +11,7 @@ import pytest
 PROGRAM = """
 import os, signal, sys
 from nkloop.cli.interrupts import heed_interrupts
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
 heed_interrupts()
 try:
     os.kill(os.getpid(), signal.{name})

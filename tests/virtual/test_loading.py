@@ -141,3 +141,15 @@ def test_prepared_liquid_leaves_the_container_it_was_made_in(kit: Any, world: Wo
 def test_a_module_sets_the_temperature(kit: Any, world: World) -> None:
     kit.deck().put("tubes", "C1", "tubes_15ml", temperature_c=4).load(world)
     assert world.nicknames["tubes"].temperature_c == 4
+
+
+def test_what_was_left_stays_with_what_was_to_be_brought_beside_it(kit: Any, world: World) -> None:
+    """A rest: the tube in A1 was left, that in A2 would have been brought later, that in A3 is new."""
+    one(kit, "GBGM", 4000).fill("tubes", "A2", 500, "IL-15").load(world)
+    before = dict(amounts(world, "A2"))
+    rest = one(kit, "left:run-0001:GBGM", 4000).fill("tubes", "A2", 500, "IL-15").fill("tubes", "A3", 700, "GBGM")
+    rest.load(world)
+    assert world.incidents == []
+    assert world.nicknames["tubes"].wells["A1"].volume_ul == 4000
+    assert amounts(world, "A2") == before
+    assert world.nicknames["tubes"].wells["A3"].volume_ul == 700

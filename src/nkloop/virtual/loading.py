@@ -11,6 +11,7 @@ from nkloop.virtual.chance import bounded_normal
 from nkloop.virtual.components import planned_carrier, planned_cells
 from nkloop.virtual.containers import Container, Contents, Well
 from nkloop.virtual.stocks import COUNTING_CV, fresh_cells, suspended
+from nkloop.worklists.arrivals import left_by
 from nkloop.worklists.models import DeckItem, Filling, Worklist
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ VOLUME_TOLERANCE = 0.2
 HARVEST_RECOVERY = 0.9
 """Share of cells that survives taking out, washing and resuspending."""
 _FRESH = ("donor", "line", "reference", "sample")
-_LEFT = "left"
-"""Kind of a liquid that an interrupted run has left in a labware, which stays on the deck."""
 
 
 def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> None:
@@ -34,13 +33,13 @@ def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> 
     """
     marks = {item.nickname: item.barcode or barcodes.get(item.nickname) for item in worklist.deck}
     staying = _staying(worklist, marks)
+    left = {item.nickname for item in staying}
     problems = [problem for item in worklist.deck for problem in _item_problems(world, item, marks[item.nickname])]
     problems += [problem for item in staying for problem in _staying_problems(world, item)]
     problems += [
         problem
         for filling in worklist.fillings
-        if marks.get(filling.labware) not in world.containers
-        and filling.labware not in {item.nickname for item in staying}
+        if marks.get(filling.labware) not in world.containers and not (filling.labware in left and left_by(filling))
         for problem in _filling_problems(world, worklist, filling)
     ]
     if problems:
@@ -49,13 +48,13 @@ def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> 
     world.clock.advance(LOADING_SECONDS)
     known = set(world.containers)
     placed = {item.nickname: world.place(item, marks[item.nickname], stays=item in staying) for item in worklist.deck}
-    left = {item.nickname for item in staying}
     for filling in worklist.fillings:
         container = placed[filling.labware]
-        if container.barcode in known or filling.labware in left:
+        well = container.well(filling.well, world.clock.seconds)
+        # on a labware that stays, what people were to bring during the run was set down when it was loaded
+        if container.barcode in known or (filling.labware in left and (left_by(filling) or well.volume_ul > 0)):
             _compare(world, container, filling)
         else:
-            well = container.well(filling.well, world.clock.seconds)
             well.add(_truth(world, filling))
     for nickname, container in placed.items():
         # A culture plate is carried with care: its cells stay settled. What stays on the deck is not moved at all.
@@ -64,11 +63,9 @@ def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> 
 
 
 def _staying(worklist: Worklist, marks: Mapping[str, str | None]) -> list[DeckItem]:
-    """Labware without a barcode that holds only what an interrupted run left in it."""
-    kinds: dict[str, set[str]] = {}
-    for filling in worklist.fillings:
-        kinds.setdefault(filling.labware, set()).add((filling.liquid.lot or "").partition(":")[0])
-    return [item for item in worklist.deck if kinds.get(item.nickname) == {_LEFT} and not marks[item.nickname]]
+    """Labware without a barcode in which an interrupted run has left something."""
+    holding = {filling.labware for filling in worklist.fillings if left_by(filling)}
+    return [item for item in worklist.deck if item.nickname in holding and not marks[item.nickname]]
 
 
 def _staying_problems(world: World, item: DeckItem) -> list[Problem]:

@@ -162,6 +162,6 @@ def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, 
 
 def _filled(worklist: Worklist) -> list[str]:
     """Barcodes of what a run gives into; of all its labware where it gives into none, as when a plate is read."""
-    given = {one.barcode for one in touched(worklist, {step.number for step in worklist.steps}) if one.is_given}
+    given = {one.barcode for one in touched(worklist) if one.is_given}
     known = [item.barcode for item in worklist.deck if item.barcode]
     return [barcode for barcode in known if barcode in given] or known

@@ -74,7 +74,7 @@ def require_enough(connection: sa.Connection, run_id: str, made: Worklist, now: 
     """
     barcodes = {item.nickname: item.barcode or "" for item in made.deck}
     needs: dict[Place, float] = defaultdict(float)
-    for one in touched(made, {step.number for step in made.steps}):
+    for one in touched(made):
         needs[one.barcode, one.well] += one.volume_ul
     left = {(barcodes.get(one.labware, ""), one.well): one.volume_ul for one in now.fillings}
     for before in made.fillings:
@@ -102,7 +102,7 @@ def done_since(run_id: str, other: Any, what: str, remedy: str) -> RecordError:
 def _needed(made: Worklist) -> dict[Place, set[str]]:
     """What a worklist does to each well and vessel it changes."""
     found: dict[Place, set[str]] = defaultdict(set)
-    for one in touched(made, {step.number for step in made.steps}):
+    for one in touched(made):
         found[one.barcode, one.well].add(one.how)
     return found
 

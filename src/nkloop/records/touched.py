@@ -35,14 +35,16 @@ class Touched(NamedTuple):
         return self.how == GIVEN
 
 
-def touched(worklist: Worklist, numbers: Collection[int]) -> Iterator[Touched]:
+def touched(worklist: Worklist, numbers: Collection[int] | None = None) -> Iterator[Touched]:
     """Every well of a labware with a barcode, and every closed vessel, that these steps change, as often as they do.
+
+    Without numbers, what all of its steps change.
 
     A vessel that is made in the run for the run alone (a cell suspension) is none.
     """
     setting = _Setting(worklist)
     for step in worklist.steps:
-        if step.number in numbers:
+        if numbers is None or step.number in numbers:
             yield from setting.of(step)
 
 

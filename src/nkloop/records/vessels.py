@@ -103,8 +103,7 @@ def _filled_as_new(worklist: Worklist) -> frozenset[tuple[str, str]]:
     """Barcode and well of what the worklist gives into labware that it says nothing is in."""
     held = {filling.labware for filling in worklist.fillings}
     new = {item.barcode for item in worklist.deck if item.barcode and item.nickname not in held}
-    steps = {step.number for step in worklist.steps}
-    return frozenset((one.barcode, one.well) for one in touched(worklist, steps) if one.is_given and one.barcode in new)
+    return frozenset((one.barcode, one.well) for one in touched(worklist) if one.is_given and one.barcode in new)
 
 
 def _used(worklist: Worklist, barcode: str, run_id: str, run_name: str) -> RecordError:

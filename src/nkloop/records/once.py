@@ -98,7 +98,8 @@ def left_of(connection: sa.Connection, run_id: str, known: Worklist | None = Non
     is_known = known is not None and known.content_hash == decision.follow_up
     made = known if known is not None and is_known else worklist_of(connection, decision.follow_up)
     now = as_it_stands(connection, run_id, made)
-    require_enough(connection, run_id, made, now)
+    if now is not made:
+        require_enough(connection, run_id, made, now)
     return now
 
 

@@ -7,7 +7,7 @@ they did leaves something that the rest was not made for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -52,9 +52,10 @@ def as_it_stands(connection: sa.Connection, run_id: str, made: Worklist, apart: 
     needed = _needed(made)
     fillings = _sources(made, needed)
     drawn: dict[Place, float] = defaultdict(float)
-    told, first = {*apart, *_told_apart(connection, run_id)}, line_of(connection, run_id)[0]
+    line = line_of(connection, run_id)
+    told, first = {*apart, *_told_apart(connection, line)}, line[0]
     was_new = _new_vessels(connection, first, needed)
-    for change in _by_others(connection, run_id, needed):
+    for change in _by_others(connection, run_id, first, needed):
         one, row = change.touch, change.run
         if not one.barcode and (row["id"] in told or _is_another(one.well, first, was_new, change)):
             continue
@@ -120,10 +121,10 @@ def _less(filling: Filling, drawn_ul: float) -> Filling:
     return filling.model_copy(update={"volume_ul": round(filling.volume_ul - drawn_ul, 3)}) if drawn_ul else filling
 
 
-def _by_others(connection: sa.Connection, run_id: str, needed: Collection[Place]) -> Iterator[_Change]:
-    """What runs outside of the tree have done since to any of these, or will do while they are open."""
+def _by_others(connection: sa.Connection, run_id: str, first: Any, needed: Collection[Place]) -> Iterator[_Change]:
+    """What runs outside of the tree of `first` have done since to any of these, or will do while they are open."""
     names = {barcode or name for barcode, name in needed}
-    tree = {row["id"] for row in tree_of(connection, line_of(connection, run_id)[0]["id"])}
+    tree = {row["id"] for row in tree_of(connection, first["id"])}
     begun = entry_of(connection, f"runs:{run_id}")
     for row in rows_with_labware(connection, names):
         is_earlier = number_of(row["id"]) < number_of(run_id)
@@ -180,8 +181,8 @@ def moved_of(connection: sa.Connection, run_id: str) -> set[int]:
     return {one.number for one in steps if one.event == "done" or one.moved_ul or one.number not in denied}
 
 
-def _told_apart(connection: sa.Connection, run_id: str) -> Iterator[str]:
-    for row in line_of(connection, run_id):
+def _told_apart(connection: sa.Connection, line: Iterable[Any]) -> Iterator[str]:
+    for row in line:
         decision = last_decision(connection, row["id"])
         yield from decision.apart if decision is not None else ()
 

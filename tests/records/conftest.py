@@ -55,6 +55,10 @@ class Lab:
         """What is left of a run."""
         return self.worklist.model_copy(update={"name": f"{name} of {run_id}", "steps": self.worklist.steps[:2]})
 
+    def left_to_run(self) -> tuple[str, ...]:
+        """Runs whose rest nobody has taken up and nothing stands in the way of."""
+        return tuple(rest.run_id for rest in self.records.decisions.rests() if rest.blocked is None)
+
     def decide(self, run_id: str, kind: Any = "continue", left: Worklist | None = None, **said: Any) -> None:
         """A decision, with what is left to be done."""
         made = RunDecision(run_id=run_id, decision=kind, by="Ada", reason="levels were read", at=self.at, **said)

@@ -31,7 +31,7 @@ def test_what_was_left_is_run_once_and_again_only_when_the_first_moved_nothing(l
 
 
 def test_what_was_left_is_listed_as_waiting_while_it_may_be_run(lab: Any) -> None:
-    waiting = lab.records.decisions.left_to_run
+    waiting = lab.left_to_run
     run_id, left = lab.cut()
     assert waiting() == (run_id,)
     first = lab.opened(left)

@@ -53,7 +53,7 @@ def test_what_others_have_drawn_from_a_source_is_taken_off_and_the_rest_goes_on(
     run_id, left = lab.cut()
     for name in ("one", "two"):
         lab.ended(lab.opened(drawing(lab.worklist, 100, name)), "done", state="succeeded")
-    assert lab.records.decisions.left_to_run() == (run_id,)
+    assert lab.left_to_run() == (run_id,)
     with pytest.raises(
         RecordError, match=rf"others? .*drawn since .*counts on more than is there.*nkloop run {run_id}"
     ):
@@ -118,7 +118,7 @@ def test_a_rest_that_is_blocked_stays_listed_with_its_reason_until_somebody_deci
     lab.ended(other, "done", state="succeeded")
     (short,) = lab.records.decisions.rests()
     assert "15 µL are left, and 20 µL are needed" in str(short.blocked)
-    assert lab.records.decisions.left_to_run() == ()
+    assert lab.left_to_run() == ()
     lab.decide(run_id, left=left.model_copy(update={"name": "less", "steps": left.steps[:1]}))
     assert lab.records.decisions.rests() == ((run_id, 2, None),)
     again = lab.ended(lab.opened(lab.worklist, known=[run_id]), "done", "done", "done", state="succeeded")

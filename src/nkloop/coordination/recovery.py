@@ -159,7 +159,7 @@ async def do_rest(session: Session, run_id: str, *, is_wanted: bool) -> None:
         DeviceError: the bench is not ready or failed.
         RecordError: it is wanted, and cannot be done as it was decided, or was begun by a run that was cut in turn.
     """
-    rest = next((one for one in session.records.decisions.rests() if one.run_id == run_id), None)
+    rest = session.records.decisions.rest_of(run_id)
     if rest is None:
         await _do_rest_of_rest(session, run_id, is_wanted=is_wanted)
     elif not is_wanted:

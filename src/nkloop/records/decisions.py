@@ -150,9 +150,10 @@ class Decisions:
             found = sorted(connection.execute(decided).scalars(), key=number_of)
             return tuple(rest for run_id in found if (rest := _rest_of(connection, run_id)) is not None)
 
-    def left_to_run(self) -> tuple[str, ...]:
-        """Runs of which a decision left something that nobody has taken up yet, and that may still be, oldest first."""
-        return tuple(rest.run_id for rest in self.rests() if rest.blocked is None)
+    def rest_of(self, run_id: str) -> Rest | None:
+        """What the last decision about a run left and nobody has taken up yet; None when there is nothing."""
+        with self._database.reading() as connection:
+            return _rest_of(connection, run_id)
 
     def of_run(self, run_id: str) -> tuple[RunDecision, ...]:
         """Every decision about a run, oldest first."""

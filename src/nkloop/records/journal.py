@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from nkloop.errors import RecordError, StaleHolderError
-from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import SOFTWARE, change, link_events, write
 from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
-from nkloop.records.discards import require_kept, spared_by
 from nkloop.records.journal_footing import Footing, footing_of
 from nkloop.records.journal_rows import (
     actions_of,
@@ -28,7 +26,7 @@ from nkloop.records.journal_rows import (
     run_row,
     save_worklist,
 )
-from nkloop.records.lineage import number_of, origin_of, stems_from, tree_of
+from nkloop.records.lineage import number_of, origin_of, tree_of
 from nkloop.records.models import (
     RUN_OVER,
     Claim,
@@ -40,8 +38,8 @@ from nkloop.records.models import (
     RunState,
     StepEvent,
 )
-from nkloop.records.once import require_first, require_left, require_place
-from nkloop.records.vessels import require_unused
+from nkloop.records.once import require_first
+from nkloop.records.opening import Where, new_row, save_verdict, taken_up
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
@@ -114,33 +112,12 @@ class Journal:
         with self._database.writing() as connection:
             if claim is not None:
                 require_newest(connection, claim)
-            devices = () if claim is None else claim.devices
-            parent = _taken_up(connection, worklist, (bench, devices, device_serial), context, known)
+            where = Where(bench, device, device_serial, claim)
+            parent = taken_up(connection, worklist, where, context, known)
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             save_worklist(connection, worklist, at)
-            verdict_id = _save_verdict(connection, worklist, verdict, at)
-            row = {
-                "id": run_id,
-                "name": worklist.name,
-                "procedure": worklist.procedure,
-                "bench": bench,
-                "device": device,
-                "worklist_hash": worklist.content_hash,
-                "verdict_id": verdict_id,
-                "recipe_revision": worklist.recipe_revision,
-                "campaign": context.campaign,
-                "round": context.round,
-                "batch": context.batch,
-                "state": "planned",
-                "created_at": at,
-                "n_transfers": worklist.n_transfers,
-                "error": "",
-                "locks": None if claim is None else json.dumps(claim.devices),
-                "token": None if claim is None else claim.token,
-                "parent": parent,
-                "occurrence": context.occurrence,
-                "device_serial": device_serial,
-            }
+            verdict_id = save_verdict(connection, worklist, verdict, at)
+            row = new_row(run_id, worklist, where, context, parent=parent, verdict_id=verdict_id, at=at)
             write(connection, schema.runs, row)
         return run_id
 
@@ -423,34 +400,6 @@ class Journal:
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
-
-
-def _taken_up(
-    connection: sa.Connection,
-    worklist: Worklist,
-    where: tuple[str, Collection[str], str | None],
-    context: Context,
-    known: Collection[str] | None,
-) -> str | None:
-    """Refuse work that may not be begun; the run that the worklist continues, None when it continues none.
-
-    `where` is the bench, the devices claimed and the serial number of the one that is used.
-    """
-    parent = context.parent or stems_from(connection, worklist)
-    if parent is not None:
-        require_left(connection, parent, worklist, *where)
-    elif known is not None:
-        require_first(connection, worklist.content_hash, *where[:2], known)
-    require_kept(connection, (worklist,), () if parent is None else spared_by(connection, parent))
-    if context.occurrence is not None:
-        require_place(connection, context.occurrence, parent)
-    require_unused(connection, worklist, *where[:2], known, parent)
-    return parent
-
-
-def _save_verdict(connection: sa.Connection, worklist: Worklist, verdict: Verdict, at: datetime) -> int:
-    values = {"worklist_hash": worklist.content_hash, "passed": verdict.passed, "at": at}
-    return int(write(connection, schema.verdicts, {**values, "document": canonical_json(verdict)}))
 
 
 def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], claim: Claim | None) -> None:

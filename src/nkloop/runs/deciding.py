@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from nkloop.errors import PlanError, Problem, RecordError
 from nkloop.frozen import FrozenModel
@@ -15,8 +16,8 @@ from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord,
 from nkloop.runs.enough import require_enough
 from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
-from nkloop.runs.possible import PossibleWell, doubtful_wells, possible_wells, sentence
-from nkloop.runs.typed_steps import spans
+from nkloop.runs.possible import PossibleWell, doubtful_wells, options_for, possible_wells, sentence
+from nkloop.runs.rulings import rulings_of
 from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import (
@@ -24,7 +25,6 @@ from nkloop.runs.vessels import (
     in_doubt,
     left_of,
     moved_in,
-    require_part,
     require_said,
     short_vessels,
     vessels_after,
@@ -36,14 +36,6 @@ from nkloop.worklists.models import PLATE_READING, Step, Verdict, Worklist
 from nkloop.worklists.verification import require
 
 Verify = Callable[[Worklist], Awaitable[Verdict]]
-_SAID = {
-    "happened": "happened",
-    "not happened": "not happened",
-    "drawn": "drawn its liquid and lost it",
-    "given": "given its liquid and not been mixed",
-    "cut in its mix": "given its liquid and been cut in its mix",
-    "moved in part": "been done in part",
-}
 
 
 class OpenStep(FrozenModel):
@@ -207,50 +199,95 @@ async def decide(
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
+    run = _to_be_decided(run_id, kind, apart, instead_of, records)
+    worklist = records.journal.worklist(run.worklist_hash)
+    events = records.journal.events(run_id)
+    said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
+    said |= {"given": given, "cut in its mix": cut_in_mix, "moved in part": tuple(moved)}
+    rulings = rulings_of(run, fates_of(worklist, events), said, moved)
+    case = _Case(run_id, worklist, fates_of(worklist, events, rulings), catalogue, deck)
+    gone = _spots(worklist, catalogue, wells)
+    left: Worklist | None = None
+    follow_up: Worklist | None = None
+    if kind == "discard":
+        gone = gone or case.wells_in_doubt()
+    else:
+        require_said(run_id, case.fates)
+        left = case.rest(kind, gone)
+    if left is not None:
+        follow_up = await _as_it_stands(case, left, apart, records, verify)
+    decision = RunDecision(
+        run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone, apart=tuple(apart),
+        carried_to=carried_to,
+    )  # fmt: skip
+    decided = case.decided(decision, follow_up)
+    # what others have drawn is taken off anew when it is begun
+    records.decisions.add(decision, follow_up=left, of_events=len(events), instead_of=instead_of)
+    saved = records.journal.run(run_id).decision
+    return decided if saved is None else decided.model_copy(update={"decision": saved})
+
+
+def _to_be_decided(
+    run_id: str, kind: DecisionKind, apart: Collection[str], instead_of: int, records: Records
+) -> RunRecord:
+    """The run, where it may be decided about; the other runs named must be there as well."""
     run = records.journal.run(run_id)
     refuse_discarded(run)
     _require_open(run, records, kind, instead_of)
     for other in apart:
         records.journal.run(other)  # a slip of the keyboard would say nothing
-    worklist = records.journal.worklist(run.worklist_hash)
-    events = records.journal.events(run_id)
-    said = {"happened": happened, "not happened": not_happened, "drawn": drawn}
-    said |= {"given": given, "cut in its mix": cut_in_mix, "moved in part": tuple(moved)}
-    rulings = _rulings(run, fates_of(worklist, events), said, moved)
-    fates = fates_of(worklist, events, rulings)
-    gone = _spots(worklist, catalogue, wells)
-    left: Worklist | None = None
-    follow_up: Worklist | None = None
-    unfinished: tuple[Unfinished, ...] = ()
-    vessels: tuple[str, ...] = ()
-    if kind != "discard":
-        require_said(run_id, fates)
-    if kind == "discard":
-        gone = gone or tuple((well.labware, well.well) for well in possible_wells(worklist, fates, catalogue, deck))
-        unfinished = unfinished_vessels(worklist, fates, gone, catalogue, deck)
-        vessels = short_vessels(worklist, vessels_after(worklist, fates, catalogue, deck))
-    elif any(fate.what != "done" and fate.step.action in LIQUID for fate in fates):
-        _require_mixed(run_id, doubtful_wells(worklist, fates, catalogue), gone)
+    return run
+
+
+class _Case(NamedTuple):
+    """A run that is decided about, and what became of its steps by all that is known."""
+
+    run_id: str
+    worklist: Worklist
+    fates: tuple[Fate, ...]
+    catalogue: LabwareLookup
+    deck: BenchDeck
+
+    def wells_in_doubt(self) -> tuple[Spot, ...]:
+        wells = possible_wells(self.worklist, self.fates, self.catalogue, self.deck)
+        return tuple((well.labware, well.well) for well in wells)
+
+    def rest(self, kind: DecisionKind, gone: Collection[Spot]) -> Worklist | None:
+        """What the robot has still to do as the run left it; None when nothing is left to it."""
+        if not any(fate.what != "done" and fate.step.action in LIQUID for fate in self.fates):
+            return None
+        _require_mixed(self.run_id, doubtful_wells(self.worklist, self.fates, self.catalogue), gone)
         make = continued if kind == "continue" else repaired
-        left = make(run_id, worklist, fates, catalogue, deck, without=gone)
-        follow_up = records.decisions.as_it_stands(run_id, left, apart)
-        if follow_up is not left:
-            held = {(one.labware, one.well): WellContents(one.volume_ul, {}) for one in follow_up.fillings}
-            require_enough(run_id, follow_up.steps, held, follow_up, catalogue)
-        require(await verify(follow_up), follow_up)
-    decision = RunDecision(
-        run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=rulings, wells=gone, apart=tuple(apart),
-        carried_to=carried_to,
-    )  # fmt: skip
-    # what others have drawn is taken off anew when it is begun
-    records.decisions.add(decision, follow_up=left, of_events=len(events), instead_of=instead_of)
-    saved = records.journal.run(run_id).decision
-    # a reading is done again as a whole
-    has_rest = kind != "discard" and follow_up is None and worklist.procedure != PLATE_READING
-    by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in steps_by_hand(fates)) if has_rest else ()
-    return Decided(
-        decision=saved or decision, follow_up=follow_up, unfinished=unfinished, by_hand=by_hand, vessels=vessels
-    )
+        return make(self.run_id, self.worklist, self.fates, self.catalogue, self.deck, without=gone)
+
+    def decided(self, decision: RunDecision, follow_up: Worklist | None) -> Decided:
+        """What follows from a decision besides the worklist: vessels that stay unfinished, and work left to people."""
+        if decision.decision == "discard":
+            where = (self.catalogue, self.deck)
+            held = vessels_after(self.worklist, self.fates, *where)
+            return Decided(
+                decision=decision,
+                follow_up=None,
+                unfinished=unfinished_vessels(self.worklist, self.fates, decision.wells, *where),
+                vessels=short_vessels(self.worklist, held),
+            )
+        # a reading is done again as a whole
+        has_rest = follow_up is None and self.worklist.procedure != PLATE_READING
+        left = steps_by_hand(self.fates) if has_rest else ()
+        by_hand = tuple(f"step {step.number}: {sentence(step)}" for step in left)
+        return Decided(decision=decision, follow_up=follow_up, by_hand=by_hand)
+
+
+async def _as_it_stands(
+    case: _Case, left: Worklist, apart: Collection[str], records: Records, verify: Verify
+) -> Worklist:
+    """What a run left, with what others have drawn since taken off; enough is there and the checks have passed."""
+    now = records.decisions.as_it_stands(case.run_id, left, apart)
+    if now is not left:
+        held = {(one.labware, one.well): WellContents(one.volume_ul, {}) for one in now.fillings}
+        require_enough(case.run_id, now.steps, held, now, case.catalogue)
+    require(await verify(now), now)
+    return now
 
 
 def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[Spot]) -> None:
@@ -258,7 +295,7 @@ def _require_mixed(run_id: str, doubtful: Mapping[Spot, str], gone: Collection[S
     left = {spot: why for spot, why in doubtful.items() if spot not in set(gone)}
     if not left:
         return
-    wells = " ".join(f"--well {nickname}:{well}" for nickname, well in left)
+    wells = options_for(left)
     raise PlanError.from_problems(
         Problem(
             f"the concentration of {nickname} {well} is not known: {why}",
@@ -309,67 +346,6 @@ def _require_open(run: RunRecord, records: Records, kind: DecisionKind, instead_
             remedy=f"nkloop reconcile {run.id}; with --lost if the device will never answer again",
         )
     records.decisions.require_open(run.id, kind, instead_of)
-
-
-def _rulings(
-    run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]], moved: Mapping[int, float]
-) -> tuple[StepRuling, ...]:
-    """What a person said of every unknown step; neither a slip of the keyboard nor what the device contradicts may
-    become a ruling."""
-    told = [(number, what) for what, numbers in said.items() for number in dict.fromkeys(numbers)]
-    of_step: dict[int, str] = {}
-    for number, what in told:
-        if number in of_step:
-            raise PlanError(
-                f"step {number} is said to have {_SAID[of_step[number]]} and {_SAID[what]}", remedy="say it once"
-            )
-        of_step[number] = what
-    strange = sorted(set(of_step) - set(run.unknown_steps))
-    if strange:
-        known = spans(sorted(run.unknown_steps)) or "none"
-        raise PlanError(
-            f"step {strange[0]} of {run.id} is not unknown",
-            where=f"run {run.id}",
-            remedy=f"steps of unknown outcome: {known}",
-        )
-    for fate in fates:
-        step, ruled = fate.step, of_step.get(fate.step.number)
-        if ruled == "not happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
-            raise PlanError(
-                f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
-                "happened",
-                where=f"run {run.id}",
-                remedy=f"a dry tip means that the liquid was given: --happened {step.number}; liquid still in the tip, "
-                f"or lost with it: --drawn {step.number}; if you cannot tell: --decide repair or discard",
-            )
-        if ruled == "drawn" and step.action not in LIQUID:
-            no_tip = "is done without a tip" if step.moves else "moves no liquid"
-            raise PlanError(
-                f"step {step.number} ({sentence(step)}) {no_tip}, so none of it was drawn and lost",
-                where=f"run {run.id}",
-                remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
-            )
-        if ruled == "moved in part":
-            require_part(run.id, step, moved[step.number])
-        if ruled in {"given", "cut in its mix"} and not mixes_after(step):
-            raise PlanError(
-                f"step {step.number} ({sentence(step)}) mixes nothing after it has given, so it was not cut there",
-                where=f"run {run.id}",
-                remedy=f"when its liquid was given, it happened: --happened {step.number}",
-            )
-    return tuple(_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
-
-
-def _ruling(number: int, said: str | None, moved_ul: float) -> StepRuling:
-    if said in {None, "happened"}:
-        return StepRuling(number=number, happened=True if said else None)
-    return StepRuling(
-        number=number,
-        happened=False,
-        is_drawn=said in {"drawn", "cut in its mix"},
-        is_given=said in {"given", "cut in its mix"},
-        moved_ul=moved_ul,
-    )
 
 
 def _spots(worklist: Worklist, catalogue: LabwareLookup, wells: Collection[Spot]) -> tuple[Spot, ...]:

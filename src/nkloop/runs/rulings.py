@@ -1,0 +1,108 @@
+"""What a person says of the unknown steps of a run; neither a slip of the keyboard nor what the device contradicts may
+become a ruling."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from nkloop.errors import PlanError
+from nkloop.records.models import RunRecord, StepRuling
+from nkloop.runs.possible import sentence
+from nkloop.runs.typed_steps import spans
+from nkloop.runs.vessels import require_part
+from nkloop.runs.ways import LIQUID, Fate, mixes_after
+
+_SAID = {
+    "happened": "happened",
+    "not happened": "not happened",
+    "drawn": "drawn its liquid and lost it",
+    "given": "given its liquid and not been mixed",
+    "cut in its mix": "given its liquid and been cut in its mix",
+    "moved in part": "been done in part",
+}
+
+
+def rulings_of(
+    run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]], moved: Mapping[int, float]
+) -> tuple[StepRuling, ...]:
+    """One ruling for every unknown step of a run, left open where nothing was said of it.
+
+    Args:
+        run: the run.
+        fates: what the journal says of its steps.
+        said: what became of steps, `happened`, `not happened`, `drawn`, `given`, `cut in its mix` or `moved in part`,
+            to their numbers.
+        moved: steps that people did in part, with the µL moved in all.
+
+    Raises:
+        PlanError: a step is named twice, is not unknown, or cannot have gone as it was said.
+    """
+    of_step = _said_of_each(said)
+    _require_unknown(run, of_step)
+    for fate in fates:
+        if (what := of_step.get(fate.step.number)) is not None:
+            _require_possible(run.id, fate, what, moved)
+    return tuple(_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
+
+
+def _said_of_each(said: Mapping[str, Collection[int]]) -> dict[int, str]:
+    told = [(number, what) for what, numbers in said.items() for number in dict.fromkeys(numbers)]
+    of_step: dict[int, str] = {}
+    for number, what in told:
+        if number in of_step:
+            raise PlanError(
+                f"step {number} is said to have {_SAID[of_step[number]]} and {_SAID[what]}", remedy="say it once"
+            )
+        of_step[number] = what
+    return of_step
+
+
+def _require_unknown(run: RunRecord, numbers: Collection[int]) -> None:
+    strange = sorted(set(numbers) - set(run.unknown_steps))
+    if strange:
+        known = spans(sorted(run.unknown_steps)) or "none"
+        raise PlanError(
+            f"step {strange[0]} of {run.id} is not unknown",
+            where=f"run {run.id}",
+            remedy=f"steps of unknown outcome: {known}",
+        )
+
+
+def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, float]) -> None:
+    """Refuse what the device, or the kind of the step, contradicts."""
+    step = fate.step
+    if what == "not happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
+            "happened",
+            where=f"run {run_id}",
+            remedy=f"a dry tip means that the liquid was given: --happened {step.number}; liquid still in the tip, "
+            f"or lost with it: --drawn {step.number}; if you cannot tell: --decide repair or discard",
+        )
+    if what == "drawn" and step.action not in LIQUID:
+        no_tip = "is done without a tip" if step.moves else "moves no liquid"
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) {no_tip}, so none of it was drawn and lost",
+            where=f"run {run_id}",
+            remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
+        )
+    if what == "moved in part":
+        require_part(run_id, step, moved[step.number])
+    if what in {"given", "cut in its mix"} and not mixes_after(step):
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) mixes nothing after it has given, so it was not cut there",
+            where=f"run {run_id}",
+            remedy=f"when its liquid was given, it happened: --happened {step.number}",
+        )
+
+
+def _ruling(number: int, said: str | None, moved_ul: float) -> StepRuling:
+    if said in {None, "happened"}:
+        return StepRuling(number=number, happened=True if said else None)
+    return StepRuling(
+        number=number,
+        happened=False,
+        is_drawn=said in {"drawn", "cut in its mix"},
+        is_given=said in {"given", "cut in its mix"},
+        moved_ul=moved_ul,
+    )

@@ -66,8 +66,7 @@ def continued(
     _require_work(run_id, kept)
     held = _held(ledger)
     require_enough(run_id, kept, held, worklist, catalogue)
-    made = _made(run_id, "rest", worklist, kept, _emptied(held, fates), catalogue, without)
-    made = made.model_copy(update={"vessels": vessels_now(worklist, fates)})
+    made = _made(run_id, "rest", worklist, fates, kept, held, catalogue, without)
     return remembering(run_id, made, fates, ledger.rested(), catalogue, deck)
 
 
@@ -115,8 +114,7 @@ def repaired(
             everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
             now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], everything)]
             middle = _middle(*map(_held, now))
-            made = _made(run_id, "correction and rest", worklist, kept, _emptied(middle, fates), catalogue, without)
-            made = made.model_copy(update={"vessels": vessels_now(worklist, fates)})
+            made = _made(run_id, "correction and rest", worklist, fates, kept, middle, catalogue, without)
             return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
@@ -274,11 +272,13 @@ def _made(
     run_id: str,
     what: str,
     worklist: Worklist,
+    fates: Sequence[Fate],
     steps: Sequence[Step],
     held: Mapping[Spot, WellContents],
     catalogue: LabwareLookup,
     without: Collection[Spot],
 ) -> Worklist:
+    """These steps as a worklist of their own, which starts from what the robot left in the wells and people moved."""
     numbered = [
         step.model_copy(update={"number": number})
         for number, step in enumerate(with_tips(worklist, steps, catalogue), start=1)
@@ -286,7 +286,8 @@ def _made(
     gone = set(without)
     stored = {(one.labware, one.well): one for one in brought_in({step.number for step in steps}, worklist)}
     lots = {one.liquid.lot for one in stored.values()}
-    fillings = (stored.get(spot) or _filling(run_id, spot, contents, worklist) for spot, contents in held.items())
+    now = _emptied(held, fates)
+    fillings = (stored.get(spot) or _filling(run_id, spot, contents, worklist) for spot, contents in now.items())
     return worklist.model_copy(
         update={
             "name": f"{worklist.name}, {what} of {run_id}",
@@ -295,6 +296,7 @@ def _made(
             "targets": tuple(one for one in worklist.targets if (one.labware, one.well) not in gone),
             "ends": tuple(one for one in worklist.ends if (one.labware, one.well) not in gone),
             "lots": tuple(facts for facts in worklist.lots if facts.id in lots),
+            "vessels": vessels_now(worklist, fates),
         }
     )
 

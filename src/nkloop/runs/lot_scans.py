@@ -20,12 +20,12 @@ def lots_to_scan(worklist: Worklist, records: Records, bench: str, *, step: int 
 
     A lot of which a part is loaded at once is scanned at loading, and only then.
     """
-    return tuple(one for one in _all_lots(worklist, records, bench) if one.step == step)
+    return _lots({lot: at for lot, at in _arrivals(worklist).items() if at == step}, worklist, records, bench)
 
 
 def later_lots(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
     """Lots that are not loaded with the rest, each with the step that brings it first."""
-    return tuple(one for one in _all_lots(worklist, records, bench) if one.step is not None)
+    return _lots({lot: at for lot, at in _arrivals(worklist).items() if at is not None}, worklist, records, bench)
 
 
 def book_scanned(answer: OperatorAnswer, worklist: Worklist, records: Records, bench: str) -> None:
@@ -35,14 +35,19 @@ def book_scanned(answer: OperatorAnswer, worklist: Worklist, records: Records, b
         records.stock.move_to(bench, name, answer.scanned, by=answer.confirmed_by, at=answer.at)
 
 
-def _all_lots(worklist: Worklist, records: Records, bench: str) -> tuple[LotToScan, ...]:
-    facts = {fact.id: fact for fact in worklist.lots}
+def _lots(
+    arrivals: Mapping[str, int | None], worklist: Worklist, records: Records, bench: str
+) -> tuple[LotToScan, ...]:
+    """Those of these lots that the worklist tells of, with their containers where the stock knows them."""
+    facts = {fact.id: fact for fact in worklist.lots if fact.id in arrivals}
+    if not facts:
+        return ()  # spares reading the whole stock at every pause
     stock = records.stock.inventory(bench)
     held = {lot.id: lot for lot in stock.lots} if stock is not None else {}
     name = reservation_name(worklist)
     reserved = next((one.volumes for one in records.stock.reservations(bench) if one.name == name), {})
     found = []
-    for lot, step in _arrivals(worklist).items():
+    for lot, step in arrivals.items():
         if lot in facts:
             fact, goes_to = facts[lot], "" if step is None else _place(lot, worklist)
             asked = LotToScan(lot=lot, component=fact.component, expires=fact.expires, step=step, goes_to=goes_to)

@@ -143,10 +143,11 @@ async def _require_unplayed(rest: Worklist, parent: str, bench: Bench, records: 
         RecordError: it was; the device's run is told.
     """
     ours, decision = records.journal.device_runs(), records.journal.run(parent).decision
-    alike = {rest.content_hash: rest}
-    if decision is not None and decision.follow_up not in {None, rest.content_hash}:
-        alike[decision.follow_up or ""] = records.journal.worklist(decision.follow_up or "")
-    found = [one for worklist in alike.values() for one in await bench.liquid_handler.find_runs(worklist)]
+    left = decision.follow_up if decision is not None else None
+    alike = [rest]
+    if left is not None and left != rest.content_hash:
+        alike.append(records.journal.worklist(left))
+    found = [one for worklist in alike for one in await bench.liquid_handler.find_runs(worklist)]
     others = [one.id for one in found if one.is_played and one.id not in ours]
     if others:
         raise RecordError(

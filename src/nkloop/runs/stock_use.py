@@ -172,8 +172,8 @@ def _come_to_deck(worklist: Worklist, run: RunRecord) -> Worklist:
     """A worklist without what people had not yet brought when its run ended."""
     if run.state == "succeeded":
         return worklist
-    last = max((step.number for step in run.steps if step.event not in {"intended", "failed"}), default=0)
-    last = max((last, *(step.number for step in run.steps if step.moved_ul)))
+    begun = (step.number for step in run.steps if step.moved_ul or step.event not in {"intended", "failed"})
+    last = max(begun, default=0)
     stored = brought_in({step.number for step in worklist.steps if step.number > last}, worklist)
     return worklist.model_copy(update={"fillings": tuple(one for one in worklist.fillings if one not in stored)})
 

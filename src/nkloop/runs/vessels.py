@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import volume_told
 from nkloop.runs.possible import possible_wells, replay
@@ -161,16 +161,12 @@ def require_said(run_id: str, fates: Iterable[Fate]) -> None:
     open_steps = [fate.step for fate in fates if fate.what == "unknown" and fate.step.moves]
     if open_steps:
         number = open_steps[0].number
-        raise PlanError.from_problems(
-            [
-                Problem(
-                    f"nobody has said whether people did step {spans([step.number for step in open_steps])}, and no "
-                    "addition makes it good",
-                    f"run {run_id}",
-                    "weigh the vessels, then say --happened, --not-happened, or how much of it was moved: "
-                    f"--moved '{number}=10 mL'",
-                )
-            ]
+        raise PlanError(
+            f"nobody has said whether people did step {spans([step.number for step in open_steps])}, and no addition "
+            "makes it good",
+            where=f"run {run_id}",
+            remedy="weigh the vessels, then say --happened, --not-happened, or how much of it was moved: "
+            f"--moved '{number}=10 mL'",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -94,36 +94,37 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
 
 def _lost(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     """The answer for a tip that was lost with liquid: at most one step of those that are worked in order."""
-    first = next((step.number for step in steps if step.tip and not step.is_given), None)
+    first, rest = _apart(steps, lambda step: bool(step.tip) and not step.is_given)
     if first is None:
         return []
-    others = spans([step.number for step in steps if step.number != first])
-    told = "the first of them had its liquid in the tip" if others else "its liquid was in the tip, which is gone"
-    rest = f" --not-happened {others}" if others else ""
+    told = "the first of them had its liquid in the tip" if rest else "its liquid was in the tip, which is gone"
     return [(f"{told}: it is done from what its source has left", f"continue --drawn {first}{rest} {who}")]
 
 
 def _unmixed(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     """The answer for a transfer that had given and was cut before the end of its mix."""
-    first = next((step.number for step in steps if step.mixes), None)
+    first, rest = _apart(steps, lambda step: step.mixes)
     if first is None:
         return []
-    others = spans([step.number for step in steps if step.number != first])
-    told = f"{f'step {first} of them' if others else 'it'} gave its liquid and was cut before its mix had ended"
+    told = f"{f'step {first} of them' if rest else 'it'} gave its liquid and was cut before its mix had ended"
     told += f": it is mixed (--cut-in-mix {first} instead, when liquid of the mix was in the tip)"
-    rest = f" --not-happened {others}" if others else ""
     return [(told, f"continue --given {first}{rest} {who}")]
 
 
 def _in_part(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
     """The answer for a task of people in which only a part of the liquid was moved."""
-    first = next((step.number for step in steps if step.by_hand_ul), None)
+    first, rest = _apart(steps, lambda step: bool(step.by_hand_ul))
     if first is None:
         return []
-    others = spans([step.number for step in steps if step.number != first])
     told = f"a part of step {first} was moved, as the scale shows: people do only its rest"
-    rest = f" --not-happened {others}" if others else ""
     return [(told, f"continue --moved '{first}=VOLUME mL'{rest} {who}")]
+
+
+def _apart(steps: Sequence[OpenStep], is_meant: Callable[[OpenStep], bool]) -> tuple[int | None, str]:
+    """Number of the first step that is meant, if any, and what is to be typed of all others beside it."""
+    first = next((step.number for step in steps if is_meant(step)), None)
+    others = spans([step.number for step in steps if step.number != first])
+    return first, f" --not-happened {others}" if others else ""
 
 
 def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:

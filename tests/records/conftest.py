@@ -77,15 +77,23 @@ class Lab:
         return worklist.model_copy(update={"deck": tuple(i.model_copy(update={"barcode": ""}) for i in worklist.deck)})
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def everywhere(request: pytest.FixtureRequest) -> Records:
+    """Records on SQLite, and on PostgreSQL where one is at hand."""
+    if request.param == "sqlite":
+        found: Records = request.getfixturevalue("records")
+        return found
+    server: Records = request.getfixturevalue("postgres")
+    server.migrate()
+    return server
+
+
+@pytest.fixture
 def lab(
-    request: pytest.FixtureRequest, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
+    everywhere: Records, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
 ) -> Iterator[Lab]:
-    records: Records = request.getfixturevalue("records" if request.param == "sqlite" else "postgres")
-    records.migrate()
-    made = Lab(records, worklist, make_verdict, at)
-    yield made
-    assert records.audit.verify_chain() == ()
+    yield Lab(everywhere, worklist, make_verdict, at)
+    assert everywhere.audit.verify_chain() == ()
 
 
 @pytest.fixture

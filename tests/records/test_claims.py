@@ -23,17 +23,6 @@ from nkloop.worklists.models import Verdict, Worklist
 FLEX = ("flex-01",)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def everywhere(request: pytest.FixtureRequest) -> Records:
-    """Records on SQLite, and on PostgreSQL where one is at hand."""
-    if request.param == "sqlite":
-        found: Records = request.getfixturevalue("records")
-        return found
-    server: Records = request.getfixturevalue("postgres")
-    server.migrate()
-    return server
-
-
 def ended_process() -> str:
     """Mark of a process of this machine that is gone."""
     child = subprocess.Popen([sys.executable, "-c", ""])

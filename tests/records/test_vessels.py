@@ -47,14 +47,12 @@ class Lab:
         return run_id
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture
 def lab(
-    request: pytest.FixtureRequest, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
+    everywhere: Records, worklist: Worklist, make_verdict: Callable[[Worklist], Verdict], at: datetime
 ) -> Iterator[Lab]:
-    records: Records = request.getfixturevalue("records" if request.param == "sqlite" else "postgres")
-    records.migrate()
-    yield Lab(records, worklist, make_verdict, at)
-    assert records.audit.verify_chain() == ()
+    yield Lab(everywhere, worklist, make_verdict, at)
+    assert everywhere.audit.verify_chain() == ()
 
 
 def test_a_barcode_is_given_once_however_many_ask_at_once(lab: Lab) -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,11 +177,16 @@ def main() -> int:
         crashes += coordinated(courses, n_server, given.seed, (SERVER,), len(crashes))
         crashes += coordinated(courses, n_worker, given.seed, (WORKER, SERVICE), len(crashes))
         crashes = [one for one in crashes if given.only in {None, one.number}]
-        broken = 0
-        for report in staged(director, crashes, given.beside):
-            broken += bool(report.problems)
-            sys.stdout.write(json.dumps(asdict(report)) + "\n")
-            sys.stdout.flush()
+        return print_reports(staged(director, crashes, given.beside))
+
+
+def print_reports(reports: Iterable[Report]) -> int:
+    """Print reports, one per line, as they come; exit code 1 when anything is not as it must be."""
+    broken = 0
+    for report in reports:
+        broken += bool(report.problems)
+        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+        sys.stdout.flush()
     return 1 if broken else 0
 
 

@@ -7,14 +7,12 @@ the reader saw, and the journal contradicts nothing that lid, reader and plate d
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crash_lab.director import Director, staged
+from crash_lab.director import Director, print_reports, staged
 from crash_lab.flow import WORK, FlowTask, Unready, bench_at
 from crash_lab.judge_readings import judge_readings
 from crash_lab.places import Places
@@ -169,12 +167,7 @@ def main() -> int:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         director = Director(reading_lab(answers_folder() or folder / "analyses"), folder, scenes={FLOW: ReadingScene})
-        broken = 0
-        for report in staged(director, crashes(director, given.crashes, given.seed), given.beside):
-            broken += bool(report.problems)
-            sys.stdout.write(json.dumps(asdict(report)) + "\n")
-            sys.stdout.flush()
-    return 1 if broken else 0
+        return print_reports(staged(director, crashes(director, given.crashes, given.seed), given.beside))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from crash_lab.director import Director
+from crash_lab.director import Director, print_reports
 from crash_lab.plan import FLOW, Crash
 from crash_lab.procedures import Lab, Procedure
 from crash_lab.reality import PhysicalTrigger
@@ -79,19 +76,13 @@ def main() -> int:
     parser.add_argument("--procedure", choices=tuple(BULK), help="this one only")
     parser.add_argument("--folder", type=Path, help="where crashes leave their files; those that went wrong stay")
     given = parser.parse_args()
-    broken = 0
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         names = [given.procedure] if given.procedure else tuple(BULK)
         lab = warm_lab(answers_folder() or folder / "analyses", names=names)
         director = Director(lab, folder)
-        for crash in crashes(lab):
-            report = director.stage(crash)
-            broken += bool(report.problems)
-            sys.stdout.write(json.dumps(asdict(report)) + "\n")
-            sys.stdout.flush()
-    return 1 if broken else 0
+        return print_reports(map(director.stage, crashes(lab)))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ import argparse
 import itertools
 import json
 import random
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crash_lab.director import Director, staged
+from crash_lab.director import Director, print_reports, staged
 from crash_lab.flow import FlowTask
 from crash_lab.hidden import place_of
 from crash_lab.places import Places
@@ -167,12 +166,7 @@ def main() -> int:
         lab = warm_lab(answers_folder() or folder / "analyses", given.first_steps, names)
         director = Director(lab, folder, scenes={FLOW: StepwiseScene})
         courses = {name: director.course(name) for name in names}
-        broken = 0
-        for report in staged(director, crashes(courses, given.crashes, given.seed), given.beside):
-            broken += bool(report.problems)
-            sys.stdout.write(json.dumps(asdict(report)) + "\n")
-            sys.stdout.flush()
-    return 1 if broken else 0
+        return print_reports(staged(director, crashes(courses, given.crashes, given.seed), given.beside))
 
 
 if __name__ == "__main__":

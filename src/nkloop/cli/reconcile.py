@@ -5,16 +5,37 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere, find_workspace, print_json
 from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts
+from nkloop.cli.reconcile_options import (
+    ByOption,
+    CutInMixOption,
+    DecideOption,
+    DrawnOption,
+    GivenOption,
+    HappenedOption,
+    InsteadOfOption,
+    LostOption,
+    MovedOption,
+    NotHappenedOption,
+    OtherVesselsOption,
+    ReasonOption,
+    RobotReplacedOption,
+    RunArgument,
+    StopOption,
+    WellOption,
+    WholeOption,
+    YesOption,
+    decision_of,
+)
 from nkloop.errors import BenchError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rich.console import Console
 
@@ -52,64 +73,24 @@ class Reply:
 
 
 def reconcile(
-    run: Annotated[str, typer.Argument(help="Id of a run, as run-0007; `nkloop runs --open` lists those that wait.")],
-    decide: Annotated[
-        Literal["continue", "repair", "discard"] | None,
-        typer.Option(help="continue: do the rest; repair: do it with a correction; discard: throw the wells away."),
-    ] = None,
-    by: Annotated[str, typer.Option("--by", help="Your name; it is recorded with the decision.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, in a sentence; it is recorded with the decision.")] = "",
-    happened: Annotated[str, typer.Option(help="Unknown steps that did happen, as you saw: 3 or 1-4,7.")] = "",
-    not_happened: Annotated[
-        str, typer.Option(help="Unknown steps that did not happen, as you saw: nothing drawn, nothing given.")
-    ] = "",
-    drawn: Annotated[
-        str, typer.Option(help="Unknown steps that drew their liquid and lost it with the tip: nothing given.")
-    ] = "",
-    given: Annotated[
-        str, typer.Option(help="Unknown steps that gave their liquid and were not mixed after it; tip without liquid.")
-    ] = "",
-    cut_in_mix: Annotated[
-        str, typer.Option(help="The same with liquid of that mix in the tip, which the well now lacks.")
-    ] = "",
-    moved: Annotated[
-        list[str] | None,
-        typer.Option(help="Unknown step people did in part, and what they moved in it: '12=10 mL'; several times."),
-    ] = None,
-    well: Annotated[
-        list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")
-    ] = None,
-    other_vessels: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Later run whose closed vessels are others of the same names, as of another batch: run-0009."
-        ),
-    ] = None,
-    robot_replaced: Annotated[
-        bool,
-        typer.Option(
-            "--robot-replaced",
-            help="With --decide: another robot has taken the place of the run's own, and all that stood on its deck "
-            "was carried over to it. The old one counts as --lost.",
-        ),
-    ] = False,
-    instead_of: Annotated[
-        int,
-        typer.Option(
-            help="With --decide: number of the decision that this one replaces, as `nkloop reconcile RUN` tells it.",
-            min=0,
-        ),
-    ] = 0,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="Stop a run that is still under way instead of following it to its end.")
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Follow or stop a run that a real device still has; without it only look.")
-    ] = False,
-    lost: Annotated[
-        bool, typer.Option("--lost", help="The device will never answer again: whatever was sent counts as unknown.")
-    ] = False,
-    whole: Annotated[bool, typer.Option("--all", help="Show every unknown step and every possibility.")] = False,
+    run: RunArgument,
+    decide: DecideOption = None,
+    by: ByOption = "",
+    reason: ReasonOption = "",
+    happened: HappenedOption = "",
+    not_happened: NotHappenedOption = "",
+    drawn: DrawnOption = "",
+    given: GivenOption = "",
+    cut_in_mix: CutInMixOption = "",
+    moved: MovedOption = None,
+    well: WellOption = None,
+    other_vessels: OtherVesselsOption = None,
+    robot_replaced: RobotReplacedOption = False,
+    instead_of: InsteadOfOption = 0,
+    stop: StopOption = False,
+    yes: YesOption = False,
+    lost: LostOption = False,
+    whole: WholeOption = False,
     json_output: JsonFlag = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -119,14 +100,19 @@ def reconcile(
 
     Exit code 0: nothing is open any more; 1: a decision is still needed, or something was refused.
     """
-    seen = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
-    decision = _decision(
-        decide, by.strip(), reason.strip(), {**seen, "cut_in_mix": cut_in_mix}, moved or (), well or ()
-    )
-    if decision is None and (other_vessels or robot_replaced or instead_of):
-        raise _nothing_decided()
-    if decision is not None:
-        decision |= {"apart": tuple(other_vessels or ()), "instead_of": instead_of}
+    seen = {
+        "happened": happened,
+        "not_happened": not_happened,
+        "drawn": drawn,
+        "given": given,
+        "cut_in_mix": cut_in_mix,
+    }
+    lists = {"moved": moved or (), "wells": well or (), "apart": other_vessels or ()}
+    decision = None
+    if decide is not None:
+        decision = {"kind": decide, "instead_of": instead_of, **decision_of(by.strip(), reason.strip(), seen, **lists)}
+    elif any((*seen.values(), *lists.values(), robot_replaced, instead_of)):
+        raise RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
     asked_for = Asked(run, decision, stop=stop, lost=lost, replaced=robot_replaced, yes=yes, quiet=json_output)
     answer = _answered(asked_for, find_workspace(workspace))
     if json_output:
@@ -135,26 +121,6 @@ def reconcile(
         _print(answer, whole)
     if answer.asked.run.needs_decision:
         raise typer.Exit(1)
-
-
-def _decision(
-    kind: str | None, by: str, reason: str, seen: Mapping[str, str], moved: Sequence[str], wells: Sequence[str]
-) -> dict[str, Any] | None:
-    """What `decide` is to be told, with the steps a person saw as they were typed; None when nothing was decided."""
-    from nkloop.runs.typed_steps import numbers_of, volumes_of, wells_of
-
-    if kind is not None:
-        _require_person(by, reason)
-        steps = {name: numbers_of(typed) for name, typed in seen.items()}
-        more = {"moved": volumes_of(moved), "wells": wells_of(wells)}
-        return {"kind": kind, "by": by, "reason": reason, **steps, **more}
-    if any(seen.values()) or moved or wells:
-        raise _nothing_decided()
-    return None
-
-
-def _nothing_decided() -> RecordError:
-    return RecordError("nothing was decided", remedy="say what is to be done with --decide continue|repair|discard")
 
 
 def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
@@ -169,18 +135,6 @@ def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
         again = f"To look again: {command_name()} reconcile {run}{elsewhere()}"
         typer.echo(f"\ninterrupted: {run} is not watched here any more; {told}. {again}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _require_person(by: str, reason: str) -> None:
-    """Ask for a name and a reason that mean something to whoever reads the record later."""
-    for option, value, least in (("--by", by, 2), ("--reason", reason, 3)):
-        if len(value) < least:
-            given = f"'{value}' is too short" if value else "it is missing"
-            raise RecordError(
-                f"a decision needs a name and a reason; {given}, at least {least} characters",
-                where=option,
-                remedy='say for example --by "Ada L" --reason "power cut, looked at the plate"',
-            )
 
 
 async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from nkloop.errors import Problem
 from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.models import CheckResult, Verdict
 from nkloop.worklists.parts import Part
+
+from .conftest import Nkloop
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +51,15 @@ def test_no_word_is_lost_or_cut_and_lines_fit(message: str, where: str, remedy: 
     shown = told.replace(":", "").replace(".", "").split()[1:]
     assert [word for word in shown if word != "Remedy"] == [word for word in wanted if word]
     assert all(len(line) <= width for line in told.splitlines())
+
+
+def test_a_refusal_of_a_run_is_told_in_lines_as_every_other(nkloop: Nkloop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    refused = nkloop("run", "run-0999")
+    assert refused.code == 1
+    assert all(len(line) <= 80 for line in refused.err.splitlines())
+    assert "\n  Remedy: " in refused.err
 
 
 def test_a_warning_before_a_run_tells_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ from nkloop.cli import (
     virtual_robot,
 )
 from nkloop.cli.common import look_in
-from nkloop.cli.problems import on_screen
+from nkloop.cli.problems import tell
 from nkloop.errors import NkloopError
 
 app = typer.Typer(
@@ -83,8 +83,7 @@ def main() -> None:
     try:
         command(sys.argv[1] if len(sys.argv) > 1 else "")()
     except NkloopError as error:
-        for problem in error.problems:
-            typer.secho(on_screen(problem), fg=typer.colors.RED, err=True)
+        tell(error)
         sys.exit(1)
     finally:
         look_in(Path())

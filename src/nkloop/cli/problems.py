@@ -9,12 +9,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import typer
+
 from nkloop.cli.common import as_typed
 
 if TYPE_CHECKING:
-    from nkloop.errors import Problem
+    from nkloop.errors import NkloopError, Problem
 
 _HEAD = "error: "
+
+
+def tell(error: NkloopError) -> None:
+    """Show every problem of a refusal on standard error."""
+    for problem in error.problems:
+        typer.secho(on_screen(problem), fg=typer.colors.RED, err=True)
 
 
 def on_screen(problem: Problem) -> str:

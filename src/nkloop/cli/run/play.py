@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, as_typed, command_name, find_workspace, print_json
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, command_name, find_workspace, print_json
 from nkloop.cli.interrupts import INTERRUPTED
+from nkloop.cli.problems import tell
 from nkloop.errors import NkloopError
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def play(
         _last_words(begun, found)
         raise typer.Exit(INTERRUPTED) from None
     except NkloopError as error:
-        for problem in error.problems:
-            typer.secho(f"error: {as_typed(str(problem))}", fg=typer.colors.RED, err=True)
+        tell(error)
         _last_words(begun, found)
         raise typer.Exit(1) from error
     if json_output:

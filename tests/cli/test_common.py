@@ -40,5 +40,6 @@ def test_commands_can_be_typed_as_they_stand(workspace: Workspace, monkeypatch: 
         f"look at it: `uv run nkloop run show run-0001{there}`; `uv run nkloop plan … --json{there} > plan.json`; "
         "`uv run nkloop doctor`"
     )
+    assert as_typed("run `nkloop protocol update`") == f"run `uv run nkloop protocol update{there}`"
     find_workspace(workspace.root / "devices")
     assert elsewhere() == there

@@ -25,7 +25,7 @@ WorkspaceOption = Annotated[
 ]
 BenchOption = Annotated[str, typer.Option("--bench", help="Bench to use: a file name in devices/ without .yaml.")]
 _OF_A_WORKSPACE = frozenset(
-    {"run", "runs", "reconcile", "report", "lots", "operator", "plan", "recipe", "inbox", "bench", "check"}
+    {"run", "runs", "reconcile", "report", "lots", "operator", "plan", "protocol", "recipe", "inbox", "bench", "check"}
 )
 """Commands that take `--workspace`."""
 _asked = Path()

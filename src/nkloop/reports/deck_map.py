@@ -24,8 +24,9 @@ MODULE_NAMES = {
     "thermocyclerModuleV2": "Thermocycler",
     "absorbanceReaderV1": "Plate reader",
 }
-_WIDTH, _GAP, _MARGIN, _FREE = 208, 8, 10, 40
-"""Width of a slot, the gap between two, what is kept clear within, and the height of a row in which nothing stands."""
+_WIDTH, _GAP, _MARGIN, _BESIDE, _FREE = 208, 8, 10, 36, 40
+"""Width of a slot, the gap between two, what is kept clear within and before a title beside the name of the slot, and
+the height of a row in which nothing stands."""
 _TITLE, _SMALL = 14, 12
 """Letters of a title and of everything else; an A4 page is as wide as three slots, so this is 11 and 9 points."""
 _LETTER = 0.54
@@ -121,6 +122,21 @@ class _Line(NamedTuple):
     colour: str = theme.INK
     is_title: bool = False
 
+    @property
+    def size(self) -> int:
+        """Of its letters."""
+        return _TITLE if self.is_title else _SMALL
+
+    @property
+    def left(self) -> int:
+        """What is kept clear before it: titles stand beside the name of the slot."""
+        return _BESIDE if self.is_title else _MARGIN
+
+    @property
+    def height(self) -> int:
+        """Of the line."""
+        return self.size + 3
+
 
 class _Card(NamedTuple):
     """What is told of one labware, before it has a place."""
@@ -142,7 +158,7 @@ class _Card(NamedTuple):
 
 
 def _tall(lines: Sequence[_Line]) -> int:
-    return sum((_TITLE if line.is_title else _SMALL) + 3 for line in lines)
+    return sum(line.height for line in lines)
 
 
 def _slot(slot: str, card: _Card | None, corner: tuple[int, int], height: int, *, is_trash: bool) -> str:
@@ -163,28 +179,27 @@ def _slot(slot: str, card: _Card | None, corner: tuple[int, int], height: int, *
 
 def _drawn(card: _Card, corner: tuple[int, int], height: int) -> str:
     x, y = corner
-    parts, at = [], y + 6
-    for line in card.head:
-        at += (_TITLE if line.is_title else _SMALL) + 3
-        left = x + (36 if line.is_title else _MARGIN)
-        size = _TITLE if line.is_title else _SMALL
-        parts.append(text(left, at - 3, line.said, size=size, colour=line.colour, bold=line.is_title))
-    side = card.pitch * 0.82
+    top, side, wells = y + 6 + _tall(card.head), card.pitch * 0.82, []
     for row, shades in enumerate(card.shades):
         for column, shade in enumerate(shades):
-            spot = (x + _MARGIN + column * card.pitch, at + 4 + row * card.pitch)
-            parts.append(box(*spot, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=card.pitch * 0.25))
-    at = y + height - 8 - _tall(card.foot)
-    for line in card.foot:
-        at += _SMALL + 3
-        parts.append(text(x + _MARGIN, at - 3, line.said, size=_SMALL, colour=line.colour))
+            spot = (x + _MARGIN + column * card.pitch, top + 4 + row * card.pitch)
+            wells.append(box(*spot, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=card.pitch * 0.25))
+    foot = _written(card.foot, x, y + height - 8 - _tall(card.foot))
+    return "".join((_written(card.head, x, y + 6), *wells, foot))
+
+
+def _written(lines: Sequence[_Line], x: int, top: int) -> str:
+    parts = []
+    for line in lines:
+        top += line.height
+        parts.append(text(x + line.left, top - 3, line.said, size=line.size, colour=line.colour, bold=line.is_title))
     return "".join(parts)
 
 
 def _card(worklist: Worklist, item: DeckItem, catalogue: LabwareTitles | None) -> _Card:
     """Title, labware, module and barcode above the wells, what is filled in below them; nothing wider than the slot."""
     title = labware_title(item.load_name, catalogue)
-    head = [_Line(said, is_title=True) for said in _wrapped(item.label or title, _TITLE, 36, most=3)]
+    head = [_Line(said, is_title=True) for said in _wrapped(item.label or title, _TITLE, _BESIDE, most=3)]
     if item.label:
         head += [_Line(said, theme.FAINT) for said in _wrapped(title, _SMALL, _MARGIN)]
     if item.module or item.adapter or item.temperature_c is not None:

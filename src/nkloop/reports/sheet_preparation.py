@@ -127,8 +127,7 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
 
 def by_hand_ul(worklist: Worklist) -> float:
     """Base medium that people run into vessels, in µL."""
-    tasks = (step.operator for step in worklist.steps if step.operator is not None)
-    return sum(move.volume_ul for task in tasks for move in task.moves if not move.from_vessel)
+    return sum(move.volume_ul for step in worklist.steps for move in step.moves if not move.from_vessel)
 
 
 def _for_people(worklist: Worklist) -> Iterator[TakeOut]:

@@ -121,6 +121,7 @@ def test_a_rest_that_is_blocked_stays_listed_with_its_reason_until_somebody_deci
     assert lab.left_to_run() == ()
     lab.decide(run_id, left=left.model_copy(update={"name": "less", "steps": left.steps[:1]}))
     assert lab.records.decisions.rests() == ((run_id, 2, None),)
+    assert lab.records.decisions.rest_of(run_id) == (run_id, 2, None)
     again = lab.ended(lab.opened(lab.worklist, known=[run_id]), "done", "done", "done", state="succeeded")
     (done,) = lab.records.decisions.rests()
     assert f"its worklist was begun once more, {again}" in str(done.blocked)

@@ -74,11 +74,7 @@ class Decisions:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
         with self._database.writing() as connection:
             run = run_record(connection, run_row(connection, decision.run_id))
-            if not run.is_over:
-                raise RecordError(
-                    f"run {run.id} is still {run.state}, so nothing can be decided about it",
-                    remedy=f"nkloop reconcile {run.id}",
-                )
+            _require_over(run)
             refuse_discarded(run)
             _require_as_read(connection, run.id, of_events)
             _require_undone(connection, run, decision.decision)
@@ -88,19 +84,7 @@ class Decisions:
                 as_it_stands(connection, run.id, follow_up, decision.apart)
                 require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
                 save_worklist(connection, follow_up, decision.at)
-            row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
-            action = f"decided {decision.decision}"
-            write(
-                connection,
-                schema.run_decisions,
-                {**row, "document": canonical_json(decision)},
-                who=decision.by,
-                action=action,
-            )
-            for barcode, well in with_barcode(connection, run.worklist_hash, decision.wells):
-                values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
-                told = {"by": decision.by, "reason": decision.reason}
-                write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
+            _save(connection, run, decision)
 
     def require_open(self, run_id: str, kind: DecisionKind | None = None, instead_of: int | None = None) -> None:
         """Refuse what could not be decided either: `add` asks the same once more.
@@ -192,6 +176,25 @@ class Decisions:
                 if record is not None and record.needs_decision:
                     found.append(record)
             return tuple(found)
+
+
+def _save(connection: sa.Connection, run: RunRecord, decision: RunDecision) -> None:
+    """Write a decision and the wells it discards."""
+    row = {name: getattr(decision, name) for name in ("run_id", "decision", "by", "reason", "at", "follow_up")}
+    row["document"] = canonical_json(decision)
+    write(connection, schema.run_decisions, row, who=decision.by, action=f"decided {decision.decision}")
+    for barcode, well in with_barcode(connection, run.worklist_hash, decision.wells):
+        values = {"barcode": barcode, "well": well, "run_id": run.id, "at": decision.at}
+        told = {"by": decision.by, "reason": decision.reason}
+        write(connection, schema.discarded_wells, values | told, who=decision.by, action="well discarded")
+
+
+def _require_over(run: RunRecord) -> None:
+    if not run.is_over:
+        raise RecordError(
+            f"run {run.id} is still {run.state}, so nothing can be decided about it",
+            remedy=f"nkloop reconcile {run.id}",
+        )
 
 
 def _require_undone(connection: sa.Connection, run: RunRecord, kind: DecisionKind | None) -> None:

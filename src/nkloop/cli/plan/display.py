@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nkloop.cli.common import as_typed, command_name, elsewhere
+from nkloop.cli.common import as_typed, command_name, elsewhere, plan_beside
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from nkloop.cli.plan.planned import Planned
@@ -154,15 +153,15 @@ def _show_verdict(console: Console, planned: Planned) -> None:
 
 def _show_files(console: Console, planned: Planned, files: tuple[Path, ...], csv: Path | None) -> None:
     """What was written, and the command that runs it."""
-    from nkloop.cli.common import plan_beside
-
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")
-    elif files and csv is not None:
+        return
+    name = csv or Path("FILE.csv")
+    bench = "" if planned.bench in {"", "virtual"} else f" --bench {planned.bench}"
+    what = name if len(planned.parts) == 1 else plan_beside(name)
+    run = f"{command_name()} run {what}{bench}{elsewhere()}"
+    if files:
         console.print(f"Worklist for the robot: {', '.join(map(str, files))}", soft_wrap=True)
-        bench = "" if planned.bench in {"", "virtual"} else f" --bench {planned.bench}"
-        run = f"{command_name()} run {files[0] if len(files) == 1 else plan_beside(csv)}{bench}{elsewhere()}"
         console.print(f"To run it: {run}", soft_wrap=True)
     else:
-        run = f"{command_name()} run FILE.csv{elsewhere()}"
-        console.print(f"To run it: the same command with --csv FILE.csv, then: {run}", soft_wrap=True)
+        console.print(f"To run it: the same command with --csv {name}, then: {run}", soft_wrap=True)

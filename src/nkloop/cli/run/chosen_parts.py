@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nkloop.cli.common import command_name
+from nkloop.cli.common import command_name, elsewhere
 from nkloop.errors import Problem, RecordError
 from nkloop.runs.typed_steps import numbers_of, spans
 from nkloop.worklists.parts import Part, in_order
@@ -82,7 +82,7 @@ def _require_as_often(parts: Sequence[Part], order: Order, times_done: TimesDone
         f"part {spans(behind)} of {len(parts)} was done to the end less often than the others "
         f"({', '.join(f'part {number}: {n} times' for number, n in times.items())}): the last time stopped on its way",
         where=order.worklist,
-        remedy=f"go on with what was cut (`{command_name()} runs --open`), or repeat `{part_command(order, behind)} "
+        remedy=f"go on with what was cut (`nkloop runs --open`), or repeat `{part_command(order, behind)} "
         f"--again`; --part 1-{len(parts)} does all of them once more",
     )
 
@@ -101,7 +101,8 @@ def times_done(records: Records, worklist_hash: str, bench: str) -> int:
 def part_command(order: Order, numbers: Sequence[int]) -> str:
     """The command that runs parts of what was ordered, and nothing else of it."""
     yes = " --yes" if order.is_allowed else ""
-    return f"{command_name()} run {shlex.quote(order.worklist)} --bench {order.bench} --part {spans(numbers)}{yes}"
+    what = f"{shlex.quote(order.worklist)} --bench {order.bench} --part {spans(numbers)}{yes}"
+    return f"{command_name()} run {what}{elsewhere()}"
 
 
 def numbers_left(order: Order, n_parts: int, n_begun: int) -> list[int]:

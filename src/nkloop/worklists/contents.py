@@ -330,7 +330,7 @@ class Ledger(PipettingBreaches):
             target = wells.get(name) or place.state(name)
             if held.source is not target:  # what a mix gives back into its own well is no new arrival
                 arrived |= held.marks
-                if (target.marks and held.marks) or may_not_arrive(held, target):
+                if may_not_arrive(held, target):
                     for breach in arrival_breaches(place, name, held, target, self._with_targets):
                         self._say_once(*breach)
             give(held, target, volume_ul if volume_ul < held.volume else held.volume, touching=touching)

@@ -103,8 +103,13 @@ def with_base_reason(
     liquids = [one.component for one in ingredients if one.amount.kind is Kind.FRACTION]
     others = 100 * (1 - sum(per_ul.get(name, 0.0) for name in liquids))
     why = f"the liquid that the stocks come in takes {others:.2g} % of the volume"
+    return with_reason(rows, why, lambda component: component == base)
+
+
+def with_reason(rows: Iterable[CompositionRow], why: str, is_meant: Callable[[str], bool]) -> list[CompositionRow]:
+    """The rows, with why there is less than asked of the components that are meant."""
     return [
-        row.model_copy(update={"why": why}) if row.component == base and (row.deviation_percent or 0) < 0 else row
+        row.model_copy(update={"why": why}) if is_meant(row.component) and (row.deviation_percent or 0) < 0 else row
         for row in rows
     ]
 

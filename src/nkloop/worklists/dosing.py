@@ -31,6 +31,7 @@ from nkloop.worklists.composition import (
     refuse_off_target,
     refuse_uncertain,
     with_base_reason,
+    with_reason,
     with_unverified,
 )
 from nkloop.worklists.contents import LabwareLookup, Ledger
@@ -67,6 +68,7 @@ from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.temperature_rules import MixTooWarmError, refuse_warm_mixes
 from nkloop.worklists.uncertainty import predict
 from nkloop.worklists.undosed import (
+    THINNED,
     by_destination,
     carried_note,
     carried_warnings,
@@ -74,7 +76,6 @@ from nkloop.worklists.undosed import (
     remains_warnings,
     undosed_rows,
     undosed_warnings,
-    with_thinned,
 )
 
 _TOO_LARGE = (DeckFullError, CellsOutError, MixTooWarmError)
@@ -343,10 +344,11 @@ class _Planner:
             ingredients = self._wanted(arm_ingredients(run.request, arms[made.mixture.arm]), made)
             errors = that_are_known(run.errors.get(made.spot, {}), self.request.base)
             per_ul, base = run.ledger.well(*made.spot).per_ul, self.stage.medium.base.component
-            thinned = with_thinned(composition_rows(ingredients, per_ul, name, errors), dosed)
-            rows = with_base_reason(thinned, base, ingredients, per_ul)
+            rows = composition_rows(ingredients, per_ul, name, errors)
+            thinned = with_reason(rows, THINNED, lambda component: component not in dosed)
+            rows = tuple(with_base_reason(thinned, base, ingredients, per_ul))
             refuse_off_target(f"medium of {name}", rows, TOLERANCE_PERCENT)
-            found.append(ArmComposition(arm=name, well=made.spot[1], volume_ul=made.volume_ul, rows=tuple(rows)))
+            found.append(ArmComposition(arm=name, well=made.spot[1], volume_ul=made.volume_ul, rows=rows))
         return found
 
     def _wanted(self, ingredients: Sequence[Ingredient], made: Made) -> tuple[Ingredient, ...]:

@@ -70,16 +70,6 @@ def _highest(recipe: Recipe, component: str) -> Amount | None:
     return max(amounts, key=lambda one: one.canonical, default=None)
 
 
-def with_thinned(rows: Iterable[CompositionRow], dosed: Collection[str]) -> list[CompositionRow]:
-    """The rows of an arm's medium, with why less than asked is there of what comes with the base medium."""
-    return [
-        row.model_copy(update={"why": THINNED})
-        if row.component not in dosed and (row.deviation_percent or 0) < 0
-        else row
-        for row in rows
-    ]
-
-
 def by_destination(rows: Iterable[CompositionRow]) -> tuple[CompositionRow, ...]:
     """The rows of each vessel together, vessels in the order they come first."""
     found: dict[str, list[CompositionRow]] = {}

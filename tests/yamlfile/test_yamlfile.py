@@ -96,7 +96,7 @@ def test_a_valid_file_becomes_a_model(write) -> None:  # type: ignore[no-untyped
         pytest.param("title: t\nzzz: red\n", r":2:1: zzz: .*check the spelling", id="extra_far"),
         pytest.param("title: t\ncolour: gren\n", r":2:9: colour: 'gren' is not .*mean 'green'", id="literal"),
         pytest.param("title: t\ncolour: 7\n", r"colour: 7 is not allowed.*write 'red' or 'green'", id="literal2"),
-        pytest.param("title: t\nparts: []\n", r":2:8: parts: a list of 0 should have at least 1 item", id="short"),
+        pytest.param("title: t\nparts: []\n", r":2:8: parts: a list of 0 is too short, it takes at least 1 item. Rem", id="short"),
         pytest.param("title: t\nparts: 5\n", r"parts: 5 is not a list", id="no_list"),
         pytest.param("title: t\nparts: [5]\n", r":2:9: parts\[1\]: 5 is not a block of fields", id="no_block"),
         pytest.param("title: t\nparts: [{name: a, size: 0}]\n", r":2:25: parts.a.size: 0 must be above 0", id="zero"),
@@ -122,6 +122,29 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(write) -> None:  # t
     lines = [problem.where.split("file.yaml:")[1].split(":")[0] for problem in caught.value.problems]
     assert lines == ["2", "4", "5", "5", "6"]
     assert "parts.b: is odd. Remedy: make it even" in str(caught.value)
+
+
+class Ranged(FrozenModel):
+    """A range."""
+
+    day: float = 0.0
+    days: tuple[float, float]
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ("[]", "a list of 0 is too short, it takes at least 2 items"),
+        ("[1]", "a list of 1 is too short, it takes at least 2 items"),
+        ("[1, 2, 3]", "a list of 3 is too long, it takes at most 2 items"),
+    ],
+)
+def test_a_pair_of_another_length_is_told_once(write: Callable[[str], Path], items: str, told: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        validate_yaml(Ranged, write(f"days: {items}\n"), BenchError)
+    (problem,) = caught.value.problems
+    assert problem.where.endswith(":1:7: days")
+    assert (problem.message, problem.remedy) == (told, "write two items, like `[lowest, highest]`")
 
 
 class Dated(FrozenModel):

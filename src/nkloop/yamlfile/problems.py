@@ -155,7 +155,7 @@ def validate_part(
         return model_class.model_validate(part), []
     except ValidationError as error:
         known = sorted(set(_field_names(model_class)))
-        told = [details for details in error.errors(include_url=False) if not _follows_from_others(details)]
+        told = _told(error.errors(include_url=False))
         return None, [
             _translated(details, (*at, *details["loc"]), data, positions, _meant(details, told) or known)
             for details in told
@@ -183,10 +183,28 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"did you mean '{by_lower[near[0]]}'?" if near else ""
 
 
+def _told(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The errors to tell: of a pair without its items one, and none that only follows from others."""
+    told: dict[object, Mapping[str, Any]] = {}
+    for number, details in enumerate(found):
+        if _follows_from_others(details):
+            continue
+        *around, last = details["loc"] or ("",)
+        lacks_items = details["type"] == "missing" and isinstance(last, int)
+        told[tuple(around) if lacks_items else number] = _lacking(details) if lacks_items else details
+    return list(told.values())
+
+
 def _follows_from_others(details: Mapping[str, Any]) -> bool:
     """A list is "too short" for pydantic when its items are refused; only a list that is short by itself is told."""
     value = details["input"]
     return details["type"] == "too_short" and isinstance(value, list) and len(value) >= details["ctx"]["min_length"]
+
+
+def _lacking(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For pydantic the items of a pair are missing like fields; a person reads that the list is too short."""
+    *around, index = details["loc"]
+    return {**details, "type": "too_short", "loc": tuple(around), "ctx": {"min_length": index + 1}}
 
 
 def _meant(details: Mapping[str, Any], told: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -226,9 +244,8 @@ def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
         return f"{_shown(value)} is not allowed here", did_you_mean(value, words) or f"write {allowed}"
     if kind == "string_pattern_mismatch":
         return f"{_shown(value)} has a form that is not allowed", f"it must match {context['pattern']}"
-    if kind in {"too_short", "too_long", "string_too_short", "string_too_long"}:
-        reason = str(details["msg"]).split("should ", 1)[-1]
-        return f"{_shown(value)} should {reason}", "correct the entry"
+    if kind.endswith(("too_short", "too_long")):
+        return _of_other_length(kind, value, context)
     stem = re.sub(r"(_from_\w+|_type|_parsing)$", "", re.sub(r"_(type|parsing)$", "", kind))
     if stem in _WRONG_TYPE:
         reason, remedy = _WRONG_TYPE[stem]
@@ -236,6 +253,17 @@ def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
     text = str(details["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message, _, remedy = text.partition(_SEPARATOR)
     return message, remedy
+
+
+def _of_other_length(kind: str, value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
+    bound, few = ("max_length", False) if kind.endswith("long") else ("min_length", True)
+    number, thing = context[bound], "character" if kind.startswith("string") else "item"
+    if value == "":
+        return "the text is empty", "fill it in"
+    wanted = f"{'at least' if few else 'at most'} {number} {thing}{'' if number == 1 else 's'}"
+    message = f"{_shown(value)} is too {'short' if few else 'long'}, it takes {wanted}"
+    pair = thing == "item" and number == 2
+    return message, "write two items, like `[lowest, highest]`" if pair else f"write {wanted}"
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
-from nkloop.records.models import JournalEvent, StepEvent
+from nkloop.records.models import JournalEvent, OperatorAction, RunDecision, StepEvent, StepRuling
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.runs.follow_up import continued
 from nkloop.runs.lot_scans import lots_to_scan
@@ -326,24 +326,30 @@ async def test_a_vial_that_a_step_thaws_is_scanned_at_that_step_and_not_at_loadi
         assert held.volumes == {"IL7-01-03": 100}
 
 
-async def test_a_vial_that_nobody_brought_yet_stays_in_the_stock_and_is_scanned_in_the_rest(
-    stocked: Session, dosing: Worklist, journalled: Journalled
-) -> None:
+def with_a_thaw(session: Session, dosing: Worklist) -> Worklist:
+    """The dosing with a first transfer of cells, and then a step that thaws the IL-7 and sets it on the deck."""
     first = dosing.steps[0].model_copy(update={"well": "H1", "to_well": "H2", "volume_ul": 20, "tip": "tips:B1"})
     task = OperatorTask(kind="thaw", instruction="Thaw on ice", labware=("plate",), wells=("A1",))
     pause = Step(number=2, action="pause", operator=task)
     steps = (first, pause, *(step.model_copy(update={"number": step.number + 2}) for step in dosing.steps))
-    fact = lot_facts(stocked.inventory.lot("LOT-IL7-01"))
-    whole = dosing.model_copy(update={"steps": steps, "lots": (fact,)})
-    journal = stocked.records.journal
+    fact = lot_facts(session.inventory.lot("LOT-IL7-01"))
+    return dosing.model_copy(update={"steps": steps, "lots": (fact,)})
+
+
+@pytest.mark.parametrize("behind", ["failed", "unknown"])
+async def test_a_vial_that_nobody_brought_yet_stays_in_the_stock_and_is_scanned_in_the_rest(
+    stocked: Session, dosing: Worklist, journalled: Journalled, behind: StepEvent
+) -> None:
+    whole, journal = with_a_thaw(stocked, dosing), stocked.records.journal
     async with stock_held(stocked, whole) as hold:
         hold.run_id = run_id = journalled(whole, state="running", event="sent")
-        events: tuple[tuple[int, StepEvent], ...] = ((1, "done"), (2, "failed"), (3, "failed"), (4, "failed"))
+        events: tuple[tuple[int, StepEvent], ...] = ((1, "done"), (2, behind), (3, behind), (4, behind))
         journal.append_events(run_id, [JournalEvent(number=number, event=event, at=AT) for number, event in events])
         journal.set_run_state(run_id, "interrupted", ended_at=AT)
     assert history(stocked) == []
     assert stocked.records.stock.reservations(BENCH) == ()
-    fates = fates_of(whole, journal.events(run_id))
+    rulings = [StepRuling(number=number, happened=False) for number in (2, 3, 4)]
+    fates = fates_of(whole, journal.events(run_id), rulings)
     rest = continued(run_id, whole, fates, stocked.catalogue, stocked.bench_file.deck)
     (thaw,) = (step.number for step in rest.steps if step.action == "pause")
     assert [one.lot for one in lots_to_scan(rest, stocked.records, BENCH, step=thaw)] == ["LOT-IL7-01"]
@@ -351,3 +357,52 @@ async def test_a_vial_that_nobody_brought_yet_stays_in_the_stock_and_is_scanned_
         "A1": "LOT-IL7-01",
         "H1": f"left:{run_id}:U1",
     }
+
+
+async def test_a_vial_whose_step_somebody_confirmed_has_come_to_the_deck(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    journal = stocked.records.journal
+    async with stock_held(stocked, with_a_thaw(stocked, dosing)) as hold:
+        hold.run_id = journalled(with_a_thaw(stocked, dosing), state="interrupted", event="unknown")
+        journal.add_action(
+            OperatorAction(run_id=hold.run_id, step=2, at=AT, confirmed_by="Ada", title="thaw", instruction="Thaw")
+        )
+    assert history(stocked)[0] == ("IL7-01-01", "thawed", 0)
+    assert sum(ul for _, kind, ul in history(stocked) if kind == "discarded") == -100
+
+
+@pytest.mark.parametrize("is_beside_another", [False, True])
+async def test_a_vial_of_a_step_that_people_say_happened_is_posted_behind_their_decision(
+    stocked: Session, dosing: Worklist, journalled: Journalled, is_beside_another: bool
+) -> None:
+    records, whole = stocked.records, with_a_thaw(stocked, dosing)
+    if is_beside_another:
+        loaded = Filling(
+            labware="plate", well="H5", volume_ul=40, liquid=Liquid(name="IL-15", per_ul={}, lot="LOT-IL15-01")
+        )
+        whole = whole.model_copy(update={"fillings": (*whole.fillings, loaded)})
+    async with stock_held(stocked, whole) as hold:
+        hold.run_id = run_id = journalled(whole, state="interrupted", event="unknown")
+    assert history(stocked) == []
+    assert records.stock.is_posted(run_id) == is_beside_another
+    said = (
+        StepRuling(number=1, happened=True),
+        StepRuling(number=2, happened=True),
+        StepRuling(number=3, happened=True),
+    )
+    records.decisions.add(
+        RunDecision(
+            run_id=run_id,
+            at=AT,
+            by="Ada",
+            decision="continue",
+            reason="seen",
+            rulings=(*said, StepRuling(number=4, happened=False)),
+        )
+    )
+    assert settle_runs(stocked, at=AT) == (run_id,)
+    assert sum(ul for _, kind, ul in history(stocked) if kind == "taken") == -30
+    assert sum(ul for _, kind, ul in history(stocked) if kind == "discarded") == -70
+    assert settle_runs(stocked, at=AT) == (), "once"
+    assert records.audit.verify_chain() == ()

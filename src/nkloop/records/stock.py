@@ -208,10 +208,21 @@ class Stock:
     def part_anew(
         self, bench: str, run_id: str, taken: Mapping[str, Taken], *, by: str, at: datetime
     ) -> tuple[Posting, ...]:
-        """Part what a posted run had on the deck anew between taken and left over; nothing where that is right."""
+        """Part what a posted run had on the deck anew between taken and left over; nothing where that is right.
+
+        Lots of which nothing was posted, because the run was not known to have brought them, are posted now.
+
+        Raises:
+            InventoryError: the bench has no stock.
+        """
         with self._database.writing() as connection:
             posted = stock_rows.postings_of_run(connection, bench, run_id)
             made = parted_anew(posted, taken, run_id=run_id, by=by, at=at)
+            known = {one.lot for one in posted}
+            come = {lot: amount for lot, amount in taken.items() if lot not in known}
+            if come:
+                stock = required(self._standing(connection, bench, at), bench)
+                made += takings(stock, come, {}, run_id=run_id, by=by, at=at)
             stock_rows.save_postings(connection, bench, made)
         return made
 

@@ -13,6 +13,7 @@ from nkloop.inventory import Held, Inventory, Pick
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
+from nkloop.runs.contents import fates_in
 from nkloop.runs.reconcile import reconcile_bench
 from nkloop.runs.reserved_plans import OwnShare, as_planned, given_back, named, on_deck, own_share, reservation_name
 from nkloop.runs.session import Session
@@ -151,29 +152,28 @@ def containers_taken(records: Records, run_id: str) -> Mapping[str, str]:
 
 
 def taken_by(
-    worklist: Worklist, run: RunRecord, stock: Inventory, catalogue: LabwareLookup, deck: BenchDeck
+    worklist: Worklist, run: RunRecord, records: Records, stock: Inventory, catalogue: LabwareLookup, deck: BenchDeck
 ) -> dict[str, Taken]:
     """What a run took of every lot: all that came to the deck, and what its steps drew, also one that then failed.
 
-    What was to be brought at a step that nobody came to is still stored.
+    What was to be brought at a step that nobody came to is still stored. Steps of unknown outcome count as people have
+    ruled about them, and until then as not come to.
     """
-    done = {step.number for step in run.steps if step.event == "done" or (step.event == "failed" and step.moved_ul)}
+    begun = [fate.step for fate in fates_in(run, worklist, records) if fate.what in {"done", "partly"}]
     ledger = Ledger.of(worklist, catalogue, deck)
-    for step in worklist.steps:
-        if step.number in done:
-            ledger.apply(step)
+    for step in begun:
+        ledger.apply(step)
+    confirmed = (action.step for action in records.journal.actions(run.id) if action.step is not None)
+    last = max((*(step.number for step in begun), *confirmed), default=0)
+    come = worklist if run.state == "succeeded" else _without_stored(worklist, last)
     return {
         lot: Taken(loaded_ul=volume, drawn_ul=min(volume, ledger.taken.get(lot, 0.0)))
-        for lot, volume in on_deck(_come_to_deck(worklist, run), stock).items()
+        for lot, volume in on_deck(come, stock).items()
     }
 
 
-def _come_to_deck(worklist: Worklist, run: RunRecord) -> Worklist:
-    """A worklist without what people had not yet brought when its run ended."""
-    if run.state == "succeeded":
-        return worklist
-    begun = (step.number for step in run.steps if step.moved_ul or step.event not in {"intended", "failed"})
-    last = max(begun, default=0)
+def _without_stored(worklist: Worklist, last: int) -> Worklist:
+    """A worklist without what people bring behind the last step they came to."""
     stored = brought_in({step.number for step in worklist.steps if step.number > last}, worklist)
     return worklist.model_copy(update={"fillings": tuple(one for one in worklist.fillings if one not in stored)})
 
@@ -252,7 +252,8 @@ def _look_alikes(session: Session, worklist: Worklist, at: datetime) -> list[tup
 def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile, run_id: str, *, at: datetime) -> bool:
     """Post what a run that is over took, when its program ended before it could; a run is posted once.
 
-    Where its device has told afterwards what its steps did, what it took is parted from what it left over anew.
+    Where its device or people have told afterwards what its steps did, what it took is parted from what it left over
+    anew, and what had come to the deck after all is taken out of the stock.
 
     A run whose deck nobody loaded (no confirmation, no step begun) took nothing: what it had reserved is given back.
 
@@ -283,18 +284,18 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
             why = f"run {run_id} took nothing"
             records.stock.give_back(bench, reservation_name(worklist), by=SOFTWARE, at=at, why=why)
         return False
-    _post(records, worklist, run, stock, catalogue, bench_file, at)
-    return True
+    return _post(records, worklist, run, stock, catalogue, bench_file, at)
 
 
 def _parted_anew(records: Records, catalogue: LabwareLookup, bench_file: BenchFile, run_id: str, at: datetime) -> bool:
     bench, run = bench_file.name, records.journal.run(run_id)
     is_told_anew = run.ended_at is not None and any(step.at > run.ended_at for step in run.steps)
-    stock = records.stock.inventory(bench) if is_told_anew else None
+    is_ruled = run.decision is not None and bool(run.decision.rulings)
+    stock = records.stock.inventory(bench, at=at) if is_told_anew or is_ruled else None
     if stock is None:
         return False
     worklist = as_planned(records, bench, records.journal.worklist(run.worklist_hash))
-    taken = taken_by(worklist, run, stock, catalogue, bench_file.deck)
+    taken = taken_by(worklist, run, records, stock, catalogue, bench_file.deck)
     return bool(records.stock.part_anew(bench, run_id, taken, by=SOFTWARE, at=at))
 
 
@@ -343,9 +344,9 @@ def _post(
     catalogue: LabwareLookup,
     bench_file: BenchFile,
     at: datetime,
-) -> None:
-    taken = taken_by(worklist, run, stock, catalogue, bench_file.deck)
+) -> bool:
+    taken = taken_by(worklist, run, records, stock, catalogue, bench_file.deck)
     actions = records.journal.actions(run.id)
     by = actions[0].confirmed_by if actions else SOFTWARE
     name = reservation_name(worklist)
-    records.stock.post_run(bench_file.name, name, run.id, taken, by=by, at=run.ended_at or at)
+    return bool(records.stock.post_run(bench_file.name, name, run.id, taken, by=by, at=run.ended_at or at))

@@ -96,7 +96,9 @@ def test_a_valid_file_becomes_a_model(write) -> None:  # type: ignore[no-untyped
         pytest.param("title: t\nzzz: red\n", r":2:1: zzz: .*check the spelling", id="extra_far"),
         pytest.param("title: t\ncolour: gren\n", r":2:9: colour: 'gren' is not .*mean 'green'", id="literal"),
         pytest.param("title: t\ncolour: 7\n", r"colour: 7 is not allowed.*write 'red' or 'green'", id="literal2"),
-        pytest.param("title: t\nparts: []\n", r":2:8: parts: a list of 0 is too short, it takes at least 1 item. Rem", id="short"),
+        pytest.param(
+            "title: t\nparts: []\n", r":2:8: parts: a list of 0 is too short, it takes at least 1 item. Rem", id="short"
+        ),
         pytest.param("title: t\nparts: 5\n", r"parts: 5 is not a list", id="no_list"),
         pytest.param("title: t\nparts: [5]\n", r":2:9: parts\[1\]: 5 is not a block of fields", id="no_block"),
         pytest.param("title: t\nparts: [{name: a, size: 0}]\n", r":2:25: parts.a.size: 0 must be above 0", id="zero"),

@@ -21,6 +21,7 @@ from nkloop.records.journal_rows import (
     event_of,
     event_row,
     last_decision,
+    last_events,
     rows_with_labware,
     run_record,
     run_row,
@@ -226,6 +227,22 @@ class Journal:
                 return
             _insert_events(connection, run_id, events, claim, footing)
             _set_state(connection, run_id, {"state": state, "error": error}, claim)
+
+    def add_confirmed(self, run_id: str, events: Sequence[JournalEvent]) -> None:
+        """Write what people have done of a run that is over, each step once; no device has a part in it, so that it
+        needs no claim.
+
+        Raises:
+            RecordError: the run does not exist.
+        """
+        if not events:
+            return
+        with self._database.writing() as connection:
+            footing = footing_of(connection, run_id, None)
+            done = {step.number for step in last_events(connection, run_id) if step.event == "done"}
+            late = [event for event in events if event.number not in done]
+            if late and footing.state in RUN_OVER:
+                _insert_events(connection, run_id, late, None, footing)
 
     def add_action(self, action: OperatorAction) -> None:
         """Save what a person confirmed."""

@@ -96,11 +96,27 @@ def left_of(connection: sa.Connection, run_id: str, known: Worklist | None = Non
             remedy = f"decide again whether the rest is due: `nkloop reconcile {run_id}`"
             raise done_since(run_id, other, "its worklist was begun once more", remedy)
     is_known = known is not None and known.content_hash == decision.follow_up
+    _require_undone_by_people(connection, run_id, decided)
     made = known if known is not None and is_known else worklist_of(connection, decision.follow_up)
     now = as_it_stands(connection, run_id, made)
     if now is not made:
         require_enough(connection, run_id, made, now)
     return now
+
+
+def _require_undone_by_people(connection: sa.Connection, run_id: str, decided: int) -> None:
+    """Refuse a rest that was made before somebody confirmed a task of it in the run itself."""
+    table = schema.step_events
+    query = sa.select(table.c.step, table.c.entry).where(table.c.run_id == run_id, table.c.event == "done")
+    last = connection.execute(query.order_by(table.c.entry.desc()).limit(1)).first()
+    if last is not None and entry_of(connection, f"step_events:{run_id}/{last.entry}") > decided:
+        raise RecordError(
+            f"what run {run_id} left cannot be done any more as it was decided: step {last.step} of it has been "
+            "confirmed since",
+            where=f"run {run_id}",
+            remedy=f"decide again about what is left: `nkloop reconcile {run_id} --decide continue"
+            f"{anew(connection, run_id)} --by NAME --reason WHY`",
+        )
 
 
 def _require_device(connection: sa.Connection, row: Any, decision: RunDecision | None, serial: str | None) -> None:

@@ -42,6 +42,11 @@ class AskedRequest(FrozenModel):
     taken_at: datetime | None = None
     """When the one who asked took the answer."""
 
+    @property
+    def is_untaken(self) -> bool:
+        """Whether it was confirmed and nobody has taken that yet."""
+        return self.state == "confirmed" and self.taken_at is None
+
 
 class OperatorRequests:
     """What people are asked to do."""

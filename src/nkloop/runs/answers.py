@@ -82,12 +82,17 @@ def _is_declined(step: StepRecord) -> bool:
     return step.event == "failed" or (step.event == "unknown" and step.detail.startswith(_DECLINED_BY))
 
 
-def confirmed_since(run_id: str, number: int, records: Records) -> tuple[JournalEvent, ...]:
-    """The outcome of a step of a run that is over, when somebody has confirmed it after its end; none otherwise."""
+def close_confirmed(run_id: str, records: Records) -> None:
+    """Write that steps of a run that is over are done which somebody has confirmed, whoever was killed before that."""
     run = records.journal.run(run_id)
-    actions = [action for action in records.journal.actions(run_id) if action.step == number and not action.choice]
-    is_done = any(step.number == number and step.event == "done" for step in run.steps)
-    return () if is_done or not actions else (_confirmed(actions[-1], number, run, at=actions[-1].at),)
+    open_steps = {step.number for step in run.steps if step.event != "done"} if run.is_over else set()
+    if not open_steps:
+        return
+    worklist = records.journal.worklist(run.worklist_hash)
+    actions = {action.step: action for action in records.journal.actions(run_id) if not action.choice}
+    actions = {**{action.step: action for action in _not_taken(run_id, worklist, records)}, **actions}
+    found = [(number, actions[number]) for number in sorted(open_steps & actions.keys())]
+    records.journal.add_confirmed(run_id, [_confirmed(one, number, run, at=one.at) for number, one in found])
 
 
 def _not_taken(run_id: str, worklist: Worklist, records: Records) -> Iterator[OperatorAction]:

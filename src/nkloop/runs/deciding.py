@@ -13,6 +13,7 @@ from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord, StepRuling
+from nkloop.runs.answers import close_confirmed
 from nkloop.runs.enough import require_enough
 from nkloop.runs.eyesight import level_change_mm
 from nkloop.runs.follow_up import continued, repaired
@@ -199,6 +200,7 @@ async def decide(
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
+    close_confirmed(run_id, records)
     run = _to_be_decided(run_id, kind, apart, instead_of, records)
     worklist = records.journal.worklist(run.worklist_hash)
     events = records.journal.events(run_id)

@@ -13,7 +13,7 @@ from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
 from nkloop.reports.task_picture import task_svg
-from nkloop.runs.answers import confirmed_since
+from nkloop.runs.answers import close_confirmed
 from nkloop.runs.beside import give_incubator
 from nkloop.runs.doubts import CUT_IN_LEFT, CUT_IN_PAUSE, DECLINED, TOLD_BY_HAND, Doubt
 from nkloop.runs.errands import errands_of
@@ -137,6 +137,11 @@ async def done_of_declined(
         return None
 
 
+def left_title(number: int, run_id: str) -> str:
+    """How the request for a task begins that a run left to people, after the name of its worklist."""
+    return f"step {number}, left by {run_id}"
+
+
 async def do_left_task(
     step: Step, worklist: Worklist, bench: Bench, records: Records, run_id: str, *, was_told: bool = False
 ) -> None:
@@ -156,16 +161,15 @@ async def do_left_task(
         OperatorRefusedError: the operator declined, or cannot tell whether it was done.
         DeviceHeldError: somebody else holds the bench.
     """
-    told = f"step {step.number}, left by {run_id}: {step.operator.instruction if step.operator else step.comment}"
+    told = f"{left_title(step.number, run_id)}: {step.operator.instruction if step.operator else step.comment}"
     kept = f"{run_id}, step {step.number}"
     was_asked = bool(step.moves) and records.plans.last(_LEFT, kept, OperatorTask) is not None
     doubt = CUT_IN_LEFT if was_asked else TOLD_BY_HAND if was_told else None
-    async with device_held(bench, records, f"a task left by {run_id}") as hold:
+    async with device_held(bench, records, f"a task left by {run_id}"):
         try:
             await _answer(step, step.number, told, worklist, bench, records, run_id, None, doubt, kept)
         finally:  # what was confirmed just as something else ended the question is done as well
-            done = confirmed_since(run_id, step.number, records)
-            records.journal.append_events(run_id, done, claim=hold.claim)
+            close_confirmed(run_id, records)
 
 
 async def _answer(

@@ -27,6 +27,7 @@ from nkloop.runs.closing import (
 )
 from nkloop.runs.following import OnProgress, follow_run, stopped
 from nkloop.runs.holding import Hold, device_held, devices_of
+from nkloop.runs.left_tasks import take_confirmed
 from nkloop.runs.on_deck import bench_of, reading_told
 from nkloop.runs.same_device import require_same_device
 from nkloop.worklists.models import PLATE_READING, Worklist
@@ -152,6 +153,8 @@ async def reconcile_run(
     run = records.journal.run(run_id)
     bench = bench_of(run, bench, is_lost=is_lost or run.is_over)
     if run.is_over:
+        await take_confirmed(run_id, bench, records)
+        run = records.journal.run(run_id)
         return await _over(run, bench, records, stop=stop, is_lost=is_lost, is_allowed=is_allowed)
     if not (is_lost or bench.liquid_handler.stepwise):
         await require_same_device(run, bench)

@@ -6,6 +6,7 @@ import logging
 
 from nkloop.errors import BenchError, DeviceError
 from nkloop.records.models import RunRecord
+from nkloop.runs.answers import close_confirmed
 from nkloop.runs.closing import FILES_LEFT, words
 from nkloop.runs.following import OnProgress
 from nkloop.runs.late_files import are_files_pending, copy_late
@@ -39,6 +40,7 @@ async def finish_latest(session: Session) -> None:
     settle_runs(session, at=await session.bench.clock.now())
     journal = session.records.journal
     for over in journal.latest_over(session.bench_file.name, LATEST):
+        close_confirmed(over.id, session.records)
         if FILES_LEFT in over.error:
             run = journal.run(over.id)
             bench = bench_of(run, session.bench, is_lost=True)

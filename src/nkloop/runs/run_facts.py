@@ -10,6 +10,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, RunDecision, RunRecord
+from nkloop.runs.answers import close_confirmed
 from nkloop.runs.possible import PossibleWell, possible_wells, reached_wells, replay, sentence
 from nkloop.runs.standing import Standing, standing_of
 from nkloop.runs.typed_steps import spans
@@ -60,6 +61,7 @@ def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFac
     Raises:
         RecordError: the run is not recorded.
     """
+    close_confirmed(run_id, records)
     run = records.journal.run(run_id)
     worklist = records.journal.worklist(run.worklist_hash)
     events = records.journal.events(run_id)

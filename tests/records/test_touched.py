@@ -10,7 +10,8 @@ import pytest
 
 from nkloop.errors import LabwareError
 from nkloop.labware import Catalogue
-from nkloop.records.touched import reached, touched
+from nkloop.records.touched import touched
+from nkloop.worklists.empty_wells import reached
 from nkloop.worklists.models import OperatorTask, Step, VesselMove, Worklist
 
 CATALOGUE = Catalogue.load(Path(__file__).parents[2] / "labware")

@@ -186,6 +186,21 @@ def test_deck_map_shows_module_temperature_fillings_and_staging(tell: ModuleType
     assert "D4" in texts(deck_svg(staged))
 
 
+def test_the_deck_map_marks_and_counts_what_must_stand_empty(tell: ModuleType) -> None:
+    worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0")
+    rack = worklist.deck[0].model_copy(
+        update={"nickname": "mixes", "slot": "B3", "load_name": "opentrons_24_tuberack_nest_1.5ml_snapcap"}
+    )
+    source = worklist.fillings[0]
+    made = Step(number=1, action="transfer", labware=source.labware, well=source.well, to_labware="mixes",
+                to_well="A2", volume_ul=50)  # fmt: skip
+    steps = (made, made.model_copy(update={"number": 2, "to_well": "C1"}))
+    picture = deck_svg(worklist.model_copy(update={"deck": (*worklist.deck, rack), "steps": steps}))
+    assert "2 empty tubes, the robot fills them: C1, A2" in " ".join(texts(picture))
+    boxes = [node for node in ElementTree.fromstring(picture).iter() if node.tag.endswith("rect")]
+    assert sum(node.get("stroke") == "#d55e00" for node in boxes) == 2
+
+
 def test_nothing_on_the_deck_map_is_wider_than_its_slot_or_too_small_to_read(tell: ModuleType) -> None:
     worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0")
     item = worklist.deck[0].model_copy(update={"barcode": "medium-expansion_i-20261129-1203-second-trough"})

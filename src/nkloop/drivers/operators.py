@@ -31,7 +31,8 @@ from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
 from nkloop.quantities.display import volume_told
 from nkloop.worklists.arrivals import arrival_told, left_by
-from nkloop.worklists.models import Filling, OperatorTask, Worklist
+from nkloop.worklists.empty_wells import empty_told, empty_wells
+from nkloop.worklists.models import DeckItem, Filling, OperatorTask, Worklist
 
 if TYPE_CHECKING:
     from nkloop.drivers.desk_operator import RequestList
@@ -292,14 +293,21 @@ def _deck_lists(worklist: Worklist) -> list[str]:
     parts, empty = ["**Deck**"], []
     for item in sorted(worklist.deck, key=lambda item: item.slot):
         place = f"**{item.slot}** {_plain(item.label or item.load_name)}"
-        filled = [filling for filling in worklist.fillings if filling.labware == item.nickname]
-        if filled:
-            parts += [place, "\n".join(f"- {_plain(filling_told(filling, worklist, quote='`'))}" for filling in filled)]
+        told = item_told(item, worklist, quote="`")
+        if told:
+            parts += [place, "\n".join(f"- {_plain(one)}" for one in told)]
         else:
             empty.append(f"- {place}")
     if empty:
         parts += ["Nothing to fill in:", "\n".join(empty)]
     return parts
+
+
+def item_told(item: DeckItem, worklist: Worklist, *, quote: str = "") -> list[str]:
+    """What a labware holds when it comes to the deck, liquid by liquid, and what of it has to be empty."""
+    filled = [f for f in worklist.fillings if f.labware == item.nickname]
+    empty = empty_told(item, empty_wells(item, worklist))
+    return [*(filling_told(one, worklist, quote=quote) for one in filled), *filter(None, [empty])]
 
 
 def filling_told(filling: Filling, worklist: Worklist, *, quote: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar, NoReturn
 
 from nkloop.drivers.interfaces import Finding, OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.keyboard import Keyboard
-from nkloop.drivers.operators import ATTEMPTS, filling_told, limits_of, lot_told
+from nkloop.drivers.operators import ATTEMPTS, item_told, limits_of, lot_told
 from nkloop.drivers.scanning import ScanBook, Scans
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import why_withdrawn
@@ -180,9 +180,7 @@ def _deck_lines(request: OperatorRequest) -> list[str]:
     lines = []
     for item in sorted(worklist.deck, key=lambda item: item.slot):
         lines.append(f"     {item.slot:<3} {item.label or item.load_name}")
-        for filling in worklist.fillings:
-            if filling.labware == item.nickname:
-                lines.append(f"         {filling_told(filling, worklist)}")
+        lines += [f"         {told}" for told in item_told(item, worklist)]
     return lines
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from nkloop.worklists.empty_wells import reached
 from nkloop.worklists.models import Step, VesselMove, Worklist
 
-_ROWS = string.ascii_uppercase[:16]
 GIVEN, DRAWN, MIXED = "given liquid", "drawn from", "mixed"
 
 
@@ -89,17 +88,3 @@ class _Setting:
                     yield Touched(item.barcode, well, how, volume)
             elif vessel and vessel not in self._own:
                 yield Touched("", vessel, how, volume)
-
-
-def reached(load_name: str, well: str, channels: int) -> Iterator[str]:
-    """Wells the channels stand in, told without the catalogue of the workspace, which records do not know.
-
-    Channels stand 9 mm apart: in every row, or in every second one of 384 wells, which Opentrons load names tell. Rows
-    that a labware does not have are no well of any step.
-    """
-    first, stride = _ROWS.find(well[:1]), 2 if "_384_" in load_name else 1
-    if channels == 1 or first < 0:
-        yield well
-        return
-    for row in _ROWS[first : first + stride * channels : stride]:
-        yield f"{row}{well[1:]}"

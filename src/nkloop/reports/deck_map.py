@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from nkloop.reports import theme
 from nkloop.reports.numbers import count, plain, volume
 from nkloop.reports.shapes import box, frame, text
 from nkloop.worklists.arrivals import brought_by
+from nkloop.worklists.empty_wells import empty_told, empty_wells
 from nkloop.worklists.models import DeckItem, Worklist
 
 MODULE_NAMES = {
@@ -33,6 +34,8 @@ _LETTER = 0.54
 """Width of a letter on average, in its size; a little wide, so that a line of wide letters still fits."""
 _LATER = "#cfe3f1"
 """Wells whose liquid a person brings at a step, not at loading."""
+_RING = theme.BEST
+"""Rim of wells that stand empty for the robot to fill."""
 _EMPTY = re.compile(r"\s*\(empty[^)]*\)")
 """What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 
@@ -183,9 +186,18 @@ def _drawn(card: _Card, corner: tuple[int, int], height: int) -> str:
     for row, shades in enumerate(card.shades):
         for column, shade in enumerate(shades):
             spot = (x + _MARGIN + column * card.pitch, top + 4 + row * card.pitch)
-            wells.append(box(*spot, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=card.pitch * 0.25))
+            wells.append(_well(spot, side, shade, radius=card.pitch * 0.25))
     foot = _written(card.foot, x, y + height - 8 - _tall(card.foot))
     return "".join((_written(card.head, x, y + 6), *wells, foot))
+
+
+def _well(spot: tuple[float, float], side: float, shade: str, *, radius: float) -> str:
+    if shade != _RING:
+        return box(*spot, side, side, fill=shade, stroke="#9aa4ad", thickness=0.7, radius=radius)
+    # drawn inward, so that rings of neighbours keep apart
+    width = max(1.2, side * 0.16)
+    inner = (spot[0] + width / 2, spot[1] + width / 2)
+    return box(*inner, side - width, side - width, fill="#ffffff", stroke=_RING, thickness=width, radius=radius)
 
 
 def _written(lines: Sequence[_Line], x: int, top: int) -> str:
@@ -210,25 +222,23 @@ def _card(worklist: Worklist, item: DeckItem, catalogue: LabwareTitles | None) -
     later = {f.well: step.number for f in mine if (step := brought_by(f, worklist)) is not None}
     filled = {f.well: f.volume_ul for f in mine}
     names = ", ".join(dict.fromkeys(f.liquid.name for f in mine))
-    said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item)
+    empty = empty_wells(item, worklist)
+    said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item, empty)
     foot = [_Line(line) for line in (*_wrapped(names, _SMALL, _MARGIN, most=3), *_wrapped(said, _SMALL, _MARGIN))]
+    foot += [_Line(line, theme.BEST) for line in _wrapped(empty_told(item, empty), _SMALL, _MARGIN, most=3)]
     if later:
         some = "all" if len(later) == len(filled) else f"{len(later)} of them"
         when = f"{'at' if len(set(later.values())) == 1 else 'from'} step {min(later.values())}"
         foot += [_Line(line, "#00588a") for line in _wrapped(f"{some} not yet: {when}", _SMALL, _MARGIN)]
-    return _Card(tuple(head), _shades(item, set(filled), set(later), catalogue), tuple(foot))
+    shade = {**dict.fromkeys(empty, _RING), **dict.fromkeys(filled, theme.VARIANT), **dict.fromkeys(later, _LATER)}
+    return _Card(tuple(head), _shades(item, shade, catalogue), tuple(foot))
 
 
-def _shades(
-    item: DeckItem, filled: Collection[str], later: Collection[str], catalogue: LabwareTitles | None
-) -> tuple[tuple[str, ...], ...]:
-    """The filled wells dark, those that a person fills later pale."""
+def _shades(item: DeckItem, shade: Mapping[str, str], catalogue: LabwareTitles | None) -> tuple[tuple[str, ...], ...]:
+    """Of every well: the filled ones dark, those that a person fills later pale, those the robot fills as a ring."""
     rows, columns = labware_grid(item.load_name, catalogue)
-    names = [[f"{string.ascii_uppercase[row]}{column + 1}" for column in range(columns)] for row in range(rows)]
-    return tuple(
-        tuple(_LATER if well in later else theme.VARIANT if well in filled else "#ffffff" for well in row)
-        for row in names
-    )
+    letters = string.ascii_uppercase[:rows]
+    return tuple(tuple(shade.get(f"{row}{column + 1}", "#ffffff") for column in range(columns)) for row in letters)
 
 
 def _wrapped(said: str, size: int, left: int, *, most: int = 2) -> list[str]:
@@ -246,8 +256,10 @@ def _module(item: DeckItem) -> str:
     return " · ".join(parts) or "on an adapter"
 
 
-def _unfilled(item: DeckItem) -> str:
-    return "new tips" if "tiprack" in item.load_name else "not filled by hand"
+def _unfilled(item: DeckItem, empty: Sequence[str]) -> str:
+    if "tiprack" in item.load_name:
+        return "new tips"
+    return "" if empty else "not filled by hand"
 
 
 def labware_grid(load_name: str, catalogue: LabwareTitles | None) -> tuple[int, int]:

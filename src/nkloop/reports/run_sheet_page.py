@@ -13,6 +13,7 @@ from nkloop.reports.run_sheet import RunSheet, SheetLoad
 from nkloop.reports.run_view import step_sentence
 from nkloop.reports.sheet_preparation import TakeOut
 from nkloop.reports.sheet_steps import Block
+from nkloop.worklists.empty_wells import empty_told, empty_wells
 
 _QR_MM = 26.0
 
@@ -135,12 +136,13 @@ def _step(block: Block) -> str:
 
 
 def _deck(sheet: RunSheet) -> str:
-    """Slot by slot, with label, set point and tips."""
+    """Slot by slot, with label, set point, tips and what stands empty."""
     lines = []
     used = dict(tip.split(": ", 1) for tip in sheet.tips)
     for item in sorted(sheet.worklist.deck, key=lambda item: item.slot):
         tips = used.get(item.slot, "").rpartition(", ")[2]
-        words = (item.barcode and f"label {item.barcode}", _kept(item.temperature_c), tips)
+        empty = empty_told(item, empty_wells(item, sheet.worklist))
+        words = (item.barcode and f"label {item.barcode}", _kept(item.temperature_c), tips, empty)
         more = "".join(f", {_t(word)}" for word in words if word)
         lines.append(f"- **{item.slot}** {_t(item.label or item.load_name)}{more}")
     return "\n".join(lines)

@@ -63,7 +63,16 @@ def test_wells_concerned_are_marked(worklist: Worklist) -> None:
 
 def test_wells_may_be_named(worklist: Worklist) -> None:
     task = OperatorTask(kind="harvest", instruction="Harvest", labware=("plate",))
-    assert "1 wells concerned" in texts(task_svg(task, worklist, wells={"plate": ("A1",)}))
+    assert "1 well concerned" in texts(task_svg(task, worklist, wells={"plate": ("A1",)}))
+
+
+@pytest.mark.parametrize("is_loading", [False, True])
+def test_a_picture_brings_its_ground_for_pages_that_are_dark(worklist: Worklist, is_loading: bool) -> None:
+    task = OperatorTask(kind="confirm", instruction="Load", labware=("plate",))
+    picture = ElementTree.fromstring(task_svg(task, worklist, is_loading=is_loading))
+    ground = picture[0]
+    assert (ground.tag, ground.get("fill")) == (f"{SVG}rect", "#ffffff")
+    assert (ground.get("width"), ground.get("height")) == (picture.get("width"), picture.get("height"))
 
 
 def test_loading_shows_the_deck(worklist: Worklist) -> None:

@@ -256,7 +256,7 @@ def test_a_new_culture_too_small_or_too_large_names_the_volume_that_fits(
 def test_wells_of_unknown_arms_and_wells_fed_twice(plan, request_of, arms, catalogue):
     wells = feedings(assign_positions(arms, ("U1",), catalogue[PLATE], 1), add_ul=500)
     strange = wells[0].model_copy(update={"arm": "arm-9"})
-    with pytest.raises(PlanError, match="arm 'arm-9' is not in the request"):
+    with pytest.raises(PlanError, match=r"arm 'arm-9' is not in the request, which has \w.*or add the arm to those"):
         plan(request_of(wells=(strange,)))
     with pytest.raises(PlanError, match="the well is fed twice"):
         plan(request_of(wells=(wells[0], wells[0])))

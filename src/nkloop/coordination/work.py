@@ -43,7 +43,7 @@ _PLAIN: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "re
 
 @task(name="verify worklist", **_PLAIN)
 async def _verify(session: Session, worklist: Worklist) -> Verdict:
-    logger.info("%s is checked; the robot maker's own analysis may take a minute or two", worklist.name)
+    logger.info("%s is being checked; the robot maker's own analysis may take a minute or two", worklist.name)
     return await session.verifier.verify(worklist)
 
 

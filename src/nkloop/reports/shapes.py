@@ -9,11 +9,11 @@ from nkloop.reports import theme
 
 
 def frame(parts: Iterable[str], *, width: float, height: float, name: str, description: str) -> str:
-    """An SVG of fixed aspect that says what it shows."""
+    """An SVG of fixed aspect that says what it shows, on white: the page around it may be dark."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(description)}" id="{escape(name)}" '
         f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" font-family="{theme.FONT}">'
-        f"{''.join(parts)}</svg>"
+        f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>{"".join(parts)}</svg>'
     )
 
 

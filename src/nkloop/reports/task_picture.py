@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from nkloop.reports import theme
 from nkloop.reports.deck_map import LabwareTitles, deck_svg, item_title, labware_grid
+from nkloop.reports.numbers import count
 from nkloop.reports.shapes import box, frame, text
 from nkloop.worklists.models import DeckItem, OperatorTask, OperatorTaskKind, Worklist
 
@@ -152,6 +153,6 @@ def _plate(item: DeckItem, wells: Sequence[str], top: int, catalogue: LabwareTit
                     radius=cell / 2 - 1,
                 )
             )
-    told = f"{len(wells)} wells concerned" if wells else "no single well concerned"
+    told = f"{count(len(wells), 'well')} concerned" if wells else "no single well concerned"
     parts.append(text(24, start + rows * cell + 14, told, size=11, colour=theme.FAINT))
     return "".join(parts), start + rows * cell + 26

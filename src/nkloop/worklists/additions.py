@@ -35,7 +35,7 @@ from nkloop.worklists.models import Worklist
 from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts
-from nkloop.worklists.recipe_arms import goes_through, process_step
+from nkloop.worklists.recipe_arms import goes_through, process_step, unknown_arm
 from nkloop.worklists.thaw_rules import ThawedTooLongError, refuse_thawed_too_long, thawed_minutes
 from nkloop.worklists.uncertainty import predict
 from nkloop.worklists.vessel_times import vessel_times_out
@@ -112,8 +112,7 @@ class _Planner:
             yield Problem(f"it is of kind {self.step.kind} and adds nothing", where, "name a step of kind add")
         for one in self.request.vessels:
             if one.arm not in self.arms:
-                told = f"arm '{one.arm}' is not in the request"
-                yield Problem(told, f"{where}, {one.vessel}", f"use {', '.join(self.arms)}")
+                yield unknown_arm(one.arm, self.arms, f"{where}, {one.vessel}")
         if not self.treated:
             yield Problem("no vessel's arm goes through it", where, "name a vessel of the product")
         if self.tubes is not None:

@@ -64,6 +64,7 @@ from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.recipe_arms import unknown_arm
 from nkloop.worklists.same_problems import told_once
 from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.uncertainty import predict
@@ -177,8 +178,7 @@ class _Planner:
             if names.count(bag.bag) > 1:
                 yield Problem("the bag is dosed twice", where, "name each bag once")
             if bag.arm not in self.arms:
-                remedy = f"use {', '.join(sorted(self.arms))}"
-                yield Problem(f"arm '{bag.arm}' is not in the request", where, remedy)
+                yield unknown_arm(bag.arm, self.arms, where)
                 continue
             drained = bag.kept_ul if bag.drain_ul else None
             is_new = bag.transfer is not None or bag.seeding is not None

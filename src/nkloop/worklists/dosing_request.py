@@ -13,6 +13,7 @@ from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Ingredient, Recipe, Stage
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.plans import DosingRequest, WellFeeding
+from nkloop.worklists.recipe_arms import unknown_arm
 
 ARM_TABLE = "arms"
 """Source of a concentration that only arms have."""
@@ -158,14 +159,14 @@ def request_problems(
     """Everything that is wrong with a request before anything is planned; `lowest_ul` is the least that is pipetted."""
     plate = catalogue[request.plate_load_name]
     fresh_plate = catalogue[request.new_plate_load_name] if request.new_plate_load_name else None
-    arms = {arm.name for arm in request.arms}
+    arms = [arm.name for arm in request.arms]
     donors = {tube.donor for tube in request.donors}
     counted = Counter(well.well for well in request.wells)
     new_wells = Counter(well.to_well for well in request.wells if well.is_transferred)
     for well in request.wells:
         where = f"{request.name}, well {well.well}"
         if well.arm not in arms:
-            yield Problem(f"arm '{well.arm}' is not in the request", where, f"use {', '.join(sorted(arms))}")
+            yield unknown_arm(well.arm, arms, where)
         if counted[well.well] > 1:
             yield Problem("the well is fed twice", where, "name each well once")
         if well.well not in plate.wells:

@@ -1,4 +1,4 @@
-"""Tubes and wells that must stand empty on the deck because the robot fills them: nobody loads them, all of them count."""
+"""Tubes and wells that must stand empty on the deck, because the robot fills them and nobody else does."""
 
 from __future__ import annotations
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from nkloop.errors import PlanError
+from nkloop.errors import PlanError, Problem
 from nkloop.feedback.envelope import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.recipes.models import ProcessStep, Recipe, RecipeArm
+from nkloop.yamlfile.problems import did_you_mean
 
 
 def arm_name(way: RecipeArm) -> str:
@@ -72,3 +73,14 @@ def missing_controls(recipe: Recipe, samples: Collection[tuple[str, str]]) -> tu
             why = f": {way.why[0].lower()}{way.why[1:]}" if way.why else ""
             told.append(f"{way.title} ({arm_name(way)}) is not among the samples of {', '.join(alone)}{why}")
     return tuple(told)
+
+
+def unknown_arm(arm: str, known: Collection[str], where: str) -> Problem:
+    """That a vessel is to get an arm which the request has not; how it was meant may be a slip of the name."""
+    near = did_you_mean(arm, known)
+    return Problem(
+        f"arm '{arm}' is not in the request, which has {', '.join(known) or 'none'}",
+        where,
+        f"{f'{near} Then ' if near else ''}correct the name; or add the arm to those asked for (field Arms of the form, "
+        "table of --arms), or to the recipe when it is a control",
+    )

@@ -131,7 +131,9 @@ def test_a_broken_or_absent_definition_is_told(folder: Path) -> None:
     with pytest.raises(LabwareError, match=rf"{COSTAR}\.json:{line}: not readable as JSON"):
         Catalogue.load(folder)
     (folder / f"{COSTAR}.json").unlink()
-    with pytest.raises(LabwareError, match=rf"{COSTAR}\.json: {COSTAR} has no definition"):
+    with pytest.raises(
+        LabwareError, match=rf"catalogue\.yaml:\d+:5: labware.{COSTAR}: .* no definition {COSTAR}\.json beside it"
+    ):
         Catalogue.load(folder)
 
 
@@ -142,5 +144,5 @@ def test_a_catalogue_is_read_anew_when_one_of_its_files_changes(folder: Path) ->
     assert [one.rows for one in Catalogue.load(folder).entries] != [one.rows for one in first.entries]
     edit(folder, "rows: 2\n", "rows: 4\n")
     (folder / f"{COSTAR}.json").rename(folder / f"{COSTAR}_.json")
-    with pytest.raises(LabwareError, match="has no definition"):
+    with pytest.raises(LabwareError, match="there is no definition"):
         Catalogue.load(folder)

@@ -37,7 +37,10 @@ class ReaderMode(FrozenModel):
     @model_validator(mode="after")
     def _has_wavelengths_that_fit(self) -> Self:
         if self.range_nm is not None and not 190 <= self.range_nm[0] < self.range_nm[1] <= 1100:
-            raise ValueError(f"range_nm is {list(self.range_nm)}, must rise and lie within 190 to 1100 nm")
+            raise ValueError(
+                f"range_nm is {list(self.range_nm)}, must rise and lie within 190 to 1100 nm. "
+                f"Remedy: write the shortest first"
+            )
         if self.mode == "absorbance" and not (self.wavelengths_nm or self.range_nm):
             raise ValueError("absorbance without a wavelength. Remedy: give wavelengths_nm or range_nm")
         if self.mode == "fluorescence" and not (self.filters or self.range_nm):

@@ -120,7 +120,8 @@ def _each(entry: Any) -> list[Any]:
     count, rest = entry["count"], {key: value for key, value in entry.items() if key != "count"}
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CONTAINERS:
         raise ValueError(
-            f"count {count} of container {rest.get('barcode', '')} is not a whole number from 1 to {MOST_CONTAINERS}. "
+            f"count {'null' if count is None else count} of container {rest.get('barcode', '')} is not a whole number "
+            f"from 1 to {MOST_CONTAINERS}. "
             f"Remedy: write how many there are"
         )
     digits = max(2, len(str(count)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -44,6 +44,7 @@ class Catalogue(FrozenModel):
         path = folder / FILE
         entries: list[LabwareType] = []
         found: list[tuple[tuple[int, int], Problem]] = []
+        places: dict[str, str] = {}
         lines: dict[str, int] = {}
         content, positions = _content(path)
         for number in range(len(content["labware"])):
@@ -54,10 +55,11 @@ class Catalogue(FrozenModel):
             place = positions.of(("labware", number))
             told = _problems_of(entry, lines.setdefault(entry.load_name, place[0]), place[0])
             where = f"{positions.where(('labware', number))}: labware.{entry.load_name}"
+            places.setdefault(entry.load_name, where)
             found += [(place, replace(problem, where=where)) for problem in told]
             entries.append(entry)
         problems = [problem for _, problem in sorted(found, key=lambda one: one[0])]
-        definitions, more = _own_definitions(folder, entries)
+        definitions, more = _own_definitions(folder, entries, places)
         if problems or more:
             raise LabwareError.from_problems([*problems, *more])
         return cls(entries=tuple(entries), own_definitions=tuple(definitions))
@@ -136,8 +138,10 @@ def _problems_of(entry: LabwareType, first: int, line: int) -> Iterator[Problem]
         yield Problem(told, remedy=f"lower dead_volume_ul below {working:g}")
 
 
-def _own_definitions(folder: Path, entries: Iterable[LabwareType]) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Definitions of the entries that are not the maker's, each checked against its entry."""
+def _own_definitions(
+    folder: Path, entries: Iterable[LabwareType], places: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Definitions of the entries that are not the maker's, each checked against its entry, which stands at a place."""
     definitions, problems = [], []
     for entry in entries:
         if entry.namespace == MAKER_NAMESPACE:
@@ -146,7 +150,9 @@ def _own_definitions(folder: Path, entries: Iterable[LabwareType]) -> tuple[list
         try:
             definition = json.loads(path.read_text(encoding="utf-8"))
         except OSError:
-            problems.append(Problem(f"{entry.load_name} has no definition", str(path), "add the labware JSON file"))
+            told = f"namespace '{entry.namespace}' is not the maker's, and there is no definition {path.name} beside it"
+            remedy = f"add the labware JSON file, or write `namespace: {MAKER_NAMESPACE}` if the maker defines it"
+            problems.append(Problem(told, places[entry.load_name], remedy))
         except json.JSONDecodeError as error:
             problems.append(Problem(f"not readable as JSON: {error.msg}", f"{path}:{error.lineno}", "mend the line"))
         else:

@@ -17,8 +17,9 @@ LabwareKind = Literal["plate", "trough", "tube_rack", "tip_rack", "adapter"]
 class LabwareType(FrozenModel):
     """One kind of labware as the catalogue lists it."""
 
-    load_name: str
-    namespace: str
+    load_name: str = Field(pattern=r"^[a-z0-9._]+$", max_length=128)
+    """Name programs call it by: small letters, digits, dots and underscores."""
+    namespace: str = Field(pattern=r"^[a-z0-9._]+$")
     """`opentrons` for the maker's own definitions, `nkloop` for the files beside the catalogue."""
     version: int = Field(ge=1)
     """Version of the definition."""

@@ -11,6 +11,7 @@ from nkloop.frozen import FrozenModel
 
 Mount = Literal["left", "right"]
 SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]", "star": r"[A-D][1-3]", "evo": r"[A-D][1-3]"}
+_SLOTS_IN_WORDS = {"flex": "A1 to D4", "ot2": "1 to 11", "star": "A1 to D3", "evo": "A1 to D3"}
 
 
 class PipetteAccuracy(FrozenModel):
@@ -149,13 +150,18 @@ class BenchDeck(FrozenModel):
     @model_validator(mode="after")
     def _fits_its_model(self) -> Self:
         if len({pipette.mount for pipette in self.pipettes}) < len(self.pipettes):
-            raise ValueError("two pipettes on one mount; name one for the left and one for the right mount")
+            raise ValueError("two pipettes on one mount. Remedy: name one for the left and one for the right mount")
         if self.model == "ot2" and self.trash_slot != "12":
-            raise ValueError(f"trash in slot {self.trash_slot}; the trash of an OT-2 is fixed in slot 12")
+            raise ValueError(
+                f"trash in slot {self.trash_slot}, that of an OT-2 is fixed in slot 12. Remedy: remove the line"
+            )
         named = {**{m.slot: "a module" for m in self.modules}, **dict.fromkeys(self.tip_slots, "tips")}
         wrong = [slot for slot in named if not re.fullmatch(SLOT_PATTERNS[self.model], slot)]
         if wrong:
-            raise ValueError(f"{named[wrong[0]]} in slot {wrong[0]}, which the deck of the {self.model} does not have")
+            raise ValueError(
+                f"{named[wrong[0]]} in slot {wrong[0]}, which the deck of the {self.model} does not have. "
+                f"Remedy: name one of {_SLOTS_IN_WORDS[self.model]}"
+            )
         return self
 
     @property

@@ -19,6 +19,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
 _SEPARATOR = ". Remedy: "
 """A validator may end its message with this and the remedy; both are then told apart."""
+_LONGEST_SHOWN = 80
+"""Characters of a value or name that are shown; more is not read, and hides what is said of it."""
 _BOUNDS = {
     "greater_than": ("must be above {gt:g}", "gt"),
     "greater_than_equal": ("must be at least {ge:g}", "ge"),
@@ -170,7 +172,7 @@ def field_path(data: Any, path: YamlPath) -> str:
         label = f".{step}" if isinstance(step, str) else f"[{step + 1}]"
         if isinstance(step, int) and isinstance(inside, Mapping):
             named = (inside.get(key) for key in ("id", "component", "name", "load_name"))
-            label = next((f".{name}" for name in named if isinstance(name, str) and name), label)
+            label = next((f".{name[:_LONGEST_SHOWN]}" for name in named if isinstance(name, str) and name), label)
         words.append(label)
         data = inside
     return "".join(words).removeprefix(".") or "file"
@@ -246,7 +248,7 @@ def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
         return f"{_shown(value)} has a form that is not allowed", f"it must match {context['pattern']}"
     if kind.endswith(("too_short", "too_long")):
         return _of_other_length(kind, value, context)
-    stem = re.sub(r"(_from_\w+|_type|_parsing)$", "", re.sub(r"_(type|parsing)$", "", kind))
+    stem = re.sub(r"(_from_\w+|_type|_parsing)$", "", re.sub(r"_(type|parsing|parsing_size)$", "", kind))
     if stem in _WRONG_TYPE:
         reason, remedy = _WRONG_TYPE[stem]
         return f"{_shown(value)} {reason}", remedy
@@ -273,7 +275,9 @@ def _shown(value: Any) -> str:
         return "a block of fields"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    text = str(value)
+    short = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return f"'{short}'" if isinstance(value, str) else short
 
 
 def _child(data: Any, step: str | int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from nkloop.frozen import FrozenModel
 
 Outcome = Literal["pass", "flag", "reject"]
 Formula = Literal["release", "loss", "flow", "kinetic"]
+Nanometres = Annotated[int, Field(ge=190, le=1100)]
+"""A wavelength plate readers have."""
 UNVERIFIED = "[unverified]"
 
 
@@ -76,11 +78,11 @@ class ReadSettings(Sourced):
     mode: ReadMode
     quantity: str = "signal"
     """What each well gives: `signal` for a reader, else the population, for example `live_targets`."""
-    wavelength_nm: int | None = None
-    reference_wavelength_nm: int | None = None
-    excitation_nm: int | None = None
-    emission_nm: int | None = None
-    tolerance_nm: int = Field(default=5, ge=0)
+    wavelength_nm: Nanometres | None = None
+    reference_wavelength_nm: Nanometres | None = None
+    excitation_nm: Nanometres | None = None
+    emission_nm: Nanometres | None = None
+    tolerance_nm: int = Field(default=5, ge=0, le=50)
     """Filters this far from the wanted wavelength still measure the same dye."""
     lowest: float | None = None
     """Below this no reader of the mode can read."""
@@ -112,7 +114,7 @@ class TargetNumbers(Sourced):
 class Method(FrozenModel):
     """One way to measure killing."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)
     title: str
     formula: Formula
     formula_text: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from nkloop.assays.panel.files import line_named
 from nkloop.assays.panel.models import CulturedLine, LineStock, StockLimits
 from nkloop.errors import AssayError, Problem
-from nkloop.yamlfile import validate_yaml
+from nkloop.yamlfile import Finding, validate_yaml
 
 
 def load_line_stock(path: Path) -> LineStock:
@@ -18,14 +19,25 @@ def load_line_stock(path: Path) -> LineStock:
     Raises:
         AssayError: the file does not describe a stock, names a line twice, or one the panel does not have.
     """
-    stock = validate_yaml(LineStock, path, AssayError)
-    names = [entry.line for entry in stock.lines]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise AssayError(f"line listed twice: {', '.join(twice)}", where=str(path), remedy="keep the one in culture")
-    for name in names:
-        line_named(name)
-    return stock
+    return validate_yaml(LineStock, path, AssayError, check=_findings)
+
+
+def _findings(data: Any) -> Iterator[Finding]:
+    """Lines listed twice, and lines the panel does not have."""
+    seen: set[str] = set()
+    listed = data.get("lines")
+    for index, entry in enumerate(listed if isinstance(listed, list) else []):
+        name = entry.get("line") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        at = ("lines", index, "line")
+        if name in seen:
+            yield Finding(at, f"line listed twice: {name}", "keep the one in culture")
+        seen.add(name)
+        try:
+            line_named(name)
+        except AssayError as error:
+            yield from (Finding(at, problem.message, problem.remedy) for problem in error.problems)
 
 
 def check_lines(names: Iterable[str], stock: LineStock | None, today: date) -> None:

@@ -43,7 +43,8 @@ def addresses(file: BenchFile) -> dict[str, str]:
     """Address (as it stands in the file) to the device that has it; of devices only one run may use at a time."""
     found: dict[str, str] = {}
     for device, spec in devices_of(file).items():
-        settings = {**spec.settings, **(spec.settings.get("backend_settings") or {})}
+        backend = spec.settings.get("backend_settings")
+        settings = {**spec.settings, **(backend if isinstance(backend, dict) else {})}
         told = [str(settings[key]) for key in _ADDRESS_KEYS if settings.get(key)]
         told += [spec.serial_number] if spec.serial_number else []
         if device in {"liquid_handler", "plate_reader", "incubator"}:

@@ -134,7 +134,7 @@ def test_requests_are_listed_shown_and_answered(nkloop: Nkloop, workspace: Works
     assert (tmp_path / "task.svg").read_text() == "<svg/>"
     wrong = nkloop("operator", "answer", str(number), "--by", "Ada", "--scan", "B-7")
     assert wrong.code == 1
-    assert "missing: B-1 (bag); not expected here: B-7" in wrong.err
+    assert "B-7 is not expected here; still to scan: B-1 (bag)" in wrong.err
     assert nkloop("operator", "answer", str(number), "--by", "Ada", "--scan", "B-1").out == (
         f"Request {number} is confirmed by Ada.\n"
     )

@@ -318,6 +318,17 @@ def test_the_run_sheet_of_a_killing_plate_names_its_recipe(
         assert told in (workspace.root / "sheet.html").read_text(encoding="utf-8")
 
 
+def test_the_run_sheet_of_a_killing_plate_names_the_containers_to_take(
+    nkloop: Nkloop, workspace: Workspace, by_ledger: None
+) -> None:
+    (workspace.root / "samples.csv").write_text("arm,donor,viability,purity\nreference,U1,91,82\n")
+    ended = nkloop("plan", "cytotoxicity", "--arms", "samples.csv", "--sheet", "sheet.md")
+    assert ended.code == 0
+    told = (workspace.root / "sheet.md").read_text(encoding="utf-8")
+    assert "LDHLYSIS-01-01 " in told
+    assert "LDHSUBSTRATE-01-01 " in told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

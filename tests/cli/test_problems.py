@@ -31,12 +31,12 @@ def test_a_short_one_stays_on_its_line() -> None:
 
 def test_a_long_one_tells_where_what_and_remedy_on_lines_of_their_own() -> None:
     problem = Problem(
-        "missing: P-1 (plate), L-15 (IL-15); not expected here: L-7", "Load the deck: dose", "scan; or no"
+        "L-7 is not expected here; still to scan: P-1 (plate), L-15 (IL-15)", "Load the deck: dose", "scan; or no"
     )
     assert in_lines(problem, 60).splitlines() == [
         "error: Load the deck: dose:",
-        "  missing: P-1 (plate), L-15 (IL-15)",
-        "  not expected here: L-7",
+        "  L-7 is not expected here",
+        "  still to scan: P-1 (plate), L-15 (IL-15)",
         "  Remedy: scan",
         "    or no",
     ]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nkloop.drivers.interfaces import Choice, OperatorAnswer, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
 from nkloop.drivers.operators import PrefectOperator, confirmation_form, describe, heading
-from nkloop.drivers.scanning import Scan, Scans
+from nkloop.drivers.scanning import Known, Scan, Scans
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import OperatorRefusedError
 from nkloop.worklists.models import OperatorTask, Worklist
@@ -30,8 +30,8 @@ class Person:
     def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
         self.refusals.append((by, scan.code))
 
-    def known(self, code: str) -> str:
-        return ""
+    def known(self, code: str) -> Known | None:
+        return None
 
     async def __call__(self, form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
         self.shown.append((form, description, key))
@@ -58,15 +58,17 @@ async def test_a_wrong_barcode_is_asked_again_with_what_was_expected(request_: O
     person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, right)
     await PrefectOperator("technician", ask=person, scan_book=person).perform(request_)
     second = person.shown[1][1]
-    assert "missing: B-2 (block)" in second
-    assert "not expected here: B-7" in second
+    assert "still to scan: B-2 (block)" in second
+    assert "B-7 is not expected here" in second
     assert person.shown[0][2] != person.shown[1][2]
     assert person.refusals == [("Ada", "B-7")]
 
 
 async def test_three_wrong_barcodes_are_refused(request_: OperatorRequest) -> None:
     person = Person(*[{"operator": "Ada", "scanned": "P-9"}] * 3)
-    with pytest.raises(OperatorRefusedError, match=r"missing: P-1 \(plate\), B-2 \(block\); not expected here: P-9"):
+    with pytest.raises(
+        OperatorRefusedError, match=r"P-9 is not expected here; still to scan: P-1 \(plate\), B-2 \(block\)"
+    ):
         await PrefectOperator("technician", ask=person).perform(request_)
     assert len(person.shown) == 3
 
@@ -167,9 +169,9 @@ def test_without_barcodes_none_are_asked_for() -> None:
     [
         ("A B", ""),
         ("B;\nA", ""),
-        ("A", "missing: B (y)"),
-        ("", "missing: A (x), B (y)"),
-        ("A B C", "not expected here: C"),
+        ("A", "still to scan: B (y)"),
+        ("", "still to scan: A (x), B (y)"),
+        ("A B C", "C is not expected here"),
     ],
 )
 def test_barcodes_are_compared_in_any_order(scanned: str, told: str) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
-from nkloop.drivers.scanning import Scan
+from nkloop.drivers.scanning import Known, Scan
 from nkloop.drivers.terminal_operator import TerminalOperator, told_of
 from nkloop.drivers.withdrawing import QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
@@ -32,8 +32,8 @@ class Person:
     def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
         self.refusals.append((by, scan.code))
 
-    def known(self, code: str) -> str:
-        return "IL-2, lot L-8" if code == "L-8" else ""
+    def known(self, code: str) -> Known | None:
+        return Known("IL-2", "L-8") if code == "L-8" else None
 
 
 @pytest.fixture

@@ -60,6 +60,23 @@ def test_what_has_the_longest_lead_comes_first_and_is_the_next_action(killing):
     assert sheet.next_action == "Next, 45 min before the robot starts: thaw on ice, mix gently and spin down: IL-2."
 
 
+def test_tubes_of_cells_are_taken_out_at_the_step_that_asks_for_them_and_have_labels_to_scan(killing):
+    tubes = next(item.nickname for item in killing.deck if item.barcode is None)
+    liquid = Liquid(name="HCT 116", per_ul={"target:HCT 116": 100.0}, lot="line:HCT 116")
+    task = OperatorTask(kind="confirm", instruction="Bring the cells", labware=(tubes,))
+    later = [step.model_copy(update={"number": step.number + 1}) for step in killing.steps]
+    made = killing.model_copy(
+        update={
+            "fillings": (Filling(labware=tubes, well="A1", volume_ul=500, liquid=liquid),),
+            "steps": (Step(number=1, action="pause", operator=task), *later),
+        }
+    )
+    (row,) = (one for one in sheet_of(made).take_out if one.liquid == "HCT 116")
+    assert (row.when, row.how) == ("at step 1", "count, bring to 1e5 cells/mL, and bring as the step says")
+    (label,) = (one for one in run_labels(made, None, prepared_on=DAY) if one.content == "HCT 116")
+    assert (label.code, label.step, label.expires) == ("nkloop:cells:line:HCT-116", "1", "same day")
+
+
 @pytest.mark.parametrize(
     ("storage", "volume", "when"),
     [

@@ -33,6 +33,44 @@ async def test_pictures_name_labware_as_the_run_sheet_does(
     assert [title[:20] in request.picture for request in operator.asked] == [True, True]
 
 
+@pytest.mark.parametrize("barcode", [None, "P-1"])
+async def test_tubes_of_cells_are_scanned_when_they_are_brought_and_plates_of_cells_by_their_barcode(
+    bench: Bench,
+    records: Records,
+    worklist: Worklist,
+    journalled: Callable[..., str],
+    operator: Any,
+    barcode: str | None,
+) -> None:
+    (filling,) = worklist.fillings
+    liquid = Liquid(name="RPMI 8226", per_ul={"target:RPMI 8226": 2000.0}, lot="line:RPMI 8226")
+    task = OperatorTask(kind="confirm", instruction="Bring it", labware=(filling.labware,))
+    deck = tuple(
+        item.model_copy(update={"barcode": barcode}) if item.nickname == filling.labware else item
+        for item in worklist.deck
+    )
+    brings = worklist.steps[1].model_copy(update={"operator": task})
+    asked = worklist.model_copy(
+        update={
+            "deck": deck,
+            "fillings": (filling.model_copy(update={"liquid": liquid}),),
+            "steps": (brings, worklist.steps[2]),
+        }
+    )
+    run_id = journalled(asked, "planned")
+    await load_deck(asked, bench, records, run_id)
+    await answer_pause(f"step {brings.number}: bring it", asked, bench, records, run_id, moot=_unsettled)
+    loading, bringing = operator.asked
+    assert loading.lots == ()
+    if barcode is not None:
+        assert (bringing.lots, bringing.barcodes) == ((), {filling.labware: barcode})
+        return
+    (lot,) = bringing.lots
+    assert (lot.accepted, lot.component) == ({"line:RPMI-8226", "RPMI-8226"}, "RPMI 8226")
+    assert lot.goes_to.startswith(f"slot {asked.item(filling.labware).slot}: {filling.well} ")
+    assert [one.step for one in loading.later_lots] == [brings.number]
+
+
 @pytest.mark.parametrize(
     ("lot", "kind", "told"),
     [

@@ -56,9 +56,9 @@ async def test_a_request_is_answered_from_another_process(records: Records) -> N
 @pytest.mark.parametrize(
     ("by", "codes", "told"),
     [
-        ("Ada", ["B-1"], r"missing: L-1 \(IL-2\)"),
-        ("Ada", ["B-1", "L-9", "L-1"], "not expected here: L-9"),
-        ("Ada", [], r"missing: B-1 \(bag\), L-1"),
+        ("Ada", ["B-1"], r"still to scan: L-1 \(IL-2\)"),
+        ("Ada", ["B-1", "L-9", "L-1"], "L-9 is not expected here"),
+        ("Ada", [], r"still to scan: B-1 \(bag\), L-1"),
         (" ", ["B-1", "L-1"], "the name is empty"),
     ],
 )

@@ -9,6 +9,7 @@ from nkloop.assays.layout import lay_out
 from nkloop.assays.methods import method_named
 from nkloop.assays.models import EffectorSample
 from nkloop.errors import PlanError, ShortageError
+from nkloop.quantities.display import volume_told
 from nkloop.worklists.bench_deck import ModuleSpec
 from nkloop.worklists.cytotoxicity import plan_cytotoxicity
 from nkloop.worklists.ledger_check import check_ledger, follow
@@ -111,6 +112,19 @@ def test_pauses_tell_the_person_what_the_method_asks(plan, request_of):
         ("centrifuge", 4, None, 250, ("assay",)),
         ("incubate", 30, 22, None, ("detection",)),
     ]
+
+
+def test_the_step_that_brings_cells_names_every_tube_with_its_place(plan, request_of):
+    worklist = plan(request_of()).worklist
+    (step,) = (s for s in worklist.steps if s.operator and s.operator.labware == ("tubes", "cells"))
+    tubes = [f for f in worklist.fillings if (f.liquid.lot or "").startswith(("harvest:", "line:"))]
+    assert len(tubes) == 3
+    told = step.operator.instruction
+    assert f"slot {worklist.item('tubes').slot}: {tubes[0].well} {tubes[0].liquid.name}, " in told
+    assert all(f"{f.well} {f.liquid.name}, {volume_told(f.volume_ul)} at " in told for f in tubes)
+    assert f"slot {worklist.item('cells').slot}: A1 " in told
+    assert "at 1.5e6 cells/mL" in told
+    assert told == step.comment
 
 
 def test_cells_are_mixed_before_every_draw_of_eight_and_every_fourth_of_one(plan, request_of, stands_in, catalogue):

@@ -79,8 +79,10 @@ def test_cells_are_named_after_the_stage_and_brought_with_volume_and_density(pla
     stages = tuple(stage.model_copy(update={"entry": criteria}) for stage in recipe.stages)
     worklist = plan(request.model_copy(update={"recipe": recipe.model_copy(update={"stages": stages})})).worklist
     (told,) = (s.operator.instruction for s in worklist.steps if s.operator and s.operator.labware == ("donors",))
+    slot = worklist.item("donors").slot
     # three wells of 100 µL each, 15 % more and the dead volume of the tube
-    assert f"with {named} on the deck, mixed gently: A1 U1, 375 µL at 1e6 cells/mL; B1 U2, 375 µL" in told
+    tubes = f"A1 {named} U1, 375 µL at 1e6 cells/mL; B1 {named} U2, 375 µL"
+    assert f"with {named} on the deck, mixed gently: slot {slot}: {tubes}" in told
     assert worklist.item("donors").label == f"{named[0].upper()}{named[1:]}, one tube per donor"
 
 

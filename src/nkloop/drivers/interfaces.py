@@ -289,6 +289,12 @@ class LotToScan(FrozenModel):
         given_ul = sum(self.gives_ul.get(code, 0.0) for code in own)
         return bool(own) and (len(own) >= len(self.reserved) or given_ul >= self.needs_ul)
 
+    def is_enough(self, scanned: Collection[str]) -> bool:
+        """Whether codes show all that is taken and, by the stock, hold as much: one more would stand there unused."""
+        own = self.accepted.intersection(scanned)
+        given_ul = sum(self.gives_ul.get(code, 0.0) for code in own)
+        return self.is_shown_by(scanned) and (given_ul >= self.needs_ul or own.issuperset(self.reserved))
+
     def left_to_scan(self, scanned: Collection[str] = ()) -> str:
         """What is to be scanned of it, in words: the reserved containers, or the lot where none can be named."""
         left = [code for code in self.reserved if code not in scanned]

@@ -9,13 +9,31 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 
 from nkloop.drivers.interfaces import LotToScan, OperatorRequest
-
-WhatIs = Callable[[str], str]
-"""What the stock knows of a code that was not expected, such as `IL-15, lot L-7`; empty when it knows nothing."""
+from nkloop.worklists.label_codes import bare
 
 
-def _nothing(code: str) -> str:
-    return ""
+@dataclass(frozen=True)
+class Known:
+    """What the stock knows of a code."""
+
+    component: str
+    lot: str
+    expires: date | None = None
+    """Last day the lot may be used; None where nobody has said."""
+    instead: str = ""
+    """Another lot of the component that may be used, in words; empty where there is none."""
+
+    def __str__(self) -> str:
+        """`IL-15, lot L-7`."""
+        return f"{self.component}, lot {self.lot}"
+
+
+WhatIs = Callable[[str], Known | None]
+"""What the stock knows of a code; None when it knows nothing."""
+
+
+def _nothing(code: str) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -24,9 +42,17 @@ class Scan:
 
     code: str
     ok: bool
-    told: str
+    why: str
+    """What it is, or why it is refused."""
     is_wrong: bool = False
     """Whether it is of something else than was asked for; a code that only tells too little is neither."""
+    left: str = ""
+    """What is still to be scanned after a code that nobody asked for."""
+
+    @property
+    def told(self) -> str:
+        """What the person is told who scans code by code."""
+        return "; ".join(filter(None, (self.why, self.left)))
 
 
 class ScanBook(Protocol):
@@ -35,8 +61,8 @@ class ScanBook(Protocol):
     def refused(self, request: OperatorRequest, scan: Scan, by: str) -> None:
         """Keep a code that was not the one asked for, with who scanned it; durable when it returns."""
 
-    def known(self, code: str) -> str:
-        """What the stock knows of a code, such as `IL-15, lot L-7`; empty when it knows nothing."""
+    def known(self, code: str) -> Known | None:
+        """What the stock knows of a code; None when it knows nothing."""
 
 
 _NAMED = 3
@@ -73,7 +99,7 @@ class Scans:
     tell: Tell = _untold
     taken: list[str] = field(default_factory=list)
     """Codes that were right, in their order."""
-    _strangers: list[str] = field(default_factory=list)
+    _refused: dict[str, Scan] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: OperatorRequest, what_is: WhatIs = _nothing, tell: Tell = _untold) -> Scans:
@@ -99,22 +125,28 @@ class Scans:
 
     @property
     def problem(self) -> str:
-        """What is wrong by now, in one sentence; empty when every code and no other was scanned."""
-        told = [f"missing: {', '.join(self.missing)}"] if self.missing else []
-        strangers = [f"{code} ({known})" if (known := self.what_is(code)) else code for code in self._strangers]
-        told += [f"not expected here: {', '.join(strangers)}"] if strangers else []
-        return "; ".join([*told, *self._expired])
+        """What is wrong by now, in one sentence; empty when every code and no other was scanned.
+
+        Each refused code is told in the words in which it is told to who scans code by code.
+        """
+        refused = tuple(self._refused.values())
+        if not self.missing and not any(scan.is_wrong for scan in refused):
+            return ""
+        left = [f"still to scan: {', '.join(self.missing)}"] if self.missing else []
+        return "; ".join([*(scan.why for scan in refused), *self._expired, *left])
 
     def take(self, code: str) -> Scan:
-        """Judge one code."""
-        scan = self._judged(code.strip())
+        """Judge one code, read from a container, a plate or a printed label."""
+        scan = self._judged(bare(code.strip()))
+        if not scan.ok:
+            self._refused[scan.code] = scan
         if scan.is_wrong:
             self.tell(scan)
         return scan
 
     def is_code(self, text: str) -> bool:
         """Whether a text is one of the codes expected, and so hardly a name."""
-        text = text.strip()
+        text = bare(text.strip())
         return text in self.barcodes.values() or any(text in {one.lot, *one.codes} for one in (*self.lots, *self.later))
 
     def _judged(self, code: str) -> Scan:
@@ -126,11 +158,28 @@ class Scans:
         if lot is None:
             return self._told_too_little(code) or self._stranger(code)
         if lot.expires is not None and lot.expires < self.today:
-            told = f"{_expiry(lot)}: do not use it; decline, and plan again with another lot"
-            return Scan(code, False, told, is_wrong=True)
+            return Scan(code, False, f"{_expiry(lot)}: {self._other_than(code)}", is_wrong=True)
         if why := lot.unfit.get(code):
             return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}", is_wrong=True)
+        if lot.is_enough(self.taken):
+            return self._one_more(lot, code)
         return self._right(code, f"{lot.component}, lot {lot.lot}", doubt=_too_little(lot, code))
+
+    def _other_than(self, code: str) -> str:
+        """What is done about the expired lot of a code that the plan names."""
+        known = self.what_is(code)
+        other = f"; the stock has {known.instead}" if known is not None and known.instead else ""
+        return f"do not use it; decline, and plan again with another lot{other}"
+
+    def _one_more(self, lot: LotToScan, code: str) -> Scan:
+        """A code of a lot of which enough was scanned: what is scanned last does not take the place of the first."""
+        own = [one for one in self.taken if one in lot.accepted]
+        if not lot.is_many:
+            return Scan(code, True, f"{code} was scanned already, as {own[0]}")
+        first, enough = " and ".join(own), "were scanned and are" if len(own) > 1 else "was scanned and is"
+        told = f"{code} is another container of {lot.component}, lot {lot.lot}; {first} {enough} enough"
+        remedy = f"put {code} back, and use {first}"
+        return Scan(code, False, f"{told}: {remedy}", is_wrong=True)
 
     def _right(self, code: str, what: str, doubt: str = "") -> Scan:
         self.taken.append(code)
@@ -154,28 +203,36 @@ class Scans:
 
     @property
     def _expired(self) -> list[str]:
-        return [_expiry(one) for one in self.lots if one.expires is not None and one.expires < self.today]
+        """Lots past their date of which no code was scanned; one that was scanned is among what was refused."""
+        late = (one for one in self.lots if one.expires is not None and one.expires < self.today)
+        return [_expiry(one) for one in late if not one.accepted.intersection(self._refused)]
 
     def _nickname(self, code: str) -> str:
         return next(name for name, own in self.barcodes.items() if own == code)
 
     def _stranger(self, code: str) -> Scan:
-        if code not in self._strangers:
-            self._strangers.append(code)
-        return Scan(code, False, self._why_strange(code), is_wrong=True)
-
-    def _why_strange(self, code: str) -> str:
         known = self.what_is(code)
-        what = f"{code} is {known}, which is not expected here" if known else f"{code} is not expected here"
+        same = next((one for one in self.lots if known is not None and one.component == known.component), None)
+        what = f"{code} is {known}, which" if known is not None else f"{code}"
         expected = {*self.barcodes.values(), *(one for lot in self.lots for one in lot.accepted)}
-        if alike := next((one for one in sorted(expected) if one.casefold() == code.casefold()), ""):
-            return f"{what}; {alike} is: type it as it is printed, or scan it"
-        if same := next((one for one in self.lots if known.startswith(f"{one.component}, lot ")), None):
-            return f"{what}; of {same.component} it is {same.left_to_scan()}"
+        alike = next((one for one in sorted(expected) if one.casefold() == code.casefold()), "")
+        if known is not None and known.expires is not None and known.expires < self.today:
+            instead = f"; bring {same.left_to_scan()} instead" if same is not None else ""
+            why = f"{what} expired on {known.expires} and is not expected here: do not use it{instead}"
+        elif alike:
+            why = f"{what} is not expected here; {alike} is: type it as it is printed, or scan it"
+        elif same is not None:
+            why = f"{what} is not expected here; of {same.component} it is {same.left_to_scan()}"
+        else:
+            return Scan(code, False, f"{what} is not expected here", is_wrong=True, left=self._left)
+        return Scan(code, False, why, is_wrong=True)
+
+    @property
+    def _left(self) -> str:
         if not self.total:
-            return f"{what}; nothing is to be scanned here"
+            return "nothing is to be scanned here"
         wanted = _some(self.missing)
-        return f"{what}; still to scan: {wanted}" if wanted else f"{what}; everything asked for has been scanned"
+        return f"still to scan: {wanted}" if wanted else "everything asked for has been scanned"
 
 
 def _too_little(lot: LotToScan, code: str) -> str:

@@ -103,11 +103,12 @@ def move_to(
 ) -> bool:
     """Move the reservation of a run to the containers that really stand on the deck; what it held else is free again.
 
-    A scanned container gives what can be got out of it, unless so much of it was reserved anyway; what the scanned ones
-    cannot give comes of those that were reserved. What others have reserved of them is found anew when they take it.
+    A scanned container gives what can be got out of it, unless so much of it was reserved anyway, in the order they
+    were scanned; what they cannot give comes of those that were reserved. What others have reserved of them is found
+    anew when they take it.
 
     Args:
-        scanned: codes a person scanned; only those of containers of the reserved lots count.
+        scanned: codes a person scanned, in their order; only those of containers of the reserved lots count.
         stock: as it stands.
 
     Returns:
@@ -130,9 +131,10 @@ def move_to(
 
 
 def _as_scanned(lot: Lot, reserved: Mapping[str, float], scanned: Collection[str]) -> dict[str, float]:
-    """µL per container of a lot: reserved and scanned, then scanned only, then reserved only."""
+    """µL per container of a lot: what was scanned in the order it was, then what was reserved only."""
     left = sum(reserved.get(one.barcode, 0.0) for one in lot.vessels)
-    order = sorted(lot.vessels, key=lambda one: (one.barcode not in scanned, one.barcode not in reserved))
+    rank = {code: number for number, code in enumerate(scanned)}
+    order = sorted(lot.vessels, key=lambda one: (rank.get(one.barcode, len(rank)), one.barcode not in reserved))
     found: dict[str, float] = {}
     for one in order:
         free = max(0.0, one.volume_ul - one.dead_ul) if one.barcode in scanned else 0.0

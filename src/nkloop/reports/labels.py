@@ -12,9 +12,12 @@ from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.label_print import printed_parts
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
+from nkloop.worklists.arrivals import brought_by
 from nkloop.worklists.bag_plans import DoseLabel
+from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
 from nkloop.worklists.contents import Ledger
-from nkloop.worklists.models import PREPARED, DeckItem, Worklist
+from nkloop.worklists.label_codes import CELLS, LABWARE, VESSEL
+from nkloop.worklists.models import PREPARED, DeckItem, Filling, Worklist
 
 PER_SHEET = 24
 _QR_MM = 19.0
@@ -48,7 +51,7 @@ def run_labels(
     kinds: Mapping[str, Kind] | None = None,
     ended: Mapping[int, datetime] | None = None,
 ) -> tuple[Label, ...]:
-    """A label for every plate with a barcode, every vessel the run fills for use, and every intermediate tube.
+    """A label for every plate with a barcode, tube of cells, vessel the run fills for use, and intermediate tube.
 
     What an earlier run prepared has its label from there. Intermediates that are drawn from in the run are used the
     same day; what stays, until the worklist's last day.
@@ -70,6 +73,7 @@ def run_labels(
         for item in worklist.deck
         if item.barcode is not None and item.nickname not in earlier
     ]
+    labels += [_of_cells(worklist, tube, batch, prepared_on, catalogue) for tube in cell_tubes(worklist)]
     goes_to = _destinations(worklist)
     drawn = {(s.labware, s.well) for s in worklist.steps if s.action == "transfer"}
     named = _names(worklist)
@@ -176,7 +180,7 @@ def labels_html(labels: Iterable[Label], title: str) -> str:
 def vessel_label(told: DoseLabel) -> Label:
     """The label of a closed vessel; its barcode is the first word of its batch."""
     barcode = told.batch.partition(" ")[0]
-    label = _of_dose(told, "closed vessel", f"nkloop:vessel:{barcode}", f"{told.prepared:%Y-%m-%d}")
+    label = _of_dose(told, "closed vessel", f"{VESSEL}{barcode}", f"{told.prepared:%Y-%m-%d}")
     return label.model_copy(update={"expires": _SEE_RECORD})
 
 
@@ -205,7 +209,21 @@ def _of_item(
         step=f"{last or '–'}",
         prepared=_when(last, ended, day),
         expires=until or _until(worklist),
-        code=f"nkloop:labware:{item.barcode}",
+        code=f"{LABWARE}{item.barcode}",
+    )
+
+
+def _of_cells(worklist: Worklist, tube: Filling, batch: str, day: date, catalogue: LabwareTitles | None) -> Label:
+    """The label of a tube that is brought: its code is what is scanned then."""
+    item, step = worklist.item(tube.labware), brought_by(tube, worklist)
+    return Label(
+        batch=batch,
+        content=tube.liquid.name,
+        place=f"{title_in_use(item, catalogue)} {tube.well}",
+        step=f"{step.number}" if step is not None else "–",
+        prepared=f"{day}",
+        expires="same day",
+        code=f"{CELLS}{tube_codes(tube.liquid.lot or '')[0]}",
     )
 
 

@@ -11,12 +11,13 @@ from nkloop.quantities.display import number as scientific
 from nkloop.reports.cultures import CULTURES, is_culture
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
-from nkloop.worklists.arrivals import brought_at, brought_by, left_by
+from nkloop.worklists.arrivals import brought_at, brought_by, is_cell_tube, left_by
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
 _AT_STEP = "at step "
+_LAST_OF_ALL, _AS_TOLD = "bring last of all", "bring as the step says"
 _CELLS = ("donor:", "effector:", "target:")
 """What the names of cells in a liquid begin with."""
 
@@ -96,9 +97,9 @@ def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *
     per_ml = 1000 * sum(n for key, n in fillings[0].liquid.per_ul.items() if key.startswith(_CELLS))
     if per_ml:
         storage = storage or "incubator"
-        minutes, how = 0.0, f"count, bring to {scientific(per_ml, 3)} cells/mL, and bring last of all"
+        minutes, how = 0.0, f"count, bring to {scientific(per_ml, 3)} cells/mL, and {_LAST_OF_ALL}"
     elif is_plate:
-        storage, minutes, how = "incubator", 0.0, "bring last of all"
+        storage, minutes, how = "incubator", 0.0, _LAST_OF_ALL
     else:
         minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
     return TakeOut(
@@ -115,11 +116,14 @@ def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *
 def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> TakeOut:
     """A liquid that a step of the worklist thaws, warms or brings is taken out then, not before."""
     if is_culture(fillings[0], worklist) and (number := brought_at(fillings[0].labware, worklist)) is not None:
-        return row.model_copy(update={"when": f"{_AT_STEP}{number}", "how": "bring as the step says"})
+        return row.model_copy(update={"when": f"{_AT_STEP}{number}", "how": _AS_TOLD})
     step, *others = (brought_by(filling, worklist) for filling in fillings)
-    if step is None or step.operator is None or step.operator.kind not in {"thaw", "warm"}:
+    if step is None or step.operator is None or any(other != step for other in others):
         return row
-    if any(other != step for other in others):
+    if all(map(is_cell_tube, fillings)):
+        how = row.how.removesuffix(_LAST_OF_ALL) + _AS_TOLD
+        return row.model_copy(update={"when": f"{_AT_STEP}{step.number}", "how": how})
+    if step.operator.kind not in {"thaw", "warm"}:
         return row
     told = {"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": f"{step.operator.kind} as the step says"}
     return row.model_copy(update=told)
@@ -156,7 +160,7 @@ def _place_of(lot: str) -> str:
 def _lead(storage: str, amount_ul: float, *, is_cold: bool) -> tuple[float, str]:
     """Minutes before the start, and what is done, from where a liquid is stored and how much of it there is."""
     if storage in {"incubator", "cell bench"}:
-        return 0, "bring last of all"
+        return 0, _LAST_OF_ALL
     if storage.startswith(("-", "−")):
         if is_cold or amount_ul <= _SMALL_UL:
             return 45, "thaw on ice, mix gently and spin down"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from nkloop.drivers.interfaces import LotToScan, OperatorAnswer
@@ -12,11 +12,12 @@ from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.runs.reserved_plans import reservation_name
 from nkloop.worklists.arrivals import brought_by
+from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
 from nkloop.worklists.models import Worklist
 
 
 def lots_to_scan(worklist: Worklist, records: Records, bench: str, *, step: int | None = None) -> tuple[LotToScan, ...]:
-    """Lots of the inventory that come onto the deck at a step of a person, or at loading when no step is given.
+    """Lots of the inventory and tubes of cells that come onto the deck at a step of a person, or else at loading.
 
     A lot of which a part is loaded at once is scanned at loading, and only then.
     """
@@ -38,7 +39,22 @@ def book_scanned(answer: OperatorAnswer, worklist: Worklist, records: Records, b
 def _lots(
     arrivals: Mapping[str, int | None], worklist: Worklist, records: Records, bench: str
 ) -> tuple[LotToScan, ...]:
-    """Those of these lots that the worklist tells of, with their containers where the stock knows them."""
+    """Those of these lots that the worklist tells of, with their containers where the stock knows them; then cells."""
+    return (*_of_stock(arrivals, worklist, records, bench), *_tubes(arrivals, worklist))
+
+
+def _tubes(arrivals: Mapping[str, int | None], worklist: Worklist) -> Iterator[LotToScan]:
+    """Tubes of cells: no stock keeps them, what they are is their code. A plate is shown by its own barcode."""
+    names = {f.liquid.lot: f.liquid.name for f in cell_tubes(worklist)}
+    for lot, step in arrivals.items():
+        if lot in names:
+            (code, short), goes_to = tube_codes(lot), "" if step is None else _place(lot, worklist)
+            yield LotToScan(lot=code, component=names[lot], codes=(short,), step=step, goes_to=goes_to)
+
+
+def _of_stock(
+    arrivals: Mapping[str, int | None], worklist: Worklist, records: Records, bench: str
+) -> tuple[LotToScan, ...]:
     facts = {fact.id: fact for fact in worklist.lots if fact.id in arrivals}
     if not facts:
         return ()  # spares reading the whole stock at every pause

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.desk_operator import Declined
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
-from nkloop.drivers.scanning import Scan, Scans
+from nkloop.drivers.scanning import Known, Scan, Scans
 from nkloop.drivers.timing import EARLY_REMEDY, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
-from nkloop.inventory import Inventory
+from nkloop.inventory import Inventory, Lot
+from nkloop.inventory.picking import NOTHING_UL
 from nkloop.records import Records
 from nkloop.records.models import RUN_OVER, OperatorRemark
 from nkloop.records.requests import AskedRequest
@@ -85,8 +86,8 @@ class JournalledScans:
             )
         )
 
-    def known(self, code: str) -> str:
-        """Component and lot of a code that the stock of the bench knows; empty when it knows none."""
+    def known(self, code: str) -> Known | None:
+        """The lot of a code, and one to take instead; None when the stock of the bench knows no such code."""
         return what_is(code, self.records.stock.inventory(self.bench))
 
 
@@ -106,12 +107,26 @@ def scans_for(records: Records, asked: AskedRequest, by: str) -> Scans:
     return Scans.written(request_of(asked), JournalledScans(records, asked.bench), by)
 
 
-def what_is(code: str, stock: Inventory | None) -> str:
-    """Component and lot of a code the stock knows; empty when it knows none."""
-    for lot in stock.lots if stock is not None else ():
+def what_is(code: str, stock: Inventory | None) -> Known | None:
+    """The lot a code of the stock is of, with another lot of its component that may be used; None without one."""
+    lots = stock.lots if stock is not None else ()
+    for lot in lots:
         if code == lot.id or any(one.barcode == code for one in lot.containers):
-            return f"{lot.component}, lot {lot.id}"
-    return ""
+            return Known(lot.component, lot.id, lot.expires, _other_lot(lot, lots))
+    return None
+
+
+def _other_lot(lot: Lot, lots: Iterable[Lot]) -> str:
+    """The released lot of the same component that ends next and is not past its date: `lot L-8, use by 2027-05-01`."""
+    today = datetime.now(UTC).date()
+    others = [
+        one
+        for one in lots
+        if one.component == lot.component and one.id != lot.id
+        if one.state == "released" and one.expires >= today and one.volume_ul > NOTHING_UL
+    ]
+    first = min(others, key=lambda one: one.expires, default=None)
+    return f"lot {first.id}, use by {first.expires}" if first is not None else ""
 
 
 def confirm(

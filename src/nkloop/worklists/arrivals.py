@@ -46,9 +46,14 @@ def left_by(filling: Filling) -> str:
     return rest.partition(":")[0] if kind == LEFT else ""
 
 
-def _is_cells(filling: Filling, worklist: Worklist) -> bool:
+def is_cell_tube(filling: Filling) -> bool:
+    """Whether a liquid is living cells that come in a tube of their own, named by what they are."""
     kind, found, _ = (filling.liquid.lot or "").partition(":")
-    return filling.labware in worklist.limits.cells_in or (bool(found) and kind in CELLS)
+    return bool(found) and kind in CELLS
+
+
+def _is_cells(filling: Filling, worklist: Worklist) -> bool:
+    return filling.labware in worklist.limits.cells_in or is_cell_tube(filling)
 
 
 def _confirmed(labware: str, worklist: Worklist) -> Step | None:

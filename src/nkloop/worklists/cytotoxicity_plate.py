@@ -9,6 +9,7 @@ from nkloop.errors import PlanError
 from nkloop.inventory.models import Lot
 from nkloop.quantities.display import number as scientific
 from nkloop.worklists.builder import Spot, WorklistBuilder
+from nkloop.worklists.cell_tubes import with_tubes_told
 from nkloop.worklists.cytotoxicity_readout import (
     ASSAY,
     DETECTION,
@@ -109,9 +110,10 @@ class Plate:
             substrate, stop = detection_supplies(builder, request, self.lots)
             bring_in_the_dark(builder, (substrate, stop), self.lots)
             detect(builder, request, substrate, stop, parts=self.parts)
-        return builder.build(
+        made = builder.build(
             targets=list(self._expected()), recipe_revision=request.recipe_revision, seed=self.layout.seed
         )
+        return with_tubes_told(made)
 
     def _cold_reagents(self) -> list[str]:
         """Reagents of the read-out that are stored cold; none when the read-out is a run of its own."""
@@ -220,7 +222,7 @@ class Plate:
 
     def _fetch_cells(self) -> None:
         """Cells leave the incubator when all medium is on the plate, not before."""
-        told = "Take the effector and target tubes out of the incubator, mix them gently, and set each in its place."
+        told = "Take the effector and target tubes out of the incubator, mix them gently, and set each in its place"
         self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(_TUBES, _CELLS)))
 
     # -- effectors ----------------------------------------------------------------------------------------------

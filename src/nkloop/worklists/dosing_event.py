@@ -8,9 +8,9 @@ from nkloop.errors import PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.models import LabwareType
 from nkloop.quantities import Kind
-from nkloop.quantities.display import number as scientific
 from nkloop.recipes.models import ErrorLimits, Ingredient, Stage
 from nkloop.worklists.builder import Spot, WorklistBuilder, round_up
+from nkloop.worklists.cell_tubes import with_tubes_told
 from nkloop.worklists.column_parts import column_parts
 from nkloop.worklists.dose_room import dose_room_problems
 from nkloop.worklists.dosing_request import arm_ingredients, targets_of
@@ -83,11 +83,12 @@ class Event:
         self._feed_all(index, self._drain_columns(), mixed)
         self._transfer()
         self._seed()
-        return self.builder.build(
+        made = self.builder.build(
             targets=list(self._targets(index)),
             recipe_revision=self.request.recipe.revision_id,
             seed=self.request.seed,
         )
+        return with_tubes_told(made)
 
     # -- the deck -----------------------------------------------------------------------------------------------
 
@@ -286,7 +287,6 @@ class Event:
         fits = max(volumes.values()) * (1 + OVERAGE) + small.dead_volume_ul <= small.working_volume_ul
         label = f"{self.cells_name[0].upper()}{self.cells_name[1:]}, one tube per donor"
         kind = self.builder.place(DONORS, SMALL_TUBES if fits else TUBES_15, label)
-        brought = []
         for tube, name in zip(self.request.donors, kind.wells, strict=False):
             if not volumes[tube.donor]:
                 continue
@@ -295,9 +295,8 @@ class Event:
             volume = round_up(volumes[tube.donor] * (1 + OVERAGE) + kind.dead_volume_ul)
             liquid = Liquid(name=f"{self.cells_name} {tube.donor}", per_ul=per_ul, lot=cells)
             self.builder.fill((DONORS, name), volume, liquid)
-            brought.append(f"{name} {tube.donor}, {volume:g} µL at {scientific(1000 * tube.cells_per_ul)} cells/mL")
         if self.builder.steps:
-            told = f"Set the donor tubes with {self.cells_name} on the deck, mixed gently: {'; '.join(brought)}."
+            told = f"Set the donor tubes with {self.cells_name} on the deck, mixed gently"
             self.builder.pause(OperatorTask(kind="confirm", instruction=told, labware=(DONORS,)))
         return kind
 

@@ -167,6 +167,7 @@ async def _planned(
     from nkloop.runs.cell_needs import cells_to_prepare, plan_samples
     from nkloop.runs.session import bench_path
     from nkloop.runs.stock import planning_lots
+    from nkloop.runs.stock_use import containers_of, take_out
     from nkloop.worklists.contact_rows import contact_rows
     from nkloop.worklists.duration import estimate_minutes
     from nkloop.worklists.lots import summed_uses
@@ -207,6 +208,8 @@ async def _planned(
         protocol=protocol_of(parts, found),
         robot_minutes=tuple(estimate_minutes(part, file.deck) for part in parts),
         price_eur=None if cost.without_price else round(cost.eur, 2),
+        take_out=take_out(inventory, parts),
+        containers=containers_of(inventory, parts),
         deck=file.deck,
         simulated=file.simulated,
         bench=file.name,

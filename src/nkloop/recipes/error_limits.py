@@ -24,6 +24,12 @@ class ErrorLimits(FrozenModel):
             bias_percent=max(_STRICTEST_PERCENT, self.bias_percent - bias_percent),
         )
 
+    def looser(self, other: ErrorLimits) -> ErrorLimits:
+        """The larger of each."""
+        return ErrorLimits(
+            cv_percent=max(self.cv_percent, other.cv_percent), bias_percent=max(self.bias_percent, other.bias_percent)
+        )
+
     def stricter(self, other: ErrorLimits) -> ErrorLimits:
         """The smaller of each."""
         return ErrorLimits(

@@ -40,6 +40,7 @@ from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.part_lots import lots_over
 from nkloop.worklists.parts import fewest_parts, in_order
 from nkloop.worklists.plans import Brought, CompositionRow, MediumOrder, MediumPlan, MediumSource
+from nkloop.worklists.tight_limits import fitting
 from nkloop.worklists.uncertainty import predict
 
 
@@ -102,17 +103,19 @@ def plan_media(
     asked = limits or recipe.error_limits
 
     def within(aim: ErrorLimits) -> MediumPlan:
+        held = asked.looser(aim)
+
         def plan(left: ErrorLimits | None) -> MediumPlan:
-            of_chains, worth = left or asked, weights or CostWeights()
-            planning = _Planning(recipe, deck, catalogue, use_until, today, asked, aim, of_chains, worth)
+            of_chains, worth = left or held, weights or CostWeights()
+            planning = _Planning(recipe, deck, catalogue, use_until, today, held, aim, of_chains, worth)
             return _attempt(planning, vessels, orders, inventory)
 
-        return accurate_enough(aim, asked, plan)
+        return accurate_enough(aim, held, plan)
 
     if any(order.omit for order in orders):
         with suppress(PlanError):
             return within(with_room(asked))
-    return within(asked)
+    return fitting(asked, within, lambda made: made.composition)
 
 
 def _attempt(
@@ -128,7 +131,7 @@ def _attempt(
         )
     except DeckFullError as error:
         first = error.problems[0]
-        raise PlanError(
+        raise DeckFullError(
             f"one vessel of medium does not fit the deck: {first.message}", where=first.where, remedy=first.remedy
         ) from error
     return planning.plan(orders, done)

@@ -163,8 +163,10 @@ def test_seeding_fills_first_and_mixes_cells_before_every_draw(plan, request_of,
     lots = {filling.liquid.lot for filling in planned.worklist.fillings}
     assert {"donor:U1", "donor:U2", "prepared:M-1:A1"} <= lots
     diluted, off = planned.warnings
-    assert diluted == "seeding dilutes the arm medium in the well by up to 10 %"
+    assert diluted.startswith("seeding dilutes the arm medium in the well by up to 10 %")
+    assert "--aim vessel makes up for it" in diluted
     assert "heparin 22.5 instead of 25 µg/mL" in off
+    assert "Remedy: a smaller volume of a denser cell suspension" in off
     assert check_ledger(planned.worklist, catalogue, deck).passed
 
 

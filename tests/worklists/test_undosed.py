@@ -34,9 +34,9 @@ def test_what_is_off_is_told_once_for_its_worst_vessel(recipe):
         for row in rows_of(recipe, {**full, "heparin": share * full["heparin"]}, destination=well)
     ]
     assert {row.basis for row in rows} == {"undosed"}
-    (told,) = undosed_warnings(rows, 5.0, "why")
-    assert told == "off target and not dosed: heparin 22.5 instead of 25 µg/mL in B1; why"
-    assert undosed_warnings(rows_of(recipe, full), 5.0, "why") == ()
+    (told,) = undosed_warnings(rows, 5.0, "why", "drain more")
+    assert told == "off target and not dosed: heparin 22.5 instead of 25 µg/mL in B1; why. Remedy: drain more"
+    assert undosed_warnings(rows_of(recipe, full), 5.0, "why", "drain more") == ()
 
 
 def test_what_only_the_stage_before_has_is_carried(two_stages):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
+from nkloop.coordination.form_words import filled_in, in_form_words
 from nkloop.errors import NkloopError
 
 Parameters = ParamSpec("Parameters")
@@ -25,7 +26,7 @@ class _NoTraceback(logging.Filter):
         if isinstance(error, NkloopError):
             # Prefect fills in `repr(error)`, which shows neither place nor remedy.
             told = record.getMessage().replace(repr(error), str(error))
-            record.msg = told if str(error) in told else f"{told}: {error}"
+            record.msg = in_form_words(told if str(error) in told else f"{told}: {error}")
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
 
@@ -51,14 +52,15 @@ def fails_plainly(function: Callable[Parameters, Awaitable[Result]]) -> Callable
         from prefect.context import FlowRunContext
         from prefect.states import Failed
 
-        try:
-            return await function(*args, **kwargs)
-        except NkloopError as error:
-            context = FlowRunContext.get()
-            run = context.flow_run if context else None
-            if run is None or run.parent_task_run_id is not None:
-                raise
-            return cast(Result, Failed(message=str(error), data=error))
+        with filled_in((*args, *kwargs.values())):
+            try:
+                return await function(*args, **kwargs)
+            except NkloopError as error:
+                context = FlowRunContext.get()
+                run = context.flow_run if context else None
+                if run is None or run.parent_task_run_id is not None:
+                    raise
+                return cast(Result, Failed(message=in_form_words(str(error)), data=error))
 
     # Prefect looks names of annotations up where this wrapper stands; it must find them resolved.
     cast(Any, flow_function).__signature__ = inspect.signature(function, eval_str=True)

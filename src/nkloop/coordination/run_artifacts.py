@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_table
+from nkloop.coordination.form_words import in_form_words
 from nkloop.coordination.report_pages import report_link
 from nkloop.records.touched import touched
 from nkloop.reports import run_html, run_sheets, sheets_markdown
@@ -93,15 +94,16 @@ def _off_target(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 async def show_told(plan: Told, name: str) -> None:
-    """Show what a plan tells besides its figures, in the words of `nkloop plan`; the log hears what it warns of.
+    """Show what a plan tells besides its figures, in the words of the form; the log hears what it warns of.
 
     Args:
         plan: of one run, or of several.
         name: what is planned, for the title.
     """
-    for warning in plan.warnings:
+    warnings, notes = ([in_form_words(one) for one in some] for some in (plan.warnings, plan.notes))
+    for warning in warnings:
         logger.warning("%s: %s", name, warning)
-    told = [*(f"**Warning:** {markdown_text(one)}" for one in plan.warnings), *map(markdown_text, plan.notes)]
+    told = [*(f"**Warning:** {markdown_text(one)}" for one in warnings), *map(markdown_text, notes)]
     if told:
         await show_markdown("plan-notes", "".join(f"- {one}\n" for one in told), f"What to know of {name}")
 

@@ -376,7 +376,12 @@ class _Planner:
                 *unlimited_words(self.request.recipe, (t for _, t in brought)),
                 *unknown_words(self.request.recipe, self.request.base),
                 *remains_warnings(rows),
-                *undosed_warnings(rows, TOLERANCE_PERCENT, "what was there, or the cells came in, keeps it off"),
+                *undosed_warnings(
+                    rows,
+                    TOLERANCE_PERCENT,
+                    "what was there, or the cells came in, keeps it off",
+                    "drain more of what was there, or bring the cells in a smaller volume",
+                ),
                 *carried_warnings(rows, self.stage, self.before),
                 *self._settling_warning(),
             ),

@@ -328,12 +328,22 @@ class _Planner:
 
     def _undosed(self, rows: Sequence[CompositionRow]) -> tuple[str, ...]:
         """What is off target or carried along, and why."""
-        why = "what stood there keeps it off"
+        why, remedy = "what stood there keeps it off", "remove more of what stood there"
         if any(well.seed_ul > 0 for well in self.request.wells):
             alone = f"{self.stage.medium.base.component} alone"
             medium = next((tube.suspended_in for tube in self.request.donors), "") or alone
             why = f"the cell suspensions are taken as {medium}"
-        return (*undosed_warnings(rows, TOLERANCE_PERCENT, why), *carried_warnings(rows, self.stage, self.before))
+            remedy = (
+                "a smaller volume of a denser cell suspension, or cells in the complete medium of the stage "
+                f"(nkloop plan dosing --suspended-in {self.stage.id})"
+            )
+        if alike := [row.component for row in rows if row.component in self.request.in_base]:
+            names = ", ".join(dict.fromkeys(alike))
+            remedy += f"; {names} can be dosed: --constant dose and a base medium without it"
+        return (
+            *undosed_warnings(rows, TOLERANCE_PERCENT, why, remedy),
+            *carried_warnings(rows, self.stage, self.before),
+        )
 
     def _arms(self, run: _Run) -> list[ArmComposition]:
         arms = {arm.name: arm for arm in self.request.arms}

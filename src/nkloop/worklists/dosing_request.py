@@ -232,5 +232,8 @@ def request_warnings(request: DosingRequest) -> tuple[str, ...]:
         told.append(f"cells leave with the spent medium (split): {', '.join(mixed)}")
     shares = [well.seed_ul / (well.add_ul + well.seed_ul) for well in request.wells if well.seed_ul and well.add_ul]
     if shares and request.aim == "medium":
-        told.append(f"seeding dilutes the arm medium in the well by up to {100 * max(shares):.3g} %")
+        told.append(
+            f"seeding dilutes the arm medium in the well by up to {100 * max(shares):.3g} %, "
+            "its doses too; --aim vessel makes up for it in the doses"
+        )
     return tuple(told)

@@ -81,6 +81,6 @@ def unknown_arm(arm: str, known: Collection[str], where: str) -> Problem:
     return Problem(
         f"arm '{arm}' is not in the request, which has {', '.join(known) or 'none'}",
         where,
-        f"{f'{near} Then ' if near else ''}correct the name; or add the arm to those asked for (field Arms, "
-        "table of --arms), or to the recipe when it is a control",
+        f"{f'{near} Then ' if near else ''}correct the name; or add the arm to those asked for (--arms), "
+        "or to the recipe when it is a control",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from nkloop.errors import PlanError, Problem
+from nkloop.errors import PlanError
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.builder import DeckFullError
 from nkloop.worklists.plans import CompositionRow
@@ -60,15 +60,11 @@ def _by_limit(
     (value, made), (title, option) = found, _LIMITS[field]
     worst = max(rows(made), key=lambda row: getattr(row, field) or 0.0)
     first = full.problems[0]
-    return PlanError.from_problems(
-        [
-            Problem(
-                f"at most {limit:g} % {title} asks for more dilutions than the deck holds ({first.message}); the best "
-                f"plan found that fits reaches {getattr(worst, field):.2f} % ({worst.component})",
-                first.where,
-                f"raise {option} to {value:.3g}, plan a larger volume, or use stocks of another concentration",
-            )
-        ]
+    return PlanError(
+        f"at most {limit:g} % {title} asks for more dilutions than the deck holds ({first.message}); the best "
+        f"plan found that fits reaches {getattr(worst, field):.2f} % ({worst.component})",
+        where=first.where,
+        remedy=f"raise {option} to {value:.3g}, plan a larger volume, or use stocks of another concentration",
     )
 
 

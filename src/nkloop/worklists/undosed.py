@@ -78,13 +78,16 @@ def by_destination(rows: Iterable[CompositionRow]) -> tuple[CompositionRow, ...]
     return tuple(row for some in found.values() for row in some)
 
 
-def undosed_warnings(rows: Iterable[CompositionRow], tolerance_percent: float, why: str) -> tuple[str, ...]:
+def undosed_warnings(
+    rows: Iterable[CompositionRow], tolerance_percent: float, why: str, remedy: str
+) -> tuple[str, ...]:
     """One sentence for what the stage has, nobody doses, and is off target; the worst vessel of each is told.
 
     Args:
         rows: of all vessels.
         tolerance_percent: deviation that is not told.
-        why: what makes the difference, the end of the sentence.
+        why: what makes the difference.
+        remedy: what would bring it on target.
     """
 
     def deviation(row: CompositionRow) -> float:
@@ -94,7 +97,7 @@ def undosed_warnings(rows: Iterable[CompositionRow], tolerance_percent: float, w
     named = ", ".join(
         f"{row.component} {row.expected:.3g} instead of {row.target:.3g} {row.unit} in {row.destination}" for row in off
     )
-    return (f"off target and not dosed: {named}; {why}",) if off else ()
+    return (f"off target and not dosed: {named}; {why}. Remedy: {remedy}",) if off else ()
 
 
 def carried_warnings(rows: Iterable[CompositionRow], stage: Stage, before: Stage | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from nkloop.records.models import StepRecord
+from nkloop.runs.late_files import SETTLED
 
 from .conftest import CrashLab
 
@@ -24,10 +26,12 @@ SEEN = {"450": {"A1": 0.5, "B1": 0.7}, "650": {"A1": 0.1, "B1": 0.1}}
 @pytest.mark.vendor
 @pytest.mark.timeout(600)
 def test_a_plate_is_read_once_whoever_is_killed(crash_lab: CrashLab) -> None:
-    """A flow while the plate is measured, which is fetched later; a robot that forgets what it has just measured."""
-    flow, robot = crash_lab("readings", "--crashes", "2")
-    assert (flow["problems"], robot["problems"]) == ([], [])
-    assert (flow["struck"], robot["struck"]) == (True, True)
+    """A flow while the plate is measured, which is fetched later; a robot that forgets what it has just measured; a
+    robot whose files are being copied out, the rest of which is fetched when it is on again."""
+    crashes = crash_lab("readings", "--crashes", "3")
+    assert [(crash["problems"], crash["struck"]) for crash in crashes] == 3 * [([], True)]
+    flow, robot, copying = crashes
+    assert (copying["states"], copying["events"]) == (["succeeded"], {"done": 7}), "it is read once"
     assert (flow["states"], flow["decisions"]) == (["succeeded"], [])
     assert (robot["states"], robot["decisions"]) == (["interrupted", "succeeded"], ["continue"])
 
@@ -59,9 +63,10 @@ def test_the_judge_holds_steps_against_what_lid_and_reader_did(
     assert (len(found) == 1 and told in found[0]) if told else found == []
 
 
-def run_of(name: str, event: Any = "done") -> SimpleNamespace:
+def run_of(name: str, event: Any = "done", lost: Collection[str] = ()) -> SimpleNamespace:
     step = StepRecord(number=6, event=event, at=AT, detail="told")
-    return SimpleNamespace(id=name, state="succeeded", device_run_id=name, steps=(step,))
+    files = (SimpleNamespace(name=SETTLED),) if name in lost else ()
+    return SimpleNamespace(id=name, state="succeeded", device_run_id=name, steps=(step,), files=files)
 
 
 def reading_of(**values: float) -> SimpleNamespace:
@@ -88,6 +93,12 @@ def test_the_judge_wants_one_reading_as_the_reader_saw_it(
         return
     (problem,) = found
     assert re.search(told, problem)
+
+
+def test_the_judge_lets_a_plate_be_measured_again_when_the_robot_said_that_it_lost_its_values(judge: Any) -> None:
+    runs = [run_of(name, lost={"a"}) for name in ("a", "b")]
+    physical = SimpleNamespace(measured=[SEEN, SEEN])
+    assert list(judge.reading_problems(runs, [reading_of(A1=0.4, B1=0.6)], physical, "P-1")) == []
 
 
 def test_the_judge_sees_what_was_done_twice(judge: Any) -> None:

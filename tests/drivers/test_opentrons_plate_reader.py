@@ -426,6 +426,27 @@ async def test_files_copied_out_stay_at_hand_when_a_later_one_is_gone(
         lab.reader.reading(request, files)
 
 
+async def test_files_of_a_robot_that_falls_silent_are_all_asked_for_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make()
+    find = lab.reader._client.find
+    asked: list[str] = []
+
+    async def falls_silent(path: str) -> Any:
+        asked.extend([path] if path.startswith("/dataFiles/") else [])
+        if len(asked) == 2:
+            raise DeviceUnreachableError("the robot does not answer", where="plate reader")
+        return await find(path)
+
+    request = REQUEST.model_copy(update={"reference_wavelength_nm": 650})
+    await lab.open(request)
+    monkeypatch.setattr(lab.reader._client, "find", falls_silent)
+    with pytest.raises(DeviceUnreachableError):
+        await lab.files()
+    assert lab.reader.reading(request, await lab.files()).reference_wavelength_nm == 650
+
+
 def test_the_recorded_file_of_a_real_server_is_understood(recorded_plate_file: bytes) -> None:
     content = recorded_plate_file
     found = parsed_file(DeviceFile(name="ldh450nm.csv", media_type="text/csv", content=content))

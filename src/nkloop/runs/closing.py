@@ -45,7 +45,7 @@ async def close_ended(
         DeviceUnreachableError: the device does not answer; the run stays open.
         StaleHolderError: somebody else has taken the device over.
     """
-    handler, device_run_id = bench.liquid_handler, run.device_run_id or ""
+    handler = bench.liquid_handler
     if handler.stepwise:
         return close_told(run.id, state, records, hold, at=await bench.clock.now(), why=why)
     try:
@@ -54,7 +54,6 @@ async def close_ended(
         told = f"{bench.liquid_handler.name} {FORGOTTEN} what it did: {words(error)}"
         return close_unseen(run.id, told, records, hold, at=await bench.clock.now())
     records.journal.close_run(run.id, end.events, end.state, ended_at=end.at, error=end.told, claim=hold.claim)
-    await _released(bench, device_run_id)
     return records.journal.run(run.id)
 
 
@@ -75,7 +74,6 @@ async def judge_anew(run: RunRecord, state: DeviceState, bench: Bench, records: 
     """
     end = await _told_by_device(run, state, bench, records, "the program ended before")
     records.journal.judge_anew(run.id, end.events, end.state, error=end.told, claim=hold.claim)
-    await _released(bench, run.device_run_id or "")
     return records.journal.run(run.id)
 
 
@@ -89,6 +87,8 @@ class _End(NamedTuple):
 
 
 async def _told_by_device(run: RunRecord, state: DeviceState, bench: Bench, records: Records, why: str) -> _End:
+    # first of all: what is not filed away yet, commands and readings, is lost with the robot's power
+    await _filed_away(bench, run.device_run_id or "")
     commands = await bench.liquid_handler.commands(run.device_run_id or "")
     remark = await copy_files(run, bench, records)
     at = await bench.clock.now()
@@ -225,8 +225,8 @@ def _event(number: int, event: StepEvent, detail: str, at: datetime, device: str
     return JournalEvent(number=number, event=event, at=at, device=device, detail=detail)
 
 
-async def _released(bench: Bench, device_run_id: str) -> None:
-    """Let the device file the run away, where it can; the outcome is journalled already, so a failure is only noted."""
+async def _filed_away(bench: Bench, device_run_id: str) -> None:
+    """Let the device file the run away, where it can; one that refuses tells what the run did all the same."""
     release = getattr(bench.liquid_handler, "release", None)
     if release is None:
         return

@@ -10,9 +10,10 @@ from nkloop.drivers.file_reader import FileReader
 from nkloop.drivers.interfaces import OpensEmpty, OperatorRequest, PlateReader, ReadsInRuns
 from nkloop.errors import DeviceError
 from nkloop.records import Records
-from nkloop.records.models import Context
+from nkloop.records.models import Context, RunRecord
 from nkloop.runs.beside import beside_held
 from nkloop.runs.execution import execute
+from nkloop.runs.late_files import are_files_pending
 from nkloop.runs.on_deck import keep_reading, keep_request, reading_bench
 from nkloop.runs.people import ask
 from nkloop.worklists.models import CheckResult, OperatorTask, Verdict
@@ -84,16 +85,27 @@ async def _read_on_deck(
     run = await execute(worklist, verdict, reading_bench(bench), records, context=context)
     reading = keep_reading(run, bench, records)
     if reading is None:
-        why = run.error or "no reason given"
-        raise DeviceError(
-            f"plate {request.barcode} was not read, run {run.id} ended as {run.state}: {why}",
-            where=reader.name,
-            remedy="look at the robot's screen; take the plate out, then read it again",
-        )
+        raise _not_kept(run, request, reader.name)
     logger.info("%s has read plate %s: %d wells", run.id, reading.barcode, len(reading.values))
     if run.state != "succeeded":
         logger.warning("plate %s is read, but %s ended as %s: %s", request.barcode, run.id, run.state, run.error)
     return reading
+
+
+def _not_kept(run: RunRecord, request: ReadRequest, reader: str) -> DeviceError:
+    if run.state == "succeeded" and are_files_pending(run):
+        return DeviceError(
+            f"plate {request.barcode} was measured in {run.id}, but {run.error}",
+            where=reader,
+            remedy="make the robot answer again, then go on: what it measured is fetched first, and the plate is read "
+            "again only if the robot has lost it",
+        )
+    why = run.error or "no reason given"
+    return DeviceError(
+        f"plate {request.barcode} was not read, run {run.id} ended as {run.state}: {why}",
+        where=reader,
+        remedy="look at the robot's screen; take the plate out, then read it again",
+    )
 
 
 async def _put_in(

@@ -11,6 +11,7 @@ from crash_lab.places import Places
 from nkloop.assays.measurements import Reading
 from nkloop.records import Records
 from nkloop.records.models import RunRecord, StepRecord
+from nkloop.runs.late_files import SETTLED
 from nkloop.worklists.plate_reading import MEASURE
 from nkloop.workspace import Workspace
 
@@ -73,9 +74,18 @@ def reading_problems(
         seen = [_less_reference(reading, values) for values in physical.measured]
         if not any(_is_same(reading.values, values) for values in seen):
             yield f"the reading of {reading.barcode} is none of the {len(seen)} that the reader made"
-    known = [run.id for run in runs for step in run.steps if step.number == MEASURE and step.event == "done"]
+    known = [run.id for run in runs if _is_measured(run) and not _is_lost(run)]
     if len(known) > 1:
         yield f"the plate was measured again although its reading was known: {', '.join(known)}"
+
+
+def _is_measured(run: RunRecord) -> bool:
+    return any(step.number == MEASURE and step.event == "done" for step in run.steps)
+
+
+def _is_lost(run: RunRecord) -> bool:
+    """Whether the robot was asked for the values again, and had lost them with its power."""
+    return {file.name for file in run.files} == {SETTLED}
 
 
 def _less_reference(reading: Reading, seen: dict[str, dict[str, float]]) -> dict[str, float]:

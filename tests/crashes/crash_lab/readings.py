@@ -51,6 +51,7 @@ MEASURED = 16
 FIRST = (
     Crash(0, PLATE_READING, FLOW, Trigger(FLOW, "request", "POST /runs/*/actions", 2, "after")),
     Crash(1, PLATE_READING, ROBOT, physical=PhysicalTrigger(ROBOT, MEASURED, "after")),
+    Crash(2, PLATE_READING, ROBOT, Trigger(ROBOT, "request", "GET /dataFiles/*", 2, "before")),
 )
 
 
@@ -148,7 +149,8 @@ def _worklist(bench: BenchFile, workspace: Workspace) -> Worklist:
 
 
 def crashes(director: Director, n: int, seed: int) -> list[Crash]:
-    """A flow killed while the plate is measured, a robot right after it was; then as for every procedure."""
+    """A flow killed while the plate is measured, a robot right after it was and while its files are copied; then as for
+    every procedure."""
     if n <= len(FIRST):
         return list(FIRST[:n])
     later = storm({PLATE_READING: director.course(PLATE_READING)}, n - len(FIRST), seed)

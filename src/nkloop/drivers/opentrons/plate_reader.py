@@ -24,7 +24,7 @@ from nkloop.drivers.opentrons.plate_protocol import plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
 from nkloop.drivers.opentrons.results import copied_files
 from nkloop.drivers.opentrons.robot import OpentronsRobot
-from nkloop.errors import BenchError, DeviceError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.models import DeckItem, Worklist
 from nkloop.worklists.plate_reading import PLATE, PUT_IN, reading_worklist
@@ -199,6 +199,7 @@ class FlexPlateReader(OpentronsRobot):
 
         Raises:
             RunForgottenError: the robot no longer knows the run.
+            DeviceUnreachableError: it does not answer; nothing is lost, and all of it is to be asked for again.
             DeviceError: it has deleted the first file already.
         """
         if self._ended[0].get("id") != run_id:
@@ -211,8 +212,8 @@ class FlexPlateReader(OpentronsRobot):
             async for file in copied_files(self._client, run, commands):
                 found.append(file)
         except DeviceError as error:
-            if not found:
-                raise
+            if not found or isinstance(error, DeviceUnreachableError):
+                raise  # what a robot that is silent still holds is fetched when it answers again
             logger.warning("%d file(s) of run %s were copied out of %s, then: %s", len(found), run_id, self.name, error)
         return tuple(found)
 

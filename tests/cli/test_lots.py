@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from nkloop.cli.lots.show import _containers
+from nkloop.runs.lot_files import load_lots
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
@@ -80,6 +83,17 @@ def test_the_list_is_first_expired_first_out_and_fits_a_hundred_columns(stocked:
     assert (rows["SCF-1"]["remaining_ul"], rows["SCF-1"]["free_ul"]) == (400, 340)
     assert rows["PBS-1"]["free_ul"] == 0
     assert rows["PBS-1"]["remarks"][0].startswith("expired ")
+
+
+@pytest.mark.parametrize("barcode", ["SUPPLIER-SCF-000001-01", 60 * "x"])
+def test_barcodes_of_containers_are_never_cut(fridge: Path, capsys: pytest.CaptureFixture[str], barcode: str) -> None:
+    fridge.write_text(fridge.read_text("utf-8-sig").replace("SCF-1-a", barcode), encoding="utf-8-sig")
+    lots = load_lots(fridge)
+    _containers(Console(width=80), lots, lots.lot("SCF-1"))
+    told = capsys.readouterr().out
+    assert "…" not in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert barcode in told or told.count("x") == len(barcode)
 
 
 def test_one_component_as_csv(stocked: Nkloop, workspace: Workspace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from nkloop.drivers.interfaces import Choice, OperatorAnswer, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter, parse_counts
-from nkloop.drivers.operators import PrefectOperator, confirmation_form, describe, heading
+from nkloop.drivers.operators import PrefectOperator, confirmation_form, describe, heading, limits_of
 from nkloop.drivers.scanning import Known, Scan, Scans
 from nkloop.drivers.terminal_operator import TerminalOperator
+from nkloop.drivers.timing import too_early
 from nkloop.errors import OperatorRefusedError
-from nkloop.worklists.models import OperatorTask, Worklist
+from nkloop.worklists.models import OperatorTask, OperatorTaskKind, Worklist
 
 
 class Person:
@@ -78,7 +79,9 @@ async def test_a_time_cut_short_is_asked_again_until_a_note_says_why(request_: O
     person = Person(*[early] * 4, early | {"note": "plate is lost anyway"})
     answer = await PrefectOperator("technician", ask=person).perform(request_)
     assert answer.note == "plate is lost anyway"
-    assert "**0 of 240 min have passed: confirm when it is over, or say in a note" in person.shown[4][1]
+    assert (
+        "**0 of 240 min have passed since it was asked: confirm when it is over, or say in a note" in person.shown[4][1]
+    )
 
 
 async def test_a_person_may_decline(request_: OperatorRequest) -> None:
@@ -134,9 +137,28 @@ async def test_the_same_request_has_the_same_key_and_another_one_another(request
     assert keys[0] == keys[1] != keys[2]
 
 
+@pytest.mark.parametrize(
+    ("kind", "celsius", "timed"),
+    [
+        ("incubate", 37, True), ("centrifuge", None, True), ("thaw", 4, True), ("warm", 37, True),
+        ("settle", None, True), ("store", 4, True), ("equilibrate", 22, True), ("equilibrate", None, False),
+        ("weld", None, False),
+        ("drain", None, False), ("confirm", None, False),
+    ],
+)  # fmt: skip
+def test_a_time_that_must_pass_is_told_apart_from_an_estimate_of_the_handling(
+    kind: OperatorTaskKind, celsius: float | None, timed: bool
+) -> None:
+    task = OperatorTask(kind=kind, instruction="Do it", minutes=10, temperature_c=celsius)
+    asked_at = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    assert bool(too_early(task, asked_at, asked_at + timedelta(minutes=2))) is timed
+    assert limits_of(task).startswith("10 min" if timed else "about 10 min")
+    assert ("counted from when this is asked" in limits_of(task)) is timed
+
+
 def test_the_page_shows_deck_limits_and_barcodes(request_: OperatorRequest) -> None:
     shown = describe(request_)
-    assert "**240 min, 37 °C**" in shown
+    assert "**240 min, 37 °C (counted from when this is asked; begun later, confirm later)**" in shown
     assert "**D1** nkloop_plate\n\n- A1: 200 µL medium / fresh, lot `L-7`" in shown
     assert "- `P-1` on plate" in shown
     assert "Put it / into the incubator" in shown

@@ -53,7 +53,7 @@ async def test_codes_are_scanned_line_by_line_then_confirmed(asked: OperatorRequ
     answer = await person.operator().perform(asked)
     assert (answer.confirmed_by, answer.note, answer.scanned) == ("Ada", "all well", ("P-1", "L-7"))
     said = "\n".join(person.heard)
-    assert "   30 min, 37 °C" in said
+    assert "   30 min, 37 °C (counted from when this is asked; begun later, confirm later)" in said
     assert "  ok: P-1, plate (1 of 2)" in said
     assert "Scan (1 to go)" in said
 
@@ -76,7 +76,7 @@ async def test_a_code_is_neither_a_name_nor_a_confirmation(asked: OperatorReques
 async def test_a_time_cut_short_needs_a_note_that_says_why(asked: OperatorRequest) -> None:
     person = Person("Ada", "P-1", "L-7", "yes", "", " ", "the plate leaks")
     assert (await person.operator().perform(asked)).note == "the plate leaks"
-    assert person.heard.count("0 of 30 min have passed; why? ") == 3
+    assert person.heard.count("0 of 30 min have passed since it was asked; why? ") == 3
 
 
 async def test_wrong_codes_are_named_and_asked_again_however_many(asked: OperatorRequest) -> None:

@@ -15,7 +15,7 @@ from nkloop.drivers.interfaces import OperatorRequest
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.labware import Catalogue
 from nkloop.records import Records
-from nkloop.records.models import RunDecision, StepRuling
+from nkloop.records.models import JournalEvent, RunDecision, StepRuling
 from nkloop.runs.execution import execute
 from nkloop.runs.requests import RequestDesk, confirm, decline
 from nkloop.runs.run_facts import decision_sentence, run_facts
@@ -66,6 +66,25 @@ def test_a_wrong_scan_is_in_the_timeline_and_a_deviation(
     (remark,) = run_story(records, run_id).remarks
     assert remark.startswith("refused scan of Ada, 20")
     assert records.audit.verify_chain() == ()
+
+
+def test_steps_with_the_same_unknown_end_are_told_in_one_sentence(
+    records: Records, journalled: Journalled, catalogue: Catalogue, worklist: Worklist
+) -> None:
+    moves = [step for step in worklist.steps if step.action == "transfer"]
+    steps = tuple(moves[0].model_copy(update={"number": n, "volume_ul": 10.0 + n}) for n in range(1, 8))
+    made = worklist.model_copy(update={"steps": steps, "targets": (), "ends": ()})
+    run_id = journalled(made, "interrupted", event="unknown")
+    last = JournalEvent(number=7, event="failed", at=AT, detail="the tip was lost")
+    records.journal.append_events(run_id, [last])
+    told = run_facts(run_id, records, catalogue).deviations
+    moved = "{:g} µL from {} {} to {} {}"
+    first, sixth = (
+        moved.format(10.0 + n, moves[0].labware, moves[0].well, moves[0].to_labware, moves[0].to_well) for n in (1, 6)
+    )
+    assert told[0] == f"steps 1-6 unknown: nobody saw their end (step 1: {first}; …; step 6: {sixth})"
+    assert told[1].startswith("step 7 failed: ")
+    assert len(told) == 2
 
 
 def test_a_decision_about_many_steps_names_ranges() -> None:

@@ -130,7 +130,9 @@ def test_people_and_robot_share_one_bath(plan, catalogue, deck):
     (warm,) = tasks_of(planned, "warm")
     # 2 x 35 mL for the vessels and 5 % for lines, in one bag: more than 50 mL takes 60 min
     assert "Fill 75 mL of base-grow into a bag with a weldable line, label it base-grow" in warm.instruction
-    assert "Warm the other 150 mL in the same bath, 60 min, wipe dry, then into slot A1." in warm.instruction
+    assert (
+        "Warm the other 150 mL in the same bath, 60 min, then wipe it dry and bring it to slot A1." in warm.instruction
+    )
     assert warm.labware == ("base",)
     # 225 mL are made in two vessels of 175 mL
     assert warm.instruction.startswith(

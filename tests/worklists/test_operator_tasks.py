@@ -61,6 +61,7 @@ def test_cold_medium_is_warmed_and_frozen_stocks_are_thawed_together(catalogue):
     thaw, warm = (step.operator for step in made.steps[:2])
     assert (thaw.kind, thaw.labware, thaw.temperature_c) == ("thaw", ("stock",), 4)
     assert (warm.kind, warm.labware, warm.temperature_c, warm.minutes) == ("warm", ("tubes",), 37, 15)
+    assert ". Then wipe it dry and bring it to slot " in warm.instruction
     # thawing is begun first, for what it takes longer; together they take as long as the longer
     assert thaw.minutes + warm.minutes == 20
     assert [step.number for step in made.steps] == [1, 2, 3, 4]

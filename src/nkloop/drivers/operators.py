@@ -25,7 +25,7 @@ from nkloop.drivers.interfaces import (
     choice_problem,
 )
 from nkloop.drivers.scanning import ScanBook, Scans
-from nkloop.drivers.timing import EARLY_REMEDY, too_early
+from nkloop.drivers.timing import COUNTED, EARLY_REMEDY, is_timed, too_early
 from nkloop.drivers.withdrawing import why_withdrawn
 from nkloop.errors import OperatorRefusedError
 from nkloop.frozen import content_hash
@@ -173,7 +173,7 @@ def confirmation_form(*, with_barcodes: bool) -> type[Any]:
             default="",
             max_length=500,
             title="Note",
-            description="Needed when an incubation, spin or thaw was shorter than asked for: why",
+            description="Needed when a time was shorter than asked for: why",
         )
 
     if not with_barcodes:
@@ -281,11 +281,13 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
 
 
 def limits_of(task: OperatorTask) -> str:
-    """Time, temperature and force of a task in a few words; empty when it has none."""
-    told = [f"{task.minutes:g} min"] if task.minutes else []
+    """Time, temperature and force of a task in a few words, and from when the time counts; empty when it has none."""
+    about = "" if is_timed(task) else "about "
+    told = [f"{about}{task.minutes:g} min"] if task.minutes else []
     told += [f"{task.temperature_c:g} °C"] if task.temperature_c is not None else []
     told += [f"{task.force_g:g} x g"] if task.force_g is not None else []
-    return ", ".join(told)
+    counted = f" ({COUNTED})" if is_timed(task) else ""
+    return f"{', '.join(told)}{counted}"
 
 
 def _deck_lists(worklist: Worklist) -> list[str]:

@@ -15,6 +15,7 @@ from nkloop.reports.sheet_preparation import TakeOut
 from nkloop.reports.sheet_steps import Block
 from nkloop.worklists.empty_wells import empty_told, empty_wells
 
+_COUNTED = "The time of a person's step counts from when the run asks for it; what is begun later is confirmed later."
 _QR_MM = 26.0
 
 
@@ -41,6 +42,7 @@ def run_sheet_html(
                 "sheet": sheet,
                 "qr": picture(qr_svg(sheet.code, _QR_MM)),
                 "deck": picture(deck_svg(sheet.worklist, catalogue, name=f"deck-{number}")),
+                "counted": _COUNTED,
                 "steps": [(step, step_sentence(step, sheet.worklist, catalogue)) for step in sheet.worklist.steps],
             }
             for number, sheet in enumerate(sheets, start=1)
@@ -88,7 +90,7 @@ def _sections(sheet: RunSheet) -> dict[str, str]:
         "Liquids to load": _loads(sheet.load),
         "Checked by a second person": "\n".join(f"- {one}" for one in checks),
         "Dilutions the robot makes": _items(sheet.dilutions),
-        "Steps": "\n".join(_step(block) for block in sheet.blocks),
+        "Steps": "\n".join([*(_step(block) for block in sheet.blocks), "", _COUNTED]),
         "Deviations": "Steps, what happened, what was decided: ______",
     }
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from nkloop.drivers.desk_operator import Declined
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest, choice_problem
 from nkloop.drivers.scanning import Known, Scan, Scans
-from nkloop.drivers.timing import EARLY_REMEDY, too_early
+from nkloop.drivers.timing import EARLY_REMEDY, is_timed, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory, Lot
 from nkloop.inventory.picking import NOTHING_UL
@@ -178,9 +178,9 @@ def decline(records: Records, number: int, *, by: str, reason: str) -> AskedRequ
 
 
 def due_at(asked: AskedRequest) -> datetime | None:
-    """When a timed task is over, counted from when it was asked; None for one without a time."""
-    minutes = request_of(asked).task.minutes
-    return asked.asked_at + timedelta(minutes=minutes) if minutes else None
+    """When a timed task is over, counted from when it was asked; None for one without a time that must pass."""
+    task = request_of(asked).task
+    return asked.asked_at + timedelta(minutes=task.minutes) if is_timed(task) else None
 
 
 def _require(value: str, what: str, asked: AskedRequest) -> None:

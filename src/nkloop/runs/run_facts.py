@@ -17,7 +17,7 @@ from nkloop.runs.typed_steps import spans
 from nkloop.runs.vessels import vessels_after
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Step, Worklist
 
 
 class Moment(FrozenModel):
@@ -150,15 +150,28 @@ def _deviations(worklist: Worklist, events: Sequence[JournalEvent], *, is_over: 
         numbers = [step.number for step in group]
         if why:
             yield f"step{'s' if len(numbers) > 1 else ''} {spans(numbers)} {why}"
-    for step in worklist.steps:
-        event = last.get(step.number)
-        if event is None or _not_begun(event):
-            continue
-        if event.event != "done":
-            moved = f"; certainly given: {event.moved_ul[0]:g} µL, perhaps more" if event.moved_ul else ""
-            yield f"step {step.number} {event.event}: {sentence(step)}; {event.detail or 'nobody saw its end'}{moved}"
-        elif event.moved_ul and abs(event.moved_ul[0] - step.volume_ul) > 1e-3:
+    begun = [(step, last[step.number]) for step in worklist.steps if not _not_begun(last.get(step.number))]
+    yield from _unended([(step, event) for step, event in begun if event.event != "done"])
+    for step, event in begun:
+        if event.event == "done" and event.moved_ul and abs(event.moved_ul[0] - step.volume_ul) > 1e-3:
             yield f"step {step.number} moved {event.moved_ul[0]:g} µL instead of {step.volume_ul:g} µL"
+
+
+def _unended(steps: Sequence[tuple[Step, JournalEvent]]) -> Iterator[str]:
+    """Steps that failed or whose end is unknown; those with the same reason in one sentence."""
+    alike: dict[tuple[str, str, tuple[float, ...]], list[Step]] = {}
+    for step, event in steps:
+        alike.setdefault((event.event, event.detail, tuple(event.moved_ul or ())[:1]), []).append(step)
+    for (outcome, detail, given), some in alike.items():
+        moved = f"; certainly given: {given[0]:g} µL, perhaps more" if given else ""
+        many = len(some) > 1
+        why = detail or ("nobody saw their end" if many else "nobody saw its end")
+        if many:
+            between = "; …; " if len(some) > 2 else "; "
+            ends = between.join(f"step {step.number}: {sentence(step)}" for step in (some[0], some[-1]))
+            yield f"steps {spans([step.number for step in some])} {outcome}: {why}{moved} ({ends})"
+        else:
+            yield f"step {some[0].number} {outcome}: {sentence(some[0])}; {why}{moved}"
 
 
 def _not_begun(event: JournalEvent | None) -> str:

@@ -59,8 +59,8 @@ def with_warm_base(
     told = (
         f"{pooled}Fill {ml:g} mL of {batch} into a bag with a weldable line, label it {batch}: base medium for the "
         f"{count_words(bags)}, {for_people:g} min in the bath at {celsius:g} °C; it is needed about {own:.0f} min "
-        f"after this step. Warm the other {share / 1000:.4g} mL in the same bath, {for_robot:g} min, wipe dry, then "
-        f"into slot {worklist.item(stands[0]).slot}."
+        f"after this step. Warm the other {share / 1000:.4g} mL in the same bath, {for_robot:g} min, then wipe it "
+        f"dry and bring it to slot {worklist.item(stands[0]).slot}."
     )
     to_robot = _minutes_until(worklist, deck, lambda step: step.operator is None)
     wait = max(0.0, float(math.ceil(max(for_people - own, for_robot - to_robot))))

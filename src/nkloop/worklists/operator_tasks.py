@@ -112,7 +112,8 @@ def _warms(worklist: Worklist, catalogue: LabwareLookup, warm_to_c: float) -> It
             volumes[one.liquid.name] = volumes.get(one.liquid.name, 0.0) + one.volume_ul
         minutes = max(warming_minutes(volume) for volume in volumes.values())
         words = (
-            f"Warm to {warm_to_c:g} °C in the bath, {minutes:g} min: {', '.join(volumes)}; wipe dry, then into "
+            f"Warm to {warm_to_c:g} °C in the bath, {minutes:g} min: {', '.join(volumes)}. Then wipe "
+            f"{'it' if len(volumes) == 1 else 'them'} dry and bring {'it' if len(volumes) == 1 else 'them'} to "
             f"{_told(worklist, (place,))}"
         )
         wells = tuple(one.well for one in mine) if others else ()

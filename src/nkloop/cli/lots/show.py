@@ -11,11 +11,16 @@ import typer
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+    from rich.table import Table
 
     from nkloop.inventory import Inventory, Lot
     from nkloop.records.stock_models import HoldEvent, LotChange, Posting
 
+LONGEST_CODE = 30
+"""A barcode longer than this is told in several lines where the terminal is narrow."""
 MANY_ALIKE = 4
 """So many postings of one act and amount are told in one line."""
 
@@ -117,14 +122,23 @@ def _facts(lot: Lot) -> list[tuple[str, str]]:
     return [*found, ("Note", lot.note)] if lot.note else found
 
 
-def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
-    from rich.table import Table
+def _table(names: Sequence[str], title: str) -> Table:
+    """A table whose texts are broken where they are too wide, never cut."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
 
+    columns = (Column(name, overflow="fold") for name in names)
+    return Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
     from nkloop.inventory.picking import NOTHING_UL, container_fault, free_ul, held_per_container, shown, valid_until
 
     held = held_per_container(inventory.held)
     names = ("container", "kind", "left", "reserved", "free", "thaws", "opened", "use by", "remark")
-    table = Table(*names, title="Containers", title_justify="left", pad_edge=False)
+    table = _table(names, "Containers")
+    # a barcode is read off and typed: it stands in one piece, and where it is too long for that, is never cut
+    table.columns[0].no_wrap = max((len(one.barcode) for one in lot.vessels), default=0) <= LONGEST_CODE
     filled = [one for one in lot.vessels if one.volume_ul > NOTHING_UL]
     for one in filled:
         reserved = held.get(one.barcode, 0.0)
@@ -147,12 +161,10 @@ def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
 def _history(console: Console, history: tuple[Posting, ...], versions: tuple[LotChange, ...]) -> None:
     from itertools import groupby
 
-    from rich.table import Table
-
     if not history:
         console.print("No history: this lot is read from the bench's own list and not imported yet.")
         return
-    table = Table("when (UTC)", "container", "what", "change", "who", "why", title="History", title_justify="left")
+    table = _table(("when (UTC)", "container", "what", "change", "who", "why"), "History")
     for _, group in groupby(history, key=lambda one: (one.kind, one.at, one.by, one.why, one.volume_ul)):
         rows = list(group)
         for told in rows if len(rows) < MANY_ALIKE else rows[:1]:
@@ -167,13 +179,11 @@ def _history(console: Console, history: tuple[Posting, ...], versions: tuple[Lot
 
 
 def _reservations(console: Console, holds: tuple[HoldEvent, ...]) -> None:
-    from rich.table import Table
-
     from nkloop.inventory.picking import shown
 
     if not holds:
         return
-    table = Table("when (UTC)", "for", "what", "volume", "who", "why", title="Reservations", title_justify="left")
+    table = _table(("when (UTC)", "for", "what", "volume", "who", "why"), "Reservations")
     for one in holds:
         table.add_row(f"{one.at:%Y-%m-%d %H:%M}", one.name, one.what, shown(one.volume_ul), one.by, one.why)
     console.print(table)

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import socket
@@ -36,6 +37,7 @@ LONGEST_LIFE_S = 480.0
 PR_SET_PDEATHSIG = 1
 """<linux/prctl.h>: the signal a process gets when its parent ends."""
 _STEP_S = 0.01
+_PORTS = (12_000, 32_000)
 _AGREED = {"Opentrons-Version": "*"}
 
 
@@ -201,13 +203,16 @@ def _answers(port: int) -> bool:
 
 
 def _free_ports(number: int) -> list[int]:
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Ports nobody listens on, below those lent to the near end of connections.
+
+    One of these would be taken while its robot is away for a moment.
+    """
+    found: list[int] = []
+    while len(found) < number:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found += [] if port in found else [port]
+    return found
 
 
 def _orphans(spared: frozenset[int]) -> list[str]:

@@ -189,3 +189,22 @@ def test_a_pool_is_shown_by_as_many_containers_as_were_reserved_or_by_as_much_li
     )
     assert lot.is_shown_by(reserved)
     assert not lot.is_shown_by(["other", "L"])
+
+
+def test_what_is_written_down_of_a_wrong_code_names_what_is_missing_beside_all_that_were_sent_with_it() -> None:
+    told: list[str] = []
+    scans = Scans(
+        {"plate": "P-1", "other": "P-2"}, LOTS[:1], today=date(2026, 11, 28), tell=lambda scan: told.append(scan.told)
+    )
+    scans.take_all("X-9 P-1 V-1")
+    assert told == ["X-9 is not expected here; still to scan: P-2 (other)"]
+
+
+def test_another_lot_is_answered_with_what_is_left_of_the_right_one() -> None:
+    lot = LOTS[0].model_copy(update={"reserved": ("V-1", "V-2"), "needs_ul": 60.0})
+    known = {"L-8": Known("IL-15", "L-8")}
+    scans = Scans({}, (lot,), today=date(2026, 11, 28), what_is=known.get)
+    scans.take("V-1")
+    assert scans.take("L-8").why.endswith("of IL-15 it is V-2 (IL-15, lot L-15)")
+    scans.take("V-2")
+    assert scans.take("L-8").why.endswith("of IL-15 all that is needed has been scanned")

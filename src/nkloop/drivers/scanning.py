@@ -197,8 +197,12 @@ class Scans:
         return None
 
     def take_all(self, text: str) -> None:
-        """Judge codes separated by spaces, commas, semicolons or line ends."""
-        for code in codes_in(text):
+        """Judge codes separated by spaces, commas, semicolons or line ends.
+
+        Those asked for come first, so that what is told of a wrong one names what is missing beside all of them.
+        """
+        asked = {*self.barcodes.values(), *(code for lot in self.lots for code in lot.accepted)}
+        for code in sorted(codes_in(text), key=lambda code: bare(code) not in asked):
             self.take(code)
 
     @property
@@ -213,19 +217,25 @@ class Scans:
     def _stranger(self, code: str) -> Scan:
         known = self.what_is(code)
         same = next((one for one in self.lots if known is not None and one.component == known.component), None)
+        wanted = "" if same is None else self._wanted_of(same)
         what = f"{code} is {known}, which" if known is not None else f"{code}"
         expected = {*self.barcodes.values(), *(one for lot in self.lots for one in lot.accepted)}
         alike = next((one for one in sorted(expected) if one.casefold() == code.casefold()), "")
         if known is not None and known.expires is not None and known.expires < self.today:
-            instead = f"; bring {same.left_to_scan()} instead" if same is not None else ""
+            instead = f"; bring {wanted} instead" if wanted else ""
             why = f"{what} expired on {known.expires} and is not expected here: do not use it{instead}"
         elif alike:
             why = f"{what} is not expected here; {alike} is: type it as it is printed, or scan it"
         elif same is not None:
-            why = f"{what} is not expected here; of {same.component} it is {same.left_to_scan()}"
+            of_it = f"it is {wanted}" if wanted else "all that is needed has been scanned"
+            why = f"{what} is not expected here; of {same.component} {of_it}"
         else:
             return Scan(code, False, f"{what} is not expected here", is_wrong=True, left=self._left)
         return Scan(code, False, why, is_wrong=True)
+
+    def _wanted_of(self, lot: LotToScan) -> str:
+        """What of a lot is still to be scanned; empty when nothing is."""
+        return "" if lot.is_shown_by(self.taken) else lot.left_to_scan(self.taken)
 
     @property
     def _left(self) -> str:

@@ -132,7 +132,7 @@ def test_once_is_told_in_the_singular(tell: ModuleType) -> None:
 def test_a_step_ended_when_the_device_says(tell: ModuleType) -> None:
     story = tell.run("cytokine_dosing", 1, "ucb-nk@0")
     first, second, *rest = story.record.steps
-    timed = first.model_copy(update={"detail": "device time 2026-03-02T21:07:35.123Z"})
+    timed = first.model_copy(update={"detail": "device time 2026-03-02T23:07:35.123+02:00"})
     untimed = second.model_copy(update={"detail": "device time not told"})
     record = story.record.model_copy(update={"steps": (timed, untimed, *rest)})
     rows = step_rows(story.model_copy(update={"record": record}), None)

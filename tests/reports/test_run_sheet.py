@@ -363,9 +363,9 @@ def test_labels_of_a_recorded_run_tell_when_and_for_which_vessel(killing):
         }
     )
     labels = {one.place.split()[-1]: one for one in run_labels(made, None, prepared_on=DAY, ended=ended)}
-    assert (labels["A1"].prepared, labels["A1"].expires) == ("2026-11-25 09:03", "same day")
+    assert (labels["A1"].prepared, labels["A1"].expires) == ("2026-11-25 09:03 UTC", "same day")
     assert (labels["A2"].prepared, labels["A2"].expires) == (
-        "2026-11-25 09:04", "at once, ≤ 60 min from the freezer",
+        "2026-11-25 09:04 UTC", "at once, ≤ 60 min from the freezer",
     )  # fmt: skip
     assert labels["A2"].batch == f"U1-reference, {made.name}"
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nkloop.drivers.bench import Bench
+from nkloop.drivers.scanning import Scans
 from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.runs.people import answer_pause, load_deck
@@ -64,6 +65,8 @@ async def test_tubes_of_cells_are_scanned_when_they_are_brought_and_plates_of_ce
     assert loading.lots == ()
     if barcode is not None:
         assert (bringing.lots, bringing.barcodes) == ((), {filling.labware: barcode})
+        assert filling.labware not in loading.barcodes
+        assert "which comes at step 2 and is scanned then" in Scans.of(loading).take(barcode).told
         return
     (lot,) = bringing.lots
     assert (lot.accepted, lot.component) == ({"line:RPMI-8226", "RPMI-8226"}, "RPMI 8226")

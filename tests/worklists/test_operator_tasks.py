@@ -6,7 +6,7 @@ import pytest
 
 from nkloop.worklists.csv_format import carried, from_csv, to_csv
 from nkloop.worklists.models import DeckItem, Filling, Limits, Liquid, LotFacts, Step, Worklist
-from nkloop.worklists.operator_tasks import with_preparation
+from nkloop.worklists.operator_tasks import thawed_in_run, thaws_in_a_run, with_preparation
 from nkloop.worklists.temperature_rules import (
     cold_arrivals,
     storage_celsius,
@@ -66,6 +66,16 @@ def test_cold_medium_is_warmed_and_frozen_stocks_are_thawed_together(catalogue):
     assert thaw.minutes + warm.minutes == 20
     assert [step.number for step in made.steps] == [1, 2, 3, 4]
     assert not list(temperature_problems(made, {}, catalogue))
+
+
+def test_a_large_frozen_container_thaws_overnight_however_little_is_taken_of_it(catalogue):
+    made = feeding()
+    large = facts("medium", "-20 °C").model_copy(update={"container_ul": 40_000})
+    assert not thaws_in_a_run(large, 400)
+    assert thaws_in_a_run(large.model_copy(update={"container_ul": 1_000}), 400)
+    assert thaws_in_a_run(large.model_copy(update={"keep_cold": True}), 400)
+    stocks = [large if one.component == "medium" else one for one in made.lots]
+    assert thawed_in_run(made.model_copy(update={"lots": tuple(stocks)})) == ("LOT-IL-2",)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from nkloop.quantities import Amount, Kind
 from nkloop.quantities.display import shown
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.label_print import printed_parts
+from nkloop.reports.numbers import moment
 from nkloop.reports.page import picture, render
 from nkloop.reports.qr import qr_svg
 from nkloop.worklists.arrivals import brought_by
@@ -101,8 +102,8 @@ def run_labels(
 
 
 def _when(step: int, ended: Mapping[int, datetime], day: date) -> str:
-    """`2026-11-28 14:05` of a step that was seen to end, else the day."""
-    return f"{ended[step]:%Y-%m-%d %H:%M}" if step in ended else f"{day}"
+    """`2026-11-28 14:05 UTC` of a step that was seen to end, else the day."""
+    return moment(ended[step]) if step in ended else f"{day}"
 
 
 def _destinations(worklist: Worklist) -> dict[tuple[str, str], str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.cultures import CULTURES, is_culture
@@ -37,7 +39,7 @@ EVENT_WORDS = {
     "unknown": "unknown",
 }
 
-_DEVICE_TIME = re.compile(r"device time \d{4}-\d{2}-\d{2}T(\d{2}:\d{2}:\d{2})")
+_DEVICE_TIME = re.compile(r"device time (\S+)")
 
 
 class CheckMark(FrozenModel):
@@ -155,12 +157,17 @@ def step_rows(story: RunStory, catalogue: LabwareTitles | None) -> tuple[StepRow
 
 
 def device_time(detail: str) -> str:
-    """Time of day the device itself gave for the end of a step; empty when its detail carries none.
+    """Time of day, UTC, the device itself gave for the end of a step; empty when its detail carries none.
 
     The journal's own time is when the outcome was noted, which is the same for all steps of a run.
     """
     found = _DEVICE_TIME.search(detail)
-    return found.group(1) if found else ""
+    if found is None:
+        return ""
+    with suppress(ValueError):
+        at = datetime.fromisoformat(found[1])
+        return f"{at if at.tzinfo is None else at.astimezone(UTC):%H:%M:%S}"
+    return ""
 
 
 def step_sentence(step: Step, worklist: Worklist, catalogue: LabwareTitles | None = None) -> str:

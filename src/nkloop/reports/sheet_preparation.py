@@ -13,6 +13,7 @@ from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
 from nkloop.worklists.arrivals import brought_at, brought_by, is_cell_tube, left_by
 from nkloop.worklists.models import Filling, LotFacts, Worklist
+from nkloop.worklists.operator_tasks import thaws_in_a_run
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
@@ -101,7 +102,7 @@ def _row(lot: str, name: str, fillings: list[Filling], facts: LotFacts | None, *
     elif is_plate:
         storage, minutes, how = "incubator", 0.0, _LAST_OF_ALL
     else:
-        minutes, how = _lead(storage, amount, is_cold=facts.keep_cold if facts is not None else False)
+        minutes, how = _lead(storage, amount, facts)
     return TakeOut(
         lead_minutes=minutes,
         when=_when(minutes),
@@ -157,12 +158,13 @@ def _place_of(lot: str) -> str:
     )
 
 
-def _lead(storage: str, amount_ul: float, *, is_cold: bool) -> tuple[float, str]:
+def _lead(storage: str, amount_ul: float, lot: LotFacts | None) -> tuple[float, str]:
     """Minutes before the start, and what is done, from where a liquid is stored and how much of it there is."""
     if storage in {"incubator", "cell bench"}:
         return 0, _LAST_OF_ALL
+    is_cold = lot is not None and lot.keep_cold
     if storage.startswith(("-", "−")):
-        if is_cold or amount_ul <= _SMALL_UL:
+        if thaws_in_a_run(lot, amount_ul) if lot is not None else amount_ul <= _SMALL_UL:
             return 45, "thaw on ice, mix gently and spin down"
         return 16 * 60, "thaw overnight at 2–8 °C"
     if storage.startswith("4"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import textwrap
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceState, OperatorAnswer, OperatorRequest, announced_step
+from nkloop.drivers.interfaces import DeviceState, LotToScan, OperatorAnswer, OperatorRequest, announced_step
 from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
@@ -20,7 +20,7 @@ from nkloop.runs.errands import errands_of
 from nkloop.runs.holding import device_held
 from nkloop.runs.listed import confirmed, on_list
 from nkloop.runs.lot_scans import book_scanned, later_lots, lots_to_scan
-from nkloop.worklists.arrivals import brought_by, left_by
+from nkloop.worklists.arrivals import brought_by, labware_brought_later, left_by
 from nkloop.worklists.models import OperatorTask, Step, Worklist
 
 logger = logging.getLogger(__name__)
@@ -42,19 +42,30 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
         instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.",
         labware=tuple(item.nickname for item in worklist.deck),
     )
-    barcodes = barcodes_of(worklist, task.labware)
+    later = labware_brought_later(worklist)
+    barcodes = barcodes_of(worklist, tuple(nickname for nickname in task.labware if nickname not in later))
     request = OperatorRequest(
         title=f"Load the deck: {worklist.name}",
         task=task,
         worklist=worklist,
         barcodes=barcodes,
         lots=lots_to_scan(worklist, records, bench.name),
-        later_lots=later_lots(worklist, records, bench.name),
+        later_lots=(*later_lots(worklist, records, bench.name), *_labware_to_scan(later, worklist)),
         picture=task_svg(task, worklist, is_loading=True, catalogue=bench.catalogue),
         run_id=run_id,
     )
     answer = await answered(request, bench, records, step=None)
     book_scanned(answer, worklist, records, bench.name)
+
+
+def _labware_to_scan(later: Mapping[str, int], worklist: Worklist) -> tuple[LotToScan, ...]:
+    """Labware of a later step, so that one that is scanned too early is sent back as a lot is."""
+    items = [(worklist.item(nickname), step) for nickname, step in later.items()]
+    return tuple(
+        LotToScan(lot=item.barcode, component=item.label or item.nickname, step=step)
+        for item, step in items
+        if item.barcode
+    )
 
 
 def _loading(worklist: Worklist) -> str:

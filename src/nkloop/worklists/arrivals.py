@@ -33,6 +33,17 @@ def brought_at(labware: str, worklist: Worklist) -> int | None:
     return None if step is None else step.number
 
 
+def labware_brought_later(worklist: Worklist) -> dict[str, int]:
+    """Labware with a barcode that people bring at a later step, where it is scanned, with the number of that step."""
+    found: dict[str, int] = {}
+    for item in worklist.deck:
+        steps = [brought_by(filling, worklist) for filling in worklist.fillings if filling.labware == item.nickname]
+        asked = [s.number for s in steps if s is not None and s.operator and item.nickname in s.operator.labware]
+        if item.barcode and asked and len(asked) == len(steps):
+            found[item.nickname] = min(asked)
+    return found
+
+
 def arrival_told(filling: Filling, worklist: Worklist) -> str:
     """What is said of a liquid in a list of what is loaded; empty where it is loaded with the rest."""
     if (step := brought_by(filling, worklist)) is not None:

@@ -70,6 +70,7 @@ def lot_facts(lot: Lot) -> LotFacts:
         keep_cold=lot.is_frozen and lot.concentration.kind is not Kind.FRACTION,
         light_sensitive=lot.light_sensitive,
         storage=lot.storage,
+        container_ul=max((one.volume_ul for one in lot.containers), default=0.0),
     )
 
 

@@ -242,6 +242,8 @@ class LotFacts(FrozenModel):
     light_sensitive: bool = False
     storage: str = ""
     """Where it is taken from, as the lot list says it: `-80 °C`."""
+    container_ul: float = Field(default=0, ge=0)
+    """What its fullest container holds: frozen, all of it has to thaw, however little is taken; 0 where nobody says."""
 
 
 MOST_HOURS = 720.0

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import DeckItem, Filling, OperatorTask, OperatorTaskKind, Step, Worklist
+from nkloop.worklists.models import DeckItem, Filling, LotFacts, OperatorTask, OperatorTaskKind, Step, Worklist
 from nkloop.worklists.temperature_rules import cold_arrivals, storage_celsius, warming_minutes
 
 THAW_MINUTES = 20.0
 """A tube of at most `THAWS_IN_A_RUN_UL` on ice; a working value nobody has verified."""
 THAWS_IN_A_RUN_UL = 2_000.0
-"""More of a frozen liquid thaws overnight: it is taken out the day before, as the run sheet says."""
+"""A container with more of a frozen liquid thaws overnight: it is taken out the day before, as the run sheet says."""
 BODY_C, ICE_C = 37.0, 4.0
 
 
@@ -72,7 +72,12 @@ def thawed_in_run(worklist: Worklist) -> tuple[str, ...]:
     for filling in worklist.fillings:
         if filling.liquid.lot in frozen:
             volumes[filling.liquid.lot] = volumes.get(filling.liquid.lot, 0.0) + filling.volume_ul
-    return tuple(one for one, volume in volumes.items() if frozen[one].keep_cold or volume <= THAWS_IN_A_RUN_UL)
+    return tuple(one for one, volume in volumes.items() if thaws_in_a_run(frozen[one], volume))
+
+
+def thaws_in_a_run(lot: LotFacts, taken_ul: float) -> bool:
+    """Whether a frozen lot thaws on ice while the robot waits; a container thaws whole, however little is taken."""
+    return lot.keep_cold or max(taken_ul, lot.container_ul) <= THAWS_IN_A_RUN_UL
 
 
 def _thaws(worklist: Worklist) -> Iterable[_Preparation]:

@@ -201,7 +201,8 @@ class WorklistPlayer:
         """One labware, and the set point of the module under it."""
         line, name, load_name = record["line"], record["name"], record["load_name"]
         if load_name not in self.expected:
-            refuse(line, "load_name", f"this protocol does not use {load_name}", self.advice("LABWARE", self.expected))
+            told = f"this protocol does not use {load_name}"
+            refuse(line, "load_name", told, self.advice("LABWARE", self.of_its_kind(load_name)))
         if name in self.labware:
             refuse(line, "name", f"two labware are called {name}", "give each its own name")
         try:
@@ -220,9 +221,15 @@ class WorklistPlayer:
                 "check slot and module, and import the labware file in the Opentrons App when it is not a standard one",
             )
 
-    def advice(self, table: str, known: dict[str, str] | tuple[str, ...]) -> str:
+    def of_its_kind(self, load_name: str) -> list[str]:
+        """Labware of the protocol that can stand for another one: plates for a plate; all for a name of no kind."""
+        kind = next((word for word in ("tiprack", "tuberack", "reservoir", "plate") if word in load_name), "")
+        return [known for known in self.expected if kind in known]
+
+    def advice(self, table: str, known: list[str] | tuple[str, ...]) -> str:
         """What to do about a labware or an action the head of this protocol does not allow."""
-        return f"use {', '.join(known)}; or add it to {table} at the head of this protocol and have the file reviewed"
+        use = f"use {', '.join(known)}; or " if known else ""
+        return f"{use}add it to {table} at the head of this protocol and have the file reviewed"
 
     def place(self, record: dict[str, Any]) -> Any:
         """What the labware stands on: slot, module or adapter."""

@@ -99,6 +99,31 @@ def test_check_tells_a_slip_that_stops_other_files_once(nkloop: Nkloop, workspac
     assert ended.out.count("cannot be verified while the labware of the workspace is wrong") == 3
 
 
+def test_check_tells_a_slip_of_a_lot_list_once_with_its_path_seen_from_here(
+    nkloop: Nkloop, workspace: Workspace
+) -> None:
+    lots = workspace.devices / "lots/virtual.yaml"
+    lots.write_text(lots.read_text().replace("volume: 1 L", "volume: 1 kg", 1))
+    ended = nkloop("check", "devices")
+    assert ended.code == 1
+    assert ended.out.count("'kg' is not known") == 1
+    assert "error: devices/lots/virtual.yaml:" in ended.out
+    assert str(workspace.root) not in ended.out
+    assert nkloop("check", workspace.devices).out.count("error: devices/lots/virtual.yaml:") == 1
+
+
+def test_a_misspelt_component_of_a_lot_is_told_by_check_and_import(nkloop: Nkloop, workspace: Workspace) -> None:
+    lots = workspace.devices / "lots/virtual.yaml"
+    lots.write_text(lots.read_text().replace("component: heparin", "component: heparine", 1))
+    ended = nkloop("check", lots)
+    assert ended.code == 1
+    assert re.search(r"virtual.yaml:59:16: lots.LOT-HEPARIN-01.component: component 'heparine' is in no", ended.out)
+    assert "did you mean 'heparin'?" in ended.out
+    ended = nkloop("lots", "import", lots, "--by", "Ada")
+    assert ended.code == 0
+    assert "did you mean 'heparin'?" in ended.err
+
+
 def test_check_of_an_empty_folder_has_checked_nothing(nkloop: Nkloop, workspace: Workspace) -> None:
     (workspace.root / "empty").mkdir()
     ended = nkloop("check", "empty")

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.labware import make_outlines
 
 from nkloop.errors import LabwareError
 from nkloop.labware import Catalogue
-from nkloop.labware.outlines import Outline, maker_outlines, outline_of
+from nkloop.labware.outlines import Outline, known_outline, outline_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "labware"
 CATALOGUE = Catalogue.load(FOLDER)
@@ -25,8 +26,10 @@ def definition(name: str = "nkloop_costar3799_96_wellplate_330ul_round") -> Any:
 def test_every_labware_that_holds_something_has_an_outline_of_its_shape(entry: Any) -> None:
     if entry.kind == "adapter":
         return
-    own = CATALOGUE.definition(entry.load_name)
-    outline = outline_of(own) if own is not None else maker_outlines()[entry.load_name]
+    try:
+        outline = known_outline(CATALOGUE, entry.load_name)
+    except LabwareError as error:
+        pytest.fail(f"{error}; or run {make_outlines.COMMAND}")
     assert (outline.rows, outline.columns) == (entry.rows, entry.columns)
     assert (outline.tip_overlap is not None) == (entry.kind == "tip_rack")
     reach = outline.depth - outline.tip_overlap if outline.tip_overlap is not None else 0.0
@@ -60,3 +63,20 @@ def test_sizes_are_above_zero(change: dict[str, Any]) -> None:
     fields = outline_of(definition()).model_dump() | change
     with pytest.raises(ValidationError):
         Outline.model_validate(fields)
+
+
+def test_writing_the_outlines_says_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "outlines.json"
+    monkeypatch.setattr(make_outlines, "MAKER_FILE", file)
+    for entry in CATALOGUE.entries:
+        path = make_outlines.definition_path(tmp_path, entry)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(definition()), encoding="utf-8")
+    make_outlines.main(tmp_path)
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert f"{len(written)} outlines in {file}, new: none, gone: none" in capsys.readouterr().out
+    make_outlines.definition_path(tmp_path, CATALOGUE["corning_96_wellplate_360ul_flat"]).unlink()
+    with pytest.raises(SystemExit, match="no definition of corning_96_wellplate_360ul_flat, version 1"):
+        make_outlines.main(tmp_path)

@@ -264,9 +264,19 @@ class TestAnalysed:
                 id="volume below the pipette",
             ),
             pytest.param(
-                lambda rows: rows[2].update(load_name="magic_plate"),
-                r"column load_name: this protocol does not use magic_plate\. Remedy: use op.*; or add it to LABWARE",
+                lambda rows: rows[2].update(load_name="magic_stone"),
+                r"column load_name: this protocol does not use magic_stone\. Remedy: use op.*; or add it to LABWARE",
                 id="labware of no use here",
+            ),
+            pytest.param(
+                lambda rows: rows[2].update(load_name="magic_reservoir"),
+                r"use magic_reservoir\. Remedy: use nest_12_reservoir_15ml, nest_1_reservoir_195ml; or add it",
+                id="labware of a kind in use here",
+            ),
+            pytest.param(
+                lambda rows: rows[2].update(load_name="magic_plate"),
+                r"use magic_plate\. Remedy: add it to LABWARE",
+                id="labware of a kind not in use here",
             ),
             pytest.param(
                 lambda rows: rows[2].update(version="99"),

@@ -78,6 +78,8 @@ def _show(items: list[CheckedItem]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from nkloop.cli.problems import as_read
+
     console = Console()
     table = Table("verdict", "kind", "file", "checks", "time", title="nkloop check", title_justify="left")
     for item in items:
@@ -85,7 +87,7 @@ def _show(items: list[CheckedItem]) -> None:
         table.add_row(verdict, item.kind, escape(item.path.name), ", ".join(item.checks), f"{item.seconds:.2f} s")
     console.print(table)
     failed = [item for item in items if not item.passed]
-    for problem in dict.fromkeys(problem for item in failed for problem in item.problems):
+    for problem in dict.fromkeys(as_read(problem) for item in failed for problem in item.problems):
         rule = f" {problem.rule}" if problem.rule else ""
         console.print(f"[red]error{rule}:[/] {escape(str(problem))}", soft_wrap=True)
     if not items:

@@ -79,6 +79,12 @@ def as_typed(text: str) -> str:
     return re.sub(r"`nkloop ([^`]+)`", typed, text)
 
 
+def seen_from_here(text: str) -> str:
+    """A text whose paths below the current folder begin there, as people type them."""
+    here = str(Path.cwd())
+    return text if here == "/" else re.sub(rf"(?<![\w./-]){re.escape(here)}/", "", text)
+
+
 def find_method(name: str, start: Path) -> Method:
     """An assay method: of the package, or of the workspace that holds `start`.
 

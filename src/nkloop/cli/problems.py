@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nkloop.cli.common import as_typed
+from nkloop.cli.common import as_typed, seen_from_here
 
 if TYPE_CHECKING:
     from nkloop.errors import NkloopError, Problem
@@ -27,9 +27,15 @@ def tell(error: NkloopError) -> None:
 
 def on_screen(problem: Problem) -> str:
     """A problem as it is shown on standard error: one line in a file, lines as wide as the screen on one."""
-    problem = replace(problem, message=as_typed(problem.message), remedy=as_typed(problem.remedy))
+    problem = as_read(problem)
     is_screen = sys.stderr is not None and sys.stderr.isatty()
     return in_lines(problem, shutil.get_terminal_size().columns) if is_screen else f"{_HEAD}{problem}"
+
+
+def as_read(problem: Problem) -> Problem:
+    """A problem with commands as they can be typed and paths as they are seen from here."""
+    told = {"where": problem.where, "message": as_typed(problem.message), "remedy": as_typed(problem.remedy)}
+    return replace(problem, **{name: seen_from_here(text) for name, text in told.items()})
 
 
 def in_lines(problem: Problem, width: int) -> str:

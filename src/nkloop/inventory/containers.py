@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount, Duration, RemainingVolume
@@ -108,21 +109,54 @@ def over_capacity(container: Container, volume_ul: float) -> str | None:
 
 
 def expanded(entries: Any) -> Any:
-    """Container entries with `count: n` written out as n containers, their barcodes ending in -01 to -n."""
+    """Container entries with `count: n` written out as n containers, their barcodes ending in -01 to -n.
+
+    Raises:
+        ValueError: a count is not a whole number from 1 to `MOST_CONTAINERS`.
+    """
     if not isinstance(entries, list | tuple):
         return entries
     return [one for entry in entries for one in _each(entry)]
 
 
+def without_counts(entries: Any) -> Any:
+    """Container entries as one container each, in the order they are written."""
+    if not isinstance(entries, list | tuple):
+        return entries
+    return [
+        {key: value for key, value in one.items() if key != "count"} if isinstance(one, dict) else one
+        for one in entries
+    ]
+
+
+def count_errors(entries: Any) -> list[InitErrorDetails]:
+    """What is wrong with the counts of container entries, each with its place."""
+    listed = entries if isinstance(entries, list | tuple) else ()
+    found: list[InitErrorDetails] = []
+    for index, entry in enumerate(listed):
+        told = _count_fault(entry) if isinstance(entry, dict) and "count" in entry else ""
+        if told:
+            fault = PydanticCustomError("value_error", "{told}", {"told": told})
+            found.append(InitErrorDetails(type=fault, loc=(index, "count"), input=entry["count"]))
+    return found
+
+
+def _count_fault(entry: dict[str, Any]) -> str:
+    count = entry["count"]
+    if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= MOST_CONTAINERS:
+        return ""
+    shown = "null" if count is None else str(count)[:20]
+    return (
+        f"count {shown} of container {entry.get('barcode', '')} is not a whole number from 1 to {MOST_CONTAINERS}. "
+        f"Remedy: write how many there are"
+    )
+
+
 def _each(entry: Any) -> list[Any]:
     if not isinstance(entry, dict) or "count" not in entry:
         return [entry]
+    if told := _count_fault(entry):
+        raise ValueError(told)
     count, rest = entry["count"], {key: value for key, value in entry.items() if key != "count"}
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CONTAINERS:
-        raise ValueError(
-            f"count {'null' if count is None else count} of container {rest.get('barcode', '')} is not a whole number "
-            f"from 1 to {MOST_CONTAINERS}. "
-            f"Remedy: write how many there are"
-        )
     digits = max(2, len(str(count)))
     return [{**rest, "barcode": f"{rest.get('barcode', '')}-{number:0{digits}}"} for number in range(1, count + 1)]

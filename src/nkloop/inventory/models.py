@@ -6,11 +6,11 @@ import math
 from datetime import date
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from nkloop.errors import InventoryError, QuantityError
 from nkloop.frozen import FrozenModel
-from nkloop.inventory.containers import CAPACITY_UL, Container, expanded
+from nkloop.inventory.containers import CAPACITY_UL, Container, count_errors, expanded, without_counts
 from nkloop.quantities import Amount, Concentration, Duration, Kind, RemainingVolume, SpecificActivity
 
 LotState = Literal["released", "quarantined", "blocked"]
@@ -94,10 +94,19 @@ class Lot(FrozenModel):
     def _volume_is_the_sum_of_the_containers(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not data.get("containers"):
             return data
-        filled = {**data, "containers": expanded(data["containers"])}
-        if data.get("volume") is None:
-            filled["volume"] = Amount(_total_ul(filled["containers"]), "µL")
-        return filled
+        if data.get("volume") is not None:
+            return data
+        return {**data, "volume": Amount(_total_ul(data["containers"]), "µL")}
+
+    @field_validator("containers", mode="wrap")
+    @classmethod
+    def _entries_are_read_as_they_stand(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """What is wrong with an entry is told once and of its own line, however many containers it stands for."""
+        wrong = count_errors(value)
+        if wrong:
+            raise ValidationError.from_exception_data("containers", wrong)
+        read(without_counts(value))
+        return read(expanded(value))
 
     @model_validator(mode="after")
     def _containers_fit_the_lot(self) -> Self:
@@ -202,7 +211,7 @@ def _total_ul(containers: Any) -> float:
     try:
         return math.fsum(
             (one if isinstance(one, Container) else Container.model_validate(one)).volume.canonical
-            for one in containers
+            for one in expanded(containers)
         )
     except (ValueError, TypeError, AttributeError):
         return 0.0

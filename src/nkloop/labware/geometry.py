@@ -195,8 +195,9 @@ def _agreement(definition: dict[str, Any], wells: dict[str, _Well], entry: Labwa
         if found != wanted:
             yield Problem(f"the definition says {found}, the catalogue {wanted}", where, remedy)
     if entry.kind != "adapter" and set(wells) != set(entry.wells):
+        has = f"{len({name[:1] for name in wells})} rows and {len({name[1:] for name in wells})} columns"
         shape = f"{entry.rows} rows and {entry.columns} columns"
-        yield Problem(f"the wells are not the {shape} of the catalogue", "wells", remedy)
+        yield Problem(f"the wells are not the {shape} of the catalogue, the definition has {has}", "wells", remedy)
     for well in wells.values():
         if well.volume_ul != entry.well_volume_ul:
             volumes = f"{well.volume_ul:g} µL, the catalogue {entry.well_volume_ul:g} µL"
@@ -209,6 +210,5 @@ def _agreement(definition: dict[str, Any], wells: dict[str, _Well], entry: Labwa
         )
     numbers = definition["brand"].get("brandId") or []
     if numbers and entry.catalogue_number not in numbers:
-        yield Problem(
-            f"catalogue number {entry.catalogue_number} is not among those of the brand", "brand.brandId", remedy
-        )
+        told = f"catalogue number {entry.catalogue_number} is not among those of the brand"
+        yield Problem(f"{told}: {', '.join(map(str, numbers))}", "brand.brandId", remedy)

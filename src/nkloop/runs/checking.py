@@ -21,6 +21,7 @@ from nkloop.recipes import load_recipe
 from nkloop.recipes.files import twin_problems
 from nkloop.runs.benches.files import bench_problems
 from nkloop.runs.lot_files import load_lots
+from nkloop.runs.lot_names import misspelt_components
 from nkloop.runs.maker_labware import maker_problems
 from nkloop.runs.session import bench_path
 from nkloop.runs.verification import Verifier
@@ -161,8 +162,7 @@ class WorkspaceCheck:
         return ("schema", "drivers, lots, cell lines, shared locks"), bench_problems(path)
 
     async def _lots(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-        load_lots(path)
-        return ("schema",), ()
+        return ("schema", "names of components"), misspelt_components(load_lots(path), path, self._workspace)
 
     async def _lines(self, path: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
         load_line_stock(path)

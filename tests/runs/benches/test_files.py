@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nkloop.errors import InventoryError
 from nkloop.runs.benches.files import bench_problems
+from nkloop.runs.lot_files import load_lots
 
 DEVICES = Path(__file__).resolve().parents[3] / "devices"
 
@@ -39,14 +41,23 @@ def test_shipped_benches_are_sound(path: Path) -> None:
     [
         pytest.param("name: virtual", "name: lab", r"virtual\.yaml:\d+:7: name: name is 'lab'", id="name"),
         pytest.param("virtual.counter:V", "virtual.counter:W", r"cell_counter\.driver: .*WirtualCounter", id="driver"),
-        pytest.param("lots: lots/virtual", "lots: lots/none", r": lots: lots/none\.yaml cannot be used", id="lots"),
-        pytest.param("lines: lines/virtual", "lines: lots/virtual", r": lines: lots/virtual\.yaml cannot", id="lines"),
+        pytest.param(
+            "lots: lots/virtual", "lots: lots/none", r" lots: there is no lots/none\.yaml.*lots/virtual", id="lots"
+        ),
+        pytest.param("lines: lines/virtual", "lines: lines/none", r" lines: there is no lines/none\.yaml", id="lines"),
     ],
 )
 def test_a_wrong_reference_is_told_with_its_line(bench: Path, old: str, new: str, told: str) -> None:
     (problem,) = bench_problems(changed(bench, old, new))
     assert re.search(told, str(problem)), problem
     assert problem.remedy
+
+
+def test_what_is_wrong_with_a_list_is_told_as_it_is_of_the_list_itself(bench: Path) -> None:
+    lots = changed(bench.parent / "lots/virtual.yaml", "expires: 2027-08-31", "expires: 2027-08-32")
+    with pytest.raises(InventoryError) as told:
+        load_lots(lots)
+    assert bench_problems(bench) == told.value.problems
 
 
 def test_two_benches_with_one_robot_need_a_common_lock(bench: Path) -> None:

@@ -43,6 +43,7 @@ def import_list(
     found = find_workspace(workspace)
     bench_path(found, bench)
     listed = load_lots(file)
+    _warn_of_slips(listed, file, found)
     if not dry_run:
         by = required_text(by, "--by", "who imports the list, or try it with --dry-run")
     if correct:
@@ -55,6 +56,19 @@ def import_list(
         _warn_of_unseen(found, bench, {one.lot for one in report.lots})
     if report.conflicts:
         raise InventoryError.from_problems(conflict_problems(report))
+
+
+def _warn_of_slips(listed: Inventory, file: Path, found: Workspace) -> None:
+    """Components that are a slip of one the recipes have; the lot may be of a recipe that is yet to come."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from nkloop.cli.problems import as_read
+    from nkloop.runs.lot_names import misspelt_components
+
+    for problem in misspelt_components(listed, file, found):
+        told = escape(str(as_read(problem)))
+        Console(stderr=True).print(f"[yellow]warning:[/] {told}", soft_wrap=True, highlight=False)
 
 
 def _warn_of_unseen(found: Workspace, bench: str, imported: set[str]) -> None:

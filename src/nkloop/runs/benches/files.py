@@ -71,12 +71,15 @@ def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
     for key, named, load in (("lots", file.lots, load_lots), ("lines", file.lines, load_line_stock)):
         if named is None:
             continue
-        listed = (path.parent / named).resolve()
+        listed = path.parent / named
+        if not listed.is_file():
+            known = ", ".join(sorted(f"{key}/{one.name}" for one in (path.parent / key).glob("*.*"))) or "none"
+            yield Problem(f"there is no {named}", _where(path, key), f"name a file of this folder: {known}")
+            continue
         try:
             load(listed)
         except NkloopError as error:
-            told = error.problems[0]
-            yield Problem(f"{named} cannot be used: {told}", _where(path, key), "mend that file, or name another one")
+            yield from error.problems  # as they are told of the list itself, so that they are told once
 
 
 def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:

@@ -42,6 +42,12 @@ LONGEST = (
 """
 
 
+@pytest.fixture
+def vessels_of_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in records of older versions, in which one vessel could be filled by several runs as a new one."""
+    monkeypatch.setattr("nkloop.records.opening.require_unused", lambda *asked: None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """New SQLite files are copies of one that the migrations made: they take a tenth of a second each time else."""

@@ -164,3 +164,23 @@ def test_a_terminal_takes_scans_line_by_line(
     assert (workspace.state / "operator" / f"request-{first}.svg").read_text() == "<svg/>"
     kept = {one["id"]: one for one in json.loads(nkloop("operator", "list", "--all", "--json").out)["requests"]}
     assert (kept[first]["note"], kept[second]["note"]) == ("went well", "bag leaks")
+
+
+def test_the_list_of_an_incubator_is_shown_and_put_right(nkloop: Nkloop, workspace: Workspace) -> None:
+    assert "has no incubator that nkloop drives" in nkloop("bench", "incubator", "list", "virtual").err
+    file = workspace.devices / "virtual.yaml"
+    driven = (
+        "incubator:\n  driver: nkloop.drivers.pylabrobot:PyLabRobotIncubator\n"
+        "  settings: {model: simulated, racks: [cytomat_rack_23mm_21]}\n  temperature_c: 37\n  co2_percent: 5\n"
+    )
+    old = "incubator: {model: simulated, temperature_c: 37, co2_percent: 5}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace(old, driven), encoding="utf-8")
+    site = {"rack": 0, "position": 0, "since": "2026-11-23T08:00:00Z", "errand": "run-0007 step 3"}
+    workspace.state.mkdir(exist_ok=True)
+    (workspace.state / "incubator-incubator.json").write_text(json.dumps({"plates": {"P-1": site}}))
+    shown = nkloop("bench", "incubator", "list", "virtual")
+    assert shown.out == "P-1: inside since 2026-11-23 08:00 UTC, for run-0007 step 3\n", shown.err
+    said = ("bench", "incubator", "settle", "virtual", "P-1", "--by", "Bo", "--reason", "it stood there")
+    assert "look, then add --inside or --out" in nkloop(*said).err
+    assert nkloop(*said, "--out").out == "Recorded by Bo: P-1 is out.\n"
+    assert nkloop("bench", "incubator", "list", "virtual", "--json").json == {"plates": []}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nkloop.cli.plan import planned as planned_module
-from nkloop.records.models import Context
+from nkloop.records.models import Context, JournalEvent
 from nkloop.runs.stock import opened
 from nkloop.worklists.csv_format import from_csv
 from nkloop.worklists.ledger_check import check_ledger
@@ -306,6 +306,31 @@ def test_a_killing_plate_tells_the_cells_of_every_well(nkloop: Nkloop, workspace
     (workspace.root / "layout.json").write_text(json.dumps(plan["layouts"][0]))
     again = nkloop("plan", "cytotoxicity", "--layout", "layout.json", "--json").json
     assert again["transfers"] == plan["transfers"]
+
+
+def test_a_killing_plate_that_was_used_is_planned_and_not_offered_to_be_run(
+    nkloop: Nkloop, workspace: Workspace, by_ledger: None
+) -> None:
+    (workspace.root / "samples.csv").write_text("arm,donor,viability,purity\nreference,U1,91,82\n")
+    asked = ("plan", "cytotoxicity", "--arms", "samples.csv", "--csv", "killing.csv")
+    assert "To run it: " in nkloop(*asked).out
+    worklist = Worklist.model_validate(
+        json.loads((workspace.root / "killing.plan.json").read_text())["parts"][0]["worklist"]
+    )
+    with opened(workspace) as records:
+        verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+        run_id = records.journal.create_run(
+            worklist, verdict, bench="virtual", device="flex", at=datetime.now(UTC), context=Context()
+        )
+        done = [JournalEvent(number=step.number, event="done", at=datetime.now(UTC)) for step in worklist.steps]
+        records.journal.append_events(run_id, done)
+    ended = nkloop(*asked)
+    assert ended.code == 0
+    told = " ".join(ended.out.split())
+    assert f"filled before, by {run_id}" in told
+    assert "with another --plate, such as killing" in told
+    assert "It cannot be run as it is: see the warnings." in told
+    assert "To run it" not in told
 
 
 def test_the_run_sheet_of_a_killing_plate_names_its_recipe(

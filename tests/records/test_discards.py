@@ -10,6 +10,7 @@ import pytest
 from nkloop.errors import RecordError
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_rest_does_not_go_into_a_well_that_another_run_had_discarded(lab: Any) -> None:
     """The other run moved nothing, so that only its decision stands in the way."""
     run_id, left = lab.cut()

@@ -137,6 +137,7 @@ def test_a_time_without_zone_is_refused(records: Records, worklist: Worklist, ve
         open_run(records, worklist, verdict, at.replace(tzinfo=None))
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 @given(
     events=st.lists(
         st.tuples(

@@ -62,7 +62,7 @@ def test_a_worklist_begun_before_is_refused_with_what_was_decided_about_it(
     run_id = lab.ended(lab.opened(lab.worklist), "done", "failed", "failed")
     if kind is not None:
         lab.decide(run_id, kind, lab.rest(run_id) if kind == "continue" else None)
-    with pytest.raises(RecordError, match=rf"was begun already, as {run_id}.*{told}; to begin anew .* say --again"):
+    with pytest.raises(RecordError, match=rf"was begun already, as {run_id}.*{told}; to begin anew, plan it anew"):
         lab.opened(lab.worklist, known=())
 
 
@@ -110,9 +110,10 @@ def test_what_was_left_stands_on_its_own_bench(lab: Any) -> None:
         lab.opened(left, bench="virtual", parent=run_id)
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_worklist_is_run_once_unless_it_is_meant_besides_what_is_known(lab: Any) -> None:
     first = lab.ended(lab.opened(lab.worklist, known=()), "done", "done", "done", state="succeeded")
-    with pytest.raises(RecordError, match=rf"was run already, as {first}.*--again"):
+    with pytest.raises(RecordError, match=rf"was run already, as {first}.*to have it once more, plan it anew"):
         lab.opened(lab.worklist, known=())
     assert lab.opened(lab.worklist, bench="other lab", known=())
     second = lab.opened(lab.worklist, known=[first])
@@ -191,6 +192,7 @@ def test_two_that_continued_the_same_run_in_older_records_may_both_be_discarded(
     assert not any(lab.records.journal.run(one).needs_decision for one in (first, second))
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_place_in_a_launch_is_taken_up_once(lab: Any) -> None:
     place = "flow-1/a/1"
     run_id, left = lab.cut("failed", "failed", "failed", occurrence=place)

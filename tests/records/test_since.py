@@ -12,6 +12,7 @@ from nkloop.records.models import StepRuling
 from nkloop.worklists.models import SUSPENSION, OperatorTask, Step, Vessel, VesselMove, Worklist
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 @pytest.mark.parametrize(
     ("done", "told"),
     [
@@ -44,7 +45,7 @@ def test_wells_that_another_run_has_changed_since_are_no_longer_as_they_were_lef
 
 def drawing(worklist: Worklist, volume: float, name: str = "other dose") -> Worklist:
     """A dose out of the same well into another, once."""
-    step = worklist.steps[0].model_copy(update={"to_well": "C3", "volume_ul": volume})
+    step = worklist.steps[0].model_copy(update={"to_well": "C3" if name == "one" else "C4", "volume_ul": volume})
     return worklist.model_copy(update={"name": name, "steps": (step,)})
 
 
@@ -109,6 +110,7 @@ def test_a_source_others_have_drawn_too_much_from_asks_for_a_new_decision_which_
         assert lab.opened(now, parent=run_id)
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_rest_that_is_blocked_stays_listed_with_its_reason_until_somebody_decides_anew(lab: Any) -> None:
     run_id, left = lab.cut()
     other = lab.opened(drawing(lab.worklist, 885))

@@ -124,7 +124,7 @@ async def test_a_batch_does_not_go_into_a_vessel_that_was_filled(
 ) -> None:
     made = await plan_batch(session, recipe, "expansion_i", ML_50, barcode="M-1")
     run = journalled(made.worklist)
-    with pytest.raises(RecordError, match=rf"M-1 \(Finished medium.*was filled before, by {run} .*barcode of its own"):
+    with pytest.raises(RecordError, match=rf"M-1 \(Finished medium.*was filled before, by {run} .*fresh vessel"):
         await plan_batch(session, recipe, "expansion_i", Amount(40, "mL"), barcode="M-1")
 
 

@@ -29,6 +29,7 @@ def ask(parts: tuple[Part, ...], records: Records) -> None:
     require_choice(parts, AGAIN, refuse, lambda digest: times_done(records, digest, "virtual"))
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_repetition_that_was_cut_is_not_repeated_from_its_first_part(
     both: tuple[Part, Part], records: Records, journalled: Journalled
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_repetition_that_was_cut_is_not_repeated_from_its_first_part(
     assert "--part 2 --again" in refused.value.problems[0].remedy
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 def test_a_part_that_was_done_with_its_rest_was_done_to_the_end(
     both: tuple[Part, Part], records: Records, journalled: Journalled
 ) -> None:

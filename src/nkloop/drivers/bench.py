@@ -96,7 +96,7 @@ def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any]
     if file.incubator is not None and file.incubator.driver:
         storage = cast(PlateStorage, build_device("incubator", file.incubator, file.name, things))
         operator, clock = cast(Operator, built["operator"]), cast(Clock, built["clock"])
-        built["operator"] = IncubatingOperator(operator, storage, clock)
+        built["operator"] = IncubatingOperator(operator, storage, clock, file.name)
     return Bench(
         file=file,
         liquid_handler=cast(LiquidHandler, built["liquid_handler"]),
@@ -121,6 +121,7 @@ def parts_offered(file: BenchFile, workspace: Workspace) -> dict[str, Any]:
         "trash_slot": file.deck.trash_slot,
         "state_folder": workspace.state,
         "workspace": workspace.root,
+        "bench_name": file.name,
     }
 
 

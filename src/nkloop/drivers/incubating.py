@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nkloop.drivers.interfaces import AsksByList, CatchesUp, Clock, Operator, OperatorAnswer, OperatorRequest
-from nkloop.drivers.stations import PlateStorage
+from nkloop.drivers.stations import PlateStorage, settling
 from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import DeviceError
 from nkloop.worklists.models import OperatorTask
@@ -28,12 +28,12 @@ class IncubatingOperator:
     time, and only the way back to its place is asked for.
     """
 
-    def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock) -> None:
+    def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock, bench: str = "BENCH") -> None:
         self.name = operator.name
         self.storage = storage
         self.held: Held = nullcontext
         """Set by whoever may drive the incubator; entered while a plate is carried to or from its tray and moves."""
-        self._operator, self._clock = operator, clock
+        self._operator, self._clock, self._bench = operator, clock, bench
 
     @property
     def by_list(self) -> bool:
@@ -121,10 +121,11 @@ class IncubatingOperator:
             told = (
                 f"plate {barcode} is inside{f' since {since:%Y-%m-%d %H:%M} UTC' if since else ''} for something else"
             )
+            said = settling(self._bench, barcode)
             raise DeviceError(
                 f"{told}: {errand}; its time is not that of {request.title}",
                 where=self.storage.name,
-                remedy="look whether it is inside; take it out and correct the incubator's list, then go on",
+                remedy=f"look whether it is inside; take it out and say so: {said}; then go on",
             )
 
     async def _is_as_warm(self, celsius: float | None) -> bool:

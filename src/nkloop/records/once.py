@@ -35,6 +35,7 @@ from nkloop.records.lineage import (
 )
 from nkloop.records.models import RUN_OVER, RunDecision, n_done
 from nkloop.records.since import as_it_stands, done_since, require_enough
+from nkloop.records.touched import fills_vessels
 from nkloop.worklists.models import Worklist
 
 _RUNS = schema.runs
@@ -247,17 +248,14 @@ def _rest_of(run_id: str, decision: RunDecision | None) -> str:
 def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, is_part: bool) -> RecordError:
     run_id, steps = row["id"], last_events(connection, row["id"])
     when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC by the clock of its bench" if row["ended_at"] else ""
+    is_once = fills_vessels(worklist_of(connection, worklist_hash))
+    anew = "plan it anew, which takes vessels of its own" if is_once else "say --again"
     if row["state"] == "succeeded":
-        told, remedy, anew = (
-            f"was run already, as {run_id}{when}",
-            "",
-            "to have it once more, plan it anew, which takes vessels of its own; --again repeats this one as it "
-            "stands, on fresh labware under the same barcodes",
-        )
+        told, remedy, anew = f"was run already, as {run_id}{when}", "", f"to have it once more, {anew}"
     else:
         least, still = ("", "") if row["state"] in RUN_OVER else ("at least ", ", and it is not over")
         told = f"was begun already, as {run_id}{when}: {least}{n_done(steps)} of {len(steps)} steps were done{still}"
         told += _told(decision := last_decision(connection, run_id))
-        remedy, anew = _rest_of(run_id, decision), "to begin anew with fresh labware, say --again"
+        remedy, anew = _rest_of(run_id, decision), f"to begin anew, {anew}"
     remedy = "; ".join(filter(None, (remedy, "" if is_part else anew)))
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

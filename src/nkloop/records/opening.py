@@ -53,7 +53,7 @@ def taken_up(
     require_kept(connection, (worklist,), () if parent is None else spared_by(connection, parent))
     if context.occurrence is not None:
         require_place(connection, context.occurrence, parent)
-    require_unused(connection, worklist, where.bench, where.devices, known, parent)
+    require_unused(connection, worklist, where.bench, where.devices, parent)
     return parent
 
 

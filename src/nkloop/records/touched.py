@@ -47,6 +47,11 @@ def touched(worklist: Worklist, numbers: Collection[int] | None = None) -> Itera
             yield from setting.of(step)
 
 
+def fills_vessels(worklist: Worklist) -> bool:
+    """Whether a worklist gives into labware with a barcode, so that it is done once: a vessel is new once."""
+    return any(one.is_given and one.barcode for one in touched(worklist))
+
+
 class _Setting:
     """What stands on the deck and beside it."""
 
@@ -73,7 +78,7 @@ class _Setting:
         first, *others = reached(item.load_name, well, step.channels)
         # nothing can be drawn from empty wells, so that where only the first one holds something it is a trough
         is_trough = (nickname, first) in self._held and not any((nickname, one) in self._held for one in others)
-        if how == DRAWN and is_trough:
+        if how == DRAWN and (is_trough or not others):
             yield Touched(item.barcode, first, how, volume * step.channels)
             return
         for one in (first, *others):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
+from math import inf
+from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +19,23 @@ from nkloop.records.database import Database
 from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import has_moved, is_near, line_of, origin_of, tree_of
 from nkloop.records.since import moved_of
-from nkloop.records.touched import touched
+from nkloop.records.touched import Touched, touched
 from nkloop.worklists.models import Worklist
+
+_SLACK_UL = 1.0
+_SHOWN = 8
+"""Most wells that a refusal names."""
+_REMEDIES = MappingProxyType(
+    {
+        "medium_preparation": "take a fresh vessel and plan the medium anew for it: the same `nkloop plan medium` with "
+        "--barcode {free}, or without --barcode; in a form another barcode of the vessel, or none",
+        "cytokine_dosing": "for what stands in it plan anew: its contents by now are in --present, or in the form what "
+        "the plate holds; for a fresh plate the same `nkloop plan dosing` with --plate {free}",
+        "cytotoxicity_assay": "take a fresh plate and plan the assay anew for it: the same `nkloop plan cytotoxicity "
+        "--arms` with another --plate, such as {free}; of a layout change the barcode in it; in a form the label",
+    }
+)
+"""By procedure, where `free` is a barcode that nobody was given."""
 
 
 class Vessels:
@@ -45,16 +64,14 @@ class Vessels:
                     return tuple(names)
         raise AssertionError("a series of barcodes never ends")
 
-    def require_unused(
-        self, worklist: Worklist, bench: str, devices: Collection[str] = (), known: Collection[str] = ()
-    ) -> None:
+    def require_unused(self, worklist: Worklist, bench: str, devices: Collection[str] = ()) -> None:
         """Refuse a worklist that `Journal.create_run` would refuse because of a used vessel; it asks once more.
 
         Raises:
-            RecordError: a vessel that is empty on paper was filled by an earlier run here.
+            RecordError: a vessel or well that is empty on paper was filled by an earlier run here.
         """
         with self._database.reading() as connection:
-            require_unused(connection, worklist, bench, devices, known, origin_of(connection, worklist.content_hash))
+            require_unused(connection, worklist, bench, devices, origin_of(connection, worklist.content_hash))
 
 
 def series(wanted: str) -> Iterator[str]:
@@ -64,57 +81,65 @@ def series(wanted: str) -> Iterator[str]:
 
 
 def require_unused(
-    connection: sa.Connection,
-    worklist: Worklist,
-    bench: str,
-    devices: Collection[str],
-    known: Collection[str] | None,
-    parent: str | None,
+    connection: sa.Connection, worklist: Worklist, bench: str, devices: Collection[str], parent: str | None
 ) -> None:
-    """Refuse a worklist that fills a vessel as a new one which a run of another tree has filled here before.
+    """Refuse a worklist that fills a vessel or well as a new one which a run of another tree has filled here before.
 
-    New is a labware with a barcode of which the worklist says that nothing is in it; a step of which somebody said that
-    it did not happen has not filled it. Who means to do the same worklist once more (`known` holds a run of it) has
-    fresh labware for it.
+    New is a well of a labware with a barcode of which the worklist says that nothing is in it; a step of which somebody
+    said that it did not happen has not filled it. What the same worklist gave once is in none of its fillings, so that
+    it never gives into the same labware again.
 
     Raises:
-        RecordError: each such vessel with the run that filled it and the remedy.
+        RecordError: the vessel, or its wells, with the run that filled it and the remedy.
     """
-    fresh = _filled_as_new(worklist)
-    if not fresh:
+    given = {(one.barcode, one.well) for one in touched(worklist) if one.is_given and one.barcode}
+    if not given:
         return
+    new = given - _held(worklist).keys()
     own = {row["id"] for row in tree_of(connection, line_of(connection, parent)[0]["id"])} if parent else set()
-    rows = [
-        row
-        for row in rows_with_labware(connection, {barcode for barcode, _ in fresh})
-        if row["id"] not in own and is_near(row, bench, devices)
-    ]
-    again = [row for row in rows if row["id"] in (known or ()) and row["worklist_hash"] == worklist.content_hash]
-    if any(has_moved(connection, row["id"]) for row in again):
-        return
-    for row in reversed(rows):
+    for row in reversed(rows_with_labware(connection, {barcode for barcode, _ in given})):
+        if row["id"] in own or not is_near(row, bench, devices):
+            continue
         earlier = worklist_of(connection, row["worklist_hash"])
-        for one in touched(earlier, moved_of(connection, row["id"])):
-            if one.is_given and (one.barcode, one.well) in fresh:
-                raise _used(worklist, one.barcode, row["id"], row["name"])
+        changes = tuple(touched(earlier, moved_of(connection, row["id"])))
+        is_same = row["worklist_hash"] == worklist.content_hash
+        asked = given if is_same else new
+        if found := dict.fromkeys(_spot(one) for one in changes if one.is_given and _spot(one) in asked):
+            raise _used(connection, worklist, tuple(found), row)
+        new -= _emptied(earlier, changes)
 
 
-def _filled_as_new(worklist: Worklist) -> frozenset[tuple[str, str]]:
-    """Barcode and well of what the worklist gives into labware that it says nothing is in."""
-    held = {filling.labware for filling in worklist.fillings}
-    new = {item.barcode for item in worklist.deck if item.barcode and item.nickname not in held}
-    return frozenset((one.barcode, one.well) for one in touched(worklist) if one.is_given and one.barcode in new)
+def _spot(one: Touched) -> tuple[str, str]:
+    return one.barcode, one.well
 
 
-def _used(worklist: Worklist, barcode: str, run_id: str, run_name: str) -> RecordError:
+def _held(worklist: Worklist) -> dict[tuple[str, str], float]:
+    """Barcode and well of what a worklist says is in its labware, with its volume."""
+    barcodes = {item.nickname: item.barcode for item in worklist.deck if item.barcode}
+    return {(barcodes[one.labware], one.well): one.volume_ul for one in worklist.fillings if one.labware in barcodes}
+
+
+def _emptied(worklist: Worklist, changes: Collection[Touched]) -> set[tuple[str, str]]:
+    """Wells that a run has drawn empty by what its worklist said was in them."""
+    held = _held(worklist)
+    drawn: dict[tuple[str, str], float] = defaultdict(float)
+    for one in changes:
+        drawn[_spot(one)] += one.volume_ul
+    return {spot for spot, volume in drawn.items() if volume and volume > held.get(spot, inf) - _SLACK_UL}
+
+
+def _used(connection: sa.Connection, worklist: Worklist, spots: Sequence[tuple[str, str]], row: Any) -> RecordError:
+    barcode = spots[0][0]
     item = next(item for item in worklist.deck if item.barcode == barcode)
-    return RecordError(
-        f"{barcode} ({item.label or item.nickname}) was filled before, by {run_id} ({run_name}): what is given now "
-        "would go into what it holds",
-        where=worklist.name,
-        remedy="take a fresh one with a barcode of its own and plan with that (--barcode for a medium, --plate for a "
-        "culture plate, in a form the field for its barcode)",
-    )
+    held = {well for mark, well in _held(worklist) if mark == barcode}
+    name, by = f"{barcode} ({item.label or item.nickname})", f"{row['id']} ({row['name']})"
+    told = f"{name} was filled before, by {by}: what is given now would go into what it holds"
+    if held:
+        wells = [well for mark, well in spots if mark == barcode]
+        some = ", ".join(wells[:_SHOWN]) + (f" and {len(wells) - _SHOWN} more" if len(wells) > _SHOWN else "")
+        told = f"{name} {some} held something already, given by {by}: the worklist does not know of it"
+    free = next(mark for mark in series(barcode) if not _is_taken(connection, mark))
+    return RecordError(told, where=worklist.name, remedy=_REMEDIES[worklist.procedure].format(free=free))
 
 
 def _is_taken(connection: sa.Connection, barcode: str) -> bool:

@@ -17,10 +17,10 @@ def reached(load_name: str, well: str, channels: int) -> Iterator[str]:
     """Wells the channels stand in, told by the load name alone, where no catalogue of a workspace is at hand.
 
     Channels stand 9 mm apart: in every row, or in every second one of 384 wells, which Opentrons load names tell. Rows
-    that a labware does not have are no well of any step.
+    that a labware does not have are no well of any step, and a reservoir has one.
     """
     first, stride = _ROWS.find(well[:1]), 2 if "_384_" in load_name else 1
-    if channels == 1 or first < 0:
+    if channels == 1 or first < 0 or "_reservoir_" in load_name:
         yield well
         return
     for row in _ROWS[first : first + stride * channels : stride]:

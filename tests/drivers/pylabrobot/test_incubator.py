@@ -95,7 +95,7 @@ async def test_a_plate_nobody_saw_come_out_is_out_for_its_errand_when_that_is_se
     with pytest.raises(DeviceError):
         await device.fetch("P-1", "run-0001: step 3")
     assert await device.was_since("P-1", "run-0001: step 3") is None
-    device.settle(is_inside=False)
+    device.settle("P-1", is_inside=False)
     assert await device.was_since("P-1", "run-0001: step 3") is not None
     await device.close()
 
@@ -147,7 +147,7 @@ async def test_a_plate_whose_way_nobody_saw_stops_everything_until_a_person_sett
     with pytest.raises(DeviceError, match="P-1 was on its way when the program ended"):
         await again.store("P-9")
     assert [finding.ok for finding in await again.inspect()] == [True, False]
-    again.settle(is_inside=is_inside)
+    again.settle("P-1", is_inside=is_inside)
     assert list(again.plates) == left
     await again.store("P-9")
     await again.close()
@@ -164,8 +164,10 @@ async def test_what_cannot_be_is_refused_before_anything_moves(tmp_path: Path) -
         await device.fetch("P-7")
     with pytest.raises(DeviceError, match="No free site"):
         await device.store("P-8")
-    with pytest.raises(DeviceError, match="no plate is on its way"):
-        device.settle(is_inside=False)
+    with pytest.raises(DeviceError, match=r"P-7 is not on the list \(P-0, P-1"):
+        device.settle("P-7", is_inside=False)
+    with pytest.raises(DeviceError, match=r"P-1 is on the list as inside already.*--out"):
+        device.settle("P-1", is_inside=True)
     assert len(device.backend.asked) == n_asked
     await device.close()
 

@@ -156,6 +156,11 @@ def _show_files(console: Console, planned: Planned, files: tuple[Path, ...], csv
     if not planned.passed:
         console.print("[red]Refused; no worklist was written.[/]")
         return
+    if planned.is_spent:
+        if files:
+            console.print(f"Written: {', '.join(map(str, files))}", soft_wrap=True)
+        console.print("[red]It cannot be run as it is:[/] see the warnings.")
+        return
     name = csv or Path("FILE.csv")
     bench = "" if planned.bench in {"", "virtual"} else f" --bench {planned.bench}"
     what = name if len(planned.parts) == 1 else plan_beside(name)

@@ -69,7 +69,7 @@ def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
                 records.vessels.require_unused(part, bench)
             except RecordError as error:
                 told += [f"it is not to be run as it is: {problem}" for problem in error.problems]
-    return replace(planned, warnings=(*planned.warnings, *told))
+    return replace(planned, warnings=(*planned.warnings, *told), is_spent=bool(told))
 
 
 def free_barcode(found: Workspace, wanted: str) -> str:

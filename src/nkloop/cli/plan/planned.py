@@ -75,6 +75,8 @@ class Planned:
     """Name of the bench it is planned for."""
     tubes: tuple[DoseTubeFilling, ...] = ()
     """Dose tubes of a plan for bags."""
+    is_spent: bool = False
+    """Whether it fills a used vessel as a new one, so that `nkloop run` refuses it."""
     vessel_labels: tuple[DoseLabel, ...] = ()
     """Labels of the vessels cultures are moved to."""
     more: dict[str, Any] = field(default_factory=dict)

@@ -31,7 +31,9 @@ def play(
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Run once more what was run on this bench before; of a plan run in part, say --part."
+            "--again",
+            help="Run once more what was run on this bench before and fills no labware with a barcode; of a plan run "
+            "in part, say --part.",
         ),
     ] = False,
     part: Annotated[

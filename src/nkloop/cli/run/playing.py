@@ -239,7 +239,7 @@ def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collect
     bench, vessels = session.bench, session.records.vessels
     for part in parts:
         _refuse_run(session, part.worklist.content_hash, known)
-        vessels.require_unused(part.worklist, bench.name, devices_of(bench), known)
+        vessels.require_unused(part.worklist, bench.name, devices_of(bench))
     if not is_rest:
         session.records.decisions.require_usable(part.worklist for part in parts)
 

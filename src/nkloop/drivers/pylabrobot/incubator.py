@@ -23,6 +23,7 @@ from nkloop.drivers.interfaces import Fence, Finding, unguarded
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.owner import DeviceOwner
 from nkloop.drivers.pylabrobot.plates import make_plate
+from nkloop.drivers.stations import KeptPlate, settling
 from nkloop.errors import BenchError, DeviceError
 from nkloop.frozen import FrozenModel
 from nkloop.worklists.contents import LabwareLookup
@@ -76,6 +77,7 @@ class PyLabRobotIncubator:
         backend_settings: Mapping[str, Any] | None = None,
         catalogue: LabwareLookup | None = None,
         state_folder: Path | None = None,
+        bench_name: str = "BENCH",
     ) -> None:
         """Read what is inside; the device is opened when it is first needed.
 
@@ -86,6 +88,7 @@ class PyLabRobotIncubator:
             backend_settings: `port` and what else the backend takes.
             catalogue: gives the heights of plates; without it every plate is a standard one.
             state_folder: where the list of plates lies; None keeps it in memory only.
+            bench_name: bench it belongs to, as commands name it.
 
         Raises:
             BenchError: model or rack is not known, the backend cannot be built, or the list cannot be read.
@@ -95,7 +98,7 @@ class PyLabRobotIncubator:
         if not racks:
             raise BenchError("it has no racks", where=name, remedy="name its racks, for example cytomat_rack_23mm_21")
         self.name = name
-        self._model = model
+        self._model, self._bench = model, bench_name
         self.fence: Fence = unguarded
         self._catalogue = catalogue
         self._file = state_folder / f"incubator-{name.replace(' ', '-')}.json" if state_folder else None
@@ -129,9 +132,8 @@ class PyLabRobotIncubator:
         """
         is_open = self._model == "simulated" or self._frontend.setup_finished
         celsius = f"{await self.temperature():.1f} °C" if is_open else "not asked: opening it moves its handler"
-        inside = ", ".join(sorted(self._stored.plates)) or "no plate"
-        lost = self._stored.moving
-        remedy = f"look where the plate is, then correct `moving` and `plates` in {self._file or 'its list'}"
+        inside, lost = self._listed(), self._stored.moving
+        remedy = f"look where the plate is, then say so: {settling(self._bench, lost)}, or --inside"
         return (
             Finding(subject=self.name, found=f"{celsius}, {inside}", ok=True),
             Finding(subject="plate on its way", found=lost or "none", ok=not lost, remedy=remedy),
@@ -194,8 +196,7 @@ class PyLabRobotIncubator:
         self._look_again()
         self._require_settled()
         if barcode not in self._stored.plates:
-            inside = ", ".join(sorted(self._stored.plates)) or "no plate"
-            raise self._refused(f"plate {barcode} is not inside ({inside} is)", "check the barcode")
+            raise self._refused(f"plate {barcode} is not inside ({self._listed()} is)", "check the barcode")
 
         async def do() -> None:
             self.fence()
@@ -210,19 +211,52 @@ class PyLabRobotIncubator:
         plates = {k: v for k, v in self._stored.plates.items() if k != barcode}
         self._write(self._stored.model_copy(update={"plates": plates, "moving": ""}))
 
-    def settle(self, *, is_inside: bool) -> None:
-        """Say where the plate is whose way nobody saw the end of: in its place inside, or out.
+    def kept(self) -> tuple[KeptPlate, ...]:
+        """Plates on the list, those whose way nobody saw the end of as well; the device is not asked."""
+        self._look_again()
+        lost, plates = self._stored.moving, self._stored.plates
+        listed = [
+            KeptPlate(barcode=barcode, since=site.since, errand=site.errand, is_moving=barcode == lost)
+            for barcode, site in plates.items()
+        ]
+        coming = [KeptPlate(barcode=lost, since=None, errand="", is_moving=True)] if lost and lost not in plates else []
+        return (*listed, *coming)
+
+    def may_settle(self, barcode: str, *, is_inside: bool) -> None:
+        """Refuse what `settle` would refuse.
 
         Raises:
-            DeviceError: no plate is on its way, or its place inside was never known.
+            DeviceError: it is not on the list, is on it as inside already, or its place inside was never known.
         """
-        barcode = self._stored.moving
-        if not barcode:
-            raise self._refused("no plate is on its way", "nothing is to be settled")
-        if is_inside and barcode not in self._stored.plates:
-            raise self._refused(f"the place of {barcode} inside is not known", "take it out by hand, then settle")
-        plates = self._stored.plates if is_inside else {k: v for k, v in self._stored.plates.items() if k != barcode}
-        self._write(self._stored.model_copy(update={"plates": plates, "moving": ""}))
+        self._look_again()
+        self._as_settled(barcode, is_inside=is_inside)
+
+    def settle(self, barcode: str, *, is_inside: bool) -> None:
+        """Put down where a person has found a plate: in its place inside, or out. Nothing moves.
+
+        Raises:
+            DeviceError: it is not on the list, is on it as inside already, or its place inside was never known.
+        """
+        self._look_again()
+        before = self._stored.plates
+        self._write(self._as_settled(barcode, is_inside=is_inside))
+        self._follow(before)
+
+    def _as_settled(self, barcode: str, *, is_inside: bool) -> Stored:
+        is_moving, plates = barcode == self._stored.moving, self._stored.plates
+        if not is_moving and barcode not in plates:
+            raise self._refused(f"plate {barcode} is not on the list ({self._listed()})", "check the barcode")
+        if is_inside and not is_moving:
+            raise self._refused(
+                f"plate {barcode} is on the list as inside already",
+                "nothing is to be settled; when it is to be used for something else, take it out and say --out",
+            )
+        if is_inside and barcode not in plates:
+            remedy = f"take it out by hand, then say so: {settling(self._bench, barcode)}"
+            raise self._refused(f"the place of {barcode} inside is not known", remedy)
+        left = plates if is_inside else {name: site for name, site in plates.items() if name != barcode}
+        moving = "" if is_moving else self._stored.moving
+        return self._stored.model_copy(update={"plates": left, "moving": moving})
 
     async def temperature(self) -> float:
         """Temperature now, °C.
@@ -273,6 +307,10 @@ class PyLabRobotIncubator:
         if self._file is None:
             return
         before, self._stored = self._stored.plates, self._read()
+        self._follow(before)
+
+    def _follow(self, before: Mapping[str, Site]) -> None:
+        """Have PyLabRobot know what changed on the list."""
         if self._frontend.setup_finished:
             for barcode, site in before.items():
                 if not _is_there(site, self._stored.plates.get(barcode)):
@@ -281,11 +319,14 @@ class PyLabRobotIncubator:
                 if not _is_there(site, before.get(barcode)):
                     self._racks[site.rack][site.position] = make_plate(barcode, "", None)
 
+    def _listed(self) -> str:
+        return ", ".join(sorted(self._stored.plates)) or "no plate"
+
     def _require_settled(self) -> None:
         if self._stored.moving:
             raise self._refused(
                 f"plate {self._stored.moving} was on its way when the program ended",
-                f"look where it is, then correct `moving` and `plates` in {self._file or 'its list'}",
+                f"look where it is, then say so: {settling(self._bench, self._stored.moving)}, or --inside",
             )
 
     def _read(self) -> Stored:

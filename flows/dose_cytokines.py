@@ -14,7 +14,7 @@ from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.plate_forms import is_on, last_well, wells_on_plate
 from nkloop.coordination.run_artifacts import show_told
 from nkloop.coordination.run_names import run_name
-from nkloop.coordination.served import bench_field, reservation_field
+from nkloop.coordination.served import batch_field, bench_field, reservation_field
 from nkloop.coordination.work import carry_out_parts
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
@@ -143,6 +143,7 @@ class DoseCytokines(BaseModel):
     seed: int = Field(
         1, title="Random seed", description="The positions were drawn with it; kept with the worklist", ge=0
     )
+    batch: str = batch_field()
     reservation: str = reservation_field()
     bench: str = bench_field()
 
@@ -166,6 +167,7 @@ class DoseCytokines(BaseModel):
 async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # noqa: B008 - frozen default of the form
     """Make the complete medium of every arm and feed the culture plate with it; returns the id of the (last) run."""
     async with open_session(HERE, request.bench) as session:
+        session.batch = request.batch.strip() or session.batch
         recipe = session.recipe(request.recipe)
         base = request.base_medium or await _prepared_base(session, request, recipe)
 

@@ -11,7 +11,7 @@ from nkloop.coordination.launching import planned
 from nkloop.coordination.plain_errors import fails_plainly
 from nkloop.coordination.run_artifacts import show_told
 from nkloop.coordination.run_names import run_name
-from nkloop.coordination.served import bench_field, reservation_field
+from nkloop.coordination.served import batch_field, bench_field, reservation_field
 from nkloop.coordination.work import carry_out
 from nkloop.quantities import Amount
 from nkloop.reports.tables import composition_rows
@@ -58,6 +58,7 @@ class PrepareMedium(BaseModel):
         ge=0,
         le=100,
     )
+    batch: str = batch_field()
     reservation: str = reservation_field()
     bench: str = bench_field()
 
@@ -72,6 +73,7 @@ class PrepareMedium(BaseModel):
 async def prepare_medium(request: PrepareMedium = PrepareMedium()) -> MediumSource:  # noqa: B008 - frozen default of the form
     """Prepare the complete medium of a recipe stage, or its base medium without what the arms vary."""
     async with open_session(HERE, request.bench) as session:
+        session.batch = request.batch.strip() or session.batch
 
         async def made() -> MediumPlan:
             return await plan_batch(

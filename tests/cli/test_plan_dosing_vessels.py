@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from nkloop.cli.plan import planned as planned_module
 from nkloop.drivers.pylabrobot.tracking import check_tracking
+from nkloop.records.models import Context, JournalEvent
+from nkloop.runs.stock import opened
 from nkloop.worklists.cells_out import busy_minutes
 from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import CELLS_OUT_MINUTES, CheckResult, Verdict, Worklist
@@ -18,6 +21,7 @@ from nkloop.worklists.time_rules import time_problems
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 DOSING = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--seed", "7")
 HELD = "SCF [ng/mL],Flt3L [ng/mL],TPO [ng/mL],IL-7 [ng/mL]"
 MODES = ("seed", "exchange", "top-up", "dilute", "split", "transfer")
@@ -263,3 +267,25 @@ def test_a_step_on_another_day_or_too_slow_is_refused(
         ended = nkloop(*asked, *more)
         assert (ended.code, seen) == (1, [])
         assert message in " ".join(ended.err.split())
+
+
+def test_a_plan_for_bags_says_which_batch_it_is_for_and_which_names_another_has_used(
+    nkloop: Nkloop, workspace: Workspace, arms: Path, seen: list[Worklist]
+) -> None:
+    table = present(workspace, "bag", ("U1-reference", "U1-arm-a"), "40 mL", "5e5 cells/mL")
+    asked = [*DOSING, "--vessel", "bag", "--donors", "U1", "--arms", arms, "--day", "3", "--present", table]
+    first = nkloop(*asked, "--batch", " A ", "--json").json
+    assert first["batch"] == "A"
+    assert "batch" not in nkloop(*asked, "--json").json
+    worklist = Worklist.model_validate(first["parts"][0]["worklist"])
+    with opened(workspace) as records:
+        verdict = Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=())
+        run_id = records.journal.create_run(
+            worklist, verdict, bench="virtual", device="flex", at=AT, context=Context(batch="A")
+        )
+        done = [JournalEvent(number=step.number, event="done", at=AT) for step in worklist.steps]
+        records.journal.append_events(run_id, done)
+    told = f"were used by {run_id} ({worklist.name}) of batch A"
+    assert not [one for one in nkloop(*asked, "--batch", "A", "--json").json["warnings"] if told in one]
+    (warning,) = [one for one in nkloop(*asked, "--batch", "B", "--json").json["warnings"] if told in one]
+    assert warning.endswith("this plan is for batch B: write the batch on the labels")

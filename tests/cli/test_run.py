@@ -400,3 +400,19 @@ def test_a_culture_is_known_by_its_plate_and_needs_no_lot(worklist: Worklist) ->
         _require_lots((Part(worklist=fed),))
     limits = fed.limits.model_copy(update={"cells_in": ("medium",)})
     _require_lots((Part(worklist=fed.model_copy(update={"limits": limits})),))
+
+
+def test_a_plan_is_run_for_the_batch_it_was_made_for(nkloop: Nkloop, tmp_path: Path, worklist: Worklist) -> None:
+    plan = tmp_path / "plan.json"
+    parts = [{"worklist": worklist.model_dump(mode="json")}]
+    plan.write_text(json.dumps({"parts": parts, "verdict": {"passed": True}, "batch": "A"}))
+    refused = nkloop("run", plan, "--batch", "B")
+    assert refused.code == 1
+    assert "is of batch A, and --batch says B" in refused.err
+    ended = nkloop("run", plan, "--json")
+    assert [run["batch"] for run in ended.json["runs"]] == ["A"], ended.err
+    assert "batch A" in nkloop("run", "show", ended.json["runs"][0]["id"]).out
+    loose = tmp_path / "loose.json"
+    loose.write_text(marked(worklist, "M-2").model_dump_json())
+    ended = nkloop("run", loose, "--batch", "B", "--json")
+    assert [run["batch"] for run in ended.json["runs"]] == ["B"], ended.err

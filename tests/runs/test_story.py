@@ -61,6 +61,7 @@ async def test_a_campaign_just_begun_is_told(session: Session, recipe: Recipe) -
     assert story.proposed is None
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 async def test_an_interrupted_campaign_is_told_as_far_as_it_came(
     session: Session, recipe: Recipe, worklist: Worklist, journalled: Journalled
 ) -> None:

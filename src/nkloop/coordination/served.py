@@ -25,3 +25,9 @@ def reservation_field() -> Any:
     """Field of a form: the reservation of a plan."""
     told = "Name given to `nkloop plan … --reserve`, when this run is another than that plan; else leave it empty"
     return Field("", title="Reservation", description=told, max_length=120)
+
+
+def batch_field() -> Any:
+    """Field of a form: the batch of cells that a run belongs to."""
+    told = "Of the cells it is for, as written on their vessels; vessels of one name are told apart by it. May be empty"
+    return Field("", title="Batch", description=told, max_length=120)

@@ -180,7 +180,7 @@ async def carry_out(
         if last is not None and rest is not None:
             worklist, checked = rest
             await _told(session, f"{last.id} was cut; its rest is run: {worklist.n_transfers} transfers")
-        place = context or Context(campaign=session.campaign, round=session.round)
+        place = context or Context(campaign=session.campaign, round=session.round, batch=session.batch)
         place = place.model_copy(update={"occurrence": occurrence, **({"parent": last.id} if last else {})})
         record = await _run(session, worklist, checked, place, reservation)
     session.progress.runs_done += 1

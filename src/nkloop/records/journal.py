@@ -40,7 +40,7 @@ from nkloop.records.models import (
     StepEvent,
 )
 from nkloop.records.once import require_first
-from nkloop.records.opening import Where, new_row, save_verdict, taken_up
+from nkloop.records.opening import Where, batch_of, new_row, save_verdict, taken_up
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
@@ -115,6 +115,7 @@ class Journal:
                 require_newest(connection, claim)
             where = Where(bench, device, device_serial, claim)
             parent = taken_up(connection, worklist, where, context, known)
+            context = context.model_copy(update={"batch": batch_of(connection, context, parent)})
             run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
             save_worklist(connection, worklist, at)
             verdict_id = save_verdict(connection, worklist, verdict, at)
@@ -353,6 +354,7 @@ class Journal:
         devices: Collection[str],
         known: Collection[str] = (),
         *,
+        batch: str | None = None,
         is_part: bool = False,
     ) -> None:
         """Refuse a worklist that `create_run` would refuse as done already; it asks once more.
@@ -362,7 +364,7 @@ class Journal:
         """
         with self._database.reading() as connection:
             if origin_of(connection, worklist_hash) is None:
-                require_first(connection, worklist_hash, bench, devices, known, is_part=is_part)
+                require_first(connection, worklist_hash, bench, devices, known, batch=batch, is_part=is_part)
 
     def follow_ups(self, run_id: str) -> tuple[RunRecord, ...]:
         """Runs that continue or repair a run, in the order they were opened."""

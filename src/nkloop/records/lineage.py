@@ -78,6 +78,11 @@ def is_near(row: Any, bench: str, devices: Collection[str]) -> bool:
     return row["bench"] == bench or bool(devices_of_row(row) & set(devices))
 
 
+def is_of_another(batch: str | None, other: str | None) -> bool:
+    """Whether two batches are told apart: both are named, and differ."""
+    return batch is not None and other is not None and batch != other
+
+
 def entry_of(connection: sa.Connection, subject: str) -> int:
     """Number of the first audit entry of a row: the order in which rows of different tables were written."""
     query = sa.select(sa.func.min(_ENTRIES.c.number)).where(_ENTRIES.c.subject == subject)

@@ -261,6 +261,8 @@ class RunRecord(FrozenModel):
     created_at: datetime | None = None
     campaign: str | None = None
     round: int | None = None
+    batch: str | None = None
+    """The culture, by which closed vessels of one name are told apart; None where nobody said."""
     parent: str | None = None
     """Run that this one continues or repairs."""
     occurrence: str | None = None

@@ -28,6 +28,7 @@ from nkloop.records.lineage import (
     entry_of,
     has_moved,
     is_near,
+    is_of_another,
     line_of,
     number_of,
     taken_of,
@@ -163,6 +164,7 @@ def require_first(
     devices: Collection[str],
     known: Collection[str],
     *,
+    batch: str | None = None,
     is_part: bool = False,
 ) -> None:
     """Refuse a worklist that was run here, wholly or in part, by a run that whoever asks for it does not know of.
@@ -173,13 +175,15 @@ def require_first(
         bench: where.
         devices: claimed for it.
         known: ids of the runs it is meant to be done besides.
+        batch: the culture it is for; what was done for another one is not this.
         is_part: whether it is one of several, so that to do it once more is not said of it alone.
 
     Raises:
         RecordError: it was; the run and what there is to do instead are told.
     """
     query = sa.select(_RUNS).where(_RUNS.c.worklist_hash == worklist_hash).order_by(_RUNS.c.created_at, _RUNS.c.id)
-    near = [row for row in connection.execute(query).mappings().all() if is_near(row, bench, devices)]
+    rows = [row for row in connection.execute(query).mappings().all() if not is_of_another(row["batch"], batch)]
+    near = [row for row in rows if is_near(row, bench, devices)]
     if taken := [one for row in near for one in taken_of(connection, row["id"]) if one["id"] not in known]:
         raise _begun_already(connection, taken[-1], worklist_hash, is_part=is_part)
 
@@ -211,6 +215,7 @@ def _of_same_worklist(connection: sa.Connection, run_id: str) -> list[Any]:
         for row in connection.execute(query).mappings().all()
         if row["id"] not in own
         and number_of(row["id"]) > number_of(root["id"])
+        and not is_of_another(row["batch"], root["batch"])
         and is_near(row, root["bench"], devices_of_row(root))
     ]
     return [taken for row in others for taken in taken_of(connection, row["id"])]

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from nkloop.errors import RecordError
 from nkloop.frozen import canonical_json
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.discards import require_kept, spared_by
-from nkloop.records.lineage import stems_from
+from nkloop.records.journal_rows import run_row
+from nkloop.records.lineage import is_of_another, stems_from
 from nkloop.records.models import Claim, Context
 from nkloop.records.once import require_first, require_left, require_place
 from nkloop.records.vessels import require_unused
@@ -49,12 +51,28 @@ def taken_up(
     if parent is not None:
         require_left(connection, parent, worklist, where.bench, where.devices, where.serial)
     elif known is not None:
-        require_first(connection, worklist.content_hash, where.bench, where.devices, known)
+        require_first(connection, worklist.content_hash, where.bench, where.devices, known, batch=context.batch)
     require_kept(connection, (worklist,), () if parent is None else spared_by(connection, parent))
     if context.occurrence is not None:
         require_place(connection, context.occurrence, parent)
     require_unused(connection, worklist, where.bench, where.devices, parent)
     return parent
+
+
+def batch_of(connection: sa.Connection, context: Context, parent: str | None) -> str | None:
+    """The batch of a run that is opened: that of the run it continues, where there is one.
+
+    Raises:
+        RecordError: it is said to be of another.
+    """
+    above = None if parent is None else run_row(connection, parent)["batch"]
+    if is_of_another(context.batch, above):
+        raise RecordError(
+            f"run {parent} is of batch {above}, what continues it is not of batch {context.batch}",
+            where=f"run {parent}",
+            remedy="leave --batch out",
+        )
+    return above or context.batch
 
 
 def save_verdict(connection: sa.Connection, worklist: Worklist, verdict: Verdict, at: datetime) -> int:

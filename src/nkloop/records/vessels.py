@@ -20,6 +20,7 @@ from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import has_moved, is_near, line_of, origin_of, tree_of
 from nkloop.records.since import moved_of
 from nkloop.records.touched import Touched, touched
+from nkloop.records.vessel_names import used_names
 from nkloop.worklists.models import Worklist
 
 _SLACK_UL = 1.0
@@ -72,6 +73,18 @@ class Vessels:
         """
         with self._database.reading() as connection:
             require_unused(connection, worklist, bench, devices, origin_of(connection, worklist.content_hash))
+
+    def used_names(self, worklists: Sequence[Worklist], batch: str | None) -> tuple[str, ...]:
+        """What is to be known of closed vessels of these worklists whose names runs of other batches have used.
+
+        Where neither those nor these name a batch, only vessels that begin empty here are told of: the others may be
+        the same.
+
+        Returns:
+            One sentence for each run and batch that used some of the names last.
+        """
+        with self._database.reading() as connection:
+            return tuple(used_names(connection, worklists, batch))
 
 
 def series(wanted: str) -> Iterator[str]:

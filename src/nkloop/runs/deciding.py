@@ -337,7 +337,7 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
             f"run {run_id} has no worklist that continues it: {told}",
             remedy=f"nkloop reconcile {run_id} --decide continue{anew} --by NAME --reason WHY",
         )
-    context = Context(campaign=run.campaign, round=run.round, parent=run_id)
+    context = Context(campaign=run.campaign, round=run.round, batch=run.batch, parent=run_id)
     return records.decisions.left_of(run_id), context
 
 

@@ -74,7 +74,7 @@ def keep_reading(run: RunRecord, bench: Bench, records: Records) -> Reading | No
     assert isinstance(reader, ReadsInRuns)
     found = reader.reading(request, kept)
     reading = found.model_copy(update={"read_at": run.ended_at or found.read_at})
-    context = Context(campaign=run.campaign, round=run.round)
+    context = Context(campaign=run.campaign, round=run.round, batch=run.batch)
     records.results.add_reading(reading, run_id=request.run_id, context=context)
     return reading
 

@@ -61,6 +61,8 @@ class Session:
     verifier: Verifier
     campaign: str | None = None
     round: int | None = None
+    batch: str | None = None
+    """The culture that the flow is about; None where nobody said."""
     launch: Launch | None = None
     """Launch of the flow that works in it; None until somebody asks."""
     progress: Progress = field(default_factory=Progress)

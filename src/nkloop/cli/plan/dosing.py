@@ -15,6 +15,7 @@ from nkloop.cli.plan.dosing_options import (
     AimOption,
     ArmsOption,
     Asked,
+    BatchOption,
     CampaignOption,
     CellsOutOption,
     ConstantOption,
@@ -91,6 +92,7 @@ def dosing(
     csv: CsvOption = None,
     sheet: SheetOption = None,
     labels: LabelsOption = None,
+    batch: BatchOption = "",
     reserve: ReserveOption = None,
     by: ReserveByOption = "",
     hold: HoldOption = HOLD,
@@ -112,7 +114,8 @@ def dosing(
         constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
-    planned = usable(found, bench, planned)
+    batch = batch.strip()
+    planned = usable(found, bench, replace(planned, more={**planned.more, "batch": batch}) if batch else planned, batch)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
     if position_map is not None:
         write_file(position_map, map_text)

@@ -94,6 +94,9 @@ FromVesselOption = Annotated[
 ]
 TubeOption = Annotated[str, typer.Option("--tube", help="Dose tube of labware/bags.yaml.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the positions; the same gives the same.")]
+BatchOption = Annotated[
+    str, typer.Option("--batch", help="Batch of cells it is for: bags of one name in two batches are told apart by it.")
+]
 PositionMapOption = Annotated[Path | None, typer.Option("--map", help="Write which well holds what to this CSV.")]
 
 

@@ -50,8 +50,16 @@ def planned_with_own(
     return made, lots, (f"This plan is reserved as '{own.name}' by {own.by} until {until}; its run takes that over.",)
 
 
-def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
+def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> Planned:
     """The plan, with a warning where it fills a used vessel as a new one: planning it is harmless, running it is not.
+
+    Bags whose names other batches have used are warned of, too.
+
+    Args:
+        found: the workspace.
+        bench: where it is to be run.
+        planned: the plan.
+        batch: what it is planned for; empty where nobody said.
 
     Raises:
         RecordError: it needs wells whose contents a person discarded, each is told; or the database cannot be reached.
@@ -62,6 +70,7 @@ def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
     if not is_recorded(found):
         return planned
     told: list[str] = []
+    names: tuple[str, ...] = ()
     with opened(found) as records:
         records.decisions.require_usable(planned.parts)
         for part in planned.parts:
@@ -69,7 +78,8 @@ def usable(found: Workspace, bench: str, planned: Planned) -> Planned:
                 records.vessels.require_unused(part, bench)
             except RecordError as error:
                 told += [f"it is not to be run as it is: {problem}" for problem in error.problems]
-    return replace(planned, warnings=(*planned.warnings, *told), is_spent=bool(told))
+        names = records.vessels.used_names(planned.parts, batch or None)
+    return replace(planned, warnings=(*planned.warnings, *told, *names), is_spent=bool(told))
 
 
 def free_barcode(found: Workspace, wanted: str) -> str:

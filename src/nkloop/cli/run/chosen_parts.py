@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nkloop.cli.common import command_name, elsewhere
 from nkloop.errors import Problem, RecordError
+from nkloop.records.lineage import is_of_another
 from nkloop.runs.typed_steps import numbers_of, spans
 from nkloop.worklists.parts import Part, in_order
 
@@ -87,20 +88,24 @@ def _require_as_often(parts: Sequence[Part], order: Order, times_done: TimesDone
     )
 
 
-def times_done(records: Records, worklist_hash: str, bench: str) -> int:
-    """How often a worklist was done to its end on a bench, by one run or with the runs that continue it."""
+def times_done(records: Records, worklist_hash: str, bench: str, batch: str | None = None) -> int:
+    """How often a worklist was done to its end on a bench, by one run or with the runs that continue it.
+
+    What was done for another batch is not counted.
+    """
     journal = records.journal
 
     def came_to_end(run: RunRecord) -> bool:
         return run.state == "succeeded" or any(map(came_to_end, journal.follow_ups(run.id)))
 
-    runs = [run for run in journal.by_hash(worklist_hash) if run.bench == bench and run.parent is None]
+    mine = [run for run in journal.by_hash(worklist_hash) if not is_of_another(run.batch, batch)]
+    runs = [run for run in mine if run.bench == bench and run.parent is None]
     return sum(map(came_to_end, runs))
 
 
 def part_command(order: Order, numbers: Sequence[int]) -> str:
     """The command that runs parts of what was ordered, and nothing else of it."""
-    yes = " --yes" if order.is_allowed else ""
+    yes = f"{f' --batch {shlex.quote(order.batch)}' if order.batch else ''}{' --yes' if order.is_allowed else ''}"
     what = f"{shlex.quote(order.worklist)} --bench {order.bench} --part {spans(numbers)}{yes}"
     return f"{command_name()} run {what}{elsewhere()}"
 

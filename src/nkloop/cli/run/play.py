@@ -39,6 +39,12 @@ def play(
     part: Annotated[
         str, typer.Option("--part", help="Parts of a plan of several, and nothing else of it: 2 or 1-2,4.")
     ] = "",
+    batch: Annotated[
+        str,
+        typer.Option(
+            "--batch", help="Batch of cells it is for, by which bags of one name are told apart; else the plan's."
+        ),
+    ] = "",
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Minutes to wait while somebody else holds the bench.")
     ] = 0,
@@ -63,7 +69,9 @@ def play(
     from nkloop.cli.run.playing import Begun, Order, carry_out
 
     more = {"is_allowed": yes, "is_again": again, "quiet": json_output}
-    order = Order(worklist, bench, procedure, wait_seconds=wait * 60, plan=plan, part=part.strip(), **more)
+    order = Order(
+        worklist, bench, procedure, wait_seconds=wait * 60, plan=plan, part=part.strip(), batch=batch.strip(), **more
+    )
     found = find_workspace(workspace)
     begun = Begun()
     heed_interrupts()

@@ -47,6 +47,8 @@ class Order:
     """JSON of the plan that a CSV was written by."""
     part: str = ""
     """Parts of a plan, as they were typed; empty for all of them."""
+    batch: str = ""
+    """The culture it is for; empty where the plan tells it, or nobody."""
 
 
 @dataclass
@@ -133,7 +135,7 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         source = source_of(order.worklist, order.procedure, records, order.bench, order.plan)
     finally:
         records.close()
-    source = replace(source, parts=chosen(source.parts, order.part))
+    source = replace(source, parts=chosen(source.parts, order.part), context=_of_batch(source, order))
     file = load_bench_file(bench_path(workspace, order.bench))
     if not file.simulated and not order.is_allowed:
         await _shown_only(source, file, order, workspace)
@@ -146,10 +148,10 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         require_choice(
             parts,
             order,
-            lambda digest: _refuse_run(session, digest, (), is_part=True),
-            lambda digest: times_done(session.records, digest, session.bench_file.name),
+            lambda digest: _refuse_run(session, digest, (), source.context, is_part=True),
+            lambda digest: times_done(session.records, digest, session.bench_file.name, source.context.batch),
         )
-        _refuse_repetition(session, parts, known, is_rest=source.context.parent is not None)
+        _refuse_repetition(session, parts, known, source.context)
         if session.bench_file.simulated:
             # on a real bench a person may have made it by hand, and holds it when asked to load it
             require_earlier([part.worklist for part in parts], session.records, session.bench_file.name, source.base)
@@ -162,6 +164,25 @@ async def carry_out(order: Order, workspace: Workspace, begun: Begun) -> Outcome
         begun.known = frozenset(session.records.journal.run_ids())
         await _run_all(session, parts, verdicts, source.context, known, order, outcome)
     return outcome
+
+
+def _of_batch(source: Source, order: Order) -> Context:
+    """What the runs belong to, with the batch that the person names.
+
+    Raises:
+        RecordError: the plan, or the run that is continued, is of another batch.
+    """
+    from nkloop.errors import RecordError
+    from nkloop.records.lineage import is_of_another
+
+    context = source.context
+    if is_of_another(context.batch, order.batch or None):
+        raise RecordError(
+            f"{source.told} is of batch {context.batch}, and --batch says {order.batch}",
+            where="--batch",
+            remedy="leave --batch out, or plan it for that batch: `nkloop plan dosing … --batch`",
+        )
+    return context.model_copy(update={"batch": context.batch or order.batch or None})
 
 
 async def _shown_only(source: Source, file: BenchFile, order: Order, workspace: Workspace) -> None:
@@ -223,7 +244,7 @@ def _meant_besides(session: Session, order: Order) -> frozenset[str]:
     return frozenset(session.records.journal.run_ids(is_over=True) if order.is_again else ())
 
 
-def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str], *, is_rest: bool) -> None:
+def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collection[str], context: Context) -> None:
     """Refuse what was done before on this bench, wholly or in part, unless the person says that it is meant.
 
     Refused as well is what fills a used vessel as a new one, and what needs wells that were discarded, other than the
@@ -238,17 +259,19 @@ def _refuse_repetition(session: Session, parts: tuple[Part, ...], known: Collect
 
     bench, vessels = session.bench, session.records.vessels
     for part in parts:
-        _refuse_run(session, part.worklist.content_hash, known)
+        _refuse_run(session, part.worklist.content_hash, known, context)
         vessels.require_unused(part.worklist, bench.name, devices_of(bench))
-    if not is_rest:
+    if context.parent is None:
         session.records.decisions.require_usable(part.worklist for part in parts)
 
 
-def _refuse_run(session: Session, worklist_hash: str, known: Collection[str], *, is_part: bool = False) -> None:
+def _refuse_run(
+    session: Session, worklist_hash: str, known: Collection[str], context: Context, *, is_part: bool = False
+) -> None:
     from nkloop.runs.holding import devices_of
 
     devices, journal = devices_of(session.bench), session.records.journal
-    journal.require_first(worklist_hash, session.bench.name, devices, known, is_part=is_part)
+    journal.require_first(worklist_hash, session.bench.name, devices, known, batch=context.batch, is_part=is_part)
 
 
 async def _run_all(
@@ -272,7 +295,7 @@ async def _run_all(
             outcome.reconciled = await recover(session, on_progress=display.progress)
             display.told(outcome.reconciled)
             # what was under way a moment ago, here or of somebody we waited for, may have been this very worklist
-            _refuse_repetition(session, parts, known, is_rest=context.parent is not None)
+            _refuse_repetition(session, parts, known, context)
             for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True)):
                 if part.before is not None and number:
                     await change_deck(part.before, part.worklist, bench, records, outcome.runs[-1].id)

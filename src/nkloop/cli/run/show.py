@@ -78,6 +78,7 @@ def _title(facts: RunFacts) -> str:
 
 def _about(run: RunRecord) -> list[str]:
     told = [f"bench {run.bench}, device {run.device}, worklist {run.worklist_hash[:12]}"]
+    told += [f"batch {run.batch}"] if run.batch else []
     told += [f"continues or repairs {run.parent}"] if run.parent else []
     told += [run.error] if run.error else []
     return told

@@ -66,9 +66,9 @@ def source_of(asked: str, procedure: str, records: Records, bench: str, plan: Pa
     plan = plan or (None if procedure else _plan_of(path))
     if plan is not None:
         part, whole = _in_plan(path, plan)
-        return Source((part,), Context(), f"{path}, {whole} of {plan}", _base_of(plan))
+        return Source((part,), _context_of(plan), f"{path}, {whole} of {plan}", _base_of(plan))
     if path.is_file():
-        return Source(_of_file(path, procedure, records, bench), Context(), str(path), _base_of(path))
+        return Source(_of_file(path, procedure, records, bench), _context_of(path), str(path), _base_of(path))
     if _RUN.fullmatch(asked):
         worklist, context = follow_up_of(asked, records)
         return Source((Part(worklist=worklist),), context, f"what {asked} left to be done")
@@ -150,10 +150,23 @@ def _reserved_procedure(text: str, records: Records, bench: str) -> str:
     return records.stock.reserved_worklist(share.part).procedure if share is not None and share.part else ""
 
 
-def _base_of(path: Path) -> BaseMedium | None:
-    """What the JSON of a dosing plan, which was read already, tells about its base medium."""
+def _plan_document(path: Path) -> dict[str, Any]:
+    """The JSON of a plan, which was read already; empty for anything else."""
     document = json.loads(path.read_text(encoding="utf-8")) if path.suffix.lower() == ".json" else None
-    told = document.get("base_medium") if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
+def _context_of(path: Path) -> Context:
+    """What the runs of a plan belong to: the batch it was planned for."""
+    from nkloop.records.models import Context
+
+    batch = _plan_document(path).get("batch")
+    return Context(batch=batch if isinstance(batch, str) and batch else None)
+
+
+def _base_of(path: Path) -> BaseMedium | None:
+    """What the JSON of a dosing plan tells about its base medium."""
+    told = _plan_document(path).get("base_medium")
     if not isinstance(told, dict):
         return None
     return BaseMedium(barcode=str(told.get("barcode", "")), command=str(told.get("command", "")))

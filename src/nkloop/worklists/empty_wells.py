@@ -20,7 +20,7 @@ def reached(load_name: str, well: str, channels: int) -> Iterator[str]:
     that a labware does not have are no well of any step, and a reservoir has one.
     """
     first, stride = _ROWS.find(well[:1]), 2 if "_384_" in load_name else 1
-    if channels == 1 or first < 0 or "_reservoir_" in load_name:
+    if channels == 1 or first < 0 or "reservoir" in load_name:
         yield well
         return
     for row in _ROWS[first : first + stride * channels : stride]:
@@ -34,14 +34,9 @@ def empty_wells(item: DeckItem, worklist: Worklist) -> tuple[str, ...]:
         well
         for step in worklist.steps
         if step.action == "transfer" and step.to_labware == item.nickname
-        for well in _given(item.load_name, step.to_well, step.channels)
+        for well in reached(item.load_name, step.to_well, step.channels)
     }
     return tuple(sorted(given - held, key=lambda well: (int(well[1:]), well[0])))
-
-
-def _given(load_name: str, well: str, channels: int) -> Iterator[str]:
-    """In a trough all channels stand in the one well."""
-    return reached(load_name, well, 1 if "reservoir" in load_name else channels)
 
 
 def empty_told(item: DeckItem, wells: Sequence[str]) -> str:

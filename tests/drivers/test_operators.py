@@ -79,6 +79,7 @@ async def test_a_time_cut_short_is_asked_again_until_a_note_says_why(request_: O
     person = Person(*[early] * 4, early | {"note": "plate is lost anyway"})
     answer = await PrefectOperator("technician", ask=person).perform(request_)
     assert answer.note == "plate is lost anyway"
+    assert answer.early == "0 of 240 min have passed since it was asked"
     assert (
         "**0 of 240 min have passed since it was asked: confirm when it is over, or say in a note" in person.shown[4][1]
     )

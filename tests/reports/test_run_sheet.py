@@ -385,6 +385,13 @@ def test_what_an_earlier_run_prepared_gets_no_second_label(killing):
     }
 
 
+def test_a_culture_has_no_day_of_use(killing):
+    fed = killing.model_copy(update={"procedure": "cytokine_dosing", "use_until": DAY})
+    assert not any("may be used until" in one for one in sheet_of(fed).limits)
+    medium = killing.model_copy(update={"procedure": "medium_preparation", "use_until": DAY})
+    assert f"What is made may be used until {DAY}." in sheet_of(medium).limits
+
+
 def test_the_head_of_a_sheet_tells_the_limits_that_are_kept(killing):
     assert not any("may be used until" in one for one in sheet_of(killing).limits)
     vector = with_lot(killing, component="CAR vector").model_copy(

@@ -189,6 +189,7 @@ class FakeOperator:
     asked: list[OperatorRequest] = field(default_factory=list)
     waits_at: str = ""
     scans: tuple[str, ...] = ()
+    early: str = ""
 
     async def perform(self, request: OperatorRequest) -> OperatorAnswer:
         self.asked.append(request)
@@ -200,7 +201,7 @@ class FakeOperator:
             self.handler.status = "paused"
         if self.handler is not None and self.handler.status == "awaiting-recovery":
             self.handler.status = "running"
-        return OperatorAnswer(confirmed_by="Ada", at=AT, scanned=self.scans)
+        return OperatorAnswer(confirmed_by="Ada", at=AT, scanned=self.scans, early=self.early)
 
 
 class FakeReader:

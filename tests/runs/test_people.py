@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from nkloop.drivers.scanning import Scans
 from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.runs.people import answer_pause, load_deck
-from nkloop.worklists.models import Liquid, OperatorTask, Worklist
+from nkloop.worklists.models import Liquid, LotFacts, OperatorTask, Worklist
 
 LABWARE = Path(__file__).parents[2] / "labware"
 
@@ -99,3 +100,29 @@ async def test_loading_is_asked_for_as_far_as_it_is_due(
     asked = worklist.model_copy(update={"fillings": (filling.model_copy(update={"liquid": liquid}),), "steps": steps})
     await load_deck(asked, bench, records, journalled(asked, "planned"))
     assert operator.asked[0].task.instruction.startswith(told)
+
+
+async def test_a_time_that_was_cut_short_is_a_deviation_of_the_run(
+    bench: Bench, records: Records, worklist: Worklist, journalled: Callable[..., str], operator: Any
+) -> None:
+    operator.early = "8 of 240 min have passed since it was asked"
+    run_id = journalled(worklist, "planned")
+    await answer_pause("step 2: 4 h at 37 °C", worklist, bench, records, run_id, moot=_unsettled)
+    (remark,) = records.journal.remarks(run_id)
+    assert remark.sentence.startswith("shortened by Ada, ")
+    assert "8 of 240 min have passed" in remark.sentence
+
+
+async def test_loading_tells_what_has_to_be_begun_beforehand(
+    bench: Bench, records: Records, worklist: Worklist, journalled: Callable[..., str], operator: Any
+) -> None:
+    (filling,) = worklist.fillings
+    lot = LotFacts(id="L-1", component="serum", expires=date(2099, 1, 1), on_hand_ul=1e6, storage="-20 °C",
+                   container_ul=40_000)  # fmt: skip
+    liquid = Liquid(name="serum", per_ul={"serum": 1.0}, lot="L-1")
+    fillings = (filling.model_copy(update={"liquid": liquid}),)
+    asked = worklist.model_copy(update={"fillings": fillings, "lots": (lot,), "steps": worklist.steps[2:]})
+    await load_deck(asked, bench, records, journalled(asked, "planned"))
+    told = operator.asked[0].task.instruction
+    assert "begin it now and confirm when it is over" in told
+    assert "16 h before the robot starts: thaw overnight at 2–8 °C: serum." in told

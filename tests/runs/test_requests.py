@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from nkloop.drivers import desk_operator
 from nkloop.drivers.desk_operator import DeskOperator
-from nkloop.drivers.interfaces import Choice, LotToScan, OperatorRequest
+from nkloop.drivers.interfaces import Choice, LotToScan, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import request_key
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import AnsweredAnyway
@@ -142,6 +142,9 @@ def test_a_timed_task_is_confirmed_early_only_with_a_note(records: Records) -> N
     assert requests.due_at(asked) == asked.asked_at + timedelta(minutes=240)
     assert too_early(task, asked.asked_at, asked.asked_at + timedelta(minutes=230)) == ""
     confirm(records, number, by="Ada", codes=[], note="was in since noon", at=soon)
+    answer = RequestDesk(records, "lab").answered(number)
+    assert isinstance(answer, OperatorAnswer)
+    assert answer.early == "12 of 240 min have passed since it was asked"
 
 
 def test_requests_of_runs_that_have_ended_since_are_withdrawn(records: Records) -> None:

@@ -60,7 +60,7 @@ def test_a_wrong_scan_is_in_the_timeline_and_a_deviation(
     number = RequestDesk(records, "lab").ask(request, "key")
     with pytest.raises(RecordError):
         confirm(records, number, by="Ada", codes=["P-9", "P-1"])
-    told = "P-9 is not expected here; still to scan: P-1 (plate)"
+    told = "P-9 is not expected here; everything asked for has been scanned"
     assert f"refused scan of Ada: Load the deck: {told}" in moments(run_id, records, catalogue)
     assert run_facts(run_id, records, catalogue).deviations[-1].endswith(f" UTC: {told} (Load the deck)")
     (remark,) = run_story(records, run_id).remarks

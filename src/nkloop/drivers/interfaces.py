@@ -349,6 +349,8 @@ class OperatorAnswer(FrozenModel):
     """Codes that were scanned, in their order."""
     choice: str = ""
     """Key of what was chosen; empty where there was nothing to choose."""
+    early: str = ""
+    """That it was confirmed before the time asked for had passed, in words; `note` says why."""
 
 
 UNDONE = "undone"

@@ -112,8 +112,8 @@ class PrefectOperator:
             elif (early := too_early(request.task, asked_at, now)) and not answer.note.strip():
                 problem = f"{early}: {EARLY_REMEDY}"
             else:
-                scanned = tuple(scans.taken)
-                return OperatorAnswer(confirmed_by=answer.operator, at=now, note=answer.note, scanned=scanned)
+                told = {"note": answer.note, "scanned": tuple(scans.taken), "early": early}
+                return OperatorAnswer(confirmed_by=answer.operator, at=now, **told)
             if wrong >= ATTEMPTS:
                 break
         raise OperatorRefusedError(

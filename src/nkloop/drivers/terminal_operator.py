@@ -90,7 +90,7 @@ class TerminalOperator:
         prompt = f"{early}; why? " if early else "Note (Enter for none): "
         note = (await self._asked(request, prompt, may_be_empty=not early)).strip()
         now = datetime.now(UTC)
-        return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=scanned)
+        return OperatorAnswer(confirmed_by=who, at=now, note=note, scanned=scanned, early=early)
 
     async def _named(self, request: OperatorRequest) -> str:
         """Who answers: asked before codes are scanned, so that wrong ones are written down with who scanned them."""

@@ -133,7 +133,7 @@ class OperatorRemark(FrozenModel):
 
     run_id: str | None = None
     at: datetime
-    kind: Literal["refused scan", "withdrawn"]
+    kind: Literal["refused scan", "withdrawn", "shortened"]
     who: str = ""
     """Who scanned it; empty where it is not known."""
     title: str
@@ -141,12 +141,12 @@ class OperatorRemark(FrozenModel):
     code: str = ""
     """What was scanned."""
     told: str
-    """Why it was refused, with what was expected; or why nobody needs an answer any longer."""
+    """Why it was refused, with what was expected; why nobody needs an answer any longer; how long it took, and why."""
 
     @property
     def sentence(self) -> str:
         """Who, when, what: one line of a batch record."""
-        by = f" of {self.who}" if self.who else ""
+        by = f" {'by' if self.kind == 'shortened' else 'of'} {self.who}" if self.who else ""
         return f"{self.kind}{by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.told} ({self.title})"
 
 

@@ -224,7 +224,7 @@ operator_remarks = _table(
     _text("code"),
     _text("told"),
 )
-"""What happened while people were asked: scans that were refused, questions that were withdrawn."""
+"""What happened while people were asked: scans refused, questions withdrawn, thaws and the like that were shortened."""
 readings = _table(
     "readings",
     _serial(),

@@ -33,7 +33,7 @@ class RunStory(FrozenModel):
     simulated: bool | None = None
     """Whether the bench is simulated; None when the teller does not know."""
     remarks: tuple[str, ...] = ()
-    """Scans that were refused and questions that were withdrawn, one sentence each."""
+    """Scans that were refused, questions that were withdrawn, times that were shortened, one sentence each."""
     containers: tuple[ContainerUse, ...] = ()
     """What it took of the stock; empty on a bench whose stock is not counted."""
     decisions: tuple[str, ...] = ()

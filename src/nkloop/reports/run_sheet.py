@@ -260,8 +260,9 @@ def _prepared(liquid: PreparedErrors) -> str:
 
 
 def is_kept(worklist: Worklist) -> bool:
-    """Whether what a run makes is used later: not what a killing plate holds, nor what was thawed for cultures."""
-    return worklist.procedure != "cytotoxicity_assay" and worklist.limits.thawed_minutes is None
+    """Whether what a run makes is used later: medium and dose tubes; no culture, killing plate or thawed vector is."""
+    is_made = worklist.procedure == "medium_preparation" or bool(worklist.vessels)
+    return is_made and worklist.procedure != "cytotoxicity_assay" and worklist.limits.thawed_minutes is None
 
 
 def _tips(worklist: Worklist) -> tuple[str, ...]:

@@ -78,6 +78,18 @@ def take_out_rows(worklist: Worklist, containers: Mapping[str, str] = MappingPro
     return tuple(sorted(rows, key=lambda row: (-row.lead_minutes, _step_of(row))))
 
 
+def beforehand(worklist: Worklist) -> str:
+    """What has to be begun before the deck is loaded, in one sentence each, the longest lead first; empty when nothing.
+
+    `16 h before the robot starts: thaw overnight at 2–8 °C: human serum.`
+    """
+    together: dict[tuple[str, str], list[str]] = {}
+    for row in take_out_rows(worklist):
+        if row.lead_minutes:
+            together.setdefault((row.when, row.how), []).append(row.liquid)
+    return " ".join(f"{when} the robot starts: {how}: {listing(names)}." for (when, how), names in together.items())
+
+
 def _step_of(row: TakeOut) -> int:
     """Number of the step a liquid is taken out at; 0 for what is taken out before the run."""
     return int(row.when.removeprefix(_AT_STEP)) if row.when.startswith(_AT_STEP) else 0

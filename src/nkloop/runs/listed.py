@@ -10,6 +10,7 @@ from __future__ import annotations
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import AsksByList, CatchesUp, OperatorAnswer, OperatorRequest
 from nkloop.drivers.operators import request_key
+from nkloop.drivers.timing import too_early
 from nkloop.records import Records
 from nkloop.records.requests import AskedRequest
 
@@ -51,7 +52,8 @@ def on_list(
 async def confirmed(one: AskedRequest, request: OperatorRequest, bench: Bench) -> OperatorAnswer:
     """The answer that a confirmation on the list is, after it has happened in a simulated operator's world, too."""
     scanned, at = tuple(one.scanned.split()), one.answered_at or one.asked_at
-    answer = OperatorAnswer(confirmed_by=one.answered_by, at=at, note=one.note, scanned=scanned)
+    early = too_early(request.task, one.asked_at, at)
+    answer = OperatorAnswer(confirmed_by=one.answered_by, at=at, note=one.note, scanned=scanned, early=early)
     return await bench.operator.catch_up(request, answer) if isinstance(bench.operator, CatchesUp) else answer
 
 

@@ -12,6 +12,7 @@ from nkloop.drivers.withdrawing import Moot, QuestionWithdrawn, answered_unless
 from nkloop.errors import OperatorRefusedError
 from nkloop.records import Records
 from nkloop.records.models import OperatorAction, OperatorRemark
+from nkloop.reports.sheet_preparation import beforehand
 from nkloop.reports.task_picture import task_svg
 from nkloop.runs.answers import close_confirmed
 from nkloop.runs.beside import give_incubator
@@ -39,7 +40,7 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     """
     task = OperatorTask(
         kind="confirm",
-        instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.",
+        instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.{_begun_before(worklist)}",
         labware=tuple(item.nickname for item in worklist.deck),
     )
     later = labware_brought_later(worklist)
@@ -56,6 +57,11 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     )
     answer = await answered(request, bench, records, step=None)
     book_scanned(answer, worklist, records, bench.name)
+
+
+def _begun_before(worklist: Worklist) -> str:
+    told = beforehand(worklist)
+    return f" Begun beforehand, else begin it now and confirm when it is over: {told}" if told else ""
 
 
 def _labware_to_scan(later: Mapping[str, int], worklist: Worklist) -> tuple[LotToScan, ...]:
@@ -328,6 +334,17 @@ def _note(request: OperatorRequest, answer: OperatorAnswer, records: Records, st
     did = f"chose '{answer.choice}'" if answer.choice else "confirmed"
     told = f"{request.title}: {request.task.instruction}" if request.title.endswith(_CUT) else request.title
     logger.info("%s %s: %s%s", answer.confirmed_by, did, told, note)
+    if answer.early:
+        why = f"{answer.early}; {answer.note}" if answer.note else answer.early
+        deviation = OperatorRemark(
+            run_id=request.run_id,
+            at=answer.at,
+            kind="shortened",
+            who=answer.confirmed_by,
+            title=request.title,
+            told=why,
+        )
+        records.journal.add_remark(deviation)
     scanned = f"scanned: {' '.join(answer.scanned)}" if answer.scanned else ""
     records.journal.add_action(
         OperatorAction(

@@ -50,6 +50,7 @@ class RequestDesk:
             note=asked.note,
             scanned=tuple(asked.scanned.split()),
             choice=asked.choice or "",
+            early=early_of(asked),
         )
 
     def taken(self, number: int) -> None:
@@ -100,6 +101,13 @@ def waiting_requests(records: Records, bench: str | None = None) -> tuple[AskedR
 def request_of(asked: AskedRequest) -> OperatorRequest:
     """The request as it was asked."""
     return OperatorRequest.model_validate_json(asked.document)
+
+
+def early_of(asked: AskedRequest) -> str:
+    """That a request was confirmed before the time asked for had passed, in words; empty when it was not."""
+    if asked.state != "confirmed" or asked.answered_at is None:
+        return ""
+    return too_early(request_of(asked).task, asked.asked_at, asked.answered_at)
 
 
 def scans_for(records: Records, asked: AskedRequest, by: str) -> Scans:

@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from nkloop.assays.layouts.build import build_layout
 from nkloop.assays.layouts.codes import RESERVED, cell_of, well_of
+from nkloop.assays.layouts.table import UNITS
 from nkloop.assays.models import EffectorSample, PlateLayout
 from nkloop.assays.readings.cells import Row
 from nkloop.assays.readings.grid import grid_at
 from nkloop.assays.tables import raise_all
+from nkloop.assays.unit_headers import other_unit
 from nkloop.errors import AssayError, Problem
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import did_you_mean, worded
 
 _FACTS = {
     "plate": "barcode",
@@ -87,7 +89,8 @@ def layouts_from_grid(path: Path, rows: Sequence[Row], defaults: Mapping[str, An
             lists[name].append(row)
         else:
             hint = did_you_mean(name, [*_FACTS, *_LISTS]) or f"use one of: {', '.join([*_FACTS, *_LISTS])}"
-            problems.append(Problem(f"'{row.cells[0]}' is not understood above a grid", f"{path}:{row.line}", hint))
+            told = other_unit(name, UNITS) or (f"'{row.cells[0]}' is not understood above a grid", hint)
+            problems.append(Problem(told[0], f"{path}:{row.line}", told[1]))
         place += 1
     if not layouts and not problems:
         problems.append(Problem("there is no grid in the file", str(path), "draw rows A, B, … below columns 1, 2, …"))
@@ -136,7 +139,9 @@ def _layout(
     except ValidationError as error:
         for details in error.errors(include_url=False):
             place = ".".join(str(step) for step in details["loc"])
-            problems.append(Problem(f"{place}: {details['msg']}", f"{path}:{line}", "correct the lines above the grid"))
+            text, remedy = worded(details, [])
+            advice = remedy or "correct the lines above the grid"
+            problems.append(Problem(f"{place}: {text}", f"{path}:{line}", advice))
         return None
 
 
@@ -171,7 +176,7 @@ def _sample(path: Path, row: Row, problems: list[Problem]) -> EffectorSample | N
         )
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            text = f"{details['loc'][0]} of sample {row.cell(1)}: {details['msg']}"
+            text = f"{details['loc'][0]} of sample {row.cell(1)}: {worded(details, [])[0]}"
             advice = "write: sample, name, arm, donor, viability %, purity %, CD16 %, car or untransduced"
             problems.append(Problem(text, f"{path}:{row.line}", advice))
         return None

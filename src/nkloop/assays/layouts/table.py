@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from nkloop.assays.layouts.build import build_layout
 from nkloop.assays.models import EffectorSample, LayoutWell, PlateLayout, WellRole
 from nkloop.assays.readings.values import well_name
+from nkloop.assays.table_cells import read_grid
 from nkloop.assays.tables import Column, Row, Table, raise_all, read_table
+from nkloop.assays.unit_headers import other_unit
 from nkloop.errors import Problem
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import did_you_mean, worded
 
 _TEXT = (
     "plate", "well", "role", "arm", "donor", "sample", "line", "treatment", "treatment_kind", "dose_unit", "method",
@@ -39,6 +41,11 @@ _SAME = {
     "purity_percent": ("purity",),
     "cd16_percent": ("cd16",),
 }
+UNITS = {
+    **dict.fromkeys(("contact", "stagger", "contact minutes", "stagger minutes"), ("minutes",)),
+    **dict.fromkeys(("viability", "purity", "cd16"), ("percent",)),
+}
+"""Units of the numbers of a layout."""
 HAS_TARGETS = {"experimental", "reference_effector", "spontaneous", "maximum", "treated_target"}
 
 
@@ -123,6 +130,9 @@ def layouts_from_table(path: Path, defaults: Mapping[str, Any]) -> tuple[PlateLa
     columns = [
         Column(n, "text" if n in _TEXT else "number", n in NEEDED, n in NEEDED, _SAME.get(n, ())) for n in COLUMNS
     ]
+    grid = read_grid(path)
+    told = [wrong for header in grid.header if (wrong := other_unit(header, UNITS)) is not None]
+    raise_all(Problem(text, f"{grid.source}, line {grid.header_line}", remedy) for text, remedy in told)
     table = read_table(path, columns)
     problems: list[Problem] = []
     plates: dict[str, list[Row]] = {}
@@ -153,7 +163,8 @@ def _layout(
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in details["loc"])
-        problems.append(Problem(f"{place}: {details['msg']}", f"{table.source}, plate {barcode}", "correct the table"))
+        told, remedy = worded(details, [])
+        problems.append(Problem(f"{place}: {told}", f"{table.source}, plate {barcode}", remedy or "correct the table"))
         return None
 
 

@@ -50,7 +50,8 @@ def read_generic(path: Path) -> PlateReading:
     problems += header.problems
     if not frames and not problems:
         problems.append((rows[0].line, "there is no plate in the file", _ADVICE))
-    problems += _twice(frames)
+    if not header.problems:  # blocks whose lines are refused are not told apart by them
+        problems += _twice(frames)
     if problems:
         raise ReadingError.from_problems(
             Problem(text, f"{path}:{line}" if line else str(path), remedy) for line, text, remedy in sorted(problems)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nkloop.assays.readings.cells import Row
+from nkloop.assays.unit_headers import other_unit
 
 _NAMES = {
     "barcode": "barcode",
@@ -51,6 +52,11 @@ _MODES = {
 }
 FRAME_NAMES = {"quantity": "quantity", "minutes": "minutes", "time min": "minutes", "hours": "hours", "time h": "hours"}
 """Names that describe the next block of numbers alone."""
+UNITS = {
+    "time": ("minutes", "hours"),
+    **dict.fromkeys(("wavelength", "reference wavelength", "excitation", "emission"), ("nm",)),
+}
+"""Units of what describes numbers."""
 _NM = re.compile(r"^(\d{3,4})(?:\.0+)?\s*(?:nm)?$")
 
 
@@ -76,6 +82,8 @@ class Header:
             self.frame[FRAME_NAMES[name]] = value
         elif name in _NAMES:
             self._known(row.line, _NAMES[name], value)
+        elif (wrong := other_unit(pair[0], UNITS)) is not None:
+            self.problems.append((row.line, *wrong))
         else:
             self.settings[pair[0].strip()] = value
         return True

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from nkloop.assays.readings.cells import Row
 from nkloop.assays.readings.grid import Problems, make_frame
+from nkloop.assays.readings.header import UNITS
 from nkloop.assays.readings.models import Frame
 from nkloop.assays.readings.values import Cells, well_name
+from nkloop.assays.unit_headers import other_unit
 
 _TIMES = {"minutes": "minutes", "time_min": "minutes", "hours": "hours", "time_h": "hours"}
 _KEYS = {**_TIMES, "quantity": "quantity", "wavelength_nm": "wavelength_nm", "wavelength": "wavelength_nm"}
@@ -20,7 +22,8 @@ def is_table_head(row: Row) -> bool:
     names = _names(row)
     if "well" in names:
         return len(names) > 1
-    return names[0] in _TIMES and len(names) > 2 and all(well_name(cell) for cell in row.cells[1:])
+    is_time = names[0] in _TIMES or other_unit(row.cells[0], UNITS) is not None
+    return is_time and len(names) > 2 and all(well_name(cell) for cell in row.cells[1:])
 
 
 def table_at(rows: Sequence[Row], start: int, *, comma_is_decimal: bool, problems: Problems) -> tuple[list[Frame], int]:
@@ -30,6 +33,10 @@ def table_at(rows: Sequence[Row], start: int, *, comma_is_decimal: bool, problem
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         problems.append((head.line, f"column named twice: {', '.join(twice)}", "give each column its own name"))
+    wrong = [(head.line, *unit) for cell in head.cells if (unit := other_unit(cell, UNITS)) is not None]
+    if wrong:
+        problems += wrong
+        return [], len(rows)
     body = rows[start + 1 :]
     told = _long if "well" in names else _wide
     return told(head, body, names, comma_is_decimal, problems), len(rows)

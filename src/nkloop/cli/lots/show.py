@@ -135,10 +135,12 @@ def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
     from nkloop.inventory.picking import NOTHING_UL, container_fault, free_ul, held_per_container, shown, valid_until
 
     held = held_per_container(inventory.held)
-    names = ("container", "kind", "left", "reserved", "free", "thaws", "opened", "use by", "remark")
+    names = ("container", "kind", "left", "reserved", "free", "thaws", "opened", "use by")
     table = _table(names, "Containers")
     # a barcode is read off and typed: it stands in one piece, and where it is too long for that, is never cut
     table.columns[0].no_wrap = max((len(one.barcode) for one in lot.vessels), default=0) <= LONGEST_CODE
+    table.columns[-1].no_wrap = table.columns[-2].no_wrap = True
+    remarks: dict[str, list[str]] = {}
     filled = [one for one in lot.vessels if one.volume_ul > NOTHING_UL]
     for one in filled:
         reserved = held.get(one.barcode, 0.0)
@@ -147,8 +149,12 @@ def _containers(console: Console, inventory: Inventory, lot: Lot) -> None:
         free = 0.0 if fault or lot.state != "released" else free_ul(one, held)
         row = (one.barcode, one.kind, shown(one.volume_ul), *(shown(ul) if ul else "0" for ul in (reserved, free)))
         begun = str(one.opened or one.thawed or "closed")
-        table.add_row(*row, str(one.freeze_thaws), begun, str(valid_until(lot, one)), remark)
+        table.add_row(*row, str(one.freeze_thaws), begun, str(valid_until(lot, one)))
+        if remark:
+            remarks.setdefault(remark, []).append(one.barcode)
     console.print(table)
+    for remark, barcodes in remarks.items():
+        console.print(f"{', '.join(barcodes)}: {remark}", soft_wrap=True, markup=False)
     if len(filled) < len(lot.vessels):
         console.print(f"{len(lot.vessels) - len(filled)} more containers are empty.")
     mine = {one.barcode for one in lot.vessels}

@@ -136,7 +136,7 @@ def test_requests_are_listed_shown_and_answered(nkloop: Nkloop, workspace: Works
     assert wrong.code == 1
     assert "B-7 is not expected here; still to scan: B-1 (bag)" in wrong.err
     assert nkloop("operator", "answer", str(number), "--by", "Ada", "--scan", "B-1").out == (
-        f"Request {number} is confirmed by Ada.\n"
+        f"  ok  B-1, bag (1 of 1)\nRequest {number} is confirmed by Ada.\n"
     )
     again = nkloop("operator", "answer", str(number), "--by", "Bea", "--decline", "broken")
     assert f"request {number} was confirmed by Ada at" in again.err

@@ -74,7 +74,10 @@ def test_a_request_is_answered_once(records: Records) -> None:
     confirm(records, number, by="Ada", codes=["B-1", "L-1"])
     with pytest.raises(RecordError, match="was confirmed by Ada at"):
         decline(records, number, by="Bea", reason="too late")
+    with pytest.raises(RecordError, match="was confirmed by Ada at"):
+        confirm(records, number, by="Bea", codes=["P-9"])
     assert records.requests.get(number).answered_by == "Ada"
+    assert records.journal.remarks(None) == ()  # a scan that came too late is no deviation of the run
 
 
 async def test_a_refusal_carries_its_reason(records: Records) -> None:

@@ -112,6 +112,17 @@ class OperatorRequests:
         with self._database.reading() as connection:
             return tuple(_asked(row) for row in connection.execute(query).mappings())
 
+    def require_open(self, number: int) -> AskedRequest:
+        """The request, while nobody has answered it.
+
+        Raises:
+            RecordError: there is none, it was answered already (by whom and when is told), or it was withdrawn.
+        """
+        with self._database.reading() as connection:
+            row = _row(connection, number)
+            _require_open(row)
+            return _asked(row)
+
     def answer(
         self,
         number: int,
@@ -130,10 +141,7 @@ class OperatorRequests:
         """
         with self._database.writing() as connection:
             row = _row(connection, number)
-            if row["state"] != "open":
-                raise RecordError(
-                    _no_longer_open(row), where=row["title"], remedy="list what waits: nkloop operator list"
-                )
+            _require_open(row)
             values = {
                 "state": state,
                 "answered_at": at,
@@ -180,6 +188,11 @@ def _state_of(connection: sa.Connection, run_id: str | None) -> str:
     if run_id is None:
         return ""
     return str(connection.execute(sa.select(schema.runs.c.state).where(schema.runs.c.id == run_id)).scalar() or "")
+
+
+def _require_open(row: Mapping[Any, Any]) -> None:
+    if row["state"] != "open":
+        raise RecordError(_no_longer_open(row), where=row["title"], remedy="list what waits: nkloop operator list")
 
 
 def _no_longer_open(row: Mapping[Any, Any]) -> str:

@@ -154,7 +154,7 @@ def confirm(
             note says why, the choice is none of those offered or has no reason, or the request is no longer open;
             nothing is changed.
     """
-    asked = records.requests.get(number)
+    asked = records.requests.require_open(number)
     _require(by, "name", asked)
     scans = scans_for(records, asked, by)
     scans.take_all(" ".join(codes))

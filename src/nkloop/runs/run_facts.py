@@ -171,7 +171,8 @@ def _unended(steps: Sequence[tuple[Step, JournalEvent]]) -> Iterator[str]:
             ends = between.join(f"step {step.number}: {sentence(step)}" for step in (some[0], some[-1]))
             yield f"steps {spans([step.number for step in some])} {outcome}: {why}{moved} ({ends})"
         else:
-            yield f"step {some[0].number} {outcome}: {sentence(some[0])}; {why}{moved}"
+            told = sentence(some[0]).rstrip(".")
+            yield f"step {some[0].number} {outcome}: {told}; {why}{moved}"
 
 
 def _not_begun(event: JournalEvent | None) -> str:

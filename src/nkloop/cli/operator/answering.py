@@ -25,6 +25,7 @@ def answer(
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Confirm a request with its codes, choose where it offers choices, or decline it with a reason; once."""
+    from nkloop.drivers.scanning import Scans, codes_in
     from nkloop.runs import requests
     from nkloop.runs.stock import opened
 
@@ -33,4 +34,7 @@ def answer(
             asked = requests.decline(records, number, by=by, reason=decline)
         else:
             asked = requests.confirm(records, number, by=by, codes=scan or [], note=note, choice=choose)
+    scans = Scans.of(requests.request_of(asked))
+    for code in codes_in(" ".join(scan or [])) if asked.state == "confirmed" else ():
+        typer.echo(f"  ok  {scans.take(code).told}")
     typer.echo(f"Request {asked.id} is {asked.state} by {asked.answered_by}.")

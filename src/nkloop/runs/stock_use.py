@@ -156,20 +156,25 @@ def taken_by(
 ) -> dict[str, Taken]:
     """What a run took of every lot: all that came to the deck, and what its steps drew, also one that then failed.
 
-    What was to be brought at a step that nobody came to is still stored. Steps of unknown outcome count as people have
-    ruled about them, and until then as not come to.
+    What was to be brought at a step that nobody came to is still stored. Steps of unknown outcome count as come to when
+    people have ruled so; what they drew counts as left over, for it is lost to the stock either way.
     """
-    begun = [fate.step for fate in fates_in(run, worklist, records) if fate.what in {"done", "partly"}]
+    drew = {step.number for step in run.steps if step.event == "done" or (step.event == "failed" and step.moved_ul)}
     ledger = Ledger.of(worklist, catalogue, deck)
-    for step in begun:
-        ledger.apply(step)
-    confirmed = (action.step for action in records.journal.actions(run.id) if action.step is not None)
-    last = max((*(step.number for step in begun), *confirmed), default=0)
-    come = worklist if run.state == "succeeded" else _without_stored(worklist, last)
+    for step in worklist.steps:
+        if step.number in drew:
+            ledger.apply(step)
+    come = worklist if run.state == "succeeded" else _without_stored(worklist, _last_come_to(worklist, run, records))
     return {
         lot: Taken(loaded_ul=volume, drawn_ul=min(volume, ledger.taken.get(lot, 0.0)))
         for lot, volume in on_deck(come, stock).items()
     }
+
+
+def _last_come_to(worklist: Worklist, run: RunRecord, records: Records) -> int:
+    begun = (fate.step.number for fate in fates_in(run, worklist, records) if fate.what in {"done", "partly"})
+    confirmed = (action.step for action in records.journal.actions(run.id) if action.step is not None)
+    return max((*begun, *confirmed), default=0)
 
 
 def _without_stored(worklist: Worklist, last: int) -> Worklist:

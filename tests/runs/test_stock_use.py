@@ -177,7 +177,9 @@ async def test_what_a_run_took_is_parted_anew_when_its_device_tells_after_all_wh
     """It was given up as lost, so that all counted as left over on the deck."""
     async with stock_held(stocked, dosing) as hold:
         hold.run_id = run_id = journalled(dosing, state="interrupted", event="unknown")
-    later = journalled(dosing.model_copy(update={"name": "later"}), state="interrupted", event="failed")
+    plate, tips = dosing.deck
+    other = dosing.model_copy(update={"name": "later", "deck": (plate.model_copy(update={"barcode": "P-2"}), tips)})
+    later = journalled(other, state="interrupted", event="failed")
     settle_runs(stocked, at=AT)
     records, before = stocked.records, history(stocked)
     records.journal.append_event(run_id, [1, 2], "done", at=AT + timedelta(minutes=5), device="flex")

@@ -15,6 +15,7 @@ from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.runs.follow_up import continued
 from nkloop.runs.lot_scans import lots_to_scan
 from nkloop.runs.people import answer_pause, load_deck
+from nkloop.runs.requests import what_is
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import (
     HOLD,
@@ -299,6 +300,36 @@ async def test_the_containers_that_were_scanned_are_those_that_are_booked(
     assert all(one.thaws == 1 for one in used)
     assert stocked.records.stock.reservations(BENCH) == ()
     assert stocked.records.audit.verify_chain() == ()
+
+
+async def test_two_vials_that_are_needed_are_both_booked_and_the_first_is_emptied_first(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    stocked.records.stock.adjust(BENCH, "IL7-01-03", volume_ul=80.0, by="Bo", at=AT, reason="was used")
+    dosing = dosing.model_copy(update={"lots": (lot_facts(stocked.inventory.lot("LOT-IL7-01")),)})
+    async with stock_held(stocked, dosing) as hold:
+        hold.run_id = journalled(dosing)
+        (lot,) = lots_to_scan(dosing, stocked.records, BENCH)
+        scans = Scans({}, (lot,), today=AT.date())
+        scans.take_all("IL7-01-03 IL7-01-02")
+        assert (scans.problem, scans.taken) == ("", ["IL7-01-03", "IL7-01-02"])
+        assert scans.take("IL7-01-01").is_wrong
+        bench = replace(stocked.bench, operator=FakeOperator(scans=("P-1", *scans.taken)))
+        await load_deck(dosing, bench, stocked.records, hold.run_id)
+        (held,) = stocked.records.stock.reservations(BENCH)
+        assert held.volumes == {"IL7-01-03": 50, "IL7-01-02": 50}
+
+
+def test_a_code_of_an_expired_lot_is_known_with_its_date_and_a_lot_to_take_instead(stocked: Session) -> None:
+    lot = stocked.inventory.lot("LOT-IL7-01")
+    container = lot.containers[0].model_copy(update={"barcode": "OLD-1"})
+    old = {"id": "LOT-IL7-00", "expires": date(2020, 1, 31), "containers": (container,), "volume": container.volume}
+    both = stocked.inventory.model_copy(update={"lots": (lot.model_copy(update=old), lot)})
+    known = what_is("OLD-1", both)
+    assert known is not None
+    assert (f"{known}", known.expires) == ("IL-7, lot LOT-IL7-00", date(2020, 1, 31))
+    assert known.instead == f"lot LOT-IL7-01, use by {lot.expires}"
+    assert what_is("nothing", both) is None
 
 
 async def test_a_vial_that_a_step_thaws_is_scanned_at_that_step_and_not_at_loading(

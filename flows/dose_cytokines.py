@@ -182,7 +182,11 @@ async def dose_cytokines(request: DoseCytokines = DoseCytokines()) -> str:  # no
         records = await carry_out_parts(
             session, plan.parts, phase=f"feeding {request.plate}", plan_rows=rows, reservation=request.reservation
         )
-        await show_table("culture-plate", well_rows(plan.after, recipe), "Wells after feeding, as planned")
+        await show_table(
+            "culture-plate",
+            well_rows(plan.after, recipe, {row.component: row.unit for row in plan.composition}),
+            "Wells after feeding, as planned",
+        )
         return records[-1].id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
@@ -135,7 +136,11 @@ async def run_cytotoxicity_assay(
             for layout, plan in zip(layouts, plans, strict=True):
                 own = [next(verdicts) for _ in plan.parts]
                 results.append(await _one_plate(session, layout, plan, own, request.reservation))
-        await show_table("assay-verdicts", [_verdict_row(result) for result in results], "Plates and their verdicts")
+        await show_table(
+            "assay-verdicts",
+            [_verdict_row(result) for result in results],
+            f"{_verdicts(results)}: plates and their verdicts",
+        )
         return results
 
 
@@ -181,8 +186,13 @@ async def _one_plate(
     history, gone = reference_history(session.records, layout), discarded_wells(session.records, layout)
     result = analyse_reading(layout, reading, history, gone)
     session.records.results.add_result(result, context=context)
-    await show_markdown("assay-result", assay_markdown(result), f"{layout.barcode}: {result.verdict}")
+    await show_markdown("assay-result", assay_markdown(result), f"{result.verdict}: {layout.barcode}")
     return result
+
+
+def _verdicts(results: Sequence[AssayResult]) -> str:
+    """`2 accepted, 1 rejected`."""
+    return ", ".join(f"{number} {verdict}" for verdict, number in Counter(one.verdict for one in results).items())
 
 
 def _verdict_row(result: AssayResult) -> dict[str, object]:

@@ -86,13 +86,31 @@ async def test_the_sheet_is_shown_before_the_checks_and_then_tells_what_they_say
     worklist = tell.worklist("medium_preparation", 1, "ucb-nk@0").model_copy(update={"unverified": ("SCF",)})
     shown = await show_plan(session, worklist, ROWS)
     assert CHECKS_UNDER_WAY in page.shown["run-sheet"]["markdown"]
-    assert page.shown["run-sheet"]["description"].endswith(": checks under way (simulated bench)")
+    assert page.shown["run-sheet"]["description"].startswith("checks under way: ")
     problem = {"where": "step 1", "message": "too much", "remedy": "less", "rule": "V001"}
     check = CheckResult(check="ledger", passed=False, seconds=0.1, problems=(problem,))
     await shown.checked(Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(check,)))
     text = page.shown["run-sheet"]["markdown"]
     assert CHECKS_UNDER_WAY not in text
     assert "## Checks: FAILED\n\n- **FAILED**: ledger (0.10 s)\n  - V001 step 1: too much. Remedy: less" in text
+
+
+async def test_labels_can_be_printed_before_anything_is_loaded(
+    session: Any, page: Page, tell: ModuleType, tmp_path: Path
+) -> None:
+    await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), ROWS)
+    (file,) = (tmp_path / "reports").glob("labels-*.html")
+    assert "MED-0001" in file.read_text(encoding="utf-8")
+    assert "to print before loading" in page.shown["labels"]["description"]
+    assert str(file) in page.shown["labels"]["markdown"]
+
+
+async def test_cards_begin_with_the_verdict(session: Any, page: Page, tell: ModuleType) -> None:
+    shown = await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), ROWS)
+    assert page.shown["plan"]["description"].startswith("on target: what ")
+    check = CheckResult(check="ledger", passed=True, seconds=0.1)
+    await shown.checked(Verdict(worklist="x", worklist_hash="y", checks=(check,)))
+    assert page.shown["run-sheet"]["description"].startswith("checks passed: ")
 
 
 async def test_why_something_is_off_target_is_told_once_and_above_the_table(

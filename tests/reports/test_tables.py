@@ -88,6 +88,8 @@ def test_a_culture_plate_has_a_column_for_every_component(story: CampaignStory) 
     }  # fmt: skip
     assert list(second) == list(first)
     assert second["PBS [% v/v]"] == pytest.approx(0.1)
+    kept = well_rows(wells, story.recipe, {"IL-15": "pg/mL", "GBGM": "% v/v", "IL-2": "IU/mL"})[0]
+    assert (kept["IL-15 [pg/mL]"], kept["GBGM [% v/v]"], kept["IL-2 [IU/mL]"]) == pytest.approx((20120, 90, 1000))
 
 
 def test_arms_are_told_by_component_and_stage(story: CampaignStory) -> None:

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_table
+from nkloop.coordination.artifacts import renew_markdown, show_markdown, show_report, show_table
 from nkloop.coordination.form_words import in_form_words
 from nkloop.coordination.report_pages import report_link
 from nkloop.records.touched import touched
-from nkloop.reports import run_html, run_sheets, sheets_markdown
+from nkloop.reports import labels_html, run_html, run_labels, run_sheets, sheets_markdown
 from nkloop.reports.markdown import markdown_text
-from nkloop.reports.numbers import listing
+from nkloop.reports.numbers import count, listing
 from nkloop.reports.run_sheet import is_kept
 from nkloop.reports.tables import off_target
 from nkloop.runs.stock_use import containers_of_run
 from nkloop.runs.story import run_story
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from nkloop.records.models import RunRecord
     from nkloop.runs.session import Session
     from nkloop.worklists.models import Verdict, Worklist
@@ -57,7 +59,7 @@ class PlanShown:
         if not self.is_checked:
             outcome = "passed" if verdict.passed else "FAILED"
             text = f"{self.sheet}\n\n## Checks: {outcome}\n\n{_checks(verdict)}"
-            await renew_markdown(self.artifact, text, f"{self.worklist.name}: checks {outcome}")
+            await renew_markdown(self.artifact, text, f"checks {outcome}: {self.worklist.name}")
             self.is_checked = True
 
 
@@ -76,11 +78,24 @@ async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping
     )
     sheet = sheets_markdown(sheets, session.catalogue)
     text = f"{sheet}\n\n## Checks\n\nThe checks are {CHECKS_UNDER_WAY}."
-    shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"{worklist.name}: checks under way"))
+    shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"checks under way: {worklist.name}"))
     if rows:
-        told = f"What {worklist.name} gives{_off_target(rows)}{_unverified(worklist)}"
+        off = _off_target(rows)
+        told = f"{'off' if off else 'on'} target: what {worklist.name} gives{off}{_unverified(worklist)}"
         await show_table("plan", [_with_mark(_without_why(row), worklist) for row in rows], told)
+    await _show_labels(session, worklist, now.date())
     return shown
+
+
+async def _show_labels(session: Session, worklist: Worklist, day: date) -> None:
+    """Labels to print before the deck is loaded: a barcode that the flow has made up stands on nothing yet."""
+    labels = run_labels(worklist, session.catalogue, prepared_on=day)
+    if not labels:
+        return
+    path = session.workspace.state / "reports" / f"labels-{worklist.content_hash[:12]}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(labels_html(labels, f"Labels {worklist.name}"), encoding="utf-8")
+    await show_report("labels", path, f"{count(len(labels), 'label')} to print before loading: {worklist.name}")
 
 
 def _without_why(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,12 +154,12 @@ async def show_run(session: Session, record: RunRecord) -> None:
     bench = f"{record.bench}{' (simulated)' if session.bench_file.simulated else ''}"
     rows = [*_facts(record, story.worklist, bench), {"what": "report", "value": link or str(path.resolve())}]
     pointer = f" ([report]({link}))" if link else ""
-    await show_table("run", rows, f"{record.name}: {record.state}{pointer}{_unverified(story.worklist)}")
+    await show_table("run", rows, f"{record.state}{pointer}: {record.name}{_unverified(story.worklist)}")
 
 
 def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, Any]]:
-    counts = Counter(step.event for step in record.steps)
-    done, others = counts.pop("done", 0), sorted(counts.items())
+    events = Counter(step.event for step in record.steps)
+    done, others = events.pop("done", 0), sorted(events.items())
     vessels = [*_filled(worklist), *(one.name for one in worklist.vessels)]
     until = str(worklist.use_until) if worklist.use_until is not None and is_kept(worklist) else ""
     facts = {
@@ -155,7 +170,7 @@ def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, 
         "vessel": ", ".join(vessels),
         "dose tubes: use by" if worklist.vessels else "use by": until,
         "steps done": f"{done} of {len(worklist.steps)}",
-        **{f"steps {event}": count for event, count in others},
+        **{f"steps {event}": number for event, number in others},
         "transfers": record.n_transfers,
         "unverified values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
     }

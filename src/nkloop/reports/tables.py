@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from nkloop.feedback.models import Observation, Round
-from nkloop.quantities import Kind
+from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Recipe
 from nkloop.reports.markdown import markdown_text
 from nkloop.reports.recipe_diff import varied_title
@@ -133,10 +134,17 @@ def effector_rows(needs: Iterable[EffectorNeed]) -> list[Row]:
     return [rounded({"sample": n.sample, "volume [µL]": n.volume_ul, "cells": n.cells}) for n in needs]
 
 
-def well_rows(wells: Sequence[WellState], recipe: Recipe) -> list[Row]:
-    """Culture wells with one column per component, in the unit people read it in."""
+def well_rows(wells: Sequence[WellState], recipe: Recipe, units: Mapping[str, str] = MappingProxyType({})) -> list[Row]:
+    """Culture wells with one column per component.
+
+    Args:
+        wells: what they hold.
+        recipe: tells what each component is measured in.
+        units: of components in the other tables of the plan, which this one keeps to; others are in the unit people
+            read them in.
+    """
     parts = list(dict.fromkeys(name for well in wells for name in well.per_ul))
-    shown = {name: _column(name, recipe) for name in parts}
+    shown = {name: _in_unit(name, units[name]) if name in units else _column(name, recipe) for name in parts}
     return [
         rounded(
             {
@@ -190,6 +198,11 @@ def _column(name: str, recipe: Recipe) -> tuple[str, float]:
     kinds = {i.component: i.amount.kind for stage in recipe.stages for i in stage.medium.ingredients}
     unit, factor = _SHOWN[kinds[name]] if name in kinds else _unlisted(name)
     return f"{name} [{unit}]", factor
+
+
+def _in_unit(name: str, unit: str) -> tuple[str, float]:
+    """The same in a unit that is given."""
+    return f"{name} [{unit}]", 1 / Amount(1.0, unit, substance=name).canonical
 
 
 def _unlisted(name: str) -> tuple[str, float]:

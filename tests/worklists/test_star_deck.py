@@ -48,7 +48,6 @@ def test_a_star_has_no_trash_slot_and_the_makers_tips() -> None:
     ("changes", "told"),
     [
         ({"tip_slots": ("A4",)}, "tips in slot A4, which the deck of the star does not have"),
-        ({"modules": ({"slot": "7", "load_name": "temperatureModuleV2"},)}, "a module in slot 7"),
     ],
 )
 def test_slots_the_deck_does_not_have_are_refused(changes: dict[str, Any], told: str) -> None:

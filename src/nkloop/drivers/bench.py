@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from nkloop.drivers.bench_file import BenchFile, DeviceSpec, IncubatorSpec
+from nkloop.drivers.deck_checks import deck_findings
 from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader, ReadsInRuns
-from nkloop.drivers.secrets import fill_variables, literal_secrets
+from nkloop.drivers.secrets import fill_variables, literal_secrets, unclosed_places
 from nkloop.drivers.stations import PlateStorage
 from nkloop.errors import BenchError, NkloopError, words_of
 from nkloop.labware.catalogue import Catalogue
@@ -69,15 +70,17 @@ def load_bench_file(path: Path) -> BenchFile:
     Raises:
         BenchError: every problem of the file with line and column.
     """
-    return validate_yaml(BenchFile, path, BenchError, check=_secrets)
+    return validate_yaml(BenchFile, path, BenchError, check=_findings)
 
 
-def _secrets(data: Any) -> Iterator[Finding]:
+def _findings(data: Any) -> Iterator[Finding]:
+    yield from deck_findings(data)
     for device in _WITH_SETTINGS:
         block = data.get(device) if isinstance(data, dict) else None
         for key in ("settings", "address"):
             if isinstance(block, dict) and key in block:
                 yield from literal_secrets(block[key], (device, key))
+                yield from unclosed_places(block[key], (device, key))
 
 
 def open_bench(file: BenchFile, workspace: Workspace, offered: Mapping[str, Any] | None = None) -> Bench:

@@ -46,6 +46,16 @@ def read_blocks_with(reader: BlockReader) -> None:
     _reader = reader
 
 
+def unclosed_places(value: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
+    """Texts of a settings tree with a `${` that is filled by nothing."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from unclosed_places(inner, (*path, key))
+    if isinstance(value, str) and "${" in _PLACE.sub("", value):
+        remedy = "write ${NAME} for a variable of the environment, ${block:NAME} for a Prefect Secret block"
+        yield Finding(path, f"'{value}' has a ${{ that is neither a variable nor a block", remedy)
+
+
 def fill_variables(value: Any, where: str, environment: Mapping[str, str] | None = None) -> Any:
     """Replace `${NAME}` and `${block:NAME}` in every text of a settings tree.
 

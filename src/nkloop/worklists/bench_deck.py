@@ -11,7 +11,7 @@ from nkloop.frozen import FrozenModel
 
 Mount = Literal["left", "right"]
 SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]", "star": r"[A-D][1-3]", "evo": r"[A-D][1-3]"}
-_SLOTS_IN_WORDS = {"flex": "A1 to D4", "ot2": "1 to 11", "star": "A1 to D3", "evo": "A1 to D3"}
+SLOTS_IN_WORDS = {"flex": "A1 to D4", "ot2": "1 to 11", "star": "A1 to D3", "evo": "A1 to D3"}
 
 
 class PipetteAccuracy(FrozenModel):
@@ -155,12 +155,11 @@ class BenchDeck(FrozenModel):
             raise ValueError(
                 f"trash in slot {self.trash_slot}, that of an OT-2 is fixed in slot 12. Remedy: remove the line"
             )
-        named = {**{m.slot: "a module" for m in self.modules}, **dict.fromkeys(self.tip_slots, "tips")}
-        wrong = [slot for slot in named if not re.fullmatch(SLOT_PATTERNS[self.model], slot)]
+        wrong = [slot for slot in self.tip_slots if not re.fullmatch(SLOT_PATTERNS[self.model], slot)]
         if wrong:
             raise ValueError(
-                f"{named[wrong[0]]} in slot {wrong[0]}, which the deck of the {self.model} does not have. "
-                f"Remedy: name one of {_SLOTS_IN_WORDS[self.model]}"
+                f"tips in slot {wrong[0]}, which the deck of the {self.model} does not have. "
+                f"Remedy: name one of {SLOTS_IN_WORDS[self.model]}"
             )
         return self
 

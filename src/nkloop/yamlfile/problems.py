@@ -19,6 +19,18 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
 _SEPARATOR = ". Remedy: "
 """A validator may end its message with this and the remedy; both are then told apart."""
+_DRIVER = "write `package.module:Class`"
+_SMALL = "write small letters, digits and hyphens"
+_FORMS = {
+    r"^[a-z0-9][a-z0-9-]*$": _SMALL,
+    r"^[a-z0-9][a-z0-9_-]*$": f"{_SMALL} or underscores",
+    r"^[A-Za-z0-9][A-Za-z0-9 .+_-]*$": "write letters, digits, blanks and . + _ - only",
+    r"^[a-z0-9._]+$": "write small letters, digits, dots and underscores",
+    r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": _DRIVER,
+    r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": _DRIVER,
+    r"^[0-9a-f]{64}$": "run `nkloop protocol update`",
+}
+"""Forms in words that a person reads."""
 _LONGEST_SHOWN = 80
 """Characters of a value or name that are shown; more is not read, and hides what is said of it."""
 _BOUNDS = {
@@ -234,7 +246,8 @@ def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
     if kind == "missing":
         return f"field '{name}' is missing", f"add a line `{name}: …`"
     if kind == "extra_forbidden":
-        return f"field '{name}' is not known here", did_you_mean(name, known) or "check the spelling or remove it"
+        others = [one for one in known if one != name]  # a field of another block is not what was meant here
+        return f"field '{name}' is not known here", did_you_mean(name, others) or "check the spelling or remove it"
     if kind in _BOUNDS:
         template, key = _BOUNDS[kind]
         return f"{_shown(value)} {template.format(**{key: float(context[key])})}", "correct the number"
@@ -245,7 +258,8 @@ def worded(details: Mapping[str, Any], known: list[str]) -> tuple[str, str]:
         words = [word.strip(" '") for word in allowed.replace(" or ", ",").split(",")]
         return f"{_shown(value)} is not allowed here", did_you_mean(value, words) or f"write {allowed}"
     if kind == "string_pattern_mismatch":
-        return f"{_shown(value)} has a form that is not allowed", f"it must match {context['pattern']}"
+        form = _FORMS.get(context["pattern"], f"it must match {context['pattern']}")
+        return f"{_shown(value)} has a form that is not allowed", form
     if kind.endswith(("too_short", "too_long")):
         return _of_other_length(kind, value, context)
     stem = re.sub(r"(_from_\w+|_type|_parsing)$", "", re.sub(r"_(type|parsing|parsing_size)$", "", kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def test_shipped_benches_are_sound(path: Path) -> None:
         pytest.param(
             "lots: lots/virtual", "lots: lots/none", r" lots: there is no lots/none\.yaml.*lots/virtual", id="lots"
         ),
+        pytest.param(
+            "lines: lines/virtual", "lines: lots/virtual", r": lines: lots/virtual\.yaml cannot be used", id="kind"
+        ),
+        pytest.param(
+            "poll_seconds", "poll_second", r"settings.poll_second: OpentronsRobot takes no.*'poll_seconds'", id="set"
+        ),
         pytest.param("lines: lines/virtual", "lines: lines/none", r" lines: there is no lines/none\.yaml", id="lines"),
     ],
 )
@@ -84,3 +91,21 @@ def test_two_benches_with_one_reader_hold_it_under_one_name(bench: Path) -> None
     for path in (bench, twin):
         changed(path, "plate_reader:\n", "plate_reader:\n  lock: reader\n")
     assert bench_problems(twin) == ()
+
+
+def test_tips_and_adapters_are_those_of_the_catalogue(bench: Path) -> None:
+    devices = bench.parent / "devices"
+    devices.mkdir()
+    for name in ("lots", "lines", "virtual.yaml"):
+        (bench.parent / name).rename(devices / name)
+    shutil.copytree(DEVICES.parent / "labware", bench.parent / "labware")
+    path = changed(
+        devices / "virtual.yaml", "filtertiprack_50ul, volume_ul: 50}", "filtertiprack_50ul, volume_ul: 200}"
+    )
+    changed(path, "filtertiprack_1000ul,", "filtertiprak_1000ul,")
+    changed(path, "opentrons_universal_flat_adapter", "opentrons_universal_flat_adaptr")
+    told = [str(problem) for problem in bench_problems(path)]
+    assert len(told) == 3
+    assert "'opentrons_flex_96_filtertiprak_1000ul' is not in the labware catalogue. Remedy: did you mean" in told[0]
+    assert "did you mean 'opentrons_universal_flat_adapter'" in told[1]
+    assert "virtual.yaml:47:68: deck.tips.opentrons_flex_96_filtertiprack_50ul.volume_ul: 200 µL, but" in told[2]

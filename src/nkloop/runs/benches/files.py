@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import DEVICES, import_class, load_bench_file
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.errors import BenchError, NkloopError, Problem
+from nkloop.errors import BenchError, LabwareError, NkloopError, Problem
+from nkloop.labware import Catalogue
 from nkloop.runs.beside import Beside, lock_of
 from nkloop.runs.lot_files import load_lots
 from nkloop.yamlfile import load_yaml
+from nkloop.yamlfile.problems import did_you_mean, field_path
 
 _ADDRESS_KEYS = ("url", "port", "device_id", "host", "serial_number")
 """Settings that tell one device from another."""
@@ -28,7 +31,7 @@ def bench_problems(path: Path, *, with_drivers: bool = True) -> tuple[Problem, .
     """
     file = load_bench_file(path)
     drivers = _drivers(file, path) if with_drivers else ()
-    return (*_name(file, path), *drivers, *_lists(file, path), *_shared(file, path))
+    return (*_name(file, path), *drivers, *_tips(file, path), *_lists(file, path), *_shared(file, path))
 
 
 def devices_of(file: BenchFile) -> dict[str, Any]:
@@ -62,9 +65,45 @@ def _name(file: BenchFile, path: Path) -> Iterator[Problem]:
 def _drivers(file: BenchFile, path: Path) -> Iterator[Problem]:
     for device, spec in devices_of(file).items():
         try:
-            import_class(spec.driver, _where(path, device, "driver"))
+            driver = import_class(spec.driver, _where(path, device, "driver"))
         except BenchError as error:
             yield from error.problems
+        else:
+            yield from _settings(path, device, driver, spec.settings)
+
+
+def _settings(path: Path, device: str, driver: type, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Settings the class of a device does not take."""
+    takes = inspect.signature(driver).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values()):
+        return
+    for key in settings:
+        if key not in takes:
+            hint = did_you_mean(key, takes.keys() - settings.keys()) or f"it takes: {', '.join(takes)}"
+            yield Problem(f"{driver.__name__} takes no '{key}'", _where(path, device, "settings", key), hint)
+
+
+def _tips(file: BenchFile, path: Path) -> Iterator[Problem]:
+    """Tip racks and adapters of the deck against the catalogue of the workspace, where there is one."""
+    try:
+        catalogue = Catalogue.load(path.parent.parent / "labware")
+    except LabwareError:
+        return  # told where it is checked
+    named = [(("tips", i), tip.load_name) for i, tip in enumerate(file.deck.tips)]
+    named += [(("modules", i), one.adapter) for i, one in enumerate(file.deck.modules) if one.adapter]
+    for (block, index), name in named:
+        key = "load_name" if block == "tips" else "adapter"
+        if name not in catalogue:
+            kind = "tip_rack" if block == "tips" else "adapter"
+            alike = [one.load_name for one in catalogue.entries if one.kind == kind]
+            hint = did_you_mean(name, alike) or "add it to labware/catalogue.yaml"
+            where = _where(path, "deck", block, index, key)
+            yield Problem(f"'{name}' is not in the labware catalogue", where, hint)
+    for index, tip in enumerate(file.deck.tips):
+        volume = catalogue[tip.load_name].well_volume_ul if tip.load_name in catalogue else tip.volume_ul
+        if volume != tip.volume_ul:
+            told = f"{tip.volume_ul:g} µL, but {tip.load_name} of the catalogue holds {volume:g} µL"
+            yield Problem(told, _where(path, "deck", "tips", index, "volume_ul"), f"write {volume:g}")
 
 
 def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
@@ -79,7 +118,11 @@ def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
         try:
             load(listed)
         except NkloopError as error:
-            yield from error.problems  # as they are told of the list itself, so that they are told once
+            if listed.parent.name == key:
+                yield from error.problems  # as they are told of the list itself, so that they are told once
+            else:
+                told = f"{named} cannot be used as {key}: {error.problems[0]}"
+                yield Problem(told, _where(path, key), f"mend that file, or name one in {key}/")
 
 
 def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:
@@ -111,6 +154,6 @@ def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:
                 )
 
 
-def _where(path: Path, *keys: str) -> str:
-    _, positions = load_yaml(path)
-    return f"{positions.where(keys)}: {'.'.join(keys)}"
+def _where(path: Path, *keys: str | int) -> str:
+    data, positions = load_yaml(path)
+    return f"{positions.where(keys)}: {field_path(data, keys)}"

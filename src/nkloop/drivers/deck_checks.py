@@ -1,0 +1,109 @@
+"""What is wrong with the deck of a bench file that its model cannot place: each with the line of the value itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nkloop.worklists.bench_deck import SLOT_PATTERNS, SLOTS_IN_WORDS
+from nkloop.yamlfile import Finding
+from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.reader import YamlPath
+
+PIPETTES: Mapping[str, tuple[str, ...]] = {
+    "flex": ("flex_1channel_50", "flex_8channel_50", "flex_1channel_1000", "flex_8channel_1000"),
+    "ot2": ("p20_single_gen2", "p300_single_gen2", "p1000_single_gen2", "p20_multi_gen2", "p300_multi_gen2",
+            "p10_single", "p50_single", "p300_single", "p1000_single", "p10_multi", "p50_multi", "p300_multi"),
+}  # fmt: skip
+"""Load names of the maker's pipettes with one or eight channels, by robot."""
+MODULES = ("heaterShakerModuleV1", "temperatureModuleV1", "temperatureModuleV2", "absorbanceReaderV1",
+           "magneticBlockV1", "magneticModuleV1", "magneticModuleV2", "thermocyclerModuleV1", "thermocyclerModuleV2",
+           "flexStackerModuleV1")  # fmt: skip
+"""Load names of the maker's modules."""
+
+
+def deck_findings(data: Any) -> Iterator[Finding]:
+    """Findings on the plain data of a bench file, which may be malformed."""
+    deck = data.get("deck") if isinstance(data, dict) else None
+    if not isinstance(deck, dict):
+        return
+    model = deck.get("model")
+    for index, pipette in _blocks(deck, "pipettes"):
+        yield from _pipette(("deck", "pipettes", index), pipette, str(model))
+    yield from _slots(deck, str(model))
+    speeds = deck.get("speeds")
+    if isinstance(speeds, dict):
+        names = [one["load_name"] for _, one in _blocks(deck, "pipettes") if isinstance(one.get("load_name"), str)]
+        if set(names) <= set(PIPETTES.get(str(model), names)):  # else the name to mend is that of the pipette
+            yield from _rates(speeds.get("flow_ul_s"), names)
+
+
+def _pipette(path: YamlPath, pipette: Mapping[str, Any], model: str) -> Iterator[Finding]:
+    name, known = pipette.get("load_name"), PIPETTES.get(model, ())
+    if isinstance(name, str) and known and name not in known:
+        told = f"'{name}' is no pipette of the {model}"
+        yield Finding((*path, "load_name"), told, did_you_mean(name, known) or f"use one of: {', '.join(known)}")
+    low, high = (_number(pipette.get(key)) for key in ("min_volume_ul", "max_volume_ul"))
+    if low is not None and high is not None and low >= high:
+        told = f"{low:g} µL is not below max_volume_ul, {high:g} µL"
+        yield Finding((*path, "min_volume_ul"), told, "correct one of them")
+    seen: set[float] = set()
+    for index, line in _blocks(pipette, "accuracy"):
+        volume, at = _number(line.get("volume_ul")), (*path, "accuracy", index, "volume_ul")
+        if volume is None:
+            continue
+        if high is not None and volume > high:
+            yield Finding(at, f"{volume:g} µL is above max_volume_ul, {high:g} µL", "correct one of them")
+        if volume in seen:
+            yield Finding(at, f"{volume:g} µL stands twice in this table", "keep one of them")
+        seen.add(volume)
+
+
+def _slots(deck: Mapping[str, Any], model: str) -> Iterator[Finding]:
+    """Slots the deck does not have, and slots that two things stand in."""
+    pattern = SLOT_PATTERNS.get(model)
+    taken: dict[str, str] = {}
+    trash = deck.get("trash_slot")
+    if isinstance(trash, str) and trash and model != "ot2":
+        taken[trash] = "the trash"
+        if pattern and not re.fullmatch(pattern, trash):
+            yield _no_slot(("deck", "trash_slot"), trash, model)
+    for index, module in _blocks(deck, "modules"):
+        path, slot, name = ("deck", "modules", index), module.get("slot"), module.get("load_name")
+        if isinstance(name, str) and name not in MODULES:
+            hint = did_you_mean(name, MODULES) or f"use one of: {', '.join(MODULES)}"
+            yield Finding((*path, "load_name"), f"'{name}' is no module that is known here", hint)
+        if not isinstance(slot, str):
+            continue
+        if pattern and not re.fullmatch(pattern, slot):
+            yield _no_slot((*path, "slot"), slot, model)
+        elif slot in taken:
+            yield Finding((*path, "slot"), f"slot {slot} holds {taken[slot]} already", "give each a slot of its own")
+        taken.setdefault(slot, str(name))
+
+
+def _no_slot(path: YamlPath, slot: str, model: str) -> Finding:
+    return Finding(path, f"the deck of the {model} has no slot {slot}", f"name one of {SLOTS_IN_WORDS[model]}")
+
+
+def _rates(rates: Any, names: list[str]) -> Iterator[Finding]:
+    for name, rate in rates.items() if isinstance(rates, dict) else ():
+        path = ("deck", "speeds", "flow_ul_s", name)
+        if name not in names:
+            hint = did_you_mean(name, names) or f"use one of: {', '.join(names)}"
+            yield Finding(path, f"'{name}' is none of the pipettes of this deck", hint)
+        number = _number(rate)
+        if number is not None and number <= 0:
+            yield Finding(path, f"{number:g} µL/s must be above 0", "correct the number")
+
+
+def _blocks(block: Mapping[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
+    listed = block.get(key)
+    return [(i, one) for i, one in enumerate(listed if isinstance(listed, list) else []) if isinstance(one, dict)]
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+        return None
+    return float(value)

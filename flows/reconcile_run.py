@@ -41,6 +41,11 @@ class ReconcileRun(BaseModel):
     drawn: str = Field(
         "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
     )
+    cut_in_first_mix: str = Field(
+        "",
+        title="Steps cut in the mix before their draw",
+        description="Unknown steps with liquid of that mix in the tip, lost for the source; nothing was given",
+    )
     given: str = Field(
         "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
     )
@@ -50,7 +55,7 @@ class ReconcileRun(BaseModel):
     moved: str = Field(
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
-    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
     other_vessels: str = Field(
         "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
     )
@@ -98,5 +103,6 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
         return await ask_what_to_do(session, run_id)
     given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
     told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
+    told |= {"cut_in_first_mix": request.cut_in_first_mix}
     told |= {"given": request.given, "cut_in_mix": request.cut_in_mix, "moved": request.moved}
     return Answer(**given, **told, wells=request.wells, other_vessels=request.other_vessels)

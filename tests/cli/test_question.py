@@ -11,7 +11,9 @@ from nkloop.cli.run.display import next_word
 from nkloop.cli.run.question import print_question
 from nkloop.quantities.units import Kind
 from nkloop.records.models import RunRecord, StepRecord
-from nkloop.runs.deciding import OpenStep, Question
+from nkloop.runs.asking import Question
+from nkloop.runs.offers import candidates
+from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.possible import PossibleContents, PossibleWell
 from nkloop.runs.strengths import told
 from nkloop.runs.typed_steps import numbers_of, spans
@@ -42,7 +44,14 @@ def asked(n_steps: int) -> Question:
     return Question(run=run, steps=steps, wells=(well,), left=(65, 66))
 
 
-def page(question: Question, *, whole: bool = False) -> str:
+def page(question: Question, *, whole: bool = False, refused: dict[str, str] | None = None) -> str:
+    """The page with every answer that is worth a thought; those of a kind, or first word, that is refused say why."""
+    offers = []
+    for one in candidates(question.steps, has_wells=bool(question.wells), has_vessels=bool(question.vessels)):
+        names = {one.kind, next(iter(one.said), "")}
+        why = next((told for name, told in (refused or {}).items() if name in names), "")
+        offers.append(one.model_copy(update={"refused": why}))
+    question = question.model_copy(update={"offers": tuple(offers)})
     console = Console(record=True, width=100, file=None, quiet=False)
     with console.capture() as shown:
         print_question(console, question, "nkloop", KINDS, whole=whole)
@@ -52,17 +61,18 @@ def page(question: Question, *, whole: bool = False) -> str:
 def test_a_correction_that_is_not_right_either_way_is_not_offered() -> None:
     assert "repair --by NAME" in page(asked(2))
     told = "plate B1: IL-15 would be off its target by -50.0 %"
-    text = page(asked(2).model_copy(update={"no_repair": told}))
+    text = page(asked(2), refused={"repair": told})
     assert f"no correction is offered: {told}. Say of some what you saw" in text
     assert "repair --by NAME" not in text
 
 
 def test_a_lost_tip_that_leaves_too_little_is_told_before_it_is_typed() -> None:
-    assert "not all of the rest" not in page(asked(2))
-    told = "tubes A1 holds 40 µL: leave out what it cannot reach, with --well plate:A2"
-    text = page(asked(2).model_copy(update={"no_drawn": told}))
-    assert f"not all of the rest can be done then: {told}" in text
-    assert "continue --drawn 1 --not-happened 2 --by NAME" in text
+    assert "cannot be done" not in page(asked(2))
+    told = "tubes A1 holds 40 µL, 20 µL less than the rest draws"
+    text = page(asked(2), refused={"drawn": told})
+    assert f"that cannot be done, {told}." in text
+    assert "continue --drawn" not in text
+    assert "continue --drawn 1 --not-happened 2 --by NAME" in page(asked(2))
 
 
 def test_a_dose_that_certainly_arrived_is_not_offered_to_be_done_again() -> None:
@@ -76,7 +86,7 @@ def test_a_dose_that_certainly_arrived_is_not_offered_to_be_done_again() -> None
 
 
 def test_sixty_four_unknown_steps_fit_a_screen() -> None:
-    text = page(asked(64).model_copy(update={"no_repair": "64 steps are unknown, at most 12 can be corrected"}))
+    text = page(asked(64), refused={"repair": "64 steps are unknown, at most 12 can be corrected"})
     assert len(text.splitlines()) < 40
     assert text.count("the robot lost power") == 1
     assert "64 x 50 µL from tubes A1 to plate A1, plate A2, plate A3, plate A4 and 60 more" in " ".join(
@@ -140,7 +150,7 @@ def test_a_step_that_mixes_may_have_been_cut_there() -> None:
     mixing = tuple(step.model_copy(update={"mixes": True}) for step in question.steps)
     text = " ".join(page(question.model_copy(update={"steps": mixing})).split())
     assert "continue --given 1 --not-happened 2 --by NAME" in text
-    assert "--cut-in-mix 1 instead" in text
+    assert "continue --cut-in-mix 1 --not-happened 2 --by NAME" in text
 
 
 def test_all_of_it_is_shown_when_asked_for() -> None:
@@ -184,8 +194,11 @@ def test_no_correction_is_offered_for_a_well_of_unknown_concentration() -> None:
     assert "reconcile run-0007 --decide repair" in page(question)
     why = "step 1 may not have mixed tubes A1 before it was drawn from"
     wells = (question.wells[0].model_copy(update={"doubt": why}),)
-    shown = " ".join(page(question.model_copy(update={"wells": wells})).replace("│", " ").split())
+    doubted = question.model_copy(update={"wells": wells})
+    refused = dict.fromkeys(("repair", "drawn", "not_happened"), "the concentration of tubes A1 is not known")
+    shown = " ".join(page(doubted, refused=refused).replace("│", " ").split())
     assert "concentration not known" in shown
+    assert "that cannot be done" not in shown, "it is told once"
     assert "no correction is offered" in shown
     assert "--decide repair" not in shown
     assert "--decide discard" in shown
@@ -207,3 +220,29 @@ def test_a_task_in_which_people_move_liquid_is_weighed_and_may_have_been_done_in
     for answer in ("--happened 5 ", "--not-happened 5 ", "--moved '5=VOLUME mL' "):
         assert f"continue {answer}" in text
     assert "people are asked for it again" in text
+
+
+def test_steps_behind_a_pause_nobody_was_asked_to_end_take_one_line() -> None:
+    question = asked(2).model_copy(update={"held": tuple(range(57, 101)), "held_at": "step 57 (Incubate the plate)"})
+    text = " ".join(page(question).split())
+    assert "Step 57-100 cannot have happened by itself: the robot waits at step 57 (Incubate the plate)" in text
+    assert "only if somebody went on at the robot's own screen, say so with --happened" in text
+    assert "--happened 1-2 --by" in text
+
+
+def test_a_step_cut_before_its_draw_is_asked_about_the_liquid_of_that_mix_only() -> None:
+    one = asked(1)
+    step = one.steps[0].model_copy(update={"mixes_first": True, "mixes": True, "is_cut_first": True})
+    text = " ".join(page(one.model_copy(update={"steps": (step,)})).split())
+    for command in ("repair", "discard", "continue --not-happened 1", "continue --cut-in-first-mix 1"):
+        assert f"--decide {command} --by NAME" in text
+    assert not any(word in text for word in ("--drawn", "--happened", "--given", "--cut-in-mix"))
+
+
+def test_what_lies_before_the_step_that_was_cut_has_happened() -> None:
+    """Nobody gives with a tip that was not picked up: steps are worked in their order."""
+    question = asked(3)
+    steps = tuple(step.model_copy(update={"mixes": step.number == 2}) for step in question.steps)
+    assert "continue --given 2 --happened 1 --not-happened 3 " in page(question.model_copy(update={"steps": steps}))
+    passed = tuple(step.model_copy(update={"is_passed": True}) for step in steps)
+    assert "continue --given 2 --not-happened 1,3 " in page(question.model_copy(update={"steps": passed}))

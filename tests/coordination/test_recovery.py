@@ -17,8 +17,9 @@ from nkloop.coordination.recovery import Answer, question_markdown, settled
 from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord
-from nkloop.runs.deciding import OpenStep, Question
+from nkloop.runs.asking import Question
 from nkloop.runs.launches import Launch
+from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.session import Session
 from nkloop.runs.vessels import HeldVessel, PossibleVolume
 from nkloop.worklists.models import OperatorTask, Step, Verdict, Worklist
@@ -29,6 +30,7 @@ SAID = {
     "happened": "1",
     "not_happened": "3-4",
     "drawn": "2",
+    "cut_in_first_mix": "8",
     "given": "5",
     "cut_in_mix": "6",
     "moved": "7=10 mL",
@@ -70,7 +72,7 @@ async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict
     (made,) = decisions
     assert (made["run_id"], made["kind"], made["by"]) == ("run-0007", "continue", "Ada")
     assert (made["happened"], made["not_happened"], made["drawn"]) == ((1,), (3, 4), (2,))
-    assert (made["given"], made["cut_in_mix"]) == ((5,), (6,))
+    assert (made["given"], made["cut_in_mix"], made["cut_in_first_mix"]) == ((5,), (6,), (8,))
     assert made["moved"] == {7: 10_000}
     assert made["wells"] == (("plate", "B3"),)
     assert (made["apart"], made["carried_to"]) == (("run-0008", "run-0009"), None)

@@ -250,7 +250,8 @@ def test_what_a_step_moved_is_added_up_by_well(hidden: Any) -> None:
         pytest.param([("r1", 2, "aspirate", 100, TUBE)], "drawn", id="in_the_tip"),
         pytest.param(gave("r1", 2, B1), "happened", id="there"),
         pytest.param([("r1", 2, "aspirate", 100, TUBE), ("r1", 2, "dispense", 60, B1)], "halfway", id="some_of_it"),
-        pytest.param([("r1", 2, "aspirate", 45, TUBE)], "halfway", id="another_volume"),
+        pytest.param([("r1", 2, "aspirate", 45, TUBE)], "cut_in_first_mix", id="cut_in_the_mix_before"),
+        pytest.param([("r1", 2, "aspirate", 40, TUBE)], "halfway", id="another_volume"),
         pytest.param(
             [("r1", 2, "aspirate", 45, TUBE), ("r1", 2, "dispense", 45, TUBE)], "not_happened", id="mixed_only"
         ),
@@ -264,7 +265,10 @@ def test_a_person_at_the_deck_sees_what_is_true(hidden: Any, did: list[Any], see
     cut = run(event="unknown").model_copy(
         update={"steps": (StepRecord(number=1, event="done", at=AT), StepRecord(number=2, event="unknown", at=AT))}
     )
-    worklist = dosing(mix_after=2 if seen in {"given", "cut_in_mix"} else 0, mix_volume_ul=45)
+    worklist = dosing(
+        mix_before=2 if seen == "cut_in_first_mix" else 0, mix_after=2 if seen in {"given", "cut_in_mix"} else 0,
+        mix_volume_ul=45,
+    )  # fmt: skip
     told = hidden.look_at(cut, worklist, acts(hidden, *gave("r1", 1, A1), *did))
     assert {name: numbers for name, numbers in asdict(told).items() if numbers} == {seen: (2,)}
 
@@ -290,6 +294,7 @@ def test_a_well_may_lack_what_a_person_saw_go_out_of_its_mix_and_no_more(judge: 
         pytest.param(StepRuling(number=2, happened=False), (900, 900), (900, 900), id="did_not"),
         pytest.param(StepRuling(number=2, happened=False, is_drawn=True), (800, 800), (900, 900), id="lost"),
         pytest.param(StepRuling(number=2, happened=False, is_given=True), (800, 800), (1000, 1000), id="unmixed"),
+        pytest.param(StepRuling(number=2, happened=False, is_cut_first=True), (855, 855), (900, 900), id="cut_first"),
         pytest.param(
             StepRuling(number=2, happened=False, is_given=True, is_drawn=True), (800, 800), (955, 955), id="cut_in_mix"
         ),
@@ -300,7 +305,10 @@ def test_wells_are_bounded_by_what_journal_and_person_say(
 ) -> None:
     rulings = [] if ruling is None else [ruling]
     cut, _ = chain(*CUT)
-    worklist = dosing(mix_after=2 if ruling and ruling.is_given else 0, mix_volume_ul=45)
+    worklist = dosing(
+        mix_before=2 if ruling and ruling.is_cut_first else 0, mix_after=2 if ruling and ruling.is_given else 0,
+        mix_volume_ul=45,
+    )  # fmt: skip
     bounds = judge._bounds(
         LAB, worklist, [(worklist, cut.model_copy(update={"decision": decided("continue", *rulings)}))]
     )

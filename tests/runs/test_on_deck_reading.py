@@ -30,8 +30,9 @@ from nkloop.errors import (
 )
 from nkloop.labware import Catalogue
 from nkloop.records import Records
+from nkloop.runs.asking import question
 from nkloop.runs.contents import known_contents
-from nkloop.runs.deciding import decide, question
+from nkloop.runs.deciding import decide
 from nkloop.runs.execution import prepare_run
 from nkloop.runs.on_deck import keep_reading
 from nkloop.runs.reading import read_plate

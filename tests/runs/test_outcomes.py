@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
-from nkloop.runs.outcomes import by_step, step_outcomes
+from nkloop.runs.outcomes import MIXING_FIRST, by_step, step_outcomes
 from nkloop.worklists.models import Worklist
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -172,3 +172,31 @@ def test_no_command_after_the_first_announcement_is_lost(plan: list[tuple[int, i
     found = by_step([command("home"), *commands])
     assert sum(len(group) for group in found.values()) == len(commands)
     assert set(found) == {number for number, _ in plan}
+
+
+@pytest.mark.parametrize(
+    ("commands", "is_mixing"),
+    [
+        pytest.param([("aspirate", "A1", 90)], True, id="its_liquid_in_the_tip"),
+        pytest.param([("aspirate", "A1", 90), ("dispense", "A1", 90, "failed")], True, id="on_its_way_back"),
+        pytest.param([("aspirate", "A1", 90), ("dispense", "A1", 90)] * 2, True, id="all_of_it_back"),
+        pytest.param(
+            [*[("aspirate", "A1", 90), ("dispense", "A1", 90)] * 2, ("aspirate", "A1", 50)], False, id="its_own_draw"
+        ),
+        pytest.param(
+            [*[("aspirate", "A1", 90), ("dispense", "A1", 90)] * 2, ("aspirate", "A1", 50, "failed")], False,
+            id="perhaps_its_own_draw",
+        ),
+        pytest.param([], False, id="nothing_yet"),
+    ],
+)  # fmt: skip
+def test_a_transfer_cut_in_the_mix_before_its_draw_has_given_nothing(
+    worklist: Worklist, commands: list[tuple[Any, ...]], is_mixing: bool
+) -> None:
+    first = worklist.steps[0].model_copy(update={"mix_before": 2, "mix_volume_ul": 90})
+    mixing = worklist.model_copy(update={"steps": (first, *worklist.steps[1:])})
+    told = [*step(1), *(liquid(*one) for one in commands)]
+    outcome = step_outcomes(mixing, told, succeeded=False, at=AT, device="flex")[0]
+    assert outcome.event == "unknown"
+    assert (MIXING_FIRST in outcome.detail) == is_mixing
+    assert not (is_mixing and outcome.moved_ul), "whether the source lacks the liquid of the mix is for people to see"

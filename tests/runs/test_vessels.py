@@ -19,7 +19,8 @@ from nkloop.labware import Catalogue
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction, StepRuling
 from nkloop.runs.answers import with_answers
-from nkloop.runs.deciding import Decided, decide, question
+from nkloop.runs.asking import question
+from nkloop.runs.deciding import Decided, decide
 from nkloop.runs.execution import play_run, prepare_run
 from nkloop.runs.follow_up import continued, repaired
 from nkloop.runs.outcomes import step_outcomes
@@ -225,7 +226,7 @@ async def test_the_question_and_the_refusals_name_the_vessels(records: Records, 
         "30 mL if step 4 did not happen; or 35 mL if step 4 happened; or anything between"
     )
     assert (asked.steps[0].by_hand_ul, asked.wells) == (10_000, ())
-    assert "no addition makes it good" in asked.no_repair
+    assert [one.kind for one in asked.offers] == ["continue"] * 3
     refusal = decision_needed(records.journal.run(cut_run), records).problems[0].message
     assert "its wells and vessels (bag-0, bag-1)" in refusal
 

@@ -13,6 +13,7 @@ from nkloop.cli.common import JsonFlag, WorkspaceOption, command_name, elsewhere
 from nkloop.cli.interrupts import INTERRUPTED, heed_interrupts
 from nkloop.cli.reconcile_options import (
     ByOption,
+    CutInFirstMixOption,
     CutInMixOption,
     DecideOption,
     DrawnOption,
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
     from nkloop.quantities.units import Kind
     from nkloop.records.models import RunRecord
-    from nkloop.runs.deciding import Decided, Question
+    from nkloop.runs.asking import Question
+    from nkloop.runs.deciding import Decided
     from nkloop.workspace import Workspace
 
 
@@ -80,6 +82,7 @@ def reconcile(
     happened: HappenedOption = "",
     not_happened: NotHappenedOption = "",
     drawn: DrawnOption = "",
+    cut_in_first_mix: CutInFirstMixOption = "",
     given: GivenOption = "",
     cut_in_mix: CutInMixOption = "",
     moved: MovedOption = None,
@@ -104,6 +107,7 @@ def reconcile(
         "happened": happened,
         "not_happened": not_happened,
         "drawn": drawn,
+        "cut_in_first_mix": cut_in_first_mix,
         "given": given,
         "cut_in_mix": cut_in_mix,
     }
@@ -140,7 +144,8 @@ def _answered(asked_for: Asked, workspace: Workspace) -> Reply:
 async def _reconciled(asked_for: Asked, workspace: Workspace) -> Reply:
     from nkloop.cli.run.playing import bench_opened
     from nkloop.records import Records
-    from nkloop.runs.deciding import decide, question
+    from nkloop.runs.asking import question
+    from nkloop.runs.deciding import decide
     from nkloop.runs.reconcile import reconcile_run
     from nkloop.runs.recovery import finish_latest
     from nkloop.runs.same_device import replacement_of
@@ -207,6 +212,8 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "wells": [well.model_dump() for well in asked.wells],
         "vessels": [vessel.model_dump() for vessel in asked.vessels],
         "not_done": list(asked.left),
+        "held_back": list(asked.held),
+        "answers": [offer.model_dump() for offer in asked.offers],
         "decision": None if decided is None else decided.decision.model_dump(mode="json"),
         "decisions": reply.n_decisions,
         "follow_up": follow_up,

@@ -27,6 +27,13 @@ NotHappenedOption = Annotated[
 DrawnOption = Annotated[
     str, typer.Option(help="Unknown steps that drew their liquid and lost it with the tip: nothing given.")
 ]
+CutInFirstMixOption = Annotated[
+    str,
+    typer.Option(
+        help="Unknown steps that were cut in the mix before their draw, with liquid of that mix in the tip, which the "
+        "source now lacks: nothing given. With the tip empty: --not-happened."
+    ),
+]
 GivenOption = Annotated[
     str, typer.Option(help="Unknown steps that gave their liquid and were not mixed after it; tip without liquid.")
 ]
@@ -37,7 +44,9 @@ MovedOption = Annotated[
     list[str] | None,
     typer.Option(help="Unknown step people did in part, and what they moved in it: '12=10 mL'; several times."),
 ]
-WellOption = Annotated[list[str] | None, typer.Option(help="Well to discard, as plate:B3; may be given several times.")]
+WellOption = Annotated[
+    list[str] | None, typer.Option(help="Well to discard, as plate:B3 or plate:A3-H3; several times.")
+]
 OtherVesselsOption = Annotated[
     list[str] | None,
     typer.Option(help="Later run whose closed vessels are others of the same names, as of another batch: run-0009."),

@@ -78,7 +78,7 @@ def _standing(run: RunRecord, rests: Mapping[str, Rest]) -> str:
     if not run.is_over and seen:
         told.append(f"at step {seen} when last seen")
     if run.is_over and run.unknown_steps:
-        told.append(f"{len(run.unknown_steps)} unknown")
+        told.append(f"{len(run.open_steps)} unknown")
     if run.decision is not None:
         told.append(f"decided: {run.decision.decision}")
         if run.id in rests:

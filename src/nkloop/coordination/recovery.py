@@ -22,13 +22,16 @@ from nkloop.records.decisions import Rest
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
-from nkloop.runs.deciding import Decided, Question, decide, follow_up_of, question
+from nkloop.runs.asking import Question, held_told, question
+from nkloop.runs.deciding import Decided, decide, follow_up_of
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
+from nkloop.runs.offers import Offer, others_cut
+from nkloop.runs.open_steps import grouped, together
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.same_device import replacement_of
 from nkloop.runs.session import Session
-from nkloop.runs.typed_steps import numbers_of, runs_of, volumes_of, wells_of
+from nkloop.runs.typed_steps import numbers_of, runs_of, spans, volumes_of, wells_of
 from nkloop.runs.unfinished import told_of_unfinished
 from nkloop.worklists.models import PLATE_READING
 
@@ -61,6 +64,11 @@ class Answer(RunInput):
     drawn: str = Field(
         "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
     )
+    cut_in_first_mix: str = Field(
+        "",
+        title="Steps cut in the mix before their draw",
+        description="Unknown steps with liquid of that mix in the tip, lost for the source; nothing was given",
+    )
     given: str = Field(
         "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
     )
@@ -70,7 +78,7 @@ class Answer(RunInput):
     moved: str = Field(
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
-    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:C3; empty for all in doubt")
+    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
     other_vessels: str = Field(
         "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
     )
@@ -227,6 +235,7 @@ async def settled(session: Session, run_id: str, answer: Answer, *, is_replaced:
         happened=numbers_of(answer.happened),
         not_happened=numbers_of(answer.not_happened),
         drawn=numbers_of(answer.drawn),
+        cut_in_first_mix=numbers_of(answer.cut_in_first_mix),
         given=numbers_of(answer.given),
         cut_in_mix=numbers_of(answer.cut_in_mix),
         moved=volumes_of([answer.moved]),
@@ -261,9 +270,12 @@ async def carry_on(session: Session, run_id: str) -> RunRecord | None:
 def question_markdown(asked: Question) -> str:
     """The question as a page: steps nobody knows, wells with every possibility, what may be answered."""
     lines = [f"### {markdown_text(asked.run.id)}: {markdown_text(asked.run.name)}", "", "Nobody knows what became of:"]
-    lines += [
-        f"- step {step.number}: {markdown_text(step.sentence)} ({markdown_text(step.why)})" for step in asked.steps
-    ]
+    reasons = dict.fromkeys(step.why for step in asked.steps)
+    for group in grouped(asked.steps):
+        why = f" ({markdown_text(group[0].why)})" if len(reasons) > 1 or len(asked.steps) == 1 else ""
+        lines.append(f"- step {spans([step.number for step in group])}: {markdown_text(together(group))}{why}")
+    if len(reasons) == 1 and len(asked.steps) > 1:
+        lines += ["", f"Why: {markdown_text(next(iter(reasons)) or 'nobody saw their end')}"]
     if asked.run.procedure == PLATE_READING:
         told = (
             "No liquid was moved, and to read the plate again does no harm. Look at the reader, its lid and its plate"
@@ -283,12 +295,31 @@ def question_markdown(asked: Question) -> str:
         lines += ["", "Weigh these vessels. Of a step that people did in part, say how much was moved."]
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         lines += ["", f"**{markdown_text(blind)}**"]
-    repair = " **repair** when you cannot see it," if not asked.no_repair else ""
-    lines += [
-        "",
-        "Look at the deck and the tips, then answer: **continue** with what you saw (a step happened, did not happen, "
-        f"its liquid was lost with the tip, or it was given and not mixed),{repair} or **discard** the wells.",
-    ]
+    if asked.held:
+        lines += ["", markdown_text(_in_fields(held_told(asked)))]
+    lines += ["", "Look at the deck and the tips, then give one of these answers:"]
+    lines += [f"- {markdown_text(offer.when)}: {_filled_in(offer)}" for offer in asked.offers if not offer.refused]
+    if told := others_cut(asked.steps):
+        lines.append(f"- {markdown_text(_in_fields(told))}")
     if asked.no_repair:
         lines += ["", f"No correction is right either way: {markdown_text(asked.no_repair)}."]
+    refused = [one for one in asked.offers if one.refused and one.kind != "repair"]
+    lines += [""] if refused else []
+    lines += [f"- {markdown_text(f'{one.when}: that cannot be done, {one.refused}')}" for one in refused]
     return "\n".join(lines)
+
+
+def _in_fields(told: str) -> str:
+    """The same with the fields of the form in place of options of the command."""
+    for option, name in (("--not-happened", "not_happened"), ("--happened", "happened")):
+        told = told.replace(option, f"“{Answer.model_fields[name].title}”")
+    return told
+
+
+def _filled_in(offer: Offer) -> str:
+    """An answer as the fields of the form."""
+    said = {word: spans(numbers) for word, numbers in offer.said.items()}
+    said |= {"moved": f"{offer.part_of}=VOLUME mL"} if offer.part_of else {}
+    said |= {"wells": ", ".join(f"{labware}:{well}" for labware, well in offer.wells)} if offer.wells else {}
+    fields = [f"*{Answer.model_fields[name].title}* `{value}`" for name, value in said.items()]
+    return " with ".join([f"**{offer.kind}**", *([", ".join(fields)] if fields else [])])

@@ -74,17 +74,20 @@ class Decisions:
             decision = decision.model_copy(update={"follow_up": follow_up.content_hash})
         with self._database.writing() as connection:
             run = run_record(connection, run_row(connection, decision.run_id))
-            _require_over(run)
-            refuse_discarded(run)
-            _require_as_read(connection, run.id, of_events)
-            _require_undone(connection, run, decision.decision)
-            _require_last(connection, run, instead_of)
-            decision = _with_what_holds(decision, run.decision)
+            decision = _addable(connection, run, decision, follow_up, of_events, instead_of)
             if follow_up is not None:
-                as_it_stands(connection, run.id, follow_up, decision.apart)
-                require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
                 save_worklist(connection, follow_up, decision.at)
             _save(connection, run, decision)
+
+    def require_addable(self, decision: RunDecision, follow_up: Worklist | None = None) -> None:
+        """Refuse what `add` would refuse as the first decision about a run, and write nothing.
+
+        Raises:
+            RecordError: as `add` does.
+        """
+        with self._database.reading() as connection:
+            run = run_record(connection, run_row(connection, decision.run_id))
+            _addable(connection, run, decision, follow_up, None, 0)
 
     def require_open(self, run_id: str, kind: DecisionKind | None = None, instead_of: int | None = None) -> None:
         """Refuse what could not be decided either: `add` asks the same once more.
@@ -176,6 +179,27 @@ class Decisions:
                 if record is not None and record.needs_decision:
                     found.append(record)
             return tuple(found)
+
+
+def _addable(
+    connection: sa.Connection,
+    run: RunRecord,
+    decision: RunDecision,
+    follow_up: Worklist | None,
+    of_events: int | None,
+    instead_of: int | None,
+) -> RunDecision:
+    """The decision as it may be saved, with what still holds of the one before."""
+    _require_over(run)
+    refuse_discarded(run)
+    _require_as_read(connection, run.id, of_events)
+    _require_undone(connection, run, decision.decision)
+    _require_last(connection, run, instead_of)
+    decision = _with_what_holds(decision, run.decision)
+    if follow_up is not None:
+        as_it_stands(connection, run.id, follow_up, decision.apart)
+        require_kept(connection, (follow_up,), spared_by(connection, run.id, decision))
+    return decision
 
 
 def _save(connection: sa.Connection, run: RunRecord, decision: RunDecision) -> None:

@@ -19,6 +19,8 @@ MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
 """Last events of a step that happened, or may have; one that failed has moved what its event says it has."""
 IN_ORDER = "every step before it has ended"
 """Detail of a `seen` event of a device that carries its steps out in order and has passed over none."""
+HELD_BACK = "nobody was asked to let the device go on at step"
+"""Part of the detail of an unknown step that has happened only if somebody went on at the device's own screen."""
 Decision = Literal["published", "proposed", "approved", "rejected"]
 
 
@@ -164,6 +166,8 @@ class StepRuling(FrozenModel):
     where `is_given`."""
     is_given: bool = False
     """It did not happen whole: its liquid was given, the mix after it was not done, or not to its end."""
+    is_cut_first: bool = False
+    """It gave nothing: it was cut in the mix before its draw, and the liquid of that mix was lost with the tip."""
     moved_ul: float = Field(default=0, ge=0)
     """Of a step in which people move liquid, and that did not happen whole: what they moved in all of its moves, one
     after the other, in µL."""
@@ -171,20 +175,23 @@ class StepRuling(FrozenModel):
     @model_validator(mode="after")
     def _was_cut_only_when_it_did_not_happen(self) -> Self:
         if self.is_partly and self.happened is not False:
-            cut = "given and not mixed" if self.is_given else "drawn and lost" if self.is_drawn else "moved in part"
+            lost = self.is_drawn or self.is_cut_first
+            cut = "given and not mixed" if self.is_given else "drawn and lost" if lost else "moved in part"
             raise ValueError(f"step {self.number}: what was {cut} has not happened whole")
         return self
 
     @property
     def is_partly(self) -> bool:
         """Whether liquid was moved all the same, though the step did not happen whole."""
-        return self.is_drawn or self.is_given or bool(self.moved_ul)
+        return self.is_drawn or self.is_given or self.is_cut_first or bool(self.moved_ul)
 
     @property
     def word(self) -> str:
         """What became of the step, as a person said it."""
         if self.moved_ul:
             return f"was done in part: {self.moved_ul / 1000:.4g} mL were moved"
+        if self.is_cut_first:
+            return "was cut in the mix before its draw and lost the liquid of that mix"
         if self.is_given:
             return "gave its liquid and was cut in its mix" if self.is_drawn else "gave its liquid and was not mixed"
         return {True: "happened", None: "left open"}.get(self.happened) or (
@@ -289,6 +296,19 @@ class RunRecord(FrozenModel):
     def unknown_steps(self) -> tuple[int, ...]:
         """Numbers of the steps whose physical outcome nobody saw."""
         return tuple(step.number for step in self.steps if step.event in {"unknown", "sent", "seen"})
+
+    @property
+    def held_steps(self) -> tuple[int, ...]:
+        """Those of them behind a pause that nobody was asked to end: they count as not happened unless a person says
+        that somebody went on at the device's own screen."""
+        unknown = set(self.unknown_steps)
+        return tuple(step.number for step in self.steps if step.number in unknown and HELD_BACK in step.detail)
+
+    @property
+    def open_steps(self) -> tuple[int, ...]:
+        """The unknown steps of which a person has to say what became of them."""
+        held = set(self.held_steps)
+        return tuple(number for number in self.unknown_steps if number not in held)
 
     @property
     def begun_steps(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from nkloop.errors import DeviceError, NkloopError, RecordError, RunForgottenErr
 from nkloop.records import Records
 from nkloop.records.models import IN_ORDER, JournalEvent, RunRecord, RunState, StepEvent
 from nkloop.runs.answers import with_answers
+from nkloop.runs.held_back import held_back
 from nkloop.runs.holding import Hold
 from nkloop.runs.outcomes import all_unknown, by_step, step_outcomes
 from nkloop.runs.typed_steps import spans
@@ -128,7 +129,8 @@ def close_told(
 def close_unseen(run_id: str, why: str, records: Records, hold: Hold, *, at: datetime) -> RunRecord:
     """Close a run of which the device tells nothing: what was sent is unknown, what was not sent did not happen.
 
-    Steps before one at which the device was seen are done: it carries them out in order.
+    Steps before one at which the device was seen are done: it carries them out in order. Those behind a pause that it
+    was never told to end are said to be so.
 
     A run that is over already is left as it is.
 
@@ -136,7 +138,7 @@ def close_unseen(run_id: str, why: str, records: Records, hold: Hold, *, at: dat
         StaleHolderError: somebody else has taken the device over.
     """
     run = records.journal.run(run_id)
-    events = with_answers(run_id, _settled(run, why, at), records)
+    events = with_answers(run_id, held_back(run, _settled(run, why, at), records), records)
     records.journal.close_run(run_id, events, "interrupted", ended_at=at, error=why, claim=hold.claim)
     return records.journal.run(run_id)
 

@@ -57,8 +57,8 @@ def continued(
         raise PlanError(
             f"nobody has said whether step {spans(open_steps)} happened",
             where=f"run {run_id}",
-            remedy="say it with --happened, --not-happened, --drawn, --given or --cut-in-mix, repair, or discard the "
-            "wells",
+            remedy="say it with --happened, --not-happened, --drawn, --cut-in-first-mix, --given or --cut-in-mix, "
+            "repair, or discard the wells",
         )
     ledger = replay(worklist, fates, catalogue, deck)
     rest = [step for fate in fates if (step := _still_to_do(fate, deck, worklist)) is not None]
@@ -111,13 +111,17 @@ def repaired(
         misses = tuple(_misses(worklist, ledgers, without))
         if not misses:
             _require_work(run_id, kept)
-            everything: Way = Way("", {fate.step.number: "done" for fate in unknown})
-            now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], everything)]
+            now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], _furthest(unknown))]
             middle = _middle(*map(_held, now))
             made = _made(run_id, "correction and rest", worklist, fates, kept, middle, catalogue, without)
             return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
+
+
+def _furthest(unknown: Sequence[Fate]) -> Way:
+    """The way in which every unknown step went as far as it can have gone."""
+    return Way("", {fate.step.number: "cut_before" if fate.is_cut_first else "done" for fate in unknown})
 
 
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
@@ -141,7 +145,7 @@ def _mix_of(step: Step) -> Step:
 
 
 def _corrected(fate: Fate, share: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
-    if fate.what != "unknown" or fate.step.action != "transfer":
+    if fate.what != "unknown" or fate.step.action != "transfer" or fate.is_cut_first:
         return _still_to_do(fate, deck, worklist)
     return _reduced(fate.step, (fate.step.volume_ul - fate.given_ul) * share, deck, worklist)
 
@@ -231,7 +235,7 @@ def _require_targets(
 ) -> None:
     """Refuse where nothing says what a well shall hold, so that nothing can be brought there."""
     known = {(target.labware, target.well) for target in worklist.targets} | set(without)
-    for fate in unknown:
+    for fate in (one for one in unknown if not one.is_cut_first):  # which gave nothing
         for nickname, well in reached_wells(fate.step, worklist, catalogue, is_target=True):
             if (nickname, well) not in known:
                 raise PlanError(

@@ -27,6 +27,10 @@ UNCONFIRMED = "people move liquid in it, and nobody has said how much of it they
 """Part of the detail of an unknown step that is left to people."""
 
 
+MIXING_FIRST = "it was still mixing its source and had given nothing"
+"""Part of the detail of an unknown transfer that was cut in the mix before its draw."""
+
+
 _SLACK_UL = 1e-6
 _ASKING = frozenset({"waitForResume", "pause"})
 """Commands at which a device stands until a person has it go on."""
@@ -76,6 +80,9 @@ def step_outcomes(
         commands_of = seen.get(step.number)
         event, detail = _outcome(step, commands_of, succeeded, is_last=step.number == last)
         moved = moved_ul(step, commands_of or ()) if step.action == "transfer" else ()
+        if event == "unknown" and WENT_ON not in detail and _is_cut_first(step, commands_of or ()):
+            # whether the liquid of the mix went back into its source is for people to see
+            detail, moved = f"{detail}; {MIXING_FIRST}", ()
         events.append(
             JournalEvent(number=step.number, event=event, at=at, device=device, detail=detail, moved_ul=moved)
         )
@@ -129,6 +136,17 @@ def _outcome(
     if succeeded or not is_last:
         return "done", f"device time {commands[-1].completed_at or 'not told'}"
     return "unknown", "the run ended during this step"
+
+
+def _is_cut_first(step: Step, commands: Sequence[DeviceCommand]) -> bool:
+    """Whether a transfer that was the last of a run was cut in the mix before its draw, or right after it.
+
+    The mix draws as often as it is told to; only the next draw is the step's own.
+    """
+    liquid = [command for command in commands if command.command_type in LIQUID]
+    draws = sum(command.command_type in DRAWING for command in liquid)
+    is_mended = any(command.intent == "fixit" for command in commands)
+    return step.action == "transfer" and 0 < draws <= step.mix_before and not is_mended
 
 
 def _after_failure(commands: Sequence[DeviceCommand], *, went_on: bool) -> tuple[StepEvent, str]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from nkloop.errors import LabwareError
 from nkloop.frozen import FrozenModel
+from nkloop.labware.well_ranges import well_ranges
 from nkloop.quantities.display import volume_told
 from nkloop.runs.unmixed import Spot, unmixed_wells
 from nkloop.runs.ways import LIQUID, Fate, How, ways_of
@@ -79,6 +80,7 @@ def _followed(
     for fate in fates:
         known: How = "drawn" if fate.is_drawn else "not"
         known = "done" if fate.what == "done" else "cut_after" if fate.is_cut else known
+        known = "cut_before" if fate.what == "partly" and fate.is_cut_first else known
         _follow(ledger, fate, how.get(fate.step.number, known) if fate.what == "unknown" else known)
     return ledger
 
@@ -111,8 +113,11 @@ def fed_from(
 
 
 def options_for(spots: Iterable[Spot]) -> str:
-    """Wells as they are typed: `--well plate:B3 --well plate:C3`."""
-    return " ".join(f"--well {nickname}:{well}" for nickname, well in spots)
+    """Wells as they are typed: `--well plate:B3 --well plate:A5-H5`."""
+    by_labware: dict[str, list[str]] = {}
+    for nickname, well in spots:
+        by_labware.setdefault(nickname, []).append(well)
+    return " ".join(f"--well {name}:{told}" for name, wells in by_labware.items() for told in well_ranges(wells))
 
 
 def _follow(ledger: Ledger, fate: Fate, how: How) -> None:

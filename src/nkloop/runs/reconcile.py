@@ -82,7 +82,7 @@ def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
             remedy=f"look at the reader, its lid and its plate, then `nkloop reconcile {run.id}`",
         )
     worklist = records.journal.worklist(run.worklist_hash)
-    unknown = set(run.unknown_steps)
+    unknown = set(run.open_steps)
     wells = dict.fromkeys(
         f"{name} {well}"
         for step in worklist.steps
@@ -242,7 +242,7 @@ async def _closed_alone(run: RunRecord, bench: Bench, records: Records, hold: Ho
         told = "nothing was sent, so nothing was moved"
         return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
     closed = close_unseen(run.id, f"the program ended before this step was seen to end; {why}", records, hold, at=at)
-    return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
+    return Reconciled(run=closed, told=f"{why}: {len(closed.open_steps)} steps are of unknown outcome")
 
 
 def _not_allowed(run: RunRecord, device: str, status: str) -> DeviceError:
@@ -270,7 +270,7 @@ async def _closed_by_device(
         if any(step.event in UNSEEN for step in run.steps):
             why = f"{handler.name} {FORGOTTEN} the run"
             closed = close_unseen(run.id, why, records, hold, at=at)
-            return Reconciled(run=closed, told=f"{why}: {len(closed.unknown_steps)} steps are of unknown outcome")
+            return Reconciled(run=closed, told=f"{why}: {len(closed.open_steps)} steps are of unknown outcome")
         told = f"{handler.name} knows no such run and it was never started, so nothing was moved"
         return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
     if state.status not in ENDED and not way.is_allowed:

@@ -10,15 +10,16 @@ from nkloop.records.models import RunRecord, StepRuling
 from nkloop.runs.possible import sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.vessels import require_part
-from nkloop.runs.ways import LIQUID, Fate, mixes_after
+from nkloop.runs.ways import LIQUID, Fate, mixes_after, mixes_first
 
 _SAID = {
     "happened": "happened",
-    "not happened": "not happened",
+    "not_happened": "not happened",
     "drawn": "drawn its liquid and lost it",
     "given": "given its liquid and not been mixed",
-    "cut in its mix": "given its liquid and been cut in its mix",
-    "moved in part": "been done in part",
+    "cut_in_first_mix": "been cut in the mix before its draw",
+    "cut_in_mix": "given its liquid and been cut in its mix",
+    "moved": "been done in part",
 }
 
 
@@ -27,11 +28,13 @@ def rulings_of(
 ) -> tuple[StepRuling, ...]:
     """One ruling for every unknown step of a run, left open where nothing was said of it.
 
+    Where a pause held the device back and nobody says that somebody went on at its own screen, what lies behind that
+    pause did not happen.
+
     Args:
         run: the run.
         fates: what the journal says of its steps.
-        said: what became of steps, `happened`, `not happened`, `drawn`, `given`, `cut in its mix` or `moved in part`,
-            to their numbers.
+        said: what became of steps, a key of `_SAID`, to their numbers.
         moved: steps that people did in part, with the µL moved in all.
 
     Raises:
@@ -42,6 +45,9 @@ def rulings_of(
     for fate in fates:
         if (what := of_step.get(fate.step.number)) is not None:
             _require_possible(run.id, fate, what, moved)
+    held = set(run.held_steps)
+    if all(what == "not_happened" for number, what in of_step.items() if number in held):
+        of_step |= dict.fromkeys(held, "not_happened")
     return tuple(_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
 
 
@@ -71,7 +77,7 @@ def _require_unknown(run: RunRecord, numbers: Collection[int]) -> None:
 def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, float]) -> None:
     """Refuse what the device, or the kind of the step, contradicts."""
     step = fate.step
-    if what == "not happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
+    if what == "not_happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
         raise PlanError(
             f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
             "happened",
@@ -86,13 +92,28 @@ def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, fl
             where=f"run {run_id}",
             remedy=f"say whether it happened: --happened {step.number} or --not-happened {step.number}",
         )
-    if what == "moved in part":
+    if fate.is_cut_first and what not in {"not_happened", "cut_in_first_mix"}:
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) was cut in the mix before its draw, the device says so: it gave "
+            "nothing",
+            where=f"run {run_id}",
+            remedy=f"liquid of that mix still in the tip, or lost with it: --cut-in-first-mix {step.number}; a tip "
+            f"without liquid, or emptied into the source by hand: --not-happened {step.number}",
+        )
+    if what == "cut_in_first_mix" and not mixes_first(step):
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) mixes nothing before its draw, so it was not cut there",
+            where=f"run {run_id}",
+            remedy=f"liquid in its tip was drawn to be given: --drawn {step.number}",
+        )
+    if what == "moved":
         require_part(run_id, step, moved[step.number])
-    if what in {"given", "cut in its mix"} and not mixes_after(step):
+    if what in {"given", "cut_in_mix"} and not mixes_after(step):
         raise PlanError(
             f"step {step.number} ({sentence(step)}) mixes nothing after it has given, so it was not cut there",
             where=f"run {run_id}",
-            remedy=f"when its liquid was given, it happened: --happened {step.number}",
+            remedy=f"when its liquid was given, it happened: --happened {step.number}"
+            + (f"; cut in the mix before its draw: --cut-in-first-mix {step.number}" if mixes_first(step) else ""),
         )
 
 
@@ -102,7 +123,8 @@ def _ruling(number: int, said: str | None, moved_ul: float) -> StepRuling:
     return StepRuling(
         number=number,
         happened=False,
-        is_drawn=said in {"drawn", "cut in its mix"},
-        is_given=said in {"given", "cut in its mix"},
+        is_drawn=said in {"drawn", "cut_in_mix"},
+        is_given=said in {"given", "cut_in_mix"},
+        is_cut_first=said == "cut_in_first_mix",
         moved_ul=moved_ul,
     )

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 
 from nkloop.errors import NkloopError, RecordError
+from nkloop.labware.well_ranges import wells_in
 from nkloop.quantities import Amount
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-_WELL = re.compile(r"([a-z][a-z0-9_]*):([A-P](?:[1-9]|1\d|2[0-4]))")
+_WELL = re.compile(r"([a-z][a-z0-9_]*):([A-P](?:[1-9]|1\d|2[0-4])(?:-[A-P](?:[1-9]|1\d|2[0-4]))?)")
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
@@ -66,15 +67,20 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def wells_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Labware and well of `plate:B3`; several may stand in one text with commas.
+    """Labware and well of `plate:B3`, or of all of `plate:A3-H4`; several may stand in one text with commas.
 
     Raises:
         RecordError: a text names no well.
     """
-    found = []
+    found = list[tuple[str, str]]()
     for part in (piece.strip() for text in texts for piece in text.split(",")):
         match = _WELL.fullmatch(part)
         if match is None:
             raise RecordError(f"'{part}' names no well", remedy="write labware and well, as plate:B3")
-        found.append((match[1], match[2]))
+        try:
+            found += [(match[1], well) for well in wells_in(match[2])]
+        except ValueError as error:
+            raise RecordError(
+                f"'{part}' names no wells", remedy="write the upper left well first, as plate:A3-H4"
+            ) from error
     return tuple(found)

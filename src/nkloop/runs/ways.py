@@ -16,8 +16,8 @@ from itertools import product
 from math import prod
 from typing import Literal, NamedTuple
 
-from nkloop.records.models import JournalEvent, StepRuling
-from nkloop.runs.outcomes import PASSED
+from nkloop.records.models import HELD_BACK, JournalEvent, StepRuling
+from nkloop.runs.outcomes import MIXING_FIRST, PASSED
 from nkloop.worklists.models import Step, Worklist
 
 How = Literal["done", "not", "drawn", "cut_before", "cut_after"]
@@ -50,6 +50,11 @@ class Fate(NamedTuple):
     """For `unknown`: the device went on behind it, so that it tells nothing of the others."""
     is_cut: bool = False
     """For `partly`: all of it was given, and the liquid of the mix after it was lost with the tip."""
+    is_cut_first: bool = False
+    """It gave nothing and was cut in the mix before its draw: for `partly`, the liquid of that mix was lost with the
+    tip; for `unknown`, it may have been."""
+    is_held: bool = False
+    """For `unknown`: the device stood at a pause before it that nobody was asked to end."""
 
 
 class Way(NamedTuple):
@@ -87,11 +92,14 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
     if event.event == "failed":
         return Fate(step, "partly", given, is_drawn=True) if event.moved_ul else Fate(step, "not")
     if ruling is None or ruling.happened is None:
-        return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul))
+        is_cut, is_held = MIXING_FIRST in event.detail, HELD_BACK in event.detail
+        return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
     if ruling.moved_ul:
         return Fate(step, "partly", ruling.moved_ul)
+    if ruling.is_cut_first:
+        return Fate(step, "partly", given, is_cut_first=True)
     if ruling.is_given:
         return Fate(step, "partly", step.volume_ul, is_drawn=True, is_cut=ruling.is_drawn)
     # what the device certainly drew is gone from its source, also where a person saw only that nothing arrived
@@ -102,6 +110,11 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
 def mixes_after(step: Step) -> bool:
     """Whether a step mixes the well it has given to, so that it may be cut between giving and the end of its mix."""
     return step.action == "transfer" and bool(step.mix_after)
+
+
+def mixes_first(step: Step) -> bool:
+    """Whether a step mixes its source before its draw, so that it may be cut there."""
+    return step.action == "transfer" and bool(step.mix_before)
 
 
 def ways_of(
@@ -141,10 +154,12 @@ def n_ways(fates: Sequence[Fate]) -> int:
 
 
 def _hows(fate: Fate, with_drawn: bool) -> list[How]:
-    """What may have become of one step, `done` last."""
+    """What may have become of one step, `done` last; one that was cut before its draw did not come so far."""
     step, found = fate.step, list[How]()
     if not concerns_liquid(step):
         return ["done"]
+    if fate.is_cut_first:
+        return ["not", "cut_before", "done"]
     if not fate.is_drawn:
         found.append("not")
         found += ["cut_before"] if step.mix_before else []
@@ -157,7 +172,8 @@ def _hows(fate: Fate, with_drawn: bool) -> list[How]:
 def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
     """The first ones happened, one may have been cut, the others did not happen."""
     hows = [_hows(fate, with_drawn) for fate in unknown]
-    for count in range(len(unknown) + 1):
+    furthest = next((place for place, fate in enumerate(unknown) if fate.is_cut_first), len(unknown))
+    for count in range(furthest + 1):
         how: dict[int, How] = {fate.step.number: "not" for fate in unknown}
         how |= {fate.step.number: "done" for fate in unknown[:count]}
         told = _last(unknown, count)

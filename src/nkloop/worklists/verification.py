@@ -50,13 +50,18 @@ async def verify(
     Returns:
         The verdict with one result per check; a check that could not be made counts as failed.
     """
-    ledger = _with_errors(check_ledger(worklist, catalogue, deck), worklist, catalogue, deck)
+    ledger = by_ledger(worklist, catalogue, deck)
     analysis, tracking = await asyncio.gather(
         _analysed(worklist, catalogue, deck, analyse) if simulate is None else _simulated(worklist, simulate),
         _tracked(worklist, track),
     )
     tracking = with_disagreement(ledger, tracking)
     return Verdict(worklist=worklist.name, worklist_hash=worklist.content_hash, checks=(ledger, analysis, tracking))
+
+
+def by_ledger(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck | None) -> CheckResult:
+    """The first of the three checks alone: the ledger, predicted errors, times, temperatures, light and thawing."""
+    return _with_errors(check_ledger(worklist, catalogue, deck), worklist, catalogue, deck)
 
 
 def _with_errors(

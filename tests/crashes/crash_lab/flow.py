@@ -21,7 +21,8 @@ from nkloop.drivers.bench_file import BenchFile
 from nkloop.errors import PlanError, StepUnknownError, VerificationError
 from nkloop.records import Records
 from nkloop.records.models import Context, DecisionKind, RunDecision, RunRecord
-from nkloop.runs.deciding import Verify, decide, follow_up_of, question
+from nkloop.runs.asking import question
+from nkloop.runs.deciding import Verify, decide, follow_up_of
 from nkloop.runs.execution import finish_run, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
 from nkloop.runs.launches import has_moved
@@ -168,7 +169,7 @@ async def _decided(
     worklist = session.records.journal.worklist(last.worklist_hash)
     seen = look_at(last, worklist, read_physical(places))
     said = {"happened": seen.happened, "not_happened": seen.not_happened, "drawn": seen.drawn}
-    said |= {"given": seen.given, "cut_in_mix": seen.cut_in_mix}
+    said |= {"cut_in_first_mix": seen.cut_in_first_mix, "given": seen.given, "cut_in_mix": seen.cut_in_mix}
     ask = partial(
         decide,
         last.id,

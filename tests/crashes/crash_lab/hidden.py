@@ -162,12 +162,14 @@ class Seen:
     not_happened: tuple[int, ...]
     drawn: tuple[int, ...]
     """Its liquid was in the tip: missing where it came from, and not given."""
+    cut_in_first_mix: tuple[int, ...]
+    """Liquid of the mix before its draw was in the tip: missing where it came from, and nothing given."""
     given: tuple[int, ...]
     """It was given; the mix after it was not done to its end, and the tip is empty."""
     cut_in_mix: tuple[int, ...]
     """The same with liquid of that mix in the tip."""
     halfway: tuple[int, ...]
-    """None of these: some of it is there, or liquid of the mix before it was in the tip."""
+    """None of these: some of it is there."""
 
 
 def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
@@ -176,14 +178,14 @@ def look_at(run: RunRecord, worklist: Worklist, physical: Physical) -> Seen:
     net = net_of(iter(acts))
     done = physical.done.get(run.device_run_id or "", {})
     places = {item.nickname: place_of(item) for item in worklist.deck}
-    told: dict[str, list[int]] = {"yes": [], "no": [], "drawn": [], "given": [], "cut": [], "halfway": []}
+    told: dict[str, list[int]] = {"yes": [], "no": [], "drawn": [], "first": [], "given": [], "cut": [], "halfway": []}
     for step in (one for one in worklist.steps if one.number in run.unknown_steps):
         is_whole = done.get(step.number, Counter()) == physical.planned_of(run, step.number)
         target = (places.get(step.to_labware, ""), step.to_well)
         poured = sum(one.volume_ul for one in acts if one.step == step.number and _gives_to(one, target))
         what = "yes" if is_whole else _seen(step, net.get(step.number, {}), target, poured)
         told[what].append(step.number)
-    return Seen(*(tuple(told[what]) for what in ("yes", "no", "drawn", "given", "cut", "halfway")))
+    return Seen(*(tuple(told[what]) for what in ("yes", "no", "drawn", "first", "given", "cut", "halfway")))
 
 
 def _gives_to(act: Act, spot: Spot) -> bool:
@@ -201,6 +203,8 @@ def _seen(step: Step, net: Mapping[Spot, float], target: Spot, poured: float) ->
         return "no"
     if abs(given) < SAME_UL and abs(lost - step.channels * step.volume_ul) < SAME_UL:
         return "drawn"
+    if abs(given) < SAME_UL and step.mix_before and abs(lost - step.channels * step.mix_volume_ul) < SAME_UL:
+        return "first"
     return "halfway"
 
 

@@ -14,6 +14,7 @@ from crash_lab.procedures import Lab, Procedure
 from nkloop.records import Records
 from nkloop.records.models import RunRecord, StepRecord, StepRuling
 from nkloop.runs.launches import has_moved
+from nkloop.runs.outcomes import MIXING_FIRST
 from nkloop.worklists.models import Step, Worklist
 from nkloop.workspace import Workspace
 
@@ -146,6 +147,12 @@ def _moves(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str,
 
 def _mixes(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str, float]]:
     """Labware, well and µL that every channel of a mix has in its tip at a time."""
+    yield from _mixes_before(lab, worklist, step)
+    yield from _mixes_after(lab, worklist, step)
+
+
+def _mixes_before(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str, float]]:
+    """The same of a step that only mixes, and of the source of a transfer that mixes it before its draw."""
     kinds = {item.nickname: lab.catalogue[item.load_name] for item in worklist.deck}
     for is_mixed, name, well, mixed in (
         (step.action == "mix", step.labware, step.well, step.volume_ul),
@@ -153,7 +160,6 @@ def _mixes(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str,
     ):
         for reached in kinds[name].reached(well, step.channels) if is_mixed else ():
             yield name, reached, mixed
-    yield from _mixes_after(lab, worklist, step)
 
 
 def _mixes_after(lab: Lab, worklist: Worklist, step: Step) -> Iterator[tuple[str, str, float]]:
@@ -190,11 +196,14 @@ def _bounds(
         cut: dict[tuple[str, str], float] = defaultdict(float)
         for step in worklist.steps:
             event = events.get(step.number, "nothing")
-            for name, well, moved in _moves(lab, worklist, step) if event != "nothing" else ():
+            for name, well, moved in _moves(lab, worklist, step) if event not in {"nothing", "cut first"} else ():
                 is_done = event in {"done", "given", "cut"}
                 low[name, well] += moved if is_done or moved < 0 else 0.0
                 high[name, well] += moved if is_done or (moved < 0) == (event == "drawn") else 0.0
             for name, well, mixed in _mixes_after(lab, worklist, step) if event == "cut" else ():
+                low[name, well] -= mixed
+                high[name, well] -= mixed
+            for name, well, mixed in _mixes_before(lab, worklist, step) if event == "cut first" else ():
                 low[name, well] -= mixed
                 high[name, well] -= mixed
             for name, well, mixed in _mixes(lab, worklist, step):
@@ -210,6 +219,8 @@ def _bounds(
 
 def _said(ruling: StepRuling) -> str:
     """What a person said of a step; empty when nothing."""
+    if ruling.is_cut_first:
+        return "cut first"
     if ruling.is_given:
         return "cut" if ruling.is_drawn else "given"
     return "drawn" if ruling.is_drawn else {True: "done", False: "nothing", None: ""}[ruling.happened]
@@ -285,6 +296,7 @@ def repair_problems(
         if run.decision is None or run.decision.decision != "repair" or later.state != "succeeded":
             continue
         ruled = {one.number for one in run.decision.rulings if one.happened is not None}
+        ruled |= {step.number for step in run.steps if MIXING_FIRST in step.detail}  # which gave nothing
         unknown = [step for step in worklist.steps if step.number in set(run.unknown_steps) - ruled]
         steps = [(step.number, _acts_of(lab, worklist, run, step, names)) for step in unknown]
         for acts in imagined(physical.acts, run.device_run_id or "", steps):

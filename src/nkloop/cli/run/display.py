@@ -92,7 +92,7 @@ def next_word(run: RunRecord, command: str) -> str:
     from nkloop.runs.launches import has_moved
 
     decide = f"Next: {command} reconcile {run.id}{elsewhere()}"
-    unknown, n = run.unknown_steps, len(run.unknown_steps)
+    unknown, n = run.open_steps, len(run.open_steps)
     if not run.is_over:
         return f"{run.id} is not over: it is {run.state} in the records, ask its device. {decide}"
     if run.needs_decision:

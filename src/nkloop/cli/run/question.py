@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,13 +11,19 @@ from rich.table import Table
 
 from nkloop.cli.common import elsewhere
 from nkloop.quantities.display import volume_told
+from nkloop.runs.asking import held_told
 from nkloop.runs.eyesight import too_small
+from nkloop.runs.offers import others_cut
+from nkloop.runs.open_steps import grouped, together
+from nkloop.runs.possible import options_for
 from nkloop.runs.typed_steps import spans
 from nkloop.worklists.models import PLATE_READING
 
 if TYPE_CHECKING:
     from nkloop.quantities.units import Kind
-    from nkloop.runs.deciding import OpenStep, Question
+    from nkloop.runs.asking import Question
+    from nkloop.runs.offers import Offer
+    from nkloop.runs.open_steps import OpenStep
     from nkloop.runs.possible import PossibleContents, PossibleWell
 
 _MOST = 12
@@ -50,81 +55,44 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
             soft_wrap=True,
         )
     is_liquid = bool(asked.wells) or any(step.tip for step in asked.steps)
-    if is_liquid and not all(step.is_given for step in asked.steps):
+    if is_liquid and not all(step.is_given or step.is_cut_first for step in asked.steps):
         console.print("A step may also have drawn its liquid and lost it with the tip; look at the tips in the trash.")
     if blind := too_small({step.number: step.level_mm for step in asked.steps}):
         console.print(f"[bold]{escape(blind)}[/]", soft_wrap=True)
     if asked.left:
         n_left = len(asked.left)
         console.print(f"Certainly not done: {n_left} further step{'s' if n_left > 1 else ''} ({spans(asked.left)}).")
-    start, who = f"{command} reconcile {asked.run.id}{elsewhere()} --decide", '--by NAME --reason "WHY"'
-    numbers = spans([step.number for step in asked.steps])
-    may_not = spans([step.number for step in asked.steps if not step.is_drawn])
+    if asked.held:
+        console.print(escape(held_told(asked)), soft_wrap=True)
     console.print("[bold]Nothing else runs on this bench or with these plates before one of these:[/]")
-    it = "it" if len(asked.steps) == 1 else "they"
-    answers = [
-        ("you cannot see it: a correction that is right either way, where there is one", f"repair {who}"),
-        ("throw away the wells above; or some, with --well plate:B3", f"discard {who}"),
-        *_lost(asked.steps, who),
-        *_unmixed(asked.steps, who),
-    ]
-    if not is_liquid:
-        answers.clear()
-    if may_not:
-        done = f"{it} {'is' if it == 'it' else 'are'} done as well" if is_liquid else "people do that themselves"
-        if asked.vessels and not is_liquid:
-            done = f"people are asked for {it if it == 'it' else 'them'} again"
-        answers.append((f"you saw that {it} did not happen: {done}", f"continue --not-happened {may_not} {who}"))
-    if n_doubtful := sum(bool(well.doubt) for well in asked.wells):
+    _print_offers(console, asked, f"{command} reconcile {asked.run.id}{elsewhere()} --decide")
+
+
+def _print_offers(console: Console, asked: Question, start: str) -> None:
+    """The commands that are accepted as they stand, and why other answers are none."""
+    n_doubtful = sum(bool(well.doubt) for well in asked.wells)
+    if n_doubtful:
         told = f"  no correction is offered: the concentration of {n_doubtful} wells is not known."
         console.print(f"{told} Say of a mix that you saw that it happened, or throw the wells away.", soft_wrap=True)
-        answers = [(what, line) for what, line in answers if line.startswith("discard")]
-    answers += _in_part(asked.steps, who)
-    answers.append((f"you saw that {it} happened: only the rest is done", f"continue --happened {numbers} {who}"))
-    for what, line in answers:
-        if line.startswith("repair") and asked.no_repair:
-            told = f"  no correction is offered: {escape(asked.no_repair)}."
-            console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
-            continue
-        if line.startswith("continue --drawn") and asked.no_drawn:
-            what += f"; not all of the rest can be done then: {escape(asked.no_drawn)}"
-        console.print(f"  {what}:", soft_wrap=True)
-        console.print(f"    {escape(f'{start} {line}')}", soft_wrap=True)
+    elif asked.no_repair:
+        told = f"  no correction is offered: {escape(asked.no_repair)}."
+        console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
+    for offer in asked.offers:
+        if not offer.refused:
+            console.print(f"  {escape(offer.when)}:", soft_wrap=True)
+            console.print(f"    {escape(f'{start} {typed(offer)}')}", soft_wrap=True)
+        elif offer.kind != "repair" and not n_doubtful:
+            console.print(f"  {escape(offer.when)}: that cannot be done, {escape(offer.refused)}.", soft_wrap=True)
+    if told := others_cut(asked.steps):
+        console.print(f"  {told}", soft_wrap=True)
 
 
-def _lost(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
-    """The answer for a tip that was lost with liquid: at most one step of those that are worked in order."""
-    first, rest = _apart(steps, lambda step: bool(step.tip) and not step.is_given)
-    if first is None:
-        return []
-    told = "the first of them had its liquid in the tip" if rest else "its liquid was in the tip, which is gone"
-    return [(f"{told}: it is done from what its source has left", f"continue --drawn {first}{rest} {who}")]
-
-
-def _unmixed(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
-    """The answer for a transfer that had given and was cut before the end of its mix."""
-    first, rest = _apart(steps, lambda step: step.mixes)
-    if first is None:
-        return []
-    told = f"{f'step {first} of them' if rest else 'it'} gave its liquid and was cut before its mix had ended"
-    told += f": it is mixed (--cut-in-mix {first} instead, when liquid of the mix was in the tip)"
-    return [(told, f"continue --given {first}{rest} {who}")]
-
-
-def _in_part(steps: Sequence[OpenStep], who: str) -> list[tuple[str, str]]:
-    """The answer for a task of people in which only a part of the liquid was moved."""
-    first, rest = _apart(steps, lambda step: bool(step.by_hand_ul))
-    if first is None:
-        return []
-    told = f"a part of step {first} was moved, as the scale shows: people do only its rest"
-    return [(told, f"continue --moved '{first}=VOLUME mL'{rest} {who}")]
-
-
-def _apart(steps: Sequence[OpenStep], is_meant: Callable[[OpenStep], bool]) -> tuple[int | None, str]:
-    """Number of the first step that is meant, if any, and what is to be typed of all others beside it."""
-    first = next((step.number for step in steps if is_meant(step)), None)
-    others = spans([step.number for step in steps if step.number != first])
-    return first, f" --not-happened {others}" if others else ""
+def typed(offer: Offer) -> str:
+    """An answer as it is typed behind `--decide`."""
+    parts = [f"--{word.replace('_', '-')} {spans(numbers)}" for word, numbers in offer.said.items()]
+    parts = [f"--moved '{offer.part_of}=VOLUME mL'", *parts] if offer.part_of else parts
+    wells = [options_for(offer.wells)] if offer.wells else []
+    return " ".join([offer.kind, *parts, *wells, '--by NAME --reason "WHY"'])
 
 
 def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> None:
@@ -133,27 +101,14 @@ def _print_steps(console: Console, steps: Sequence[OpenStep], whole: bool) -> No
     if len(reasons) == 1:
         console.print(f"Why: {escape(next(iter(reasons)) or 'nobody saw their end')}", soft_wrap=True)
     table = Table("step", "what", "tip from", *(["why"] if len(reasons) > 1 else []))
-    groups = [
-        list(group)
-        for _, group in groupby(steps, key=lambda step: (step.alike, step.why, step.is_drawn, step.is_given))
-    ]
+    groups = grouped(steps)
     for group in groups[: None if whole else _MOST]:
         first = group[0]
-        row = [spans([step.number for step in group]), escape(_together(group)), first.tip]
+        row = [spans([step.number for step in group]), escape(together(group)), first.tip]
         table.add_row(*row, *([escape(first.why)] if len(reasons) > 1 else []))
     console.print(table)
     if not whole and len(groups) > _MOST:
         console.print(f"... and {len(groups) - _MOST} more rows; --all shows them.")
-
-
-def _together(group: Sequence[OpenStep]) -> str:
-    first = group[0]
-    drawn = " (its liquid was given)" if first.is_given else " (its liquid was drawn)" if first.is_drawn else ""
-    if len(group) == 1:
-        return first.sentence + drawn
-    targets = list(dict.fromkeys(step.target for step in group if step.target))
-    shown = ", ".join(targets[:4]) + (f" and {len(targets) - 4} more" if len(targets) > 4 else "")
-    return f"{len(group)} x {first.alike}" + (f" to {shown}" if shown else "") + drawn
 
 
 def _print_wells(

@@ -78,7 +78,7 @@ class Well(BaseModel):
     well: str = Field(
         "A1",
         title="Well",
-        description="A well of the plate: to D6 on plate-24, to H12 on plate-96",
+        description="A well of the plate, as B3: to D6 on plate-24, to H12 on plate-96",
         pattern=r"^[A-H](1[0-2]|[1-9])$",
     )
     arm: str = Field("reference", title="Arm", description="Must be one of the arms", min_length=1)

@@ -57,7 +57,7 @@ class RunCampaign(BaseModel):
     campaign: str = Field(
         "campaign-1",
         title="Campaign",
-        description="A new name; small letters, digits, dashes",
+        description="A new name of up to 40 small letters, digits and dashes, as nk-spring-2",
         pattern=r"^[a-z0-9-]{1,40}$",
     )
     recipe: str = Field("ucb-nk", title="Recipe", description="Published or approved recipe", min_length=1)

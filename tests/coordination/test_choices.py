@@ -14,7 +14,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import ValidationError, validate
 
 from nkloop.coordination import choices as forms_of
-from nkloop.coordination.choices import Choices, choices, offer, offering
+from nkloop.coordination.choices import Choices, choices, offer, offering, stages
 from nkloop.coordination.loading import load_flow
 from nkloop.errors import RecordError
 from nkloop.workspace import Workspace
@@ -64,6 +64,24 @@ def test_prefect_refuses_what_is_not_offered(request_: dict[str, Any], told: str
     with pytest.raises(ValidationError, match=told):
         validate({"request": request_}, schema, raise_on_error=True)
     validate({"request": {"stage": "maturation", "recipe": "ucb-dc"}}, schema, raise_on_error=True)
+
+
+@pytest.mark.parametrize("name", ["prepare_medium", "dose_cytokines"])
+def test_a_stage_of_another_recipe_is_refused_at_its_field(name: str, offered: Choices) -> None:
+    schema = cast(Any, offering(form(name), offered, stages(Workspace(root=ROOT))))
+    for request in ({"stage": "maturation"}, {"stage": "expansion_i", "recipe": "ucb-dc"}):
+        with pytest.raises(ValidationError, match=r"request.stage.*is not one of \['expansion"):
+            validate({"request": request}, schema, raise_on_error=True)
+    for request in ({"stage": "expansion_i"}, {"stage": "maturation", "recipe": "ucb-dc"}, {}):
+        validate({"request": request}, schema, raise_on_error=True)
+
+
+def test_wells_are_still_held_to_their_plate_beside_stages(offered: Choices) -> None:
+    schema = cast(Any, offering(form("dose_cytokines"), offered, stages(Workspace(root=ROOT))))
+    for kind, well in (("plate-24", "E1"), ("plate-6", "C1")):
+        with pytest.raises(ValidationError, match="well"):
+            validate({"request": {"plate_kind": kind, "wells": [{"well": well}]}}, schema, raise_on_error=True)
+    validate({"request": {"plate_kind": "plate-96", "wells": [{"well": "H12"}]}}, schema, raise_on_error=True)
 
 
 def test_what_is_left_out_is_chosen_from_the_additives_and_may_be_several(offered: Choices) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Choices = Mapping[str, tuple[str, ...]]
 """Name of a form's field to the values it offers."""
+Stages = Mapping[str, tuple[str, ...]]
+"""Recipe, as a form names it, to its stages."""
 Forms = Mapping[str, Mapping[str, Any]]
 """Name of a deployment to the parameter schema of its flow."""
 
@@ -57,6 +60,18 @@ def choices(workspace: Workspace, approved: Sequence[Recipe] = ()) -> Choices:
     }
 
 
+def stages(workspace: Workspace, approved: Sequence[Recipe] = ()) -> Stages:
+    """The stages of each recipe that may be chosen; a form refuses those of another one at the field.
+
+    Args:
+        workspace: folder with the recipes.
+        approved: revisions that may run beside the files.
+    """
+    files = {path.stem: _loaded(path) for path in sorted(workspace.recipes.glob("*.yaml"))}
+    found = {name: recipe for name, recipe in files.items() if recipe is not None}
+    return {name: one.stage_ids for name, one in {**found, **{one.revision_id: one for one in approved}}.items()}
+
+
 def _loaded(path: Path) -> Recipe | None:
     try:
         return load_recipe(path)
@@ -64,19 +79,50 @@ def _loaded(path: Path) -> Recipe | None:
         return None
 
 
-def offering(schema: Mapping[str, Any], offered: Choices) -> dict[str, Any]:
+def offering(schema: Mapping[str, Any], offered: Choices, of_recipe: Stages = MappingProxyType({})) -> dict[str, Any]:
     """The parameter schema of a deployment, with a list to choose from where a field has one.
 
     A field that may be empty keeps the empty choice; a default is offered even where the workspace lacks it, so that
-    the form as it opens is answered by the flow and not by a schema.
+    the form as it opens is answered by the flow and not by a schema. A list cannot follow another field on the pages of
+    Prefect, so the one of stages has those of all recipes; a stage that the recipe has not is refused at its field.
+
+    Args:
+        schema: of the flow.
+        offered: what each field offers.
+        of_recipe: stages of each recipe.
     """
     definitions = {
-        name: {**definition, "properties": {k: _field(k, v, offered) for k, v in definition["properties"].items()}}
-        if "properties" in definition
-        else definition
+        name: _definition(definition, offered, of_recipe) if "properties" in definition else definition
         for name, definition in schema.get("definitions", {}).items()
     }
     return {**schema, "definitions": definitions}
+
+
+def _definition(definition: Mapping[str, Any], offered: Choices, of_recipe: Stages) -> dict[str, Any]:
+    fields = definition["properties"]
+    made = {**definition, "properties": {name: _field(name, field, offered) for name, field in fields.items()}}
+    if not {"recipe", "stage"} <= set(fields):
+        return made
+    return _also(made, _stage_of_recipe(of_recipe, fields["recipe"].get("default")))
+
+
+def _stage_of_recipe(of_recipe: Stages, usual: str | None) -> dict[str, Any]:
+    """JSON Schema that holds the stage of a form to its recipe; `usual` is the recipe of a form that names none."""
+    schema: dict[str, Any] = {}
+    for recipe, own in of_recipe.items():
+        named: dict[str, Any] = {"properties": {"recipe": {"const": recipe}}}
+        if recipe != usual:
+            named["required"] = ["recipe"]
+        held = {"properties": {"stage": {"enum": list(own)}}}
+        schema = {"if": named, "then": held, **({"else": schema} if schema else {})}
+    return schema
+
+
+def _also(schema: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """A schema with further alternatives, below those it has: Prefect takes a list of them for kinds of form."""
+    if not more or "if" not in schema:
+        return {**schema, **more}
+    return {**schema, "then": _also(schema["then"], more), "else": _also(schema.get("else", {}), more)}
 
 
 def _field(name: str, field: Mapping[str, Any], offered: Choices) -> dict[str, Any]:
@@ -106,7 +152,7 @@ async def keep_offered(workspace: Workspace, records: Records, forms: Forms) -> 
             try:
                 approved = [one for one in records.campaigns.revisions() if one.revision.status in _RUNNABLE]
                 with suppress(httpx.HTTPError, PrefectException):
-                    await offer(client, choices(workspace, approved), forms)
+                    await offer(client, choices(workspace, approved), forms, stages(workspace, approved))
                 told = ""
             except (
                 NkloopError,
@@ -118,7 +164,7 @@ async def keep_offered(workspace: Workspace, records: Records, forms: Forms) -> 
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def offer(client: Any, offered: Choices, forms: Forms) -> None:
+async def offer(client: Any, offered: Choices, forms: Forms, of_recipe: Stages = MappingProxyType({})) -> None:
     """Write choices into the forms that show others; a deployment that is not there yet has its turn at the next look.
 
     The form is the one of its flow and never what the server shows: that may be of a service before this one.
@@ -131,7 +177,7 @@ async def offer(client: Any, offered: Choices, forms: Forms) -> None:
     for found in await client.read_deployments():
         if found.name not in forms:
             continue
-        wanted = offering(forms[found.name], offered)
+        wanted = offering(forms[found.name], offered, of_recipe)
         if wanted != found.parameter_openapi_schema:
             await client.update_deployment(found.id, DeploymentUpdate(parameter_openapi_schema=wanted))
             logger.info("the form of %s offers what the workspace has now", found.name)

@@ -11,11 +11,14 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from nkloop.coordination.pattern_words import say_patterns_in_words
+
 
 def create_app() -> Any:
     """Prefect's own application."""
     from prefect.server.api.server import create_app as prefects_own
 
+    say_patterns_in_words()
     take_turns()
     return prefects_own()
 

@@ -42,6 +42,7 @@ def wells_on_plate(kinds: Iterable[str], usual: str) -> dict[str, Any]:
         named: dict[str, Any] = {"properties": {"plate_kind": {"const": kind}}}
         if kind != usual:
             named["required"] = ["plate_kind"]
-        wells = {"wells": {"items": {"properties": {"well": {"pattern": pattern(kind)}}}}}
+        of_it = {"pattern": pattern(kind), "description": f"the wells of {kind} are A1 to {last_well(kind)}"}
+        wells = {"wells": {"items": {"properties": {"well": of_it}}}}
         schema = {"if": named, "then": {"properties": wells}, **({"else": schema} if schema else {})}
     return schema

@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from nkloop.coordination.pattern_words import say_patterns_in_words
+
 
 def create_app() -> Any:
     """Prefect's own application; its settings must keep it from migrating (`coordination.settings.TEMPORARY`)."""
     from prefect.server.api.server import create_app as prefects_own
 
+    say_patterns_in_words()
     app = prefects_own()
     begin = app.router.lifespan_context
 

@@ -9,7 +9,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.recovery import Answer, ask_what_to_do, do_rest, reconciled, settled, take_decision
+from nkloop.coordination.recovery import Answer, ask_what_to_do, do_rest, is_settled, reconciled, settled, take_decision
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.runs.session import open_session
@@ -64,6 +64,13 @@ class ReconcileRun(BaseModel):
         title="Robot replaced",
         description="Another robot stands in for the one of this run, and all that stood on its deck was carried over",
     )
+    instead_of: int = Field(
+        0,
+        title="Instead of decision",
+        description="Number of the decision about this run that this one replaces, the first being 1; 0 replaces none",
+        ge=0,
+        le=1000,
+    )
     go_on: bool = Field(
         True, title="Go on", description="Run at once what the decision, of now or before, leaves undone"
     )
@@ -73,6 +80,12 @@ class ReconcileRun(BaseModel):
     def _name_the_run_of_a_replaced_robot(self) -> Self:
         if self.robot_replaced and not self.run:
             raise ValueError("say with Run whose robot was replaced: what stood on its deck belongs to one run")
+        return self
+
+    @model_validator(mode="after")
+    def _say_what_replaces_a_decision(self) -> Self:
+        if self.instead_of and (not self.run or self.decision == "ask"):
+            raise ValueError("say with Run and Decision what is to be done instead, and about which run")
         return self
 
     @property
@@ -89,9 +102,12 @@ async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str
         outcome = []
         replaced = request.robot_replaced
         for run_id in await reconciled(session, request.run, stop=request.stop, is_replaced=replaced):
-            if session.records.journal.run(run_id).needs_decision:
+            if session.records.journal.run(run_id).needs_decision or request.instead_of:
                 await take_decision(session, run_id)
-                await settled(session, run_id, await _answer(session, run_id, request), is_replaced=replaced)
+                answer = await _answer(session, run_id, request)
+                if not is_settled(session, run_id, answer, request.instead_of):
+                    before = request.instead_of
+                    await settled(session, run_id, answer, is_replaced=replaced, instead_of=before)
             await do_rest(session, run_id, is_wanted=request.go_on)
             run = session.records.journal.run(run_id)
             outcome.append({"run": run.id, "state": run.state, "unknown_steps": len(run.unknown_steps)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord
 from nkloop.runs.asking import Question
+from nkloop.runs.deciding import Decided
 from nkloop.runs.launches import Launch
 from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.session import Session
@@ -103,12 +105,18 @@ async def test_a_robot_that_was_replaced_is_not_asked_and_its_deck_stands_on_the
     assert decisions[0]["carried_to"] == f"FLX-2 for {run_id}"
 
 
-async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
+def form() -> Any:
+    """The file of the flow."""
     spec = importlib.util.spec_from_file_location("reconcile_run", FLOW)
     assert spec is not None
     assert spec.loader is not None
     flow = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(flow)
+    return flow
+
+
+async def test_the_form_of_the_deployment_asks_for_the_same_words() -> None:
+    flow = form()
     with pytest.raises(ValueError, match="say with Run whose robot was replaced"):
         flow.ReconcileRun(robot_replaced=True)
     request = flow.ReconcileRun(decision="continue", decided_by="Ada", reason="looked at it", **SAID)
@@ -265,3 +273,56 @@ async def test_a_rest_that_cannot_be_done_any_more_is_told_and_no_flow_that_is_t
     with pytest.raises(RecordError, match=why):
         await recovery.do_rest(flow, run_id, is_wanted=True)
     assert rests_begun == []
+
+
+@pytest.mark.parametrize("words", [{}, {"run": "run-0001"}, {"decision": "discard"}])
+def test_the_form_replaces_a_decision_only_by_another_one_about_the_same_run(words: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="what is to be done instead, and about which run"):
+        form().ReconcileRun(instead_of=1, **words)
+
+
+async def test_a_decision_is_replaced_by_the_form_once_however_often_its_flow_is_killed(
+    decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies after the decision, is retried, and does the rest of what it has decided; an older page replaces none."""
+    (records, run_id), flow, asked, begun = decided, form(), list[dict[str, Any]](), list[bool]()
+    monkeypatch.setattr(recovery, "show_markdown", nothing)
+    rest = records.journal.worklist(records.journal.run(run_id).worklist_hash)
+
+    async def decide(run_id: str, kind: Any, *, by: str, reason: str, instead_of: int, **more: Any) -> Decided:
+        asked.append({"kind": kind, "instead_of": instead_of})
+        made = RunDecision(run_id=run_id, decision=kind, by=by, reason=reason, at=AT)
+        left = rest.model_copy(update={"name": f"rest by {by}"})
+        records.decisions.add(made, follow_up=left, instead_of=instead_of)
+        return Decided(decision=made, follow_up=left)
+
+    async def reconciled(session: Any, run: str, **_: Any) -> tuple[str, ...]:
+        return (run,)
+
+    async def do_rest(session: Any, run: str, *, is_wanted: bool) -> None:
+        begun.append(is_wanted)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+
+    @asynccontextmanager
+    async def open_session(*_: Any) -> AsyncIterator[Session]:
+        made: Any = session()
+        made.records = records
+        yield made
+
+    monkeypatch.setattr(recovery, "decide", decide)
+    stand_ins = {
+        "open_session": open_session, "reconciled": reconciled, "take_decision": nothing, "do_rest": do_rest,
+    }  # fmt: skip
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(flow, name, stand_in)
+    words = {"run": run_id, "decision": "continue", "instead_of": 1}
+    request = flow.ReconcileRun(decided_by="Bo", reason="weighed it", **words)
+    body = inspect.unwrap(flow.reconcile_run.fn)
+    with pytest.raises(KeyboardInterrupt):
+        await body(request)
+    assert await body(request)
+    assert (asked, begun) == ([{"kind": "continue", "instead_of": 1}], [True, True])
+    assert [one.by for one in records.decisions.of_run(run_id)] == ["Ada", "Bo"]
+    with pytest.raises(RecordError, match=r"decided already: continue, by Bo.*in the form `Instead of decision`"):
+        await body(flow.ReconcileRun(decided_by="Cy", reason="from an older page", **words))

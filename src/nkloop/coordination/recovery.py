@@ -206,7 +206,18 @@ async def ask_what_to_do(session: Session, run_id: str) -> Answer:
     return cast(Answer, await ask_in_prefect(Answer, markdown, f"decide-{run_id}", WAIT_SECONDS))
 
 
-async def settled(session: Session, run_id: str, answer: Answer, *, is_replaced: bool = False) -> Decided:
+def is_settled(session: Session, run_id: str, answer: Answer, instead_of: int) -> bool:
+    """Whether this very answer was recorded already in the place of a decision, by a flow that was cut after that."""
+    made = session.records.decisions.of_run(run_id) if instead_of else ()
+    if len(made) != instead_of + 1:
+        return False
+    last = made[-1]
+    return (last.decision, last.by, last.reason) == (answer.decision, answer.decided_by, answer.reason)
+
+
+async def settled(
+    session: Session, run_id: str, answer: Answer, *, is_replaced: bool = False, instead_of: int = 0
+) -> Decided:
     """Record a decision; what follows is computed and verified.
 
     Args:
@@ -214,6 +225,7 @@ async def settled(session: Session, run_id: str, answer: Answer, *, is_replaced:
         run_id: the run.
         answer: what was decided.
         is_replaced: whether another robot has taken the place of the run's own, with all that stood on its deck.
+        instead_of: number of the decision about the run that it replaces, the first one being 1; 0 for the first one.
 
     Raises:
         BenchError: the robot was not replaced.
@@ -242,6 +254,7 @@ async def settled(session: Session, run_id: str, answer: Answer, *, is_replaced:
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
         apart=runs_of(answer.other_vessels),
         carried_to=carried_to,
+        instead_of=instead_of,
     )
     told = f"{run_id}: {answer.decided_by} decided to {answer.decision}: {answer.reason}"
     short = [f"Not finished by this run any more: {vessel}" for vessel in made.vessels]

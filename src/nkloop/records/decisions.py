@@ -289,7 +289,7 @@ def _require_last(connection: sa.Connection, run: RunRecord, instead_of: int | N
         f"decided already: {made.decision}, by {made.by}, at {made.at:%Y-%m-%d %H:%M} UTC ({made.reason})",
         where=f"run {run.id}",
         remedy=f"agree with them first; to replace that decision say so: `nkloop reconcile {run.id}` with the same "
-        f"words and --instead-of {last}",
+        f"words and --instead-of {last}, in the form `Instead of decision`",
     )
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from nkloop.errors import BenchError
+from nkloop.virtual.loading import load_deck
 from nkloop.virtual.stocks import LABEL_CV, Stocks
 from nkloop.virtual.world import World
+from nkloop.worklists.models import OperatorTask, Step, VesselMove
 
 
 def one(kit: Any, lot: str | None, volume: float = 1000, **per_ul: float) -> Any:
@@ -106,6 +108,36 @@ def test_a_known_barcode_keeps_its_contents_and_a_wrong_belief_is_noted(kit: Any
     assert [i.kind for i in world.incidents] == ["plan_differs"]
     with pytest.raises(BenchError, match="M1 is labware tubes_15ml, the worklist expects trough_1"):
         kit.deck().put("medium", "C1", "trough_1", barcode="M1").load(world)
+
+
+@pytest.mark.parametrize(
+    ("made_ul", "by_hand", "incidents"),
+    [
+        pytest.param(56_000, True, [], id="made in one batch with what people run in"),
+        pytest.param(21_000, True, [], id="a later part, or a rest"),
+        pytest.param(40_000, True, ["plan_differs"], id="too little for the bags"),
+        pytest.param(12_000, True, ["plan_differs"], id="too little for the robot"),
+        pytest.param(56_000, False, ["plan_differs"], id="nobody runs anything in"),
+    ],
+)
+def test_people_pour_their_share_of_the_base_medium_off_and_only_that_is_no_incident(
+    kit: Any, world: World, made_ul: float, by_hand: bool, incidents: list[str]
+) -> None:
+    """The robot's share is 21 mL; 15 mL are run into each of two bags."""
+    kit.deck().put("medium", "C1", "trough_1", barcode="B1").fill("medium", "A1", made_ul, "GBGM").load(world)
+    deck = kit.deck().put("base", "C1", "trough_1", barcode="B1").fill("base", "A1", 21_000, "prepared:B1:A1")
+    whole = deck.worklist()
+    if by_hand:
+        moves = tuple(VesselMove(to_vessel=bag, volume_ul=15_000) for bag in ("bag-1", "bag-2"))
+        task = OperatorTask(kind="fill", instruction="Run it in.", moves=moves)
+        whole = whole.model_copy(update={"steps": (Step(number=1, action="pause", operator=task),)})
+    load_deck(world, whole, {})
+    assert [one.kind for one in world.incidents] == incidents
+    left = world.containers["B1"].wells["A1"].volume_ul
+    assert left == pytest.approx(made_ul if incidents else 21_000, rel=1e-3)
+    assert (world.drains["by hand"].volume_ul if "by hand" in world.drains else 0) == pytest.approx(
+        made_ul - left, abs=99
+    )
 
 
 def test_carrying_a_known_plate_leaves_its_cells_settled(kit: Any, world: World) -> None:

@@ -12,7 +12,7 @@ from nkloop.virtual.components import planned_carrier, planned_cells
 from nkloop.virtual.containers import Container, Contents, Well
 from nkloop.virtual.stocks import COUNTING_CV, fresh_cells, suspended
 from nkloop.worklists.arrivals import left_by
-from nkloop.worklists.models import DeckItem, Filling, Worklist
+from nkloop.worklists.models import PREPARED, DeckItem, Filling, Worklist
 
 if TYPE_CHECKING:
     from nkloop.virtual.world import World
@@ -53,6 +53,7 @@ def load_deck(world: World, worklist: Worklist, barcodes: Mapping[str, str]) -> 
         well = container.well(filling.well, world.clock.seconds)
         # on a labware that stays, what people were to bring during the run was set down when it was loaded
         if container.barcode in known or (filling.labware in left and (left_by(filling) or well.volume_ul > 0)):
+            _pour_off(world, worklist, container, filling)
             _compare(world, container, filling)
         else:
             well.add(_truth(world, filling))
@@ -179,6 +180,18 @@ def _harvest(world: World, source: Well, filling: Filling, ratio: float) -> Cont
     world.drain("wash", taken)
     carrier = suspended({}, planned_carrier(per_ul), volume)
     return Contents(volume, {**carrier, **cells})
+
+
+def _pour_off(world: World, worklist: Worklist, container: Container, filling: Filling) -> None:
+    """Take off base medium what people run in themselves: it is made in one batch with what the robot takes."""
+    moves = [move for step in worklist.steps for move in step.moves if not move.from_vessel]
+    by_hand = sum(move.volume_ul for move in moves)
+    is_by_hand = bool(moves) or any(vessel.is_of_this_run for vessel in worklist.vessels)
+    is_base = (filling.liquid.lot or "").startswith(f"{PREPARED}{container.barcode}:")
+    well = world.touch(container, filling.well)
+    if is_by_hand and is_base and well.volume_ul - filling.volume_ul >= max(by_hand, 1.0):
+        well.stir(world.clock.seconds)
+        world.drain("by hand", well.take(well.volume_ul - filling.volume_ul))
 
 
 def _compare(world: World, container: Container, filling: Filling) -> None:

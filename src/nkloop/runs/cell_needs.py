@@ -28,6 +28,7 @@ def plan_samples(
     densities: Mapping[str, float] | None = None,
     errors: ErrorLimits | None = None,
     recipe: Recipe | None = None,
+    at: datetime | None = None,
 ) -> CytotoxicityPlan:
     """Plan a plate of samples that no run has grown: their tubes are named after them.
 
@@ -39,6 +40,7 @@ def plan_samples(
         densities: cells per µL of tubes that differ from the usual, by sample.
         errors: largest predicted errors; the package's own when None.
         recipe: of the effectors.
+        at: time of the bench; that of this computer when None.
 
     Raises:
         PlanError: the plate does not fit the bench.
@@ -47,7 +49,7 @@ def plan_samples(
     names = {s.name: f"sample:{s.name.replace('/', '-')}" for s in layout.samples}
     if layout.reference is not None:
         names[layout.reference.name] = REFERENCE_LOT
-    until = (datetime.now(UTC) + timedelta(days=1)).date()
+    until = ((at or datetime.now(UTC)) + timedelta(days=1)).date()
     request = plate_request(layout, names, until, densities, errors=errors, recipe=recipe)
     return plan_cytotoxicity(request, inventory, deck, catalogue)
 

@@ -57,7 +57,9 @@ def lots_for(workspace: Workspace, bench: str, *, lots: Path | None = None, at: 
     return stock_of(workspace, bench, at=at or datetime.now(UTC)) or load_lots(seed)
 
 
-def planning_lots(workspace: Workspace, bench: str, *, lots: Path | None = None) -> Inventory:
+def planning_lots(
+    workspace: Workspace, bench: str, *, lots: Path | None = None, at: datetime | None = None
+) -> Inventory:
     """The lots a plan takes from, as `lots_for` gives them; there must be some.
 
     Raises:
@@ -66,7 +68,7 @@ def planning_lots(workspace: Workspace, bench: str, *, lots: Path | None = None)
         BenchError: there is no such bench.
         RecordError: the database cannot be reached.
     """
-    found = lots_for(workspace, bench, lots=lots)
+    found = lots_for(workspace, bench, lots=lots, at=at)
     if not found.lots:
         where, invented = lots or seed_path(workspace, bench), workspace.devices / "lots" / "virtual.yaml"
         raise ShortageError(

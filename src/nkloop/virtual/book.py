@@ -10,13 +10,13 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from nkloop.assays.measurements import CellCount, ReadRequest
 from nkloop.errors import BenchError, DeviceError, NkloopError
-from nkloop.virtual.clock_world import WorldClock
+from nkloop.virtual.clock_world import START, WorldClock
 from nkloop.virtual.loading import load_deck
 from nkloop.virtual.tasks import perform
 from nkloop.virtual.world import World
@@ -25,6 +25,7 @@ from nkloop.worklists.models import OperatorTask, Worklist
 Result = TypeVar("Result")
 Entry = dict[str, Any]
 """`act`, `t` (world seconds before it), and what was done; a command also tells `run` and `step`."""
+_CHUNK = 65_536
 LOADS = frozenset({"loadModule", "loadLabware", "loadPipette"})
 
 
@@ -205,6 +206,36 @@ def read_book(path: Path) -> Iterator[Entry]:
                 raise BenchError(
                     "is no entry of a world's book", where=f"{path}, line {number}", remedy=remedy
                 ) from error
+
+
+def last_time(path: Path) -> datetime | None:
+    """The time of the world of a book by its last whole line, UTC, without what the act itself took; None without one.
+
+    Raises:
+        BenchError: the line is no entry.
+    """
+    entry = last_entry(path)
+    if entry is None:
+        return None
+    began = START + timedelta(seconds=entry["t"])
+    return max(began, datetime.fromisoformat(entry["until"])) if entry["act"] == "wait" else began
+
+
+def last_entry(path: Path) -> Entry | None:
+    """The last whole line of a book, read from its end; None of an empty one."""
+    tail = b""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0 and tail.count(b"\n") < 2:
+            begin = max(0, end - _CHUNK)
+            file.seek(begin)
+            tail, end = file.read(end - begin) + tail, begin
+    whole = tail.split(b"\n")[:-1]
+    try:
+        return dict(json.loads(whole[-1])) if whole else None
+    except ValueError as error:
+        remedy = "give an empty folder; the world of this one cannot be made again"
+        raise BenchError("ends with what is no entry of a world's book", where=str(path), remedy=remedy) from error
 
 
 def _slim(command: Mapping[str, Any]) -> dict[str, Any]:

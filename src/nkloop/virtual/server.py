@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nkloop.workspace import Workspace
 
 HOST = "127.0.0.1"
-BOOK, MEMORY, SERIAL = "world.jsonl", "robot.sqlite", "serial.txt"
+MEMORY, SERIAL = "robot.sqlite", "serial.txt"
 """Files of the state folder."""
 USER, PASSWORD = "operator", "virtual"
 """The one account of a virtual robot in compliance mode."""
@@ -157,6 +157,7 @@ def _application(workspace: Workspace, file: BenchFile, settings: BenchSettings)
     from nkloop.virtual.book import WorldBook
     from nkloop.virtual.robot.robot import VirtualRobot
     from nkloop.virtual.routes import Home
+    from nkloop.virtual.shared import BOOK
     from nkloop.virtual.world import World
 
     # The same folder as everywhere else: what the planner had analysed is not analysed again here.

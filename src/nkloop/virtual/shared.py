@@ -19,10 +19,21 @@ from pathlib import Path
 from nkloop.errors import BenchError
 from nkloop.virtual.process import START_SECONDS, STOP_SECONDS, VirtualBench
 
+BOOK = "world.jsonl"
+"""Name of the book of a world in the folder of its bench."""
 _LOOK_SECONDS = 0.1
 _STARTING, _USERS, _SERVING = "lock", "users", "serving"
 _started: dict[Path, VirtualBench] = {}
 """Benches this process has started, by folder; another command may go on with them."""
+
+
+def book_of(state: Path, bench: str) -> Path:
+    """Where the virtual bench of a workspace keeps the book of its world; there is none before its first start."""
+    return _folder_of(state, bench) / BOOK
+
+
+def _folder_of(state: Path, bench: str) -> Path:
+    return state / f"virtual-{bench}"
 
 
 @contextmanager
@@ -46,7 +57,7 @@ def shared_bench(
     Raises:
         BenchError: it does not start, or the one that is there does not answer.
     """
-    folder = state / f"virtual-{bench}"
+    folder = _folder_of(state, bench)
     folder.mkdir(parents=True, exist_ok=True)
     users = _opened(folder / _USERS)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +56,7 @@ def answer(
         typer.Exit: with code 1 when a check refused the plan.
     """
     if reserve is not None and planned.passed:
-        planned = replace(planned, reserved=reserve.make(planned.parts, at=datetime.now(UTC)))
+        planned = replace(planned, reserved=reserve.make(planned.parts, at=planned.at))
     told = document(planned, catalogue) if json_output or csv is not None else {}
     files = _write(planned, csv, told) if csv is not None and planned.passed else ()
     papers: tuple[Path, ...] = ()
@@ -75,6 +74,7 @@ def answer(
             tubes=planned.tubes,
             vessels=planned.vessel_labels,
             containers=planned.containers,
+            day=planned.at.date(),
             kinds=kinds_of_rows(planned.composition) if labels is not None else None,
         )
     if json_output:

@@ -9,12 +9,14 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.bench_clock import bench_now
 from nkloop.cli.plan.own_stock import planned_with_own, usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import date
 
     from nkloop.assays.designs import CellDemand
     from nkloop.assays.models import PlateLayout
@@ -174,8 +176,9 @@ async def _planned(
 
     path = bench_path(found, bench)
     file = load_bench_file(path)
-    _require_reader_and_lines(layouts, file, path)
-    inventory = planning_lots(found, bench, lots=lots)
+    now = bench_now(found, bench)
+    _require_reader_and_lines(layouts, file, path, now.date())
+    inventory = planning_lots(found, bench, lots=lots, at=now)
     of_recipe = recipe.error_limits if recipe else ErrorLimits()
     errors = error_limits(of_recipe, file.deck, *asked)
     plans, inventory, own = planned_with_own(
@@ -183,7 +186,7 @@ async def _planned(
         bench,
         inventory,
         lambda stock: [
-            plan_samples(one, stock, file.deck, catalogue, densities=densities, errors=errors, recipe=recipe)
+            plan_samples(one, stock, file.deck, catalogue, densities=densities, errors=errors, recipe=recipe, at=now)
             for one in layouts
         ],
         lambda made: [part.worklist for one in made for part in one.parts],
@@ -223,17 +226,15 @@ async def _planned(
     )
 
 
-def _require_reader_and_lines(layouts: tuple[PlateLayout, ...], file: BenchFile, path: Path) -> None:
+def _require_reader_and_lines(layouts: tuple[PlateLayout, ...], file: BenchFile, path: Path, today: date) -> None:
     """Refuse plates the bench's reader cannot read, and lines its stock does not have in order."""
-    from datetime import UTC, datetime
-
     from nkloop.assays.panel import check_lines, load_line_stock
     from nkloop.runs.killing import require_reader
 
     for layout in layouts:
         require_reader(layout, file)
     lines = None if file.lines is None else load_line_stock((path.parent / file.lines).resolve())
-    check_lines((line for layout in layouts for line in layout.lines), lines, datetime.now(UTC).date())
+    check_lines((line for layout in layouts for line in layout.lines), lines, today)
 
 
 def _needs(layouts: Sequence[PlateLayout], plans: Sequence[CytotoxicityPlan]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, write_file
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.bench_clock import bench_now
 from nkloop.cli.plan.dosing_options import (
     ActionOption,
     AimOption,
@@ -122,7 +123,6 @@ def dosing(
 
 
 async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tuple[Planned, str]:
-    from datetime import UTC, datetime
 
     from nkloop.cli.plan.dosing_plans import Planning
     from nkloop.cli.plan.planned import verified
@@ -134,9 +134,9 @@ async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tupl
     from nkloop.worklists.arm_levels import range_warnings
 
     file = load_bench_file(bench_path(found, asked.bench))
-    inventory = planning_lots(found, asked.bench, lots=asked.lots)
+    inventory = planning_lots(found, asked.bench, lots=asked.lots, at=bench_now(found, asked.bench))
     recipe = find_recipe(found.recipes, asked.recipe)
-    until = (datetime.now(UTC) + timedelta(days=1)).date()
+    until = (bench_now(found, asked.bench) + timedelta(days=1)).date()
     wanted, notes = _wanted(found, recipe, asked, until, file, {lot.component for lot in inventory.lots})
     planning = Planning(found, catalogue, file, asked)
     slips = range_warnings(recipe, asked.stage, wanted.arms)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nkloop.cli.plan.bench_clock import bench_now
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nkloop.cli.plan.dosing_options import Asked
     from nkloop.cli.plan.planned import Planned
     from nkloop.drivers.bench_file import BenchFile
@@ -45,6 +49,11 @@ class Planning:
             self._refuse_beside_step()
             return self._step(inventory, wanted)
         return self._plate(inventory, wanted) if self._is_plate else self._bags(inventory, wanted)
+
+    @property
+    def _now(self) -> datetime:
+        """The time of the bench."""
+        return bench_now(self.found, self.asked.bench)
 
     @property
     def _is_plate(self) -> bool:
@@ -106,7 +115,6 @@ class Planning:
 
     def _step(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A process step of the recipe that adds something: the component, or its carrier where an arm goes without."""
-        from datetime import UTC, datetime
 
         from nkloop.errors import PlanError
         from nkloop.labware.bags import BagCatalogue
@@ -138,7 +146,7 @@ class Planning:
             dose_ul=asked.dose_ul,
             cells_out_minutes=asked.cells_out_minutes,
             bags=bags,
-            prepared=datetime.now(UTC).replace(second=0, microsecond=0),
+            prepared=self._now.replace(second=0, microsecond=0),
             thawed_minutes=asked.thawed_minutes,
             day=asked.day,
         )
@@ -202,7 +210,6 @@ class Planning:
 
     def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """Dose tubes for closed vessels, with the table of tubes."""
-        from datetime import UTC, datetime
 
         from nkloop.labware.bags import BagCatalogue
         from nkloop.worklists.bag_doses import plan_bag_doses
@@ -213,7 +220,7 @@ class Planning:
         bags = BagCatalogue.load(self.found.labware)
         wanted = self._with_present(wanted, bag_names(wanted), "bag")
         action = self._action(wanted)
-        prepared = datetime.now(UTC).replace(second=0, microsecond=0)
+        prepared = self._now.replace(second=0, microsecond=0)
 
         def request(wanted: Wanted, base: MediumSource) -> BagDosingRequest:
             return bag_request(
@@ -326,8 +333,6 @@ class Planning:
 
     def _known_base(self, wanted: Wanted, inventory: Inventory) -> KnownBase:
         """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""
-        from datetime import date
-
         from nkloop.runs.made_errors import passed_over, recorded_base
         from nkloop.worklists.base_medium import BaseMaker, order_of
 
@@ -340,7 +345,7 @@ class Planning:
             if made is None:
                 order = order_of(base, wanted.stage, _names(wanted), by_hand_ul, catalogue)
                 limits = wanted.error_limits or wanted.recipe.error_limits
-                maker = BaseMaker(base, order, wanted.recipe, inventory, deck, catalogue, date.today())
+                maker = BaseMaker(base, order, wanted.recipe, inventory, deck, catalogue, self._now.date())
                 made = maker.ordered(limits, within)
                 if made is None or within is not None:
                     return made

@@ -12,6 +12,7 @@ import typer
 
 from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, named_in
 from nkloop.cli.plan.answer import CsvOption, LotsOption, MaxBiasOption, MaxCvOption, answer, error_limits
+from nkloop.cli.plan.bench_clock import bench_now
 from nkloop.cli.plan.own_stock import free_barcode, planned_with_own, usable
 from nkloop.cli.plan.papers import LabelsOption, SheetOption
 from nkloop.cli.plan.reserving import HOLD, HoldOption, ReserveByOption, ReserveOption, reservation
@@ -84,14 +85,14 @@ def medium(
     orders = _vessel(found, _orders(stage or [], volume or [], named_in(leave_out or ())), barcode, container)
     catalogue = Catalogue.load(found.labware)
     file = load_bench_file(bench_path(found, bench))
-    inventory = planning_lots(found, bench, lots=lots)
+    inventory = planning_lots(found, bench, lots=lots, at=bench_now(found, bench))
     asked = find_recipe(found.recipes, name)
     limits = error_limits(asked.error_limits, file.deck, max_cv, max_bias)
     plan, inventory, own = planned_with_own(
         found,
         bench,
         inventory,
-        lambda stock: _plan(asked, orders, limits, stock, file, catalogue),
+        lambda stock: _plan(asked, orders, limits, stock, file, catalogue, bench_now(found, bench).date()),
         lambda made: worklists_of(made.parts),
     )
     planned = asyncio.run(_verified(plan, found, catalogue, file, inventory))
@@ -199,11 +200,11 @@ def _plan(
     inventory: Inventory,
     file: BenchFile,
     catalogue: Catalogue,
+    today: date,
 ) -> MediumPlan:
     from nkloop.runs.media import shelf_life
     from nkloop.worklists.medium import plan_media
 
-    today = date.today()
     return plan_media(
         recipe,
         orders,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from nkloop.cli.plan.bench_clock import ahead_told, bench_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +43,7 @@ def planned_with_own(
     from nkloop.runs.stock import opened
 
     with opened(found) as records:
-        held = records.stock.reservations(bench, at=datetime.now(UTC))
+        held = records.stock.reservations(bench, at=bench_now(found, bench))
     made, lots, own = plan_with_own(held, inventory, plan, worklists)
     if own is None:
         return made, lots, ()
@@ -67,6 +68,7 @@ def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> P
     from nkloop.errors import RecordError
     from nkloop.runs.stock import is_recorded, opened
 
+    planned = replace(planned, at=bench_now(found, bench), warnings=(*planned.warnings, *ahead_told(found, bench)))
     if not is_recorded(found):
         return planned
     told: list[str] = []

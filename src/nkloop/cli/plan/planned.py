@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class Planned:
     """Name of the bench it is planned for."""
     tubes: tuple[DoseTubeFilling, ...] = ()
     """Dose tubes of a plan for bags."""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When it was planned, by the clock of the bench."""
     is_spent: bool = False
     """Whether it fills a used vessel as a new one, so that `nkloop run` refuses it."""
     vessel_labels: tuple[DoseLabel, ...] = ()

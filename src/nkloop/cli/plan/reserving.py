@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from nkloop.cli.plan.bench_clock import bench_now
 
 if TYPE_CHECKING:
     from nkloop.runs.reservations import PlanReservation
@@ -33,4 +34,4 @@ def reservation(
         return None
     from nkloop.runs.reservations import PlanReservation
 
-    return PlanReservation.asked(found, bench, name, by=by, hold=hold, lots=lots, at=datetime.now(UTC))
+    return PlanReservation.asked(found, bench, name, by=by, hold=hold, lots=lots, at=bench_now(found, bench))

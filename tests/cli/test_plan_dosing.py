@@ -352,6 +352,7 @@ def test_the_run_sheet_of_a_killing_plate_names_the_containers_to_take(
     told = (workspace.root / "sheet.md").read_text(encoding="utf-8")
     assert "LDHLYSIS-01-01 " in told
     assert "LDHSUBSTRATE-01-01 " in told
+    assert "lot LOT-LDHSTOP-01, scan LDHSTOP-01-01 " in told  # in the loading list, too
 
 
 @pytest.mark.parametrize(

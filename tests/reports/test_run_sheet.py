@@ -73,6 +73,8 @@ def test_tubes_of_cells_are_taken_out_at_the_step_that_asks_for_them_and_have_la
     )
     (row,) = (one for one in sheet_of(made).take_out if one.liquid == "HCT 116")
     assert (row.when, row.how) == ("at step 1", "count, bring to 1e5 cells/mL, and bring as the step says")
+    (load,) = (one for one in sheet_of(made).load if one.lot == "Tumour line HCT 116")
+    assert load.scanned == "line:HCT-116"
     (label,) = (one for one in run_labels(made, None, prepared_on=DAY) if one.content == "HCT 116")
     assert (label.code, label.step, label.expires) == ("nkloop:cells:line:HCT-116", "1", "same day")
 

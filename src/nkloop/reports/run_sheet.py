@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 
 from nkloop.frozen import FrozenModel
 from nkloop.reports.cultures import CULTURES
@@ -14,6 +15,7 @@ from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
 from nkloop.worklists.arrivals import brought_at, brought_by, left_by
+from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
 from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
 
@@ -33,6 +35,8 @@ class SheetLoad(FrozenModel):
     volume: str
     remaining: str
     """What the lot still holds after the run."""
+    scanned: str = ""
+    """Its containers, or the code of a tube of cells; empty where the stock is not counted."""
 
 
 class SecondCheck(FrozenModel):
@@ -136,7 +140,7 @@ def _sheet(
         next_action=_next_action(take_out, worklist),
         lead=_lead(take_out, now),
         take_out=take_out,
-        load=sheet_loads(worklist, catalogue),
+        load=sheet_loads(worklist, catalogue, containers),
         dilutions=dilution_sentences(worklist, catalogue),
         second_checks=_second_checks(worklist),
         blocks=step_blocks(worklist, catalogue, minutes),
@@ -146,8 +150,17 @@ def _sheet(
     )
 
 
-def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[SheetLoad, ...]:
-    """The loading list, with expiry and what stays in the fridge."""
+def sheet_loads(
+    worklist: Worklist, catalogue: LabwareTitles | None, containers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[SheetLoad, ...]:
+    """The loading list, with expiry, what is scanned, and what stays in the fridge.
+
+    Args:
+        worklist: what is run.
+        catalogue: gives labware its title.
+        containers: those to take, in words, by lot.
+    """
+    codes = {lot_words(lot): tube_codes(lot)[0] for one in cell_tubes(worklist) if (lot := one.liquid.lot)}
     later = {name: f" (only at step {number})" for name, number in _brought_later(worklist).items()}
     lots = {lot_words(lot.id): lot for lot in worklist.lots}
     taken = {lot.id: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for lot in worklist.lots}
@@ -161,6 +174,7 @@ def sheet_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[Sh
             expires=f"{lots[row.lot].expires}" if row.lot in lots else "",
             volume=row.volume,
             remaining=_remaining(lots.get(row.lot), taken),
+            scanned=containers.get(row.lot, "") or codes.get(row.lot, ""),
         )
         for row in load_rows(worklist, catalogue)
     )

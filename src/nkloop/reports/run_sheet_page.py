@@ -122,6 +122,7 @@ def _loads(rows: Sequence[SheetLoad]) -> str:
         facts = [
             f"{row.volume} each" if "," in row.wells or "…" in row.wells else row.volume,
             row.lot and f"lot {row.lot}",
+            row.scanned and f"scan {row.scanned}",
             row.expires and f"expires {row.expires}",
             row.remaining and f"{row.remaining} left of the lot",
         ]

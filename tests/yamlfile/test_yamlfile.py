@@ -19,6 +19,7 @@ class Part(FrozenModel):
     name: str = Field(pattern=r"^[a-z]+$")
     size: float = Field(gt=0, le=10)
     made: date | None = None
+    whole: bool = True
 
 
 class Whole(FrozenModel):
@@ -109,6 +110,13 @@ def test_a_valid_file_becomes_a_model(write) -> None:  # type: ignore[no-untyped
         pytest.param("title: t\nparts: [{name: a, size: 1, made: 1.3.27}]\n", r"'1.3.27' is not a date", id="date"),
         pytest.param("title: t\nparts: [{name: a, size: 1, made: 2027-13-45}]\n", r"is not a date", id="date_month"),
         pytest.param("title: t\ncount: 1.5\n", r"count: 1.5 is not a whole number", id="int_from_float"),
+        pytest.param(
+            "title: t\nparts: [{name: a, size: true}]\n", r":2:25: parts.a.size: true is not a number", id="truth"
+        ),
+        pytest.param("title: t\nparts: [{name: a, size: 1, made: 0}]\n", r"made: 0 is not a date", id="date_of_0"),
+        pytest.param(
+            "title: t\nparts: [{name: a, size: 1, whole: 1}]\n", r"1 is neither true nor false", id="number_1"
+        ),
         pytest.param("title: null\n", r"title: nothing \(null\) is not text", id="null"),
     ],
 )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from nkloop.errors import NkloopError, Problem
 from nkloop.yamlfile.reader import Positions, YamlPath, YamlSyntaxError, load_yaml
+from nkloop.yamlfile.taken import mistaken
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
@@ -166,7 +167,9 @@ def validate_part(
     for step in at:
         part = _child(part, step)
     try:
-        return model_class.model_validate(part), []
+        model = model_class.model_validate(part)
+        found = [_mistaken((*at, *path), kind, data, positions) for path, kind in mistaken(model, part)]
+        return (None if found else model), found
     except ValidationError as error:
         known = sorted(set(_field_names(model_class)))
         told = _told(error.errors(include_url=False))
@@ -226,6 +229,15 @@ def _meant(details: Mapping[str, Any], told: Iterable[Mapping[str, Any]]) -> lis
     *block, name = details["loc"] or ("",)
     missing = [one["loc"][-1] for one in told if one["type"] == "missing" and list(one["loc"][:-1]) == block]
     return missing if did_you_mean(name, missing) else []
+
+
+def _mistaken(path: YamlPath, kind: str, data: Any, positions: Positions) -> tuple[tuple[int, int], Problem]:
+    value: Any = data
+    for step in path:
+        value = _child(value, step)
+    reason, remedy = _WRONG_TYPE[kind]
+    told = str(value).lower() if isinstance(value, bool) else _shown(value)
+    return positions.of(path), Problem(f"{told} {reason}", f"{positions.where(path)}: {field_path(data, path)}", remedy)
 
 
 def _translated(

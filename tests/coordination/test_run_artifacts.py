@@ -49,9 +49,11 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     parts = {
         "bench": SimpleNamespace(clock=Clock()),
         "catalogue": None,
-        "records": SimpleNamespace(stock=SimpleNamespace(inventory=lambda bench, at: None)),
+        "records": SimpleNamespace(
+            stock=SimpleNamespace(inventory=lambda bench, at: None), campaigns=SimpleNamespace(revisions=lambda: ())
+        ),
     }
-    found = SimpleNamespace(bench_file=bench_file, workspace=SimpleNamespace(state=tmp_path), **parts)
+    found = SimpleNamespace(bench_file=bench_file, workspace=SimpleNamespace(state=tmp_path, recipes=tmp_path), **parts)
     monkeypatch.setattr(artifacts, "session_here", lambda: found)
     return found
 
@@ -107,7 +109,7 @@ async def test_labels_can_be_printed_before_anything_is_loaded(
 
 async def test_cards_begin_with_the_verdict(session: Any, page: Page, tell: ModuleType) -> None:
     shown = await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), ROWS)
-    assert page.shown["plan"]["description"].startswith("on target: what ")
+    assert page.shown["plan"]["description"].startswith("on target; what ")
     check = CheckResult(check="ledger", passed=True, seconds=0.1)
     await shown.checked(Verdict(worklist="x", worklist_hash="y", checks=(check,)))
     assert page.shown["run-sheet"]["description"].startswith("checks passed: ")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nkloop.labware import Catalogue
-    from nkloop.quantities import Kind
     from nkloop.records import Records
     from nkloop.workspace import Workspace
 
@@ -35,6 +34,7 @@ def report(
     from nkloop.labware import Catalogue
     from nkloop.records import Records
     from nkloop.reports import campaign_html, run_html
+    from nkloop.runs.recipe_kinds import kinds_of_revision
     from nkloop.runs.stock_use import containers_taken
     from nkloop.runs.story import campaign_story, run_story
 
@@ -68,7 +68,7 @@ def report(
                 sheet=sheet,
                 labels=labels,
                 containers=(containers_taken(records, name),),
-                kinds=_kinds(found, records, story.record.recipe_revision) if labels is not None else None,
+                kinds=kinds_of_revision(found, records, story.record.recipe_revision) if labels is not None else None,
                 ended={one.number: one.at for one in story.record.steps if one.event == "done"},
             ):
                 typer.echo(str(path))
@@ -90,6 +90,7 @@ def _rest_papers(
     from nkloop.cli.plan.planned import verified
     from nkloop.drivers.bench import load_bench_file
     from nkloop.runs.deciding import follow_up_of
+    from nkloop.runs.recipe_kinds import kinds_of_revision
     from nkloop.runs.session import bench_path
 
     if sheet is None and labels is None:
@@ -105,28 +106,8 @@ def _rest_papers(
         simulated=file.simulated,
         sheet=sheet,
         labels=labels,
-        kinds=_kinds(workspace, records, run.recipe_revision) if labels is not None else None,
+        kinds=kinds_of_revision(workspace, records, run.recipe_revision) if labels is not None else None,
     )
-
-
-def _kinds(workspace: Workspace, records: Records, revision: str | None) -> dict[str, Kind]:
-    """What the components of a run are measured in: from its recipe in the records, else in the workspace.
-
-    Nothing when neither has the revision any more; labels then name components without their concentrations.
-    """
-    from nkloop.errors import RecipeError
-    from nkloop.recipes import list_recipes
-    from nkloop.worklists.component_kinds import kinds_of_recipe
-
-    if revision is None:
-        return {}
-    known = {recipe.revision_id: recipe for recipe in records.campaigns.revisions()}
-    if revision not in known:
-        try:
-            known |= {recipe.revision_id: recipe for recipe in list_recipes(workspace.recipes)}
-        except RecipeError:
-            return {}
-    return kinds_of_recipe(known[revision]) if revision in known else {}
 
 
 def _is_simulated(workspace: Workspace, bench: str) -> bool | None:

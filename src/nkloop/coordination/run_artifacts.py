@@ -18,6 +18,7 @@ from nkloop.reports.markdown import markdown_text
 from nkloop.reports.numbers import count, listing
 from nkloop.reports.run_sheet import is_kept
 from nkloop.reports.tables import off_target
+from nkloop.runs.recipe_kinds import kinds_of_revision
 from nkloop.runs.stock_use import containers_of_run
 from nkloop.runs.story import run_story
 
@@ -80,8 +81,7 @@ async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping
     text = f"{sheet}\n\n## Checks\n\nThe checks are {CHECKS_UNDER_WAY}."
     shown = PlanShown(worklist, sheet, await show_markdown("run-sheet", text, f"checks under way: {worklist.name}"))
     if rows:
-        off = _off_target(rows)
-        told = f"{'off' if off else 'on'} target: what {worklist.name} gives{off}{_unverified(worklist)}"
+        told = f"{_off_target(rows) or 'on target'}; what {worklist.name} gives{_unverified(worklist)}"
         await show_table("plan", [_with_mark(_without_why(row), worklist) for row in rows], told)
     await _show_labels(session, worklist, now.date())
     return shown
@@ -89,7 +89,8 @@ async def show_plan(session: Session, worklist: Worklist, rows: Sequence[Mapping
 
 async def _show_labels(session: Session, worklist: Worklist, day: date) -> None:
     """Labels to print before the deck is loaded: a barcode that the flow has made up stands on nothing yet."""
-    labels = run_labels(worklist, session.catalogue, prepared_on=day)
+    kinds = kinds_of_revision(session.workspace, session.records, worklist.recipe_revision)
+    labels = run_labels(worklist, session.catalogue, prepared_on=day, kinds=kinds)
     if not labels:
         return
     path = session.workspace.state / "reports" / f"labels-{worklist.content_hash[:12]}.html"
@@ -105,7 +106,7 @@ def _without_why(row: Mapping[str, Any]) -> dict[str, Any]:
 def _off_target(rows: Sequence[Mapping[str, Any]]) -> str:
     """Why what is off its target is off, once for each reason; in a table it would stand outside the page."""
     found = off_target((row["why"], row["component"], row.get("deviation [%]")) for row in rows if row.get("why"))
-    return "".join(f"; {one}" for one in found)
+    return "; ".join(found)
 
 
 async def show_told(plan: Told, name: str) -> None:

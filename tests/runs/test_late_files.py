@@ -77,6 +77,17 @@ async def test_files_a_device_has_forgotten_are_not_asked_for_again(
     assert b"no longer has the files of this run: run device-run is not known" in records.files.content(run.files[0])
 
 
+async def test_files_that_wait_on_a_robot_are_not_given_up_because_another_one_in_its_place_knows_nothing(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, robot: Robot, handler: Any
+) -> None:
+    await execute(worklist, verdict, bench, records)
+    handler.serial = "FLX-2"
+    assert are_files_pending(await again(bench, records))
+    handler.serial = "FLX-1"
+    robot.answers.append((FILE,))
+    assert [file.name for file in (await again(bench, records)).files] == [FILE.name, SETTLED]
+
+
 async def test_nothing_is_asked_of_another_device(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, robot: Robot, handler: Any
 ) -> None:

@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import OperatorRequest
+from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.errors import (
     BenchError,
     DeviceError,
@@ -170,8 +170,8 @@ async def test_an_empty_reader_is_told_and_the_next_reading_begins_anew(lab: Set
     assert lab.statuses == ["failed", "succeeded"]
 
 
-async def _puts_nothing_in(request: OperatorRequest) -> Any:
-    return SimpleNamespace(confirmed_by="Ada", at=AT, note="", choice="", scanned=())
+async def _puts_nothing_in(request: OperatorRequest) -> OperatorAnswer:
+    return OperatorAnswer(confirmed_by="Ada", at=AT)
 
 
 async def test_a_stale_holder_is_told_and_leaves_the_run_to_the_next(lab: Setup, records: Records) -> None:

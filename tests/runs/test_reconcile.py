@@ -19,6 +19,7 @@ from nkloop.errors import (
     DeviceHeldError,
     DeviceUnreachableError,
     NobodyToAskError,
+    OperatorRefusedError,
     RecordError,
     RunForgottenError,
     StaleHolderError,
@@ -384,6 +385,10 @@ async def test_a_live_run_of_somebody_else_is_left_to_him(
 async def test_an_earlier_run_of_the_same_worklist_is_not_taken_for_the_lost_one(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
 ) -> None:
+    """A new plate each time, whose barcode is nowhere."""
+    (plate,) = worklist.deck
+    worklist = worklist.model_copy(update={"deck": (plate.model_copy(update={"barcode": None}),)})
+    verdict = verdict.model_copy(update={"worklist_hash": worklist.content_hash})
     await execute(worklist, verdict, bench, records)
     await killed_at("intended", worklist, verdict, bench, records)
     (found,) = await reconcile_bench(bench, records)
@@ -592,3 +597,51 @@ async def test_a_run_open_on_another_device_is_not_touched(
     assert await reconcile_bench(bench, records) == ()
     assert records.journal.run("run-0001").state == "planned"
     assert isinstance(await handler.state("x"), DeviceState)
+
+
+@pytest.mark.parametrize("does_list_it", [True, False])
+async def test_a_run_that_lay_ready_and_was_forgotten_may_have_been_started_at_the_screen(
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    does_list_it: bool,
+) -> None:
+    """It is deleted from the robot's list, or stands there without what it did."""
+    await killed_at("prepared", worklist, verdict, bench, records)
+
+    async def forgot(run_id: str) -> Any:
+        raise RunForgottenError("flex no longer knows the run")
+
+    async def lost(run_id: str) -> DeviceState:
+        return DeviceState(status="stopped")
+
+    monkeypatch.setattr(handler, "state", lost if does_list_it else forgot)
+    monkeypatch.setattr(handler, "commands", forgot)
+    (found,) = await reconcile_bench(bench, records)
+    assert FORGOTTEN in found.run.error
+    assert found.run.unknown_steps == (1, 2, 3)
+
+
+async def test_a_device_that_files_a_run_away_slowly_is_not_waited_for_where_it_was_made_safe(
+    worklist: Worklist,
+    verdict: Verdict,
+    bench: Bench,
+    records: Records,
+    handler: Any,
+    operator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def release(run_id: str) -> None:
+        await asyncio.sleep(30)
+
+    handler.release = release
+    monkeypatch.setattr("nkloop.runs.closing.FILING_SECONDS", 0.05)
+    monkeypatch.setattr("nkloop.runs.following.SAFE_SECONDS", 5)
+    operator.declines = "step 2"
+    with pytest.raises(OperatorRefusedError):
+        await execute(worklist, verdict, bench, records)
+    (run,) = records.journal.runs()
+    assert run.is_over

@@ -14,6 +14,7 @@ from nkloop.records.audit import write
 from nkloop.records.database import Database
 from nkloop.records.discards import discarded_of, require_kept, spared_by, with_barcode
 from nkloop.records.journal_rows import (
+    OPENED,
     devices_of_row,
     last_decision,
     run_record,
@@ -168,7 +169,7 @@ class Decisions:
         runs, events, decided = schema.runs, schema.step_events, schema.run_decisions
         unknown = sa.exists().where(events.c.run_id == runs.c.id, events.c.event == "unknown")
         settled = sa.exists().where(decided.c.run_id == runs.c.id)
-        query = sa.select(runs).where(runs.c.state.in_(_UNCLEAR), ~settled, unknown).order_by(runs.c.created_at)
+        query = sa.select(runs).where(runs.c.state.in_(_UNCLEAR), ~settled, unknown).order_by(*OPENED)
         with self._database.reading() as connection:
             found = []
             for row in connection.execute(query).mappings().all():

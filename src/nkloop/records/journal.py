@@ -16,6 +16,7 @@ from nkloop.records.claims import require_newest
 from nkloop.records.database import Database
 from nkloop.records.journal_footing import Footing, footing_of
 from nkloop.records.journal_rows import (
+    OPENED,
     actions_of,
     devices_of_row,
     event_of,
@@ -282,7 +283,7 @@ class Journal:
     def runs(self, campaign: str | None = None, *, round: int | None = None) -> tuple[RunRecord, ...]:
         """Runs in the order they were opened; of one campaign (and round) when named."""
         table = schema.runs
-        query = sa.select(table).order_by(table.c.created_at, table.c.id)
+        query = sa.select(table).order_by(*OPENED)
         if campaign is not None:
             query = query.where(table.c.campaign == campaign)
         if round is not None:
@@ -293,7 +294,7 @@ class Journal:
     def open_runs(self, devices: Sequence[str], bench: str) -> tuple[RunRecord, ...]:
         """Runs that are not over, on these devices or of this bench, in the order they were opened."""
         table = schema.runs
-        query = sa.select(table).where(table.c.state.not_in(RUN_OVER)).order_by(table.c.created_at, table.c.id)
+        query = sa.select(table).where(table.c.state.not_in(RUN_OVER)).order_by(*OPENED)
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
             mine = (row for row in rows if row["bench"] == bench or devices_of_row(row) & set(devices))
@@ -302,7 +303,7 @@ class Journal:
     def latest(self, bench: str, number: int) -> tuple[RunRecord, ...]:
         """The newest runs of a bench, the newest first."""
         table = schema.runs
-        order = (table.c.created_at.desc(), table.c.id.desc())
+        order = (column.desc() for column in OPENED)
         query = sa.select(table).where(table.c.bench == bench).order_by(*order).limit(number)
         with self._database.reading() as connection:
             return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
@@ -310,7 +311,7 @@ class Journal:
     def latest_over(self, bench: str, number: int) -> tuple[OverRun, ...]:
         """Those of the newest runs of a bench that are over, the newest first."""
         table = schema.runs
-        order = (table.c.created_at.desc(), table.c.id.desc())
+        order = (column.desc() for column in OPENED)
         query = sa.select(*_OVER, table.c.state).where(table.c.bench == bench).order_by(*order).limit(number)
         with self._database.reading() as connection:
             return tuple(OverRun(*row) for *row, state in connection.execute(query) if state in RUN_OVER)
@@ -319,7 +320,7 @@ class Journal:
         """Runs of a bench that are over and were opened at a time or later, in the order they were opened."""
         table = schema.runs
         mine = (table.c.bench == bench) & table.c.state.in_(RUN_OVER) & (table.c.created_at >= since)
-        query = sa.select(*_OVER).where(mine).order_by(table.c.created_at, table.c.id)
+        query = sa.select(*_OVER).where(mine).order_by(*OPENED)
         with self._database.reading() as connection:
             return tuple(OverRun(*row) for row in connection.execute(query))
 
@@ -335,7 +336,7 @@ class Journal:
     def run_ids(self, *, is_over: bool = False) -> tuple[str, ...]:
         """Every run, or every one that is over, in the order they were opened; without their steps."""
         table = schema.runs
-        query = sa.select(table.c.id).order_by(table.c.created_at, table.c.id)
+        query = sa.select(table.c.id).order_by(*OPENED)
         if is_over:
             query = query.where(table.c.state.in_(RUN_OVER))
         with self._database.reading() as connection:
@@ -382,7 +383,7 @@ class Journal:
 
     def _chosen(self, condition: sa.ColumnElement[bool]) -> tuple[RunRecord, ...]:
         table = schema.runs
-        query = sa.select(table).where(condition).order_by(table.c.created_at, table.c.id)
+        query = sa.select(table).where(condition).order_by(*OPENED)
         with self._database.reading() as connection:
             return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
 

@@ -60,6 +60,10 @@ def run_record(connection: sa.Connection, row: Any) -> RunRecord:
     )
 
 
+OPENED = (sa.func.length(schema.runs.c.id), schema.runs.c.id)
+"""Order in which runs were opened: by their numbers, for clocks are set back."""
+
+
 def devices_of_row(row: Any) -> set[str]:
     """Devices a run was claimed for; empty for a run of a bench that nobody claims."""
     return devices_of_text(row["locks"])
@@ -80,7 +84,7 @@ def rows_with_labware(connection: sa.Connection, barcodes: Collection[str]) -> l
     runs, worklists = schema.runs, schema.worklists
     named = sa.or_(*(worklists.c.document.contains(canonical_json(barcode), autoescape=True) for barcode in barcodes))
     query = sa.select(runs).join(worklists, worklists.c.hash == runs.c.worklist_hash).where(named)
-    return list(connection.execute(query.order_by(runs.c.created_at, runs.c.id)).mappings().all())
+    return list(connection.execute(query.order_by(*OPENED)).mappings().all())
 
 
 def save_worklist(connection: sa.Connection, worklist: Worklist, at: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nkloop.records import schema
-from nkloop.records.journal_rows import devices_of_row, last_events, run_row
+from nkloop.records.journal_rows import OPENED, devices_of_row, last_events, run_row
 from nkloop.records.models import RUN_OVER
 from nkloop.worklists.arrivals import left_by
 from nkloop.worklists.models import Worklist
@@ -25,7 +25,7 @@ def origin_of(connection: sa.Connection, worklist_hash: str) -> str | None:
     found: str | None = connection.execute(decided.order_by(_DECISIONS.c.id.desc()).limit(1)).scalar()
     if found is None:
         begun = sa.select(_RUNS.c.parent).where(_RUNS.c.worklist_hash == worklist_hash, _RUNS.c.parent.is_not(None))
-        found = connection.execute(begun.order_by(_RUNS.c.created_at.desc()).limit(1)).scalar()
+        found = connection.execute(begun.order_by(*(column.desc() for column in OPENED)).limit(1)).scalar()
     return found
 
 

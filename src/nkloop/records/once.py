@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from nkloop.errors import RecordError
 from nkloop.records import schema
 from nkloop.records.journal_rows import (
+    OPENED,
     devices_of_row,
     last_decision,
     last_events,
@@ -181,7 +182,7 @@ def require_first(
     Raises:
         RecordError: it was; the run and what there is to do instead are told.
     """
-    query = sa.select(_RUNS).where(_RUNS.c.worklist_hash == worklist_hash).order_by(_RUNS.c.created_at, _RUNS.c.id)
+    query = sa.select(_RUNS).where(_RUNS.c.worklist_hash == worklist_hash).order_by(*OPENED)
     rows = [row for row in connection.execute(query).mappings().all() if not is_of_another(row["batch"], batch)]
     near = [row for row in rows if is_near(row, bench, devices)]
     if taken := [one for row in near for one in taken_of(connection, row["id"]) if one["id"] not in known]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ FILES_LEFT = "its files were not copied out of the device"
 """Remark in the record of a run whose files are fetched later (`late_files`)."""
 FORGOTTEN, LOST = "no longer knows", "is lost and cannot be asked"
 """Parts of the record of a run that was closed although its device did not tell what it did."""
+FILING_SECONDS = 5.0
+"""Longest wait until a device has filed a run away: who makes it safe in a hurry has to come to its commands."""
 UNSEEN: frozenset[StepEvent] = frozenset({"sent", "seen"})
 """Last events of a step that may have happened without anybody having seen its end."""
 _ENDED: dict[str, RunState] = {"succeeded": "succeeded", "stopped": "stopped"}
@@ -53,7 +56,10 @@ async def close_ended(
         end = await _told_by_device(run, state, bench, records, why)
     except RunForgottenError as error:
         told = f"{bench.liquid_handler.name} {FORGOTTEN} what it did: {words(error)}"
-        return close_unseen(run.id, told, records, hold, at=await bench.clock.now())
+        steps = records.journal.run(run.id).steps
+        # one that was never started from here lay ready: somebody may have started it at the device's screen
+        close = close_unasked if steps and all(step.event == "intended" for step in steps) else close_unseen
+        return close(run.id, told, records, hold, at=await bench.clock.now())
     records.journal.close_run(run.id, end.events, end.state, ended_at=end.at, error=end.told, claim=hold.claim)
     return records.journal.run(run.id)
 
@@ -233,6 +239,9 @@ async def _filed_away(bench: Bench, device_run_id: str) -> None:
     if release is None:
         return
     try:
-        await release(device_run_id)
+        async with asyncio.timeout(FILING_SECONDS):
+            await release(device_run_id)
+    except TimeoutError:
+        logger.warning("%s takes long to file run %s away", bench.liquid_handler.name, device_run_id)
     except DeviceError as error:
         logger.warning("%s did not file run %s away: %s", bench.liquid_handler.name, device_run_id, error)

@@ -271,6 +271,10 @@ async def _closed_by_device(
             why = f"{handler.name} {FORGOTTEN} the run"
             closed = close_unseen(run.id, why, records, hold, at=at)
             return Reconciled(run=closed, told=f"{why}: {len(closed.open_steps)} steps are of unknown outcome")
+        if run.device_run_id is not None:
+            why = f"{handler.name} {FORGOTTEN} the run, which lay ready: whether somebody started it there is not known"
+            closed = close_unasked(run.id, why, records, hold, at=at)
+            return Reconciled(run=closed, told=f"{why}; {len(closed.open_steps)} steps are of unknown outcome")
         told = f"{handler.name} knows no such run and it was never started, so nothing was moved"
         return Reconciled(run=close_unmoved(run.id, told, records, hold, at=at), told=told)
     if state.status not in ENDED and not way.is_allowed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from nkloop.drivers.bench import Bench
 from nkloop.errors import BenchError, DeviceError
 from nkloop.records.models import RunRecord
 from nkloop.runs.answers import close_confirmed
@@ -12,6 +13,7 @@ from nkloop.runs.following import OnProgress
 from nkloop.runs.late_files import are_files_pending, copy_late
 from nkloop.runs.on_deck import bench_of, keep_reading
 from nkloop.runs.reconcile import Reconciled, reconcile_bench
+from nkloop.runs.same_device import require_same_device
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import LATEST, settle_runs
 from nkloop.worklists.models import PLATE_READING
@@ -44,10 +46,22 @@ async def finish_latest(session: Session) -> None:
         if FILES_LEFT in over.error:
             run = journal.run(over.id)
             bench = bench_of(run, session.bench, is_lost=True)
-            if are_files_pending(run) and run.device == bench.liquid_handler.name:
+            if are_files_pending(run) and await _is_the_same(run, bench):
                 await copy_late(run, bench, session.records)
         if over.procedure == PLATE_READING:
             _keep_reading(journal.run(over.id), session)
+
+
+async def _is_the_same(run: RunRecord, bench: Bench) -> bool:
+    """Whether the device of a bench is the one a run was on; another one that answers in its place knows nothing."""
+    if run.device != bench.liquid_handler.name:
+        return False
+    try:
+        await require_same_device(run, bench)
+    except (DeviceError, BenchError) as error:
+        logger.warning("files of %s still wait on %s: %s", run.id, run.device, words(error))
+        return False
+    return True
 
 
 def _keep_reading(run: RunRecord, session: Session) -> None:

@@ -310,8 +310,8 @@ def _holds(records: Records, bench: str, worklist: Worklist, run: RunRecord) -> 
     made = max((one.at for one in records.stock.reservations(bench) if one.name == name), default=None)
     if made is None or run.created_at is None or run.created_at < made:
         return False
-    later = (other for other in records.journal.by_hash(run.worklist_hash) if other.bench == run.bench)
-    return max((other.created_at or made, other.id) for other in later) == (run.created_at, run.id)
+    same = [other.id for other in records.journal.by_hash(run.worklist_hash) if other.bench == run.bench]
+    return same[-1] == run.id
 
 
 def settle_runs(session: Session, *, at: datetime) -> tuple[str, ...]:

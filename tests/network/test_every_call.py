@@ -105,6 +105,7 @@ async def test_a_journal_that_lies_would_be_noticed(
         assert "step 1 is certain to be done, but was not" in lab.contradictions()
 
 
+@pytest.mark.usefixtures("vessels_of_old")
 async def test_a_step_made_twice_would_be_noticed(open_lab: Any) -> None:
     async with open_lab("twice") as lab:
         await lab.dose()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from nkloop.drivers.operators import request_key
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.records import Records
 from nkloop.records.models import JournalEvent, OperatorAction
+from nkloop.runs import people
 from nkloop.runs.deciding import follow_up_of
 from nkloop.runs.reconcile import reconcile_run
 from nkloop.runs.recovery import recover
@@ -117,6 +122,25 @@ async def test_what_was_confirmed_before_its_outcome_was_written_is_written_when
 async def test_a_new_decision_takes_it_as_done(session: Session, confirmed_run: str) -> None:
     again = await decided(session.records, confirmed_run, "continue", happened=[RINSE], instead_of=1)
     assert (again.by_hand, journalled_run(session).steps[WELD - 1].detail) == ((), "confirmed by Ada")
+
+
+def test_so_does_one_in_another_process_when_that_which_asked_was_killed_in_between(
+    session: Session, cut_run: str, tmp_path: Path
+) -> None:
+    """Killed for good, holding the bench, between the confirmation and the line in the journal."""
+    asyncio.run(decided(session.records, cut_run, "continue", happened=[RINSE]))
+    if (asking := os.fork()) == 0:
+        people.close_confirmed = lambda *args: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        session.records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+        try:
+            asyncio.run(rest_of(asked_by(session, Answers()), journalled_run(session)))  # type: ignore[arg-type]
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(asking, 0)[1]) == -signal.SIGKILL
+    assert [action.step for action in session.records.journal.actions(cut_run)][-1:] == [WELD]
+    assert journalled_run(session).steps[WELD - 1].event == "failed"
+    again = asyncio.run(decided(session.records, cut_run, "continue", happened=[RINSE], instead_of=1))
+    assert (again.by_hand, journalled_run(session).steps[WELD - 1].event) == ((), "done")
 
 
 async def test_so_does_whoever_asks_what_became_of_the_run(session: Session, confirmed_run: str) -> None:

@@ -54,3 +54,15 @@ def test_a_part_that_was_done_with_its_rest_was_done_to_the_end(
     records.decisions.add(decided, follow_up=rest)
     journalled(rest, parent=cut)
     ask(both, records)
+
+
+def test_parts_that_fill_vessels_are_planned_anew_and_not_offered_to_be_repeated(
+    both: tuple[Part, Part], records: Records, journalled: Journalled
+) -> None:
+    journalled(both[0].worklist)
+    with pytest.raises(RecordError) as refused:
+        ask(both, records)
+    remedy = refused.value.problems[-1].remedy
+    assert "--part 2" in remedy
+    assert "only run once more by a plan made anew, which takes vessels of its own" in remedy
+    assert "--again" not in remedy

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nkloop.cli.common import command_name, elsewhere
 from nkloop.errors import Problem, RecordError
 from nkloop.records.lineage import is_of_another
+from nkloop.records.touched import fills_vessels
 from nkloop.runs.typed_steps import numbers_of, spans
 from nkloop.worklists.parts import Part, in_order
 
@@ -60,17 +61,12 @@ def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse, times_do
     if not left:
         _require_as_often(parts, order, times_done)
         return
-    raise RecordError.from_problems(
-        [
-            *taken.values(),
-            Problem(
-                f"part {spans(left)} of {len(parts)} was not run yet",
-                order.worklist,
-                f"`{part_command(order, left)}`; those that were run are only run once more when you name them, "
-                f"with --again: --part 1-{len(parts)} for all",
-            ),
-        ]
-    )
+    others = f"when you name them, with --again: --part 1-{len(parts)} for all"
+    if any(fills_vessels(part.worklist) for part in parts):
+        others = "by a plan made anew, which takes vessels of its own"
+    remedy = f"`{part_command(order, left)}`; those that were run are only run once more {others}"
+    not_yet = Problem(f"part {spans(left)} of {len(parts)} was not run yet", order.worklist, remedy)
+    raise RecordError.from_problems([*taken.values(), not_yet])
 
 
 def _require_as_often(parts: Sequence[Part], order: Order, times_done: TimesDone) -> None:

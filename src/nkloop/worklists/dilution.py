@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate
 from math import ceil, inf, prod
+from operator import mul
 
 from nkloop.errors import PlanError
 from nkloop.quantities import Amount
@@ -87,7 +88,7 @@ def plan_chain(
     for steps in range(max_steps + 1):
         if not search.may_gain(steps):
             break
-        for chosen in product(factors, repeat=steps):
+        for chosen in search.worth_trying(factors, steps):
             search.try_factors(chosen)
     if search.best is not None:
         return search.best
@@ -142,6 +143,29 @@ class _Search:
         self._least_dose_eur = weights.tip_eur + wanted * weights.transfer_minutes * weights.minute_eur
         self._least_stock_ul = _ROUNDED * sum(amounts) / stock_per_ul
 
+    def worth_trying(
+        self, factors: Sequence[float], steps: int, begun: tuple[float, ...] = ()
+    ) -> Iterator[tuple[float, ...]]:
+        """Every choice of factors for so many dilutions, in order; without those whose beginning shows they are vain."""
+        missing = steps - len(begun)
+        if self._is_vain(begun, missing, factors):
+            return
+        if not missing:
+            yield begun
+            return
+        for factor in factors:
+            yield from self.worth_trying(factors, steps, (*begun, factor))
+
+    def _is_vain(self, begun: tuple[float, ...], missing: int, factors: Sequence[float]) -> bool:
+        """True when no `missing` dilutions after these give the weakest dose a volume that serves, or a lower cost."""
+        strength = prod(begun)
+        if not self.chooser.may_reach(strength, strength * max(factors) ** missing):
+            return True
+        if self._best_eur == inf:
+            return False
+        further = missing * min(map(self._floor, factors))
+        return self._least_eur(begun) + further + self._least_dose_eur - _SLACK >= self._best_eur
+
     def try_factors(self, factors: tuple[float, ...]) -> None:
         """Look for volumes that make these factors, from the stock on, the cheapest chain."""
         if self._least_eur(factors) + self._least_dose_eur >= self._best_eur:
@@ -164,7 +188,7 @@ class _Search:
 
     def _left_behind_ul(self, factors: tuple[float, ...]) -> float:
         """Stock in the dead volumes of these dilutions."""
-        return sum(self.dead / prod(factors[:level]) for level in range(1, len(factors) + 1))
+        return sum(self.dead / strength for strength in accumulate(factors, mul))
 
     def _drawn_stock_ul(self, factors: tuple[float, ...], taps: Taps, needed: float) -> float:
         """Least stock for what is drawn after these dilutions and before them: smallest volumes, not rounded."""

@@ -11,6 +11,8 @@ from nkloop.worklists.chain_cost import ChainErrors, CostModel
 DECIMALS = 2
 """Volumes are asked for in hundredths of a µL: at 5 µL that rounds by at most 0.1 %."""
 _SLACK = 1e-9
+_ROUNDING_UL = 0.006
+"""More than rounding to the decimals moves a volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,17 @@ class TapChooser:
         if all(able) and last in able[-1]:
             for chosen in _rising(able, last):
                 yield self._taps(chosen, doses)
+
+    def may_reach(self, least_factor: float, most_factor: float) -> bool:
+        """False when a stock diluted by no factor between these gives the weakest dose a volume that serves.
+
+        Something is dosed from the last dilution, and nothing is drawn from a more dilute one than the weakest dose.
+        """
+        weakest = self._kinds[-1][0]
+        amount, limit = self.amounts[weakest], self.limits[weakest]
+        most = max(limit, self.most) if least_factor == 1 else min(limit, self.most)
+        smallest, largest = amount * least_factor / self.stock, amount * most_factor / self.stock
+        return smallest <= most + _ROUNDING_UL and largest >= self.minimum - _ROUNDING_UL
 
     def _in_order(self) -> Iterator[tuple[int, ...]]:
         """Destinations that are alike, the strongest dose first; those that need nothing are left out."""

@@ -131,7 +131,7 @@ class Inventory(FrozenModel):
         Raises:
             ShortageError: no lot can; tells every lot of the component and why it was passed over.
         """
-        return self.pick(component, needed, use_until, kinds).lot
+        return self._chosen(component, _microlitres(needed), use_until, kinds)
 
     def pick(self, component: str, needed: Amount | float, use_until: date, kinds: Collection[Kind] = ()) -> Pick:
         """The lot to use and its containers, those first that end first: expired, or opened for too long.
@@ -146,13 +146,7 @@ class Inventory(FrozenModel):
             ShortageError: no lot can; tells every lot of the component and why it was passed over.
         """
         volume_ul = _microlitres(needed)
-        candidates = [lot for lot in self.lots if lot.component == component]
-        candidates.sort(key=lambda lot: (lot_valid_until(lot, use_until), lot.expires))
-        reasons = {lot.id: passed_over(lot, volume_ul, use_until, self.held, kinds) for lot in candidates}
-        usable = [lot for lot in candidates if not reasons[lot.id]]
-        if not usable:
-            raise self._shortage(component, volume_ul, use_until, candidates, reasons, kinds)
-        return self._of(usable[0], volume_ul, use_until)
+        return self._of(self._chosen(component, volume_ul, use_until, kinds), volume_ul, use_until)
 
     def pick_from(self, lot_id: str, needed: Amount | float, use_until: date) -> Pick:
         """The containers of one lot that give a volume.
@@ -167,6 +161,17 @@ class Inventory(FrozenModel):
             problem = Problem(f"{shown(volume_ul)} of {lot.component} cannot be taken, {reason}", f"lot {lot_id}")
             raise ShortageError.from_problems([replace(problem, remedy="plan again, or add to the lot")])
         return self._of(lot, volume_ul, use_until)
+
+    def _chosen(self, component: str, volume_ul: float, use_until: date, kinds: Collection[Kind]) -> Lot:
+        candidates = [lot for lot in self.lots if lot.component == component]
+        if len(candidates) > 1:  # a key looks at every container of its lot
+            candidates.sort(key=lambda lot: (lot_valid_until(lot, use_until), lot.expires))
+        reasons: dict[str, str] = {}
+        for lot in candidates:
+            reasons[lot.id] = passed_over(lot, volume_ul, use_until, self.held, kinds)
+            if not reasons[lot.id]:
+                return lot
+        raise self._shortage(component, volume_ul, use_until, candidates, reasons, kinds)
 
     def _of(self, lot: Lot, volume_ul: float, use_until: date) -> Pick:
         return Pick(lot=lot, portions=portions(lot, volume_ul, use_until, held_per_container(self.held)))

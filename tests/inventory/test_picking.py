@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nkloop.errors import ShortageError
-from nkloop.inventory import Container, Held, Inventory, Lot
+from nkloop.inventory import Container, Held, Inventory, Lot, stock
 from nkloop.inventory.overview import overview
 from nkloop.inventory.picking import portions, valid_until
 from nkloop.quantities import Amount
@@ -43,6 +43,16 @@ def test_a_lot_without_containers_is_one() -> None:
          "volume": "1 L", "expires": "2027-06-30", "storage": "20 °C"}
     )  # fmt: skip
     assert bare.vessels == (Container(barcode="L", volume=Amount(1, "L")),)
+
+
+def test_of_two_lots_the_second_is_not_asked_when_the_first_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    lots = (lot(vial("A")), lot(vial("B"), id="M", expires="2028-06-30"))
+    asked: list[str] = []
+    real = stock.passed_over
+    monkeypatch.setattr(stock, "passed_over", lambda lot, *rest: asked.append(lot.id) or real(lot, *rest))
+    monkeypatch.setattr(stock, "portions", lambda *_: pytest.fail("nobody asked for containers"))
+    assert Inventory(lots=lots).choose("SCF", 50, DAY).id == "L"
+    assert asked == ["L"]
 
 
 def test_a_count_writes_containers_out() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nkloop.labware.catalogue import Catalogue
 from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec
@@ -76,6 +80,33 @@ def test_what_stands_behind_is_no_taller_than_the_tips_are_long(deck: BenchDeck)
 
 def test_a_deck_that_cannot_keep_the_rules_is_told(deck: BenchDeck) -> None:
     assert slots(bench(deck), ("i2", "i3", "i4"), *[TALL, PLATE, *[RACK] * 9]) is None
+
+
+def test_a_deck_with_many_partly_used_plates_is_refused_at_once(deck: BenchDeck) -> None:
+    """All slots are filled and no plate may stand behind the tip racks: millions of orders, none to be tried whole."""
+    plates = tuple(f"i{n}" for n in range(7))
+    begun = time.process_time()
+    assert slots(bench(deck), plates, *[PLATE] * 7, *[RACK] * 4) is None
+    assert time.process_time() - begun < 1
+
+
+@given(labware=st.lists(st.tuples(st.sampled_from([PLATE, RACK, TALL]), st.booleans()), min_size=1, max_size=4))
+def test_an_order_is_found_where_there_is_one(deck: BenchDeck, labware: list[tuple[str, bool]]) -> None:
+    """Every order on a deck of five slots, judged slot by slot."""
+    slotted = bench(deck, **{f"m{slot}": slot for slot in ("A1", "B1", "C1", "D1", "A2", "B2")})
+    names, hanging = [name for name, _ in labware], {f"i{n}" for n, (_, hangs) in enumerate(labware) if hangs}
+    height = {f"i{n}": CATALOGUE[name].height_mm for n, name in enumerate(names)}
+
+    def keeps_the_rules(placed: dict[str, str]) -> bool:
+        stands = {slot: height[nickname] for nickname, slot in placed.items()}
+        backs = [behind(placed[nickname]) for nickname in hanging]
+        return all(back is not None and stands.get(back, 0) <= 85 for back in backs)
+
+    orders = permutations(usable_slots(slotted), len(names))
+    possible = any(keeps_the_rules(dict(zip(height, order, strict=True))) for order in orders)
+    found = slots(slotted, tuple(sorted(hanging)), *names)
+    assert (found is not None) == possible
+    assert found is None or keeps_the_rules(found)
 
 
 def test_nothing_tall_stands_beside_a_shaker_in_use_on_an_ot2(deck: BenchDeck) -> None:

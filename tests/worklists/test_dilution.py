@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
+from nkloop.worklists import dilution
 from nkloop.worklists.dilution import concentration_problems, plan_chain
 
 LIMITS = {"minimum_ul": 5.0, "tube_ul": 1400.0, "dead_ul": 30.0}
@@ -31,6 +32,17 @@ def test_one_dilution_serves_many_destinations():
     assert len(chain.dilutions) == 1
     assert [volume * chain.per_ul for volume in chain.volumes_ul] == pytest.approx(amounts, rel=2e-3)
     assert chain.dilutions[0].total_ul >= sum(chain.volumes_ul) + LIMITS["dead_ul"]
+
+
+@pytest.mark.parametrize("amount", [0.0005, 1.0, 500.0, 1e5])
+def test_factors_that_cannot_serve_are_not_tried(amount, monkeypatch):
+    """Four dilutions of seven factors each are 2801 choices; what a beginning shows is not asked of each of them."""
+    tried, real = [], dilution._Search.try_factors
+    monkeypatch.setattr(
+        dilution._Search, "try_factors", lambda self, factors: real(self, tried.append(factors) or factors)
+    )
+    plan_chain("x", STOCK, [amount], **LIMITS, limits_ul=[1500.0])
+    assert 0 < len(tried) < 300
 
 
 def test_nothing_wanted_needs_nothing():

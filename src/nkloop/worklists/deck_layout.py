@@ -10,8 +10,7 @@ racks of 15 and 50 mL tubes are hit; with tips of 50 µL racks of 24 tubes are h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from nkloop.labware.models import LabwareType
@@ -106,31 +105,64 @@ def arrange(
     if deck.has_independent_channels:
         hanging = {}
     bound = [nickname for nickname in loose if nickname in hanging]
-    for chosen in permutations(free, len(bound)):
-        placed = {**fixed, **dict(zip(bound, chosen, strict=True))}
-        limits = _limits(deck, placed, hanging)
-        if limits is None or any(heights[nickname] > limits.get(slot, math.inf) for nickname, slot in placed.items()):
-            continue
-        rest = [nickname for nickname in loose if nickname not in placed]
-        found = _filled([slot for slot in free if slot not in chosen], rest, heights, limits)
+    rest = [nickname for nickname in loose if nickname not in hanging]
+    for placed, limits in _placings(deck, fixed, bound, free, rest, heights, hanging):
+        left = [slot for slot in free if slot not in placed.values()]
+        found = _filled(left, rest, heights, limits)
         if found is not None:
             return {**placed, **found}
     return None
 
 
+def _placings(
+    deck: BenchDeck,
+    placed: dict[str, str],
+    bound: Sequence[str],
+    free: Sequence[str],
+    rest: Sequence[str],
+    heights: Mapping[str, float],
+    hanging: Mapping[str, float],
+) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """Ways to place the bound labware that leave room for the rest, with their limits; slots in the order of `free`.
+
+    One more labware only adds limits, so a beginning that breaks a rule is given up with everything that follows it.
+    """
+    limits = _limits(deck, placed, hanging)
+    if limits is None or any(heights[nickname] > limits.get(slot, math.inf) for nickname, slot in placed.items()):
+        return
+    if not _has_room(free, [*bound, *rest], heights, limits):
+        return
+    if not bound:
+        yield placed, limits
+        return
+    for slot in free:
+        others = [one for one in free if one != slot]
+        yield from _placings(deck, {**placed, bound[0]: slot}, bound[1:], others, rest, heights, hanging)
+
+
 def _limits(deck: BenchDeck, placed: Mapping[str, str], hanging: Mapping[str, float]) -> dict[str, float] | None:
     """Greatest height by slot, where one is limited; None when idle nozzles would leave the deck."""
     limits: dict[str, float] = {}
-    for nickname, cleared in hanging.items():
-        back = behind(placed[nickname])
-        if back is None:
-            return None
-        limits[back] = cleared
+    for nickname, slot in placed.items():
+        if nickname in hanging:
+            back = behind(slot)
+            if back is None:
+                return None
+            limits[back] = hanging[nickname]
     shaker = deck.module_slot(_SHAKER) if deck.model == "ot2" else None
     if shaker is not None and shaker in placed.values():
         for slot in beside(shaker):
             limits[slot] = min(limits.get(slot, math.inf), BESIDE_SHAKER_MM)
     return limits
+
+
+def _has_room(
+    free: Sequence[str], waiting: Sequence[str], heights: Mapping[str, float], limits: Mapping[str, float]
+) -> bool:
+    """True when the slots take all of the waiting: the tallest go where most height is allowed."""
+    tall = sorted((heights[nickname] for nickname in waiting), reverse=True)
+    allowed = sorted((limits.get(slot, math.inf) for slot in free), reverse=True)
+    return len(tall) <= len(allowed) and all(height <= most for height, most in zip(tall, allowed, strict=False))
 
 
 def _filled(
@@ -139,11 +171,10 @@ def _filled(
     """Each in the first slot that takes it and leaves room for those after it, or None."""
     left, found = list(free), dict[str, str]()
     for number, nickname in enumerate(waiting):
-        rest = sorted((heights[other] for other in waiting[number + 1 :]), reverse=True)
         for slot in left:
-            others = sorted((limits.get(one, math.inf) for one in left if one != slot), reverse=True)
-            fits = heights[nickname] <= limits.get(slot, math.inf) and len(rest) <= len(others)
-            if fits and all(height <= limit for height, limit in zip(rest, others, strict=False)):
+            others = [one for one in left if one != slot]
+            fits = heights[nickname] <= limits.get(slot, math.inf)
+            if fits and _has_room(others, waiting[number + 1 :], heights, limits):
                 found[nickname] = slot
                 left.remove(slot)
                 break

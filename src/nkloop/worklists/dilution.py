@@ -146,7 +146,7 @@ class _Search:
     def worth_trying(
         self, factors: Sequence[float], steps: int, begun: tuple[float, ...] = ()
     ) -> Iterator[tuple[float, ...]]:
-        """Every choice of factors for so many dilutions, in order; without those whose beginning shows they are vain."""
+        """Choices of factors for so many dilutions, in order, without those whose beginning shows they are vain."""
         missing = steps - len(begun)
         if self._is_vain(begun, missing, factors):
             return

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from math import ceil, inf, prod
-from operator import mul
 
 from nkloop.errors import PlanError
 from nkloop.quantities import Amount
@@ -188,7 +186,11 @@ class _Search:
 
     def _left_behind_ul(self, factors: tuple[float, ...]) -> float:
         """Stock in the dead volumes of these dilutions."""
-        return sum(self.dead / strength for strength in accumulate(factors, mul))
+        left, strength = 0.0, 1.0
+        for factor in factors:
+            strength *= factor
+            left += self.dead / strength
+        return left
 
     def _drawn_stock_ul(self, factors: tuple[float, ...], taps: Taps, needed: float) -> float:
         """Least stock for what is drawn after these dilutions and before them: smallest volumes, not rounded."""

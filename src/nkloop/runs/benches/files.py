@@ -111,7 +111,7 @@ def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
         if named is None:
             continue
         listed = path.parent / named
-        if not listed.is_file():
+        if not _is_there(listed):
             known = ", ".join(sorted(f"{key}/{one.name}" for one in (path.parent / key).glob("*.*"))) or "none"
             yield Problem(f"there is no {named}", _where(path, key), f"name a file of this folder: {known}")
             continue
@@ -123,6 +123,13 @@ def _lists(file: BenchFile, path: Path) -> Iterator[Problem]:
             else:
                 told = f"{named} cannot be used as {key}: {error.problems[0]}"
                 yield Problem(told, _where(path, key), f"mend that file, or name one in {key}/")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file can have
+        return False
 
 
 def _shared(file: BenchFile, path: Path) -> Iterator[Problem]:

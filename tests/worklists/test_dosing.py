@@ -17,6 +17,7 @@ from nkloop.worklists.ledger_check import check_ledger, follow
 from nkloop.worklists.medium import plan_medium
 from nkloop.worklists.plans import DonorTube, DosingRequest
 from nkloop.worklists.positions import assign_positions, feedings
+from nkloop.worklists.uncertainty import predict
 
 TODAY, USE_UNTIL = date(2026, 11, 23), date(2026, 12, 1)
 PLATE = "corning_24_wellplate_3.4ml_flat"
@@ -323,6 +324,10 @@ def test_worklists_of_doses_carry_the_limits_of_the_recipe(request_of, recipe, s
     strict = recipe.model_copy(update={"error_limits": ErrorLimits(cv_percent=4, bias_percent=12.5)})
     worklist = plan_dosing(request_of(recipe=strict), stocks, deck, catalogue).worklist
     assert (worklist.limits.cv_percent, worklist.limits.bias_percent) == (4, 12.5)
+    predicted = predict(worklist, catalogue, deck, {(one.labware, one.well) for one in worklist.targets})
+    largest = max(error.cv_percent for spot in predicted.values() for error in spot.values())
+    edge = worklist.limits.model_copy(update={"cv_percent": round(largest, 2)})
+    assert error_problems(worklist.model_copy(update={"limits": edge}), catalogue, deck) == []
     tighter = worklist.limits.model_copy(update={"cv_percent": 0.3})
     problems = error_problems(worklist.model_copy(update={"limits": tighter}), catalogue, deck)
     assert {problem.rule for problem in problems} == {"V062"}

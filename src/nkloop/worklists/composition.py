@@ -130,13 +130,13 @@ def uncertain_rows(rows: Sequence[CompositionRow], limits: ErrorLimits) -> list[
     """Components whose predicted error is beyond the limits asked for."""
     told = []
     for row in rows:
-        for name, value, limit in (
-            ("CV", row.cv_percent, limits.cv_percent),
-            ("systematic error", row.bias_percent, limits.bias_percent),
+        for name, value, limit, option in (
+            ("CV", row.cv_percent, limits.cv_percent, "--max-cv"),
+            ("systematic error", row.bias_percent, limits.bias_percent, "--max-bias"),
         ):
             if value is not None and value > limit:
                 message = f"predicted {name} of {row.component} is {value:.2f} %, at most {limit:g} % is allowed"
-                remedy = "plan a larger volume, use a stock of another concentration, or raise the limit"
+                remedy = f"plan a larger volume, use a stock of another concentration, or raise the limit ({option})"
                 told.append(Problem(message, row.destination, remedy))
     return told
 

@@ -276,7 +276,7 @@ class _Search:
                 f"{limits.cv_percent:.3g} % CV or {limits.bias_percent:.3g} % systematic error, for example "
                 f"{100 * nearest.variance**0.5:.1f} % and {100 * nearest.bias:.1f} %",
                 where=self.component,
-                remedy="plan a larger volume, use a stock of another concentration, or raise the error limits",
+                remedy="plan a larger volume, use a stock of another concentration, or raise --max-cv or --max-bias",
             )
         needed = [amount / self.stock for amount in self.amounts if amount > 0]
         doses = f"{_volume(min(needed))} to {_volume(max(needed))}" if len(needed) > 1 else _volume(needed[0])

@@ -11,6 +11,7 @@ from nkloop.errors import Problem
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss, grouped_misses
+from nkloop.worklists.composition import DECIMALS
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 from nkloop.worklists.uncertainty import predict
@@ -40,9 +41,10 @@ def _beyond(worklist: Worklist, catalogue: LabwareLookup, deck: BenchDeck) -> It
             ("CV", error.cv_percent, worklist.limits.cv_percent),
             ("bias", error.bias_percent, worklist.limits.bias_percent),
         ):
-            if limit is not None and value > limit:
+            # rounded as the planner does, which would else be refused what it has allowed
+            if limit is not None and round(value, DECIMALS) > limit:
                 where = f"{labware} {well}"
-                told = f"predicted {name} of {component} is {value:.1f} %, at most {limit:g} %"
+                told = f"predicted {name} of {component} is {value:.2f} %, at most {limit:g} %"
                 problem = Problem(told, where, "use larger volumes or fewer dilution steps", rules.UNCERTAIN)
                 yield Miss(where, component, value, problem)
 

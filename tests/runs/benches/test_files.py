@@ -40,6 +40,7 @@ def test_shipped_benches_are_sound(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
+        pytest.param("lines: lines/", f"lines: {'9' * 5000}/", r": lines: there is no 9999", id="name of no file"),
         pytest.param("name: virtual", "name: lab", r"virtual\.yaml:\d+:7: name: name is 'lab'", id="name"),
         pytest.param("virtual.counter:V", "virtual.counter:W", r"cell_counter\.driver: .*WirtualCounter", id="driver"),
         pytest.param(

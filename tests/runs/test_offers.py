@@ -20,6 +20,8 @@ from nkloop.coordination.recovery import question_markdown
 from nkloop.errors import PlanError
 from nkloop.records import Records
 from nkloop.records.models import HELD_BACK, IN_ORDER, Context, JournalEvent, OperatorAction, StepRuling
+from nkloop.reports.deck_map import deck_svg
+from nkloop.reports.run_sheet import run_sheets
 from nkloop.runs.asking import Question, question
 from nkloop.runs.deciding import Decided, decide
 from nkloop.runs.held_back import held_back
@@ -28,7 +30,7 @@ from nkloop.runs.outcomes import MIXING_FIRST, all_unknown
 from nkloop.runs.possible import replay
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.ways import fates_of
-from nkloop.worklists.models import CheckResult, Verdict, Worklist
+from nkloop.worklists.models import FULL_RACK, LEFT_TIP, CheckResult, Verdict, Worklist
 from nkloop.worklists.verification import by_ledger
 
 from .conftest import AT
@@ -285,3 +287,50 @@ def confirm(run_id: str, numbers: list[int], records: Records) -> None:
         records.journal.add_action(
             OperatorAction(run_id=run_id, step=number, at=AT, confirmed_by="Ada", title="t", instruction="i")
         )
+
+
+async def rest_of(cut: int, records: Records) -> Worklist:
+    """What is left of a killing assay that was cut in the mix before a draw of which nothing was lost."""
+    worklist = examples.EXAMPLES["cytotoxicity_assay"]()
+    run_id = cut_run(records, worklist, told_by_device(worklist, cut, "mixing"))
+    offer = next(one for one in asked_of(run_id, records).offers if one.said == {"not_happened": (cut,)})
+    made = await answered(run_id, offer, records)
+    assert made.follow_up is not None
+    return made.follow_up
+
+
+async def test_a_step_done_again_takes_no_tip_that_it_may_have_picked_up_before(records: Records) -> None:
+    worklist = examples.EXAMPLES["cytotoxicity_assay"]()
+    cut = MIXING - 2
+    before = {step.tip for step in worklist.steps if step.tip}
+    assert worklist.steps[cut - 1].tip
+    rest = await rest_of(cut, records)
+    first, *others = rest.steps
+    assert first.tip
+    assert first.tip not in before
+    assert (first.tip_policy, first.volume_ul) == (LEFT_TIP, 800)
+    assert {step.tip for step in others if step.tip} <= before, "which nobody has picked up"
+
+
+async def test_the_sheet_of_a_rest_says_what_comes_first_and_what_stays(records: Records) -> None:
+    rest = await rest_of(MIXING - 2, records)
+    (sheet,) = run_sheets((rest,), CATALOGUE, planned_on=AT.date())
+    assert sheet.next_action == (
+        "Next: leave the deck as run-0001 left it; what a later step brings stays where it is. Start the robot: it "
+        "goes on at once with step 1: K-562 into B4 of the block."
+    )
+    assert not any(row.lead_minutes for row in sheet.take_out)
+    (thawed,) = (row for row in sheet.take_out if row.liquid == "LDH substrate")
+    assert thawed.when.startswith("at step ")
+    assert "was to be begun before run-0001: thaw overnight" in thawed.how
+    assert "only if that was not done it takes 16 h from now" in thawed.how
+    plates = {row.labware: row for row in sheet.load if row.liquid == "leave it as run-0001 left it"}
+    assert len(sheet.load) < 15, "one line per labware, and one per liquid that has a name"
+    assert plates["Assay plate"].wells == "A1-H12"
+    assert not any("(empty)" in one.label for one in rest.deck if one.nickname == "dilutions")
+    assert "(empty)" not in " ".join(row.labware for row in sheet.load)
+    picture = deck_svg(rest, CATALOGUE)
+    assert "tips as run-0001 left them" in picture
+    assert "new tips" not in picture
+    replaced = rest.steps[0].model_copy(update={"tip_policy": FULL_RACK})
+    assert "new tips" in deck_svg(rest.model_copy(update={"steps": (replaced, *rest.steps[1:])}), CATALOGUE)

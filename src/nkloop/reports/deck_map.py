@@ -14,9 +14,9 @@ from nkloop.labware.models import LabwareType
 from nkloop.reports import theme
 from nkloop.reports.numbers import count, plain, volume
 from nkloop.reports.shapes import box, frame, text
-from nkloop.worklists.arrivals import brought_by
-from nkloop.worklists.empty_wells import empty_told, empty_wells
-from nkloop.worklists.models import DeckItem, Worklist
+from nkloop.worklists.arrivals import brought_by, is_left_unnamed, left_by
+from nkloop.worklists.empty_wells import empty_told, empty_wells, label_in_use
+from nkloop.worklists.models import FULL_RACK, DeckItem, Worklist
 
 MODULE_NAMES = {
     "temperatureModuleV2": "Temperature module",
@@ -36,7 +36,6 @@ _LATER = "#cfe3f1"
 """Wells whose liquid a person brings at a step, not at loading."""
 _RING = theme.BEST
 """Rim of wells that stand empty for the robot to fill."""
-_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
 """What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 
 
@@ -106,7 +105,7 @@ def item_title(item: DeckItem, catalogue: LabwareTitles | None) -> str:
 
 def title_in_use(item: DeckItem, catalogue: LabwareTitles | None) -> str:
     """The title without what it says of labware that comes empty, for sentences about what is in it by then."""
-    return _EMPTY.sub("", item_title(item, catalogue))
+    return label_in_use(item_title(item, catalogue))
 
 
 def _labware(load_name: str, catalogue: LabwareTitles | None) -> LabwareType | None:
@@ -221,9 +220,10 @@ def _card(worklist: Worklist, item: DeckItem, catalogue: LabwareTitles | None) -
     mine = [f for f in worklist.fillings if f.labware == item.nickname]
     later = {f.well: step.number for f in mine if (step := brought_by(f, worklist)) is not None}
     filled = {f.well: f.volume_ul for f in mine}
-    names = ", ".join(dict.fromkeys(f.liquid.name for f in mine))
+    names = ", ".join(dict.fromkeys(f"as {left_by(f)} left it" if is_left_unnamed(f) else f.liquid.name for f in mine))
     empty = empty_wells(item, worklist)
-    said = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}" if filled else _unfilled(item, empty)
+    held = f"{count(len(filled), 'well')} filled, {volume(sum(filled.values()))}"
+    said = held if filled else _unfilled(worklist, item, empty)
     foot = [_Line(line) for line in (*_wrapped(names, _SMALL, _MARGIN, most=3), *_wrapped(said, _SMALL, _MARGIN))]
     foot += [_Line(line, theme.BEST) for line in _wrapped(empty_told(item, empty), _SMALL, _MARGIN, most=3)]
     if later:
@@ -256,10 +256,19 @@ def _module(item: DeckItem) -> str:
     return " · ".join(parts) or "on an adapter"
 
 
-def _unfilled(item: DeckItem, empty: Sequence[str]) -> str:
+def _unfilled(worklist: Worklist, item: DeckItem, empty: Sequence[str]) -> str:
     if "tiprack" in item.load_name:
-        return "new tips"
+        return _tips(worklist, item)
     return "" if empty else "not filled by hand"
+
+
+def _tips(worklist: Worklist, item: DeckItem) -> str:
+    """What rack stands there: a full one, or in the rest of a run the one that is there, with the tips it has left."""
+    left = next(filter(None, map(left_by, worklist.fillings)), "")
+    mine = (step for step in worklist.steps if step.tip.partition(":")[0] == item.nickname)
+    if not left or any(step.tip_policy == FULL_RACK for step in mine):
+        return "new tips"
+    return f"tips as {left} left them"
 
 
 def labware_grid(load_name: str, catalogue: LabwareTitles | None) -> tuple[int, int]:

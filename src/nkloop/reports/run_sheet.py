@@ -7,17 +7,18 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
 from nkloop.frozen import FrozenModel
+from nkloop.labware.well_ranges import well_ranges
 from nkloop.reports.cultures import CULTURES
-from nkloop.reports.deck_map import LabwareTitles
+from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.lots import lot_words
-from nkloop.reports.numbers import count, listing, moment, plain, volume
+from nkloop.reports.numbers import count, duration, listing, moment, plain, volume
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
-from nkloop.worklists.arrivals import brought_at, brought_by, left_by
+from nkloop.worklists.arrivals import brought_at, brought_by, is_left_unnamed, left_by
 from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
 from nkloop.worklists.light_rules import is_about
-from nkloop.worklists.models import LotFacts, PreparedErrors, Worklist
+from nkloop.worklists.models import DeckItem, Filling, LotFacts, PreparedErrors, Worklist
 
 CRITICAL = ("il-2", "heparin", "vector", "lentivir", "retrovir")
 """Additions a second person checks: a tenfold IL-2 or heparin, or a wrong vector, cannot be seen in the culture."""
@@ -161,10 +162,14 @@ def sheet_loads(
         containers: those to take, in words, by lot.
     """
     codes = {lot_words(lot): tube_codes(lot)[0] for one in cell_tubes(worklist) if (lot := one.liquid.lot)}
+    stays, loaded = _left_loads(worklist, catalogue), worklist
+    if stays:
+        named = tuple(filling for filling in worklist.fillings if not is_left_unnamed(filling))
+        loaded = worklist.model_copy(update={"fillings": named})
     later = {name: f" (only at step {number})" for name, number in _brought_later(worklist).items()}
     lots = {lot_words(lot.id): lot for lot in worklist.lots}
     taken = {lot.id: sum(f.volume_ul for f in worklist.fillings if f.liquid.lot == lot.id) for lot in worklist.lots}
-    return tuple(
+    rows = tuple(
         SheetLoad(
             slot=row.slot,
             labware=row.labware,
@@ -176,7 +181,30 @@ def sheet_loads(
             remaining=_remaining(lots.get(row.lot), taken),
             scanned=containers.get(row.lot, "") or codes.get(row.lot, ""),
         )
-        for row in load_rows(worklist, catalogue)
+        for row in load_rows(loaded, catalogue)
+    )
+    return tuple(sorted((*rows, *stays), key=lambda row: (row.slot, row.labware)))
+
+
+def _left_loads(worklist: Worklist, catalogue: LabwareTitles | None) -> tuple[SheetLoad, ...]:
+    """What an interrupted run made and left on the deck, in one line per labware: nothing of it is loaded."""
+    found: dict[str, list[Filling]] = {}
+    for filling in filter(is_left_unnamed, worklist.fillings):
+        found.setdefault(filling.labware, []).append(filling)
+    return tuple(_left_load(worklist.item(name), fillings, catalogue) for name, fillings in found.items())
+
+
+def _left_load(item: DeckItem, fillings: Sequence[Filling], catalogue: LabwareTitles | None) -> SheetLoad:
+    least, most = (volume(pick(one.volume_ul for one in fillings)) for pick in (min, max))
+    return SheetLoad(
+        slot=item.slot,
+        labware=title_in_use(item, catalogue),
+        wells=", ".join(well_ranges(one.well for one in fillings)),
+        liquid=f"leave it as {left_by(fillings[0])} left it",
+        lot="",
+        expires="",
+        volume=least if least == most else f"{least} to {most}",
+        remaining="",
     )
 
 
@@ -212,8 +240,20 @@ def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
         stays = f" Leave the deck as {left} left it." if left else ""
         return f"Next, {take_out[0].when} the robot starts: {take_out[0].how}: {named}.{stays}"
     if left:
-        return f"Next: leave the deck as {left} left it, load the rest as drawn, then start the robot."
+        later = any(brought_by(filling, worklist) is not None for filling in worklist.fillings)
+        rest = "what a later step brings stays where it is" if later else "nothing is to be taken out before"
+        return f"Next: leave the deck as {left} left it; {rest}. {_begins(worklist)}"
     return f"Next: load the deck as drawn for {worklist.name}, then start the robot."
+
+
+def _begins(worklist: Worklist) -> str:
+    """What comes first when the robot is started."""
+    first = worklist.steps[0]
+    if first.operator is not None:
+        takes = f", {duration(first.operator.minutes)}" if first.operator.minutes else ""
+        return f"It begins with a task of yours{takes}: {first.operator.instruction}"
+    told = f": {first.comment}" if first.comment else ""
+    return f"Start the robot: it goes on at once with step {first.number}{told}."
 
 
 def _lead(take_out: Sequence[TakeOut], now: datetime | None) -> str:

@@ -17,6 +17,8 @@ from nkloop.worklists.operator_tasks import thaws_in_a_run
 
 _SMALL_UL = 2000.0
 _LARGE_UL = 50_000.0
+_SHORT_LEAD = 60.0
+"""Minutes up to which a liquid is simply made ready again."""
 _AT_STEP = "at step "
 _LAST_OF_ALL, _AS_TOLD = "bring last of all", "bring as the step says"
 _CELLS = ("donor:", "effector:", "target:")
@@ -60,6 +62,7 @@ def take_out_rows(worklist: Worklist, containers: Mapping[str, str] = MappingPro
         for plate in [_plate_words(fillings, worklist)]
     ]
     rows = [_at_its_step(row, fillings, worklist) for row, fillings in zip(rows, together.values(), strict=True)]
+    rows = [_of_a_rest(row, fillings, worklist) for row, fillings in zip(rows, together.values(), strict=True)]
     rows += _for_people(worklist)
     rows += [
         TakeOut(
@@ -140,6 +143,20 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
         return row
     told = {"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": f"{step.operator.kind} as the step says"}
     return row.model_copy(update=told)
+
+
+def _of_a_rest(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> TakeOut:
+    """In the rest of a run what had to be begun long before is done: it was begun before that run."""
+    left = next(filter(None, map(left_by, worklist.fillings)), "")
+    step = brought_by(fillings[0], worklist)
+    if not left or step is None or not row.lead_minutes:
+        return row
+    if row.lead_minutes <= _SHORT_LEAD:
+        how = f"{row.how}, {hours(row.lead_minutes)} before"
+    else:
+        how = f"was to be begun before {left}: {row.how}. Look at it; only if that was not done it takes "
+        how += f"{hours(row.lead_minutes)} from now"
+    return row.model_copy(update={"lead_minutes": 0.0, "when": f"{_AT_STEP}{step.number}", "how": how})
 
 
 def by_hand_ul(worklist: Worklist) -> float:

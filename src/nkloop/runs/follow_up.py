@@ -20,8 +20,9 @@ from nkloop.worklists.arrivals import LEFT, brought_in
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.cascades import Miss
 from nkloop.worklists.contents import LabwareLookup, Ledger, WellContents
+from nkloop.worklists.empty_wells import label_in_use
 from nkloop.worklists.ledger_check import target_misses
-from nkloop.worklists.models import Filling, Liquid, Step, Worklist
+from nkloop.worklists.models import DeckItem, Filling, Liquid, Step, Worklist
 
 MOST_UNKNOWN = 12
 """More unknown steps than this are not corrected: each may be the last that happened, and no addition fits all."""
@@ -245,6 +246,18 @@ def _require_targets(
                 )
 
 
+def _spent_tips(fates: Sequence[Fate]) -> frozenset[str]:
+    """Tips of steps that are done again although their device may have picked the tip up: it has dropped it since.
+
+    A device works its steps in order, so of those ahead of it only the first may have got so far.
+    """
+    begun = [fate for fate in fates if fate.is_begun and fate.what != "done"]
+    first = next((fate for fate in begun if not fate.is_passed), None)
+    return frozenset(
+        fate.step.tip for fate in begun if fate.step.tip and (fate is first or fate.is_passed or fate.what == "partly")
+    )
+
+
 def _held(ledger: Ledger) -> dict[Spot, WellContents]:
     return {(nickname, well): held for nickname, well, held in ledger.wells() if held.volume_ul > _SMALLEST_UL}
 
@@ -285,7 +298,7 @@ def _made(
     """These steps as a worklist of their own, which starts from what the robot left in the wells and people moved."""
     numbered = [
         step.model_copy(update={"number": number})
-        for number, step in enumerate(with_tips(worklist, steps, catalogue), start=1)
+        for number, step in enumerate(with_tips(worklist, steps, catalogue, _spent_tips(fates)), start=1)
     ]
     gone = set(without)
     stored = {(one.labware, one.well): one for one in brought_in({step.number for step in steps}, worklist)}
@@ -300,9 +313,16 @@ def _made(
             "targets": tuple(one for one in worklist.targets if (one.labware, one.well) not in gone),
             "ends": tuple(one for one in worklist.ends if (one.labware, one.well) not in gone),
             "lots": tuple(facts for facts in worklist.lots if facts.id in lots),
+            "deck": tuple(_in_use(item, {name for name, _ in now}) for item in worklist.deck),
             "vessels": vessels_now(worklist, fates),
         }
     )
+
+
+def _in_use(item: DeckItem, filled: Collection[str]) -> DeckItem:
+    """Labware with what the run left in it, under a label that does not call it empty."""
+    is_new = item.label == (label := label_in_use(item.label)) or item.nickname not in filled
+    return item if is_new else item.model_copy(update={"label": label})
 
 
 def _filling(run_id: str, spot: Spot, held: WellContents, worklist: Worklist) -> Filling:

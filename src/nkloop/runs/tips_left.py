@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from nkloop.errors import LabwareError
 from nkloop.labware.models import LabwareType
 from nkloop.worklists.contents import LabwareLookup
-from nkloop.worklists.models import Step, Worklist
+from nkloop.worklists.models import FULL_RACK, LEFT_TIP, Step, Worklist
 
 
-def with_tips(worklist: Worklist, steps: Sequence[Step], catalogue: LabwareLookup) -> tuple[Step, ...]:
-    """Steps of a worklist, in order, that can be played alone: one that kept a tip gets a fresh one where none is held.
+def with_tips(
+    worklist: Worklist, steps: Sequence[Step], catalogue: LabwareLookup, spent: Collection[str] = ()
+) -> tuple[Step, ...]:
+    """Steps of a worklist, in order, that can be played alone: one that kept a tip gets a fresh one where none is held,
+    and so does one whose tip is spent.
 
     It is the first tip of the same rack that no step of the worklist uses; when there is none, the tip that was used
     before, so that the rack has to be replaced by a full one.
+
+    Args:
+        worklist: of the run.
+        steps: those that are still to be done.
+        catalogue: labware types by load name.
+        spent: tips (`rack:well`) that steps may have picked up which are done again.
     """
     racks = _Racks(worklist, catalogue)
     held: set[str] = set()
@@ -24,8 +33,10 @@ def with_tips(worklist: Worklist, steps: Sequence[Step], catalogue: LabwareLooku
             held.clear()
         if step.action in {"transfer", "mix"}:
             mount = worklist.mount_of(step) or ""
-            if not step.tip and mount not in held and (tip := racks.fresh(step)):
-                step = step.model_copy(update={"tip": tip, "tip_policy": "fresh: the run before has dropped its tips"})
+            lacks_tip = step.tip in spent or (not step.tip and mount not in held)
+            if lacks_tip and (tip := racks.fresh(step)):
+                policy = LEFT_TIP if racks.is_unused(tip) else FULL_RACK
+                step = step.model_copy(update={"tip": tip, "tip_policy": policy})
             held.add(mount)
         made.append(step)
     return tuple(made)
@@ -36,6 +47,7 @@ class _Racks:
 
     def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
         self._worklist, self._catalogue = worklist, catalogue
+        self._given = set[str]()
         self._used = {tip for step in worklist.steps if step.tip for tip in self._names(step.tip, step.channels)}
 
     def fresh(self, step: Step) -> str:
@@ -49,8 +61,13 @@ class _Racks:
             names = set(self._names(f"{rack}:{well}", step.channels))
             if len(names) == step.channels and not names & self._used:
                 self._used |= names
+                self._given.add(f"{rack}:{well}")
                 return f"{rack}:{well}"
         return before
+
+    def is_unused(self, tip: str) -> bool:
+        """Whether a tip given out here is one that no step of the worklist uses."""
+        return tip in self._given
 
     def _kept_by(self, step: Step) -> str:
         mount, tip = self._worklist.mount_of(step), ""

@@ -53,6 +53,8 @@ class Fate(NamedTuple):
     is_cut_first: bool = False
     """It gave nothing and was cut in the mix before its draw: for `partly`, the liquid of that mix was lost with the
     tip; for `unknown`, it may have been."""
+    is_begun: bool = False
+    """The device may have come to it, and picked its tip up."""
     is_held: bool = False
     """For `unknown`: the device stood at a pause before it that nobody was asked to end."""
 
@@ -79,6 +81,7 @@ def fates_of(
         fate = _fate(step, event, said.get(step.number))
         is_told = event is not None and any(told in event.detail for told in PASSED)
         is_passed = is_passed or is_told or fate.what in {"done", "partly"}
+        fate = fate._replace(is_begun=event is not None and _may_be_begun(event))
         found.append(fate._replace(is_passed=is_passed) if fate.what == "unknown" else fate)
     return tuple(reversed(found))
 
@@ -105,6 +108,12 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
     # what the device certainly drew is gone from its source, also where a person saw only that nothing arrived
     is_drawn = ruling.is_drawn or bool(event.moved_ul)
     return Fate(step, "partly", given, is_drawn=True) if is_drawn else Fate(step, "not")
+
+
+def _may_be_begun(event: JournalEvent) -> bool:
+    if event.event == "failed":
+        return not event.detail.startswith("not started")
+    return event.event != "intended" and HELD_BACK not in event.detail
 
 
 def mixes_after(step: Step) -> bool:

@@ -57,6 +57,11 @@ def left_by(filling: Filling) -> str:
     return rest.partition(":")[0] if kind == LEFT else ""
 
 
+def is_left_unnamed(filling: Filling) -> bool:
+    """Whether a well holds what an interrupted run made in it, which has no other name than the well's."""
+    return bool(left_by(filling)) and filling.liquid.name == f"{filling.labware} {filling.well}"
+
+
 def is_cell_tube(filling: Filling) -> bool:
     """Whether a liquid is living cells that come in a tube of their own, named by what they are."""
     kind, found, _ = (filling.liquid.lot or "").partition(":")

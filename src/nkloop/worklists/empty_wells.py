@@ -10,6 +10,7 @@ from nkloop.worklists.models import DeckItem, Worklist
 
 _ROWS = string.ascii_uppercase[:16]
 _TUBES = re.compile(r"tuberack|aluminumblock")
+_COMES_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
 _MOST_NAMED = 8
 
 
@@ -25,6 +26,11 @@ def reached(load_name: str, well: str, channels: int) -> Iterator[str]:
         return
     for row in _ROWS[first : first + stride * channels : stride]:
         yield f"{row}{well[1:]}"
+
+
+def label_in_use(label: str) -> str:
+    """A label without what it says of labware that comes empty: `Suspensions (empty)` as `Suspensions`."""
+    return _COMES_EMPTY.sub("", label)
 
 
 def empty_wells(item: DeckItem, worklist: Worklist) -> tuple[str, ...]:

@@ -18,6 +18,10 @@ PLATE_READING: Literal["plate_reading"] = "plate_reading"
 Action = Literal["transfer", "mix", "pause", "shake", "delay"]
 ReaderAction = Literal["lid", "read"]
 """What a robot does with the reader on its deck: moves the lid, measures the blank or the plate."""
+LEFT_TIP = "fresh: the run before has dropped its tips"
+"""Why a step of a rest takes a tip of its own: one that no step before it has used."""
+FULL_RACK = "fresh, of a full rack: the one of the run before has no such tip left"
+"""The same where its rack has to be replaced first."""
 READER_ACTIONS: frozenset[str] = frozenset(get_args(ReaderAction))
 Robot = Literal["flex", "ot2", "star", "evo"]
 Nickname = str

@@ -21,7 +21,9 @@ from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord
 from nkloop.runs.asking import Question
 from nkloop.runs.deciding import Decided
 from nkloop.runs.launches import Launch
+from nkloop.runs.offers import candidates
 from nkloop.runs.open_steps import OpenStep
+from nkloop.runs.possible import PossibleContents, PossibleWell
 from nkloop.runs.session import Session
 from nkloop.runs.vessels import HeldVessel, PossibleVolume
 from nkloop.worklists.models import OperatorTask, Step, Verdict, Worklist
@@ -326,3 +328,35 @@ async def test_a_decision_is_replaced_by_the_form_once_however_often_its_flow_is
     assert [one.by for one in records.decisions.of_run(run_id)] == ["Ada", "Bo"]
     with pytest.raises(RecordError, match=r"decided already: continue, by Bo.*in the form `Instead of decision`"):
         await body(flow.ReconcileRun(decided_by="Cy", reason="from an older page", **words))
+
+
+def test_many_unknown_steps_and_wells_fit_a_page() -> None:
+    numbers = range(1, 41)
+    run = RunRecord(
+        id="run-0007", name="killing", procedure="cytotoxicity_assay", bench="flex", device="flex", device_run_id="d",
+        worklist_hash="a" * 64, recipe_revision=None, state="interrupted", started_at=AT, ended_at=AT, n_transfers=40,
+        steps=tuple(StepRecord(number=n, event="unknown", at=AT) for n in numbers),
+    )  # fmt: skip
+    steps = tuple(
+        OpenStep(
+            number=n, sentence=f"s{n}", alike="50 µL from reagents A8", target=f"plate A{n}", why="the robot forgot it",
+            tip="tips:A1", is_drawn=False, mixes_first=True,
+        )
+        for n in numbers
+    )  # fmt: skip
+    ways = tuple(PossibleContents(when=f"way {n}", volume_ul=100.0 + n, per_ul={}) for n in range(3))
+    names = [f"{row}{column}" for column in range(1, 13) for row in "ABCDEFGH"]
+    wells = tuple(PossibleWell(labware="assay", well=name, barcode=None, contents=ways) for name in names)
+    offers = candidates(steps, has_wells=True, has_vessels=False)
+    offers = (offers[0].model_copy(update={"refused": "too many"}), *offers[1:])
+    held = {"held": (41, 42), "held_at": "step 41 (Incubate)"}
+    text = question_markdown(Question(run=run, steps=steps, wells=wells, left=(), offers=offers, **held))
+    assert len(text.splitlines()) < 40
+    assert text.count("the robot forgot it") == 1
+    assert "- step 1-40: 40 x 50 µL from reagents A8" in text
+    assert "- assay A1: 100 µL to 102 µL, 3 possibilities" in text
+    assert "- and 84 more: assay E2-H2, A3-H12" in text
+    assert "the robot waits at step 41" in text
+    assert "**continue** with *Steps cut in the mix before their draw* `1`, *Steps that did not happen* `2-40`" in text
+    assert "No correction is right either way: too many" in text
+    assert "“Steps that happened” of all before it" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from prefect.input import RunInput
@@ -16,6 +17,7 @@ from nkloop.coordination.work import carry_out
 from nkloop.drivers.operators import ask_in_prefect
 from nkloop.errors import RecordError
 from nkloop.frozen import FrozenModel
+from nkloop.labware.well_ranges import well_ranges
 from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.decisions import Rest
@@ -28,6 +30,7 @@ from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
 from nkloop.runs.offers import Offer, others_cut
 from nkloop.runs.open_steps import grouped, together
+from nkloop.runs.possible import PossibleWell
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.same_device import replacement_of
 from nkloop.runs.session import Session
@@ -39,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 
 _DECIDES = "decides about "
+_MOST = 12
+"""Wells of which every possibility is told on a page."""
 
 
 class Decides(FrozenModel):
@@ -297,9 +302,7 @@ def question_markdown(asked: Question) -> str:
             [*lines, "", f"{told}, put them right, then answer **continue** with what you saw as the reason."]
         )
     lines += ["", "These wells and vessels depend on it:" if asked.vessels else "These wells depend on it:"]
-    for well in asked.wells:
-        ways = "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)
-        lines.append(f"- {markdown_text(well.labware)} {well.well}: {ways}")
+    lines += _wells(asked.wells)
     for vessel in asked.vessels:
         lines.append(
             f"- {markdown_text(vessel.name)} ({markdown_text(vessel.title)}): {markdown_text(vessel.sentence)}"
@@ -320,6 +323,25 @@ def question_markdown(asked: Question) -> str:
     lines += [""] if refused else []
     lines += [f"- {markdown_text(f'{one.when}: that cannot be done, {one.refused}')}" for one in refused]
     return "\n".join(lines)
+
+
+def _wells(wells: Sequence[PossibleWell]) -> list[str]:
+    """What the first wells may hold, and which others are in doubt, per labware."""
+    lines = [f"- {markdown_text(well.labware)} {well.well}: {_ways(well)}" for well in wells[:_MOST]]
+    more: dict[str, list[str]] = {}
+    for well in wells[_MOST:]:
+        more.setdefault(well.labware, []).append(well.well)
+    told = [f"{markdown_text(labware)} {', '.join(well_ranges(names))}" for labware, names in more.items()]
+    return [*lines, *([f"- and {len(wells) - _MOST} more: {'; '.join(told)}"] if told else [])]
+
+
+def _ways(well: PossibleWell) -> str:
+    if well.doubt:
+        return f"concentration not known: {markdown_text(well.doubt)}"
+    if len(well.contents) > 2:
+        low, high = map(volume_told, well.volumes_ul)
+        return f"{low} to {high}, {len(well.contents)} possibilities"
+    return "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)
 
 
 def _in_fields(told: str) -> str:

@@ -17,6 +17,7 @@ from nkloop.labware import Catalogue
 from nkloop.worklists.models import DeckItem, Step, Worklist
 
 Make = Callable[..., PyLabRobotHandler]
+EIGHT = tuple(range(8))
 
 
 async def test_every_step_is_told_before_and_after_with_what_each_channel_moved(
@@ -157,20 +158,29 @@ async def test_a_journal_that_cannot_be_written_stops_the_run_before_the_step(
     assert sum(sent.startswith("C0DS") for sent in handler.backend.sent) == 1
 
 
+def star_error(channels: tuple[int, ...], reason: str) -> Exception:
+    """What PyLabRobot raises when a STAR answers that these channels failed."""
+    star = "liquid_handling.backends.hamilton.STAR_backend"
+    codes = {"clot": "03/81", "no liquid": "06/70", "no tip": "08/75", "drive": "02/52"}
+    answer = adapter.named(f"{star}:star_firmware_string_to_error", "test")(
+        error_code_dict={f"P{channel + 1}": codes[reason] for channel in channels}, raw_response="C0DSid0001er99/00"
+    )
+    error: Exception = adapter.named(f"{star}:convert_star_firmware_error_to_plr_error", "test")(answer)
+    return error
+
+
 class Broken:
     """One operation of a backend that fails on some channels, or altogether."""
 
-    def __init__(self, channels: tuple[int, ...] = (), *, writes: bool = True) -> None:
-        self.channels, self.writes = channels, writes
+    def __init__(self, channels: tuple[int, ...] = (), *, reason: str = "clot", writes: bool = True) -> None:
+        self.channels, self.reason, self.writes = channels, reason, writes
 
     def into(self, handler: PyLabRobotHandler, operation: str) -> None:
-        failures = adapter.named("liquid_handling.errors:ChannelizedError", "test")
-
         async def fail(*_: Any, **__: Any) -> None:
             if self.writes:
                 await handler.backend._write_and_read_command(None, "C0XX")
             if self.channels:
-                raise failures(errors={channel: RuntimeError("clot") for channel in self.channels})
+                raise star_error(self.channels, self.reason)
             raise TimeoutError("no answer within 30 s")
 
         setattr(handler.backend, operation, fail)
@@ -179,12 +189,16 @@ class Broken:
 @pytest.mark.parametrize(
     ("operation", "fault", "event", "moved", "detail"),
     [
-        pytest.param("pick_up_tips", Broken((7,)), "failed", 0, "channel 7: clot", id="a tip not picked up"),
+        pytest.param(
+            "pick_up_tips", Broken((7,), reason="no tip"), "failed", 0, "channel 7: No tip", id="a tip not picked up"
+        ),
+        pytest.param("pick_up_tips", Broken((7,), reason="drive"), "failed", 0, "channel 7: Dis", id="a tip, blocked"),
         pytest.param("aspirate", Broken((2,)), "unknown", 0, "350 µL drawn from trough A1 are", id="one did not draw"),
-        pytest.param("aspirate", Broken(tuple(range(8))), "failed", 0, "8 of 8", id="nobody drew"),
+        pytest.param("aspirate", Broken(EIGHT, reason="no liquid"), "failed", 0, "8 of 8", id="nobody drew"),
+        pytest.param("aspirate", Broken(EIGHT), "unknown", 0, "Clot detected", id="all may have drawn"),
         pytest.param("aspirate", Broken(), "unknown", 0, "no answer within 30 s", id="no answer"),
         pytest.param("aspirate", Broken(writes=False), "failed", 0, "no answer", id="nothing was written"),
-        pytest.param("dispense", Broken((0, 1)), "unknown", 300, "100 µL of it did not arrive", id="two did not give"),
+        pytest.param("dispense", Broken((0, 1)), "unknown", 300, "100 µL of it arrived in part", id="two did not give"),
     ],
 )
 async def test_a_failed_step_says_what_is_known(
@@ -203,6 +217,21 @@ async def test_a_failed_step_says_what_is_known(
     assert detail in told.details[1]
 
 
+@pytest.mark.parametrize(("operation", "moved"), [("aspirate", ()), ("dispense", (0.0,))])
+async def test_a_plunger_that_stopped_in_its_movement_may_have_moved_a_part(
+    make: Make, kit: Kit, operation: str, moved: tuple[float, ...]
+) -> None:
+    worklist = kit.a_worklist(kit.transfer(1, "trough:A1", "plate:A1", 30, "tips_50:A1"))
+    handler = make(worklist)
+    run_id = await handler.prepare(worklist)
+    Broken((0,), reason="drive").into(handler, operation)
+    await handler.play(run_id)
+    await kit.until(handler, run_id)
+    assert handler.on_step.events == [(1, "sent"), (1, "unknown")]
+    assert handler.on_step.moved[1] == moved
+    assert "Dispensing drive movement error" in handler.on_step.details[1]
+
+
 async def test_all_liquid_arrived_before_a_mix_failed_so_the_volumes_are_known(make: Make, kit: Kit) -> None:
     step = kit.transfer(1, "trough:A1", "plate:A1", 30, "tips_50:A1", mix_after=3, mix_volume_ul=10)
     worklist = kit.a_worklist(step)
@@ -212,7 +241,7 @@ async def test_all_liquid_arrived_before_a_mix_failed_so_the_volumes_are_known(m
 
     async def gives_once(*args: Any, **kwargs: Any) -> None:
         await dispense(*args, **kwargs)
-        Broken((0,)).into(handler, "aspirate")
+        Broken((0,), reason="no liquid").into(handler, "aspirate")
 
     handler.backend.dispense = gives_once
     await handler.play(run_id)

@@ -90,8 +90,8 @@ class Hands:
         """What a step that did not come to its end is in the journal.
 
         It is failed when every well is known: nothing was drawn, or all channels drew and all or none of them gave.
-        When the channels did not do the same, or a tip is thrown away in the middle of a mix, its wells are neither
-        those of a step done nor of one not begun, and a person has to look.
+        When the channels did not do the same, a plunger may have stopped in its movement, or a tip is thrown away in
+        the middle of a mix, its wells are neither those of a step done nor of one not begun, and a person has to look.
         """
         return "failed" if self._is_certain and self._is_even and not self._mixes_in_tip else "unknown"
 
@@ -214,7 +214,8 @@ class Hands:
         else:
             self.moved_ul = tuple(operation.volume_ul if did else 0.0 for did in moved)
             missing = operation.volume_ul * (len(moved) - sum(moved))
-            self.lost = f"; {missing:g} µL of it did not arrive" if missing else ""
+            told = "did not arrive" if outcome.is_certain else "arrived in part or not at all"
+            self.lost = f"; {missing:g} µL of it {told}" if missing else ""
 
     def _book(self, mount: str, move: Move, outcome: Outcome) -> None:
         """Our ledger is the record: contents follow what was done."""

@@ -17,6 +17,8 @@ from nkloop.errors import DeviceError, words_of
 _SLACK_UL = 1e-6
 PITCH_MM = 9.0
 """Narrowest distance between two channels."""
+_BEFORE_MOVING = ("HasTipError", "NoTipError", "TooLittleLiquidError")
+"""Errors of a channel that PyLabRobot raises of what is looked for before a plunger moves."""
 
 
 class Outcome(NamedTuple):
@@ -158,20 +160,26 @@ class Pipetting:
             if not isinstance(error, Exception):
                 raise
             if isinstance(error, failures):
-                return self._partly(error, channels)
+                return self._partly(error, channels, moves_plungers=vols is not None)
             return Outcome((False,) * len(channels), self._failed(error), is_certain=self._was_unsent(before))
         return Outcome((True,) * len(channels))
 
-    def _partly(self, error: Any, channels: Sequence[int]) -> Outcome:
-        """Some channels did it: each that did not is named with its own reason."""
+    def _partly(self, error: Any, channels: Sequence[int], *, moves_plungers: bool) -> Outcome:
+        """Some channels did it: each that did not is named with its own reason.
+
+        A maker's firmware tells a movement that broke off half-way (clot, plunger blocked) as it tells one that never
+        began, so only what is looked for before the plunger moves is certain.
+        """
         moved = tuple(channel not in error.errors for channel in channels)
-        reasons = "; ".join(f"channel {channel}: {words_of(one)}" for channel, one in sorted(error.errors.items()))
+        reasons = "; ".join(f"channel {channel}: {_reason(one)}" for channel, one in sorted(error.errors.items()))
         told = DeviceError(
             f"{len(error.errors)} of {len(channels)} channels failed ({reasons})",
             where=self._where,
             remedy="look at these channels and at what stands under them",
         )
-        return Outcome(moved, told)
+        early = tuple(adapter.named(f"resources.errors:{name}", self._where) for name in _BEFORE_MOVING)
+        is_certain = not moves_plungers or all(isinstance(one, early) for one in error.errors.values())
+        return Outcome(moved, told, is_certain=is_certain)
 
     def _failed(self, error: Exception) -> DeviceError:
         return DeviceError(f"the device failed: {words_of(error)}", where=self._where, remedy="look at the device")
@@ -203,6 +211,11 @@ def side_by_side(n: int, backwards: int = 1) -> list[Any]:
     """
     coordinate = adapter.part("resources").Coordinate
     return [coordinate(0, backwards * ((n - 1) / 2 - number) * PITCH_MM, 0) for number in range(n)]
+
+
+def _reason(error: Exception) -> str:
+    """What a channel tells; errors of a STAR keep their words in `message` and say none by themselves."""
+    return str(error) or str(getattr(error, "message", "")) or words_of(error)
 
 
 def _totals(wells: Sequence[Any], volume_ul: float) -> list[tuple[Any, float]]:

@@ -72,6 +72,10 @@ def test_a_stage_of_another_recipe_is_refused_at_its_field(name: str, offered: C
     for request in ({"stage": "maturation"}, {"stage": "expansion_i", "recipe": "ucb-dc"}):
         with pytest.raises(ValidationError, match=r"request.stage.*is not one of \['expansion"):
             validate({"request": request}, schema, raise_on_error=True)
+    (told,) = (one["properties"]["stage"]["description"] for one in schema["definitions"].values()
+               if "stage" in one["properties"])  # fmt: skip
+    assert "ucb-dc: expansion, differentiation, maturation; " in told
+    assert "ucb-nk: expansion_i, " in told
     for request in ({"stage": "expansion_i"}, {"stage": "maturation", "recipe": "ucb-dc"}, {}):
         validate({"request": request}, schema, raise_on_error=True)
 

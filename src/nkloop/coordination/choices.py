@@ -103,7 +103,16 @@ def _definition(definition: Mapping[str, Any], offered: Choices, of_recipe: Stag
     made = {**definition, "properties": {name: _field(name, field, offered) for name, field in fields.items()}}
     if not {"recipe", "stage"} <= set(fields):
         return made
+    stage = made["properties"]["stage"]
+    if told := _stages_told(of_recipe):
+        made["properties"]["stage"] = {**stage, "description": f"{stage['description']}. {told}"}
     return _also(made, _stage_of_recipe(of_recipe, fields["recipe"].get("default")))
+
+
+def _stages_told(of_recipe: Stages) -> str:
+    """`ucb-nk: expansion_i, expansion_ii` for each recipe file; a revision has the stages of its file as a rule."""
+    own = {name: stages for name, stages in of_recipe.items() if "@" not in name}
+    return "; ".join(f"{name}: {', '.join(stages)}" for name, stages in own.items())
 
 
 def _stage_of_recipe(of_recipe: Stages, usual: str | None) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
 from nkloop.reports.task_picture import task_svg, wells_touched
-from nkloop.worklists.models import DeckItem, Filling, Liquid, OperatorTask, OperatorTaskKind, Step, Worklist
+from nkloop.worklists.models import DeckItem, Filling, Liquid, LotFacts, OperatorTask, OperatorTaskKind, Step, Worklist
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -59,6 +60,16 @@ def test_wells_concerned_are_marked(worklist: Worklist) -> None:
     assert len(marked) == 3
     assert "Culture (slot D1, barcode P-1)" in texts(svg)
     assert "3 wells concerned" in texts(svg)
+
+
+def test_only_the_wells_of_a_task_are_marked(worklist: Worklist) -> None:
+    named = OperatorTask(kind="warm", instruction="Warm", labware=("plate",), wells=("H12",))
+    assert "1 well concerned" in texts(task_svg(named, worklist))
+    vial = Filling(labware="plate", well="A1", volume_ul=35, liquid=Liquid(name="IL-15", per_ul={}, lot="L-15"))
+    lot = LotFacts(id="L-15", component="IL-15", expires=date(2027, 1, 1), on_hand_ul=35, storage="-80 °C")
+    frozen = worklist.model_copy(update={"fillings": (*worklist.fillings, vial), "lots": (lot,)})
+    thaw = OperatorTask(kind="thaw", instruction="Thaw", labware=("plate",))
+    assert "1 well concerned" in texts(task_svg(thaw, frozen))
 
 
 def test_wells_may_be_named(worklist: Worklist) -> None:

@@ -11,6 +11,7 @@ from nkloop.reports.deck_map import LabwareTitles, deck_svg, item_title, labware
 from nkloop.reports.numbers import count
 from nkloop.reports.shapes import box, frame, text
 from nkloop.worklists.models import DeckItem, OperatorTask, OperatorTaskKind, Worklist
+from nkloop.worklists.operator_tasks import thawed_in_run
 
 _WORDS: dict[OperatorTaskKind, str] = {
     "confirm": "Check and confirm",
@@ -70,14 +71,14 @@ def task_svg(
     Args:
         task: what is to be done.
         worklist: where the labware it names stands.
-        wells: wells concerned by nickname; those the worklist touches when not given.
+        wells: wells concerned by nickname; those the task is about when not given.
         is_loading: the whole deck is to be loaded, so the deck is shown.
         catalogue: names and shapes of labware.
     """
     if is_loading and worklist is not None:
         return deck_svg(worklist, catalogue)
     items = [] if worklist is None else [item for item in worklist.deck if item.nickname in task.labware]
-    concerned = wells if wells is not None else wells_touched(worklist, [item.nickname for item in items])
+    concerned = wells if wells is not None else _concerned(task, worklist, [item.nickname for item in items])
     head, height = _head(task)
     parts = [head]
     for item in items[:_MOST_PLATES]:
@@ -87,6 +88,19 @@ def task_svg(
     return frame(
         parts, width=_WIDTH, height=height, name="task", description=f"{_WORDS[task.kind]}: {task.instruction}"
     )
+
+
+def _concerned(task: OperatorTask, worklist: Worklist | None, nicknames: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The wells a task names, of a thaw without names what it thaws, else all that the worklist touches."""
+    touched = wells_touched(worklist, nicknames)
+    if worklist is None or (not task.wells and task.kind != "thaw"):
+        return touched
+    if task.wells:
+        return {nickname: tuple(well for well in wells if well in task.wells) for nickname, wells in touched.items()}
+    frozen = thawed_in_run(worklist)
+    thawed = {(one.labware, one.well) for one in worklist.fillings if one.liquid.lot in frozen}
+    own = {nickname: tuple(well for well in wells if (nickname, well) in thawed) for nickname, wells in touched.items()}
+    return own if any(own.values()) else touched
 
 
 def wells_touched(worklist: Worklist | None, nicknames: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -334,3 +334,17 @@ async def test_the_sheet_of_a_rest_says_what_comes_first_and_what_stays(records:
     assert "new tips" not in picture
     replaced = rest.steps[0].model_copy(update={"tip_policy": FULL_RACK})
     assert "new tips" in deck_svg(rest.model_copy(update={"steps": (replaced, *rest.steps[1:])}), CATALOGUE)
+
+
+async def test_the_rest_of_a_rest_takes_no_tip_of_the_first_run_either(records: Records) -> None:
+    gone = {step.tip for step in examples.EXAMPLES["cytotoxicity_assay"]().steps if step.tip}
+    rest = await rest_of(MIXING - 2, records)
+    gone |= {step.tip for step in rest.steps if step.tip}
+    run_id = cut_run(records, rest, told_by_device(rest, 1, "mixing"))
+    assert records.journal.run(run_id).parent == "run-0001"
+    offer = next(one for one in asked_of(run_id, records).offers if one.said == {"not_happened": (1,)})
+    made = await answered(run_id, offer, records)
+    assert made.follow_up is not None
+    first = made.follow_up.steps[0]
+    assert first.tip not in gone
+    assert first.tip_policy == LEFT_TIP

@@ -38,6 +38,7 @@ def continued(
     deck: BenchDeck | None = None,
     *,
     without: Collection[Spot] = (),
+    earlier: Sequence[Step] = (),
 ) -> Worklist:
     """The steps that were not done, starting from what the wells hold now.
 
@@ -48,6 +49,7 @@ def continued(
         catalogue: labware types by load name.
         deck: the bench's deck.
         without: wells that were discarded; what goes into them only is left out.
+        earlier: steps of the runs that this one continues, whose tips are gone.
 
     Raises:
         PlanError: a step is unknown, a discarded well would be drawn from, a source has too little left, or nothing
@@ -67,7 +69,7 @@ def continued(
     _require_work(run_id, kept)
     held = _held(ledger)
     require_enough(run_id, kept, held, worklist, catalogue)
-    made = _made(run_id, "rest", worklist, fates, kept, held, catalogue, without)
+    made = _made(run_id, "rest", worklist, fates, kept, held, catalogue, without, earlier)
     return remembering(run_id, made, fates, ledger.rested(), catalogue, deck)
 
 
@@ -79,6 +81,7 @@ def repaired(
     deck: BenchDeck | None = None,
     *,
     without: Collection[Spot] = (),
+    earlier: Sequence[Step] = (),
 ) -> Worklist:
     """The rest of a run with additions after which every target holds, whatever the unknown steps did.
 
@@ -114,7 +117,7 @@ def repaired(
             _require_work(run_id, kept)
             now = [replay(worklist, fates, catalogue, deck, how=way.how) for way in (ways[0], _furthest(unknown))]
             middle = _middle(*map(_held, now))
-            made = _made(run_id, "correction and rest", worklist, fates, kept, middle, catalogue, without)
+            made = _made(run_id, "correction and rest", worklist, fates, kept, middle, catalogue, without, earlier)
             return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
@@ -294,11 +297,12 @@ def _made(
     held: Mapping[Spot, WellContents],
     catalogue: LabwareLookup,
     without: Collection[Spot],
+    earlier: Sequence[Step],
 ) -> Worklist:
     """These steps as a worklist of their own, which starts from what the robot left in the wells and people moved."""
     numbered = [
         step.model_copy(update={"number": number})
-        for number, step in enumerate(with_tips(worklist, steps, catalogue, _spent_tips(fates)), start=1)
+        for number, step in enumerate(with_tips(worklist, steps, catalogue, _spent_tips(fates), earlier), start=1)
     ]
     gone = set(without)
     stored = {(one.labware, one.well): one for one in brought_in({step.number for step in steps}, worklist)}

@@ -11,7 +11,11 @@ from nkloop.worklists.models import FULL_RACK, LEFT_TIP, Step, Worklist
 
 
 def with_tips(
-    worklist: Worklist, steps: Sequence[Step], catalogue: LabwareLookup, spent: Collection[str] = ()
+    worklist: Worklist,
+    steps: Sequence[Step],
+    catalogue: LabwareLookup,
+    spent: Collection[str] = (),
+    earlier: Sequence[Step] = (),
 ) -> tuple[Step, ...]:
     """Steps of a worklist, in order, that can be played alone: one that kept a tip gets a fresh one where none is held,
     and so does one whose tip is spent.
@@ -24,8 +28,9 @@ def with_tips(
         steps: those that are still to be done.
         catalogue: labware types by load name.
         spent: tips (`rack:well`) that steps may have picked up which are done again.
+        earlier: steps of the runs that this one continues, on the same racks.
     """
-    racks = _Racks(worklist, catalogue)
+    racks = _Racks(worklist, catalogue, earlier)
     held: set[str] = set()
     made = []
     for step in steps:
@@ -45,10 +50,11 @@ def with_tips(
 class _Racks:
     """Which tips of a worklist's racks no step uses."""
 
-    def __init__(self, worklist: Worklist, catalogue: LabwareLookup) -> None:
+    def __init__(self, worklist: Worklist, catalogue: LabwareLookup, earlier: Sequence[Step] = ()) -> None:
         self._worklist, self._catalogue = worklist, catalogue
         self._given = set[str]()
-        self._used = {tip for step in worklist.steps if step.tip for tip in self._names(step.tip, step.channels)}
+        steps = (*worklist.steps, *earlier)
+        self._used = {tip for step in steps if step.tip for tip in self._names(step.tip, step.channels)}
 
     def fresh(self, step: Step) -> str:
         """A tip like the one the step kept; empty when the worklist never picked one up for it."""

@@ -22,7 +22,7 @@ from nkloop.runs.vessels import require_said
 from nkloop.runs.ways import LIQUID, Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import Step, Worklist
 
 _NAMED = 8
 """Wells named in a remedy."""
@@ -57,6 +57,8 @@ class Case(NamedTuple):
     fates: tuple[Fate, ...]
     catalogue: LabwareLookup
     deck: BenchDeck
+    earlier: tuple[Step, ...] = ()
+    """Steps of the runs it continues, done with tips of the same racks."""
 
     def wells_in_doubt(self) -> tuple[Spot, ...]:
         """Nickname and well of all whose contents nobody knows."""
@@ -73,7 +75,9 @@ class Case(NamedTuple):
             return None
         _require_mixed(self.run_id, doubtful_wells(self.worklist, self.fates, self.catalogue), gone)
         make = continued if kind == "continue" else repaired
-        return make(self.run_id, self.worklist, self.fates, self.catalogue, self.deck, without=gone)
+        return make(
+            self.run_id, self.worklist, self.fates, self.catalogue, self.deck, without=gone, earlier=self.earlier
+        )
 
 
 class Weighed(NamedTuple):
@@ -100,7 +104,8 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
     """
     worklist, events = place.records.journal.worklist(run.worklist_hash), place.records.journal.events(run.id)
     rulings = rulings_of(run, fates_of(worklist, events), said.steps, said.moved)
-    case = Case(run.id, worklist, fates_of(worklist, events, rulings), place.catalogue, place.deck)
+    fates = fates_of(worklist, events, rulings)
+    case = Case(run.id, worklist, fates, place.catalogue, place.deck, _steps_before(run, place.records))
     gone, left = _spots(worklist, place.catalogue, said.wells), None
     if kind == "discard":
         gone = gone or case.wells_in_doubt()
@@ -109,6 +114,15 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
         left = case.rest(kind, gone)
     follow_up = _as_it_stands(case, left, said.apart, place.records) if left is not None else None
     return Weighed(case, rulings, gone, left, follow_up, len(events))
+
+
+def _steps_before(run: RunRecord, records: Records) -> tuple[Step, ...]:
+    """All steps of the runs that a run continues, the newest first."""
+    found = list[Step]()
+    while run.parent is not None:
+        run = records.journal.run(run.parent)
+        found += records.journal.worklist(run.worklist_hash).steps
+    return tuple(found)
 
 
 def to_be_decided(

@@ -41,9 +41,12 @@ class KeptPlans:
         return self._documents(occurrence, f"{name} #")
 
     def _documents(self, occurrence: str, start: str) -> list[str]:
-        table = schema.kept_plans
+        table, entries = schema.kept_plans, schema.audit_entries
+        subject = sa.literal("kept_plans:") + table.c.occurrence + "/" + table.c.name
+        # by their entries in the audit chain, for clocks are set back
+        written = sa.select(sa.func.min(entries.c.number)).where(entries.c.subject == subject).scalar_subquery()
         query = sa.select(table.c.document).where(
             table.c.occurrence == occurrence, table.c.name.startswith(start, autoescape=True)
         )
         with self._database.reading() as connection:
-            return list(connection.execute(query.order_by(table.c.saved_at)).scalars())
+            return list(connection.execute(query.order_by(written)).scalars())

@@ -18,6 +18,7 @@ from nkloop.records.journal_rows import run_row
 from nkloop.records.lineage import is_of_another, stems_from
 from nkloop.records.models import Claim, Context
 from nkloop.records.once import require_first, require_left, require_place
+from nkloop.records.planned_on import require_not_overtaken
 from nkloop.records.vessels import require_unused
 from nkloop.worklists.models import Verdict, Worklist
 
@@ -44,8 +45,8 @@ def taken_up(
     """Refuse work that may not be begun; the run that the worklist continues, None when it continues none.
 
     Raises:
-        RecordError: it was taken up already, is not what was decided last, needs wells that were discarded, or fills a
-            used vessel as a new one.
+        RecordError: it was taken up already, is not what was decided last, needs wells that were discarded, fills a
+            used vessel as a new one, or gives into wells that were changed since it was planned.
     """
     parent = context.parent or stems_from(connection, worklist)
     if parent is not None:
@@ -56,6 +57,8 @@ def taken_up(
     if context.occurrence is not None:
         require_place(connection, context.occurrence, parent)
     require_unused(connection, worklist, where.bench, where.devices, parent)
+    if parent is None:  # of a rest the decision tells what stands there
+        require_not_overtaken(connection, worklist, where.bench, where.devices)
     return parent
 
 

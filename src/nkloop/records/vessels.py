@@ -18,6 +18,7 @@ from nkloop.records.audit import write
 from nkloop.records.database import Database
 from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import has_moved, is_near, line_of, origin_of, tree_of
+from nkloop.records.planned_on import planned_on
 from nkloop.records.since import moved_of
 from nkloop.records.touched import Touched, touched
 from nkloop.records.vessel_names import used_names
@@ -73,6 +74,12 @@ class Vessels:
         """
         with self._database.reading() as connection:
             require_unused(connection, worklist, bench, devices, origin_of(connection, worklist.content_hash))
+
+    def planned_on(self, worklists: Sequence[Worklist], bench: str) -> tuple[Worklist, ...]:
+        """The worklists of a plan with the last runs that changed what they give into, so that it is told when another
+        run comes in between."""
+        with self._database.reading() as connection:
+            return planned_on(connection, worklists, bench)
 
     def used_names(self, worklists: Sequence[Worklist], batch: str | None) -> tuple[str, ...]:
         """What is to be known of closed vessels of these worklists whose names runs of other batches have used.

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nkloop.errors import InventoryError, NkloopError
 from nkloop.inventory import Inventory
@@ -15,9 +15,10 @@ from nkloop.records.stock_models import Reservation, ReservedPart
 from nkloop.runs.session import Session
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import Worklist
-from nkloop.worklists.parts import worklists_of
+from nkloop.worklists.parts import PlanInParts, with_worklists, worklists_of
 
 Planned = TypeVar("Planned")
+Plan = TypeVar("Plan", bound=PlanInParts)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ def as_planned(records: Records, bench: str, worklist: Worklist, at: datetime | 
     if worklist.lots:
         return worklist
     share = own_share(records.stock.reservations(bench, at=at), worklist)
-    return worklist if share is None or share.part is None else records.stock.reserved_worklist(share.part)
+    if share is None or share.part is None:
+        return worklist
+    # planned again it may count on what a later run left
+    return records.stock.reserved_worklist(share.part).model_copy(update={"planned_on": worklist.planned_on})
 
 
 def named(records: Records, bench: str, name: str, at: datetime) -> Reservation:
@@ -120,36 +124,37 @@ def named(records: Records, bench: str, name: str, at: datetime) -> Reservation:
     return found
 
 
-def _in_parts(made: Any) -> Sequence[Worklist]:
-    return worklists_of(made.parts)
-
-
 def plan_on_stock(
     session: Session,
     at: datetime,
-    plan: Callable[[Inventory], Planned],
-    worklists: Callable[[Planned], Sequence[Worklist]] = _in_parts,
+    plan: Callable[[Inventory], Plan],
     *,
     reservation: str = "",
-) -> Planned:
+) -> Plan:
     """Plan with the lots as they stand; what this very plan has reserved itself counts as free.
+
+    Its worklists tell which runs had changed what they give into by now.
 
     Args:
         at: reservations that have run out by then do not count.
         plan: plans with the lots it gets.
-        worklists: of a finished plan; of one with `parts` when not given.
         reservation: name a person says the plan was reserved under; found by itself when the plan is the same.
 
     Raises:
         InventoryError: the named reservation holds nothing.
         NkloopError: whatever `plan` raises.
     """
+
+    def worklists(made: Plan) -> tuple[Worklist, ...]:
+        return worklists_of(made.parts)
+
     stock = session.stocks(at)
     records, bench = session.records, session.bench_file.name
     if reservation:
-        own = named(records, bench, reservation, at)
-        return plan(given_back(stock, own))
-    return plan_with_own(records.stock.reservations(bench, at=at), stock, plan, worklists)[0]
+        made = plan(given_back(stock, named(records, bench, reservation, at)))
+    else:
+        made = plan_with_own(records.stock.reservations(bench, at=at), stock, plan, worklists)[0]
+    return with_worklists(made, records.vessels.planned_on(worklists(made), bench))
 
 
 def plan_with_own(

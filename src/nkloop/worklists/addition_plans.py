@@ -12,7 +12,7 @@ from nkloop.recipes.models import ErrorLimits, Recipe
 from nkloop.worklists.bag_plans import BagFeeding, DoseTubeFilling
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import CELLS_OUT_MINUTES, THAWED_MINUTES
-from nkloop.worklists.parts import Part
+from nkloop.worklists.parts import PlanInParts
 from nkloop.worklists.plans import CompositionRow
 
 
@@ -98,10 +98,9 @@ class Addition(FrozenModel):
     """Rack and well of the tube for a bag."""
 
 
-class AdditionPlan(FrozenModel):
+class AdditionPlan(PlanInParts):
     """A process step that adds a component: the robot's work and what it gives."""
 
-    parts: tuple[Part, ...] = Field(min_length=1)
     additions: tuple[Addition, ...]
     """Every vessel, controls after the others."""
     without: tuple[str, ...]

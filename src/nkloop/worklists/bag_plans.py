@@ -15,7 +15,7 @@ from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import CELLS_OUT_MINUTES, MOST_HOURS
-from nkloop.worklists.parts import Part
+from nkloop.worklists.parts import PlanInParts
 from nkloop.worklists.plans import CompositionRow, MediumSource
 
 
@@ -167,10 +167,9 @@ class DoseTubeFilling(FrozenModel):
     label: DoseLabel
 
 
-class BagDosingPlan(FrozenModel):
+class BagDosingPlan(PlanInParts):
     """Dose tubes for a set of bags: the robot's work and what it gives."""
 
-    parts: tuple[Part, ...] = Field(min_length=1)
     tubes: tuple[DoseTubeFilling, ...]
     composition: tuple[CompositionRow, ...]
     """What every bag holds after the dose: what is dosed, what the stage has beside it, what is carried along."""

@@ -291,6 +291,16 @@ class Limits(FrozenModel):
     bias_percent: float | None = Field(default=None, gt=0)
 
 
+class PlannedOn(FrozenModel):
+    """Wells that a worklist gives into and that runs had changed when it was planned."""
+
+    barcode: str
+    """Of their labware."""
+    run: str
+    """The last of these runs: the plan counts on what it left."""
+    wells: tuple[str, ...]
+
+
 class Worklist(FrozenModel):
     """Everything one robot run does. `csv_text` is what the robot gets; the model is what is saved and hashed."""
 
@@ -317,6 +327,8 @@ class Worklist(FrozenModel):
     seed: int | None = None
     vessels: tuple[Vessel, ...] = ()
     """Closed vessels that people work at during the run."""
+    planned_on: tuple[PlannedOn, ...] = ()
+    """What it gives into besides new wells; empty when the worklist was read from a CSV."""
     trash_slot: str = Field(default="", pattern=r"^([A-D][1-4])?$")
     """Slot of the trash bin of a Flex; empty for its usual place (A3) and for an OT-2, whose trash is fixed."""
 
@@ -335,8 +347,8 @@ class Worklist(FrozenModel):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of the whole worklist."""
-        return content_hash(self)
+        """SHA-256 of all that is done and with what; when it was planned makes no other work of it."""
+        return content_hash(self.model_dump(mode="json", exclude={"planned_on"}))
 
     def item(self, nickname: str) -> DeckItem:
         """Look a deck item up.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pydantic import Field
+
 from nkloop.errors import PlanError
 from nkloop.frozen import FrozenModel
 from nkloop.worklists.models import DeckItem, OperatorTask, Worklist
@@ -20,9 +22,25 @@ class Part(FrozenModel):
     """What a person does before this run; None before the first."""
 
 
+class PlanInParts(FrozenModel):
+    """What every plan has: the robot's work."""
+
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Robot runs in their order; a person works between two of them."""
+
+
 def worklists_of(parts: Sequence[Part]) -> tuple[Worklist, ...]:
     """The worklists of a plan in their order."""
     return tuple(part.worklist for part in parts)
+
+
+Plan = TypeVar("Plan", bound=PlanInParts)
+
+
+def with_worklists(plan: Plan, worklists: Sequence[Worklist]) -> Plan:
+    """A plan with other worklists, as many as it has parts."""
+    changed = (part.model_copy(update={"worklist": one}) for part, one in zip(plan.parts, worklists, strict=True))
+    return plan.model_copy(update={"parts": tuple(changed)})
 
 
 def only_worklist(parts: Sequence[Part]) -> Worklist:

@@ -16,7 +16,7 @@ from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.recipes.models import Recipe
 from nkloop.worklists.lots import LotUse
 from nkloop.worklists.models import CELLS_OUT_MINUTES, MOST_HOURS, PREPARED, Uncertainty, Worklist
-from nkloop.worklists.parts import Part, only_worklist
+from nkloop.worklists.parts import PlanInParts, only_worklist
 
 Aim = Literal["medium", "vessel"]
 """`medium`: fresh medium is at the arm's concentrations. `vessel`: the well is at them after the addition, what remains
@@ -106,11 +106,9 @@ class MediumOrder(FrozenModel):
     """Limits it has to be made within for what is dosed into it, where those are stricter than the recipe's."""
 
 
-class MediumPlan(FrozenModel):
+class MediumPlan(PlanInParts):
     """Media prepared together: the robot's work and what it gives."""
 
-    parts: tuple[Part, ...] = Field(min_length=1)
-    """Robot runs in their order; a person works between two of them."""
     composition: tuple[CompositionRow, ...]
     """Every component of every vessel."""
     lots: tuple[LotUse, ...]
@@ -270,11 +268,9 @@ class WellState(FrozenModel):
     """Component to canonical concentration."""
 
 
-class DosingPlan(FrozenModel):
+class DosingPlan(PlanInParts):
     """A feeding event: the robot's work and what it gives."""
 
-    parts: tuple[Part, ...] = Field(min_length=1)
-    """Robot runs in their order; a person works between two of them."""
     arms: tuple[ArmComposition, ...]
     after: tuple[WellState, ...]
     """Culture wells after the event."""
@@ -369,11 +365,9 @@ class EffectorNeed(FrozenModel):
     """Cells in that volume."""
 
 
-class CytotoxicityPlan(FrozenModel):
+class CytotoxicityPlan(PlanInParts):
     """One killing-assay plate: the robot's work and what it needs."""
 
-    parts: tuple[Part, ...] = Field(min_length=1)
-    """Robot runs in their order; a person works between two of them."""
     effectors: tuple[EffectorNeed, ...]
     """What the plate takes of every sample."""
     targets_ul: float

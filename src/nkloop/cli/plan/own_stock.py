@@ -52,7 +52,7 @@ def planned_with_own(
 
 
 def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> Planned:
-    """The plan, with a warning where it fills a used vessel as a new one: planning it is harmless, running it is not.
+    """The plan as of now, with a warning where it fills a used vessel as a new one: only running that does harm.
 
     Bags whose names other batches have used are warned of, too.
 
@@ -81,7 +81,8 @@ def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> P
             except RecordError as error:
                 told += [f"it is not to be run as it is: {problem}" for problem in error.problems]
         names = records.vessels.used_names(planned.parts, batch or None)
-    return replace(planned, warnings=(*planned.warnings, *told, *names), is_spent=bool(told))
+        parts = records.vessels.planned_on(planned.parts, bench)
+    return replace(planned, parts=parts, warnings=(*planned.warnings, *told, *names), is_spent=bool(told))
 
 
 def free_barcode(found: Workspace, wanted: str) -> str:

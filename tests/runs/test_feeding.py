@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nkloop.errors import PlanError, StepUnknownError
+from nkloop.errors import PlanError, RecordError, StepUnknownError
 from nkloop.feedback import Envelope
 from nkloop.feedback.models import Arm
 from nkloop.quantities import Amount
@@ -64,6 +64,22 @@ async def test_a_feeding_starts_from_what_the_last_one_left(plan: Plan, journall
     assert before.per_ul["TPO"] < after.per_ul["TPO"]
     present = next(f for f in fed.worklist.fillings if f.volume_ul == pytest.approx(before.volume_ul))
     assert present.liquid.per_ul["TPO"] == pytest.approx(before.per_ul["TPO"], rel=1e-6)
+
+
+async def test_of_two_feeds_planned_on_the_same_contents_one_is_run(plan: Plan, journalled: Journalled) -> None:
+    """A launch that was clicked twice: both were planned before either of them had the bench."""
+    seeded: DosingPlan = await plan(SEEDED, aim="medium")
+    left = journalled(seeded.worklist)
+    feeds = [await plan(FED), await plan(FED)]
+    for feed in feeds:
+        (stands,) = feed.worklist.planned_on
+        assert (stands.barcode, stands.run, stands.wells) == ("C-1", left, ("A1",))
+    run_id = journalled(feeds[0].worklist)
+    with pytest.raises(RecordError, match=rf"A1 was changed since, by {run_id}.*plan anew on what C-1 holds now"):
+        journalled(feeds[1].worklist)
+    anew: DosingPlan = await plan(FED)
+    assert anew.worklist.planned_on[0].run == run_id
+    journalled(anew.worklist)
 
 
 async def test_a_plan_that_was_kept_comes_back_as_it_was(plan: Plan, session: Session) -> None:

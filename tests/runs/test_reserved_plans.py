@@ -13,6 +13,7 @@ from nkloop.runs.session import Session
 from nkloop.runs.stock_use import reservation_name, settle_run, stock_held
 from nkloop.worklists.csv_format import from_csv, to_csv
 from nkloop.worklists.models import DeckItem, Filling, Liquid, LotFacts, Step, Worklist
+from nkloop.worklists.parts import PlanInParts, in_order, only_worklist
 
 from .conftest import AT, Journalled
 
@@ -231,14 +232,14 @@ async def test_planning_again_counts_the_own_reservation_as_free(stocked: Sessio
     mine = part(1, whole)
     now = await reserved(stocked, mine)
 
-    def plan(stocks: Inventory, wanted: Worklist) -> Worklist:
+    def plan(stocks: Inventory, wanted: Worklist) -> PlanInParts:
         stocks.pick_from(LOT, wanted.fillings[0].volume_ul, date(2026, 1, 6))
-        return wanted
+        return PlanInParts(parts=in_order((wanted,)))
 
-    assert plan_on_stock(stocked, now, lambda stocks: plan(stocks, mine), lambda made: (made,)) == mine
+    def planned(wanted: Worklist, **more: str) -> Worklist:
+        return only_worklist(plan_on_stock(stocked, now, lambda stocks: plan(stocks, wanted), **more).parts)
+
+    assert planned(mine) == mine
     with pytest.raises(ShortageError, match="reserved for batch 7"):
-        plan_on_stock(stocked, now, lambda stocks: plan(stocks, part(2, 100)), lambda made: (made,))
-    asked = plan_on_stock(
-        stocked, now, lambda stocks: plan(stocks, part(2, 100)), lambda made: (made,), reservation="batch 7"
-    )
-    assert asked == part(2, 100)
+        planned(part(2, 100))
+    assert planned(part(2, 100), reservation="batch 7") == part(2, 100)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nkloop.errors import RecordError, StepUnknownError
+from nkloop.records import Records
 from nkloop.records.models import Context
 from nkloop.runs.contents import known_contents
 from nkloop.runs.session import Session
@@ -66,6 +67,18 @@ def test_runs_without_the_labware_and_runs_only_planned_are_passed_over(
     journalled(worklist.model_copy(update={"name": "other plate", "deck": deck}), "interrupted", "unknown")
     journalled(later(worklist, "never begun"), "planned")
     assert known(session, "P-1") == {"A1": 100, "B1": 50, "C1": 50}
+
+
+def test_a_run_that_somebody_started_at_the_screen_before_it_was_begun_is_not_passed_over(
+    session: Session, records: Records, worklist: Worklist, journalled: Journalled
+) -> None:
+    journalled(worklist)
+    run_id = journalled(later(worklist, "started at the screen"), "planned")
+    records.journal.append_event(run_id, [1, 2, 3], "intended", at=AT, device="flex")
+    assert known(session, "P-1") == {"A1": 100, "B1": 50, "C1": 50}
+    records.journal.append_event(run_id, [1, 2, 3], "sent", at=AT, device="flex")
+    with pytest.raises(StepUnknownError, match=rf"run {run_id} is planned with 3 steps of unknown outcome"):
+        known(session, "P-1")
 
 
 @pytest.mark.parametrize(

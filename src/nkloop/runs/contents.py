@@ -42,7 +42,7 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
             continue  # nothing in its wells changes
         worklist = records.journal.worklist(run.worklist_hash)
         item = next((item for item in worklist.deck if item.barcode == barcode), None)
-        if item is None or run.state == "planned":
+        if item is None or _is_only_planned(run):
             continue
         fates = fates_in(run, worklist, records)
         if run.is_over and not any(fate.what in {"done", "unknown", "partly"} for fate in fates):
@@ -57,6 +57,11 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
             )
         return KnownLabware(barcode, item.load_name, kept, gone)
     raise RecordError(f"no run had a labware '{barcode}' on the deck", remedy="prepare it first, or check the barcode")
+
+
+def _is_only_planned(run: RunRecord) -> bool:
+    """Whether the device has not been told of a run, and nobody can have started it there."""
+    return run.state == "planned" and all(step.event == "intended" for step in run.steps)
 
 
 def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:

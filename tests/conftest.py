@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -136,19 +138,57 @@ def _warm_vendor() -> Iterator[None]:
     warm.close()
 
 
+IN_MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4e9
+"""More than the files of a whole run, about one."""
+OURS = pytest.StashKey[Path]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Every analysis is made once per test run: processes started later find its answer in a folder of this run.
 
-    They find the package compiled as well, instead of compiling it each time.
+    They find the package compiled as well, instead of compiling it each time. All files of a run are in memory where
+    there is room: databases wait for the disk at every commit, which is what matters in a laboratory and not here,
+    where processes are killed and no power fails.
     """
     if not hasattr(config, "workerinput"):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        if "TMPDIR" not in os.environ and _has_room():
+            config.stash[OURS] = Path(tempfile.mkdtemp(prefix="nkloop-tests-", dir=IN_MEMORY))
+            os.environ["TMPDIR"] = tempfile.tempdir = str(config.stash[OURS])
         os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="nkloop-test-answers-")
+
+
+def _has_room() -> bool:
+    return os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: a look through it for garbage finds none and takes long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Files of tests that failed outlive the run, on the disk."""
+    ours = session.config.stash.get(OURS, None)
+    if ours is not None and exitstatus == pytest.ExitCode.TESTS_FAILED:
+        os.environ.pop("TMPDIR")
+        tempfile.tempdir = None
+        kept = tempfile.mkdtemp(prefix="nkloop-tests-")
+        shutil.copytree(ours, kept, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        sys.stderr.write(f"\nthe files of tests that failed are kept in {kept}\n")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(CACHE_VARIABLE), ignore_errors=True)
+        if OURS in config.stash:
+            os.environ.pop("TMPDIR", None)
+            tempfile.tempdir = None
+            shutil.rmtree(config.stash[OURS], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

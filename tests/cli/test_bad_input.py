@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nkloop.cli import main
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
@@ -102,7 +104,7 @@ WORKLISTS = {
 
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All the bad worklists checked by one command, in a process of its own."""
+    """All the bad worklists checked by one command."""
     workspace = Workspace.create(tmp_path_factory.mktemp("bad") / "lab")
     folder = workspace.root / "mine"
     folder.mkdir()
@@ -112,13 +114,15 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert n == 1, name
         (folder / f"cytokine_dosing.{name}.csv").write_bytes(changed.encode() if old else b"\xff\xfe\x00")
     before = files_of(workspace.root)
-    ended = subprocess.run(
-        [sys.executable, "-c", "from nkloop.cli import main; main()", "check", str(folder), "--json"],
-        capture_output=True, text=True, cwd=workspace.root, check=False,
-    )  # fmt: skip
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.chdir(workspace.root)
+        patched.setattr(sys, "argv", ["nkloop", "check", str(folder), "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
     assert files_of(workspace.root) == before
-    assert (ended.returncode, ended.stderr) == (1, "")
-    told = json.loads(ended.stdout)
+    assert (ended.value.code, err.getvalue()) == (1, "")
+    told = json.loads(out.getvalue())
     assert told["passed"] is False
     return {Path(item["path"]).name.split(".")[1]: item for item in told["items"]}
 

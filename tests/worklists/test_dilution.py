@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
 from nkloop.worklists import dilution
+from nkloop.worklists.chain_cost import CostModel, Prices
 from nkloop.worklists.dilution import concentration_problems, plan_chain
 
 LIMITS = {"minimum_ul": 5.0, "tube_ul": 1400.0, "dead_ul": 30.0}
@@ -41,8 +42,32 @@ def test_factors_that_cannot_serve_are_not_tried(amount, monkeypatch):
     monkeypatch.setattr(
         dilution._Search, "try_factors", lambda self, factors: real(self, tried.append(factors) or factors)
     )
-    plan_chain("x", STOCK, [amount], **LIMITS, limits_ul=[1500.0])
+    plan_chain("counted", STOCK, [amount], **LIMITS, limits_ul=[1500.0])
     assert 0 < len(tried) < 300
+
+
+def test_a_chain_that_is_asked_for_again_is_remembered_for_the_same_costs(deck, monkeypatch):
+    searched, real = [], dilution._Search.may_gain
+    monkeypatch.setattr(dilution._Search, "may_gain", lambda self, steps: real(self, searched.append(self) or steps))
+
+    def ask(price, component="again"):
+        cost = CostModel(deck, Prices(stock=price))
+        return plan_chain(component, STOCK, [0.37, 41.3], **LIMITS, cost=cost)
+
+    first = ask(1.25)
+    n_steps = len(searched)
+    assert n_steps > 0
+    assert ask(1.25) == first
+    assert len(searched) == n_steps
+    ask(2.5)
+    ask(1.25, "another")
+    assert len(set(searched)) == 3
+
+
+def test_what_has_no_chain_is_refused_each_time():
+    for _ in range(2):
+        with pytest.raises(PlanError, match=r"no dilution of SCF \(lot L-9\)"):
+            plan_chain("SCF", STOCK, [1e9], **LIMITS, limits_ul=[1500.0], stock="lot L-9")
 
 
 def test_nothing_wanted_needs_nothing():

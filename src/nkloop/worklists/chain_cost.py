@@ -84,7 +84,10 @@ class ChainErrors(NamedTuple):
 
 
 class CostModel:
-    """Cost and error of chains pipetted with the single channels of a bench at given prices."""
+    """Cost and error of chains pipetted with the single channels of a bench at given prices.
+
+    Two of one bench at the same prices and weights are equal: they tell the same of every chain.
+    """
 
     def __init__(
         self,
@@ -105,6 +108,16 @@ class CostModel:
         self._rim_ul = rim_ul
         self._deck = deck
         self._known: dict[float, ChainErrors] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, CostModel) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return id(self._deck), self.prices, self.weights, self._rim_ul
 
     @property
     def is_exact(self) -> bool:

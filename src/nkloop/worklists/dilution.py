@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, inf, prod
+from typing import Any
 
 from nkloop.errors import PlanError
 from nkloop.quantities import Amount
@@ -77,20 +79,26 @@ def plan_chain(
     Raises:
         PlanError: no chain serves, or none within the error limits; an amount needs more stock than fits.
     """
-    wanted = [amount for amount in amounts if amount > 0]
-    if not wanted:
+    if not any(amount > 0 for amount in amounts):
         return Chain(component=component, stock_per_ul=stock_per_ul, volumes_ul=tuple(0.0 for _ in amounts))
-    search = _Search(
-        component, stock_per_ul, amounts, minimum_ul, tube_ul, dead_ul, limits_ul, cost, errors, least_dose_ul, may_tap
-    )
+    limits = None if limits_ul is None else tuple(limits_ul)
+    search = component, stock_per_ul, tuple(amounts), minimum_ul, tube_ul, dead_ul, limits, cost or CostModel(), errors
+    found = _found((*search, least_dose_ul, may_tap), tuple(factors), max_steps, stock)
+    if isinstance(found, PlanError):
+        raise found.with_traceback(None)
+    return found
+
+
+@lru_cache(maxsize=2048)
+def _found(asked: tuple[Any, ...], factors: tuple[float, ...], max_steps: int, stock: str) -> Chain | PlanError:
+    """Remembered, because a plan asks for the same chains again while it looks for lots, parts and a better base."""
+    search = _Search(*asked)
     for steps in range(max_steps + 1):
         if not search.may_gain(steps):
             break
         for chosen in search.worth_trying(factors, steps):
             search.try_factors(chosen)
-    if search.best is not None:
-        return search.best
-    raise search.refusal(stock)
+    return search.refusal(stock) if search.best is None else search.best
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def proposed() -> Recipe:
+    return revised(1.5)
+
+
+def revised(factor: float) -> Recipe:
+    """A revision with this factor of the first value that the loop varies."""
     recipe = load_recipe(ROOT / "recipes" / "ucb-nk.yaml")
-    return apply_factors(recipe, {recipe.loop.vary[0].key: 1.5}, reason="better", source="c-1")
+    return apply_factors(recipe, {recipe.loop.vary[0].key: factor}, reason="better", source="c-1")
 
 
 @pytest.fixture
@@ -43,14 +48,14 @@ class Desk:
     def __init__(self, session: Any, revision_id: str) -> None:
         self.session, self.revision_id = session, revision_id
         self.shown: list[str] = []
-        self.pauses = 0
+        self.keys: list[str] = []
         self.decided_meanwhile = False
 
     async def show(self, name: str, markdown: str, description: str) -> None:
         self.shown.append(f"{name}: {description}: {markdown}")
 
-    async def pause(self, *asked: Any) -> RevisionDecision:
-        self.pauses += 1
+    async def pause(self, form: type[Any], markdown: str, key: str, wait_seconds: float) -> RevisionDecision:
+        self.keys.append(key)
         if self.decided_meanwhile:
             self.decide()
         return RevisionDecision(decision="approve", decided_by="Grace", reason="convincing")
@@ -90,10 +95,21 @@ async def test_a_revision_already_decided_is_told_and_stays(desk: Desk, proposal
     if not meanwhile:
         desk.decide()
     assert await ask_decision(cast(Session, desk.session), proposal, "text") == "rejected"
-    assert desk.pauses == (1 if meanwhile else 0)
+    assert len(desk.keys) == (1 if meanwhile else 0)
     assert len(desk.session.records.campaigns.approvals([proposal.revision_id])) == 1
     assert len(desk.shown) == 1
     assert "already rejected by Ada on 2026-03-02" in desk.shown[0]
     assert "too bold" in desk.shown[0]
     assert "already rejected by Ada on 2026-03-02" in desk.session.said[0]
     assert list(desk.session.workspace.recipes.iterdir()) == []
+
+
+async def test_another_revision_after_the_same_round_is_another_question(desk: Desk, proposal: Proposal) -> None:
+    """Prefect hands out the answer stored under a key without asking anybody."""
+    other = revised(2.0)
+    desk.session.records.campaigns.add_revision(other, at=AT)
+    again = proposal.model_copy(update={"revision_id": other.revision_id})
+    for one in (proposal, again):
+        await ask_decision(cast(Session, desk.session), one, "text")
+    first, second = desk.keys
+    assert first != second

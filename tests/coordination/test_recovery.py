@@ -360,3 +360,28 @@ def test_many_unknown_steps_and_wells_fit_a_page() -> None:
     assert "**continue** with *Steps cut in the mix before their draw* `1`, *Steps that did not happen* `2-40`" in text
     assert "No correction is right either way: too many" in text
     assert "“Steps that happened” of all before it" in text
+
+
+async def test_a_second_decision_about_a_run_is_another_question(
+    decided: tuple[Records, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect hands out the answer stored under a key without asking anybody, and a cut flow shall find it."""
+    (records, run_id), keys = decided, list[str]()
+    at_desk = cast(Any, session())
+    at_desk.records, at_desk.catalogue = records, None
+
+    async def asked(form: Any, markdown: str, key: str, wait_seconds: float) -> None:
+        keys.append(key)
+
+    monkeypatch.setattr(recovery, "question", lambda *_: SimpleNamespace(steps=()))
+    monkeypatch.setattr(recovery, "question_markdown", lambda _: "text")
+    monkeypatch.setattr(recovery, "show_markdown", nothing)
+    monkeypatch.setattr(recovery, "ask_in_prefect", asked)
+    await recovery.ask_what_to_do(at_desk, run_id)
+    await recovery.ask_what_to_do(at_desk, run_id)
+    rest = records.journal.worklist(records.journal.run(run_id).worklist_hash)
+    made = RunDecision(run_id=run_id, decision="discard", by="Bo", reason="it leaked", at=AT)
+    records.decisions.add(made, follow_up=rest, instead_of=1)
+    await recovery.ask_what_to_do(at_desk, run_id)
+    first, again, other = keys
+    assert first == again != other

@@ -26,6 +26,7 @@ from nkloop.cli import main
 from nkloop.coordination.loading import load_flow
 from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
+from nkloop.drivers.manual_counter import ManualCounter
 from nkloop.drivers.opentrons import FlexPlateReader
 from nkloop.drivers.operators import PrefectOperator
 from nkloop.drivers.withdrawing import QuestionWithdrawn
@@ -39,6 +40,7 @@ from nkloop.errors import (
 )
 from nkloop.quantities import Amount
 from nkloop.records import Records
+from nkloop.runs.campaign import count_cells
 from nkloop.runs.contents import known_contents
 from nkloop.runs.execution import prepare_run
 from nkloop.runs.killing import read_request
@@ -193,18 +195,9 @@ def test_the_same_question_asked_again_waits_for_another_answer(tmp_path: Path) 
     task = OperatorTask(kind="confirm", instruction="The run was paused by hand. Confirm when it may go on.")
     request = OperatorRequest(title="small dose: the robot is paused", task=task)
 
-    async def answer(name: str) -> None:
-        async with get_client() as client:
-            while True:
-                for run in await client.read_flow_runs():
-                    if run.state is not None and run.state.is_paused():
-                        await client.resume_flow_run(run.id, run_input={"operator": name, "done": True})
-                        return
-                await asyncio.sleep(0.1)
-
     async def asked(name: str) -> None:
-        bench = cast(Any, SimpleNamespace(operator=desk))
-        await asyncio.gather(asyncio.wait_for(answer(name), 30), ask(request, bench, records, step=None))
+        bench, told = cast(Any, SimpleNamespace(operator=desk)), {"operator": name, "done": True}
+        await asyncio.gather(asyncio.wait_for(resumed(told), 30), ask(request, bench, records, step=None))
 
     @prefect_flow
     async def paused_twice() -> OperatorAnswer:
@@ -216,6 +209,40 @@ def test_the_same_question_asked_again_waits_for_another_answer(tmp_path: Path) 
     assert asyncio.run(paused_twice()).confirmed_by == "Bea"
     assert [action.confirmed_by for action in records.journal.actions(None)] == ["Ada", "Bea"]
     records.close()
+
+
+def test_a_plate_that_is_counted_again_a_week_later_is_counted_again(tmp_path: Path) -> None:
+    """Feeds are planned by these counts: an answer of last week would exchange and split wells by stale ones."""
+    records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    clock = SimpleNamespace(now=AsyncMock(return_value=datetime.now(UTC)))
+    bench = SimpleNamespace(clock=clock, cell_counter=ManualCounter("cell counter", wait_seconds=30))
+    session = cast(Any, SimpleNamespace(bench=bench, records=records, campaign=None, round=None))
+    culture = cast(Any, SimpleNamespace(barcode="P-1", wells=("A1",)))
+
+    async def counted(line: str) -> float:
+        told = {"operator": "Ada", "counts": line}
+        counts, _ = await asyncio.gather(count_cells(session, culture), asyncio.wait_for(resumed(told), 30))
+        return counts["A1"].viable_per_ml
+
+    @prefect_flow
+    async def campaign() -> list[float]:
+        return [await counted("A1 1e6 95 80 1 1.5"), await counted("A1 4e6 95 90 0.5 1.5")]
+
+    assert asyncio.run(campaign()) == [1e6, 4e6]
+    assert [one.viable_per_ml for one in records.results.counts()] == [1e6, 4e6]
+    records.close()
+
+
+async def resumed(answer: dict[str, Any]) -> None:
+    """Answer the next question that waits on the server."""
+    async with get_client() as client:
+        while True:
+            for run in await client.read_flow_runs():
+                if run.state is not None and run.state.is_paused():
+                    await client.resume_flow_run(run.id, run_input=answer)
+                    return
+            await asyncio.sleep(0.1)
 
 
 def test_a_question_that_is_withdrawn_leaves_its_flow_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,11 @@ class Counter:
 
     name = "counter"
 
-    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def count(self, barcode: str, wells: tuple[str, ...], *, occurrence: int = 0) -> tuple[CellCount, ...]:
+        self.asked.append(occurrence)
         return tuple(counted(well, barcode=barcode) for well in wells)
 
 
@@ -166,6 +170,18 @@ async def test_counts_are_recorded_with_the_campaign(session: Session, opened: O
     counts = await count_cells(session, opened[2])
     assert set(counts) == set(opened[2].wells)
     assert session.records.results.counts("c-1", round=1) == tuple(counts.values())
+
+
+async def test_a_plate_that_is_counted_again_is_another_question_also_in_a_program_started_anew(
+    session: Session, opened: Opened
+) -> None:
+    asked = []
+    for _ in range(3):
+        counter = Counter()
+        session.bench = replace(session.bench, cell_counter=counter)
+        await count_cells(session, opened[2])
+        asked += counter.asked
+    assert asked[0] < asked[1] < asked[2]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from nkloop.coordination.artifacts import show_markdown
 from nkloop.drivers.operators import ask_in_prefect
 from nkloop.feedback.models import Proposal
+from nkloop.frozen import content_hash
 from nkloop.recipes import save_recipe
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs.session import Session
@@ -39,7 +40,7 @@ async def ask_decision(session: Session, proposal: Proposal, markdown: str) -> s
     decided = await _told_when_decided(session, proposal.revision_id)
     if decided is not None:
         return decided
-    key = f"approve-{proposal.after_round}"
+    key = f"approve-{content_hash(proposal.revision_id)[:16]}"
     answer = cast(RevisionDecision, await ask_in_prefect(RevisionDecision, markdown, key, WAIT_SECONDS))
     decision: Literal["approved", "rejected"] = "approved" if answer.decision == "approve" else "rejected"
     decided = await _told_when_decided(session, proposal.revision_id)

@@ -204,11 +204,15 @@ async def _nothing_open(session: Session) -> None:
 
 
 async def ask_what_to_do(session: Session, run_id: str) -> Answer:
-    """Pause the flow run with the question until a person answers."""
+    """Pause the flow run with the question until a person answers.
+
+    An answer that was not recorded yet is found again; one that was belongs to an earlier question about the run.
+    """
     asked = question(run_id, session.records, session.catalogue, session.bench_file.deck)
     markdown = question_markdown(asked)
     await show_markdown("decision-needed", markdown, f"{run_id}: nobody knows {len(asked.steps)} steps")
-    return cast(Answer, await ask_in_prefect(Answer, markdown, f"decide-{run_id}", WAIT_SECONDS))
+    key = f"decide-{run_id}-{len(session.records.decisions.of_run(run_id))}"
+    return cast(Answer, await ask_in_prefect(Answer, markdown, key, WAIT_SECONDS))
 
 
 def is_settled(session: Session, run_id: str, answer: Answer, instead_of: int) -> bool:

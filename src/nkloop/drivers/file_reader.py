@@ -140,8 +140,13 @@ class FileCounter:
         found = self._deliveries.look() if self._deliveries is not None else ()
         return (Finding(subject="counter", found=told, ok=True), *found)
 
-    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
+    async def count(self, barcode: str, wells: tuple[str, ...], *, occurrence: int = 0) -> tuple[CellCount, ...]:
         """Wait for the counts of the wells named, then ask for purity, CD34 and volume of each.
+
+        Args:
+            barcode: of the plate.
+            wells: of it.
+            occurrence: as for every counter; not needed here, as each file that was used is waited for but once.
 
         Raises:
             BenchError: the bench has no inbox.
@@ -151,7 +156,7 @@ class FileCounter:
         inbox = _required(self._deliveries, self.name)
         number = inbox.ask_counts(barcode, wells)
         counted = json.loads(await _waited(inbox, number, self._wait_s, f"{self.name}, plate {barcode}"))
-        typed = await self._typed(barcode, wells, counted)
+        typed = await self._typed(number, barcode, wells, counted)
         inbox.used(number)
         return tuple(
             CellCount(
@@ -165,11 +170,11 @@ class FileCounter:
         )
 
     async def _typed(
-        self, barcode: str, wells: tuple[str, ...], counted: dict[str, Any]
+        self, number: int, barcode: str, wells: tuple[str, ...], counted: dict[str, Any]
     ) -> dict[str, dict[str, float]]:
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
-            key = f"phenotype-{content_hash([self.name, barcode, wells])[:16]}-{attempt}"
+            key = f"phenotype-{content_hash([self.name, barcode, wells, number])[:16]}-{attempt}"
             answer = await self._ask(_form(), _described(barcode, wells, counted, problem), key, LONGEST_WAIT_S)
             try:
                 return parse_phenotype(answer.phenotype, wells)

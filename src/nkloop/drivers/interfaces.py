@@ -247,8 +247,14 @@ class CellCounter(Protocol):
 
     name: str
 
-    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
-        """Sample and measure the wells named, in the order named."""
+    async def count(self, barcode: str, wells: tuple[str, ...], *, occurrence: int = 0) -> tuple[CellCount, ...]:
+        """Sample and measure the wells named, in the order named.
+
+        Args:
+            barcode: of the plate.
+            wells: of it.
+            occurrence: another number for every count of this plate that is recorded, so that people are asked anew.
+        """
 
 
 class LotToScan(FrozenModel):

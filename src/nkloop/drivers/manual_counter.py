@@ -25,15 +25,20 @@ class ManualCounter:
         """A person counts; nothing is there that could answer."""
         return (Finding(subject="counter", found="a person types the counts into the page of the flow run", ok=True),)
 
-    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
+    async def count(self, barcode: str, wells: tuple[str, ...], *, occurrence: int = 0) -> tuple[CellCount, ...]:
         """Ask for one line per well; asked again, with what is wrong, up to three times.
+
+        Args:
+            barcode: of the plate.
+            wells: of it.
+            occurrence: as for every counter; with the same one a flow run gets the lines typed in before.
 
         Raises:
             OperatorRefusedError: the lines were wrong three times.
         """
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
-            key = f"count-{content_hash([self.name, barcode, wells])[:16]}-{attempt}"
+            key = f"count-{content_hash([self.name, barcode, wells, occurrence])[:16]}-{attempt}"
             answer = await self._ask(_form(), _description(barcode, wells, problem), key, self._wait_seconds)
             try:
                 return parse_counts(answer.counts, barcode, wells)

@@ -53,6 +53,13 @@ class Results:
         """Cell counts in the order they were saved."""
         return self._load(schema.cell_counts, CellCount, campaign, round)
 
+    def n_counts(self, barcode: str) -> int:
+        """How many wells of a plate were counted so far, each as often as it was."""
+        table = schema.cell_counts
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.barcode == barcode)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def add_result(self, result: AssayResult, *, context: Context | None = None) -> None:
         """Save what was said of one assay plate."""
         row = {"barcode": result.barcode, "verdict": result.verdict}

@@ -133,8 +133,9 @@ async def start_culture(session: Session, campaign_id: str, round_: Round, seed:
 async def count_cells(session: Session, culture: Culture) -> dict[str, CellCount]:
     """Count every well of a culture and record it; a counter that somebody else holds is waited for."""
     bench, purpose = session.bench, f"counting {culture.barcode}"
+    before = session.records.results.n_counts(culture.barcode)
     async with beside_held(bench, "cell_counter", session.records, purpose, wait_seconds=WAIT_SECONDS):
-        counts = await bench.cell_counter.count(culture.barcode, culture.wells)
+        counts = await bench.cell_counter.count(culture.barcode, culture.wells, occurrence=before)
     context = Context(campaign=session.campaign, round=session.round)
     session.records.results.add_counts(counts, at=await session.bench.clock.now(), context=context)
     return {count.well: count for count in counts}

@@ -27,8 +27,8 @@ class VirtualCounter:
         await self._world.get("/clock")
         return (Finding(subject="counter", found="simulated; answers", ok=True),)
 
-    async def count(self, barcode: str, wells: tuple[str, ...]) -> tuple[CellCount, ...]:
-        """Sample and measure the wells named, in the order named.
+    async def count(self, barcode: str, wells: tuple[str, ...], *, occurrence: int = 0) -> tuple[CellCount, ...]:
+        """Sample and measure the wells named, in the order named; nobody is asked, whatever the occurrence.
 
         Raises:
             DeviceError: the barcode or a well is unknown, or the virtual bench is not reachable.

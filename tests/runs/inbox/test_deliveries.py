@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,11 @@ class Person:
     """Types what was prepared."""
 
     def __init__(self, *lines: str) -> None:
-        self.lines, self.shown = list(lines), list[str]()
+        self.lines, self.shown, self.keys = list(lines), list[str](), list[str]()
 
     async def __call__(self, form: type[Any], description: str, key: str, wait_seconds: float) -> Any:
         self.shown.append(description)
+        self.keys.append(key)
         return form(operator="Ada", phenotype=self.lines.pop(0))
 
 
@@ -144,6 +146,29 @@ async def test_counts_come_by_file_and_what_no_counter_tells_from_a_person(
     ]
     assert "| A1 | 1.2e6 | 91.0 |" in person.shown[0]
     assert "has 2 numbers, must be 3" in person.shown[1]
+
+
+async def test_a_plate_whose_next_file_comes_is_a_question_of_its_own_and_the_same_file_is_not(
+    deliveries: InboxDeliveries, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect hands out what is stored under a key without asking anybody."""
+
+    async def read(path: Path, name: str, *_: Any) -> Contents:
+        return Contents("NucleoView", samples=(sample("P-1:A1", 1.2e6),))
+
+    monkeypatch.setattr(inbox_module, "contents_of", read)
+    person = Person("A1 88 0.5 1.5", "A1 80 0.5 1.4")
+    counter = FileCounter("NC-200", deliveries=deliveries, ask=person)
+    for week in range(3):
+        (folder / "counts.csv").write_text(f"week {week}", encoding="utf-8")
+        with pytest.raises(IndexError) if week == 2 else nullcontext():  # cut before the third answer
+            await counter.count("P-1", ("A1",))
+    person.lines.append("A1 70 0.5 1.3")
+    (count,) = await counter.count("P-1", ("A1",))
+    assert count.purity_percent == 70
+    first, second, third, again = person.keys
+    assert len({first, second, third}) == 3
+    assert again == third
 
 
 @pytest.mark.parametrize(

@@ -261,3 +261,35 @@ def test_hundreds_of_forgotten_steps_are_told_in_seconds() -> None:
     assert time.process_time() - started < 5.0
     assert len(held["tubes", "A1"].contents) == 601
     assert held["plate", "A1"].volumes_ul == (0, 1200)
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "spent"),
+    [
+        (("done", "cut", "failed"), {2: "drawn"}, {2}),
+        (("done", "cut", "failed"), {2: "not"}, {2}),
+        ((FORGOTTEN,) * 3, {1: "done", 2: "not", 3: "not"}, {2}),
+        ((LEFT_BEHIND, "done", LEFT_BEHIND, LEFT_BEHIND), {1: "not", 3: "not", 4: "not"}, {1, 3, 4}),
+    ],
+)
+def test_a_step_takes_no_tip_from_a_place_that_its_device_may_have_emptied(
+    told: tuple[str, ...], said: dict[int, str], spent: set[int]
+) -> None:
+    """An OT-2 notices nothing when it picks up from an empty place: it doses with the bare nozzle."""
+    made = worklist(len(told))
+    rulings = [StepRuling(number=n, happened=how == "done", is_drawn=how == "drawn") for n, how in said.items()]
+    rest = continued("run-1", made, fates_of(made, events(*told), rulings), CATALOGUE)
+    of_well = {step.to_well: step.tip for step in rest.steps}
+    kept = {step.number for step in made.steps if of_well.get(step.to_well) == step.tip}
+    assert {n for n, well in enumerate(WELLS[: len(told)], start=1) if well in of_well} - kept == spent
+
+
+def test_a_correction_takes_no_tip_that_any_of_its_unknown_steps_may_have_taken() -> None:
+    made = worklist(3)
+    targets = tuple(
+        Target(labware="plate", well=well, component="IL-15", per_ul=0.4, tolerance_percent=5) for well in WELLS[:3]
+    )
+    aimed = made.model_copy(update={"targets": targets})
+    correction = repaired("run-1", aimed, fates_of(aimed, events(*(FORGOTTEN,) * 3)), CATALOGUE)
+    assert len(correction.steps) == 3
+    assert not {step.tip for step in correction.steps} & {step.tip for step in made.steps}

@@ -252,12 +252,12 @@ def _require_targets(
 def _spent_tips(fates: Sequence[Fate]) -> frozenset[str]:
     """Tips of steps that are done again although their device may have picked the tip up: it has dropped it since.
 
-    A device works its steps in order, so of those ahead of it only the first may have got so far.
+    A device works its steps in order: it may have come as far as the step behind the last that may have happened.
     """
     begun = [fate for fate in fates if fate.is_begun and fate.what != "done"]
-    first = next((fate for fate in begun if not fate.is_passed), None)
+    first = next((fate for fate in begun if not fate.is_passed and fate.what != "unknown"), None)
     return frozenset(
-        fate.step.tip for fate in begun if fate.step.tip and (fate is first or fate.is_passed or fate.what == "partly")
+        fate.step.tip for fate in begun if fate.step.tip and (fate is first or fate.is_passed or fate.what != "not")
     )
 
 

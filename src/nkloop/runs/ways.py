@@ -47,7 +47,7 @@ class Fate(NamedTuple):
     is_drawn: bool = False
     """For `unknown`: the liquid certainly left its source."""
     is_passed: bool = False
-    """For `unknown`: the device went on behind it, so that it tells nothing of the others."""
+    """The device went on behind it, so that it tells nothing of the others where it is unknown."""
     is_cut: bool = False
     """For `partly`: all of it was given, and the liquid of the mix after it was lost with the tip."""
     is_cut_first: bool = False
@@ -80,9 +80,10 @@ def fates_of(
         event = last.get(step.number)
         fate = _fate(step, event, said.get(step.number))
         is_told = event is not None and any(told in event.detail for told in PASSED)
-        is_passed = is_passed or is_told or fate.what in {"done", "partly"}
-        fate = fate._replace(is_begun=event is not None and _may_be_begun(event))
-        found.append(fate._replace(is_passed=is_passed) if fate.what == "unknown" else fate)
+        is_passed = is_passed or is_told
+        is_begun = event is not None and _may_be_begun(event)
+        found.append(fate._replace(is_begun=is_begun, is_passed=is_passed and fate.what != "done"))
+        is_passed = is_passed or fate.what in {"done", "partly"}
     return tuple(reversed(found))
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceState
-from nkloop.errors import DeviceHeldError, StaleHolderError
+from nkloop.errors import DeviceHeldError, RecordError, StaleHolderError
 from nkloop.records import Records
 from nkloop.runs import holding
 from nkloop.runs.execution import execute, play_run, prepare_run
 from nkloop.runs.holding import device_held, devices_of
+from nkloop.runs.reconcile import reconcile_bench
 from nkloop.worklists.models import Verdict, Worklist
 
 
@@ -85,6 +89,73 @@ async def test_a_run_that_was_taken_over_between_its_tasks_is_not_played(
             await play_run(run_id, bench, records)
     assert handler.plays == 0
     assert {step.event for step in records.journal.run(run_id).steps} == {"intended"}
+
+
+@pytest.fixture
+async def away(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[asyncio.Task[Any], pytest.MonkeyPatch]]:  # fmt: skip
+    """A run under way while the database does not answer; what takes that back."""
+    monkeypatch.setattr(holding, "CHECK_SECONDS", 0.0)
+    handler.never_finishes, handler.poll_seconds = True, 0.01
+    playing = asyncio.create_task(execute(worklist, verdict, bench, records))
+    async with asyncio.timeout(10):
+        while handler.status != "running":  # noqa: ASYNC110 - the handler of the tests tells nobody
+            await asyncio.sleep(0.01)
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise RecordError("the database refused: server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records.claims, "check", refused)
+        for name in ("run", "set_run_state", "close_run"):
+            patched.setattr(records.journal, name, refused)
+        yield playing, patched
+    playing.cancel()
+    await asyncio.wait([playing])
+
+
+Away = tuple[asyncio.Task[Any], pytest.MonkeyPatch]
+
+
+async def test_ctrl_c_stops_the_robot_also_while_the_database_is_away(
+    away: Away, bench: Bench, records: Records, handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can have taken the device over in a database that nobody reaches."""
+    playing, patched = away
+    playing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert handler.status == "stopped"
+    assert "the device was stopped: the database refused: server closed the connection" in caplog.text
+    assert "when the records are there again: `nkloop reconcile run-0001`" in caplog.text
+    patched.undo()
+    await reconcile_bench(bench, records)
+    assert records.journal.run("run-0001").state == "stopped"
+
+
+async def test_a_database_that_is_away_for_a_moment_does_not_end_a_run(
+    away: Away, records: Records, handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So long as its lease lasts nobody can have taken the device over."""
+    playing, patched = away
+    await asyncio.sleep(0.1)
+    assert "it could not be asked who holds it: the database refused" in caplog.text
+    patched.undo()
+    handler.never_finishes = False
+    assert (await asyncio.wait_for(playing, 10)).state == "succeeded"
+
+
+async def test_a_run_is_stopped_whose_records_are_away_for_longer_than_its_lease(
+    away: Away, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing, _ = away
+    now = time.monotonic()
+    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: now + 61))
+    with pytest.raises(RecordError, match="the database refused"):
+        await asyncio.wait_for(playing, 10)
+    assert handler.status == "stopped"
 
 
 async def test_the_lease_is_renewed_while_the_work_lasts(bench: Bench, records: Records) -> None:

@@ -19,6 +19,7 @@ from nkloop.errors import (
     NkloopError,
     NobodyToAskError,
     OperatorRefusedError,
+    RecordError,
     RunForgottenError,
     StaleHolderError,
 )
@@ -28,7 +29,7 @@ from nkloop.records.models import IN_ORDER, JournalEvent, RunRecord, StepEvent
 from nkloop.runs import people
 from nkloop.runs.answers import declined_step, point_to_decision
 from nkloop.runs.closing import close_ended, close_unseen, words
-from nkloop.runs.holding import Hold
+from nkloop.runs.holding import Hold, may_be_stopped
 from nkloop.runs.mending import mend
 from nkloop.runs.overdue import Stretch
 from nkloop.worklists.models import Worklist
@@ -95,17 +96,20 @@ async def follow_run(
         is_told_to_end = only_watches and isinstance(error, asyncio.CancelledError)
         if not (is_told_to_end or (watch.is_found and isinstance(error, NobodyToAskError))):
             await watch.make_safe(words(error))
-        point_to_decision(error, records.journal.run(run.id))
+        with suppress(RecordError):  # what ended the run matters more than records that are away
+            point_to_decision(error, records.journal.run(run.id))
         raise
 
 
 async def stopped(handler: LiquidHandler, device_run_id: str) -> DeviceState:
-    """Stop a run and wait until its device says how it ended.
+    """Stop a run and wait until its device says how it ended; also while the records cannot be asked.
 
     Raises:
         DeviceError: the device refused or does not answer.
+        StaleHolderError: somebody else has taken the device over.
     """
-    await handler.stop(device_run_id)
+    with may_be_stopped(handler):
+        await handler.stop(device_run_id)
     while True:
         state = await handler.state(device_run_id)
         if state.status in ENDED:
@@ -192,21 +196,28 @@ class Watch:
         is_forgotten = False
         left = f"{why}; {self.run.device} could not be asked and may still be running"
         try:
-            async with asyncio.timeout(SAFE_SECONDS):
-                at = await self.bench.clock.now()
-                state = await stopped(self.handler, self.device_run_id)
-                left = f"{why}; {STOPPED}"
-                await close_ended(self.run, state, self.bench, self.records, self.hold, why=left)
+            with may_be_stopped(self.handler):
+                self.handler.fence()  # here, so that records that answer late take no time off the stop
+                async with asyncio.timeout(SAFE_SECONDS):
+                    at = await self.bench.clock.now()
+                    state = await stopped(self.handler, self.device_run_id)
+                    left = f"{why}; {STOPPED}"
+                    await close_ended(self.run, state, self.bench, self.records, self.hold, why=left)
         except RunForgottenError as error:
             is_forgotten, left = True, f"{why}; {words(error)}"
         except (NkloopError, TimeoutError) as error:
             left = f"{left}: {words(error)}"
         finally:
-            with suppress(StaleHolderError):  # the run is another's; what ended this one matters more
+            try:
                 if is_forgotten or self.handler.stepwise:
                     close_unseen(self.run.id, left, self.records, self.hold, at=at)
                 else:
                     self._leave_open(left)
+            except StaleHolderError:
+                pass  # the run is another's; what ended this one matters more
+            except RecordError as error:
+                told = f"{self.run.id}: {left}. That could not be written down ({words(error)})"
+                logger.error("%s; when the records are there again: `nkloop reconcile %s`", told, self.run.id)
 
     def _leave_open(self, why: str) -> None:
         """Write down why a run is not over; one that is over by now stays as it is."""

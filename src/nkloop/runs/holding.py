@@ -19,6 +19,8 @@ from nkloop.runs.marking import leave_mark, require_unmarked
 
 CHECK_SECONDS = 1.0
 """Longest time until somebody who only watches a run learns that the device has been taken over."""
+AWAY_SECONDS = 30.0
+"""For so long records that could not be asked are not asked again by who stops a device."""
 _LOOK_SECONDS = 0.5
 """Between two attempts to get a device that somebody else holds."""
 logger = logging.getLogger(__name__)
@@ -27,10 +29,11 @@ logger = logging.getLogger(__name__)
 class Hold:
     """A claim with the check that belongs to it."""
 
-    def __init__(self, claim: Claim, records: Records) -> None:
+    def __init__(self, claim: Claim, records: Records, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self.claim = claim
         self._records = records
-        self._checked = time.monotonic()
+        self._lease_seconds = lease_seconds
+        self._checked = self._looked = time.monotonic()
 
     def fence(self) -> None:
         """Ask the records now whether the claim is the newest.
@@ -44,11 +47,22 @@ class Hold:
     def watch(self) -> None:
         """Do the same when it was not done for `CHECK_SECONDS`; for those who only look on.
 
+        Records that are away are waited for as long as a lease lasts: so long nobody can have taken the device over.
+
         Raises:
             StaleHolderError: another process has taken the device over.
+            RecordError: the records could not be asked for that long.
         """
-        if time.monotonic() - self._checked >= CHECK_SECONDS:
+        now = time.monotonic()
+        if now - max(self._checked, self._looked) < CHECK_SECONDS:
+            return
+        self._looked = now
+        try:
             self.fence()
+        except RecordError as error:
+            if now - self._checked >= self._lease_seconds:
+                raise
+            logger.warning("%s goes on; it could not be asked who holds it: %s", ", ".join(self.claim.devices), error)
 
 
 Noted = Callable[[], Awaitable[None]]
@@ -145,12 +159,37 @@ def _fenced(device: Fenced, hold: Hold) -> Iterator[None]:
         device.fence = before
 
 
+@contextmanager
+def may_be_stopped(device: Fenced) -> Iterator[None]:
+    """A device that is stopped also while its holder cannot be looked up: liquid moves, and to stop harms nobody.
+
+    A newer claim still refuses. Records that were away are not asked again at once, as each attempt may take long.
+    """
+    before, quiet_until = device.fence, 0.0
+
+    def fence() -> None:
+        nonlocal quiet_until
+        if time.monotonic() < quiet_until:
+            return
+        try:
+            before()
+        except RecordError as error:
+            quiet_until = time.monotonic() + AWAY_SECONDS
+            logger.warning("the device is stopped although it could not be asked who holds it: %s", error)
+
+    device.fence = fence
+    try:
+        yield
+    finally:
+        device.fence = before
+
+
 @asynccontextmanager
 async def _kept(
     claim: Claim, records: Records, device: Fenced, lease_seconds: float, noted: Noted | None = None
 ) -> AsyncIterator[Hold]:
     """A claim renewed in the background, with the fence it gives to the device; released at the end."""
-    hold = Hold(claim, records)
+    hold = Hold(claim, records, lease_seconds=lease_seconds)
     token = _held.set({**_held.get({}), (records.url, claim.devices): hold})
     renewal = asyncio.create_task(_renewed(claim, records, lease_seconds, noted))
     try:

@@ -71,7 +71,8 @@ def candidates(steps: Sequence[OpenStep], *, has_wells: bool, has_vessels: bool)
         found.append(Offer(when="throw away the wells above; or some, with --well plate:B3", kind="discard"))
         found += _cut_first(steps) if any(step.is_cut_first for step in steps) else _cut(steps)
     if not any(step.is_cut_first for step in steps):
-        found.append(_undone(steps, is_liquid=is_liquid, has_vessels=has_vessels))
+        uneven = any(step.lacking for step in steps)
+        found.append(_in_some(steps) if uneven else _undone(steps, is_liquid=is_liquid, has_vessels=has_vessels))
         found += _in_part(steps)
         it = _it(steps)
         numbers = tuple(step.number for step in steps)
@@ -81,7 +82,7 @@ def candidates(steps: Sequence[OpenStep], *, has_wells: bool, has_vessels: bool)
 
 
 def _is_same(one: Offer, other: Offer) -> bool:
-    return (one.kind, one.said, one.part_of) == (other.kind, other.said, other.part_of)
+    return (one.kind, one.said, one.part_of, one.wells) == (other.kind, other.said, other.part_of, other.wells)
 
 
 def others_cut(steps: Sequence[OpenStep]) -> str:
@@ -122,7 +123,11 @@ def _cut(steps: Sequence[OpenStep]) -> list[Offer]:
             found.append(_beside(word, cut, steps, told.format(name=name)))
 
     left = "it is done from what its source has left"
-    offer("drawn", lambda one: bool(one.tip) and not one.is_given, f"{{name}} had its liquid in the tip, lost: {left}")
+    offer(
+        "drawn",
+        lambda one: bool(one.tip) and not one.is_given and not one.lacking,
+        f"{{name}} had its liquid in the tip, lost: {left}",
+    )
     offer(
         "cut_in_first_mix",
         lambda one: one.mixes_first and not one.is_drawn,
@@ -149,7 +154,16 @@ def _least(step: OpenStep) -> str:
     """What is said of a step that did not happen, as far as its device allows that."""
     if step.is_given:
         return "given" if step.mixes else "happened"
+    if step.lacking:
+        return "happened"
     return "drawn" if step.is_drawn else "not_happened"
+
+
+def _in_some(steps: Sequence[OpenStep]) -> Offer:
+    """The answer that a step happened in the wells of those channels that certainly gave, and only there."""
+    cut = next(step for step in steps if step.lacking)
+    told = f"step {cut.number} gave with some channels only, as its device says: the wells that lack it are left out"
+    return _beside("happened", cut, steps, told).model_copy(update={"wells": cut.lacking})
 
 
 def _undone(steps: Sequence[OpenStep], *, is_liquid: bool, has_vessels: bool) -> Offer:

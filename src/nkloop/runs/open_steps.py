@@ -8,9 +8,10 @@ from itertools import groupby
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import volume_told
 from nkloop.runs.eyesight import level_change_mm
-from nkloop.runs.possible import sentence
+from nkloop.runs.possible import reached_wells, sentence
+from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import moved_in
-from nkloop.runs.ways import LIQUID, Fate, mixes_after, mixes_first
+from nkloop.runs.ways import LIQUID, Fate, lacking, mixes_after, mixes_first
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
@@ -34,6 +35,8 @@ class OpenStep(FrozenModel):
     """Change of the level of its source or target, whichever is more, in mm; None where it is not known."""
     is_given: bool = False
     """Whether all of its liquid certainly arrived, so that only its mix may be missing."""
+    lacking: tuple[Spot, ...] = ()
+    """Wells that may lack it while other channels of the step certainly gave."""
     mixes: bool = False
     """Whether it mixes after it has given, so that it may have been cut there."""
     mixes_first: bool = False
@@ -72,6 +75,7 @@ def open_step(fate: Fate, worklist: Worklist, catalogue: LabwareLookup, why: str
         tip=tip if liquid else "",
         is_drawn=fate.is_drawn,
         is_given=gives and fate.given_ul >= step.volume_ul,
+        lacking=lacking(fate, lambda one, is_target: reached_wells(one, worklist, catalogue, is_target=is_target)),
         level_mm=level_change_mm(step, worklist, catalogue),
         mixes=mixes_after(step),
         mixes_first=mixes_first(step),

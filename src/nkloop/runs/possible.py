@@ -134,6 +134,9 @@ def _follow(ledger: Ledger, fate: Fate, how: How) -> None:
     volume = step.mix_volume_ul if how == "cut_before" else step.volume_ul
     ledger.aspirate(step.channels, step.labware, step.well, volume, step.mount)
     given = step.volume_ul if how == "cut_after" else fate.given_ul
+    if fate.each_ul and how == "drawn" and step.action == "transfer":
+        ledger.dispense_each(step.channels, step.to_labware, step.to_well, fate.each_ul, step.mount)
+        return
     if given > 0 and step.action == "transfer" and how != "cut_before":
         ledger.dispense(step.channels, step.to_labware, step.to_well, given, step.mount)
     if how == "cut_after":

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from nkloop.errors import PlanError
 from nkloop.records.models import RunRecord, StepRuling
-from nkloop.runs.possible import sentence
+from nkloop.runs.possible import options_for, sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.vessels import require_part
-from nkloop.runs.ways import LIQUID, Fate, mixes_after, mixes_first
+from nkloop.runs.ways import LIQUID, Fate, Reaches, lacking, mixes_after, mixes_first
 
 _SAID = {
     "happened": "happened",
@@ -24,7 +24,11 @@ _SAID = {
 
 
 def rulings_of(
-    run: RunRecord, fates: Sequence[Fate], said: Mapping[str, Collection[int]], moved: Mapping[int, float]
+    run: RunRecord,
+    fates: Sequence[Fate],
+    said: Mapping[str, Collection[int]],
+    moved: Mapping[int, float],
+    reaches: Reaches = lambda step, is_target: (),
 ) -> tuple[StepRuling, ...]:
     """One ruling for every unknown step of a run, left open where nothing was said of it.
 
@@ -36,6 +40,7 @@ def rulings_of(
         fates: what the journal says of its steps.
         said: what became of steps, a key of `_SAID`, to their numbers.
         moved: steps that people did in part, with the µL moved in all.
+        reaches: tells the wells of a step, to be named in a remedy.
 
     Raises:
         PlanError: a step is named twice, is not unknown, or cannot have gone as it was said.
@@ -44,6 +49,8 @@ def rulings_of(
     _require_unknown(run, of_step)
     for fate in fates:
         if (what := of_step.get(fate.step.number)) is not None:
+            if what in {"drawn", "not_happened"}:
+                _require_alike(run.id, fate, reaches)
             _require_possible(run.id, fate, what, moved)
     held = set(run.held_steps)
     if all(what == "not_happened" for number, what in of_step.items() if number in held):
@@ -72,6 +79,21 @@ def _require_unknown(run: RunRecord, numbers: Collection[int]) -> None:
             where=f"run {run.id}",
             remedy=f"steps of unknown outcome: {known}",
         )
+
+
+def _require_alike(run_id: str, fate: Fate, reaches: Reaches) -> None:
+    """Refuse to have a step done again by all of its channels where the device says that some of them gave."""
+    if not fate.each_ul:
+        return
+    step, n = fate.step, fate.step.number
+    gave = sum(given > 0 for given in fate.each_ul)
+    raise PlanError(
+        f"step {n} ({sentence(step)}) gave with {gave} of {len(fate.each_ul)} channels, the device says so: "
+        "done again, their wells would get it twice",
+        where=f"run {run_id}",
+        remedy=f"leave out the wells that lack it: --happened {n} {options_for(lacking(fate, reaches))}; if you cannot "
+        "tell: --decide repair or discard",
+    )
 
 
 def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, float]) -> None:

@@ -44,6 +44,8 @@ class Fate(NamedTuple):
     given_ul: float = 0.0
     """Of each channel, and of what people move in all of its moves, in their order; for `unknown` what is certain at
     least."""
+    each_ul: tuple[float, ...] = ()
+    """For `unknown`: what each channel certainly gave, where they differ."""
     is_drawn: bool = False
     """For `unknown`: the liquid certainly left its source."""
     is_passed: bool = False
@@ -97,7 +99,8 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
         return Fate(step, "partly", given, is_drawn=True) if event.moved_ul else Fate(step, "not")
     if ruling is None or ruling.happened is None:
         is_cut, is_held = MIXING_FIRST in event.detail, HELD_BACK in event.detail
-        return Fate(step, "unknown", given, is_drawn=bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
+        each = event.moved_ul if len(set(event.moved_ul)) > 1 else ()
+        return Fate(step, "unknown", given, each, bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
     if ruling.moved_ul:
@@ -115,6 +118,12 @@ def _may_be_begun(event: JournalEvent) -> bool:
     if event.event == "failed":
         return not event.detail.startswith("not started")
     return event.event != "intended" and HELD_BACK not in event.detail
+
+
+def lacking(fate: Fate, reaches: Reaches) -> tuple[tuple[str, str], ...]:
+    """Nickname and name of the wells that lack the liquid of a step of which other channels certainly gave theirs."""
+    each = zip(reaches(fate.step, True), fate.each_ul, strict=False)
+    return tuple(dict.fromkeys(spot for spot, given in each if given < fate.step.volume_ul))
 
 
 def mixes_after(step: Step) -> bool:
@@ -213,10 +222,14 @@ def _told(fate: Fate, how: How) -> str:
     given = (
         "gave its liquid" if fate.given_ul >= step.volume_ul else f"gave {fate.given_ul:g} µL of {step.volume_ul:g} µL"
     )
+    if fate.each_ul:
+        given = f"gave with {sum(one > 0 for one in fate.each_ul)} of {len(fate.each_ul)} channels"
     words: Mapping[How, str] = {
         "done": "happened",
         "not": "did not happen",
-        "drawn": f"{given} and did nothing more" if fate.given_ul > 0 else "drew its liquid and lost it",
+        "drawn": f"{given} and did nothing more"
+        if fate.given_ul > 0 or fate.each_ul
+        else "drew its liquid and lost it",
         "cut_before": "was cut while it mixed its source",
         "cut_after": "was cut while it mixed its target",
     }

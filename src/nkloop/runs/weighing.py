@@ -5,7 +5,7 @@ Nothing is written here. What is recorded (`deciding`) and what is offered befor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import DecisionKind, JournalEvent, RunRecord, StepRuling
 from nkloop.runs.enough import require_enough
 from nkloop.runs.follow_up import continued, repaired
-from nkloop.runs.possible import doubtful_wells, options_for, possible_wells
+from nkloop.runs.possible import doubtful_wells, options_for, possible_wells, reached_wells
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import require_said
@@ -103,7 +103,11 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
         PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
     """
     worklist, events = place.records.journal.worklist(run.worklist_hash), place.records.journal.events(run.id)
-    rulings = rulings_of(run, fates_of(worklist, events), said.steps, said.moved)
+
+    def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
+        return reached_wells(step, worklist, place.catalogue, is_target=is_target)
+
+    rulings = rulings_of(run, fates_of(worklist, events), said.steps, said.moved, reaches)
     fates = fates_of(worklist, events, rulings)
     case = Case(run.id, worklist, fates, place.catalogue, place.deck, _steps_before(run, place.records))
     gone, left = _spots(worklist, place.catalogue, said.wells), None

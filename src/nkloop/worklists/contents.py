@@ -7,7 +7,7 @@ collected with the number of the step that makes them, so that one pass tells ev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
@@ -320,6 +320,14 @@ class Ledger(PipettingBreaches):
             self._leave_out(labware, well, channels)
         else:
             self._give(target, volume_ul, touching=touching)
+
+    def dispense_each(
+        self, channels: int, labware: str, well: str, volumes_ul: Sequence[float], mount: str = ""
+    ) -> None:
+        """Give its own volume out of each channel's tip, as it has happened: nothing is checked."""
+        if (target := self._ready(channels, mount, labware, well)) is not None:
+            for held, name, volume in zip(target[0].held, target[2], volumes_ul, strict=True):
+                give(held, target[1].state(name), min(volume, held.volume), touching=True)
 
     def _give(self, reach: _Reach, volume_ul: float, *, touching: bool) -> None:
         pipette, place, names = reach

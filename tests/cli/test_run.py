@@ -153,7 +153,7 @@ def _of_a_plan_only_what_was_not_run_is_offered(nkloop: Nkloop, workspace: Works
         assert f"part 1 of 3 was run already, as {first.json['runs'][0]['id']}" in refused.err
         assert f"part 2 of 3 was begun already, as {begun}" in refused.err
         assert (
-            f"part 3 of 3 was not run yet. Remedy: `uv run nkloop run {plan} --bench virtual --part 3`" in refused.err
+            "part 3 of 3 was not run yet. Remedy: `uv run nkloop run plan.json --bench virtual --part 3`" in refused.err
         )
         assert "No run was begun" not in refused.err
     assert "portions, part 1 of 3 was run already" in nkloop("run", plan, "--part", "1,3").err
@@ -234,7 +234,7 @@ def _a_person_is_asked(nkloop: Nkloop, run_id: str, file: Path) -> None:
         assert told in read.out
     refused = nkloop("run", file, "--again")
     assert refused.code == 1
-    assert "M-1 (medium) was filled before, by run-0001 (three portions)" in refused.err
+    assert f"M-1 (medium) was filled before, by {run_id} (three portions)" in refused.err
 
 
 def _the_rest_is_run(nkloop: Nkloop, run_id: str) -> None:
@@ -286,7 +286,14 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
     decided = nkloop("reconcile", run_id, *word, "--json")
     assert decided.code == 0, decided.err
     assert decided.json["decision"]["rulings"] == [
-        {"number": 2, "happened": False, "is_drawn": True, "is_given": False, "moved_ul": 0.0}
+        {
+            "number": 2,
+            "happened": False,
+            "is_drawn": True,
+            "is_given": False,
+            "is_cut_first": False,
+            "moved_ul": 0.0,
+        }
     ]
     assert decided.json["follow_up"]["transfers"] == 2
     shown = nkloop("run", "show", run_id)

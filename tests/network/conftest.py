@@ -326,10 +326,15 @@ class NetworkLab:
             await asyncio.sleep(0.005)
         raise AssertionError("it does not happen")
 
-    async def dose(self) -> RunRecord | NkloopError:
-        """Run the worklist as a user does; an error is what he is told."""
+    async def dose(self, plate: str = "") -> RunRecord | NkloopError:
+        """Run the worklist as a user does, on a plate of its own where one is named; an error is what he is told."""
+        deck = (
+            item.model_copy(update={"barcode": plate}) if item.barcode and plate else item for item in WORKLIST.deck
+        )
+        worklist = WORKLIST.model_copy(update={"deck": tuple(deck)})
+        verdict = self.verdict.model_copy(update={"worklist_hash": worklist.content_hash})
         try:
-            return await execute(WORKLIST, self.verdict, self.bench, self.records)
+            return await execute(worklist, verdict, self.bench, self.records)
         except NkloopError as error:
             return error
 

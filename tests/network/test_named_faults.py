@@ -372,8 +372,8 @@ def gate() -> Compliance:
 
 async def test_an_account_signs_and_gives_a_reason_for_every_change(open_lab: Any, gate: Compliance) -> None:
     async with open_lab("lab", compliance=gate, driver={"account": ACCOUNT}) as lab:
-        for _ in range(2):
-            assert (await lab.dose()).state == "succeeded"
+        for plate in ("P-1", "P-2"):
+            assert (await lab.dose(plate)).state == "succeeded"
         assert [run.shown()["signedBy"] for run in lab.robot.runs.all()] == ["Ada Lovelace"] * 2
         assert {(user, reason) for user, _, reason in gate.reasons} == {("ada", "NK dosing by nkloop")}
         assert any("PATCH /runs" in request for _, request, _ in gate.reasons)
@@ -398,7 +398,7 @@ async def test_a_token_that_ends_soon_is_renewed_without_the_password(
         assert asked[0] == "password"
         assert set(asked[1:]) == {"refresh_token"}
         gate.refresh_tokens.clear()
-        assert (await lab.dose()).state == "succeeded"
+        assert (await lab.dose("P-2")).state == "succeeded"
         assert asked.count("password") == 2
 
 
@@ -424,6 +424,6 @@ async def test_an_unsigned_run_stands_in_the_way_of_the_next(open_lab: Any, gate
     unsigned = {key: value for key, value in ACCOUNT.items() if key != "signs_as"}
     async with open_lab("lab", compliance=gate, driver={"account": unsigned}) as lab:
         assert (await lab.dose()).state == "succeeded"
-        told = str(await lab.dose())
+        told = str(await lab.dose("P-2"))
         assert "must be signed off first" in told
         assert "sign the finished run on the robot, or name who signs" in told

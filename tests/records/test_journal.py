@@ -80,6 +80,21 @@ def test_every_event_of_300_steps_is_kept(
     assert len(records.journal.events(run_id)) == 900
 
 
+def test_a_run_that_is_over_takes_no_event_of_its_device(
+    records: Records, worklist: Worklist, verdict: Verdict, at: datetime
+) -> None:
+    """A command that ends after its run was closed as unknown changes nothing under whoever decides about it."""
+    run_id = open_run(records, worklist, verdict, at)
+    records.journal.append_event(run_id, [1], "sent", at=at, device="flex")
+    unclear = JournalEvent(number=1, event="unknown", at=at, device="flex")
+    records.journal.close_run(run_id, [unclear], "interrupted", ended_at=at)
+    with pytest.raises(
+        RecordError, match=f"step 1 cannot be noted as done: the run is interrupted.*reconcile {run_id}"
+    ):
+        records.journal.append_event(run_id, [1], "done", at=at, device="flex")
+    assert records.journal.run(run_id).unknown_steps == (1,)
+
+
 def test_a_durable_step_asks_once_and_writes_twice(
     records: Records, worklist: Worklist, verdict: Verdict, at: datetime
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nkloop.errors import RecordError
-from nkloop.records.models import StepRuling
+from nkloop.records.models import JournalEvent, StepRuling
 from nkloop.worklists.models import SUSPENSION, OperatorTask, Step, Vessel, VesselMove, Worklist
 
 
@@ -175,7 +175,7 @@ def test_a_task_that_did_not_happen_in_its_run_counts_when_it_was_done_by_hand_s
     other = lab.ended(lab.opened(feeding(lab.worklist, "day 6")), "unknown")
     lab.decide(other, rulings=tuple(StepRuling(number=number, happened=False) for number in (1, 2, 3)))
     assert lab.records.decisions.left_of(run_id) == left
-    lab.records.journal.append_event(other, [1], "done", at=lab.at, device="flex")
+    lab.records.journal.add_confirmed(other, [JournalEvent(number=1, event="done", at=lab.at, device="flex")])
     with pytest.raises(RecordError, match="U1-reference was given liquid since"):
         lab.records.decisions.left_of(run_id)
 
@@ -210,7 +210,8 @@ def test_what_a_device_tells_later_of_a_run_that_was_over_before_is_no_later_cha
     lab.records.journal.append_event(lost, [1, 2, 3], "sent", at=lab.at, device="flex")
     lab.ended(lost, "done", "unknown", "unknown")
     run_id, left = lab.cut()
-    lab.records.journal.append_event(lost, [2, 3], "done", at=lab.at, device="flex")
+    told = [JournalEvent(number=number, event="done", at=lab.at, device="flex") for number in (2, 3)]
+    lab.records.journal.judge_anew(lost, told, "interrupted", error="")
     assert lab.opened(left, parent=run_id)
 
 
@@ -219,7 +220,7 @@ def test_what_people_do_later_of_a_run_that_was_over_before_is_a_change(lab: Any
     lab.worklist = feeding(lab.worklist, "day 3")
     earlier = lab.ended(lab.opened(feeding(lab.worklist, "day 2"), bench="other bench"), "done", "failed", "failed")
     run_id, left = lab.cut()
-    lab.records.journal.append_event(earlier, [2], "done", at=lab.at, device="Ada")
+    lab.records.journal.add_confirmed(earlier, [JournalEvent(number=2, event="done", at=lab.at, device="Ada")])
     with pytest.raises(RecordError, match=rf"U1-reference was given liquid since, .*{earlier}"):
         lab.opened(left, parent=run_id)
 

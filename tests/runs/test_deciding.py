@@ -669,7 +669,7 @@ async def test_what_was_discarded_is_never_continued(records: Records, cut_run: 
 
 async def test_a_decision_made_while_the_device_told_more_is_refused(records: Records, cut_run: str) -> None:
     async def told_meanwhile(worklist: Worklist) -> Verdict:
-        records.journal.append_events(cut_run, journal((2, "done")))
+        records.journal.judge_anew(cut_run, journal((2, "done")), "interrupted", error="")
         return await passes(worklist)
 
     with pytest.raises(RecordError, match=r"has told more while this was decided.*decide anew"):

@@ -76,7 +76,7 @@ def test_steps_with_the_same_unknown_end_are_told_in_one_sentence(
     made = worklist.model_copy(update={"steps": steps, "targets": (), "ends": ()})
     run_id = journalled(made, "interrupted", event="unknown")
     last = JournalEvent(number=7, event="failed", at=AT, detail="the tip was lost")
-    records.journal.append_events(run_id, [last])
+    records.journal.judge_anew(run_id, [last], "interrupted", error="")
     told = run_facts(run_id, records, catalogue).deviations
     moved = "{:g} µL from {} {} to {} {}"
     first, sixth = (

@@ -235,6 +235,45 @@ async def test_after_a_crash_the_device_remembers_nothing_and_the_step_under_way
     assert events(records, run_id) == {1: "done", 2: "failed", 3: "failed", 4: "failed"}
 
 
+async def test_a_stop_that_waits_long_for_the_command_under_way_drops_the_tips_and_keeps_what_it_did(
+    worklist: Worklist,
+    verdict: Verdict,
+    star: Bench,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("nkloop.runs.following.SAFE_SECONDS", 0.05)
+    run_id = await prepare_run(worklist, verdict, star, records)
+    backend = star.liquid_handler.backend  # type: ignore[attr-defined]
+    dispense, is_over = backend.dispense, False
+
+    async def slow(*args: Any, **kwargs: Any) -> None:
+        while not is_over:  # noqa: ASYNC110 - it is set from another loop
+            await asyncio.sleep(0.005)
+        await dispense(*args, **kwargs)
+
+    backend.dispense = slow
+    playing = asyncio.create_task(play_run(run_id, star, records))
+    async with asyncio.timeout(20):
+        while not any(sent.startswith("C0AS") for sent in backend.sent):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    playing.cancel()
+    await asyncio.sleep(0.3)
+    assert not playing.done()
+    assert "still ends its command" in caplog.text
+    is_over = True
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert backend.sent[-1].startswith("C0TR"), "eight tips stay on the arm"
+    run = records.journal.run(run_id)
+    assert (run.state, run.error) == (
+        "interrupted",
+        "interrupted by a person or by the program; the device was stopped",
+    )
+    assert events(records, run_id) == {1: "done", 2: "failed", 3: "failed", 4: "failed"}
+
+
 async def test_the_shipped_bench_refuses_what_does_not_fit_it(
     worklist: Worklist, verdict: Verdict, star: Bench, records: Records
 ) -> None:

@@ -183,7 +183,8 @@ async def test_what_a_run_took_is_parted_anew_when_its_device_tells_after_all_wh
     later = journalled(other, state="interrupted", event="failed")
     settle_runs(stocked, at=AT)
     records, before = stocked.records, history(stocked)
-    records.journal.append_event(run_id, [1, 2], "done", at=AT + timedelta(minutes=5), device="flex")
+    told = [JournalEvent(number=n, event="done", at=AT + timedelta(minutes=5), device="flex") for n in (1, 2)]
+    records.journal.judge_anew(run_id, told, "interrupted", error="")
     assert settle_runs(stocked, at=AT) == (run_id,)
     added = history(stocked)[len(before) :]
     assert added == [("IL7-01-01", "taken", -60), ("IL7-01-01", "discarded", 60)]

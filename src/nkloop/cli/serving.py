@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from nkloop.workspace import Workspace
 
-FLOWS_END_SECONDS = 20.0
-"""Time a running flow has to stop its robot before it is killed."""
+FLOWS_END_SECONDS = 120.0
+"""Time a running flow has to stop its robot before it is killed; one driven step by step ends a long command first."""
 
 
 @dataclass

@@ -129,12 +129,19 @@ class Journal:
 
         Raises:
             StaleHolderError: the run's devices are claimed by somebody else.
-            RecordError: the run does not exist.
+            RecordError: the run does not exist, or is over: what people decide, and what is made from it, counts on
+                what is known of its steps then.
         """
         if not events:
             return
         with self._database.writing() as connection:
             footing = _with_right(connection, run_id, claim)
+            if footing.state in RUN_OVER:
+                raise RecordError(
+                    f"step {events[0].number} cannot be noted as {events[0].event}: the run is {footing.state}",
+                    where=f"run {run_id}",
+                    remedy=f"say what became of its steps: `nkloop reconcile {run_id}`",
+                )
             _insert_events(connection, run_id, events, claim, footing)
 
     def append_event(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from nkloop.drivers.bench import Bench
@@ -44,7 +44,7 @@ GOES_ON = frozenset({"running", "finishing", "stop-requested"})
 ASK_AGAIN_SECONDS = 180.0
 """After this somebody is asked once more about an obstacle that was confirmed to be cleared and is still there."""
 SAFE_SECONDS = 20.0
-"""Longest time spent on making a device safe after an interruption."""
+"""Longest time spent on making a device safe after an interruption, where it can tell later what it did."""
 STOPPED = "the device was stopped"
 """What the record of a run says when an interruption has made its device safe."""
 
@@ -188,7 +188,8 @@ class Watch:
 
         The device goes on without us and can tell everything later. To close the run now would lose that, let a person
         decide while the device still moves, and leave a run on the device that anybody could play. A device driven
-        step by step tells nothing later, so its run is closed with what is journalled.
+        step by step tells nothing later, so its run is closed with what is journalled; before that it has the time it
+        takes to end the command under way and to drop its tips, or until it is interrupted once more.
 
         Records in any case, also when interrupted once more.
         """
@@ -198,7 +199,7 @@ class Watch:
         try:
             with may_be_stopped(self.handler):
                 self.handler.fence()  # here, so that records that answer late take no time off the stop
-                async with asyncio.timeout(SAFE_SECONDS):
+                async with self._time_to_stop():
                     at = await self.bench.clock.now()
                     state = await stopped(self.handler, self.device_run_id)
                     left = f"{why}; {STOPPED}"
@@ -218,6 +219,28 @@ class Watch:
             except RecordError as error:
                 told = f"{self.run.id}: {left}. That could not be written down ({words(error)})"
                 logger.error("%s; when the records are there again: `nkloop reconcile %s`", told, self.run.id)
+
+    @asynccontextmanager
+    async def _time_to_stop(self) -> AsyncIterator[None]:
+        """Bound it, or say why nothing seems to happen while a device driven step by step takes long.
+
+        Raises:
+            TimeoutError: a device that can tell later what it did took longer than `SAFE_SECONDS`.
+        """
+        if not self.handler.stepwise:
+            async with asyncio.timeout(SAFE_SECONDS):
+                yield
+            return
+        told = asyncio.get_running_loop().call_later(
+            SAFE_SECONDS,
+            logger.warning,
+            "%s still ends its command; then its tips are dropped. Wait for it: interrupted again, it keeps them",
+            self.run.device,
+        )
+        try:
+            yield
+        finally:
+            told.cancel()
 
     def _leave_open(self, why: str) -> None:
         """Write down why a run is not over; one that is over by now stays as it is."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nkloop.drivers.interfaces import FoundRun
-from nkloop.drivers.pylabrobot import adapter
+from nkloop.drivers.pylabrobot import adapter, stations
 from nkloop.drivers.pylabrobot.handler import PyLabRobotHandler
 from nkloop.errors import BenchError, DeviceError, RecordError, StaleHolderError
 from nkloop.labware import Catalogue
@@ -120,6 +120,75 @@ async def test_a_stop_during_a_pause_leaves_the_step_certainly_undone(make: Make
     await handler.stop(run_id)
     assert handler.on_step.events[-1] == (3, "failed")
     assert (await handler.state(run_id)).status == "stopped"
+
+
+async def require_heard(handler: PyLabRobotHandler, run_id: str, begun: asyncio.Event, go_on: asyncio.Event) -> None:
+    """Ask for a stop as soon as something has begun; let that end then."""
+    await asyncio.wait_for(begun.wait(), 10)
+    stopping = asyncio.create_task(handler.stop(run_id))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await asyncio.wait_for(stopping, 5)
+    assert (await handler.state(run_id)).status == "stopped"
+
+
+async def test_a_stop_while_tips_are_dropped_before_a_pause_is_heard(make: Make, worklist: Worklist, kit: Kit) -> None:
+    handler = make(worklist)
+    run_id = await handler.prepare(worklist)
+    loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    drop, count = handler.backend.drop_tips, 0
+
+    async def slow(*args: Any, **kwargs: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 2:  # the tip of step 2, dropped before the pause
+            loop.call_soon_threadsafe(begun.set)
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go_on.wait(), loop))
+        await drop(*args, **kwargs)
+
+    handler.backend.drop_tips = slow
+    await handler.play(run_id)
+    await require_heard(handler, run_id, begun, go_on)
+    assert handler.on_step.events[-1] == (3, "failed"), "nobody was asked to do it"
+
+
+async def test_a_stop_while_a_shaker_starts_is_heard(make: Make, kit: Kit) -> None:
+    worklist = kit.a_worklist(Step(number=1, action="shake", labware="plate", rpm=300, seconds=600))
+    handler = make(worklist, stations=({"slot": "B1", "kind": "shaker", "model": "simulated"},))
+    run_id = await handler.prepare(worklist)
+    handler.run(run_id)._wait = asyncio.sleep  # a real shaker takes its time
+    begun, go_on, shake = asyncio.Event(), asyncio.Event(), handler._stations.shake
+
+    async def slow(slot: str, rpm: int) -> None:
+        begun.set()
+        await go_on.wait()
+        await shake(slot, rpm)
+
+    handler._stations.shake = slow  # type: ignore[method-assign]
+    await handler.play(run_id)
+    await require_heard(handler, run_id, begun, go_on)
+    assert handler._stations.open["B1"].asked[-2:] == [("stop", 0.0), ("unlock", 0.0)]
+
+
+async def test_a_stop_while_a_module_is_brought_to_its_temperature_is_heard(
+    make: Make, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worklist = kit.a_worklist(kit.transfer(1, "trough:A1", "plate:A1", 30, "tips_50:A1"))
+    cold = worklist.deck[0].model_copy(update={"temperature_c": 4.0, "module": "temperatureModuleV2"})
+    worklist = worklist.model_copy(update={"deck": (cold, *worklist.deck[1:])})
+    handler = make(worklist, stations=({"slot": "A1", "kind": "temperature", "model": "simulated"},))
+    run_id = await handler.prepare(worklist)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def still_warm(device: Any) -> float:
+        begun.set()
+        return 22.0
+
+    monkeypatch.setattr(stations, "_temperature", still_warm)
+    monkeypatch.setattr(stations, "_LOOK_S", 0.02)
+    await handler.play(run_id)
+    await require_heard(handler, run_id, begun, go_on)
+    assert handler.on_step.events == []
 
 
 async def test_a_stale_holder_sends_nothing_more_not_even_to_drop_tips(
@@ -320,11 +389,11 @@ async def test_shakers_and_temperature_devices_do_their_work_and_people_the_rest
     deck = list(kit.a_worklist(shake).deck)
     deck[0] = deck[0].model_copy(update={"temperature_c": 4.0, "module": "temperatureModuleV2"})
     worklist = kit.a_worklist(shake, Step(number=2, action="delay", seconds=600), deck=tuple(deck))
-    stations = (
+    devices = (
         {"slot": "A1", "kind": "temperature", "model": "inheco_cpac", "settings": {"index": 1}},
         {"slot": "B1", "kind": "heater_shaker", "model": "simulated"},
     )
-    handler = make(worklist, stations=stations)
+    handler = make(worklist, stations=devices)
     _, state = await kit.run_through(handler, worklist)
     assert state.status == "succeeded"
     opened = handler._stations.open

@@ -181,13 +181,14 @@ class HandlerRun:
         for item in self.worklist.deck:
             if item.temperature_c is None:
                 continue
+            self._require_going_on()
             self.fence()
-            if not await self._stations.hold(item.slot, item.temperature_c):
+            if not await self._stations.hold(item.slot, item.temperature_c, watch=self._require_going_on):
                 await self._pause(_cold_block(item))
 
     async def _pause(self, message: str) -> None:
+        self._begin_waiting()
         self._record("waitForResume", {"message": message})
-        self._resume.clear()
         self._asked = True
         self._message, self.status = message, "paused"
         await self._resume.wait()
@@ -196,7 +197,7 @@ class HandlerRun:
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but not longer than somebody lets it."""
-        self._resume.clear()
+        self._begin_waiting()
         waiting = asyncio.ensure_future(self._wait(seconds))
         stopping = asyncio.ensure_future(self._resume.wait())
         try:
@@ -204,6 +205,11 @@ class HandlerRun:
         finally:
             waiting.cancel()
             stopping.cancel()
+        self._require_going_on()
+
+    def _begin_waiting(self) -> None:
+        """Forget an earlier signal to go on, but not a stop that came while the device was at work."""
+        self._resume.clear()
         self._require_going_on()
 
     def _require_going_on(self) -> None:

@@ -174,8 +174,13 @@ class Stations:
         await self._ask(slot, end)
         self._shaking.discard(slot)
 
-    async def hold(self, slot: str, celsius: float) -> bool:
+    async def hold(self, slot: str, celsius: float, *, watch: Callable[[], None] = lambda: None) -> bool:
         """Bring what stands in a slot to a temperature and wait for it; False when no device there does it.
+
+        Args:
+            slot: where.
+            celsius: the set point (°C).
+            watch: called after every look; what it raises ends the waiting.
 
         Raises:
             DeviceError: it cannot reach that temperature, failed, or is too slow.
@@ -195,6 +200,7 @@ class Stations:
                     where=f"slot {slot}",
                     remedy="look at the device, or begin with it at its set point",
                 )
+            watch()
             await asyncio.sleep(_LOOK_S)
         return True
 

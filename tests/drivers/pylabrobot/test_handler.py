@@ -286,6 +286,45 @@ async def test_a_failed_step_says_what_is_known(
     assert detail in told.details[1]
 
 
+def tips_left(handler: PyLabRobotHandler, run_id: str) -> list[int]:
+    """Channels with a tip, by what PyLabRobot believes."""
+    return [channel for channel in EIGHT if handler.run(run_id)._frontend.head[channel].has_tip]
+
+
+async def test_tips_that_seven_of_eight_channels_took_are_dropped(make: Make, worklist: Worklist, kit: Kit) -> None:
+    handler = make(worklist)
+    run_id = await handler.prepare(worklist)
+    Broken((7,), reason="no tip").into(handler, "pick_up_tips")
+    await handler.play(run_id)
+    await kit.until(handler, run_id)
+    assert tips_left(handler, run_id) == []
+    assert handler.backend.sent[-1].startswith("C0TR")
+
+
+async def test_parked_tips_that_seven_of_eight_channels_took_again_are_dropped(make: Make, kit: Kit) -> None:
+    worklist = kit.a_worklist(
+        kit.transfer(1, "trough:A1", "plate:A1", 20, "tips_50:A1", channels=8),
+        kit.transfer(2, "trough:A1", "plate:A2", 20, "tips_50:A2"),
+        kit.transfer(3, "trough:A1", "plate:A3", 20, channels=8),
+    )
+    handler = make(worklist)
+    run_id = await handler.prepare(worklist)
+    pick_up, count = handler.backend.pick_up_tips, 0
+
+    async def third_fails(*args: Any, **kwargs: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise star_error((7,), "no tip")
+        await pick_up(*args, **kwargs)
+
+    handler.backend.pick_up_tips = third_fails
+    await handler.play(run_id)
+    state = await kit.until(handler, run_id)
+    assert "channel 7: No tip picked up" in state.errors[0]
+    assert tips_left(handler, run_id) == []
+
+
 @pytest.mark.parametrize(("operation", "moved"), [("aspirate", ()), ("dispense", (0.0,))])
 async def test_a_plunger_that_stopped_in_its_movement_may_have_moved_a_part(
     make: Make, kit: Kit, operation: str, moved: tuple[float, ...]

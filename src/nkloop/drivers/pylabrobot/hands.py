@@ -107,8 +107,9 @@ class Hands:
         await self._drop(mount)
         channels = self._family.channels(mount, step.channels)
         await self._make_room(step, mount, channels)
-        await self._pick_up(step.tip, channels)
+        # before the pick-up: where it fails on some channels, the others hold tips that have to be dropped
         self._held[mount] = _Held(step.tip, channels)
+        await self._pick_up(step.tip, channels)
         self._ledger.pick_up(step.channels, step.tip, mount)
 
     async def _hold_again(self, step: Step, mount: str) -> None:
@@ -117,8 +118,8 @@ class Hands:
             raise DeviceError("the pipette holds no tip", where=f"step {step.number}", remedy="name a tip in the step")
         if held.is_parked:
             await self._make_room(step, mount, held.channels)
-            await self._pick_up(held.tip, held.channels)
             held.is_parked = False
+            await self._pick_up(held.tip, held.channels)
 
     async def _make_room(self, step: Step, mount: str, channels: tuple[int, ...]) -> None:
         """Free the channels that another pipette of the worklist uses."""

@@ -436,7 +436,8 @@ async def test_shakers_and_temperature_devices_do_their_work_and_people_the_rest
     _, state = await kit.run_through(handler, worklist)
     assert state.status == "succeeded"
     opened = handler._stations.open
-    assert opened["B1"].asked == [("lock", 0.0), ("shake", 600), ("stop", 0.0), ("unlock", 0.0)]
+    stopped = [("stop", 0.0), ("unlock", 0.0)]
+    assert opened["B1"].asked == [*stopped, ("lock", 0.0), ("shake", 600), *stopped]
     assert opened["A1"].asked == [("temperature", 4.0)]
 
     alone = make(worklist)
@@ -451,6 +452,29 @@ async def test_shakers_and_temperature_devices_do_their_work_and_people_the_rest
         "Bring trough in slot A1 to 4 °C: this bench has no device that does it.",
         "step 1: Shake plate at 600 rpm for 60 s, put it back.",
     ]
+
+
+async def test_a_shaker_that_a_killed_program_left_shaking_stands_still_before_the_first_step(
+    make: Make, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlives = stations.SimulatedStation()
+    outlives.asked.append(("shake", 300))
+
+    async def same(self: stations.Stations, station: Any) -> Any:
+        return outlives
+
+    monkeypatch.setattr(stations.Stations, "_build", same)
+    worklist = kit.a_worklist(kit.transfer(1, "trough:A1", "plate:A1", 30, "tips_50:A1"))
+    handler = make(worklist, stations=({"slot": "B1", "kind": "shaker", "model": "simulated"},))
+    asked_before: list[int] = []
+    handler.on_step = lambda number, event, **_: asked_before.append(len(outlives.asked))
+    _, state = await kit.run_through(handler, worklist)
+    assert state.status == "succeeded"
+    assert outlives.asked == [("shake", 300), ("stop", 0.0), ("unlock", 0.0)]
+    assert asked_before[0] == 3
+
+    await kit.run_through(handler, worklist)
+    assert len(outlives.asked) == 3, "what this program has stopped is not asked again"
 
 
 async def test_a_run_lives_in_this_process_only(make: Make, worklist: Worklist, kit: Kit) -> None:

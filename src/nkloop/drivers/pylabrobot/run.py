@@ -177,7 +177,11 @@ class HandlerRun:
             await self._stations.stop_shaking(item.slot)
 
     async def _prepare_modules(self) -> None:
-        """Set points of the deck, by the device under the slot, or by a person."""
+        """Shakers stand still; set points of the deck, by the device under the slot, or by a person."""
+        for slot in dict.fromkeys(item.slot for item in self.worklist.deck):
+            self._require_going_on()
+            self.fence()
+            await self._stations.stand_still(slot)
         for item in self.worklist.deck:
             if item.temperature_c is None:
                 continue

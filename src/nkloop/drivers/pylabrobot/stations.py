@@ -165,14 +165,18 @@ class Stations:
         """Stop and let the plate go."""
         if slot not in self._shaking:
             return
-
-        async def end(device: Any) -> None:
-            await device.stop_shaking()
-            if device.supports_locking:
-                await device.unlock_plate()
-
-        await self._ask(slot, end)
+        await self._ask(slot, _end_shaking)
         self._shaking.discard(slot)
+
+    async def stand_still(self, slot: str) -> None:
+        """Stop a shaker before anything is pipetted there: a program that was killed may have left it shaking.
+
+        Raises:
+            DeviceError: it failed.
+        """
+        if self.shakes(slot) and slot not in self.open:
+            self._shaking.add(slot)
+        await self.stop_shaking(slot)
 
     async def hold(self, slot: str, celsius: float, *, watch: Callable[[], None] = lambda: None) -> bool:
         """Bring what stands in a slot to a temperature and wait for it; False when no device there does it.
@@ -258,6 +262,12 @@ class Stations:
             await self._boxes[key].setup()
         rest = {name: value for name, value in station.settings.items() if name != "box"}
         return {**rest, model.box_name: self._boxes[key]}
+
+
+async def _end_shaking(device: Any) -> None:
+    await device.stop_shaking()
+    if device.supports_locking:
+        await device.unlock_plate()
 
 
 async def _temperature(device: Any) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,7 @@ def test_from_a_run_over_a_power_cut_to_the_rest_of_it(
     _the_rest_is_run(nkloop, run_id)
     _what_was_done_while_it_waited_is_not_done_again(nkloop, workspace, worklist, file, monkeypatch)
     _of_a_plan_only_what_was_not_run_is_offered(nkloop, workspace, worklist)
+    _what_lost_records_have_run_is_run_again_only_when_it_is_said(nkloop, workspace, worklist)
 
 
 def _of_a_plan_only_what_was_not_run_is_offered(nkloop: Nkloop, workspace: Workspace, worklist: Worklist) -> None:
@@ -161,6 +164,29 @@ def _of_a_plan_only_what_was_not_run_is_offered(nkloop: Nkloop, workspace: Works
     named = nkloop("run", plan, "--part", "1,3", "--again", "--json").json["runs"]
     assert [run["name"][-6:] for run in named] == ["1 of 3", "3 of 3"]
     assert "'4' names no parts of what is to be run, which has 3" in nkloop("run", plan, "--part", "4").err
+
+
+def _what_lost_records_have_run_is_run_again_only_when_it_is_said(
+    nkloop: Nkloop, workspace: Workspace, worklist: Worklist
+) -> None:
+    """The robot has done it; the records are brought back from before."""
+    unmarked = marked(worklist, None)
+    file = workspace.root / "restored.json"
+    file.write_text(unmarked.model_copy(update={"name": "lost", "steps": unmarked.steps[:1]}).model_dump_json())
+    path, kept = workspace.state / "records.db", workspace.root / "backup.db"
+    for source, target in ((path, kept), (kept, path)):
+        with closing(sqlite3.connect(source)) as now, closing(sqlite3.connect(target)) as then:
+            now.backup(then)
+        if source == path:
+            done = nkloop("run", file, "--json")
+            assert done.code == 0, done.err
+    (run,) = done.json["runs"]
+    refused = " ".join(nkloop("run", file).err.split())
+    assert f"the device was told to do 'lost' already, as its run {run['device_run_id']}" in refused
+    command = refused.partition("`uv run nkloop run ")[2].partition("`")[0]
+    meant = nkloop("run", *command.split(), "--json")
+    assert meant.code == 0, meant.err
+    assert [one["state"] for one in meant.json["runs"]] == ["succeeded"]
 
 
 def _the_bench_of_another_workspace_is_refused(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:

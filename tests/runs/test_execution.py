@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -569,6 +570,28 @@ async def test_a_rest_that_a_newer_state_of_the_records_has_done_is_not_done_aga
     assert (handler.calls.count("prepare"), operator.asked) == (1, [])
     assert restored.journal.runs()[-1].state == "failed"
     restored.close()
+
+
+async def test_a_worklist_that_records_which_are_lost_have_run_is_run_again_only_when_a_person_says_so(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, operator: Any, migrated: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """A backup from before the run is restored, or the workspace is copied."""
+    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+    shutil.copy(migrated, tmp_path / "restored.db")
+    handler.status = "idle"
+    operator.asked.clear()
+    with closing(Records(f"sqlite:///{tmp_path / 'restored.db'}")) as restored:
+        with pytest.raises(
+            RecordError,
+            match=rf"'assay' already, as its run device-run.*nkloop run {worklist.content_hash[:12]}.*--again",
+        ):
+            await execute(worklist, verdict, bench, restored)
+        assert (handler.calls.count("prepare"), operator.asked) == (1, []), "nobody has loaded the deck in vain"
+        assert restored.journal.runs()[-1].state == "failed"
+        run_id = await prepare_run(worklist, verdict, bench, restored, is_again=True)
+        assert restored.journal.run(run_id).found_before == ("device-run",)
+        assert restored.journal.device_runs() == {"device-run"}, "what somebody has said of it holds"
 
 
 async def test_a_rest_that_was_taken_off_the_device_before_it_began_is_due_still(

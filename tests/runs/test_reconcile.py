@@ -397,8 +397,9 @@ async def test_an_earlier_run_of_the_same_worklist_is_not_taken_for_the_lost_one
 
 
 async def killed_when_made(
-    make: Callable[[], Awaitable[None]], worklist: Worklist, verdict: Verdict, bench: Bench, records: Records
-) -> None:
+    make: Callable[[], Awaitable[None]], worklist: Worklist, verdict: Verdict, bench: Bench, records: Records,
+    *, is_again: bool = False,
+) -> None:  # fmt: skip
     """The program ends at once when its device has been asked to make the run, which `make` does or does not."""
     handler: Any = bench.liquid_handler
 
@@ -408,7 +409,7 @@ async def killed_when_made(
 
     handler.prepare = prepare
     with pytest.raises(StaleHolderError):
-        await prepare_run(worklist, verdict, bench, records)
+        await prepare_run(worklist, verdict, bench, records, is_again=is_again)
     del handler.prepare
 
 
@@ -421,7 +422,7 @@ async def test_a_run_of_a_lost_database_is_not_taken_for_one_that_was_never_made
 
     async def nothing() -> None: ...
 
-    await killed_when_made(nothing, worklist, verdict, bench, restored)
+    await killed_when_made(nothing, worklist, verdict, bench, restored, is_again=True)
     (found,) = await reconcile_bench(bench, restored)
     assert "nothing was moved" in found.told
     assert (found.run.state, set(events(restored).values())) == ("interrupted", {"failed"})

@@ -395,10 +395,12 @@ class Journal:
             return tuple(run_record(connection, row) for row in connection.execute(query).mappings().all())
 
     def device_runs(self) -> frozenset[str]:
-        """Every id of a device's run that belongs to a recorded run."""
-        column = schema.runs.c.device_run_id
+        """Every id of a device's run that the records know: it belongs to a recorded run, or was found beside one."""
+        own, beside = schema.runs.c.device_run_id, schema.runs.c.found_before
         with self._database.reading() as connection:
-            return frozenset(connection.execute(sa.select(column).where(column.is_not(None))).scalars())
+            ids = frozenset(connection.execute(sa.select(own).where(own.is_not(None))).scalars())
+            found = connection.execute(sa.select(beside).where(beside.is_not(None))).scalars()
+            return ids.union(*(json.loads(told) for told in found))
 
     def worklist(self, worklist_hash: str) -> Worklist:
         """The worklist with this content hash.

@@ -29,6 +29,7 @@ from nkloop.runs.holding import Hold, device_held
 from nkloop.runs.on_deck import bench_of
 from nkloop.runs.reconcile import clear_the_way, find_new_run, taken_off
 from nkloop.runs.same_device import require_same_device, serial_of
+from nkloop.runs.unplayed import require_unplayed
 from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
@@ -71,6 +72,7 @@ async def prepare_run(
     *,
     context: Context | None = None,
     known: Collection[str] | None = None,
+    is_again: bool = False,
 ) -> str:
     """Check the bench, have the deck loaded, journal what is intended, create the device's run. Moves no liquid.
 
@@ -81,6 +83,8 @@ async def prepare_run(
         records: where it is journalled.
         context: what the run belongs to.
         known: runs of this worklist that it is meant to be done besides, as `Journal.create_run` takes them.
+        is_again: a person says that it is meant to be done once more, whatever the device has done of it. Never said
+            of a rest.
 
     Returns:
         Our id of the run.
@@ -92,7 +96,8 @@ async def prepare_run(
         OperatorRefusedError: the deck was not loaded.
         DeviceHeldError: somebody else holds the device.
         StepUnknownError: an earlier run on the device or with this labware waits for a decision.
-        RecordError: the work was taken up already, is not what was decided last, or needs wells that were discarded.
+        RecordError: the work was taken up already, is not what was decided last, needs wells that were discarded, or
+            was done by the device without the records knowing of it.
         DeviceError: the device refused.
     """
     require(verdict, worklist)
@@ -106,18 +111,17 @@ async def prepare_run(
             worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known,
             device_serial=await serial_of(bench),
         )  # fmt: skip
-        await _prepared(run_id, worklist, verdict, bench, records, hold)
+        await _prepared(run_id, worklist, verdict, bench, records, hold, is_again=is_again)
         return run_id
 
 
 async def _prepared(
-    run_id: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, hold: Hold
+    run_id: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, hold: Hold, *, is_again: bool
 ) -> None:
     handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
     try:
-        if (parent := journal.run(run_id).parent) is not None:
-            await _require_unplayed(worklist, parent, bench, records)
+        await require_unplayed(worklist, journal.run(run_id).parent, bench, records, is_again=is_again)
         if worklist.procedure != PLATE_READING:  # whose plate is asked for when the lid is open
             await people.load_deck(worklist, bench, records, run_id)
         played = [one.id for one in await handler.find_runs(worklist) if one.is_played]
@@ -132,30 +136,6 @@ async def _prepared(
         await _withdraw(run_id, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
-
-
-async def _require_unplayed(rest: Worklist, parent: str, bench: Bench, records: Records) -> None:
-    """Refuse the rest of a run that the device was told to do by another database, or by a newer state of this one.
-
-    There its sources may have held what the decision counted on, so that is looked for as well.
-
-    Raises:
-        RecordError: it was; the device's run is told.
-    """
-    ours, decision = records.journal.device_runs(), records.journal.run(parent).decision
-    left = decision.follow_up if decision is not None else None
-    alike = [rest]
-    if left is not None and left != rest.content_hash:
-        alike.append(records.journal.worklist(left))
-    found = [one for worklist in alike for one in await bench.liquid_handler.find_runs(worklist)]
-    others = [one.id for one in found if one.is_played and one.id not in ours]
-    if others:
-        raise RecordError(
-            f"the device was told to do '{rest.name}' already, as its run {others[-1]}, of which these records know "
-            "nothing: they were restored from a backup, or another database is in use",
-            where=bench.liquid_handler.name,
-            remedy="work with the newest records; when they are lost, discard the wells and plan what they need anew",
-        )
 
 
 async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, error: BaseException) -> None:

@@ -330,7 +330,7 @@ async def find_new_run(run: RunRecord, bench: Bench, records: Records) -> FoundR
     Raises:
         DeviceError: the device refused or does not answer.
     """
-    known = {*records.journal.device_runs(), *(run.found_before or ())}
+    known = records.journal.device_runs()
     found = await bench.liquid_handler.find_runs(records.journal.worklist(run.worklist_hash))
     return next((one for one in reversed(found) if one.id not in known), None)
 

@@ -82,11 +82,23 @@ def repaired(
     *,
     without: Collection[Spot] = (),
     earlier: Sequence[Step] = (),
+    starts: Sequence[Worklist] = (),
 ) -> Worklist:
     """The rest of a run with additions after which every target holds, whatever the unknown steps did.
 
     For every unknown transfer it tries half of it, nothing, and all of it, and takes the first with which all targets
     are within their tolerance in every possibility.
+
+    Args:
+        run_id: the run that is corrected.
+        worklist: its worklist.
+        fates: what became of each step.
+        catalogue: labware types by load name.
+        deck: the bench's deck.
+        without: wells that were discarded; what goes into them only is left out.
+        earlier: steps of the runs that this one continues, whose tips are gone.
+        starts: the worklist with each contents it may have started from, where a run before it was corrected; empty
+            where they are known.
 
     Raises:
         PlanError: no addition is right in every possibility; each well is named with what it would hold.
@@ -99,9 +111,11 @@ def repaired(
             where=f"run {run_id}",
             remedy="measure the wells and say which steps happened, or discard the wells",
         )
-    if n_ways(fates) > MOST_WAYS:
+    starts = starts or (worklist,)
+    if (n := n_ways(fates) * len(starts)) > MOST_WAYS:
+        with_before = ", with those of the runs before it," if len(starts) > 1 else ""
         raise PlanError(
-            f"the unknown steps may have gone in {n_ways(fates)} ways, at most {MOST_WAYS} are corrected together",
+            f"the unknown steps{with_before} may have gone in {n} ways, at most {MOST_WAYS} are corrected together",
             where=f"run {run_id}",
             remedy="measure the wells and say which of these steps happened, or discard the wells",
         )
@@ -111,7 +125,7 @@ def repaired(
     for share in (0.5, 0.0, 1.0):
         steps = [step for fate in fates if (step := _corrected(fate, share, deck, worklist)) is not None]
         kept = _spared(run_id, steps, without, worklist, catalogue)
-        ledgers = [_after(worklist, fates, kept, catalogue, deck, way) for way in ways]
+        ledgers = [_after(start, fates, kept, catalogue, deck, way) for start in starts for way in ways]
         misses = tuple(_misses(worklist, ledgers, without))
         if not misses:
             _require_work(run_id, kept)
@@ -259,6 +273,11 @@ def _spent_tips(fates: Sequence[Fate]) -> frozenset[str]:
     return frozenset(
         fate.step.tip for fate in begun if fate.step.tip and (fate is first or fate.is_passed or fate.what != "not")
     )
+
+
+def left_in_wells(ledger: Ledger, fates: Sequence[Fate]) -> dict[Spot, WellContents]:
+    """What a run left in the wells by a ledger of it, without what people have taken out of tubes of the deck."""
+    return _emptied(_held(ledger), fates)
 
 
 def _held(ledger: Ledger) -> dict[Spot, WellContents]:

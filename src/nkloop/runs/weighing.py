@@ -15,6 +15,7 @@ from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import DecisionKind, JournalEvent, RunRecord, StepRuling
 from nkloop.runs.enough import require_enough
 from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.inherited import starts_of
 from nkloop.runs.possible import doubtful_wells, options_for, possible_wells, reached_wells
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.unmixed import Spot
@@ -59,6 +60,8 @@ class Case(NamedTuple):
     deck: BenchDeck
     earlier: tuple[Step, ...] = ()
     """Steps of the runs it continues, done with tips of the same racks."""
+    starts: tuple[Worklist, ...] = ()
+    """Its worklist with each contents it may have started from, for a correction; empty where nobody asked."""
 
     def wells_in_doubt(self) -> tuple[Spot, ...]:
         """Nickname and well of all whose contents nobody knows."""
@@ -74,10 +77,10 @@ class Case(NamedTuple):
         if not any(fate.what != "done" and fate.step.action in LIQUID for fate in self.fates):
             return None
         _require_mixed(self.run_id, doubtful_wells(self.worklist, self.fates, self.catalogue), gone)
-        make = continued if kind == "continue" else repaired
-        return make(
-            self.run_id, self.worklist, self.fates, self.catalogue, self.deck, without=gone, earlier=self.earlier
-        )
+        case = (self.run_id, self.worklist, self.fates, self.catalogue, self.deck)
+        if kind == "continue":
+            return continued(*case, without=gone, earlier=self.earlier)
+        return repaired(*case, without=gone, earlier=self.earlier, starts=self.starts)
 
 
 class Weighed(NamedTuple):
@@ -109,7 +112,8 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
 
     rulings = rulings_of(run, fates_of(worklist, events), said.steps, said.moved, reaches)
     fates = fates_of(worklist, events, rulings)
-    case = Case(run.id, worklist, fates, place.catalogue, place.deck, _steps_before(run, place.records))
+    starts = starts_of(run, place.records, place.catalogue, place.deck) if kind == "repair" else ()
+    case = Case(run.id, worklist, fates, place.catalogue, place.deck, _steps_before(run, place.records), starts)
     gone, left = _spots(worklist, place.catalogue, said.wells), None
     if kind == "discard":
         gone = gone or case.wells_in_doubt()

@@ -54,6 +54,8 @@ class CellCount(FrozenModel):
     """CD56+CD3- share of viable cells."""
     cd34_percent: float = Field(default=0, ge=0, le=100)
     volume_ml: float = Field(ge=0)
+    counted_at: datetime | None = None
+    """When, where the counter tells it."""
 
     @property
     def viable_cells(self) -> float:

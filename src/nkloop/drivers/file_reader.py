@@ -164,6 +164,7 @@ class FileCounter:
                 well=well,
                 viable_per_ml=counted[well]["viable_per_ml"],
                 viability_percent=counted[well]["viability_percent"],
+                counted_at=counted[well]["counted_at"],
                 **typed[well],
             )
             for well in wells

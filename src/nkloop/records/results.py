@@ -45,8 +45,11 @@ class Results:
         return self._load(schema.readings, Reading, campaign, round)
 
     def add_counts(self, counts: Sequence[CellCount], *, at: datetime, context: Context | None = None) -> None:
-        """Save cell counts taken together."""
-        rows = [({"barcode": count.barcode, "well": count.well, "counted_at": at}, count) for count in counts]
+        """Save cell counts taken together; `at` is the time of those whose counter tells none."""
+        rows = [
+            ({"barcode": count.barcode, "well": count.well, "counted_at": count.counted_at or at}, count)
+            for count in counts
+        ]
         self._add(schema.cell_counts, rows, context)
 
     def counts(self, campaign: str | None = None, *, round: int | None = None) -> tuple[CellCount, ...]:

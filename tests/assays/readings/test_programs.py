@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from nkloop.assays.readings import PlateReading, one_plate, read_counts, read_plates
+from nkloop.assays.readings.allotrope import file_time
 from nkloop.errors import ReadingError
 from nkloop.vendor import VendorClient
 
@@ -199,3 +201,17 @@ async def test_a_plate_is_no_count_and_a_count_no_plate(tmp_path: Path, vendor: 
         await read_plates(tmp_path / "c.csv", vendor)
     with pytest.raises(ReadingError, match=r"this is a file of MARS. Remedy: export the counts from Vi-CELL BLU"):
         await read_counts(tmp_path / "m.csv", vendor)
+
+
+async def test_a_time_without_zone_stands_as_it_is_written_whatever_the_zone_of_this_computer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        at, (note,) = file_time("2026-11-29T10:00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert at == datetime(2026, 11, 29, 10, tzinfo=UTC)
+    assert "has no zone" in note

@@ -17,8 +17,8 @@ from nkloop.errors import BenchError, DeviceError, OperatorRefusedError
 from nkloop.records import Records
 from nkloop.runs.inbox import inbox as inbox_module
 from nkloop.runs.inbox.contents import Contents
+from nkloop.runs.inbox.counting import sample_place
 from nkloop.runs.inbox.deliveries import InboxDeliveries
-from nkloop.runs.inbox.matching import sample_place
 
 from .conftest import Opened, add_run, grid, request
 

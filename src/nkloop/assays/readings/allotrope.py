@@ -133,7 +133,7 @@ def _reading(
 ) -> PlateReading:
     settings = tuple(blocks)
     wavelengths = sorted({s.wavelength for s in settings if s.wavelength is not None})
-    read_at, notes = _time(about.get("measurement time"))
+    read_at, notes = file_time(about.get("measurement time"))
     single = settings[0] if len({(s.mode, s.excitation) for s in settings}) == 1 else None
     is_fluorescent = single is not None and "fluorescence" in single.mode
     frames = tuple(
@@ -175,13 +175,16 @@ def _settings(about: Json, name: str) -> dict[str, str]:
     return told | ({"temperature": f"{temperature['value']:g} °C"} if temperature else {})
 
 
-def _time(text: object) -> tuple[datetime | None, tuple[str, ...]]:
+def file_time(text: object) -> tuple[datetime | None, tuple[str, ...]]:
+    """The time a document tells, None when it tells none; with a note when it has no zone, and UTC stands in."""
     if not text:
         return None, ()
     moment = datetime.fromisoformat(str(text))
     if moment.utcoffset():
         return moment, ()
-    return moment.astimezone(UTC), (f"the time {moment:%Y-%m-%d %H:%M:%S} has no zone in the file and is taken as UTC",)
+    return moment.replace(tzinfo=UTC), (
+        f"the time {moment:%Y-%m-%d %H:%M:%S} has no zone in the file and is taken as UTC",
+    )
 
 
 def device_text(device: Json, key: str) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from nkloop.assays.readings.allotrope import device_text
+from nkloop.assays.readings.allotrope import device_text, file_time
 from nkloop.assays.readings.cells import read_rows
 from nkloop.assays.readings.files import InstrumentFiles, parsed
 from nkloop.assays.readings.programs import PROGRAMS, program_of
@@ -126,8 +126,7 @@ def _problems(one: Mapping[str, Any], path: Path) -> list[Problem]:
 def _count(one: Mapping[str, Any], origin: Mapping[str, Any]) -> SampleCount:
     results = _results(one)
     told = results.get("data processing document", {}).get("cell density dilution factor")
-    moment = datetime.fromisoformat(one["measurement time"])
-    has_zone = bool(moment.utcoffset())
+    counted_at, notes = file_time(one.get("measurement time"))
     return SampleCount.model_validate(
         {
             **origin,
@@ -136,8 +135,8 @@ def _count(one: Mapping[str, Any], origin: Mapping[str, Any]) -> SampleCount:
             "total_per_ml": _density(results, "total"),
             "viability_percent": results["viability (cell counter)"]["value"],
             "dilution_factor": told["value"] if told else None,
-            "counted_at": moment if has_zone else moment.astimezone(UTC),
-            "notes": () if has_zone else ("the time has no zone in the file and is taken as UTC",),
+            "counted_at": counted_at,
+            "notes": notes,
         }
     )
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from nkloop.assays.readings import PlateReading
+from nkloop.assays.readings import PlateReading, SampleCount
 from nkloop.assays.readings.files import InstrumentFiles
 from nkloop.drivers.bench_file import BenchFile, InboxSpec
 from nkloop.drivers.secrets import fill_variables
@@ -30,9 +30,10 @@ from nkloop.records import Records
 from nkloop.records.inbox import Delivery, SeenFile, Wait
 from nkloop.reports.numbers import duration
 from nkloop.runs.inbox.contents import Contents, contents_of
+from nkloop.runs.inbox.counting import CountMatcher, left_samples, still_left
 from nkloop.runs.inbox.fitting import Refusal
 from nkloop.runs.inbox.folder import DONE, QUARANTINE, QuietFiles, file_away, reason_of, stamp
-from nkloop.runs.inbox.matching import Assignment, Matcher, counts_of
+from nkloop.runs.inbox.matching import Assignment, Matcher, same_barcode
 from nkloop.workspace import Workspace
 
 LOOK_SECONDS = 1.0
@@ -100,6 +101,7 @@ class Inbox:
     def __post_init__(self) -> None:
         self.quiet = QuietFiles(self.folder, self.spec.quiet_seconds)
         self.matcher = Matcher(self.spec, self._wells)
+        self.counters = CountMatcher(self.matcher)
 
     async def look(self) -> tuple[Outcome, ...]:
         """Take in every file that is whole by now.
@@ -282,26 +284,34 @@ class Inbox:
             else:
                 refusals.append(found)
                 told.append({"plate": _label(plate), "state": "left out", "why": found.reason})
-        return deliveries + self._counted(read, waits, told, refusals), told, refusals
+        return deliveries + self._counted(read.samples, waits, told, refusals, named), told, refusals
 
     def _counted(
-        self, read: Contents, waits: Sequence[Wait], told: list[dict[str, str]], refusals: list[Refusal]
+        self,
+        samples: Sequence[SampleCount],
+        waits: Sequence[Wait],
+        told: list[dict[str, str]],
+        refusals: list[Refusal],
+        named: str,
     ) -> list[Delivery]:
-        deliveries = []
+        deliveries, left = [], list(samples)
         for wait in waits:
-            if wait.kind != "counts" or not read.samples:
+            if wait.kind != "counts" or not samples or (named and not same_barcode(named, wait.barcode)):
                 continue
-            found = counts_of(read.samples, wait, json.loads(wait.asked)["wells"])
+            found = self.counters.counts(samples, wait, json.loads(wait.asked)["wells"], self.now(), named=bool(named))
             if isinstance(found, Refusal):
                 refusals.append(found)
             elif found is not None:
                 answer = json.dumps({well: one.model_dump(mode="json") for well, one in found.items()})
                 deliveries.append(Delivery(wait_id=wait.id, answer=answer))
                 told.append({"plate": wait.barcode, "run": wait.run_id or "", "state": "recorded"})
-        if read.samples and not deliveries and not refusals:
-            names = ", ".join(one.sample for one in read.samples[:5])
+                names = {one.sample for one in found.values()}
+                left = [one for one in left if one.sample not in names]
+        told += left_samples(left)
+        if samples and not deliveries and not refusals:
+            names_told = ", ".join(one.sample for one in samples[:5])
             remedy = "name each sample PLATE:WELL, like P-17:A1; it is judged again when somebody waits for it"
-            refusals.append(Refusal("unknown_barcode", f"nobody waits for the samples {names}", remedy))
+            refusals.append(Refusal("unknown_barcode", f"nobody waits for the samples {names_told}", remedy))
         return deliveries
 
     async def _judged_again(self) -> list[Outcome]:
@@ -341,7 +351,8 @@ class Inbox:
             read = await contents_of(path, file.name, self.vendor)
             if isinstance(read, Contents):
                 plates = tuple(one for one in read.plates if _label(one).casefold() in left)
-                outcomes += self._delivered_more(file, told, Contents(read.program, plates=plates))
+                samples = tuple(still_left(read.samples, told, left))
+                outcomes += self._delivered_more(file, told, Contents(read.program, plates=plates, samples=samples))
         return outcomes
 
     def _delivered_more(self, file: SeenFile, told: list[dict[str, str]], read: Contents) -> list[Outcome]:
@@ -349,8 +360,9 @@ class Inbox:
         if not deliveries:
             return []
         added = {one["plate"].casefold() for one in more if one["state"] == "recorded"}
-        kept = [one for one in told if one["plate"].casefold() not in added]
-        document = json.dumps([*kept, *(one for one in more if one["state"] == "recorded")], ensure_ascii=False)
+        kept = [one for one in told if one["state"] == "recorded" or one["plate"].casefold() not in added]
+        fresh = [one for one in more if one["plate"].casefold() in added]
+        document = json.dumps([*kept, *fresh], ensure_ascii=False)
         try:
             self.records.inbox.deliver_more(file, document, deliveries)
         except RecordError:

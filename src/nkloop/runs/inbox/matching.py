@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from nkloop.assays.measurements import Reading, ReadRequest
-from nkloop.assays.readings import PlateReading, SampleCount
+from nkloop.assays.readings import PlateReading
 from nkloop.drivers.bench_file import InboxSpec
 from nkloop.records.inbox import Wait
 from nkloop.runs.inbox.fitting import Refusal, fitted
@@ -49,7 +49,7 @@ class Matcher:
             named: barcode a person gives it; barcode and time of the file then do not count.
         """
         told = named or _barcode(plate, waits)
-        candidates = [wait for wait in waits if wait.kind == "plate" and (not told or _same(wait.barcode, told))]
+        candidates = [wait for wait in waits if wait.kind == "plate" and (not told or same_barcode(wait.barcode, told))]
         if not candidates:
             return _nobody(told, waits)
         tried = [(wait, self._judged(plate, wait, arrived, trusted=bool(named))) for wait in candidates]
@@ -68,7 +68,7 @@ class Matcher:
         request = ReadRequest.model_validate_json(wait.asked)
         read_at = self.read_at(plate.read_at, plate.notes) or arrived
         if not trusted:
-            refused = self._out_of_time(read_at, wait, plate)
+            refused = self.out_of_time(read_at, wait, "read", plate.notes)
             if refused is not None:
                 return refused
         return fitted(plate, request, self.wells_of(request.load_name), self.spec.tolerance_nm, read_at)
@@ -79,46 +79,27 @@ class Matcher:
             return told
         return told.replace(tzinfo=ZoneInfo(self.spec.time_zone))
 
-    def _out_of_time(self, read_at: datetime, wait: Wait, plate: PlateReading) -> Refusal | None:
+    def out_of_time(self, at: datetime, wait: Wait, done: str, notes: Sequence[str] = ()) -> Refusal | None:
+        """Why a time is not one at which what was asked for can have been measured; None when it is.
+
+        Args:
+            at: the time, zone settled.
+            wait: what is waited for.
+            done: what was done with the plate, such as `read`.
+            notes: of the file; they say whether its time had a zone.
+        """
         first = wait.asked_at - timedelta(minutes=self.spec.early_minutes)
         last = wait.asked_at + timedelta(minutes=self.spec.late_minutes)
-        if first <= read_at <= last:
+        if first <= at <= last:
             return None
-        off = (read_at - wait.asked_at).total_seconds() / 60
+        off = (at - wait.asked_at).total_seconds() / 60
         told = f"{abs(off):.0f} min {'after' if off > 0 else 'before'} it was asked for"
         window = f"{self.spec.early_minutes:g} min before to {self.spec.late_minutes:g} min after"
         remedy = "check that this is today's plate; then release the file, or widen early_minutes and late_minutes"
-        if plate.read_at is not None and any(_NO_ZONE in note for note in plate.notes):
+        if any(_NO_ZONE in note for note in notes):
             zone = f"the file gives no time zone, {self.spec.time_zone} was taken: correct time_zone of the inbox"
             remedy = f"{zone}; {remedy}"
-        return Refusal("out_of_time", f"plate {wait.barcode} was read {told}, allowed are {window}", remedy)
-
-
-def sample_place(sample: str, barcode: str) -> str:
-    """Well of a counter's sample called `PLATE:WELL` (also with blank, `_`, `-`, `/`); empty when of another plate."""
-    match = re.fullmatch(rf"{re.escape(barcode.casefold())}[\s:_/-]+([a-p])0*(\d{{1,2}})", sample.strip().casefold())
-    return f"{match[1].upper()}{match[2]}" if match else ""
-
-
-def counts_of(
-    samples: Sequence[SampleCount], wait: Wait, wells: Sequence[str]
-) -> dict[str, SampleCount] | Refusal | None:
-    """Counts by well that a wait asked for; None when no sample is of its plate."""
-    found: dict[str, SampleCount] = {}
-    for one in samples:
-        well = sample_place(one.sample, wait.barcode)
-        if well and well in found:
-            reason = f"well {well} of plate {wait.barcode} was counted twice"
-            return Refusal("two_candidates", reason, "delete the count that does not hold, and export again")
-        if well:
-            found[well] = one
-    if not found:
-        return None
-    missing = [well for well in wells if well not in found]
-    if missing:
-        reason = f"plate {wait.barcode}: no count for {', '.join(missing)}"
-        return Refusal("wrong_wells", reason, f"count them, name each sample like {wait.barcode}:{missing[0]}")
-    return {well: found[well] for well in wells}
+        return Refusal("out_of_time", f"plate {wait.barcode} was {done} {told}, allowed are {window}", remedy)
 
 
 def _barcode(plate: PlateReading, waits: Sequence[Wait]) -> str:
@@ -130,7 +111,8 @@ def _barcode(plate: PlateReading, waits: Sequence[Wait]) -> str:
     return inside.pop() if len(inside) == 1 else ""
 
 
-def _same(one: str, other: str) -> bool:
+def same_barcode(one: str, other: str) -> bool:
+    """Whether two barcodes name one plate; capitals do not tell plates apart."""
     return one.strip().casefold() == other.strip().casefold()
 
 

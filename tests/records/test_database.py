@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +19,7 @@ from alembic.migration import MigrationContext
 
 from nkloop.assays.measurements import Reading
 from nkloop.errors import RecordError
-from nkloop.records import Records, schema
+from nkloop.records import Records, claims, postgresql, schema
 from nkloop.records.database import Database, database_url
 from nkloop.records.models import Context
 from nkloop.worklists.models import Verdict, Worklist
@@ -182,3 +185,88 @@ def test_postgresql_keeps_the_same_records(
         postgres.journal._database.writing() as connection,
     ):
         connection.execute(sa.text("DELETE FROM step_events"))
+
+
+@pytest.mark.postgres
+def test_a_client_that_falls_silent_while_it_writes_does_not_hold_up_everybody_for_ever(
+    postgres: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that is closed in the middle of a write: its connection stays, and with it the turn to write."""
+    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 1)
+    postgres.migrate()
+    claim = postgres.claims.claim(("flex",), "a run under way")
+    silent = Database(postgres.journal._database.url.render_as_string(hide_password=False))
+
+    def half_written() -> None:
+        with silent.writing() as connection:
+            connection.execute(sa.text("CREATE TABLE half (done int)"))
+            postgres.claims.renew(claim)
+            connection.execute(sa.text("INSERT INTO half VALUES (1)"))
+
+    began = time.monotonic()
+    with pytest.raises(RecordError, match=r"fell silent for 1 s in the middle of a write, of which nothing was kept"):
+        half_written()
+    assert time.monotonic() - began < 5
+    with postgres.journal._database.reading() as connection:
+        assert not sa.inspect(connection).has_table("half")
+    silent.close()
+
+
+@pytest.mark.postgres
+def test_who_holds_up_all_writers_is_told_after_some_seconds(
+    postgres: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that the server does not end, as one of an older version."""
+    monkeypatch.setattr(postgresql, "TURN_SECONDS", 1)
+    postgres.migrate()
+    url = postgres.journal._database.url.update_query_dict({"application_name": "old nkloop"})
+    older = sa.create_engine(url)
+    told = r"'old nkloop' at 127\.0\.0\.1 has been writing for more than 1 s.*have its connection ended"
+    with older.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(postgresql._WRITER_LOCK)))
+        with pytest.raises(RecordError, match=told):
+            postgres.claims.claim(("flex",), "feed")
+    older.dispose()
+    assert postgres.claims.claim(("flex",), "feed").token == 1
+
+
+@pytest.mark.postgres
+def test_a_connection_that_ends_in_the_middle_of_a_claim_claims_nothing(
+    postgres: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.migrate()
+    note = claims._note
+
+    def cut(connection: sa.Connection, *given: Any) -> None:
+        note(connection, *given)
+        pid = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+        with postgres.journal._database.engine.connect() as other:
+            other.execute(sa.text(f"SELECT pg_terminate_backend({pid})"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "_note", cut)
+        with pytest.raises(RecordError, match="the database refused"):
+            postgres.claims.claim(("flex",), "feed")
+    assert postgres.claims.claim(("flex",), "feed again").token == 1
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_gone_is_noticed_and_the_url_may_say_when(postgres: Records) -> None:
+    url = postgres.journal._database.url.update_query_dict({"connect_timeout": "7"})
+    database = Database(url.render_as_string(hide_password=False))
+    with database.reading() as connection:
+        driver: Any = connection.connection.driver_connection
+        told = driver.info.get_parameters()
+    database.close()
+    assert (told["connect_timeout"], told["tcp_user_timeout"], told["keepalives_idle"]) == ("7", "10000", "10")
+    assert told["application_name"] == f"nkloop on {socket.gethostname()}, process {os.getpid()}"[:63]
+
+
+def test_a_server_that_does_not_answer_is_told_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its host takes the connection and says nothing, as one that is being started does."""
+    monkeypatch.setitem(postgresql._CONNECTED, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        database = Database(f"postgresql+psycopg://me:hush@127.0.0.1:{server.getsockname()[1]}/lab")
+        with pytest.raises(RecordError, match="the database refused: connection timeout expired"), database.reading():
+            pass
+        database.close()

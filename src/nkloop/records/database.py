@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nkloop.errors import RecordError, without_password
+from nkloop.records.postgresql import postgresql_engine, refusal_of, take_turn
 from nkloop.records.schema import HEAD
 
 URL_VARIABLE = "NKLOOP_DATABASE_URL"
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_WRITER_LOCK = 0x6E6B6C6F
-"""Key of the PostgreSQL advisory lock that puts writers in line, so that the audit chain never forks."""
 
 
 def database_url(state: Path) -> str:
@@ -45,7 +44,10 @@ def database_url(state: Path) -> str:
 
 
 class Database:
-    """One database. Calls are synchronous and short (some milliseconds), so async code may make them directly."""
+    """One database. Calls are synchronous and short (some milliseconds), so async code may make them directly.
+
+    Where another program falls silent in the middle of a write, or the server is gone, a call takes some seconds.
+    """
 
     def __init__(self, url: str) -> None:
         """Open nothing yet; connections are made when needed.
@@ -59,9 +61,7 @@ class Database:
             raise _unusable(without_password(url), "it is not of the form of a URL") from None
         try:
             self._is_sqlite = self.url.get_backend_name() == "sqlite"
-            self.engine = (
-                _sqlite_engine(self.url) if self._is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
-            )
+            self.engine = _sqlite_engine(self.url) if self._is_sqlite else postgresql_engine(self.url)
         except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as error:
             raise _unusable(self._shown, str(error)) from error
 
@@ -75,7 +75,7 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 if not self._is_sqlite:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                    take_turn(connection)
                 yield connection
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise self._refusal(error) from error
@@ -126,6 +126,8 @@ class Database:
         return without_password(self.url.render_as_string(hide_password=True))
 
     def _refusal(self, error: SQLAlchemyError | sqlite3.Error) -> RecordError:
+        if not self._is_sqlite and (found := refusal_of(error, self.engine)) is not None:
+            return RecordError(found.told, where=self._shown, remedy=found.remedy)
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         return RecordError(
             f"the database refused: {reason}",

@@ -14,6 +14,7 @@ from nkloop.drivers.bench import Bench
 from nkloop.drivers.scanning import Scans
 from nkloop.labware import Catalogue
 from nkloop.records import Records
+from nkloop.records.models import RunState
 from nkloop.runs.people import answer_pause, load_deck
 from nkloop.worklists.models import Liquid, LotFacts, OperatorTask, Worklist
 
@@ -100,6 +101,28 @@ async def test_loading_is_asked_for_as_far_as_it_is_due(
     asked = worklist.model_copy(update={"fillings": (filling.model_copy(update={"liquid": liquid}),), "steps": steps})
     await load_deck(asked, bench, records, journalled(asked, "planned"))
     assert operator.asked[0].task.instruction.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("keeps_tips", "before", "is_told"),
+    [(True, "interrupted", True), (True, "failed", True), (True, "succeeded", False), (False, "interrupted", False)],
+)
+async def test_tips_that_a_run_before_may_have_left_on_the_arm_are_looked_for(
+    bench: Bench,
+    records: Records,
+    worklist: Worklist,
+    journalled: Callable[..., str],
+    operator: Any,
+    keeps_tips: bool,
+    before: RunState,
+    is_told: bool,
+) -> None:
+    bench = replace(bench, file=bench.file.model_copy(update={"name": "virtual"}))
+    bench.liquid_handler.keeps_tips = keeps_tips  # type: ignore[attr-defined]
+    cut = journalled(worklist, before, "failed")
+    await load_deck(worklist, bench, records, journalled(worklist.model_copy(update={"name": "rest"}), "planned"))
+    told = f"See that no tip hangs on the arm of flex, which does not feel one: {cut} did not come to its end."
+    assert (told in operator.asked[0].task.instruction) == is_told
 
 
 async def test_a_time_that_was_cut_short_is_a_deviation_of_the_run(

@@ -181,6 +181,14 @@ class LiquidHandler(Protocol):
 
 
 @runtime_checkable
+class KeepsTips(Protocol):
+    """A device on whose arm tips may hang when a run begins, after one that was cut."""
+
+    keeps_tips: bool
+    """Whether it neither feels them nor drops them when it starts, so that people have to look."""
+
+
+@runtime_checkable
 class Identified(Protocol):
     """A device that tells itself from every other one of its kind."""
 

@@ -18,6 +18,7 @@ from nkloop.runs.answers import close_confirmed
 from nkloop.runs.beside import give_incubator
 from nkloop.runs.doubts import CUT_IN_LEFT, CUT_IN_PAUSE, DECLINED, TOLD_BY_HAND, Doubt
 from nkloop.runs.errands import errands_of
+from nkloop.runs.hanging_tips import hanging_tips
 from nkloop.runs.holding import device_held
 from nkloop.runs.listed import confirmed, on_list
 from nkloop.runs.lot_scans import book_scanned, later_lots, lots_to_scan
@@ -40,7 +41,8 @@ async def load_deck(worklist: Worklist, bench: Bench, records: Records, run_id: 
     """
     task = OperatorTask(
         kind="confirm",
-        instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.{_begun_before(worklist)}",
+        instruction=f"{_loading(worklist)}, check lots and volumes, scan the barcodes.{_begun_before(worklist)}"
+        + hanging_tips(bench, records, run_id),
         labware=tuple(item.nickname for item in worklist.deck),
     )
     later = labware_brought_later(worklist)

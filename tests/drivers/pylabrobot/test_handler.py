@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nkloop.drivers.interfaces import FoundRun
+from nkloop.drivers.interfaces import FoundRun, KeepsTips
 from nkloop.drivers.pylabrobot import adapter, stations
 from nkloop.drivers.pylabrobot.handler import PyLabRobotHandler
 from nkloop.errors import BenchError, DeviceError, RecordError, StaleHolderError
@@ -475,6 +475,15 @@ async def test_a_shaker_that_a_killed_program_left_shaking_stands_still_before_t
 
     await kit.run_through(handler, worklist)
     assert len(outlives.asked) == 3, "what this program has stopped is not asked again"
+
+
+@pytest.mark.parametrize(("model", "keeps"), [("star", False), ("evo150", True), ("ot2", True)])
+def test_only_a_star_drops_the_tips_that_a_killed_program_left(
+    make: Make, worklist: Worklist, model: str, keeps: bool
+) -> None:
+    handler = make(worklist, model)
+    assert isinstance(handler, KeepsTips)
+    assert handler.keeps_tips == keeps
 
 
 async def test_a_run_lives_in_this_process_only(make: Make, worklist: Worklist, kit: Kit) -> None:

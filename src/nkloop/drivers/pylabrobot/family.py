@@ -46,6 +46,8 @@ class Family:
     """How often it was called; None where it is not counted."""
     backwards = 1
     """Sign of an offset towards the back of the deck in PyLabRobot's backend."""
+    drops_left_tips = False
+    """Whether the device feels tips that hang on its arm when it starts, and drops them."""
     corrects_volumes = False
     """Whether a liquid class may give a correction curve and a blow-out volume."""
 

@@ -72,7 +72,8 @@ class PyLabRobotHandler:
         self.on_step: StepListener | None = None
         self._model, self._simulated, self._catalogue, self._deck = model, simulated, catalogue, deck
         self._settings = read_settings(name, **settings)
-        self._family(_pipettes_of(deck) if deck is not None else {})
+        family = self._family(_pipettes_of(deck) if deck is not None else {})
+        self.keeps_tips = not family.drops_left_tips
         self._owner = DeviceOwner(name)
         self._stations = Stations(self._settings.stations, self._owner, simulated=simulated)
         self._runs: dict[str, HandlerRun] = {}

@@ -44,6 +44,7 @@ class StarFamily(Family):
     tip_carriers = ("TIP_CAR", "hamilton_tip_carrier")
     simulation_carriers = ("TIP_CAR_480_A00", FLAT)
     wire = "_write_and_read_command"
+    drops_left_tips = True
     corrects_volumes = True
 
     def carrier(self, carrier: Carrier, name: str) -> Any:

@@ -625,6 +625,27 @@ async def test_a_rest_that_was_taken_off_the_device_before_it_began_is_due_still
     assert records.journal.run(await prepare_run(rest, allowed, bench, records)).device_run_id == "device-run-2"
 
 
+async def test_a_run_that_was_started_before_the_one_that_is_withdrawn_is_not_overlooked(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours was played at the screen while the making of it failed here; "run again" lies there, not started."""
+    made = handler.prepare
+
+    async def prepare(asked: Worklist) -> str:
+        await made(asked)
+        monkeypatch.setattr(handler, "find_runs", found)
+        raise DeviceUnreachableError("nobody answered")
+
+    async def found(asked: Worklist) -> tuple[FoundRun, ...]:
+        return (FoundRun(id="ours", is_played=True), FoundRun(id="again", is_played=False))
+
+    monkeypatch.setattr(handler, "prepare", prepare)
+    with pytest.raises(DeviceUnreachableError, match=r"somebody started a run.*\(ours\).*nkloop reconcile run-0001"):
+        await prepare_run(worklist, verdict, bench, records)
+    run = records.journal.run("run-0001")
+    assert (run.is_over, {step.event for step in run.steps}, handler.status) == (False, {"sent"}, "stopped")
+
+
 @pytest.mark.parametrize("moment", ["before_it_is_looked_for", "while_it_is_taken_off"])
 async def test_a_run_that_somebody_starts_while_ours_is_withdrawn_is_not_taken_for_ours(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, moment: str

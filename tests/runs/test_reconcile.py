@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import DeviceFile, DeviceState, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import DeviceCommand, DeviceFile, DeviceState, FoundRun, OperatorAnswer, OperatorRequest
 from nkloop.drivers.terminal_operator import TerminalOperator
 from nkloop.errors import (
     BenchError,
@@ -447,6 +447,43 @@ async def test_a_run_that_was_started_elsewhere_is_never_adopted_and_a_person_sa
     assert events(records) == {1: "unknown", 2: "unknown", 3: "failed"}
     assert found.run.needs_decision
     assert "was not started from here" in found.told
+
+
+@pytest.mark.parametrize("last", ["cancelled", "lies ready"])
+async def test_every_run_that_somebody_started_counts_not_only_the_newest(
+    last: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """At the screen ours was played to its end, then "run again", which was cancelled in step 1, or not started."""
+    await killed_at("created", worklist, verdict, bench, records)
+    await handler.play("device-run")
+    while handler.status != "succeeded":
+        await handler.play("device-run")
+        await handler.state("device-run")
+    of_run = {"device-run": list(handler.done), "again": handler.done[:3] if last == "cancelled" else []}
+    status: dict[str, Any] = {"device-run": "succeeded", "again": "stopped" if last == "cancelled" else "idle"}
+
+    async def found(_: Worklist) -> tuple[FoundRun, ...]:
+        return (FoundRun(id="device-run", is_played=True), FoundRun(id="again", is_played=last == "cancelled"))
+
+    async def commands(run_id: str) -> tuple[DeviceCommand, ...]:
+        return tuple(of_run[run_id])
+
+    async def state(run_id: str) -> DeviceState:
+        return DeviceState(status=status[run_id])
+
+    async def stop(run_id: str) -> None:
+        status[run_id] = "stopped"
+
+    for name, does in {"find_runs": found, "commands": commands, "state": state, "stop": stop}.items():
+        monkeypatch.setattr(handler, name, does)
+    if last == "lies ready":
+        with pytest.raises(DeviceError, match=r"is a real device and has run run-0001 as idle.*--yes"):
+            await reconcile_run("run-0001", bench, records, is_allowed=False)
+    (closed,) = await reconcile_bench(bench, records)
+    assert closed.run.unknown_steps == (1, 2, 3)
+    assert set(status.values()) == {"succeeded", "stopped"}, "nothing lies there that anybody could start"
+    assert records.journal.device_runs() == {"device-run", "again"}
 
 
 async def test_what_others_run_is_no_doubt_of_a_run_that_ended_before_the_device_was_asked(

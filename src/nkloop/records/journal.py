@@ -199,11 +199,13 @@ class Journal:
         ended_at: datetime,
         error: str = "",
         device_run_id: str | None = None,
+        found_before: Sequence[str] | None = None,
         claim: Claim | None = None,
     ) -> None:
         """Write the outcome of the steps and the end of the run in one transaction, so that no crash parts them.
 
-        A run that is over already stays as it is. `device_run_id` is given where it was not written down before.
+        A run that is over already stays as it is. `device_run_id` and `found_before` are given where they were not
+        written down before.
 
         Raises:
             StaleHolderError: the run's devices are claimed by somebody else.
@@ -215,8 +217,9 @@ class Journal:
                 return
             if events:
                 _insert_events(connection, run_id, events, claim, footing)
-            found = {} if device_run_id is None else {"device_run_id": device_run_id}
-            _set_state(connection, run_id, {"state": state, "ended_at": ended_at, "error": error, **found}, claim)
+            values = {"state": state, "ended_at": ended_at, "error": error, "device_run_id": device_run_id}
+            values["found_before"] = None if found_before is None else json.dumps(list(found_before))
+            _set_state(connection, run_id, {key: value for key, value in values.items() if value is not None}, claim)
 
     def judge_anew(
         self, run_id: str, events: Sequence[JournalEvent], state: RunState, *, error: str, claim: Claim | None = None

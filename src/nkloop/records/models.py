@@ -274,7 +274,8 @@ class RunRecord(FrozenModel):
     """Run that this one continues or repairs."""
     occurrence: str | None = None
     found_before: tuple[str, ...] | None = None
-    """Runs of this worklist that were played on the device before one was made for it; None when nobody looked."""
+    """Runs of this worklist on the device that are not it, as those played before one was made for it; None when nobody
+    looked."""
     device_serial: str | None = None
     """Serial number of the device it was begun on; None where the device tells none."""
     decision: RunDecision | None = None

@@ -176,27 +176,38 @@ def close_unasked(run_id: str, why: str, records: Records, hold: Hold, *, at: da
 
 
 async def close_doubted(
-    run: RunRecord, device_run_id: str, why: str, bench: Bench, records: Records, hold: Hold
+    run: RunRecord, device_runs: Sequence[str], why: str, bench: Bench, records: Records, hold: Hold
 ) -> RunRecord:
-    """Close a run with one of its device that may be its own or another's: what was begun there is unknown.
+    """Close a run with those of its device that may be its own or another's: what was begun in any is unknown.
+
+    The last of them is noted as its own, the others as found beside it.
 
     Raises:
         DeviceUnreachableError: the device does not answer; the run stays open.
         StaleHolderError: somebody else has taken the device over.
     """
     numbers = [step.number for step in records.journal.worklist(run.worklist_hash).steps]
-    try:
-        begun = set(by_step(await bench.liquid_handler.commands(device_run_id)))
-    except RunForgottenError:
-        begun = set(numbers)
+    begun = set[int]()
+    for one in device_runs:
+        begun |= await _begun_in(one, numbers, bench)
     at = await bench.clock.now()
     unknown = all_unknown([n for n in numbers if n in begun], why, at=at, device=run.device)
     unbegun = [_event(n, "failed", f"not started: {why}, which never came to it", at, run.device) for n in numbers]
     events = [*unknown, *(event for event in unbegun if event.number not in begun)]
+    *beside, own = device_runs
     records.journal.close_run(
-        run.id, events, "interrupted", ended_at=at, error=why, device_run_id=device_run_id, claim=hold.claim
-    )
+        run.id, events, "interrupted", ended_at=at, error=why, device_run_id=own,
+        found_before=[*(run.found_before or ()), *beside], claim=hold.claim,
+    )  # fmt: skip
     return records.journal.run(run.id)
+
+
+async def _begun_in(device_run_id: str, numbers: Sequence[int], bench: Bench) -> set[int]:
+    """Steps that were begun in a run of the device; all where it no longer knows."""
+    try:
+        return set(by_step(await bench.liquid_handler.commands(device_run_id)))
+    except RunForgottenError:
+        return set(numbers)
 
 
 async def copy_files(run: RunRecord, bench: Bench, records: Records) -> str:

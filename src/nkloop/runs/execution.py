@@ -27,7 +27,7 @@ from nkloop.runs.closing import close_ended, words
 from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_run
 from nkloop.runs.holding import Hold, device_held
 from nkloop.runs.on_deck import bench_of
-from nkloop.runs.reconcile import clear_the_way, find_new_run, taken_off
+from nkloop.runs.reconcile import clear_the_way, find_new_runs, taken_off
 from nkloop.runs.same_device import require_same_device, serial_of
 from nkloop.runs.unplayed import require_unplayed
 from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
@@ -167,17 +167,20 @@ async def _is_withdrawn(run_id: str, bench: Bench, records: Records, hold: Hold,
     journal, claim = records.journal, hold.claim
     run = journal.run(run_id)
     # before the intent nothing was asked of the device
-    found = await find_new_run(run, bench, records) if run.steps else None
-    if found is None:
+    found = await find_new_runs(run, bench, records) if run.steps else ()
+    if not found:
         return True
-    state: DeviceState | None = await bench.liquid_handler.state(found.id)
+    newest = found[-1].id
+    state: DeviceState | None = await bench.liquid_handler.state(newest)
     if state is not None and state.status == "idle":
-        state = await taken_off(found.id, bench)
-    if state is None:
+        state = await taken_off(newest, bench)
+    played = [one.id for one in found[:-1] if one.is_played]
+    if state is None and not played:
         # the device tells of it as of one that was played, so it has to be known as ours
-        journal.set_run_state(run_id, run.state, device_run_id=found.id, claim=claim)
+        journal.set_run_state(run_id, run.state, device_run_id=newest, claim=claim)
         return True
-    told = f"{why}; somebody started a run of the same worklist at {run.device} ({found.id}), which is {state.status}"
+    what = f"{newest}), which is {state.status}" if state is not None else f"{played[-1]})"
+    told = f"{why}; somebody started a run of the same worklist at {run.device} ({what}"
     at = await bench.clock.now()
     journal.append_event(run_id, [step.number for step in run.steps], "sent", at=at, device=run.device, claim=claim)
     journal.set_run_state(run_id, "planned", error=told, claim=claim)

@@ -6,6 +6,8 @@ device is asked for twice (stop, file away) it does once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, FoundRun
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
@@ -37,7 +39,7 @@ __all__ = [
     "clear_the_way",
     "decision_needed",
     "devices_of",
-    "find_new_run",
+    "find_new_runs",
     "reconcile_bench",
     "reconcile_run",
 ]
@@ -259,10 +261,10 @@ async def _closed_by_device(
     handler = bench.liquid_handler
     # before the intent nothing was asked of the device, so that it has no run of ours
     was_asked = bool(run.steps) and run.device_run_id is None
-    if was_asked and (found := await find_new_run(run, bench, records)) is not None:
-        if found.is_played:
-            return await _doubted(run, found.id, bench, records, hold, way)
-        records.journal.set_run_state(run.id, "prepared", device_run_id=found.id, claim=hold.claim)
+    if was_asked and (found := await find_new_runs(run, bench, records)):
+        if any(one.is_played for one in found):
+            return await _doubted(run, found, bench, records, hold, way)
+        records.journal.set_run_state(run.id, "prepared", device_run_id=found[-1].id, claim=hold.claim)
         run = records.journal.run(run.id)
     state = await _state(run, bench)
     at = await bench.clock.now()
@@ -321,39 +323,47 @@ async def taken_off(device_run_id: str, bench: Bench) -> DeviceState | None:
         return state  # nobody can tell any more
 
 
-async def find_new_run(run: RunRecord, bench: Bench, records: Records) -> FoundRun | None:
-    """The newest run on the device that may be the one made for this run, whose id was never written down.
+async def find_new_runs(run: RunRecord, bench: Bench, records: Records) -> tuple[FoundRun, ...]:
+    """Runs on the device that may be the one made for this run, whose id was never written down; the newest last.
 
-    It is none that belongs to a recorded run, and none that was played there before: another database, or an earlier
-    state of this one, may have run the same worklist.
+    They are none that belong to a recorded run, and none that were played there before: another database, or an
+    earlier state of this one, may have run the same worklist. Of several somebody started some at the screen.
 
     Raises:
         DeviceError: the device refused or does not answer.
     """
     known = records.journal.device_runs()
     found = await bench.liquid_handler.find_runs(records.journal.worklist(run.worklist_hash))
-    return next((one for one in reversed(found) if one.id not in known), None)
+    return tuple(one for one in found if one.id not in known)
 
 
 async def _doubted(
-    run: RunRecord, device_run_id: str, bench: Bench, records: Records, hold: Hold, way: _Way
+    run: RunRecord, found: Sequence[FoundRun], bench: Bench, records: Records, hold: Hold, way: _Way
 ) -> Reconciled:
-    """Close a run that was never started from here, of whose worklist the device has a run that somebody started.
+    """Close a run that was never started from here, of whose worklist the device has runs that somebody started.
 
     Somebody may have started ours at the device, or another program its own with other labware: a person has to look.
     """
     handler = bench.liquid_handler
-    state = await handler.state(device_run_id)
-    if state.status not in ENDED and not (way.stop and way.is_allowed):
-        raise DeviceError(
-            f"{handler.name} has a run of the same worklist as {state.status}, which was not started from here",
-            where=f"run {run.id}",
-            remedy=f"let it end there, or stop it: `nkloop reconcile {run.id} --stop`, on a real bench with --yes",
-        )
-    if state.status not in ENDED:
-        await stopped(handler, device_run_id)
-    told = f"{handler.name} carried out a run of the same worklist ({device_run_id}) that was not started from here"
-    return Reconciled(run=await close_doubted(run, device_run_id, told, bench, records, hold), told=told)
+    for one in found:
+        state = await handler.state(one.id)
+        if state.status == "idle" and not way.is_allowed:
+            raise _not_allowed(run, handler.name, state.status)
+        if state.status not in {*ENDED, "idle"} and not (way.stop and way.is_allowed):
+            raise DeviceError(
+                f"{handler.name} has a run of the same worklist as {state.status}, which was not started from here",
+                where=f"run {run.id}",
+                remedy=f"let it end there, or stop it: `nkloop reconcile {run.id} --stop`, on a real bench with --yes",
+            )
+        if state.status not in ENDED:
+            await stopped(handler, one.id)
+    played = [one.id for one in found if one.is_played]
+    ids = [*(one.id for one in found if not one.is_played), *played]
+    what = (
+        f"a run of the same worklist ({played[0]})" if len(played) == 1 else f"{len(played)} runs of the same worklist"
+    )
+    told = f"{handler.name} carried out {what} that {'was' if len(played) == 1 else 'were'} not started from here"
+    return Reconciled(run=await close_doubted(run, ids, told, bench, records, hold), told=told)
 
 
 async def _state(run: RunRecord, bench: Bench) -> DeviceState | None:

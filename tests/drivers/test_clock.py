@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nkloop.drivers.clock import SystemClock
+from nkloop.drivers.interfaces import Steady
 
 
 async def test_now_is_utc() -> None:
@@ -39,3 +40,14 @@ async def test_a_sleep_can_be_cancelled() -> None:
 async def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="has no zone"):
         await SystemClock().sleep_until(datetime(2026, 1, 1))
+
+
+async def test_what_nobody_corrects_is_waited_for_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    assert isinstance(clock, Steady)
+    began = clock.steady()
+    monkeypatch.setattr("nkloop.drivers.clock.datetime", None)
+    await clock.sleep_steadily(began + 0.05)
+    assert clock.steady() - began >= 0.05
+    async with asyncio.timeout(5):
+        await clock.sleep_steadily(began - 3600)

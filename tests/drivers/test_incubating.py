@@ -91,7 +91,7 @@ async def test_a_plate_is_carried_kept_for_its_time_and_carried_back() -> None:
     ]
     assert storage.moves == ["in P1", "out P1"]
     assert clock.slept == [AT + timedelta(hours=4)]
-    assert answer.note == "P1 in Cytomat 2 since 08:00 UTC"
+    assert answer.note == "P1 in Cytomat 2 since 08:00 UTC, for 240 min"
 
 
 async def test_a_plate_that_is_inside_since_a_crash_stays_for_the_rest_of_its_time() -> None:
@@ -101,6 +101,84 @@ async def test_a_plate_that_is_inside_since_a_crash_stays_for_the_rest_of_its_ti
     assert len(person.told) == 1
     assert clock.slept == [AT + timedelta(hours=1)]
     assert storage.moves == ["out P1"]
+
+
+class Corrected(Clock):
+    """A clock that is corrected when a plate is inside, beside seconds that nobody corrects."""
+
+    def __init__(self, hours: int = 0) -> None:
+        super().__init__()
+        self.by, self.seconds = timedelta(hours=hours), 1e5
+
+    async def sleep_until(self, when: datetime) -> None:
+        self.time, self.by = self.time + self.by, timedelta(0)
+        self.seconds += max(timedelta(0), when - self.time).total_seconds()
+        await super().sleep_until(when)
+
+    def steady(self) -> float:
+        return self.seconds
+
+    async def sleep_steadily(self, until: float) -> None:
+        passed = max(0.0, until - self.seconds)
+        self.seconds, self.time = self.seconds + passed, self.time + timedelta(seconds=passed)
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes", "told"),
+    [
+        pytest.param(4, 240, " (the clock was corrected meanwhile; it makes that 480 min)", id="ahead"),
+        pytest.param(-1, 300, " (the clock was corrected meanwhile; it makes that 240 min)", id="back"),
+        pytest.param(0, 240, "", id="right"),
+    ],
+)
+async def test_an_incubation_is_not_shortened_when_the_clock_is_corrected(hours: int, minutes: int, told: str) -> None:
+    """A computer that had reached no time server, and reaches it a moment after the plate went in."""
+    clock = Corrected(hours)
+    began = clock.seconds
+    answer = await IncubatingOperator(Person(), Storage(clock), clock).perform(request())
+    assert clock.seconds - began == 60 * minutes
+    assert answer.note == f"P1 in Cytomat 2 since 08:00 UTC, for {minutes} min{told}"
+
+
+async def test_the_time_of_a_plate_is_that_of_the_bench_whatever_clock_its_incubator_goes_by() -> None:
+    class Behind(Storage):
+        async def store(self, barcode: str, *, errand: str = "") -> None:
+            await super().store(barcode, errand=errand)
+            self.inside[barcode] -= timedelta(days=1)
+
+    clock = Clock()
+    answer = await IncubatingOperator(Person(), Behind(clock), clock).perform(request())
+    assert clock.slept == [AT + timedelta(hours=4)]
+    assert answer.note == "P1 in Cytomat 2 since 08:00 UTC, for 240 min"
+
+
+async def test_the_time_of_a_plate_goes_on_while_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut while the plate was inside, and asked anew in the same program after its clock was corrected."""
+    clock = Corrected()
+    storage = Storage(clock)
+    operator = IncubatingOperator(Person(), storage, clock)
+    began, sleep_until = clock.seconds, clock.sleep_until
+
+    async def cut(when: datetime) -> None:
+        await sleep_until(AT + timedelta(hours=1))
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(clock, "sleep_until", cut)
+    with pytest.raises(asyncio.CancelledError):
+        await operator.perform(request())
+    monkeypatch.setattr(clock, "sleep_until", sleep_until)
+    clock.by = timedelta(hours=4)
+    answer = await operator.perform(request())
+    assert clock.seconds - began == 60 * 240
+    assert "for 240 min (the clock was corrected meanwhile; it makes that 480 min)" in answer.note
+    assert storage.moves == ["in P1", "out P1"]
+
+
+async def test_the_time_of_a_plate_that_went_in_under_another_program_is_told_by_the_clock() -> None:
+    clock = Corrected()
+    storage = Storage(clock, P1=AT - timedelta(hours=3))
+    answer = await IncubatingOperator(Person(), storage, clock).perform(request())
+    assert answer.note == "P1 in Cytomat 2 since 05:00 UTC, for 240 min"
 
 
 async def test_a_plate_that_came_out_before_a_crash_is_only_carried_back() -> None:
@@ -186,7 +264,7 @@ async def test_a_confirmation_that_meets_a_cancellation_counts_for_the_whole_tas
         await IncubatingOperator(Late(), Storage(clock), clock).perform(request())
     assert isinstance(stop.value, AnsweredAnyway) == is_all
     if isinstance(stop.value, AnsweredAnyway):
-        assert stop.value.answer.note == "P1 in Cytomat 2 since 08:00 UTC"
+        assert stop.value.answer.note == "P1 in Cytomat 2 since 08:00 UTC, for 240 min"
 
 
 async def test_the_person_beside_it_is_told_what_was_confirmed_while_nobody_asked() -> None:

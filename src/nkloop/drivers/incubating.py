@@ -6,9 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from nkloop.drivers.interfaces import AsksByList, CatchesUp, Clock, Operator, OperatorAnswer, OperatorRequest
+from nkloop.drivers.interfaces import (
+    AsksByList,
+    CatchesUp,
+    Clock,
+    Operator,
+    OperatorAnswer,
+    OperatorRequest,
+    Steady,
+)
 from nkloop.drivers.stations import PlateStorage, settling
 from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import DeviceError
@@ -18,6 +26,18 @@ Held = Callable[[str], AbstractAsyncContextManager[Any]]
 """Holds the incubator for what is told."""
 _TOLERANCE_C = 1.0
 """How far the temperature asked for may be from the incubator's."""
+_CORRECTED_MINUTES = 1.0
+"""A clock that is off by less is not told of: many are corrected a little all the time."""
+
+
+class _Watch(NamedTuple):
+    """A moment by everything that tells it."""
+
+    since: datetime | None
+    """When the plate went in, as the incubator's list has it."""
+    at: datetime
+    steady: float | None
+    """By what nobody corrects; None where the clock of the bench has nothing of that kind."""
 
 
 class IncubatingOperator:
@@ -26,6 +46,8 @@ class IncubatingOperator:
     A plate that is inside already, because the program ended while it was there, is not asked for again: it stays for
     what is left of its time. One that came out for the same errand before is not put in again: it was kept for its
     time, and only the way back to its place is asked for.
+
+    A plate that went in under this program also stays for its minutes by what nobody corrects, the longer of the two.
     """
 
     def __init__(self, operator: Operator, storage: PlateStorage, clock: Clock, bench: str = "BENCH") -> None:
@@ -34,6 +56,8 @@ class IncubatingOperator:
         self.held: Held = nullcontext
         """Set by whoever may drive the incubator; entered while a plate is carried to or from its tray and moves."""
         self._operator, self._clock, self._bench = operator, clock, bench
+        self._watches: dict[str, _Watch] = {}
+        """Of the plates that went in under this program."""
 
     @property
     def by_list(self) -> bool:
@@ -72,18 +96,51 @@ class IncubatingOperator:
                 async with self.held(f"plate {barcode} into {where}"):
                     await self._carried(_carrying(request, told, {nickname: barcode}))
                     await storage.store(barcode, errand=errand)
+                    self._watches[barcode] = await self._watch(await storage.since(barcode))
         entered = {code: was_in[code] or await storage.since(code) or datetime.now(UTC) for code in plates.values()}
-        inside = "; ".join(f"{barcode} in {where} since {since:%H:%M} UTC" for barcode, since in entered.items())
+        inside: list[str] = []
         for nickname, barcode in plates.items():
             if was_in[barcode] is None:
-                await self._clock.sleep_until(entered[barcode] + timedelta(minutes=task.minutes))
+                await self._kept(barcode, entered[barcode], task.minutes)
             told = f"Take {nickname} ({barcode}) from the tray of {where} and put it back in its place."
             async with self.held(f"plate {barcode} out of {where}"):
+                passed = "" if was_in[barcode] else await self._passed(barcode, entered[barcode])
                 if was_in[barcode] is None:
                     await storage.fetch(barcode, errand)
-                is_last = barcode == tuple(plates.values())[-1]
-                answer = await self._carried(_carrying(request, told, {nickname: barcode}), inside if is_last else None)
+                inside.append(f"{barcode} in {where} since {entered[barcode]:%H:%M} UTC{passed}")
+                noted = "; ".join(inside) if len(inside) == len(plates) else None
+                answer = await self._carried(_carrying(request, told, {nickname: barcode}), noted)
         return answer
+
+    async def _watch(self, since: datetime | None) -> _Watch:
+        steady = self._clock.steady() if isinstance(self._clock, Steady) else None
+        return _Watch(since, await self._clock.now(), steady)
+
+    def _watch_of(self, barcode: str, since: datetime) -> _Watch | None:
+        """The watch of a plate that is inside since then; None for one that went in under another program."""
+        watch = self._watches.get(barcode)
+        return watch if watch is not None and watch.since == since else None
+
+    async def _kept(self, barcode: str, since: datetime, minutes: float) -> None:
+        """Wait until a plate has been inside for its time."""
+        watch = self._watch_of(barcode, since)
+        began = since if watch is None else max(since, watch.at)  # the incubator's list goes by another clock
+        await self._clock.sleep_until(began + timedelta(minutes=minutes))
+        if watch is not None and watch.steady is not None and isinstance(self._clock, Steady):
+            await self._clock.sleep_steadily(watch.steady + 60 * minutes)
+
+    async def _passed(self, barcode: str, since: datetime) -> str:
+        """For how long a plate has been inside, with what the clock makes of it where that was corrected meanwhile."""
+        watch = self._watch_of(barcode, since)
+        now = await self._watch(since)
+        by_clock = (now.at - (watch.at if watch is not None else since)) / timedelta(minutes=1)
+        if watch is None or watch.steady is None or now.steady is None:
+            return f", for {by_clock:.0f} min"
+        passed = (now.steady - watch.steady) / 60
+        told = f", for {passed:.0f} min"
+        if abs(by_clock - passed) < _CORRECTED_MINUTES:
+            return told
+        return f"{told} (the clock was corrected meanwhile; it makes that {by_clock:.0f} min)"
 
     async def _carried(self, request: OperatorRequest, inside: str | None = None) -> OperatorAnswer:
         """Have a plate carried; `inside` is noted with the answer of the last way, which is that of the whole task.

@@ -430,6 +430,17 @@ class Clock(Protocol):
 
 
 @runtime_checkable
+class Steady(Protocol):
+    """A clock that somebody may correct, and that also counts seconds which nobody corrects."""
+
+    def steady(self) -> float:
+        """Seconds since some moment of this start of the computer; only differences mean anything."""
+
+    async def sleep_steadily(self, until: float) -> None:
+        """Return when `steady` has reached this; at once when it is past."""
+
+
+@runtime_checkable
 class Belongs(Protocol):
     """A device of one workspace alone, as those of a virtual bench, whose wells stand in its state folder."""
 

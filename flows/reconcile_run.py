@@ -55,6 +55,11 @@ class ReconcileRun(BaseModel):
     moved: str = Field(
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
+    skipped_at_screen: str = Field(
+        "",
+        title="Steps skipped at the screen",
+        description="Of those that did not happen: skipped at the robot's own screen, so later ones may have happened",
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
     other_vessels: str = Field(
         "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
@@ -121,4 +126,5 @@ async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
     told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
     told |= {"cut_in_first_mix": request.cut_in_first_mix}
     told |= {"given": request.given, "cut_in_mix": request.cut_in_mix, "moved": request.moved}
+    told |= {"skipped_at_screen": request.skipped_at_screen}
     return Answer(**given, **told, wells=request.wells, other_vessels=request.other_vessels)

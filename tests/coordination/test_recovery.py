@@ -38,6 +38,7 @@ SAID = {
     "given": "5",
     "cut_in_mix": "6",
     "moved": "7=10 mL",
+    "skipped_at_screen": "2",
     "wells": "plate:B3",
     "other_vessels": "run-0008, run-0009",
 }
@@ -78,6 +79,7 @@ async def test_every_word_about_a_step_reaches_the_decision(decisions: list[dict
     assert (made["happened"], made["not_happened"], made["drawn"]) == ((1,), (3, 4), (2,))
     assert (made["given"], made["cut_in_mix"], made["cut_in_first_mix"]) == ((5,), (6,), (8,))
     assert made["moved"] == {7: 10_000}
+    assert made["skipped_at_screen"] == (2,)
     assert made["wells"] == (("plate", "B3"),)
     assert (made["apart"], made["carried_to"]) == (("run-0008", "run-0009"), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -162,6 +163,51 @@ def test_every_printed_command_is_accepted(procedure: str, fresh: Callable[[], R
         all_accepted(make)
 
     check()
+
+
+def said_in_order(offer: Offer, asked: Question, worklist: Worklist) -> str:
+    """One letter per step that a device does: happened, cut, or not happened."""
+    letters = {"happened": "h", "not_happened": "n"}
+    told = {number: letters.get(word, "c") for word, numbers in offer.said.items() for number in numbers}
+    people = {step.number for step in worklist.steps if step.action == "pause"}
+    ahead = [one.number for one in asked.steps if not one.is_passed and one.number not in people]
+    return "".join(told.get(number, "") for number in ahead)
+
+
+@pytest.mark.parametrize("procedure", PROCEDURES)
+def test_no_command_is_printed_that_a_device_cannot_have_followed(procedure: str, fresh: Callable[[], Records]) -> None:
+    worklist = examples.EXAMPLES[procedure]()
+
+    @given(seen=st.integers(1, len(worklist.steps)))
+    @settings(max_examples=8, deadline=None)
+    def check(seen: int) -> None:
+        records = fresh()
+        asked = asked_of(cut_run(records, worklist, forgotten(worklist, seen)), records)
+        for offer in asked.offers:
+            assert re.fullmatch("h*c?n*", said_in_order(offer, asked, worklist)), typed(offer)
+
+    check()
+
+
+async def test_a_step_in_the_middle_of_several_was_cut_behind_all_before_it(records: Records) -> None:
+    """Only the sixteenth step mixes what it has given."""
+    worklist = examples.EXAMPLES["cytokine_dosing"]()
+    asked = asked_of(run_id := cut_run(records, worklist, forgotten(worklist, 3)), records)
+    middle = [one for one in asked.offers if one.said.get("given")]
+    assert [typed(one).partition(" --by")[0] for one in middle] == [
+        "continue --given 16 --happened 3-15 --not-happened 17-44"
+    ]
+    assert (await answered(run_id, middle[0], records)).follow_up is not None
+    wrong = middle[0].model_copy(update={"said": {"given": (16,), "not_happened": (*range(3, 16), *range(17, 45))}})
+    with pytest.raises(
+        PlanError, match=r"step 16 .* to have given its liquid .*step 3 .*works its steps in their order"
+    ):
+        await answered(run_id, wrong, records)
+    at_screen: dict[str, tuple[int, ...]] = {"not_happened": (3,), "happened": tuple(range(4, 45))}
+    with pytest.raises(PlanError, match="--skipped-at-screen 3 "):
+        await answered(run_id, wrong.model_copy(update={"said": at_screen}), records)
+    skipped = wrong.model_copy(update={"kind": "discard", "said": {**at_screen, "skipped_at_screen": (3,)}})
+    assert [one.number for one in (await answered(run_id, skipped, records)).decision.rulings if one.is_skipped] == [3]
 
 
 MIXING = 46

@@ -27,6 +27,7 @@ from nkloop.cli.reconcile_options import (
     ReasonOption,
     RobotReplacedOption,
     RunArgument,
+    SkippedOption,
     StopOption,
     WellOption,
     WholeOption,
@@ -86,6 +87,7 @@ def reconcile(
     given: GivenOption = "",
     cut_in_mix: CutInMixOption = "",
     moved: MovedOption = None,
+    skipped_at_screen: SkippedOption = "",
     well: WellOption = None,
     other_vessels: OtherVesselsOption = None,
     robot_replaced: RobotReplacedOption = False,
@@ -110,6 +112,7 @@ def reconcile(
         "cut_in_first_mix": cut_in_first_mix,
         "given": given,
         "cut_in_mix": cut_in_mix,
+        "skipped_at_screen": skipped_at_screen,
     }
     lists = {"moved": moved or (), "wells": well or (), "apart": other_vessels or ()}
     decision = None

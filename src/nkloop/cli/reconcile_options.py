@@ -40,6 +40,14 @@ GivenOption = Annotated[
 CutInMixOption = Annotated[
     str, typer.Option(help="The same with liquid of that mix in the tip, which the well now lacks.")
 ]
+SkippedOption = Annotated[
+    str,
+    typer.Option(
+        "--skipped-at-screen",
+        help="Of the steps that did not happen, those that somebody skipped at the robot's own screen (or whose tip "
+        "was blocked), so that later steps may have happened all the same: 3 or 1-4,7.",
+    ),
+]
 MovedOption = Annotated[
     list[str] | None,
     typer.Option(help="Unknown step people did in part, and what they moved in it: '12=10 mL'; several times."),

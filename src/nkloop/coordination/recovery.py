@@ -83,6 +83,11 @@ class Answer(RunInput):
     moved: str = Field(
         "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
     )
+    skipped_at_screen: str = Field(
+        "",
+        title="Steps skipped at the screen",
+        description="Of those that did not happen: skipped at the robot's own screen, so later ones may have happened",
+    )
     wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
     other_vessels: str = Field(
         "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
@@ -260,6 +265,7 @@ async def settled(
         given=numbers_of(answer.given),
         cut_in_mix=numbers_of(answer.cut_in_mix),
         moved=volumes_of([answer.moved]),
+        skipped_at_screen=numbers_of(answer.skipped_at_screen),
         wells=wells_of([answer.wells] if answer.wells.strip() else []),
         apart=runs_of(answer.other_vessels),
         carried_to=carried_to,

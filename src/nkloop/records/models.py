@@ -171,6 +171,8 @@ class StepRuling(FrozenModel):
     moved_ul: float = Field(default=0, ge=0)
     """Of a step in which people move liquid, and that did not happen whole: what they moved in all of its moves, one
     after the other, in µL."""
+    is_skipped: bool = False
+    """Somebody skipped it at the device's own screen, so that later steps may have happened without it."""
 
     @model_validator(mode="after")
     def _was_cut_only_when_it_did_not_happen(self) -> Self:
@@ -188,6 +190,10 @@ class StepRuling(FrozenModel):
     @property
     def word(self) -> str:
         """What became of the step, as a person said it."""
+        return f"{self._became}, skipped at the device's screen" if self.is_skipped else self._became
+
+    @property
+    def _became(self) -> str:
         if self.moved_ul:
             return f"was done in part: {self.moved_ul / 1000:.4g} mL were moved"
         if self.is_cut_first:

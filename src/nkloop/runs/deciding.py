@@ -58,6 +58,7 @@ async def decide(
     given: Collection[int] = (),
     cut_in_mix: Collection[int] = (),
     moved: Mapping[int, float] = MappingProxyType({}),
+    skipped_at_screen: Collection[int] = (),
     wells: Collection[Spot] = (),
     apart: Collection[str] = (),
     carried_to: str | None = None,
@@ -83,6 +84,8 @@ async def decide(
         given: unknown transfers that gave their liquid and whose mix after it was not done, with nothing in the tip.
         cut_in_mix: the same with liquid of that mix in the tip: it is missing in the well.
         moved: unknown steps in which people move liquid and that were done in part, with the µL moved in all.
+        skipped_at_screen: of these, steps that somebody skipped at the device's own screen, so that later ones may
+            have happened all the same.
         wells: nickname and well of those that are discarded; for `discard`, all wells of unknown contents when none
             is named.
         apart: later runs of which the person says that their closed vessels are others than this run's of the same
@@ -95,14 +98,15 @@ async def decide(
     Raises:
         RecordError: the run is not over, somebody has decided since the person was asked, its wells were discarded,
             what continues it was begun, or another run has changed or discarded what would follow.
-        PlanError: a step named is not unknown, or no worklist can follow; the reason is told.
+        PlanError: a step named is not unknown, what was said contradicts itself or the device, or no worklist can
+            follow; the reason is told.
         VerificationError: the worklist that follows was refused by a check.
     """
     close_confirmed(run_id, records)
     run = to_be_decided(run_id, kind, apart, instead_of, records)
     steps = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
     steps |= {"cut_in_first_mix": cut_in_first_mix, "cut_in_mix": cut_in_mix, "moved": tuple(moved)}
-    found = weighed(run, kind, Said(steps, moved, wells, apart), Place(records, catalogue, deck))
+    found = weighed(run, kind, Said(steps, moved, wells, apart, skipped_at_screen), Place(records, catalogue, deck))
     if found.follow_up is not None:
         require(await verify(found.follow_up), found.follow_up)
     decision = RunDecision(

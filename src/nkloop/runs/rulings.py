@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from nkloop.errors import PlanError
 from nkloop.records.models import RunRecord, StepRuling
+from nkloop.runs.in_order import require_in_order, require_told
 from nkloop.runs.possible import options_for, sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.vessels import require_part
@@ -29,6 +30,8 @@ def rulings_of(
     said: Mapping[str, Collection[int]],
     moved: Mapping[int, float],
     reaches: Reaches = lambda step, is_target: (),
+    *,
+    skipped: Collection[int] = (),
 ) -> tuple[StepRuling, ...]:
     """One ruling for every unknown step of a run, left open where nothing was said of it.
 
@@ -41,12 +44,14 @@ def rulings_of(
         said: what became of steps, a key of `_SAID`, to their numbers.
         moved: steps that people did in part, with the µL moved in all.
         reaches: tells the wells of a step, to be named in a remedy.
+        skipped: steps that somebody skipped at the device's own screen.
 
     Raises:
-        PlanError: a step is named twice, is not unknown, or cannot have gone as it was said.
+        PlanError: a step is named twice, is not unknown, or cannot have gone as it was said, by itself or with the
+            others.
     """
     of_step = _said_of_each(said)
-    _require_unknown(run, of_step)
+    _require_unknown(run, {*of_step, *skipped})
     for fate in fates:
         if (what := of_step.get(fate.step.number)) is not None:
             if what in {"drawn", "not_happened"}:
@@ -55,7 +60,10 @@ def rulings_of(
     held = set(run.held_steps)
     if all(what == "not_happened" for number, what in of_step.items() if number in held):
         of_step |= dict.fromkeys(held, "not_happened")
-    return tuple(_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
+    require_told(run.id, of_step, skipped)
+    require_in_order(run.id, fates, of_step, skipped, _SAID)
+    made = (_ruling(n, of_step.get(n), moved.get(n, 0.0)) for n in sorted(run.unknown_steps))
+    return tuple(one.model_copy(update={"is_skipped": True}) if one.number in skipped else one for one in made)
 
 
 def _said_of_each(said: Mapping[str, Collection[int]]) -> dict[int, str]:

@@ -40,6 +40,8 @@ class Said(NamedTuple):
     """Nickname and well of those that are discarded."""
     apart: Collection[str] = ()
     """Later runs whose closed vessels are others of the same names."""
+    skipped: Collection[int] = ()
+    """Steps that somebody skipped at the device's own screen."""
 
 
 class Place(NamedTuple):
@@ -110,7 +112,8 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
     def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
         return reached_wells(step, worklist, place.catalogue, is_target=is_target)
 
-    rulings = rulings_of(run, fates_of(worklist, events), said.steps, said.moved, reaches)
+    fates = fates_of(worklist, events)
+    rulings = rulings_of(run, fates, said.steps, said.moved, reaches, skipped=said.skipped)
     fates = fates_of(worklist, events, rulings)
     starts = starts_of(run, place.records, place.catalogue, place.deck) if kind == "repair" else ()
     case = Case(run.id, worklist, fates, place.catalogue, place.deck, _steps_before(run, place.records), starts)

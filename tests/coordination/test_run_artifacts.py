@@ -14,6 +14,7 @@ import pytest
 
 from nkloop.coordination import artifacts, run_artifacts
 from nkloop.coordination.run_artifacts import CHECKS_UNDER_WAY, show_plan, show_run, show_told
+from nkloop.records.models import OperatorRemark
 from nkloop.worklists.models import CheckResult, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -155,7 +156,8 @@ async def test_a_run_tells_the_vessel_it_fills_use_by_and_steps_of_all(
     told = tell.run("medium_preparation", 1, "ucb-nk@0", state="interrupted", unknown=(2,))
     item = told.worklist.deck[0].model_copy(update={"barcode": "base-1"})
     more = {"deck": (item, *told.worklist.deck[1:]), "use_until": NOW.date(), "unverified": ("SCF",)}
-    told = told.model_copy(update={"worklist": told.worklist.model_copy(update=more)})
+    found = OperatorRemark(at=NOW, kind="found", title="labware offsets", told="none for base, medium")
+    told = told.model_copy(update={"worklist": told.worklist.model_copy(update=more), "found": (found,)})
     monkeypatch.setattr(run_artifacts, "run_story", lambda *_, **__: told)
     await show_run(session, told.record)
     rows = {row["what"]: row["value"] for row in page.shown["run"]["table"]}
@@ -164,6 +166,7 @@ async def test_a_run_tells_the_vessel_it_fills_use_by_and_steps_of_all(
     assert rows["steps unknown"] == 1
     assert rows["vessel"] == "MED-0001", "base-1 is only taken from"
     assert rows["use by"] == "2026-11-25"
+    assert rows["labware offsets"] == "none for base, medium"
     assert rows["bench"].endswith("(simulated)")
     assert rows["unverified values"] == "1, named above"
     assert page.shown["run"]["description"].endswith("; unverified values: SCF (simulated bench)")

@@ -12,7 +12,7 @@ import pytest
 
 from nkloop.drivers.opentrons import OpentronsRobot
 from nkloop.drivers.opentrons import preflight as look
-from nkloop.drivers.opentrons.offsets import from_runs, from_search, searches, sequence, tell
+from nkloop.drivers.opentrons.offsets import from_runs, from_search, of_run, searches, sequence, tell
 from nkloop.errors import BenchError
 from nkloop.virtual.robot.robot import VirtualRobot
 from nkloop.virtual.robot.service import robot_app
@@ -279,6 +279,27 @@ async def test_offsets_are_given_to_the_run(robot: OpentronsRobot, fake: Any, wo
         {"definitionUri": URI, "location": ON_SHAKER, "vector": {"x": 0.1, "y": 0.0, "z": 0.5}}
     ]
     assert run_id in fake.runs
+    assert robot.given[0].found == "plate +0.1 +0.0 +0.5 mm (run of 2026-11-20); none for tips"
+
+
+async def test_a_run_that_waited_already_has_the_offsets_it_was_made_with(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    run_id = await robot.prepare(worklist)
+    assert robot.given[0].found == "none for tips, plate"
+    fake.runs["measured since"] = {"id": "new", "status": "succeeded", "actions": [], **a_run(20, an_offset(0.5))}
+    assert await robot.prepare(worklist) == run_id
+    assert robot.given[0].found == "none for tips, plate"
+    newer = {"definitionUri": URI, "locationSequence": sequence(worklist.deck[1]), "vector": {"x": 0, "y": 0, "z": 2}}
+    assert [str(one) for one in of_run(worklist, {"labwareOffsets": [newer]})] == ["plate +0.0 +0.0 +2.0 mm"]
+
+
+async def test_a_bench_file_that_wants_no_offsets_is_told(robot: OpentronsRobot, worklist: Worklist) -> None:
+    robot._applies_offsets = False
+    await robot.prepare(worklist)
+    (told,) = [one for one in await robot.preflight(worklist) if one.is_kept]
+    assert robot.given == (told,)
+    assert told.found == "none is given to the run, as `labware_offsets: false` of the bench file says"
 
 
 async def test_the_offset_list_of_newer_software_is_asked_and_no_run_is_looked_through(

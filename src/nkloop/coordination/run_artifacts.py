@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from nkloop.records.models import RunRecord
+    from nkloop.reports.models import RunStory
     from nkloop.runs.session import Session
     from nkloop.worklists.models import Verdict, Worklist
 
@@ -153,12 +154,13 @@ async def show_run(session: Session, record: RunRecord) -> None:
     path.write_text(run_html(story, catalogue=session.catalogue), encoding="utf-8")
     link = report_link(path)
     bench = f"{record.bench}{' (simulated)' if session.bench_file.simulated else ''}"
-    rows = [*_facts(record, story.worklist, bench), {"what": "report", "value": link or str(path.resolve())}]
+    rows = [*_facts(record, story, bench), {"what": "report", "value": link or str(path.resolve())}]
     pointer = f" ([report]({link}))" if link else ""
     await show_table("run", rows, f"{record.state}{pointer}: {record.name}{_unverified(story.worklist)}")
 
 
-def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, Any]]:
+def _facts(record: RunRecord, story: RunStory, bench: str) -> list[dict[str, Any]]:
+    worklist = story.worklist
     events = Counter(step.event for step in record.steps)
     done, others = events.pop("done", 0), sorted(events.items())
     vessels = [*_filled(worklist), *(one.name for one in worklist.vessels)]
@@ -173,6 +175,7 @@ def _facts(record: RunRecord, worklist: Worklist, bench: str) -> list[dict[str, 
         "steps done": f"{done} of {len(worklist.steps)}",
         **{f"steps {event}": number for event, number in others},
         "transfers": record.n_transfers,
+        **{one.title: one.told for one in story.found},
         "unverified values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
     }
     return [{"what": what, "value": value} for what, value in facts.items() if value != ""]

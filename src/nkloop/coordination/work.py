@@ -19,6 +19,7 @@ from nkloop.coordination.holding import bench_held, next_step, nothing_moved_tol
 from nkloop.coordination.launching import launch_of
 from nkloop.coordination.progress import Meter, progress_shown
 from nkloop.coordination.run_artifacts import PlanShown, show_plan, show_run
+from nkloop.drivers.interfaces import Finding
 from nkloop.errors import DeviceError, Problem
 from nkloop.records.models import Context, RunRecord
 from nkloop.reports.markdown import markdown_text
@@ -49,7 +50,10 @@ async def _verify(session: Session, worklist: Worklist) -> Verdict:
 
 @task(name="prepare run", **_PLAIN)
 async def _prepare(session: Session, worklist: Worklist, verdict: Verdict, context: Context) -> str:
-    return await prepare_run(worklist, verdict, session.bench, session.records, context=context)
+    def tell(one: Finding) -> None:
+        logger.info("%s: %s: %s", worklist.name, one.subject, one.found)
+
+    return await prepare_run(worklist, verdict, session.bench, session.records, context=context, on_found=tell)
 
 
 @task(name="play run", **_PLAIN)

@@ -47,6 +47,8 @@ class Finding(FrozenModel):
     found: str
     ok: bool
     remedy: str = ""
+    is_kept: bool = False
+    """Whether it is told with the run and kept in its record, though it stands in nobody's way."""
 
 
 class FoundRun(FrozenModel):
@@ -198,6 +200,15 @@ class Identified(Protocol):
         Raises:
             DeviceUnreachableError: it does not answer.
         """
+
+
+@runtime_checkable
+class TellsGiven(Protocol):
+    """A device that gives its runs more than the worklist says, such as labware offsets."""
+
+    @property
+    def given(self) -> tuple[Finding, ...]:
+        """What the run prepared last was made with, for its record."""
 
 
 class PlateReader(Protocol):

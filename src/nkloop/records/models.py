@@ -131,23 +131,30 @@ class OperatorAction(FrozenModel):
 
 
 class OperatorRemark(FrozenModel):
-    """What happened while somebody was asked, besides the answer."""
+    """What happened while somebody was asked, besides the answer; or what was found about a run, for its record."""
 
     run_id: str | None = None
     at: datetime
-    kind: Literal["refused scan", "withdrawn", "shortened"]
+    kind: Literal["refused scan", "withdrawn", "shortened", "found"]
     who: str = ""
     """Who scanned it; empty where it is not known."""
     title: str
-    """Of the request."""
+    """Of the request, or of what was found."""
     code: str = ""
     """What was scanned."""
     told: str
     """Why it was refused, with what was expected; why nobody needs an answer any longer; how long it took, and why."""
 
     @property
+    def is_deviation(self) -> bool:
+        """Whether something went otherwise than it was meant to."""
+        return self.kind != "found"
+
+    @property
     def sentence(self) -> str:
         """Who, when, what: one line of a batch record."""
+        if not self.is_deviation:
+            return f"{self.title}: {self.told}"
         by = f" {'by' if self.kind == 'shortened' else 'of'} {self.who}" if self.who else ""
         return f"{self.kind}{by}, {self.at:%Y-%m-%d %H:%M} UTC: {self.told} ({self.title})"
 

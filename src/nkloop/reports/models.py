@@ -9,7 +9,7 @@ from nkloop.assays.models import AssayResult
 from nkloop.feedback.models import ArmSummary, Observation, Proposal, Round
 from nkloop.frozen import FrozenModel
 from nkloop.recipes.models import Recipe
-from nkloop.records.models import RunRecord
+from nkloop.records.models import OperatorRemark, RunRecord
 from nkloop.records.stock_models import ContainerUse
 from nkloop.worklists.models import Verdict, Worklist
 
@@ -34,6 +34,8 @@ class RunStory(FrozenModel):
     """Whether the bench is simulated; None when the teller does not know."""
     remarks: tuple[str, ...] = ()
     """Scans that were refused, questions that were withdrawn, times that were shortened, one sentence each."""
+    found: tuple[OperatorRemark, ...] = ()
+    """What the run was made with besides its worklist, such as labware offsets."""
     containers: tuple[ContainerUse, ...] = ()
     """What it took of the stock; empty on a bench whose stock is not counted."""
     decisions: tuple[str, ...] = ()

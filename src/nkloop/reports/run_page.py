@@ -52,6 +52,7 @@ def _facts(story: RunStory) -> list[tuple[str, str, bool]]:
         ("Took", length(record.started_at, record.ended_at), False),
         ("Work", f"{count(len(story.worklist.steps), 'step')}, {count(record.n_transfers, 'transfer')}", False),
         ("Recipe revision", record.recipe_revision or "none", True),
+        *((one.title.capitalize(), one.told, False) for one in story.found),
         *([("Unverified values", listing(unverified), True)] if unverified else []),
         ("Run", record.id, True),
         ("Run on the device", record.device_run_id or "none", True),

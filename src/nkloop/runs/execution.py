@@ -7,10 +7,10 @@ journal and the device before it does anything, so that calling it again after a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
 from nkloop.drivers.bench import Bench
-from nkloop.drivers.interfaces import ENDED, DeviceState, LiquidHandler
+from nkloop.drivers.interfaces import ENDED, DeviceState, Finding, LiquidHandler, TellsGiven
 from nkloop.errors import (
     BenchError,
     DeviceError,
@@ -21,7 +21,7 @@ from nkloop.errors import (
     VerificationError,
 )
 from nkloop.records import Records
-from nkloop.records.models import Context, RunRecord, RunState
+from nkloop.records.models import Context, OperatorRemark, RunRecord, RunState
 from nkloop.runs import people
 from nkloop.runs.closing import close_ended, words
 from nkloop.runs.following import SAFE_SECONDS, OnProgress, RunProgress, follow_run
@@ -34,6 +34,8 @@ from nkloop.worklists.models import PLATE_READING, Verdict, Worklist
 from nkloop.worklists.verification import require
 
 __all__ = ["OnProgress", "RunProgress", "execute", "finish_run", "play_run", "prepare_run"]
+
+OnFound = Callable[[Finding], None]
 
 
 async def execute(
@@ -72,6 +74,7 @@ async def prepare_run(
     *,
     context: Context | None = None,
     known: Collection[str] | None = None,
+    on_found: OnFound | None = None,
     is_again: bool = False,
 ) -> str:
     """Check the bench, have the deck loaded, journal what is intended, create the device's run. Moves no liquid.
@@ -82,6 +85,8 @@ async def prepare_run(
         bench: where.
         records: where it is journalled.
         context: what the run belongs to.
+        on_found: told, before the deck is loaded and once more if it was another thing, what the run is to be made
+            with besides the worklist, such as labware offsets.
         known: runs of this worklist that it is meant to be done besides, as `Journal.create_run` takes them.
         is_again: a person says that it is meant to be done once more, whatever the device has done of it. Never said
             of a rest.
@@ -104,20 +109,23 @@ async def prepare_run(
     _require_same_protocol(verdict, worklist, bench.liquid_handler)
     async with device_held(bench, records, worklist.name) as hold:
         await clear_the_way(worklist, bench, records)
-        await _preflight(worklist, bench)
+        kept = await _preflight(worklist, bench)
+        _tell(kept, on_found)
         at, place = await bench.clock.now(), context or Context()
         device, claim = bench.liquid_handler.name, hold.claim
         run_id = records.journal.create_run(
             worklist, verdict, bench=bench.name, device=device, at=at, context=place, claim=claim, known=known,
             device_serial=await serial_of(bench),
         )  # fmt: skip
-        await _prepared(run_id, worklist, verdict, bench, records, hold, is_again=is_again)
+        given = await _prepared(run_id, worklist, verdict, bench, records, hold, is_again=is_again)
+        if given != kept:
+            _tell(given, on_found)
         return run_id
 
 
 async def _prepared(
     run_id: str, worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, hold: Hold, *, is_again: bool
-) -> None:
+) -> tuple[Finding, ...]:
     handler, journal, claim = bench.liquid_handler, records.journal, hold.claim
     at = await bench.clock.now()
     try:
@@ -136,6 +144,10 @@ async def _prepared(
         await _withdraw(run_id, bench, records, hold, error)
         raise
     journal.set_run_state(run_id, "prepared", device_run_id=device_run_id, claim=claim)
+    given = handler.given if isinstance(handler, TellsGiven) else ()
+    for one in given:
+        journal.add_remark(OperatorRemark(run_id=run_id, at=at, kind="found", title=one.subject, told=one.found))
+    return given
 
 
 async def _withdraw(run_id: str, bench: Bench, records: Records, hold: Hold, error: BaseException) -> None:
@@ -239,12 +251,20 @@ async def finish_run(run_id: str, bench: Bench, records: Records) -> RunRecord:
         return await close_ended(run, state, bench, records, hold)
 
 
-async def _preflight(worklist: Worklist, bench: Bench) -> None:
+def _tell(found: Iterable[Finding], on_found: OnFound | None) -> None:
+    if on_found is not None:
+        for one in found:
+            on_found(one)
+
+
+async def _preflight(worklist: Worklist, bench: Bench) -> tuple[Finding, ...]:
+    """Look whether the bench is ready; what is told with the run though it stands in nobody's way."""
     findings = await bench.liquid_handler.preflight(worklist)
     device = bench.liquid_handler.name
     problems = [Problem(f"{f.subject}: {f.found}", device, f.remedy) for f in findings if not f.ok]
     if problems:
         raise BenchError.from_problems(problems)
+    return tuple(one for one in findings if one.is_kept)
 
 
 def _require_same_protocol(verdict: Verdict, worklist: Worklist, handler: LiquidHandler) -> None:

@@ -75,7 +75,7 @@ def run_facts(run_id: str, records: Records, catalogue: LabwareLookup) -> RunFac
         wells=tuple(_wells(worklist, fates, catalogue, standing)),
         deviations=(
             *_deviations(worklist, events, is_over=run.is_over),
-            *(one.sentence for one in records.journal.remarks(run_id)),
+            *(one.sentence for one in records.journal.remarks(run_id) if one.is_deviation),
         ),
         decisions=tuple(decision_sentence(one) for one in decisions),
         files=tuple(f"{file.path} ({file.n_bytes} bytes, SHA-256 {file.sha256[:12]})" for file in run.files),

@@ -15,13 +15,14 @@ def run_story(records: Records, run_id: str, *, simulated: bool | None = None) -
     Raises:
         RecordError: the run is not recorded.
     """
-    record = records.journal.run(run_id)
+    record, remarks = records.journal.run(run_id), records.journal.remarks(run_id)
     return RunStory(
         record=record,
         worklist=records.journal.worklist(record.worklist_hash),
         verdict=records.journal.verdict(run_id),
         simulated=simulated,
-        remarks=tuple(remark.sentence for remark in records.journal.remarks(run_id)),
+        remarks=tuple(remark.sentence for remark in remarks if remark.is_deviation),
+        found=tuple(remark for remark in remarks if not remark.is_deviation),
         containers=records.stock.used_by(run_id),
         decisions=tuple(decision_sentence(one) for one in records.decisions.of_run(run_id)),
         follow_ups=tuple(f"{one.id} ({one.state})" for one in records.journal.follow_ups(run_id)),

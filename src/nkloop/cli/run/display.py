@@ -17,6 +17,7 @@ from nkloop.runs.typed_steps import spans
 
 if TYPE_CHECKING:
     from nkloop.drivers.bench_file import BenchFile
+    from nkloop.drivers.interfaces import Finding
     from nkloop.records.models import RunRecord
     from nkloop.runs.following import RunProgress
     from nkloop.runs.reconcile import Reconciled
@@ -59,6 +60,11 @@ class RunDisplay(LiveDisplay):
     def begin(self, worklist: Worklist) -> None:
         """A run begins."""
         self._name, self._line = worklist.name, f"{worklist.name}: the bench is checked, then the deck is loaded"
+
+    def found(self, one: Finding) -> None:
+        """What the run is made with besides its worklist, such as labware offsets."""
+        if not self._quiet:
+            self._console.print(f"{self._name}: {one.subject}: {one.found}", markup=False, soft_wrap=True)
 
     def progress(self, seen: RunProgress) -> None:
         """The robot has come so far."""

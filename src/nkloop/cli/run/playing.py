@@ -303,7 +303,7 @@ async def _run_all(
                 async with stock_held(session, part.worklist) as hold:
                     hold.run_id = await prepare_run(
                         part.worklist, verdict, bench, records, context=context, known=known,
-                        is_again=order.is_again,
+                        is_again=order.is_again, on_found=display.found,
                     )  # fmt: skip
                     await play_run(hold.run_id, bench, records, on_progress=display.progress)
                     run = await finish_run(hold.run_id, bench, records)

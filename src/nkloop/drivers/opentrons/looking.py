@@ -12,7 +12,7 @@ from nkloop.drivers.opentrons import calibration, offsets
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.client import Json, RobotClient
 from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import PLATE_READING, Worklist
 
 MARK_PATH = "/clientData/nkloop"
 """Where one nkloop tells the next that it holds the robot; gone when the robot reboots."""
@@ -58,6 +58,8 @@ class Looks:
         ]
         if apply_offsets:
             findings.append(offsets.tell(worklist, await self.offsets(worklist, runs["data"])))
+        elif worklist.procedure != PLATE_READING:
+            findings.append(offsets.tell_none_wanted())
         return tuple(findings)
 
     async def for_bench(self, deck: BenchDeck) -> tuple[Finding, ...]:

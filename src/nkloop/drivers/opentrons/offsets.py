@@ -14,6 +14,7 @@ from nkloop.frozen import FrozenModel
 from nkloop.worklists.models import DeckItem, Worklist
 
 Json = dict[str, Any]
+SUBJECT = "labware offsets"
 SEARCH_PATH = "/labwareOffsets/searches"
 
 
@@ -93,13 +94,27 @@ def from_search(worklist: Worklist, answers: Iterable[Json]) -> tuple[Offset, ..
     return tuple(found)
 
 
+def of_run(worklist: Worklist, run: Json) -> tuple[Offset, ...]:
+    """The offsets a run on the robot was made with, by whatever software."""
+    stored = [one for one in run.get("labwareOffsets") or () if one.get("locationSequence")]
+    found = from_search(worklist, stored)
+    named = {one.nickname for one in found}
+    return (*found, *(one for one in from_runs(worklist, [run]) if one.nickname not in named))
+
+
+def tell_none_wanted() -> Finding:
+    """That the bench file wants no offsets given."""
+    told = "none is given to the run, as `labware_offsets: false` of the bench file says"
+    return Finding(subject=SUBJECT, found=told, ok=True, is_kept=True)
+
+
 def tell(worklist: Worklist, found: Sequence[Offset]) -> Finding:
     """Which labware has an offset and which has none; none is no reason not to run."""
     without = [item.nickname for item in worklist.deck if item.nickname not in {one.nickname for one in found}]
     told = [f"{one} ({one.origin})" for one in found]
     if without:
         told.append(f"none for {', '.join(without)}")
-    return Finding(subject="labware offsets", found="; ".join(told), ok=True)
+    return Finding(subject=SUBJECT, found="; ".join(told), ok=True, is_kept=True)
 
 
 def _is_for(offset: Json, uri: str, place: Json) -> bool:

@@ -25,6 +25,7 @@ from nkloop.drivers.opentrons import results
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import UNCLEAR, Json, ThroughClient, robot_client
 from nkloop.drivers.opentrons.looking import MARK_PATH, Looks
+from nkloop.drivers.opentrons.offsets import Offset, of_run, tell, tell_none_wanted
 from nkloop.drivers.opentrons.preflight import csv_files, found_run
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
 from nkloop.drivers.opentrons.recovery import ErrorRecovery, checked_policy, policy, recover, recovery_of
@@ -32,7 +33,7 @@ from nkloop.drivers.opentrons.releasing import file_away
 from nkloop.drivers.recovering import Recovery, Way
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import PLATE_READING, Worklist
 from nkloop.worklists.protocol_files import protocol_path, sha256_of
 
 PATIENCE = 5
@@ -120,6 +121,7 @@ class OpentronsRobot(ThroughClient):
         self._ended: tuple[Json, tuple[DeviceCommand, ...]] = ({}, ())
         """The run whose commands were fetched last, and the commands; neither changes any more."""
         self._prepared = ""
+        self.given: tuple[Finding, ...] = ()
         self._step_asked_at = 0.0
 
     def protocol_sha256(self, worklist: Worklist) -> str:
@@ -191,6 +193,7 @@ class OpentronsRobot(ThroughClient):
             runs = await self._client.get("/runs")
             offsets = await self._looks.offsets(worklist, runs["data"]) if self._applies_offsets else ()
             run_id = await preparation.created(runs, protocol_id, file_id, csv_name(worklist), offsets)
+            self.given = self._given(worklist, run_id, runs["data"], offsets)
             if self._policy is not None:
                 await self._set_policy(run_id, self._policy)
             self._prepared, self._step_asked_at = run_id, time.monotonic()
@@ -323,6 +326,15 @@ class OpentronsRobot(ThroughClient):
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _given(
+        self, worklist: Worklist, run_id: str, before: Sequence[Json], found: Sequence[Offset]
+    ) -> tuple[Finding, ...]:
+        """Labware offsets a run was made with; one that waited already has its own."""
+        if not self._applies_offsets:
+            return () if worklist.procedure == PLATE_READING else (tell_none_wanted(),)
+        waited = next((run for run in before if run["id"] == run_id), None)
+        return (tell(worklist, found if waited is None else of_run(worklist, waited)),)
 
     def _protocol(self, worklist: Worklist) -> Path:
         return protocol_path(self._protocols, worklist)

@@ -89,6 +89,10 @@ class Family:
         """Read-only look at the real device, without moving it."""
         raise NotImplementedError
 
+    async def serial_number(self) -> str:
+        """Serial number of the real device, without moving it; empty where it tells none."""
+        return str(self.settings.backend_settings.get("serial_number", ""))
+
     def n_channels(self) -> int:
         """Channels of the arm, or mounts of the robot."""
         return int(self.settings.backend_settings.get("num_channels", 8))

@@ -31,10 +31,12 @@ from nkloop.drivers.pylabrobot.resources import Table
 from nkloop.drivers.pylabrobot.run import HandlerRun
 from nkloop.drivers.pylabrobot.settings import read_settings
 from nkloop.drivers.pylabrobot.stations import Stations
-from nkloop.errors import DeviceError
+from nkloop.errors import DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
+
+_REMEDY = "switch it on, check its cable, close other programs that use it"
 
 
 class PyLabRobotHandler:
@@ -77,6 +79,7 @@ class PyLabRobotHandler:
         self._owner = DeviceOwner(name)
         self._stations = Stations(self._settings.stations, self._owner, simulated=simulated)
         self._runs: dict[str, HandlerRun] = {}
+        self._serial = ""
         self.backend: Any = None
         """PyLabRobot's backend of the newest run; a simulated one keeps what it would have sent."""
         adapter.switch_on()
@@ -98,12 +101,27 @@ class PyLabRobotHandler:
         )
         if self._simulated:
             return (*own, Finding(subject=self.name, found=f"simulated {MODELS[self._model].title}", ok=True))
-        remedy = "switch it on, check its cable, close other programs that use it"
-        return (*own, *(await self._owner.asked(family.look, "it does not answer", remedy)))
+        return (*own, *(await self._owner.asked(family.look, "it does not answer", _REMEDY)))
+
+    async def serial_number(self) -> str:
+        """Serial number of the device, asked without moving it; empty where it tells none, and of a simulated one.
+
+        While a run is under way its wire is in use: then the number is the one told last.
+
+        Raises:
+            DeviceUnreachableError: it does not answer.
+        """
+        if not self._simulated and self._under_way() is None:
+            ask = self._family({}).serial_number
+            try:
+                self._serial = await self._owner.asked(ask, "it does not answer", _REMEDY)
+            except DeviceError as error:
+                raise DeviceUnreachableError.from_problems(error.problems) from error
+        return self._serial
 
     async def preflight(self, worklist: Worklist) -> tuple[Finding, ...]:
         """Whether this worklist fits the deck, tips, volumes and stations of the bench; nothing moves."""
-        running = next((run for run in self._runs.values() if run.status not in ENDED and run.status != "idle"), None)
+        running = self._under_way()
         busy = Finding(
             subject="other runs",
             found=f"run {running.id} is {running.status}" if running else "none",
@@ -212,9 +230,11 @@ class PyLabRobotHandler:
     def _family(self, pipettes: Mapping[str, str]) -> Family:
         return family_of(self._model, self._settings, pipettes)
 
+    def _under_way(self) -> HandlerRun | None:
+        return next((run for run in self._runs.values() if run.status not in ENDED and run.status != "idle"), None)
+
     def _require_idle(self) -> None:
-        running = next((run for run in self._runs.values() if run.status not in ENDED and run.status != "idle"), None)
-        if running is not None:
+        if (running := self._under_way()) is not None:
             raise DeviceError(f"run {running.id} is {running.status}", where=self.name, remedy="let it end or stop it")
 
 

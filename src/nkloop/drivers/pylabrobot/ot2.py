@@ -122,21 +122,32 @@ class Ot2Family(Family):
 
     async def look(self) -> tuple[Finding, ...]:
         """Ask for health and pipettes; PyLabRobot itself would create a run only to connect."""
-        host, port = self.settings.backend_settings.get("host"), self.settings.backend_settings.get("port", 31950)
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=_LOOK_S) as client:
-            try:
-                health = (await client.get("/health", headers={"Opentrons-Version": "*"})).json()
-                pipettes = (await client.get("/pipettes", headers={"Opentrons-Version": "*"})).json()
-            except httpx.HTTPError as error:
-                raise DeviceUnreachableError(
-                    f"no answer: {words_of(error)}", where=f"{host}:{port}", remedy="switch the robot on"
-                ) from error
+        health, pipettes = await self._asked("/health", "/pipettes")
         found = [Finding(subject="software", found=str(health.get("api_version", "not told")), ok=True)]
         for mount, wanted in self.pipettes.items():
             there = (pipettes.get(mount) or {}).get("name") or "none"
             remedy = f"mount {wanted} or correct the bench file"
             found.append(Finding(subject=f"{mount} pipette", found=str(there), ok=there == wanted, remedy=remedy))
         return tuple(found)
+
+    async def serial_number(self) -> str:
+        """Serial number of the robot.
+
+        Raises:
+            DeviceUnreachableError: it does not answer.
+        """
+        (health,) = await self._asked("/health")
+        return str(health.get("robot_serial") or "")
+
+    async def _asked(self, *paths: str) -> list[dict[str, Any]]:
+        host, port = self.settings.backend_settings.get("host"), self.settings.backend_settings.get("port", 31950)
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=_LOOK_S) as client:
+            try:
+                return [(await client.get(path, headers={"Opentrons-Version": "*"})).json() for path in paths]
+            except httpx.HTTPError as error:
+                raise DeviceUnreachableError(
+                    f"no answer: {words_of(error)}", where=f"{host}:{port}", remedy="switch the robot on"
+                ) from error
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -10,7 +12,9 @@ from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.family import Family, HandlerModel
 from nkloop.drivers.pylabrobot.settings import Carrier, LiquidClass
+from nkloop.errors import words_of
 
+logger = logging.getLogger(__name__)
 FLAT = "flat"
 """Carrier kind of this package: five nests of the footprint of a plate on a plain base, for tall tube racks."""
 _FLAT_SIZE_MM = (135.0, 497.0, 18.2)
@@ -59,21 +63,38 @@ class StarFamily(Family):
         return _recording_star()(num_channels=self.n_channels())
 
     async def look(self) -> tuple[Finding, ...]:
-        """Ask for the configuration with every initialisation left out, so that nothing moves."""
-        backend = self.backend(simulated=False)
-        backend.set_deck(self.deck())
-        await backend.setup(**dict.fromkeys(_NO_MOVEMENT, True))
-        try:
-            channels = int(backend.num_channels)
+        """Ask for firmware and channels."""
+        async with self._wire() as backend:
+            channels = len(await backend.request_tip_presence())
             found = await backend.request_firmware_version()
-        finally:
-            await backend.stop()
         wanted = self.n_channels()
         remedy = f"set num_channels: {channels} in backend_settings"
         return (
             Finding(subject="firmware", found=str(found), ok=True),
             Finding(subject="channels", found=f"{channels} channels", ok=channels == wanted, remedy=remedy),
         )
+
+    async def serial_number(self) -> str:
+        """Serial number in its firmware; that of the bench file where none was set."""
+        async with self._wire() as backend:
+            try:
+                found = str(await backend.request_device_serial_number())
+            # PyLabRobot raises whatever its parser does of an answer it does not know; the number is for comparing
+            # only, and a device that tells none is taken for the same.
+            except Exception as error:  # noqa: BLE001
+                logger.warning("%s tells no serial number: %s", self.model.title, words_of(error))
+                return ""
+        return await super().serial_number() if found.strip("0") == "" else found
+
+    @asynccontextmanager
+    async def _wire(self) -> AsyncIterator[Any]:
+        """Its backend with the USB wire open and nothing initialised: PyLabRobot's setup raises channels always."""
+        backend = self.backend(simulated=False)
+        await adapter.named("liquid_handling.backends.hamilton.base:HamiltonLiquidHandler", "star").setup(backend)
+        try:
+            yield backend
+        finally:
+            await backend.stop()
 
     def aspiration(self, liquid: LiquidClass | None, n: int, *, is_mix: bool) -> dict[str, Any]:
         """The maker's curve for water, or that of the bench's liquid class."""
@@ -84,9 +105,6 @@ class StarFamily(Family):
         """As for drawing; from the rim as a jet."""
         told: dict[str, Any] = {"blow_out": [not is_mix] * n, "jet": [at_rim] * n}
         return told | _with_class(liquid, n)
-
-
-_NO_MOVEMENT = ("skip_instrument_initialization", "skip_pip", "skip_autoload", "skip_iswap", "skip_core96_head")
 
 
 def _with_class(liquid: LiquidClass | None, n: int) -> dict[str, Any]:

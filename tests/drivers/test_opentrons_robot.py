@@ -11,7 +11,7 @@ import pytest
 
 from nkloop.drivers.interfaces import FoundRun
 from nkloop.drivers.opentrons import OpentronsRobot
-from nkloop.drivers.opentrons.client import ConnectionLostError
+from nkloop.drivers.opentrons.client import NO_RUN_PATH, ConnectionLostError
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, WorkspaceError
 from nkloop.worklists.models import Worklist
 
@@ -28,7 +28,10 @@ async def test_a_fitting_bench_passes_preflight_without_changing_it(
     assert {"robot", "API level", "left pipette", "module in D1", "door", "emergency stop", "maintenance"} <= set(
         findings(found)
     )
-    assert {asked for asked in fake.requests if not asked.startswith("GET")} == {"POST /labwareOffsets/searches"}
+    assert {asked for asked in fake.requests if not asked.startswith("GET")} == {
+        "POST /labwareOffsets/searches",
+        f"PATCH {NO_RUN_PATH}",  # a run that does not exist: whether an account is needed
+    }
 
 
 @pytest.mark.parametrize(

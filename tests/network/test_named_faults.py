@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nkloop.drivers.opentrons.client import NO_RUN_PATH
 from nkloop.errors import BenchError, DeviceUnreachableError, StepUnknownError
 from nkloop.runs.execution import play_run, prepare_run
 from nkloop.runs.holding import device_held
@@ -131,6 +132,7 @@ async def test_what_is_wrong_beforehand_is_refused_before_anything_is_touched(
         assert {call.route for call in lab.wire.calls if call.method != "GET"} <= {
             "/labwareOffsets/searches",
             "/clientData/nkloop",
+            NO_RUN_PATH,
         }
         assert all(run.status == "running" for run in lab.robot.runs.all())
 
@@ -255,7 +257,7 @@ async def test_a_question_is_withdrawn_when_somebody_recovers_at_the_screen(
         )
         run = await asyncio.wait_for(lab.dose(), 20)
         assert events(run)[3] == "unknown"
-        [remark] = lab.records.journal.remarks(run.id)
+        [remark] = [one for one in lab.records.journal.remarks(run.id) if one.is_deviation]
         assert (remark.kind, remark.title) == ("withdrawn", "small dose: step 3 failed, tipPhysicallyMissing")
         assert "settled it at" in remark.told or "the run is over on" in remark.told
         assert lab.contradictions() == []
@@ -405,7 +407,7 @@ async def test_a_token_that_ends_soon_is_renewed_without_the_password(
 @pytest.mark.parametrize(
     ("account", "told", "remedy"),
     [
-        (None, "no valid access token; it needs protocols.write", "name an account of the robot"),
+        (None, "to who has no account: no valid access token; it needs run_data.write", "name an account of the robot"),
         ({**ACCOUNT, "password": "guess"}, "does not accept the account 'ada'", "check user name and password"),
     ],
 )
@@ -418,6 +420,30 @@ async def test_without_the_right_account_the_robot_is_not_changed(
         assert remedy in error
         assert "secret" not in error
         assert lab.robot.runs.all() == []
+        assert lab.operator.asked == [], "told before anybody loads the deck"
+        (line,) = [
+            one for one in await lab.bench.liquid_handler.inspect(lab.bench.file.deck) if one.subject == "account"
+        ]
+        assert not line.ok
+        assert told in line.found
+        assert remedy in line.remedy
+
+
+async def test_an_account_without_a_right_that_a_run_needs_is_told_before_the_deck_is_loaded(open_lab: Any) -> None:
+    some = ("run_data.write", "robot_control.write")
+    gate = Compliance({"ada": ("secret", some)}, now=time.monotonic)
+    async with open_lab("lab", compliance=gate, driver={"account": ACCOUNT}) as lab:
+        error = str(await lab.dose())
+        assert "account: 'ada' is taken, but has no right protocols.write, run_signoff.write" in error
+        assert lab.operator.asked == []
+
+
+async def test_an_account_on_a_robot_that_knows_none_is_told_before_the_deck_is_loaded(open_lab: Any) -> None:
+    async with open_lab("lab", driver={"account": ACCOUNT}) as lab:
+        error = str(await lab.dose())
+        assert "account: the robot knows no accounts" in error
+        assert "remove `account` from the bench file" in error
+        assert lab.operator.asked == []
 
 
 async def test_an_unsigned_run_stands_in_the_way_of_the_next(open_lab: Any, gate: Compliance) -> None:

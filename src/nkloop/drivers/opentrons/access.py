@@ -32,6 +32,8 @@ class Account:
     """Why nkloop changes something there; goes into the robot's audit log with every request."""
     signs_as: str | None = None
     """Full name of the person who signs finished runs with this account; None leaves signing to the robot's screen."""
+    scopes: frozenset[str] | None = None
+    """What the robot lets it do, as told with the last token; None while it has told nothing."""
     _token: str = field(default="", repr=False)
     _refresh: str = field(default="", repr=False)
     _ends: float = field(default=0.0, repr=False)
@@ -67,6 +69,8 @@ class Account:
                 remedy="check user name and password (environment variable or Prefect block); it may be locked or new",
             )
         self._token, self._refresh = str(granted["access_token"]), str(granted.get("refresh_token") or "")
+        told = granted.get("scope")
+        self.scopes = None if told is None else frozenset(str(told).split())
         self._ends = time.monotonic() + float(granted.get("expires_in") or 0.0)
 
     async def _ask(self, http: httpx.AsyncClient, where: str, form: dict[str, str]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ FormFile = tuple[str, tuple[str, bytes, str]]
 """Form field, then file name, content and media type."""
 API_VERSION = "4"
 """Value of the `Opentrons-Version` header, without which a robot answers nothing. Newer robots still speak it."""
+NO_RUN_PATH = "/runs/nkloop-asks-whether-it-may"
 IDLE_SECONDS = 2.0
 """An idle connection is given up before the server does so after 5 s: a request sent just then would be lost."""
 READ_ATTEMPTS = 3
@@ -142,6 +143,25 @@ class RobotClient:
     async def upload(self, path: str, files: list[FormFile], fields: Mapping[str, str]) -> Json:
         """Send files once, as a form; raises as `post`."""
         return await self._send("POST", path, files=files, data=dict(fields))
+
+    async def permission(self) -> tuple[int, str, str]:
+        """How the robot answers who would change something: status, its words, what to do.
+
+        Asked with a change of a run that does not exist, so that nothing is changed: 404 means that it may be.
+
+        Raises:
+            DeviceUnreachableError: no answer.
+            DeviceError: the robot does not take the account.
+        """
+        content = {"json": {"data": {"current": False}}}
+        try:
+            answer = await self._sent("PATCH", NO_RUN_PATH, content)
+        except ConnectionLostError:
+            answer = await self._sent("PATCH", NO_RUN_PATH, content)
+        if answer.status_code >= 500:
+            await self._reconnect()
+        kind, words = told_by(answer)
+        return answer.status_code, words, remedy_for(kind, answer.status_code)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,13 +11,17 @@ from nkloop.drivers.interfaces import Finding
 from nkloop.drivers.opentrons import calibration, offsets
 from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.client import Json, RobotClient
+from nkloop.errors import DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck, ModuleSpec
 from nkloop.worklists.models import PLATE_READING, Worklist
 
 MARK_PATH = "/clientData/nkloop"
 """Where one nkloop tells the next that it holds the robot; gone when the robot reboots."""
+ACCOUNT = "account"
+NEEDED_SCOPES = ("protocols.write", "robot_control.write", "run_data.write")
+SIGNING_SCOPE = "run_signoff.write"
 KEPT_SECONDS = 600.0
-"""How long what hardly changes (calibration, clock, recovery setting) is not asked for again."""
+"""How long what hardly changes (calibration, clock, recovery setting, account) is not asked for again."""
 
 
 class Looks:
@@ -56,6 +60,8 @@ class Looks:
             *await state_findings(client),
             *await self._slow_findings(instruments, worklist.pipettes, is_flex=wanted == "Flex"),
         ]
+        if any(one.subject == ACCOUNT and not one.ok for one in findings):
+            return tuple(findings)  # to search the robot's list of offsets it wants an account, too
         if apply_offsets:
             findings.append(offsets.tell(worklist, await self.offsets(worklist, runs["data"])))
         elif worklist.procedure != PLATE_READING:
@@ -128,11 +134,42 @@ class Looks:
             look.check_clock(data_of(await find("/system/time")), datetime.now(UTC)),
             look.tell_recovery(settings, fails=self._fails_on_errors, resumes=self._resumes),
             *look.tell_mark(await self.mark()),
+            await account_finding(self._client),
         ]
         if is_flex:
             return [*found, *calibration.check_flex(instruments, wanted)]
         status, known = await find("/calibration/status"), await find("/calibration/pipette_offset")
         return [*found, *calibration.check_ot2(status, data_of(known), instruments, wanted)]
+
+
+async def account_finding(client: RobotClient) -> Finding:
+    """Whether the robot lets nkloop change anything; in compliance mode it wants an account, rights and a reason.
+
+    Raises:
+        DeviceUnreachableError: it does not answer.
+    """
+    try:
+        status, words, remedy = await client.permission()
+    except DeviceUnreachableError:
+        raise
+    except DeviceError as error:
+        problem = error.problems[0]
+        return Finding(subject=ACCOUNT, found=problem.message, ok=False, remedy=problem.remedy)
+    account = client.account
+    if status in {401, 403, 451}:
+        who = f"to the account '{account.username}'" if account else "to who has no account"
+        return Finding(subject=ACCOUNT, found=f"the robot says {who}: {words}", ok=False, remedy=remedy)
+    if status != 404:
+        return Finding(subject=ACCOUNT, found=f"not known, the robot answered: {words}", ok=True)
+    if account is None:
+        return Finding(subject=ACCOUNT, found="none needed", ok=True)
+    needed = (*NEEDED_SCOPES, *((SIGNING_SCOPE,) if account.signs_as else ()))
+    missing = [one for one in needed if account.scopes is not None and one not in account.scopes]
+    told = f"'{account.username}' is taken"
+    if not missing:
+        return Finding(subject=ACCOUNT, found=told, ok=True)
+    remedy = "have an administrator give it these rights on the robot, or use another account"
+    return Finding(subject=ACCOUNT, found=f"{told}, but has no right {', '.join(missing)}", ok=False, remedy=remedy)
 
 
 async def state_findings(client: RobotClient) -> tuple[Finding, ...]:

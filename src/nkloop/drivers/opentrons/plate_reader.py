@@ -18,7 +18,7 @@ from nkloop.drivers.opentrons import preflight as look
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import FormFile, Json
 from nkloop.drivers.opentrons.creating import created, stored
-from nkloop.drivers.opentrons.looking import state_findings
+from nkloop.drivers.opentrons.looking import account_finding, state_findings
 from nkloop.drivers.opentrons.plate_files import reading_of
 from nkloop.drivers.opentrons.plate_protocol import plate_protocol
 from nkloop.drivers.opentrons.preparing import Catalogue
@@ -115,6 +115,7 @@ class FlexPlateReader(OpentronsRobot):
             *look.check_modules(modules, [self._module]),
             *look.check_fixtures(fixtures, [self._module]),
             Finding(subject="gripper", found=told, ok=has_gripper, remedy=remedy),
+            await account_finding(self._client),
         )
 
     def worklist(self, request: ReadRequest) -> Worklist:

@@ -21,6 +21,8 @@ import pytest
 from prefect import flow as prefect_flow
 from prefect import get_client
 from prefect.context import FlowRunContext
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
 
 from nkloop.cli import main
 from nkloop.coordination.loading import load_flow
@@ -231,6 +233,39 @@ def test_a_plate_that_is_counted_again_a_week_later_is_counted_again(tmp_path: P
 
     assert asyncio.run(campaign()) == [1e6, 4e6]
     assert [one.viable_per_ml for one in records.results.counts()] == [1e6, 4e6]
+    records.close()
+
+
+def test_what_a_person_declined_is_asked_again_when_the_flow_is_retried(tmp_path: Path) -> None:
+    records = Records(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    bench = cast(Any, SimpleNamespace(operator=PrefectOperator("technician", wait_seconds=30)))
+    task = OperatorTask(kind="confirm", instruction="Put plate 2 there.")
+    request, given = OperatorRequest(title="Change the deck: part 2", task=task), [False, True]
+
+    @prefect_flow
+    async def feed() -> str:
+        told = {"operator": "Ada", "done": given.pop(0), "note": "not yet"}
+        answering = asyncio.create_task(asyncio.wait_for(resumed(told), 30))
+        await ask(request, bench, records, step=None)
+        await answering
+        return "changed"
+
+    async def retried() -> Any:
+        async with get_client() as client:
+            (failed,) = [one for one in await client.read_flow_runs() if one.name == declined.name]
+            await client.set_flow_run_state(failed.id, Scheduled(name="AwaitingRetry"))
+            return await run_flow_async(feed, flow_run=await client.read_flow_run(failed.id))
+
+    async def launched() -> Any:
+        state = await feed(return_state=True)
+        async with get_client() as client:
+            return await client.read_flow_run(state.state_details.flow_run_id), state
+
+    declined, state = asyncio.run(launched())
+    assert "Ada declined: not yet" in state.message
+    assert asyncio.run(retried()) == "changed"
+    assert [action.note for action in records.journal.actions(None)] == ["not yet"]
     records.close()
 
 

@@ -19,9 +19,9 @@ import pytest
 from nkloop.assays.measurements import ReadRequest
 from nkloop.drivers.bench import load_bench_file
 from nkloop.drivers.interfaces import DeviceFile, Finding, FoundRun, announced_step
-from nkloop.drivers.opentrons import FlexPlateReader
+from nkloop.drivers.opentrons import FlexPlateReader, plate_files
 from nkloop.drivers.opentrons.plate_files import parsed_file
-from nkloop.drivers.opentrons.plate_protocol import plate_protocol
+from nkloop.drivers.opentrons.plate_protocol import EXPORT, plate_protocol
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, StaleHolderError
 from nkloop.labware import Catalogue
 from nkloop.vendor import VendorClient, answers_folder
@@ -36,6 +36,17 @@ DECK = FILE.deck
 PLATE = "corning_96_wellplate_360ul_flat"
 REQUEST = ReadRequest(barcode="P-1", load_name=PLATE, mode="absorbance", wavelength_nm=450)
 WELLS = [f"{row}{column}" for row in "ABCDEFGH" for column in range(1, 13)]
+
+
+def test_a_well_saturated_at_the_reference_wavelength_only_is_saturated(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = {450: {"A1": 1.0, "B1": 1.0, "C1": 4.1}, 600: {"A1": 0.1, "B1": 4.0, "C1": 0.1}}
+    frames = tuple(SimpleNamespace(wavelength_nm=nm, values=values) for nm, values in at.items())
+    parsed = SimpleNamespace(frames=frames, serial_number=None, read_at=None)
+    monkeypatch.setattr(plate_files, "parsed_file", lambda file: parsed)
+    exported = DeviceFile(name=f"{EXPORT}.csv", media_type="text/csv", content=b"x")
+    both = REQUEST.model_copy(update={"reference_wavelength_nm": 600})
+    reading = plate_files.reading_of(both, [exported], "reader", serial_number="", saturation=4.0)
+    assert reading.saturated == ("B1", "C1")
 
 
 @dataclass

@@ -27,6 +27,7 @@ class Backend(adapter.part("plate_reading.backend").PlateReaderBackend):  # type
     def __init__(self, special: dict[str, Any] | None = None, fails_at: str = "") -> None:
         super().__init__()
         self.special, self.fails_at = special or {}, fails_at
+        self.at_reference: dict[tuple[int, int], float] = {}
         self.plates: list[str] = []
         self.threads: set[int] = set()
         self.n_wells: list[int] = []
@@ -43,7 +44,10 @@ class Backend(adapter.part("plate_reading.backend").PlateReaderBackend):  # type
     async def close(self, plate: Any) -> None: ...
 
     async def read_absorbance(self, plate: Any, wells: Any, wavelength: int) -> list[dict[str, Any]]:
-        return await self._grid(plate, wells, -0.5 if wavelength == 680 else 0.0)
+        found = await self._grid(plate, wells, -0.5 if wavelength == 680 else 0.0)
+        for (row, column), value in self.at_reference.items() if wavelength == 680 else ():
+            found[0]["data"][row][column] = value
+        return found
 
     async def read_luminescence(self, plate: Any, wells: Any, focal_height: float) -> list[dict[str, Any]]:
         return await self._grid(plate, wells, 1000.0)
@@ -115,6 +119,13 @@ async def test_the_reference_wavelength_is_subtracted_and_saturation_told_from_t
     assert list(reading.values) == ["A1", "D1", "H12"]
     assert reading.values["A1"] == pytest.approx(0.5)
     assert reading.saturated == ("D1", "H12")
+
+
+async def test_a_well_saturated_at_the_reference_wavelength_only_is_saturated() -> None:
+    reader = make_reader()
+    reader.backend.at_reference = {(1, 1): 4.2, (2, 2): math.inf}
+    reading = await reader.read(absorbance(reference_wavelength_nm=680, wells=("A1", "B2", "C3")))
+    assert reading.saturated == ("B2", "C3")
 
 
 async def test_a_plate_has_the_wells_of_the_catalogue() -> None:

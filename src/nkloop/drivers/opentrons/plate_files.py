@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ def reading_of(
         files: what the robot exported.
         reader: how people call the reader.
         serial_number: of the reader, as the bench file says; empty when it does not.
-        saturation: optical density from which on a well counts as saturated.
+        saturation: optical density from which on a well counts as saturated, at either wavelength.
 
     Raises:
         DeviceError: a wavelength is missing, the files are of another reader, or they cannot be understood.
@@ -59,7 +60,7 @@ def reading_of(
         wavelength_nm=request.wavelength_nm,
         reference_wavelength_nm=other,
         values={well: values[well] - reference.get(well, 0.0) for well in names},
-        saturated=tuple(well for well in names if values[well] >= saturation),
+        saturated=tuple(well for well in names if max(values[well], reference.get(well, -math.inf)) >= saturation),
         instrument=reader,
         serial_number=signal.serial_number or serial_number,
         read_at=signal.read_at or datetime.now(UTC),

@@ -101,6 +101,8 @@ class PyLabRobotReader:
     async def read(self, request: ReadRequest) -> Reading:
         """Measure the plate that lies in the reader; a reference wavelength is read too and subtracted.
 
+        A well that is saturated at either wavelength counts as saturated: its difference is no signal.
+
         Raises:
             DeviceError: wavelengths are missing or out of the reader's range, it failed, or gave no value for a well.
         """
@@ -126,7 +128,7 @@ class PyLabRobotReader:
             wavelength_nm=request.wavelength_nm or request.emission_nm,
             reference_wavelength_nm=request.reference_wavelength_nm,
             values={well: value - reference.get(well, 0.0) for well, value in signal.items()},
-            saturated=tuple(well for well, value in signal.items() if value >= self._saturation),
+            saturated=tuple(w for w in signal if max(signal[w], reference.get(w, -math.inf)) >= self._saturation),
             instrument=self.name,
             serial_number=self._serial_number,
             read_at=read_at,

@@ -17,11 +17,11 @@ from nkloop.labware.models import LabwareType
 from nkloop.worklists import rules
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.handling_rules import COLD_C, WARM_C, arrival_breaches, may_not_arrive, source_breaches
+from nkloop.worklists.ledger_deck import LedgerDeck, Reached
 from nkloop.worklists.ledger_state import (
     CELLS,
     SLACK_UL,
     HeldTip,
-    PipetteState,
     Place,
     WellState,
     draw,
@@ -29,15 +29,10 @@ from nkloop.worklists.ledger_state import (
     marks_of,
     mixture,
 )
-from nkloop.worklists.models import DeckItem, OperatorTask, Step, Worklist, channels_of
-from nkloop.worklists.pipetting_rules import PipettingBreaches
+from nkloop.worklists.models import DeckItem, OperatorTask, Step, Worklist
 
 _RESTS = re.compile(r"incubat|centrifug|in the dark", re.IGNORECASE)
 _SPINS = re.compile(r"centrifug", re.IGNORECASE)
-
-
-_Reach = tuple[PipetteState, Place, tuple[str, ...]]
-"""A pipette, the labware it works in, and the well of each of its channels."""
 
 
 class LabwareLookup(Protocol):
@@ -65,17 +60,13 @@ class WellContents:
         return {name: amount / self.volume_ul for name, amount in self.amounts.items()}
 
 
-class Ledger(PipettingBreaches):
+class Ledger(LedgerDeck):
     """Contents of a deck; starts empty, is filled, and follows steps or single pipette commands."""
 
     def __init__(self, catalogue: LabwareLookup) -> None:
         """Build an empty ledger that looks labware types up in `catalogue`."""
         super().__init__()
         self._catalogue = catalogue
-        self._places: dict[str, Place] = {}
-        self._pipettes: dict[str, PipetteState] = {}
-        self._first_with: dict[int, PipetteState] = {}
-        """Number of channels to the first pipette that has so many."""
         self._n_steps = 0
         self._with_targets: frozenset[tuple[str, str]] = frozenset()
         self.taken: dict[str, float] = {}
@@ -123,25 +114,6 @@ class Ledger(PipettingBreaches):
             self.leads_to(cause, rules.LABWARE_MISSING, item.nickname)
             return
         self._places[item.nickname] = Place(item, kind)
-
-    def mount(self, mount: str, channels: int, name: str, minimum_ul: float, maximum_ul: float) -> None:
-        """Put a pipette on a mount of the robot."""
-        self._pipettes[mount] = PipetteState(name, channels, minimum_ul, maximum_ul)
-        self._first_with = {one.channels: one for one in reversed(self._pipettes.values())}
-
-    def _mount_named(self, mount: str, name: str, deck: BenchDeck | None) -> None:
-        self._where = f"pipette {mount}"
-        if deck is None:
-            self.mount(mount, channels_of(name), name, *range_of(name))
-            return
-        spec = next((p for p in deck.pipettes if p.mount == mount and p.load_name == name), None)
-        if spec is None:
-            there = ", ".join(f"{p.load_name} ({p.mount})" for p in deck.pipettes)
-            told = f"{name} is not on the {mount} mount of the bench"
-            cause = self.say(rules.PIPETTE_MISSING, told, f"plan with the bench's pipettes: {there}", name)
-            self.leads_to(cause, rules.PIPETTE_MISSING, "8" if "8channel" in name else "1")
-            return
-        self.mount(mount, spec.channels, name, spec.min_volume_ul, spec.max_volume_ul)
 
     def fill(
         self, item: DeckItem, well: str, volume_ul: float, per_ul: Mapping[str, float], *, lot: str | None = None
@@ -288,7 +260,7 @@ class Ledger(PipettingBreaches):
         """Draw `volume_ul` with each channel; drawing below the dead volume or into a used tip is a violation."""
         self._draw(self._ready(channels, mount, labware, well), volume_ul)
 
-    def _draw(self, reach: _Reach | None, volume_ul: float) -> None:
+    def _draw(self, reach: Reached | None, volume_ul: float) -> None:
         if reach is None:
             return
         pipette, place, names = reach
@@ -329,7 +301,7 @@ class Ledger(PipettingBreaches):
             for held, name, volume in zip(target[0].held, target[2], volumes_ul, strict=True):
                 give(held, target[1].state(name), min(volume, held.volume), touching=True)
 
-    def _give(self, reach: _Reach, volume_ul: float, *, touching: bool) -> None:
+    def _give(self, reach: Reached, volume_ul: float, *, touching: bool) -> None:
         pipette, place, names = reach
         if volume_ul > pipette.most:
             self._above_capacity(pipette, volume_ul)
@@ -360,7 +332,7 @@ class Ledger(PipettingBreaches):
         """Draw and give back in the same well: contents stay, the volume must be there, the tip gets wet."""
         self._stir(self._ready(channels, mount, labware, well), volume_ul)
 
-    def _stir(self, reach: _Reach | None, volume_ul: float) -> None:
+    def _stir(self, reach: Reached | None, volume_ul: float) -> None:
         if reach is None:
             return
         pipette, place, names = reach
@@ -378,64 +350,6 @@ class Ledger(PipettingBreaches):
             state.is_uneven, state.mixed_at = False, self._n_steps
 
     # -- rules --------------------------------------------------------------------------------------------------
-
-    def _pipette(self, channels: int, mount: str) -> PipetteState | None:
-        """The pipette on a mount; without a mount the first that has the channels."""
-        pipette = self._pipettes.get(mount) if mount else self._first_with.get(1 if channels == 1 else 8)
-        if pipette is None or channels > pipette.channels:
-            where = f" on the {mount} mount" if mount else ""
-            self.say(
-                rules.PIPETTE_MISSING,
-                f"no pipette with {channels} channels is on the robot{where}",
-                "use a pipette of the worklist",
-                f"{channels}",
-            )
-            return None
-        return pipette
-
-    def _well(self, nickname: str, well: str) -> tuple[Place, WellState] | None:
-        place = self._places.get(nickname)
-        if place is None:
-            told = f"labware '{nickname}' is not on the deck"
-            self.say(rules.LABWARE_MISSING, told, "put it on the deck or correct the name", nickname)
-            return None
-        if self._reach(place, well, 1) is None:
-            return None
-        return place, place.state(well)
-
-    def _reach(self, place: Place, well: str, channels: int) -> tuple[str, ...] | None:
-        key = (well, channels)
-        if key not in place.reached:
-            try:
-                place.reached[key] = place.type.reached(well, channels)
-            except LabwareError as error:
-                self.say(rules.NO_SUCH_WELL, error.problems[0].message, error.problems[0].remedy)
-                return None
-        return place.reached[key]
-
-    def _ready(self, channels: int, mount: str, labware: str, well: str) -> _Reach | None:
-        """The pipette with its tips and the wells they stand in; what is missing for it is a violation."""
-        pipette = self._pipette(channels, mount)
-        place = self._places.get(labware)
-        if place is None:
-            told = f"labware '{labware}' is not on the deck"
-            self.say(rules.LABWARE_MISSING, told, "put it on the deck or correct the name", labware)
-        elif place.type.kind == "tip_rack":
-            self.say(rules.LABWARE_WRONG, f"'{labware}' is a tip rack and cannot hold liquid", "correct it", labware)
-            place = None
-        if pipette is None or place is None:
-            return None
-        names = self._reach(place, well, channels)
-        if names is None:
-            return None
-        if not pipette.tip:
-            self.say(rules.NO_TIP, f"{pipette.name} has no tip attached", "pick up a tip first", pipette.name)
-            return None
-        if len(pipette.held) != channels:
-            told = f"{pipette.name} holds {len(pipette.held)} tips, the step works with {channels} channels"
-            self.say(rules.NO_TIP, told, "pick up as many tips as channels", pipette.name)
-            return None
-        return pipette, place, names
 
     def _is_finite(self, step: Step) -> bool:
         numbers = (step.volume_ul, step.mix_volume_ul, step.flow_factor)
@@ -478,16 +392,6 @@ class Ledger(PipettingBreaches):
         pipette = self._pipette(step.channels, step.mount)
         if pipette is not None and step.volume_ul < pipette.minimum - SLACK_UL:
             self._below_minimum(pipette, step.volume_ul)
-
-
-def range_of(pipette: str) -> tuple[float, float]:
-    """Smallest and largest volume of a pipette, by its load name, for worklists checked without a bench."""
-    if pipette.startswith("p"):
-        return _OT2_RANGES.get(pipette.partition("_")[0], (1.0, 1000.0))
-    return (1.0, 50.0) if pipette.endswith("_50") else (5.0, 1000.0)
-
-
-_OT2_RANGES = {"p20": (1.0, 20.0), "p300": (20.0, 300.0), "p1000": (100.0, 1000.0)}
 
 
 def _contents(state: WellState) -> WellContents:

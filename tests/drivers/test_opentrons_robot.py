@@ -261,6 +261,19 @@ async def test_commands_are_paged_to_the_end(robot: OpentronsRobot, fake: Any, w
     assert fake.count(f"GET /runs/{run_id}/commands") == 3
 
 
+async def test_a_list_of_commands_that_is_not_whole_proves_nothing(
+    robot: OpentronsRobot, fake: Any, worklist: Worklist
+) -> None:
+    class Short(list[dict[str, Any]]):
+        def __len__(self) -> int:
+            return 3
+
+    run_id = await robot.prepare(worklist)
+    fake.commands = Short([{"id": "1", "commandType": "aspirate", "status": "succeeded", "params": {}}])
+    with pytest.raises(DeviceUnreachableError, match=f"tells 1 of the 3 commands of run {run_id}"):
+        await robot.commands(run_id)
+
+
 @pytest.mark.parametrize("is_known", [True, False], ids=["by_its_files", "not_ours"])
 async def test_a_run_whose_record_was_lost_is_found_by_its_protocol_and_tells_nothing(
     robot: OpentronsRobot, fake: Any, worklist: Worklist, is_known: bool

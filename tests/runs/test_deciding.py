@@ -20,6 +20,7 @@ from nkloop.runs.asking import question
 from nkloop.runs.contents import known_contents
 from nkloop.runs.deciding import Decided, decide, follow_up_of
 from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.outcomes import NOT_GIVEN
 from nkloop.runs.possible import possible_wells, replay
 from nkloop.runs.run_facts import run_facts
 from nkloop.runs.typed_steps import wells_of
@@ -449,6 +450,58 @@ async def test_what_the_device_says_was_drawn_cannot_have_been_nothing(
     lost = await decided(records, run_id, "continue", drawn=[2])
     assert lost.follow_up is not None
     assert lost.follow_up.n_transfers == 2
+
+
+def not_given(records: Records, journalled: Journalled, moved: tuple[float, ...] = ()) -> str:
+    """A run whose second dose ended before the device began to give."""
+    run_id = journalled(dosing(), "planned")
+    detail = f"aspirate: overpressure; how much was drawn is not told; {NOT_GIVEN}"
+    cut = JournalEvent(number=2, event="unknown", at=AT, detail=detail, moved_ul=moved)
+    records.journal.append_events(run_id, [CUT[0], cut, *CUT[2:]])
+    records.journal.set_run_state(run_id, "interrupted", ended_at=AT)
+    return run_id
+
+
+async def test_what_its_device_never_began_to_give_has_not_arrived(records: Records, journalled: Journalled) -> None:
+    run_id = not_given(records, journalled)
+    asked = question(run_id, records, CATALOGUE, DECK)
+    assert [(well.labware, well.well, well.volumes_ul) for well in asked.wells] == [("tubes", "A1", (400, 450))]
+    assert [(one.kind, one.said) for one in asked.offers if not one.refused] == [
+        ("repair", {}), ("discard", {}), ("continue", {"not_happened": (2,)}), ("continue", {"drawn": (2,)}),
+    ]  # fmt: skip
+    for word in ("happened", "given", "cut_in_mix"):
+        with pytest.raises(PlanError, match=r"step 2 .*list of commands says so.*--drawn 2.*--not-happened 2"):
+            await decided(records, run_id, "continue", **{word: [2]})
+    made = [
+        await decided(records, run_id, "continue", not_happened=[2]),
+        await decided(records, run_id, "continue", drawn=[2], instead_of=1),
+        await decided(records, run_id, "repair", instead_of=2),
+    ]
+    for one in made:
+        assert one.follow_up is not None
+        assert [step.volume_ul for step in one.follow_up.steps if step.action == "transfer"] == [50, 50]
+        assert {(f.labware, f.well): f.volume_ul for f in one.follow_up.fillings}["plate", "B1"] == 950
+
+
+async def test_what_was_drawn_and_never_given_is_missing_in_its_source(
+    records: Records, journalled: Journalled
+) -> None:
+    run_id = not_given(records, journalled, (0.0,))
+    asked = question(run_id, records, CATALOGUE, DECK)
+    assert asked.wells == ()
+    assert [(one.kind, one.said) for one in asked.offers if one.kind != "discard"] == [
+        ("repair", {}), ("continue", {"drawn": (2,)}),
+    ]  # fmt: skip
+    assert [one.when for one in asked.offers if one.kind == "discard"] == [
+        "nothing more of it is done; what its wells hold is known, throw some away with --well plate:B3"
+    ]
+    with pytest.raises(PlanError, match=r"drew its liquid and had not begun to give.*--drawn 2"):
+        await decided(records, run_id, "continue", not_happened=[2])
+    for number, kind in enumerate(("repair", "continue")):
+        said = {"drawn": [2]} if kind == "continue" else {}
+        made = await decided(records, run_id, kind, instead_of=number, **said)
+        assert made.follow_up is not None
+        assert {(f.labware, f.well): f.volume_ul for f in made.follow_up.fillings}["tubes", "A1"] == 400
 
 
 async def test_what_was_lost_with_the_tip_is_kept_and_told(records: Records, cut_run: str) -> None:

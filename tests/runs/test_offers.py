@@ -27,7 +27,7 @@ from nkloop.runs.asking import Question, question
 from nkloop.runs.deciding import Decided, decide
 from nkloop.runs.held_back import held_back
 from nkloop.runs.offers import Offer
-from nkloop.runs.outcomes import MIXING_FIRST, all_unknown
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, all_unknown
 from nkloop.runs.possible import replay
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.ways import fates_of
@@ -96,6 +96,8 @@ def told_by_device(worklist: Worklist, cut: int, how: str) -> list[JournalEvent]
         detail = f"{detail}; {MIXING_FIRST}"
     if how in {"drawn", "given"} and step.action == "transfer":
         moved = (step.volume_ul if how == "given" else 0.0,) * step.channels
+    if how in {"not given", "drawn"} and step.action == "transfer":
+        detail = f"{detail}; {NOT_GIVEN}"
     done = [JournalEvent(number=n, event="done", at=AT) for n in range(1, cut)]
     failed = [
         JournalEvent(number=n, event="failed", at=AT, detail="not started: the run ended before this step")
@@ -151,7 +153,7 @@ def test_every_printed_command_is_accepted(procedure: str, fresh: Callable[[], R
 
     @given(
         cut=st.integers(1, len(worklist.steps)),
-        how=st.sampled_from(["drawn", "given", "mixing", "not told", "forgotten"]),
+        how=st.sampled_from(["drawn", "given", "mixing", "not given", "not told", "forgotten"]),
     )
     @settings(max_examples=12, deadline=None)
     def check(cut: int, how: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
-from nkloop.runs.outcomes import MIXING_FIRST, by_step, step_outcomes
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, by_step, step_outcomes
 from nkloop.worklists.models import Worklist
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -172,6 +172,48 @@ def test_no_command_after_the_first_announcement_is_lost(plan: list[tuple[int, i
     found = by_step([command("home"), *commands])
     assert sum(len(group) for group in found.values()) == len(commands)
     assert set(found) == {number for number, _ in plan}
+
+
+MIXED = [("aspirate", "A1", 90), ("dispense", "A1", 90)] * 2
+
+
+@pytest.mark.parametrize(
+    ("commands", "strokes", "gave_nothing"),
+    [
+        pytest.param([("aspirate", "A1", 50, "failed")], 0, True, id="overpressure"),
+        pytest.param([("aspirate", "A1", 50, "running")], 0, True, id="stopped_during_its_draw"),
+        pytest.param([("aspirate", "A1", 50)], 0, True, id="stopped_with_a_full_tip"),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50, "queued")], 0, True, id="never_begun"),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50, "failed")], 0, False, id="stopped_while_it_gave"),
+        pytest.param([("aspirate", "A1", 50), ("dispense", "B1", 50, "running")], 0, False, id="giving"),
+        pytest.param([("aspirate", "A1", 50), ("dispenseInPlace", "B1", 50)], 0, False, id="in_place"),
+        pytest.param([("aspirate", "A1", 50), ("blowout", "B1", 0, "failed")], 0, False, id="blown_out"),
+        pytest.param([*MIXED, ("aspirate", "A1", 50, "failed")], 2, True, id="mixed_first"),
+        pytest.param([*MIXED, ("aspirate", "A1", 50), ("dispense", "B1", 50, "failed")], 2, False, id="mixed_and_gave"),
+        pytest.param(
+            [("aspirate", "A1", 90), ("dispense", "B1", 40), ("dispense", "B2", 40, "failed")], 0, False, id="two"
+        ),
+    ],
+)
+def test_a_transfer_whose_dispense_was_never_begun_has_given_nothing(
+    worklist: Worklist, commands: list[tuple[Any, ...]], strokes: int, gave_nothing: bool
+) -> None:
+    first = worklist.steps[0].model_copy(update={"mix_before": strokes, "mix_volume_ul": 90 if strokes else 0})
+    made = worklist.model_copy(update={"steps": (first, *worklist.steps[1:])})
+    told = [*step(1), *(liquid(*one) for one in commands)]
+    outcome = step_outcomes(made, told, succeeded=False, at=AT, device="flex")[0]
+    assert outcome.event == "unknown"
+    assert (NOT_GIVEN in outcome.detail) == gave_nothing
+
+
+@pytest.mark.parametrize("behind", ["fixed", "went_on", "succeeded"])
+def test_what_people_may_have_given_by_hand_is_not_excluded(worklist: Worklist, behind: str) -> None:
+    """Somebody was at the device and went on: the list does not tell what he did meanwhile."""
+    broken = [*step(1), liquid("aspirate", "A1", 50, "failed")]
+    more = {"fixed": [command("dropTip").model_copy(update={"intent": "fixit"})], "went_on": step(2), "succeeded": []}
+    told = step_outcomes(worklist, [*broken, *more[behind]], succeeded=behind == "succeeded", at=AT, device="flex")
+    assert told[0].event == "unknown"
+    assert NOT_GIVEN not in told[0].detail
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nkloop.drivers.interfaces import DeviceCommand
 from nkloop.errors import PlanError
 from nkloop.records.models import JournalEvent, RunRecord, StepEvent, StepRecord, StepRuling
-from nkloop.runs.outcomes import SKIPPED
+from nkloop.runs.outcomes import SKIPPED, step_outcomes
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.typed_steps import numbers_of
 from nkloop.runs.ways import fates_of
@@ -129,6 +130,65 @@ def test_nothing_a_forgetful_device_did_lies_behind_what_it_did_not(data: st.Dat
     remedy = refused.value.problems[0].remedy
     spans = remedy.partition("--skipped-at-screen ")[2].partition(" (")[0]
     history.ruled(history.said(), numbers_of(spans))
+
+
+@st.composite
+def cut_lists(draw: st.DrawFn) -> tuple[Worklist, list[DeviceCommand], str]:
+    """The whole list of a run that was cut in its only transfer, and what truly became of that."""
+    before, after = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    mixes = {"mix_before": before, "mix_after": after, "mix_volume_ul": 40 if before or after else 0}
+    made = worklist(["transfer"])
+    made = made.model_copy(update={"steps": (made.steps[0].model_copy(update=mixes),)})
+    strokes = [("aspirate", "first"), ("dispense", "first")] * before
+    own = [("aspirate", "own"), ("dispense", "own")]
+    acts = [("pickUpTip", ""), *strokes, *own, *[("aspirate", "last"), ("dispense", "last")] * after, ("dropTip", "")]
+    cut = draw(st.integers(0, len(acts)))
+    error = draw(st.sampled_from([None, "RunStoppedError: Run was cancelled", "Pipette Overpressure"]))
+    told = [DeviceCommand(id="0", command_type="comment", status="succeeded", params={"message": "step 1: x"})]
+    for number, (kind, phase) in enumerate(acts[:cut], start=1):
+        well = "B1" if phase == "last" or (kind, phase) == ("dispense", "own") else "A1"
+        params = {"labwareId": "plate", "wellName": well, "volume": 50 if phase == "own" else 40}
+        is_cut = number == cut and error is not None
+        told.append(
+            DeviceCommand(
+                id=str(number), command_type=kind, status="failed" if is_cut else "succeeded",
+                params=params if phase else {}, error=error if is_cut else None,
+            )
+        )  # fmt: skip
+    done = acts[:cut] if error is None or draw(st.booleans()) else acts[: max(0, cut - 1)]  # it may be told too late
+    return made, told, _truth(done, before, after)
+
+
+def _truth(done: list[tuple[str, str]], before: int, after: int) -> str:
+    """What a person sees after these acts."""
+    if ("dispense", "own") in done:
+        strokes = [kind for kind, phase in done if phase == "last"]
+        if strokes.count("dispense") == after:
+            return "happened"
+        return "cut_in_mix" if strokes and strokes[-1] == "aspirate" else "given"
+    if ("aspirate", "own") in done:
+        return "drawn"
+    return "cut_in_first_mix" if before and done and done[-1] == ("aspirate", "first") else "not_happened"
+
+
+@given(cut_lists())
+def test_what_truly_became_of_a_cut_transfer_is_accepted_whatever_its_device_tells(
+    cut: tuple[Worklist, list[DeviceCommand], str],
+) -> None:
+    made, commands, truth = cut
+    events = step_outcomes(made, commands, succeeded=False, at=AT, device="flex")
+    history = History(made, events, {1: truth}, frozenset())
+    if history.run.unknown_steps:
+        history.ruled(history.said())
+    else:  # it failed with a command that moves none
+        is_given = truth in {"happened", "given", "cut_in_mix"}
+        assert (fates_of(made, events)[0].given_ul == 50) == is_given
+    begun = sum(one.command_type == "dispense" for one in commands) > made.steps[0].mix_before
+    if not begun:
+        assert truth in {"not_happened", "cut_in_first_mix", "drawn"}
+        for word in ("happened", "given", "cut_in_mix") if history.run.unknown_steps else ():
+            with pytest.raises(PlanError, match=r"had not begun to give|gave nothing|mixes nothing"):
+                history.ruled({word: [1]})
 
 
 def dosed(n: int) -> History:

@@ -14,7 +14,7 @@ from nkloop.runs.tips_left import with_tips
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import emptied, left_of, require_said, vessels_now
-from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, Way, mixes_after, n_ways, ways_of
+from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, How, Way, mixes_after, n_ways, ways_of
 from nkloop.worklists import rules
 from nkloop.worklists.arrivals import LEFT, brought_in
 from nkloop.worklists.bench_deck import BenchDeck
@@ -139,7 +139,16 @@ def repaired(
 
 def _furthest(unknown: Sequence[Fate]) -> Way:
     """The way in which every unknown step went as far as it can have gone."""
-    return Way("", {fate.step.number: "cut_before" if fate.is_cut_first else "done" for fate in unknown})
+
+    def how(fate: Fate) -> How:
+        return "cut_before" if fate.is_cut_first else "drawn" if fate.gave_nothing else "done"
+
+    return Way("", {fate.step.number: how(fate) for fate in unknown})
+
+
+def _arrived_nowhere(fate: Fate) -> bool:
+    """Whether an unknown step certainly gave nothing."""
+    return fate.is_cut_first or fate.gave_nothing
 
 
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
@@ -163,7 +172,7 @@ def _mix_of(step: Step) -> Step:
 
 
 def _corrected(fate: Fate, share: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
-    if fate.what != "unknown" or fate.step.action != "transfer" or fate.is_cut_first:
+    if fate.what != "unknown" or fate.step.action != "transfer" or _arrived_nowhere(fate):
         return _still_to_do(fate, deck, worklist)
     return _reduced(fate.step, (fate.step.volume_ul - fate.given_ul) * share, deck, worklist)
 
@@ -253,7 +262,7 @@ def _require_targets(
 ) -> None:
     """Refuse where nothing says what a well shall hold, so that nothing can be brought there."""
     known = {(target.labware, target.well) for target in worklist.targets} | set(without)
-    for fate in (one for one in unknown if not one.is_cut_first):  # which gave nothing
+    for fate in (one for one in unknown if not _arrived_nowhere(one)):
         for nickname, well in reached_wells(fate.step, worklist, catalogue, is_target=True):
             if (nickname, well) not in known:
                 raise PlanError(

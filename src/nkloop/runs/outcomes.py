@@ -29,6 +29,8 @@ UNCONFIRMED = "people move liquid in it, and nobody has said how much of it they
 
 MIXING_FIRST = "it was still mixing its source and had given nothing"
 """Part of the detail of an unknown transfer that was cut in the mix before its draw."""
+NOT_GIVEN = "the device had not begun to give"
+"""The same of one that was cut before it gave anything; whether it had drawn is not told."""
 
 
 _SLACK_UL = 1e-6
@@ -65,7 +67,8 @@ def step_outcomes(
     recovery there is no trace; it is done when each failed command was done again in recovery, and failed when the run
     ended with a command that moves none. A step the run never came to is failed, because it certainly did not happen.
     The step during which a run was stopped is unknown: nobody knows which command would have been its last; unless it
-    only waits, and nobody moves liquid meanwhile.
+    only waits, and nobody moves liquid meanwhile. The list is whole, so a transfer in which no dispense was begun has
+    given nothing.
     """
     seen = by_step(commands)
     if worklist.procedure == PLATE_READING:
@@ -83,6 +86,8 @@ def step_outcomes(
         if event == "unknown" and WENT_ON not in detail and _is_cut_first(step, commands_of or ()):
             # whether the liquid of the mix went back into its source is for people to see
             detail, moved = f"{detail}; {MIXING_FIRST}", ()
+        elif event == "unknown" and WENT_ON not in detail and not succeeded and step.number == last:
+            detail += f"; {NOT_GIVEN}" if _gave_nothing(step, commands_of or ()) else ""
         events.append(
             JournalEvent(number=step.number, event=event, at=at, device=device, detail=detail, moved_ul=moved)
         )
@@ -147,6 +152,17 @@ def _is_cut_first(step: Step, commands: Sequence[DeviceCommand]) -> bool:
     draws = sum(command.command_type in DRAWING for command in liquid)
     is_mended = any(command.intent == "fixit" for command in commands)
     return step.action == "transfer" and 0 < draws <= step.mix_before and not is_mended
+
+
+def _gave_nothing(step: Step, commands: Sequence[DeviceCommand]) -> bool:
+    """Whether a transfer that was the last of a run was cut before its own dispense was begun.
+
+    Its mix before the draw gives back as often as it is told to; whatever is given beyond that may have gone to its
+    target. Where somebody sent commands of his own in error recovery, the list does not tell what was done by hand.
+    """
+    gives = sum(command.command_type in GIVING for command in commands)
+    is_mended = any(command.intent == "fixit" for command in commands)
+    return step.action == "transfer" and gives <= step.mix_before and not is_mended
 
 
 def _after_failure(commands: Sequence[DeviceCommand], *, went_on: bool) -> tuple[StepEvent, str]:

@@ -107,7 +107,9 @@ def _require_alike(run_id: str, fate: Fate, reaches: Reaches) -> None:
 def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, float]) -> None:
     """Refuse what the device, or the kind of the step, contradicts."""
     step = fate.step
-    if what == "not_happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
+    if fate.gave_nothing:
+        _require_nothing_given(run_id, fate, what)
+    elif what == "not_happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
         raise PlanError(
             f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
             "happened",
@@ -144,6 +146,26 @@ def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, fl
             where=f"run {run_id}",
             remedy=f"when its liquid was given, it happened: --happened {step.number}"
             + (f"; cut in the mix before its draw: --cut-in-first-mix {step.number}" if mixes_first(step) else ""),
+        )
+
+
+def _require_nothing_given(run_id: str, fate: Fate, what: str) -> None:
+    """Refuse that something arrived of a step of which the device never began to give."""
+    step, drawn = fate.step, f"liquid in the tip, or missing in the source: --drawn {fate.step.number}"
+    if fate.is_drawn and what == "not_happened":
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) drew its liquid and had not begun to give, the device says so: its "
+            "source lacks it, wherever it is now",
+            where=f"run {run_id}",
+            remedy=drawn,
+        )
+    if what not in {"drawn", "not_happened"}:
+        nothing = "" if fate.is_drawn else f"; nothing in the tip, nothing missing: --not-happened {step.number}"
+        raise PlanError(
+            f"step {step.number} ({sentence(step)}) cannot have {_SAID[what]}: the device had not begun to give in it "
+            "when the run ended, its list of commands says so",
+            where=f"run {run_id}",
+            remedy=f"{drawn}{nothing}; where somebody pipetted it by hand: --decide discard",
         )
 
 

@@ -17,7 +17,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 from nkloop.records.models import HELD_BACK, JournalEvent, StepRuling
-from nkloop.runs.outcomes import MIXING_FIRST, PASSED
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, PASSED
 from nkloop.worklists.models import Step, Worklist
 
 How = Literal["done", "not", "drawn", "cut_before", "cut_after"]
@@ -55,6 +55,8 @@ class Fate(NamedTuple):
     is_cut_first: bool = False
     """It gave nothing and was cut in the mix before its draw: for `partly`, the liquid of that mix was lost with the
     tip; for `unknown`, it may have been."""
+    gave_nothing: bool = False
+    """For `unknown`: its device never began to give; it may have drawn."""
     is_begun: bool = False
     """The device may have come to it, and picked its tip up."""
     is_held: bool = False
@@ -100,7 +102,8 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
     if ruling is None or ruling.happened is None:
         is_cut, is_held = MIXING_FIRST in event.detail, HELD_BACK in event.detail
         each = event.moved_ul if len(set(event.moved_ul)) > 1 else ()
-        return Fate(step, "unknown", given, each, bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
+        fate = Fate(step, "unknown", given, each, bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
+        return fate._replace(gave_nothing=NOT_GIVEN in event.detail)
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
     if ruling.moved_ul:
@@ -173,12 +176,14 @@ def n_ways(fates: Sequence[Fate]) -> int:
 
 
 def _hows(fate: Fate, with_drawn: bool) -> list[How]:
-    """What may have become of one step, `done` last; one that was cut before its draw did not come so far."""
+    """What may have become of one step, `done` last; one that gave nothing did not come so far."""
     step, found = fate.step, list[How]()
     if not concerns_liquid(step):
         return ["done"]
     if fate.is_cut_first:
         return ["not", "cut_before", "done"]
+    if fate.gave_nothing:
+        return [*(() if fate.is_drawn else ("not",)), "drawn", "done"]
     if not fate.is_drawn:
         found.append("not")
         found += ["cut_before"] if step.mix_before else []
@@ -191,7 +196,9 @@ def _hows(fate: Fate, with_drawn: bool) -> list[How]:
 def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
     """The first ones happened, one may have been cut, the others did not happen."""
     hows = [_hows(fate, with_drawn) for fate in unknown]
-    furthest = next((place for place, fate in enumerate(unknown) if fate.is_cut_first), len(unknown))
+    furthest = next(
+        (place for place, fate in enumerate(unknown) if fate.is_cut_first or fate.gave_nothing), len(unknown)
+    )
     for count in range(furthest + 1):
         how: dict[int, How] = {fate.step.number: "not" for fate in unknown}
         how |= {fate.step.number: "done" for fate in unknown[:count]}

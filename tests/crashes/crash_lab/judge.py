@@ -14,7 +14,7 @@ from crash_lab.procedures import Lab, Procedure
 from nkloop.records import Records
 from nkloop.records.models import RunRecord, StepRecord, StepRuling
 from nkloop.runs.launches import has_moved
-from nkloop.runs.outcomes import MIXING_FIRST
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN
 from nkloop.worklists.models import Step, Worklist
 from nkloop.workspace import Workspace
 
@@ -296,7 +296,7 @@ def repair_problems(
         if run.decision is None or run.decision.decision != "repair" or later.state != "succeeded":
             continue
         ruled = {one.number for one in run.decision.rulings if one.happened is not None}
-        ruled |= {step.number for step in run.steps if MIXING_FIRST in step.detail}  # which gave nothing
+        ruled |= {step.number for step in run.steps if MIXING_FIRST in step.detail or NOT_GIVEN in step.detail}
         unknown = [step for step in worklist.steps if step.number in set(run.unknown_steps) - ruled]
         steps = [(step.number, _acts_of(lab, worklist, run, step, names)) for step in unknown]
         for acts in imagined(physical.acts, run.device_run_id or "", steps):

@@ -9,7 +9,7 @@ from typing import Any
 from nkloop.drivers.interfaces import DeviceCommand, DeviceFile
 from nkloop.drivers.opentrons.analysis import leaf_errors
 from nkloop.drivers.opentrons.client import Json, RobotClient
-from nkloop.errors import DeviceError, RunForgottenError
+from nkloop.errors import DeviceError, DeviceUnreachableError, RunForgottenError
 
 PAGE = 200
 """Commands per request; the server's own default of 20 would make many."""
@@ -35,13 +35,20 @@ async def commands_of(client: RobotClient, run_id: str) -> tuple[DeviceCommand, 
 
     Raises:
         RunForgottenError: the robot no longer knows the run or what it did.
+        DeviceUnreachableError: it tells fewer commands than it says there are; steps would be taken for undone.
     """
     found: list[DeviceCommand] = []
     while True:
         page = await client.get(f"/runs/{run_id}/commands", cursor=len(found), pageLength=PAGE)
         found.extend(as_command(item) for item in page["data"])
-        if not page["data"] or len(found) >= page["meta"]["totalLength"]:
+        if len(found) >= (total := page["meta"]["totalLength"]):
             return tuple(found)
+        if not page["data"]:
+            raise DeviceUnreachableError(
+                f"the robot tells {len(found)} of the {total} commands of run {run_id}",
+                where=client.name,
+                remedy="ask again when it is at rest: nkloop runs --open",
+            )
 
 
 async def files_of(client: RobotClient, run: Json, commands: tuple[DeviceCommand, ...]) -> tuple[DeviceFile, ...]:

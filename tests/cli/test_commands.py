@@ -316,7 +316,8 @@ def test_a_rest_that_cannot_be_done_any_more_is_listed_with_what_stands_in_its_w
     records = Records.open(workspace.state)
     journal, decisions = records.journal, records.decisions
     made = journal.worklist(journal.run(run_id).worklist_hash)
-    next_day = made.model_copy(update={"name": "day 4"})
+    known = (*made.fillings, made.fillings[0].model_copy(update={"well": "B1"}))
+    next_day = made.model_copy(update={"name": "day 4", "fillings": known})
     verdict = Verdict(worklist=next_day.name, worklist_hash=next_day.content_hash, checks=())
     said = RunDecision(run_id=run_id, decision="continue", by="Ada", reason="looked", at=AT)
 

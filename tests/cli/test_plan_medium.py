@@ -122,7 +122,7 @@ def test_a_slip_in_a_request_is_refused_with_its_words(
 BROKEN = {
     "bench without a single channel": (
         "devices/virtual.yaml",
-        r"    - mount: left\n(?:      .*\n|        .*\n)+?(?=    - mount: right)",
+        r"    - mount: left\n(?:      .*\n|        .*\n)+?(?=    - mount: right)|flex_1channel_1000: .*?, (?=flex)",
         "",
         "the bench has no pipette with 1 channel. Remedy: mount one, or choose another bench",
     ),
@@ -167,8 +167,8 @@ def test_a_bench_or_a_lot_list_that_does_not_serve_is_refused(
 ) -> None:
     file, old, new, told = broken
     path = workspace.root / file
-    changed, n = re.subn(old, new, path.read_text(encoding="utf-8"), count=1)
-    assert n == 1
+    changed, n = re.subn(old, new, path.read_text(encoding="utf-8"))
+    assert n >= 1
     path.write_text(changed, encoding="utf-8")
     before = files_of(workspace.root)
     stage = "differentiation" if "IL-2" in told else "expansion_i"

@@ -318,6 +318,7 @@ def test_what_was_lost_with_a_tip_is_said_computed_and_shown(
             "is_drawn": True,
             "is_given": False,
             "is_cut_first": False,
+            "is_skipped": False,
             "moved_ul": 0.0,
         }
     ]

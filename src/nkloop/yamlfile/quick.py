@@ -27,7 +27,8 @@ def compose(text: str) -> Any | None:
         return None
     try:
         root = loader.get_single_node()
-        return None if loader.has_empty_value else root
+        # text as the whole file is folded differently
+        return root if isinstance(root, yaml.MappingNode) and not loader.has_empty_value else None
     except yaml.YAMLError:
         return None
     finally:

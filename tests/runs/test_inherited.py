@@ -17,7 +17,7 @@ from nkloop.runs.ways import MOST_WAYS, fates_of
 from nkloop.worklists.models import Step, Target, Worklist
 
 from .conftest import AT, Journalled
-from .test_deciding import CATALOGUE, CUT, DECK, decided, dosing, journal
+from .cut_dosing import CATALOGUE, CUT, DECK, decided, dosing, journal
 
 HELD, PER_UL = 18.0, 0.2
 """ng of IL-15 in a well of 1000 µL, and ng in a µL of its tube."""

@@ -19,7 +19,7 @@ from nkloop.worklists.models import Limits, Liquid, OperatorTask, Step, Vessel, 
 from nkloop.worklists.time_rules import time_problems
 
 from .conftest import ROOT
-from .test_deciding import dosing
+from .cut_dosing import dosing
 from .test_ways import FORGOTTEN, events
 
 CATALOGUE = Catalogue.load(ROOT / "labware")

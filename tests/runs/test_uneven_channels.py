@@ -14,7 +14,7 @@ from nkloop.runs.ways import fates_of
 from nkloop.worklists.models import Step, Worklist
 
 from .conftest import AT, Journalled
-from .test_deciding import CATALOGUE, DECK, decided, dosing, journal
+from .cut_dosing import CATALOGUE, DECK, decided, dosing, journal
 
 SEVEN = (50.0, 50.0, 50.0, 0.0, 50.0, 50.0, 50.0, 50.0)
 TOLD = journal((1, "unknown"), (2, "failed"), moved={1: SEVEN})

@@ -14,6 +14,7 @@ from nkloop.drivers.deck_checks import deck_findings
 from nkloop.drivers.incubating import IncubatingOperator
 from nkloop.drivers.interfaces import CellCounter, Clock, LiquidHandler, Operator, PlateReader, ReadsInRuns
 from nkloop.drivers.secrets import fill_variables, literal_secrets, unclosed_places
+from nkloop.drivers.settings_checks import settings_findings
 from nkloop.drivers.stations import PlateStorage
 from nkloop.errors import BenchError, NkloopError, words_of
 from nkloop.labware.catalogue import Catalogue
@@ -75,6 +76,7 @@ def load_bench_file(path: Path) -> BenchFile:
 
 def _findings(data: Any) -> Iterator[Finding]:
     yield from deck_findings(data)
+    yield from settings_findings(data, _WITH_SETTINGS)
     for device in _WITH_SETTINGS:
         block = data.get(device) if isinstance(data, dict) else None
         for key in ("settings", "address"):

@@ -30,6 +30,7 @@ from nkloop.drivers.opentrons.preflight import csv_files, found_run
 from nkloop.drivers.opentrons.preparing import Catalogue, Preparation, csv_name
 from nkloop.drivers.opentrons.recovery import ErrorRecovery, checked_policy, policy, recover, recovery_of
 from nkloop.drivers.opentrons.releasing import file_away
+from nkloop.drivers.opentrons.settings import robot_findings
 from nkloop.drivers.recovering import Recovery, Way
 from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
@@ -75,6 +76,7 @@ class OpentronsRobot(ThroughClient):
     """
 
     stepwise = False
+    settings_findings = staticmethod(robot_findings)
 
     def __init__(
         self,

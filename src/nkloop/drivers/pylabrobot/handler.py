@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nkloop.drivers.interfaces import (
@@ -29,12 +30,13 @@ from nkloop.drivers.pylabrobot.preflight import inspect_deck, look_at
 from nkloop.drivers.pylabrobot.registry import MODELS, family_of
 from nkloop.drivers.pylabrobot.resources import Table
 from nkloop.drivers.pylabrobot.run import HandlerRun
-from nkloop.drivers.pylabrobot.settings import read_settings
+from nkloop.drivers.pylabrobot.settings import handler_findings, model_findings, read_settings
 from nkloop.drivers.pylabrobot.stations import Stations
 from nkloop.errors import DeviceError, DeviceUnreachableError
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
+from nkloop.yamlfile import Finding as FileFinding
 
 _REMEDY = "switch it on, check its cable, close other programs that use it"
 
@@ -43,6 +45,12 @@ class PyLabRobotHandler:
     """One device. At most one run is under way; earlier ones stay readable until the handler is closed."""
 
     stepwise = True
+
+    @classmethod
+    def settings_findings(cls, settings: Mapping[Any, Any]) -> Iterator[FileFinding]:
+        """What is wrong with the settings of a bench file, each with its path in them."""
+        yield from model_findings(settings, MODELS)
+        yield from handler_findings(settings, inspect.signature(cls).parameters)
 
     def __init__(
         self,

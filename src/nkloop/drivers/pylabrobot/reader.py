@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +20,19 @@ from nkloop.drivers.pylabrobot import adapter
 from nkloop.drivers.pylabrobot.owner import DeviceOwner
 from nkloop.drivers.pylabrobot.plates import make_plate, well_names
 from nkloop.drivers.pylabrobot.readers import MODELS, build, identity, measure, refusal, refused
+from nkloop.drivers.pylabrobot.settings import model_findings
 from nkloop.errors import BenchError, DeviceError
 from nkloop.worklists.contents import LabwareLookup
+from nkloop.yamlfile import Finding as FileFinding
 
 
 class PyLabRobotReader:
     """One reader. The plate is described anew for each read; its name is the barcode."""
+
+    @staticmethod
+    def settings_findings(settings: Mapping[Any, Any]) -> Iterator[FileFinding]:
+        """What is wrong with the settings of a bench file, each with its path in them."""
+        yield from model_findings(settings, MODELS)
 
     def __init__(
         self,

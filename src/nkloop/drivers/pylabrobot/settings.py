@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any, Literal, Self
@@ -10,6 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from nkloop.errors import BenchError
 from nkloop.frozen import FrozenModel
+from nkloop.yamlfile import Finding
+from nkloop.yamlfile.problems import did_you_mean, worded
 
 StationKind = Literal["shaker", "heater_shaker", "temperature"]
 
@@ -124,6 +127,28 @@ class HandlerSettings(FrozenModel):
     def station(self, slot: str) -> Station | None:
         """The station under a slot, or None."""
         return next((one for one in self.stations if one.slot == slot), None)
+
+
+def handler_findings(settings: Mapping[Any, Any], named: Collection[str]) -> Iterator[Finding]:
+    """What is wrong with the settings of a bench file, each with its path in them.
+
+    Args:
+        settings: as they stand in the file.
+        named: those that are parameters of the handler itself.
+    """
+    try:
+        HandlerSettings.model_validate({key: value for key, value in settings.items() if key not in named})
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            yield Finding(details["loc"], *worded(details, [*HandlerSettings.model_fields, *named]))
+
+
+def model_findings(settings: Mapping[Any, Any], models: Collection[str]) -> Iterator[Finding]:
+    """A model that is not known by its name."""
+    model = settings.get("model")
+    if isinstance(model, str) and model and "${" not in model and model not in models:
+        remedy = did_you_mean(model, models) or f"use one of: {', '.join(models)}"
+        yield Finding(("model",), f"'{model}' is not known", remedy)
 
 
 def read_settings(where: str, **given: Any) -> HandlerSettings:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import DEVICES, import_class, load_bench_file
 from nkloop.drivers.bench_file import BenchFile
+from nkloop.drivers.settings_checks import OWN
 from nkloop.errors import BenchError, LabwareError, NkloopError, Problem
 from nkloop.labware import Catalogue
 from nkloop.runs.beside import Beside, lock_of
@@ -69,7 +70,8 @@ def _drivers(file: BenchFile, path: Path) -> Iterator[Problem]:
         except BenchError as error:
             yield from error.problems
         else:
-            yield from _settings(path, device, driver, spec.settings)
+            if not spec.driver.startswith(OWN):  # those are told when the file is read
+                yield from _settings(path, device, driver, spec.settings)
 
 
 def _settings(path: Path, device: str, driver: type, settings: Mapping[str, Any]) -> Iterator[Problem]:

@@ -344,6 +344,24 @@ async def test_an_idle_run_that_somebody_replaced_is_not_played(open_lab: Any) -
         assert lab.contradictions() == []
 
 
+async def test_run_again_at_the_screen_is_noticed_before_its_plate_is_used_again(open_lab: Any) -> None:
+    async with open_lab("lab") as lab:
+        assert (await lab.dose()).state == "succeeded"
+        client = lab.bench.liquid_handler._client
+        (ours,) = (await client.get("/runs"))["data"]
+        files = {one["variableName"]: one["file"]["id"] for one in ours["runTimeParameters"] if one.get("file")}
+        await client.post("/runs", {"protocolId": ours["protocolId"], "runTimeParameterFiles": files})
+        again = lab.robot.runs.all()[-1]
+        lab.wells.refill()
+        while again.status != "succeeded":
+            await client.post(f"/runs/{again.id}/actions", {"actionType": "play"})
+            await lab.until(lambda: again.status in {"paused", "succeeded"})
+        told = await lab.dose()
+        assert isinstance(told, StepUnknownError)
+        assert f"worklist of run-0001 as its run {again.id}, which was not begun from here" in str(told)
+        assert lab.runs()[-1].unknown_steps == tuple(step.number for step in lab.worklist.steps)
+
+
 async def test_a_run_the_robot_dropped_for_newer_ones_is_unknown(open_lab: Any) -> None:
     async with open_lab("lab") as lab:
         run_id = await prepare_run(lab.worklist, lab.verdict, lab.bench, lab.records)

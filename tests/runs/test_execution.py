@@ -594,6 +594,16 @@ async def test_a_worklist_that_records_which_are_lost_have_run_is_run_again_only
         assert restored.journal.device_runs() == {"device-run"}, "what somebody has said of it holds"
 
 
+async def test_a_run_of_others_that_was_cancelled_before_its_first_step_stands_in_nobodys_way(
+    worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(asked: Worklist) -> tuple[FoundRun, ...]:
+        return (FoundRun(id="cancelled", is_played=True),)
+
+    monkeypatch.setattr(handler, "find_runs", found)
+    assert (await execute(worklist, verdict, bench, records)).state == "succeeded"
+
+
 async def test_a_rest_that_was_taken_off_the_device_before_it_began_is_due_still(
     worklist: Worklist, verdict: Verdict, bench: Bench, records: Records, handler: Any
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nkloop.drivers.scanning import Scans
 from nkloop.errors import DeviceError, ShortageError, StaleHolderError
-from nkloop.records.models import JournalEvent, OperatorAction, RunDecision, StepEvent, StepRuling
+from nkloop.records.models import NOT_FROM_HERE, JournalEvent, OperatorAction, RunDecision, StepEvent, StepRuling
 from nkloop.reports import run_html, run_sheet_html, run_sheets, sheets_markdown
 from nkloop.runs.follow_up import continued
 from nkloop.runs.lot_scans import lots_to_scan
@@ -170,6 +170,20 @@ async def test_an_interrupted_run_posts_what_it_took(
     with pytest.raises(KeyboardInterrupt):
         await interrupted()
     assert sum(ul for _, _, ul in history(stocked)) == -100
+
+
+def test_a_run_that_was_not_begun_from_here_took_no_lots(
+    stocked: Session, dosing: Worklist, journalled: Journalled
+) -> None:
+    """It drew from what stood on the deck since."""
+    first, records = journalled(dosing), stocked.records
+    claim = records.claims.claim(("flex",), "test")
+    unknown = [JournalEvent(number=n, event="unknown", at=AT, device="flex") for n in (1, 2)]
+    again = records.journal.note_foreign(
+        first, "again", unknown, at=AT, error=f"flex did it, which {NOT_FROM_HERE}", device_serial=None, claim=claim
+    )
+    assert records.journal.run(again).is_foreign
+    assert settle_runs(stocked, at=AT) == (first,)
 
 
 async def test_what_a_run_took_is_parted_anew_when_its_device_tells_after_all_what_its_steps_did(

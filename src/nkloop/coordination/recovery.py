@@ -24,7 +24,7 @@ from nkloop.records.decisions import Rest
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
-from nkloop.runs.asking import Question, held_told, question
+from nkloop.runs.asking import FOREIGN, Question, held_told, question
 from nkloop.runs.deciding import Decided, decide, follow_up_of
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
@@ -311,6 +311,9 @@ def question_markdown(asked: Question) -> str:
         return "\n".join(
             [*lines, "", f"{told}, put them right, then answer **continue** with what you saw as the reason."]
         )
+    if asked.run.is_foreign:
+        answers = [f"- {markdown_text(offer.when)}: {_filled_in(offer)}" for offer in asked.offers if not offer.refused]
+        return "\n".join([*lines, "", f"{markdown_text(FOREIGN)}, then give one of these answers:", *answers])
     lines += ["", "These wells and vessels depend on it:" if asked.vessels else "These wells depend on it:"]
     lines += _wells(asked.wells)
     for vessel in asked.vessels:

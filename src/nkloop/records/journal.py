@@ -45,6 +45,10 @@ from nkloop.records.opening import Where, batch_of, new_row, save_verdict, taken
 from nkloop.worklists.models import Verdict, Worklist
 
 _KEPT_WORKLISTS = 64
+_ALIKE = (
+    "name", "procedure", "bench", "device", "worklist_hash", "verdict_id", "recipe_revision", "batch", "n_transfers",
+)  # fmt: skip
+"""What two runs of one worklist have in common."""
 # Made once: building a statement costs more than executing it, and this happens before and after every step.
 _ADD_EVENTS = sa.insert(schema.step_events)
 
@@ -122,6 +126,45 @@ class Journal:
             verdict_id = save_verdict(connection, worklist, verdict, at)
             row = new_row(run_id, worklist, where, context, parent=parent, verdict_id=verdict_id, at=at)
             write(connection, schema.runs, row)
+        return run_id
+
+    def note_foreign(
+        self,
+        alike: str,
+        device_run_id: str,
+        events: Sequence[JournalEvent],
+        *,
+        at: datetime,
+        error: str,
+        device_serial: str | None,
+        claim: Claim,
+    ) -> str:
+        """Save a run of a device that was not begun from here, over, in one transaction; return its id.
+
+        Args:
+            alike: a run of the same worklist.
+            device_run_id: id the device gave it.
+            events: outcome of every step.
+            at: time of the bench.
+            error: what is known of it, with `NOT_FROM_HERE` in it.
+            device_serial: serial number of the device, where it tells one.
+            claim: under which the device is held.
+
+        Raises:
+            StaleHolderError: the claim is not the newest of its devices.
+            RecordError: there is no such run.
+        """
+        with self._database.writing() as connection:
+            require_newest(connection, claim)
+            found = run_row(connection, alike)
+            run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
+            row = {name: found[name] for name in _ALIKE} | {
+                "id": run_id, "state": "interrupted", "created_at": at, "ended_at": at, "error": error,
+                "device_run_id": device_run_id, "device_serial": device_serial,
+                "locks": json.dumps(claim.devices), "token": claim.token,
+            }  # fmt: skip
+            write(connection, schema.runs, row)
+            _insert_events(connection, run_id, events, claim, footing_of(connection, run_id, claim))
         return run_id
 
     def append_events(self, run_id: str, events: Sequence[JournalEvent], *, claim: Claim | None = None) -> None:

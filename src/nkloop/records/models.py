@@ -17,6 +17,8 @@ RUN_OVER: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped", "in
 """States after which the device does nothing more for the run."""
 MOVED: frozenset[StepEvent] = frozenset({"done", "unknown", "sent", "seen"})
 """Last events of a step that happened, or may have; one that failed has moved what its event says it has."""
+NOT_FROM_HERE = "was not begun from here"
+"""Part of the record of a run that was found on a device, where somebody else had started it."""
 IN_ORDER = "every step before it has ended"
 """Detail of a `seen` event of a device that carries its steps out in order and has passed over none."""
 HELD_BACK = "nobody was asked to let the device go on at step"
@@ -300,6 +302,12 @@ class RunRecord(FrozenModel):
     def is_over(self) -> bool:
         """Whether nothing more happens in it."""
         return self.state in RUN_OVER
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was found on its device, where somebody else had started it, so that nobody knows on which labware
+        and on what contents."""
+        return NOT_FROM_HERE in self.error
 
     @property
     def needs_decision(self) -> bool:

@@ -60,16 +60,23 @@ def question(run_id: str, records: Records, catalogue: LabwareLookup, deck: Benc
     asked = Question(
         run=run,
         steps=tuple(open_step(fate, worklist, catalogue, why.get(fate.step.number, "")) for fate in unknown),
-        wells=possible_wells(worklist, fates, catalogue, deck),
+        wells=() if run.is_foreign else possible_wells(worklist, fates, catalogue, deck),
         left=tuple(n for n in undone if n not in set(held)),
         held=held,
         held_at=_held_at(worklist, why, held),
-        vessels=in_doubt(vessels_after(worklist, fates, catalogue, deck)),
+        vessels=() if run.is_foreign else in_doubt(vessels_after(worklist, fates, catalogue, deck)),
     )
     offers = offers_for(
         run, asked.steps, Place(records, catalogue, deck), has_wells=bool(asked.wells), has_vessels=bool(asked.vessels)
     )
     return asked.model_copy(update={"offers": offers})
+
+
+FOREIGN = (
+    "Whether its steps went on labware of this run, and what its wells held before, is not in the records: ask who was "
+    "at the robot, look at the level of the wells"
+)
+"""What is to be known of a run that was not begun from here."""
 
 
 def held_told(asked: Question) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -189,11 +189,9 @@ async def close_doubted(
     numbers = [step.number for step in records.journal.worklist(run.worklist_hash).steps]
     begun = set[int]()
     for one in device_runs:
-        begun |= await _begun_in(one, numbers, bench)
+        begun |= await begun_in(one, numbers, bench)
     at = await bench.clock.now()
-    unknown = all_unknown([n for n in numbers if n in begun], why, at=at, device=run.device)
-    unbegun = [_event(n, "failed", f"not started: {why}, which never came to it", at, run.device) for n in numbers]
-    events = [*unknown, *(event for event in unbegun if event.number not in begun)]
+    events = doubted_steps(numbers, begun, why, at=at, device=run.device)
     *beside, own = device_runs
     records.journal.close_run(
         run.id, events, "interrupted", ended_at=at, error=why, device_run_id=own,
@@ -202,8 +200,24 @@ async def close_doubted(
     return records.journal.run(run.id)
 
 
-async def _begun_in(device_run_id: str, numbers: Sequence[int], bench: Bench) -> set[int]:
-    """Steps that were begun in a run of the device; all where it no longer knows."""
+def doubted_steps(
+    numbers: Sequence[int], begun: Collection[int], why: str, *, at: datetime, device: str
+) -> list[JournalEvent]:
+    """Outcome of the steps of a run that may have been another's: what was begun in it is unknown."""
+    unknown = all_unknown([n for n in numbers if n in begun], why, at=at, device=device)
+    unbegun = [n for n in numbers if n not in begun]
+    return [
+        *unknown,
+        *(_event(n, "failed", f"not started: {why}, which never came to it", at, device) for n in unbegun),
+    ]
+
+
+async def begun_in(device_run_id: str, numbers: Sequence[int], bench: Bench) -> set[int]:
+    """Steps that were begun in a run of the device; all where it no longer knows.
+
+    Raises:
+        DeviceUnreachableError: the device does not answer.
+    """
     try:
         return set(by_step(await bench.liquid_handler.commands(device_run_id)))
     except RunForgottenError:

@@ -44,6 +44,9 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
         item = next((item for item in worklist.deck if item.barcode == barcode), None)
         if item is None or _is_only_planned(run):
             continue
+        if run.is_foreign:  # what it gave went on other contents than its worklist tells
+            _require_decided(run, barcode)
+            continue
         fates = fates_in(run, worklist, records)
         if run.is_over and not any(fate.what in {"done", "unknown", "partly"} for fate in fates):
             continue  # it ended before anything was moved
@@ -68,6 +71,14 @@ def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate
     """What became of the steps of a run, with what people said of the unknown ones."""
     rulings = run.decision.rulings if run.decision else ()
     return fates_of(worklist, records.journal.events(run.id), rulings)
+
+
+def _require_decided(run: RunRecord, barcode: str) -> None:
+    if run.needs_decision:
+        raise StepUnknownError(
+            f"{run.error}, so nobody knows what {barcode} holds",
+            remedy=f"look at the labware, then `nkloop reconcile {run.id}`",
+        )
 
 
 def _touched(worklist: Worklist, fates: tuple[Fate, ...], catalogue: LabwareLookup, barcode: str) -> set[str]:

@@ -113,7 +113,9 @@ async def decide(
         run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=found.rulings, wells=found.gone,
         apart=tuple(apart), carried_to=carried_to,
     )  # fmt: skip
-    decided = _decided(found.case, decision, found.follow_up)
+    decided = Decided(decision=decision, follow_up=None)
+    if not run.is_foreign:  # of that nothing was ever due
+        decided = _decided(found.case, decision, found.follow_up)
     # what others have drawn is taken off anew when it is begun
     records.decisions.add(decision, follow_up=found.left, of_events=found.of_events, instead_of=instead_of)
     saved = records.journal.run(run_id).decision

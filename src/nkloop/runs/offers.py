@@ -57,6 +57,8 @@ def offers_for(
     if not run.needs_decision or not steps or run.procedure == PLATE_READING:
         return ()
     made = candidates(steps, has_wells=has_wells, has_vessels=has_vessels)
+    if run.is_foreign:
+        made = _of_foreign(steps)
     return tuple(_judged(run, offer, place) for offer in made)
 
 
@@ -83,6 +85,17 @@ def candidates(steps: Sequence[OpenStep], *, has_wells: bool, has_vessels: bool)
         told = f"you saw that {it} happened: only the rest is done"
         found.append(Offer(when=told, kind="continue", said={"happened": numbers}))
     return tuple(one for place, one in enumerate(found) if not any(_is_same(one, other) for other in found[:place]))
+
+
+def _of_foreign(steps: Sequence[OpenStep]) -> tuple[Offer, ...]:
+    """The answers about a run that was not begun from here."""
+    every = tuple(step.number for step in steps)
+    none = "it touched none of the labware of this run, as when another plate stood there: nothing changes"
+    some = "it may have: throw away the wells that its steps reach; say --not-happened of those that touched nothing"
+    return (
+        Offer(when=none, kind="continue", said={"not_happened": every}),
+        Offer(when=some, kind="discard"),
+    )
 
 
 def _is_same(one: Offer, other: Offer) -> bool:

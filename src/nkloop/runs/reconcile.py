@@ -28,6 +28,7 @@ from nkloop.runs.closing import (
     words,
 )
 from nkloop.runs.following import OnProgress, follow_run, stopped
+from nkloop.runs.foreign import note_foreign
 from nkloop.runs.holding import Hold, device_held, devices_of
 from nkloop.runs.left_tasks import take_confirmed
 from nkloop.runs.on_deck import bench_of, reading_told
@@ -66,9 +67,12 @@ async def clear_the_way(worklist: Worklist, bench: Bench, records: Records) -> N
 
     Raises:
         StepUnknownError: a run on the same devices, or with labware of this worklist, waits for a decision.
+        DeviceError: a run that was not begun from here is under way with labware of this worklist.
         DeviceUnreachableError: a device does not answer, so that an open run cannot be closed.
     """
     await reconcile_bench(bench, records)
+    async with device_held(bench, records, worklist.name) as hold:
+        await note_foreign(worklist, bench, records, hold)
     barcodes = [item.barcode for item in worklist.deck if item.barcode]
     waiting = records.decisions.undecided(devices_of(bench), barcodes)
     if waiting:
@@ -95,6 +99,12 @@ def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
     moves = [move for step in worklist.steps if step.number in unknown for move in step.moves]
     wells |= dict.fromkeys(name for move in moves for name in (move.from_vessel, move.to_vessel) if name)
     shown = ", ".join(list(wells)[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
+    if run.is_foreign:
+        return StepUnknownError(
+            f"{run.error}: it may have been done once more in {shown or 'what stood there'}; it is noted as {run.id}, "
+            "and nobody has said what it touched",
+            remedy=f"look at the deck, then `nkloop reconcile {run.id}`",
+        )
     n = len(unknown)
     return StepUnknownError(
         f"run {run.id} ({run.name}) left {n} step{'s' if n > 1 else ''} of unknown outcome and nobody has decided "

@@ -261,6 +261,7 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
     anew, and what had come to the deck after all is taken out of the stock.
 
     A run whose deck nobody loaded (no confirmation, no step begun) took nothing: what it had reserved is given back.
+    One that was not begun from here had no lots brought to it.
 
     Args:
         records: journal and stock.
@@ -279,7 +280,7 @@ def settle_run(records: Records, catalogue: LabwareLookup, bench_file: BenchFile
         return _parted_anew(records, catalogue, bench_file, run_id, at)
     bench, run = bench_file.name, records.journal.run(run_id)
     stock = records.stock.inventory(bench)
-    if stock is None or not run.is_over:
+    if stock is None or not run.is_over or run.is_foreign:
         return False
     worklist = as_planned(records, bench, records.journal.worklist(run.worklist_hash))
     if not on_deck(worklist, stock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nkloop.drivers.bench import Bench
 from nkloop.errors import RecordError
 from nkloop.records import Records
+from nkloop.runs.closing import begun_in
 from nkloop.worklists.models import PLATE_READING, Worklist
 
 
@@ -29,15 +30,22 @@ async def require_unplayed(
     if parent is None and (is_again or worklist.procedure == PLATE_READING):  # to read a plate again changes nothing
         return
     alike = [worklist] if parent is None else _alike(worklist, parent, records)
-    known = records.journal.device_runs()
-    found = [one for other in alike for one in await bench.liquid_handler.find_runs(other)]
-    if others := [one.id for one in found if one.is_played and one.id not in known]:
+    others = [one for other in alike for one in await _done_elsewhere(other, bench, records)]
+    if others:
         raise RecordError(
             f"the device was told to do '{worklist.name}' already, as its run {others[-1]}, of which these records "
             "know nothing: they were restored from a backup, or another database is in use",
             where=bench.liquid_handler.name,
             remedy=_remedy(worklist, bench) if parent is None else _REST,
         )
+
+
+async def _done_elsewhere(worklist: Worklist, bench: Bench, records: Records) -> list[str]:
+    """Runs of a worklist on the device that the records do not know and that came to a step of it."""
+    known, numbers = records.journal.device_runs(), [step.number for step in worklist.steps]
+    found = [one.id for one in await bench.liquid_handler.find_runs(worklist) if one.is_played and one.id not in known]
+    # one that was cancelled before its first step has touched nothing
+    return [one for one in found if await begun_in(one, numbers, bench)]
 
 
 _REST = "work with the newest records; when they are lost, discard the wells and plan what they need anew"

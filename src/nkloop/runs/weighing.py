@@ -15,6 +15,7 @@ from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import DecisionKind, JournalEvent, RunRecord, StepRuling
 from nkloop.runs.enough import require_enough
 from nkloop.runs.follow_up import continued, repaired
+from nkloop.runs.foreign import require_foreign
 from nkloop.runs.inherited import starts_of
 from nkloop.runs.possible import doubtful_wells, options_for, possible_wells, reached_wells
 from nkloop.runs.rulings import rulings_of
@@ -112,6 +113,8 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
     def reaches(step: Step, is_target: bool) -> Iterator[Spot]:
         return reached_wells(step, worklist, place.catalogue, is_target=is_target)
 
+    if run.is_foreign:
+        require_foreign(run, kind, said.steps)
     fates = fates_of(worklist, events)
     rulings = rulings_of(run, fates, said.steps, said.moved, reaches, skipped=said.skipped)
     fates = fates_of(worklist, events, rulings)
@@ -120,7 +123,7 @@ def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Wei
     gone, left = _spots(worklist, place.catalogue, said.wells), None
     if kind == "discard":
         gone = gone or case.wells_in_doubt()
-    else:
+    elif not run.is_foreign:  # of that nothing was ever due
         require_said(run.id, case.fates)
         left = case.rest(kind, gone)
     follow_up = _as_it_stands(case, left, said.apart, place.records) if left is not None else None

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nkloop.cli.common import elsewhere
 from nkloop.quantities.display import volume_told
-from nkloop.runs.asking import held_told
+from nkloop.runs.asking import FOREIGN, held_told
 from nkloop.runs.eyesight import too_small
 from nkloop.runs.offers import others_cut
 from nkloop.runs.open_steps import grouped, together
@@ -48,6 +48,10 @@ def print_question(console: Console, asked: Question, command: str, kinds: Mappi
         answer = f'{command} reconcile {asked.run.id}{elsewhere()} --decide continue --by NAME --reason "WHAT YOU SAW"'
         console.print(f"    {escape(answer)}", soft_wrap=True)
         return
+    if asked.run.is_foreign:
+        console.print(f"{FOREIGN}. [bold]Nothing else runs on this bench or with these plates before one of these:[/]")
+        _print_offers(console, asked, f"{command} reconcile {asked.run.id}{elsewhere()} --decide")
+        return
     _print_wells(console, asked.wells, kinds, whole, has_vessels=bool(asked.vessels))
     for vessel in asked.vessels:
         console.print(
@@ -83,7 +87,7 @@ def _print_offers(console: Console, asked: Question, start: str) -> None:
             console.print(f"    {escape(f'{start} {typed(offer)}')}", soft_wrap=True)
         elif offer.kind != "repair" and not n_doubtful:
             console.print(f"  {escape(offer.when)}: that cannot be done, {escape(offer.refused)}.", soft_wrap=True)
-    if told := others_cut(asked.steps):
+    if not asked.run.is_foreign and (told := others_cut(asked.steps)):
         console.print(f"  {told}", soft_wrap=True)
 
 

@@ -32,8 +32,8 @@ def play(
         bool,
         typer.Option(
             "--again",
-            help="Run once more what was run on this bench before and fills no labware with a barcode; of a plan run "
-            "in part, say --part.",
+            help="Run once more what was run on this bench before and fills no labware with a barcode, or what the "
+            "robot has done without these records knowing of it; of a plan run in part, say --part.",
         ),
     ] = False,
     part: Annotated[

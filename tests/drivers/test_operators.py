@@ -59,6 +59,7 @@ async def test_a_wrong_barcode_is_asked_again_with_what_was_expected(request_: O
     person = Person({"operator": "Ada", "scanned": "P-1 B-7"}, right)
     await PrefectOperator("technician", ask=person, scan_book=person).perform(request_)
     second = person.shown[1][1]
+    assert heading(second) == heading(person.shown[0][1]), "lists of what is asked call it by its first line"
     assert "still to scan: B-2 (block)" in second
     assert "B-7 is not expected here" in second
     assert person.shown[0][2] != person.shown[1][2]

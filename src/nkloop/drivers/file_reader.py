@@ -263,6 +263,6 @@ def _described(barcode: str, wells: tuple[str, ...], counted: dict[str, Any], pr
     ]
     table = "\n".join(["| Well | Viable cells/mL | Viability % |", "|---|---|---|", *rows])
     return (
-        f"{told}## Plate `{barcode}` was counted\n\n{table}\n\n"
+        f"## Plate `{barcode}` was counted\n\n{told}{table}\n\n"
         "One line per well: well, CD56+CD3- %, CD34+ %, volume mL. Example: `A1 88 0.5 1.5`"
     )

@@ -87,7 +87,7 @@ def _form() -> type[Any]:
 def _description(barcode: str, wells: tuple[str, ...], problem: str) -> str:
     told = f"**{problem}**\n\n" if problem else ""
     return (
-        f"{told}## Count plate `{barcode}`\n\nWells: {', '.join(wells)}\n\n"
+        f"## Count plate `{barcode}`\n\n{told}Wells: {', '.join(wells)}\n\n"
         "One line per well: well, viable cells/mL, viability %, CD56+CD3- %, CD34+ %, volume mL. "
         "Example: `A1 1.2e6 93 88 0.5 1.5`"
     )

@@ -259,8 +259,8 @@ def describe(request: OperatorRequest, problem: str = "") -> str:
     """What is shown above the form, in Markdown: instruction, deck and expected barcodes."""
     task = request.task
     parts = [f"## {_plain(request.title)}", _plain(task.instruction)]
-    if problem:
-        parts.insert(0, f"**{_plain(problem)}**")
+    if problem:  # below the title, by which lists of what is asked call it
+        parts.insert(1, f"**{_plain(problem)}**")
     if told := limits_of(task):
         parts.append(f"**{told}**")
     if request.choices:

@@ -146,6 +146,7 @@ async def test_counts_come_by_file_and_what_no_counter_tells_from_a_person(
     ]
     assert "| A1 | 1.2e6 | 91.0 |" in person.shown[0]
     assert "has 2 numbers, must be 3" in person.shown[1]
+    assert person.shown[1].startswith("## Plate `P-1` was counted")
 
 
 async def test_a_plate_whose_next_file_comes_is_a_question_of_its_own_and_the_same_file_is_not(

@@ -30,7 +30,13 @@ class Lab:
         self._verdict = make_verdict
 
     def opened(
-        self, worklist: Worklist, bench: str = "lab", known: Any = None, serial: str | None = None, **context: Any
+        self,
+        worklist: Worklist,
+        bench: str = "lab",
+        known: Any = None,
+        serial: str | None = None,
+        claim: Any = None,
+        **context: Any,
     ) -> str:
         """A run that was opened."""
         return self.records.journal.create_run(
@@ -42,6 +48,7 @@ class Lab:
             context=Context(**context),
             known=known,
             device_serial=serial,
+            claim=claim,
         )
 
     def ended(self, run_id: str, *events: StepEvent, state: RunState = "interrupted") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from nkloop.errors import RecordError
-from nkloop.records.models import JournalEvent
+from nkloop.records import claims, processes
+from nkloop.records.models import IN_ORDER, JournalEvent
+from nkloop.records.processes import this_process
 
 
 def test_what_was_left_is_run_once_and_again_only_when_the_first_moved_nothing(lab: Any) -> None:
@@ -117,8 +120,35 @@ def test_a_worklist_is_run_once_unless_it_is_meant_besides_what_is_known(lab: An
         lab.opened(lab.worklist, known=())
     assert lab.opened(lab.worklist, bench="other lab", known=())
     second = lab.opened(lab.worklist, known=[first])
-    with pytest.raises(RecordError, match=rf"was begun already, as {second}: at least 0 of 0 steps"):
+    with pytest.raises(RecordError, match=rf"was begun already, as {second}: at least 0 of 3 steps"):
         lab.opened(lab.worklist, known=[first])
+
+
+def test_a_worklist_that_another_process_runs_is_told_with_its_holder_and_nothing_else_is_offered(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        parent = this_process()._replace(pid=os.getppid(), started=processes._started(os.getppid()))
+        elsewhere.setattr(claims, "this_process", lambda: parent)
+        claim = lab.records.claims.claim(("flex-01",), "assay")
+    run_id = lab.opened(lab.worklist, claim=claim, known=())
+    lab.records.journal.append_event(run_id, [1, 2, 3], "sent", at=lab.at, device="flex", claim=claim)
+    lab.records.journal.append_events(
+        run_id, [JournalEvent(number=2, event="seen", at=lab.at, detail=IN_ORDER)], claim=claim
+    )
+    with pytest.raises(RecordError) as told:
+        lab.opened(lab.worklist, known=())
+    (problem,) = told.value.problems
+    assert f"is being run now, as {run_id}: at least 1 of 3 steps are done, and flex-01 is held by assay (process " in (
+        problem.message
+    )
+    assert problem.remedy == f"wait until it has ended, then see what it did: `nkloop run show {run_id}`"
+    lab.records.claims.release(claim)
+    with pytest.raises(
+        RecordError, match=rf"was begun already, as {run_id}: at least 1 of 3 .* it is not over"
+    ) as told:
+        lab.opened(lab.worklist, known=())
+    assert "--again" not in str(told.value)
 
 
 def test_a_worklist_whose_rest_did_everything_is_not_run_again(lab: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.virtual.test_process import gone
 
 from nkloop.errors import BenchError
-from nkloop.virtual.shared import _started, serving, shared_bench
+from nkloop.virtual.shared import _started, is_there, serving, shared_bench
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = """
@@ -44,7 +44,9 @@ def test_the_bench_outlives_who_started_it_and_ends_with_its_last_user(tmp_path:
     root, state = tmp_path / "workspace", tmp_path / "state"
     for folder in ("devices", "labware"):
         shutil.copytree(ROOT / folder, root / folder)
+    assert not is_there(state, "virtual")
     with shared_bench(root, state) as url:
+        assert is_there(state, "virtual")
         command = [sys.executable, "-c", USER, str(root), str(state)]
         other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None

@@ -179,11 +179,18 @@ def _is_free(holder: DeviceHolder, now: datetime) -> bool:
     return holder.released_at is not None or holder.expires_at <= now or has_ended(holder.process)
 
 
+def other_holder(connection: sa.Connection, locks: str | None) -> DeviceHolder | None:
+    """Another process that holds one of the devices a run was opened under, which are told as its row has them."""
+    rows = connection.execute(_HOLDERS, {"devices": tuple(json.loads(locks)) if locks else ()}).mappings()
+    now, own = _now(connection), this_process().mark
+    found = (DeviceHolder.model_validate(dict(row)) for row in rows)
+    return next((one for one in found if one.process != own and not _is_free(one, now)), None)
+
+
 def _held(holder: DeviceHolder) -> DeviceHeldError:
     return DeviceHeldError(
         f"{holder.device} is held by {holder.holder} since {holder.claimed_at:%Y-%m-%d %H:%M:%S} UTC, "
         f"at least until {holder.expires_at:%H:%M:%S} UTC",
-        where=holder.device,
         remedy="wait until it is done, or stop it there; a holder that has died loses the device by itself",
     )
 

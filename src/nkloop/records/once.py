@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from nkloop.errors import RecordError
 from nkloop.records import schema
+from nkloop.records.claims import other_holder
 from nkloop.records.journal_rows import (
     OPENED,
     devices_of_row,
@@ -252,16 +253,24 @@ def _rest_of(run_id: str, decision: RunDecision | None) -> str:
 
 
 def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, is_part: bool) -> RecordError:
-    run_id, steps = row["id"], last_events(connection, row["id"])
+    run_id, made = row["id"], worklist_of(connection, worklist_hash)
     when = f" on {row['ended_at']:%Y-%m-%d %H:%M} UTC by the clock of its bench" if row["ended_at"] else ""
-    is_once = fills_vessels(worklist_of(connection, worklist_hash))
+    is_once, is_over = fills_vessels(made), row["state"] in RUN_OVER
+    holder = None if is_over else other_holder(connection, row["locks"])
+    done = f"{n_done(last_events(connection, run_id))} of {len(made.steps)} steps"
     anew = "plan it anew, which takes vessels of its own" if is_once else "say --again"
     if row["state"] == "succeeded":
         told, remedy, anew = f"was run already, as {run_id}{when}", "", f"to have it once more, {anew}"
+    elif holder is not None:
+        told = f"is being run now, as {run_id}: at least {done} are done, and {holder.device} is held by "
+        told += f"{holder.holder} since {holder.claimed_at:%Y-%m-%d %H:%M:%S} UTC"
+        remedy, anew = f"wait until it has ended, then see what it did: `nkloop run show {run_id}`", ""
     else:
-        least, still = ("", "") if row["state"] in RUN_OVER else ("at least ", ", and it is not over")
-        told = f"was begun already, as {run_id}{when}: {least}{n_done(steps)} of {len(steps)} steps were done{still}"
+        least, still = ("", "") if is_over else ("at least ", ", and it is not over")
+        told = f"was begun already, as {run_id}{when}: {least}{done} were done{still}"
         told += _told(decision := last_decision(connection, run_id))
-        remedy, anew = _rest_of(run_id, decision), f"to begin anew, {anew}"
+        # what is not over is not among the runs that --again is said of
+        anew = f"to begin anew, {anew}" if is_over or is_once else ""
+        remedy = _rest_of(run_id, decision)
     remedy = "; ".join(filter(None, (remedy, "" if is_part else anew)))
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

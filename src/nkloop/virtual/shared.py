@@ -32,6 +32,12 @@ def book_of(state: Path, bench: str) -> Path:
     return _folder_of(state, bench) / BOOK
 
 
+def is_there(state: Path, bench: str) -> bool:
+    """Whether the virtual bench of a workspace runs already, for another command or by itself."""
+    folder = _folder_of(state, bench)
+    return (folder / _SERVING).exists() and _is_locked(folder / _SERVING)
+
+
 def _folder_of(state: Path, bench: str) -> Path:
     return state / f"virtual-{bench}"
 

@@ -88,9 +88,9 @@ def virtual_bench(workspace: Workspace, file: BenchFile, *, quiet: bool) -> Iter
     if not file.simulated or os.environ.get(VIRTUAL_URL):
         yield
         return
-    from nkloop.virtual.shared import shared_bench
+    from nkloop.virtual.shared import is_there, shared_bench
 
-    if not quiet:
+    if not quiet and not is_there(workspace.state, file.name):
         typer.echo(f"Starting the virtual bench {file.name} ...", err=True)
     with shared_bench(workspace.root, workspace.state, bench=file.name) as os.environ[VIRTUAL_URL]:
         try:

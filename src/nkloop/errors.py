@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -60,6 +60,12 @@ def without_password(address: str) -> str:
 def words_of(error: object) -> str:
     """What an error of somebody else's says, or its kind when it says nothing."""
     return str(error) or type(error).__name__
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Names in one sentence, at most `most` of them, and how many more there are: `A1, B1 and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 class QuantityError(NkloopError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Protocol
 
 from nkloop.drivers.interfaces import LotToScan, OperatorRequest
+from nkloop.errors import first_of
 from nkloop.worklists.label_codes import bare
 
 
@@ -241,7 +242,7 @@ class Scans:
     def _left(self) -> str:
         if not self.total:
             return "nothing is to be scanned here"
-        wanted = _some(self.missing)
+        wanted = first_of(self.missing, _NAMED)
         return f"still to scan: {wanted}" if wanted else "everything asked for has been scanned"
 
 
@@ -252,11 +253,6 @@ def _too_little(lot: LotToScan, code: str) -> str:
         return ""
     gives = f"gives {given_ul:.4g} µL of the {lot.needs_ul:.4g} µL needed" if given_ul else "is empty"
     return f"; by the stock it {gives}: look at it"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def codes_in(text: str) -> Iterable[str]:

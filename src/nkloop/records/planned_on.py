@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from nkloop.errors import RecordError
+from nkloop.errors import RecordError, first_of
 from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import is_near, number_of
 from nkloop.records.models import RUN_OVER
@@ -55,7 +55,7 @@ def require_not_overtaken(connection: sa.Connection, worklist: Worklist, bench: 
 
 
 def _overtaken(worklist: Worklist, plan: PlannedOn, row: sa.RowMapping, wells: Sequence[str], how: str) -> RecordError:
-    some = ", ".join(wells[:_SHOWN]) + (f" and {len(wells) - _SHOWN} more" if len(wells) > _SHOWN else "")
+    some = first_of(wells, _SHOWN)
     return RecordError(
         f"{worklist.name} was planned on what {plan.barcode} held after {plan.run}; {some} {how} since, by {row['id']} "
         f"({row['name']})",

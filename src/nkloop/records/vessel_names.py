@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nkloop.errors import first_of
 from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.since import moved_of
 from nkloop.records.touched import touched
@@ -44,7 +45,7 @@ def _may_be_another(row: Any, batch: str | None, *, is_new: bool) -> bool:
 
 
 def _told(row: Any, names: Sequence[str], batch: str | None) -> str:
-    some = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    some = first_of(names, _SHOWN)
     of = f" of batch {row['batch']}" if row["batch"] else ", which names no batch"
     told = f"{some} {'was' if len(names) == 1 else 'were'} used by {row['id']} ({row['name']}){of}"
     if batch is None:

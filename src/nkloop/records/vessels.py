@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nkloop.errors import RecordError
+from nkloop.errors import RecordError, first_of
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
@@ -156,7 +156,7 @@ def _used(connection: sa.Connection, worklist: Worklist, spots: Sequence[tuple[s
     told = f"{name} was filled before, by {by}: what is given now would go into what it holds"
     if held:
         wells = [well for mark, well in spots if mark == barcode]
-        some = ", ".join(wells[:_SHOWN]) + (f" and {len(wells) - _SHOWN} more" if len(wells) > _SHOWN else "")
+        some = first_of(wells, _SHOWN)
         told = f"{name} {some} held something already, given by {by}: the worklist does not know of it"
     free = next(mark for mark in series(barcode) if not _is_taken(connection, mark))
     return RecordError(told, where=worklist.name, remedy=_REMEDIES[worklist.procedure].format(free=free))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from nkloop.errors import first_of
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import volume_told
 from nkloop.runs.eyesight import level_change_mm
@@ -103,5 +104,5 @@ def together(group: Sequence[OpenStep]) -> str:
     if len(group) == 1:
         return first.sentence + drawn
     targets = list(dict.fromkeys(step.target for step in group if step.target))
-    shown = ", ".join(targets[:4]) + (f" and {len(targets) - 4} more" if len(targets) > 4 else "")
+    shown = first_of(targets, 4)
     return f"{len(group)} x {first.alike}" + (f" to {shown}" if shown else "") + drawn

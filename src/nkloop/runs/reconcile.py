@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import ENDED, DeviceState, FoundRun
-from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError
+from nkloop.errors import BenchError, DeviceError, DeviceUnreachableError, RunForgottenError, StepUnknownError, first_of
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
@@ -98,7 +98,7 @@ def decision_needed(run: RunRecord, records: Records) -> StepUnknownError:
     )
     moves = [move for step in worklist.steps if step.number in unknown for move in step.moves]
     wells |= dict.fromkeys(name for move in moves for name in (move.from_vessel, move.to_vessel) if name)
-    shown = ", ".join(list(wells)[:6]) + (f" and {len(wells) - 6} more" if len(wells) > 6 else "")
+    shown = first_of(list(wells), 6)
     if run.is_foreign:
         return StepUnknownError(
             f"{run.error}: it may have been done once more in {shown or 'what stood there'}; it is noted as {run.id}, "

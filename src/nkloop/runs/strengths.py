@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nkloop.errors import NkloopError
+from nkloop.errors import NkloopError, first_of
 from nkloop.quantities import Amount
 from nkloop.quantities.display import shown
 from nkloop.quantities.units import Kind
@@ -31,8 +31,7 @@ def kinds_of(session: Session, worklist: Worklist) -> dict[str, Kind]:
 def told(per_ul: Mapping[str, float], kinds: Mapping[str, Kind], *, most: int = 3) -> str:
     """The components of a well beside its base, at most `most` of them: `IL-15 10 ng/mL, human serum 5 % v/v`."""
     parts = [part for name, value in sorted(per_ul.items()) if (part := _one(name, value, kinds))]
-    more = f" and {len(parts) - most} more" if len(parts) > most else ""
-    return ", ".join(parts[:most]) + more
+    return first_of(parts, most)
 
 
 def _one(name: str, per_ul: float, kinds: Mapping[str, Kind]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from nkloop.errors import first_of
 from nkloop.frozen import FrozenModel
 from nkloop.quantities.display import volume_told
 from nkloop.runs.possible import possible_wells, reached_wells, replay
@@ -42,7 +43,7 @@ class Unfinished(FrozenModel):
     def sentence(self) -> str:
         """Where, what they hold and what they lack."""
         name = f"{self.labware} ({self.barcode})" if self.barcode else self.labware
-        shown = ", ".join(self.wells[:8]) + (f" and {len(self.wells) - 8} more" if len(self.wells) > 8 else "")
+        shown = first_of(self.wells, 8)
         each = "each " if len(self.wells) > 1 else ""
         lacks = f"lack{'' if len(self.wells) > 1 else 's'} {each}{volume_told(self.lacks_ul)}"
         return f"{name} {shown}: {self.holds}, {lacks} (step {spans(self.steps)})"

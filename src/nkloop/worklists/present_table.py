@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from nkloop.assays.table_cells import Grid, read_grid
-from nkloop.errors import AssayError, PlanError, Problem, QuantityError
+from nkloop.errors import AssayError, PlanError, Problem, QuantityError, first_of
 from nkloop.frozen import FrozenModel
 from nkloop.quantities import Amount, Kind
 from nkloop.recipes.models import Ingredient
@@ -101,7 +101,7 @@ class _Reader:
         labels = (str(cells[0] or "").strip() for _, cells in self.grid.rows if cells)
         named = {self.called.get(label, label) for label in labels}
         if missing := [name for name in self.vessels if name not in named]:
-            shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+            shown = first_of(missing, 8)
             message = f"has no line for {self.kind} {shown}"
             self.problems.append(Problem(message, self.grid.source, "state what every vessel of the plan holds"))
         return found

@@ -27,7 +27,7 @@ from nkloop.runs.asking import Question, question
 from nkloop.runs.deciding import Decided, decide
 from nkloop.runs.held_back import held_back
 from nkloop.runs.offers import Offer
-from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, all_unknown
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, NOT_MIXED, all_unknown
 from nkloop.runs.possible import replay
 from nkloop.runs.rulings import rulings_of
 from nkloop.runs.ways import fates_of
@@ -98,6 +98,8 @@ def told_by_device(worklist: Worklist, cut: int, how: str) -> list[JournalEvent]
         moved = (step.volume_ul if how == "given" else 0.0,) * step.channels
     if how in {"not given", "drawn"} and step.action == "transfer":
         detail = f"{detail}; {NOT_GIVEN}"
+    if how == "not given" and step.action == "mix":
+        detail = f"{detail}; {NOT_MIXED}"
     done = [JournalEvent(number=n, event="done", at=AT) for n in range(1, cut)]
     failed = [
         JournalEvent(number=n, event="failed", at=AT, detail="not started: the run ended before this step")

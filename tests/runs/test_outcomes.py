@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nkloop.drivers.interfaces import DeviceCommand, announced_step
-from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, by_step, step_outcomes
-from nkloop.worklists.models import Worklist
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, NOT_MIXED, by_step, step_outcomes
+from nkloop.worklists.models import Step, Worklist
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -204,6 +204,25 @@ def test_a_transfer_whose_dispense_was_never_begun_has_given_nothing(
     outcome = step_outcomes(made, told, succeeded=False, at=AT, device="flex")[0]
     assert outcome.event == "unknown"
     assert (NOT_GIVEN in outcome.detail) == gave_nothing
+
+
+@pytest.mark.parametrize(
+    ("commands", "fell_short"),
+    [
+        pytest.param([("aspirate", "A1", 90, "failed")], True, id="overpressure"),
+        pytest.param([("aspirate", "A1", 90), ("dispense", "A1", 90, "failed")], True, id="its_first_stroke"),
+        pytest.param([*MIXED[:3], ("dispense", "A1", 90, "running")], False, id="its_last_stroke"),
+        pytest.param(MIXED, False, id="all_of_it"),
+    ],
+)
+def test_a_mix_whose_last_stroke_was_never_given_back_is_not_mixed(
+    worklist: Worklist, commands: list[tuple[Any, ...]], fell_short: bool
+) -> None:
+    mix = Step(number=1, action="mix", labware="plate", well="A1", volume_ul=90, mix_before=1, mix_after=1)
+    made = worklist.model_copy(update={"steps": (mix, *worklist.steps[1:])})
+    told = [*step(1), *(liquid(*one) for one in commands)]
+    outcome = step_outcomes(made, told, succeeded=False, at=AT, device="flex")[0]
+    assert (outcome.event, NOT_MIXED in outcome.detail) == ("unknown", fell_short)
 
 
 @pytest.mark.parametrize("behind", ["fixed", "went_on", "succeeded"])

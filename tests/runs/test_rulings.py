@@ -191,6 +191,31 @@ def test_what_truly_became_of_a_cut_transfer_is_accepted_whatever_its_device_tel
                 history.ruled({word: [1]})
 
 
+@given(strokes=st.integers(1, 4), data=st.data())
+def test_what_truly_became_of_a_cut_mix_is_accepted(strokes: int, data: st.DataObject) -> None:
+    made = worklist(["mix"])
+    made = made.model_copy(update={"steps": (made.steps[0].model_copy(update={"mix_before": strokes}),)})
+    kinds = ["aspirate", "dispense"] * strokes
+    cut, is_late = data.draw(st.integers(0, len(kinds))), data.draw(st.booleans())
+    told = [DeviceCommand(id="0", command_type="comment", status="succeeded", params={"message": "step 1: x"})]
+    for number, kind in enumerate(kinds[:cut], start=1):
+        is_cut = is_late and number == cut
+        told.append(
+            DeviceCommand(
+                id=str(number), command_type=kind, status="failed" if is_cut else "succeeded", params={"volume": 50},
+                error="RunStoppedError" if is_cut else None,
+            )
+        )  # fmt: skip
+    done = kinds[: cut - 1] if is_late and cut and data.draw(st.booleans()) else kinds[:cut]
+    truth = "drawn" if done and done[-1] == "aspirate" else "happened" if done == kinds else "not_happened"
+    events = step_outcomes(made, told, succeeded=False, at=AT, device="flex")
+    history = History(made, events, {1: truth}, frozenset())
+    history.ruled(history.said())
+    if cut < len(kinds):
+        with pytest.raises(PlanError, match=r"had not come to the end of its mix.*mixed by hand is mixed once more"):
+            history.ruled({"happened": [1]})
+
+
 def dosed(n: int) -> History:
     events = tuple(JournalEvent(number=k, event="unknown", at=AT, detail=FORGOTTEN) for k in range(1, n + 1))
     return History(worklist(["transfer"] * n), events, {}, frozenset())

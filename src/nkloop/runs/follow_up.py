@@ -141,14 +141,14 @@ def _furthest(unknown: Sequence[Fate]) -> Way:
     """The way in which every unknown step went as far as it can have gone."""
 
     def how(fate: Fate) -> How:
-        return "cut_before" if fate.is_cut_first else "drawn" if fate.gave_nothing else "done"
+        return "cut_before" if fate.is_cut_first else "drawn" if fate.fell_short else "done"
 
     return Way("", {fate.step.number: how(fate) for fate in unknown})
 
 
 def _arrived_nowhere(fate: Fate) -> bool:
-    """Whether an unknown step certainly gave nothing."""
-    return fate.is_cut_first or fate.gave_nothing
+    """Whether an unknown step certainly gave nothing to another well."""
+    return fate.is_cut_first or fate.fell_short
 
 
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:

@@ -66,7 +66,7 @@ def candidates(steps: Sequence[OpenStep], *, has_wells: bool, has_vessels: bool)
     """The answers before they are weighed; what a tired person types first comes first and is right either way."""
     is_liquid = has_wells or any(step.tip for step in steps)
     is_first = any(step.is_cut_first for step in steps)
-    gave_nothing = next((step for step in steps if step.gave_nothing), None)
+    fell_short = next((step for step in steps if step.fell_short), None)
     found = list[Offer]()
     if is_liquid:
         found.append(
@@ -75,8 +75,8 @@ def candidates(steps: Sequence[OpenStep], *, has_wells: bool, has_vessels: bool)
         thrown = "throw away the wells above; or some, with --well plate:B3"
         known = "nothing more of it is done; what its wells hold is known, throw some away with --well plate:B3"
         found.append(Offer(when=thrown if has_wells else known, kind="discard"))
-        found += _not_given(gave_nothing, steps) if gave_nothing else _cut_first(steps) if is_first else _cut(steps)
-    if not is_first and gave_nothing is None:
+        found += _fell_short(fell_short, steps) if fell_short else _cut_first(steps) if is_first else _cut(steps)
+    if not is_first and fell_short is None:
         uneven = any(step.lacking for step in steps)
         found.append(_in_some(steps) if uneven else _undone(steps, is_liquid=is_liquid, has_vessels=has_vessels))
         found += _in_part(steps)
@@ -129,13 +129,12 @@ def _cut_first(steps: Sequence[OpenStep]) -> list[Offer]:
     return [_beside("not_happened", cut, steps, dry), _beside("cut_in_first_mix", cut, steps, wet)]
 
 
-def _not_given(cut: OpenStep, steps: Sequence[OpenStep]) -> list[Offer]:
-    """Of a step that certainly gave nothing: is its liquid lost, or in its source?"""
+def _fell_short(cut: OpenStep, steps: Sequence[OpenStep]) -> list[Offer]:
+    """Of a step that certainly gave nothing, or did not mix to its end: is its liquid lost, or in its source?"""
     whose = f"step {cut.number}'s" if len(steps) > 1 else "its"
-    wet = (
-        f"{whose} liquid is missing in its source, as in the tip: lost, the step is done from what the source has left"
-    )
-    dry = f"{whose} tip holds no liquid, nothing is missing in its source: the step is done"
+    again = "is done from what the source has left" if cut.target else "mixes what the well has left"
+    wet = f"{whose} liquid was in the tip, or is missing where it was drawn: lost, the step {again}"
+    dry = f"{whose} tip holds no liquid, nothing is missing where it was drawn: the step is done"
     found = [_beside("drawn", cut, steps, wet)]
     return found if cut.is_drawn else [_beside("not_happened", cut, steps, dry), *found]
 

@@ -44,8 +44,8 @@ class OpenStep(FrozenModel):
     """Whether it mixes its source before its draw, so that it may have been cut there."""
     is_cut_first: bool = False
     """Whether it certainly was cut in that mix, so that it gave nothing."""
-    gave_nothing: bool = False
-    """Whether its device never began to give, so that it may at most have drawn."""
+    fell_short: bool = False
+    """Whether its device never began to give, or to end its mix, so that it may at most have drawn."""
     is_passed: bool = False
     """Whether the device went on behind it, so that it tells nothing of the others."""
     by_hand_ul: float = 0.0
@@ -83,7 +83,7 @@ def open_step(fate: Fate, worklist: Worklist, catalogue: LabwareLookup, why: str
         mixes=mixes_after(step),
         mixes_first=mixes_first(step),
         is_cut_first=fate.is_cut_first,
-        gave_nothing=fate.gave_nothing,
+        fell_short=fate.fell_short,
         is_passed=fate.is_passed,
         by_hand_ul=moved_in(step),
     )

@@ -31,6 +31,8 @@ MIXING_FIRST = "it was still mixing its source and had given nothing"
 """Part of the detail of an unknown transfer that was cut in the mix before its draw."""
 NOT_GIVEN = "the device had not begun to give"
 """The same of one that was cut before it gave anything; whether it had drawn is not told."""
+NOT_MIXED = "the device had not come to the end of its mix"
+"""The same of a step that only mixes; whether liquid is in its tip is not told."""
 
 
 _SLACK_UL = 1e-6
@@ -68,7 +70,7 @@ def step_outcomes(
     ended with a command that moves none. A step the run never came to is failed, because it certainly did not happen.
     The step during which a run was stopped is unknown: nobody knows which command would have been its last; unless it
     only waits, and nobody moves liquid meanwhile. The list is whole, so a transfer in which no dispense was begun has
-    given nothing.
+    given nothing, and a mix whose last one was not begun has not mixed to its end.
     """
     seen = by_step(commands)
     if worklist.procedure == PLATE_READING:
@@ -87,7 +89,7 @@ def step_outcomes(
             # whether the liquid of the mix went back into its source is for people to see
             detail, moved = f"{detail}; {MIXING_FIRST}", ()
         elif event == "unknown" and WENT_ON not in detail and not succeeded and step.number == last:
-            detail += f"; {NOT_GIVEN}" if _gave_nothing(step, commands_of or ()) else ""
+            detail += _fell_short(step, commands_of or ())
         events.append(
             JournalEvent(number=step.number, event=event, at=at, device=device, detail=detail, moved_ul=moved)
         )
@@ -154,15 +156,18 @@ def _is_cut_first(step: Step, commands: Sequence[DeviceCommand]) -> bool:
     return step.action == "transfer" and 0 < draws <= step.mix_before and not is_mended
 
 
-def _gave_nothing(step: Step, commands: Sequence[DeviceCommand]) -> bool:
-    """Whether a transfer that was the last of a run was cut before its own dispense was begun.
+def _fell_short(step: Step, commands: Sequence[DeviceCommand]) -> str:
+    """What the last step of a run certainly did not come to; empty where it may have ended.
 
-    Its mix before the draw gives back as often as it is told to; whatever is given beyond that may have gone to its
-    target. Where somebody sent commands of his own in error recovery, the list does not tell what was done by hand.
+    A mix gives back as often as it is told to; what a transfer gives beyond the mix before its draw may have gone to
+    its target. Where somebody sent commands of his own in error recovery, the list does not tell what was done by hand.
     """
+    if any(command.intent == "fixit" for command in commands):
+        return ""
     gives = sum(command.command_type in GIVING for command in commands)
-    is_mended = any(command.intent == "fixit" for command in commands)
-    return step.action == "transfer" and gives <= step.mix_before and not is_mended
+    if step.action == "transfer" and gives <= step.mix_before:
+        return f"; {NOT_GIVEN}"
+    return f"; {NOT_MIXED}" if step.action == "mix" and gives < step.mix_before + step.mix_after else ""
 
 
 def _after_failure(commands: Sequence[DeviceCommand], *, went_on: bool) -> tuple[StepEvent, str]:

@@ -107,8 +107,8 @@ def _require_alike(run_id: str, fate: Fate, reaches: Reaches) -> None:
 def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, float]) -> None:
     """Refuse what the device, or the kind of the step, contradicts."""
     step = fate.step
-    if fate.gave_nothing:
-        _require_nothing_given(run_id, fate, what)
+    if fate.fell_short:
+        _require_short(run_id, fate, what)
     elif what == "not_happened" and fate.is_drawn and fate.given_ul < step.volume_ul:
         raise PlanError(
             f"step {step.number} ({sentence(step)}) drew its liquid, the device says so: it cannot be that nothing "
@@ -149,8 +149,8 @@ def _require_possible(run_id: str, fate: Fate, what: str, moved: Mapping[int, fl
         )
 
 
-def _require_nothing_given(run_id: str, fate: Fate, what: str) -> None:
-    """Refuse that something arrived of a step of which the device never began to give."""
+def _require_short(run_id: str, fate: Fate, what: str) -> None:
+    """Refuse that something arrived of a step of which the device never began to give, or that it mixed to its end."""
     step, drawn = fate.step, f"liquid in the tip, or missing in the source: --drawn {fate.step.number}"
     if fate.is_drawn and what == "not_happened":
         raise PlanError(
@@ -160,12 +160,15 @@ def _require_nothing_given(run_id: str, fate: Fate, what: str) -> None:
             remedy=drawn,
         )
     if what not in {"drawn", "not_happened"}:
+        is_mix = step.action == "mix"
+        had_not = "not come to the end of its mix" if is_mix else "not begun to give"
+        by_hand = "was mixed by hand is mixed once more" if is_mix else "somebody pipetted by hand: --decide discard"
         nothing = "" if fate.is_drawn else f"; nothing in the tip, nothing missing: --not-happened {step.number}"
         raise PlanError(
-            f"step {step.number} ({sentence(step)}) cannot have {_SAID[what]}: the device had not begun to give in it "
-            "when the run ended, its list of commands says so",
+            f"step {step.number} ({sentence(step)}) cannot have {_SAID[what]}: the device had {had_not} when "
+            "the run ended, its list of commands says so",
             where=f"run {run_id}",
-            remedy=f"{drawn}{nothing}; where somebody pipetted it by hand: --decide discard",
+            remedy=f"{drawn}{nothing}; what {by_hand}",
         )
 
 

@@ -17,7 +17,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 from nkloop.records.models import HELD_BACK, JournalEvent, StepRuling
-from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, PASSED
+from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, NOT_MIXED, PASSED
 from nkloop.worklists.models import Step, Worklist
 
 How = Literal["done", "not", "drawn", "cut_before", "cut_after"]
@@ -55,8 +55,8 @@ class Fate(NamedTuple):
     is_cut_first: bool = False
     """It gave nothing and was cut in the mix before its draw: for `partly`, the liquid of that mix was lost with the
     tip; for `unknown`, it may have been."""
-    gave_nothing: bool = False
-    """For `unknown`: its device never began to give; it may have drawn."""
+    fell_short: bool = False
+    """For `unknown`: its device never began to give, or, of a mix, never came to its end; it may have drawn."""
     is_begun: bool = False
     """The device may have come to it, and picked its tip up."""
     is_held: bool = False
@@ -103,7 +103,7 @@ def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> 
         is_cut, is_held = MIXING_FIRST in event.detail, HELD_BACK in event.detail
         each = event.moved_ul if len(set(event.moved_ul)) > 1 else ()
         fate = Fate(step, "unknown", given, each, bool(event.moved_ul), is_cut_first=is_cut, is_held=is_held)
-        return fate._replace(gave_nothing=NOT_GIVEN in event.detail)
+        return fate._replace(fell_short=NOT_GIVEN in event.detail or NOT_MIXED in event.detail)
     if ruling.happened:
         return Fate(step, "done", step.volume_ul)
     if ruling.moved_ul:
@@ -182,7 +182,7 @@ def _hows(fate: Fate, with_drawn: bool) -> list[How]:
         return ["done"]
     if fate.is_cut_first:
         return ["not", "cut_before", "done"]
-    if fate.gave_nothing:
+    if fate.fell_short:
         return [*(() if fate.is_drawn else ("not",)), "drawn", "done"]
     if not fate.is_drawn:
         found.append("not")
@@ -196,9 +196,7 @@ def _hows(fate: Fate, with_drawn: bool) -> list[How]:
 def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
     """The first ones happened, one may have been cut, the others did not happen."""
     hows = [_hows(fate, with_drawn) for fate in unknown]
-    furthest = next(
-        (place for place, fate in enumerate(unknown) if fate.is_cut_first or fate.gave_nothing), len(unknown)
-    )
+    furthest = next((place for place, fate in enumerate(unknown) if fate.is_cut_first or fate.fell_short), len(unknown))
     for count in range(furthest + 1):
         how: dict[int, How] = {fate.step.number: "not" for fate in unknown}
         how |= {fate.step.number: "done" for fate in unknown[:count]}

@@ -80,7 +80,9 @@ def _print_offers(console: Console, asked: Question, start: str) -> None:
         console.print(f"{told} Say of a mix that you saw that it happened, or throw the wells away.", soft_wrap=True)
     elif asked.no_repair:
         told = f"  no correction is offered: {escape(asked.no_repair)}."
-        console.print(f"{told} Say of some what you saw, with --happened or --not-happened.", soft_wrap=True)
+        is_told = any(step.fell_short or step.is_cut_first for step in asked.steps)
+        how = "as below" if is_told else "with --happened or --not-happened"
+        console.print(f"{told} Say of some what you saw, {how}.", soft_wrap=True)
     for offer in asked.offers:
         if not offer.refused:
             console.print(f"  {escape(offer.when)}:", soft_wrap=True)

@@ -206,7 +206,8 @@ def _the_bench_of_another_workspace_is_refused(nkloop: Nkloop, workspace: Worksp
 def _real_bench_moves_only_when_it_is_said(nkloop: Nkloop, workspace: Workspace, file: Path) -> None:
     bench = workspace.devices / "virtual.yaml"
     simulated = bench.read_text()
-    bench.write_text(simulated.replace("simulated: true", "simulated: false"))
+    real = simulated.replace("simulated: true", "simulated: false").replace("poll_seconds: 0.03", "poll_seconds: 2")
+    bench.write_text(real)
     ended = nkloop("run", file)
     assert ended.code == 1
     assert "Nothing was sent: virtual is a REAL bench" in ended.err

@@ -8,95 +8,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from nkloop.errors import NkloopError, PlanError, Problem
 from nkloop.inventory.models import Lot
 from nkloop.labware.bags import BagCatalogue
-from nkloop.quantities.display import volume_told
 from nkloop.recipes.models import ErrorLimits
+from nkloop.worklists.bag_answer import BagAnswer, BagRun
+from nkloop.worklists.bag_asked import BagAsked
 from nkloop.worklists.bag_beginnings import prepared_ml, with_settling, with_warm_base
 from nkloop.worklists.bag_plans import (
     BagDosingPlan,
     BagDosingRequest,
     BagFeeding,
-    DoseLabel,
-    DoseTubeFilling,
 )
-from nkloop.worklists.bag_seeding import by_hand_ul, suspended_in_base_ul
-from nkloop.worklists.bag_tasks import BagTasks
-from nkloop.worklists.base_errors import dosed_and_brought, in_vessel, prepared_errors, refuse_brought
-from nkloop.worklists.base_errors import note as error_note
+from nkloop.worklists.bag_seeding import by_hand_ul
+from nkloop.worklists.base_errors import prepared_errors
 from nkloop.worklists.bench_deck import BenchDeck
-from nkloop.worklists.builder import DeckFullError, WorklistBuilder, round_up
+from nkloop.worklists.builder import DeckFullError, WorklistBuilder
 from nkloop.worklists.carriers import with_carriers
-from nkloop.worklists.carry_over import (
-    Carried,
-    brought_by_stocks,
-    brought_with,
-    refuse_carry_over,
-    summed,
-    unknown_words,
-    unlimited_words,
-)
 from nkloop.worklists.cells_out import CellsOutError, busy_minutes
 from nkloop.worklists.composition import (
     accurate_enough,
-    composition_rows,
     held_to,
-    refuse_off_target,
-    refuse_uncertain,
     with_unverified,
 )
-from nkloop.worklists.contents import LabwareLookup, Ledger
-from nkloop.worklists.dose import after_decay, blended, fresh_concentration, half_lives_h, most_kept_ul
-from nkloop.worklists.dose_tubes import DOSES, Overfull, dose_tube, lost_ul, small_dose_problems
+from nkloop.worklists.contents import LabwareLookup
+from nkloop.worklists.dose import fresh_concentration, most_kept_ul
+from nkloop.worklists.dose_tubes import DOSES, Overfull, small_dose_problems
 from nkloop.worklists.dosing_event import BASE, TOLERANCE_PERCENT
-from nkloop.worklists.dosing_request import added_ingredients, stage_of, targets_of
 from nkloop.worklists.held_bags import range_problems
 from nkloop.worklists.ledger_check import follow, refuse_by_ledger
-from nkloop.worklists.lots import LotUse, Stocks, lot_uses, summed_uses, with_lots
-from nkloop.worklists.medium_contents import other_stage
+from nkloop.worklists.lots import Stocks, lot_uses, with_lots
 from nkloop.worklists.medium_vessels import usable_ul
-from nkloop.worklists.mixtures import Made, Mixture, MixtureMaker
-from nkloop.worklists.models import Limits, Liquid, Target, Uncertainty, Worklist
+from nkloop.worklists.mixtures import Mixture, MixtureMaker
+from nkloop.worklists.models import Limits, Liquid, Target, Worklist
 from nkloop.worklists.operator_tasks import with_preparation
 from nkloop.worklists.part_lots import lots_over
-from nkloop.worklists.parts import fewest_parts, in_order
-from nkloop.worklists.plans import CompositionRow, MediumSource
+from nkloop.worklists.parts import fewest_parts
+from nkloop.worklists.plans import MediumSource
 from nkloop.worklists.recipe_arms import unknown_arm
 from nkloop.worklists.same_problems import told_once
-from nkloop.worklists.strength import at_concentration
 from nkloop.worklists.uncertainty import predict
-from nkloop.worklists.undosed import (
-    carried_note,
-    carried_warnings,
-    is_known,
-    remains_warnings,
-    undosed_rows,
-    undosed_warnings,
-)
 from nkloop.worklists.vessel_times import vessel_times_out
 
 CARRIER_SHARE = 0.5
 """Most of a dose that may be another carrier than the base medium: the bag thins it further."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The tubes of one robot run."""
-
-    bags: tuple[BagFeeding, ...]
-    worklist: Worklist
-    minutes_out: float
-    """Longest time the cells of one vessel are outside the incubator."""
-    made: tuple[Made, ...]
-    ledger: Ledger
-    lots: tuple[LotUse, ...]
-    errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
-    notes: tuple[str, ...]
-    stocks: Mapping[str, Lot]
-    """Lot by component or liquid."""
 
 
 def plan_bag_doses(
@@ -115,17 +71,17 @@ def plan_bag_doses(
     def attempt(errors: ErrorLimits | None) -> BagDosingPlan:
         planner = _Planner(request, deck, catalogue, bags, errors)
 
-        def plan(stocks: Stocks) -> tuple[_Run, ...]:
+        def plan(stocks: Stocks) -> tuple[BagRun, ...]:
             return fewest_parts(planner.bags, lambda parts: planner.runs(parts, stocks), (DeckFullError, CellsOutError))
 
         asked = [(one.component, one.amount) for one in planner.ingredients]
         runs = lots_over(plan, inventory, request.use_until, lambda made: [run.lots for run in made], asked)
-        return planner.result(runs)
+        return BagAnswer(request, catalogue, bags).result(runs)
 
     return accurate_enough(request.errors_allowed, None, attempt)
 
 
-class _Planner:
+class _Planner(BagAsked):
     """Plans the parts of one request one after another."""
 
     def __init__(
@@ -136,29 +92,8 @@ class _Planner:
         known: BagCatalogue,
         errors: ErrorLimits | None,
     ) -> None:
-        self.request, self.deck, self.catalogue, self.known, self.errors = request, deck, catalogue, known, errors
-        stage = stage_of(request.recipe, request.stage_id, request.name)
-        self.stage, self.before = stage, other_stage(request.recipe, stage.id, request.held_stage)
-        self.medium, self.base_name = stage.medium, stage.medium.base.component
-        self.ingredients = added_ingredients(
-            request.recipe, stage, request.components, request.name, request.arms, request.in_base
-        )
-        self.tube = dose_tube(known, request.tube, request.name)
-        self.lost_ul = lost_ul(self.tube, catalogue)
-        self.fill_ul = round_up(request.dose_ul + self.lost_ul)
-        self.delivered_ul = self.fill_ul - self.lost_ul
-        self.tasks = BagTasks(known, self.delivered_ul)
-        self.settling_minutes = 0.0 if stage.settling is None else stage.settling.time.to("min")
-        lives = half_lives_h(request.recipe)
-        self.bags = tuple(
-            bag.model_copy(update={"present_per_ul": after_decay(bag.present_per_ul, request.hours_since_dose, lives)})
-            for bag in request.bags
-        )
-        self.arms = {arm.name: arm for arm in request.arms}
-
-    def targets(self, bag: BagFeeding) -> dict[str, float]:
-        """Canonical concentration per component the bag shall have."""
-        return targets_of(self.request.recipe, self.request.stage_id, self.arms[bag.arm], self.ingredients)
+        super().__init__(request, catalogue, known)
+        self.deck, self.errors = deck, errors
 
     # -- what is wrong ------------------------------------------------------------------------------------------
 
@@ -206,9 +141,9 @@ class _Planner:
 
     # -- planning -----------------------------------------------------------------------------------------------
 
-    def runs(self, parts: Sequence[Sequence[BagFeeding]], stocks: Stocks) -> tuple[_Run, ...]:
+    def runs(self, parts: Sequence[Sequence[BagFeeding]], stocks: Stocks) -> tuple[BagRun, ...]:
         """The runs of these parts; base medium is handed on."""
-        runs: list[_Run] = []
+        runs: list[BagRun] = []
         base = self.request.base
         for bags in parts:
             run = self._run(tuple(bags), stocks, base)
@@ -216,7 +151,7 @@ class _Planner:
             base = base.model_copy(update={"volume_ul": run.ledger.well(BASE, base.well).volume_ul})
         return tuple(runs)
 
-    def _run(self, bags: tuple[BagFeeding, ...], stocks: Stocks, base: MediumSource) -> _Run:
+    def _run(self, bags: tuple[BagFeeding, ...], stocks: Stocks, base: MediumSource) -> BagRun:
         mixtures = [
             Mixture(
                 name=f"{bag.arm}/{bag.donor} for bag {bag.bag}",
@@ -247,7 +182,7 @@ class _Planner:
         refuse_by_ledger(worklist, self.catalogue, self.deck)
         spots = [one.spot for one in maker.made]
         ledger = follow(worklist, self.catalogue)
-        return _Run(
+        return BagRun(
             bags=bags,
             worklist=worklist,
             minutes_out=minutes_out,
@@ -331,165 +266,3 @@ class _Planner:
             overfull.append(Overfull(bag.bag, name, stock_ul, most_ul, brought, target))
         problems = small_dose_problems(overfull, self.delivered_ul, self.request.name)
         return PlanError.from_problems(problems) if problems else None
-
-    # -- the answer ---------------------------------------------------------------------------------------------
-
-    def result(self, runs: Sequence[_Run]) -> BagDosingPlan:
-        """The plan out of its runs.
-
-        Raises:
-            PlanError: a bag is off target, or its predicted error beyond the limits.
-        """
-        tubes: list[DoseTubeFilling] = []
-        rows: list[CompositionRow] = []
-        for number, run in enumerate(runs, start=1):
-            for bag, made in zip(run.bags, run.made, strict=True):
-                tubes.append(self._filling(bag, made, run, number))
-                rows += self._in_bag(bag, made, run)
-                rows += self._beside(bag, made, run)
-        brought = [(bag, told) for run in runs for bag, told in self._brought(run)]
-        refuse_carry_over(self.request.recipe, brought)
-        doses, base_rows = dosed_and_brought(rows, self.request.base)
-        limits = self.request.errors_allowed
-        refuse_uncertain([*(row for tube in tubes for row in tube.concentrations), *doses], limits)
-        refuse_brought(base_rows, self.request.base, limits)
-        last = runs[-1].ledger.well(BASE, self.request.base.well).volume_ul
-        by_hand = by_hand_ul(self.bags)
-        return BagDosingPlan(
-            base_by_hand_ul=by_hand,
-            cells_out_minutes=max(run.minutes_out for run in runs),
-            vessel_labels=tuple(self._vessel_label(bag) for run in runs for bag in run.bags if bag.transfer),
-            parts=in_order([run.worklist for run in runs]),
-            tubes=tuple(tubes),
-            composition=tuple(rows),
-            base_left_ul=last,
-            lots=summed_uses([run.lots for run in runs]),
-            notes=(
-                *self._by_hand_note(by_hand),
-                *error_note(
-                    self.request.base, by_hand=bool(by_hand), kept=any(bag.seeding is None for bag in self.bags)
-                ),
-                *carried_note([bag.kept_ul / self.tasks.final_ul(bag) for bag in self.bags], self.before),
-                *dict.fromkeys(note for run in runs for note in run.notes),
-            ),
-            warnings=(
-                *unlimited_words(self.request.recipe, (t for _, t in brought)),
-                *unknown_words(self.request.recipe, self.request.base),
-                *remains_warnings(rows),
-                *undosed_warnings(
-                    rows,
-                    TOLERANCE_PERCENT,
-                    "what was there, or the cells came in, keeps it off",
-                    "drain more of what was there, or bring the cells in a smaller volume",
-                ),
-                *carried_warnings(rows, self.stage, self.before),
-                *self._settling_warning(),
-            ),
-        )
-
-    def _settling_warning(self) -> tuple[str, ...]:
-        if not any(bag.is_settled for bag in self.bags) or self.settling_minutes:
-            return ()
-        return (f"stage {self.stage.id} states no settling time: cells may be drained with the medium",)
-
-    def _by_hand_note(self, by_hand_ul: float) -> tuple[str, ...]:
-        if not by_hand_ul:
-            return ()
-        cells = suspended_in_base_ul(self.bags)
-        told = f", {volume_told(cells)} of it to suspend the cells in" if cells else ""
-        return (f"Base medium people run in: {volume_told(by_hand_ul)} in all{told}.",)
-
-    def _brought(self, run: _Run) -> Iterator[tuple[str, Carried]]:
-        """What the buffers of all stocks bring into each vessel, those of the base medium included."""
-        for bag, made in zip(run.bags, run.made, strict=True):
-            held = self._held(bag, self._delivered(made, run))
-            dosed = brought_by_stocks(self.ingredients, run.stocks, held)
-            yield self._words(bag), summed([*dosed, *brought_with(self.request.base, held)])
-
-    def _words(self, bag: BagFeeding) -> str:
-        """`bag B-1`, `bioreactor R-1`."""
-        return f"{self.known.bag(bag.kind).vessel} {bag.bag}"
-
-    def _place_words(self, bag: BagFeeding) -> str:
-        """`bag B-1 (arm-1/U1)`."""
-        return f"{self._words(bag)} ({bag.arm}/{bag.donor})"
-
-    def _vessel_label(self, bag: BagFeeding) -> DoseLabel:
-        source = bag.transfer.from_bag if bag.transfer is not None else ""
-        final, kind = self.tasks.final_ul(bag), self.known.bag(bag.kind)
-        return DoseLabel(
-            batch=f"{bag.bag} {bag.arm}/{bag.donor}",
-            step=self.request.name,
-            content=f"culture from {source}, {final / 1000:.4g} mL ({kind.name})",
-            prepared=self.request.prepared,
-            expires=self.request.use_until,
-        )
-
-    def _filling(self, bag: BagFeeding, made: Made, run: _Run, part: int) -> DoseTubeFilling:
-        wanted = [at_concentration(i, made.mixture.per_ul[i.component]) for i in self.ingredients]
-        present = [i for i in wanted if i.amount.magnitude > 0]
-        tube, delivered = self._delivered(made, run)
-        rows = composition_rows(present, tube, f"tube {made.spot[1]}", run.errors.get(made.spot))
-        content = ", ".join(f"{i.component} {i.amount.display()}" for i in present) or "base medium only"
-        label = DoseLabel(
-            batch=f"{bag.bag} {bag.arm}/{bag.donor}",
-            step=self.request.name,
-            content=f"{self.fill_ul / 1000:.4g} mL: {content}",
-            prepared=self.request.prepared,
-            expires=self.request.use_until,
-        )
-        return DoseTubeFilling(
-            bag=bag.bag,
-            arm=bag.arm,
-            donor=bag.donor,
-            part=part,
-            rack=made.spot[0],
-            well=made.spot[1],
-            fill_ul=made.volume_ul,
-            delivered_ul=delivered,
-            final_ul=self.tasks.final_ul(bag),
-            final_cells_per_ul=self.tasks.final_cells_per_ul(bag),
-            concentrations=rows,
-            label=label,
-        )
-
-    def _in_bag(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
-        """What the bag reaches with what the ledger says is in the tube."""
-        final, targets = self.tasks.final_ul(bag), self.targets(bag)
-        tube, delivered = self._delivered(made, run)
-        reached, errors = {}, {}
-        for name in targets:
-            dosed = tube.get(name, 0.0) * delivered
-            reached[name] = (bag.present_per_ul.get(name, 0.0) * bag.kept_ul + dosed) / final
-            error = run.errors.get(made.spot, {}).get(name)
-            if error is not None and reached[name] > 0:
-                share = dosed / final / reached[name]
-                errors[name] = Uncertainty(cv_percent=error.cv_percent * share, bias_percent=error.bias_percent * share)
-        wanted = [at_concentration(i, targets[i.component]) for i in self.ingredients]
-        text = self._place_words(bag)
-        rows = composition_rows(wanted, reached, text, errors)
-        refuse_off_target(text, rows, TOLERANCE_PERCENT)
-        return rows
-
-    def _delivered(self, made: Made, run: _Run) -> tuple[Mapping[str, float], float]:
-        """What reaches the vessel from its tube: contents per µL, and volume."""
-        return run.ledger.well(*made.spot).per_ul, made.volume_ul - self.lost_ul
-
-    def _held(self, bag: BagFeeding, dose: tuple[Mapping[str, float], float]) -> dict[str, float]:
-        """Contents of the vessel afterwards, per µL."""
-        return blended(((bag.present_per_ul, bag.kept_ul), (self.request.base.per_ul, bag.medium_ul), dose))
-
-    def _beside(self, bag: BagFeeding, made: Made, run: _Run) -> tuple[CompositionRow, ...]:
-        """What the bag holds beside the doses, where it is known what was in it."""
-        if not is_known(self.request.recipe, bag.present_per_ul):
-            return ()
-        dose = self._delivered(made, run)
-        held = self._held(bag, dose)
-        text = self._place_words(bag)
-        names = {i.component for i in self.ingredients}
-        # cells of new vessels come in the same batch when nobody says otherwise
-        is_suspended_in_it = bag.seeding is not None and not bag.seeding.suspended_in
-        by_hand = bag.medium_ul + (bag.kept_ul if is_suspended_in_it else 0.0)
-        amounts = {name: value * self.tasks.final_ul(bag) for name, value in held.items()}
-        errors = in_vessel(self.request.base, by_hand, dose, run.errors.get(made.spot, {}), amounts)
-        return undosed_rows(self.request.recipe, self.stage, names, held, text, errors)

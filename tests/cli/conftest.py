@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from nkloop.cli import main
+from nkloop.cli.plan import planned as planned_module
+from nkloop.worklists.ledger_check import check_ledger
+from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
 
 
@@ -56,3 +59,17 @@ def nkloop(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         return Ended(int(code or 0), told.out, told.err)
 
     return run
+
+
+@pytest.fixture
+def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans are checked by the ledger alone: the three ways are tested where the vendor environment is."""
+
+    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
+        def verdict(part: Worklist) -> Verdict:
+            checks = (check_ledger(part, catalogue, file.deck),)
+            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
+
+        return tuple(verdict(part) for part in parts)
+
+    monkeypatch.setattr(planned_module, "verified", verified)

@@ -10,31 +10,17 @@ from typing import Any
 
 import pytest
 
-from nkloop.cli.plan import planned as planned_module
 from nkloop.cli.plan.bench_clock import bench_now
 from nkloop.errors import BenchError
 from nkloop.runs.stock import opened
 from nkloop.virtual.book import last_time
 from nkloop.virtual.clock_world import START
 from nkloop.virtual.shared import book_of
-from nkloop.worklists.ledger_check import check_ledger
-from nkloop.worklists.models import Verdict, Worklist
+from nkloop.worklists.models import Worklist
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
 AHEAD = timedelta(days=6)
-
-
-@pytest.fixture
-def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
-        def verdict(part: Worklist) -> Verdict:
-            checks = (check_ledger(part, catalogue, file.deck),)
-            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
-
-        return tuple(verdict(part) for part in parts)
-
-    monkeypatch.setattr(planned_module, "verified", verified)
 
 
 @pytest.fixture

@@ -12,31 +12,15 @@ from typing import Any
 
 import pytest
 
-from nkloop.cli.plan import planned as planned_module
 from nkloop.records.models import Context, JournalEvent
 from nkloop.runs.stock import opened
 from nkloop.worklists.csv_format import from_csv
-from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
 
 Nkloop = Callable[..., Any]
 DOSING = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--donors", "U1,U2")
 ARMS = "arm,SCF [ng/mL],IL-7\narm-a,40,x0.5\n"
-
-
-@pytest.fixture
-def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verdicts of the ledger alone: the three ways are tested where the vendor environment is."""
-
-    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
-        def verdict(part: Worklist) -> Verdict:
-            checks = (check_ledger(part, catalogue, file.deck),)
-            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
-
-        return tuple(verdict(part) for part in parts)
-
-    monkeypatch.setattr(planned_module, "verified", verified)
 
 
 @pytest.fixture

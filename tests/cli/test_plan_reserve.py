@@ -10,33 +10,17 @@ from typing import Any
 
 import pytest
 
-from nkloop.cli.plan import planned as planned_module
 from nkloop.cli.run.source import source_of
 from nkloop.errors import WorklistError
 from nkloop.runs.lot_files import load_lots
 from nkloop.runs.stock import opened
-from nkloop.worklists.ledger_check import check_ledger
-from nkloop.worklists.models import Verdict, Worklist
 from nkloop.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("by_ledger")
 Nkloop = Callable[..., Any]
 PLAN = ("plan", "medium", "ucb-nk", "--stage", "expansion_i", "--volume", "20 mL")
 DOSE = ("plan", "dosing", "--recipe", "ucb-nk", "--stage", "expansion_i", "--vessel", "plate-24", "--donors", "U1")
 LOTS = Path("devices/lots/virtual.yaml")
-
-
-@pytest.fixture(autouse=True)
-def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans are checked by the ledger alone, which is quick."""
-
-    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
-        def verdict(part: Worklist) -> Verdict:
-            checks = (check_ledger(part, catalogue, file.deck),)
-            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
-
-        return tuple(verdict(part) for part in parts)
-
-    monkeypatch.setattr(planned_module, "verified", verified)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 
-from nkloop.cli.plan import planned as planned_module
 from nkloop.drivers.bench import load_bench_file
 from nkloop.inventory import Inventory
 from nkloop.labware import Catalogue
@@ -26,11 +25,11 @@ from nkloop.runs.media import plan_batch
 from nkloop.runs.session import Session
 from nkloop.worklists.arm_table import read_arm_table
 from nkloop.worklists.csv_format import to_csv
-from nkloop.worklists.ledger_check import check_ledger
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.plans import WellFeeding
 from nkloop.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("by_ledger")
 Nkloop = Callable[..., Any]
 NOW = datetime.now(UTC)
 
@@ -57,18 +56,6 @@ def session(workspace: Workspace) -> Any:
         verifier=nobody,
     )
     records.close()
-
-
-@pytest.fixture(autouse=True)
-def by_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def verified(parts: Any, workspace: Workspace, catalogue: Any, file: Any) -> tuple[Verdict, ...]:
-        def verdict(part: Worklist) -> Verdict:
-            checks = (check_ledger(part, catalogue, file.deck),)
-            return Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=checks)
-
-        return tuple(verdict(part) for part in parts)
-
-    monkeypatch.setattr(planned_module, "verified", verified)
 
 
 def journal(records: Records, worklist: Worklist) -> None:

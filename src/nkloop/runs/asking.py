@@ -18,6 +18,12 @@ from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
 
+FOREIGN = (
+    "Whether its steps went on labware of this run, and what its wells held before, is not in the records: ask who was "
+    "at the robot, look at the level of the wells"
+)
+"""What is to be known of a run that was not begun from here."""
+
 
 class Question(FrozenModel):
     """What a person is shown before deciding."""
@@ -70,13 +76,6 @@ def question(run_id: str, records: Records, catalogue: LabwareLookup, deck: Benc
         run, asked.steps, Place(records, catalogue, deck), has_wells=bool(asked.wells), has_vessels=bool(asked.vessels)
     )
     return asked.model_copy(update={"offers": offers})
-
-
-FOREIGN = (
-    "Whether its steps went on labware of this run, and what its wells held before, is not in the records: ask who was "
-    "at the robot, look at the level of the wells"
-)
-"""What is to be known of a run that was not begun from here."""
 
 
 def held_told(asked: Question) -> str:

@@ -1,16 +1,12 @@
-"""Every flow on the virtual bench, with one temporary Prefect server for all of them."""
+"""Every flow on the virtual bench."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import json
 import os
 import signal
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +22,6 @@ from prefect.states import Scheduled
 
 from nkloop.cli import main
 from nkloop.coordination.loading import load_flow
-from nkloop.coordination.server import PrefectServer
 from nkloop.drivers.interfaces import OperatorAnswer, OperatorRequest
 from nkloop.drivers.manual_counter import ManualCounter
 from nkloop.drivers.opentrons import FlexPlateReader
@@ -50,128 +45,23 @@ from nkloop.runs.launches import Launch
 from nkloop.runs.media import plan_batch
 from nkloop.runs.on_deck import keep_request, reading_bench
 from nkloop.runs.people import ask
-from nkloop.runs.session import Session, open_session
+from nkloop.runs.session import Session
 from nkloop.runs.typed_steps import spans
-from nkloop.virtual.process import VirtualBench
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import CheckResult, OperatorTask, Verdict
-from nkloop.workspace import Workspace
+
+from .lab import FLOWS, Lab, artifacts, resumed
 
 pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
     pytest.mark.slow,
     pytest.mark.vendor,
     # Prefect keeps the connections of an event loop that has ended until they are collected
     pytest.mark.filterwarnings(r"ignore:(?s).*<socket\.socket:pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.timeout(600),
 ]
-FLOWS = Path(__file__).resolve().parents[2] / "flows"
 VARIED = ["SCF", "Flt3L", "TPO", "IL-7"]
 SCF = "SCF@expansion_i+expansion_ii"
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A workspace and its virtual bench."""
-
-    workspace: Workspace
-    bench: VirtualBench
-    name: str = "virtual"
-    """Name of the bench."""
-
-    def flow(self, name: str, **fields: Any) -> Any:
-        """Run a flow as its form would."""
-        (ended,) = self.flows((name, fields))
-        return ended
-
-    def flows(self, *wanted: tuple[str, dict[str, Any]]) -> list[Any]:
-        """Run flows one after the other in one session, which starts one environment for their analyses."""
-
-        async def run(session: Session) -> list[Any]:
-            ended = []
-            for name, fields in wanted:
-                module = load_flow(FLOWS / f"{name}.py")
-                model = getattr(module, "".join(part.capitalize() for part in name.split("_")))
-                ended.append(await getattr(module, name)(model(**fields)))
-            return ended
-
-        return list(self.session(run))
-
-    def session(self, work: Callable[[Session], Any]) -> Any:
-        """Do something in a session of this workspace; the flows share it."""
-
-        async def inside() -> Any:
-            async with open_session(self.workspace.root, self.name) as session:
-                return await work(session)
-
-        with self.address():
-            return asyncio.run(inside())
-
-    @contextlib.contextmanager
-    def address(self) -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("NKLOOP_VIRTUAL_URL", self.bench.url)
-            patch.delenv("NKLOOP_DATABASE_URL", raising=False)
-            yield
-
-    @contextlib.contextmanager
-    def records(self) -> Iterator[Records]:
-        opened = Records.open(self.workspace.state)
-        yield opened
-        opened.close()
-
-    def ask(self, path: str) -> Any:
-        """What the bench itself says."""
-        request = urllib.request.Request(f"{self.bench.url}{path}", headers={"Opentrons-Version": "*"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            return json.load(answer)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    from prefect.settings import (
-        PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        PREFECT_HOME,
-        PREFECT_LOGGING_TO_API_ENABLED,
-        temporary_settings,
-    )
-
-    home = tmp_path_factory.mktemp("prefect")
-    server = PrefectServer.launch(home, temporary=True)
-    try:
-        server.wait()
-        settings: dict[Any, Any] = {
-            PREFECT_API_URL: server.environment["PREFECT_API_URL"],
-            PREFECT_HOME: home,
-            PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True,
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-            PREFECT_LOGGING_TO_API_ENABLED: False,
-        }
-        with temporary_settings(settings):
-            yield server
-    finally:
-        gc.collect()
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
-    """`make_lab(seed=1)`: a fresh workspace with a bench of its own, of another name with its file's text."""
-    with contextlib.ExitStack() as stack:
-
-        def make(name: str = "virtual", text: str = "", **settings: Any) -> Lab:
-            workspace = Workspace.create(tmp_path_factory.mktemp("lab") / "lab")
-            workspace.state.mkdir()
-            if text:
-                (workspace.devices / f"{name}.yaml").write_text(text, encoding="utf-8")
-            bench = VirtualBench.start(workspace.root, log=workspace.state / "bench.log", bench=name, **settings)
-            stack.callback(bench.stop)
-            return Lab(workspace, bench, name)
-
-        yield make
-
-
 CAMPAIGN = {"campaign": "tiny", "rounds": 1, "arms": 2, "donors": 1, "feeding": "weekly", "seed": 3}
 Ended = tuple[Lab, dict[str, Any]]
 
@@ -269,17 +159,6 @@ def test_what_a_person_declined_is_asked_again_when_the_flow_is_retried(tmp_path
     records.close()
 
 
-async def resumed(answer: dict[str, Any]) -> None:
-    """Answer the next question that waits on the server."""
-    async with get_client() as client:
-        while True:
-            for run in await client.read_flow_runs():
-                if run.state is not None and run.state.is_paused():
-                    await client.resume_flow_run(run.id, run_input=answer)
-                    return
-            await asyncio.sleep(0.1)
-
-
 def test_a_question_that_is_withdrawn_leaves_its_flow_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nkloop.runs.people.LOOK_SECONDS", 0.1)
     records = Records(f"sqlite:///{tmp_path / 'records.db'}")
@@ -309,21 +188,6 @@ def test_a_question_that_is_withdrawn_leaves_its_flow_running(tmp_path: Path, mo
     assert asyncio.run(recovered()) == f"Running: {told}"
     assert [remark.kind for remark in records.journal.remarks(None)] == ["withdrawn"]
     records.close()
-
-
-def artifacts(key: str) -> list[str]:
-    """Data of the artifacts with this key, newest first."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-
-    async def read() -> list[str]:
-        async with get_client() as client:
-            found = await client.read_artifacts(
-                artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])), limit=50
-            )
-            return [str(one.data) for one in sorted(found, key=lambda one: str(one.created), reverse=True)]
-
-    return asyncio.run(read())
 
 
 def test_a_medium_is_prepared_as_planned(lab: Lab) -> None:

@@ -9,7 +9,8 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nkloop.coordination.plain_errors import fails_plainly
-from nkloop.coordination.recovery import Answer, ask_what_to_do, do_rest, is_settled, reconciled, settled, take_decision
+from nkloop.coordination.question_page import Answer
+from nkloop.coordination.recovery import ask_what_to_do, do_rest, is_settled, reconciled, settled, take_decision
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
 from nkloop.runs.session import open_session

@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from nkloop.coordination import recovery
-from nkloop.coordination.recovery import Answer, question_markdown, settled
+from nkloop.coordination.question_page import Answer, question_markdown
+from nkloop.coordination.recovery import settled
 from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.records.models import Context, RunDecision, RunRecord, StepRecord

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from nkloop.cli.run.question import print_question
-from nkloop.coordination.recovery import question_markdown
+from nkloop.coordination.question_page import question_markdown
 from nkloop.drivers.bench import Bench
 from nkloop.drivers.interfaces import DeviceCommand, DeviceState, FoundRun
 from nkloop.errors import DeviceError, PlanError, RecordError, RunForgottenError, StepUnknownError

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from nkloop.cli.reconcile_options import decision_of
 from nkloop.cli.run.question import typed
-from nkloop.coordination.recovery import question_markdown
+from nkloop.coordination.question_page import question_markdown
 from nkloop.errors import PlanError
 from nkloop.records import Records
 from nkloop.records.models import HELD_BACK, IN_ORDER, Context, JournalEvent, OperatorAction, StepRuling

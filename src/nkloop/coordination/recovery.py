@@ -3,95 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Literal, cast
-
-from prefect.input import RunInput
-from pydantic import ConfigDict, Field
+from typing import cast
 
 from nkloop.coordination.approval import WAIT_SECONDS
 from nkloop.coordination.artifacts import show_markdown
 from nkloop.coordination.holding import bench_held
 from nkloop.coordination.launching import launch_of
+from nkloop.coordination.question_page import Answer, question_markdown
 from nkloop.coordination.work import carry_out
 from nkloop.drivers.operators import ask_in_prefect
 from nkloop.errors import RecordError
 from nkloop.frozen import FrozenModel
-from nkloop.labware.well_ranges import well_ranges
-from nkloop.quantities.display import volume_told
 from nkloop.records import Records
 from nkloop.records.decisions import Rest
 from nkloop.records.models import RunRecord
 from nkloop.reports.markdown import markdown_text
 from nkloop.runs import reconcile
-from nkloop.runs.asking import FOREIGN, Question, held_told, question
+from nkloop.runs.asking import question
 from nkloop.runs.deciding import Decided, decide, follow_up_of
-from nkloop.runs.eyesight import too_small
 from nkloop.runs.holding import devices_of
-from nkloop.runs.offers import Offer, others_cut
-from nkloop.runs.open_steps import grouped, together
-from nkloop.runs.possible import PossibleWell
 from nkloop.runs.recovery import finish_latest
 from nkloop.runs.same_device import replacement_of
 from nkloop.runs.session import Session
-from nkloop.runs.typed_steps import numbers_of, runs_of, spans, volumes_of, wells_of
+from nkloop.runs.typed_steps import numbers_of, runs_of, volumes_of, wells_of
 from nkloop.runs.unfinished import told_of_unfinished
-from nkloop.worklists.models import PLATE_READING
 
 logger = logging.getLogger(__name__)
 
 
 _DECIDES = "decides about "
-_MOST = 12
-"""Wells of which every possibility is told on a page."""
 
 
 class Decides(FrozenModel):
     """That a launch decides about a run."""
 
     run_id: str
-
-
-class Answer(RunInput):
-    """What a person decides about a run with steps of unknown outcome."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Literal["continue", "repair", "discard"] = Field(
-        "discard", title="Decision", description="continue, repair or discard"
-    )
-    decided_by: str = Field(..., title="Your name", description="It is recorded with the decision", min_length=2)
-    reason: str = Field(..., title="Reason", description="It is recorded with the decision", min_length=3)
-    happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
-    not_happened: str = Field(
-        "", title="Steps that did not happen", description="Unknown steps of which nothing was drawn and nothing given"
-    )
-    drawn: str = Field(
-        "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
-    )
-    cut_in_first_mix: str = Field(
-        "",
-        title="Steps cut in the mix before their draw",
-        description="Unknown steps with liquid of that mix in the tip, lost for the source; nothing was given",
-    )
-    given: str = Field(
-        "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
-    )
-    cut_in_mix: str = Field(
-        "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
-    )
-    moved: str = Field(
-        "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
-    )
-    skipped_at_screen: str = Field(
-        "",
-        title="Steps skipped at the screen",
-        description="Of those that did not happen: skipped at the robot's own screen, so later ones may have happened",
-    )
-    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
-    other_vessels: str = Field(
-        "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
-    )
 
 
 async def reconciled(session: Session, run_id: str, *, stop: bool, is_replaced: bool = False) -> tuple[str, ...]:
@@ -293,81 +239,3 @@ async def carry_on(session: Session, run_id: str) -> RunRecord | None:
         return None
     worklist, context = follow_up_of(run_id, session.records)
     return await carry_out(session, worklist, phase=f"what {run_id} left to be done", context=context)
-
-
-def question_markdown(asked: Question) -> str:
-    """The question as a page: steps nobody knows, wells with every possibility, what may be answered."""
-    lines = [f"### {markdown_text(asked.run.id)}: {markdown_text(asked.run.name)}", "", "Nobody knows what became of:"]
-    reasons = dict.fromkeys(step.why for step in asked.steps)
-    for group in grouped(asked.steps):
-        why = f" ({markdown_text(group[0].why)})" if len(reasons) > 1 or len(asked.steps) == 1 else ""
-        lines.append(f"- step {spans([step.number for step in group])}: {markdown_text(together(group))}{why}")
-    if len(reasons) == 1 and len(asked.steps) > 1:
-        lines += ["", f"Why: {markdown_text(next(iter(reasons)) or 'nobody saw their end')}"]
-    if asked.run.procedure == PLATE_READING:
-        told = (
-            "No liquid was moved, and to read the plate again does no harm. Look at the reader, its lid and its plate"
-        )
-        return "\n".join(
-            [*lines, "", f"{told}, put them right, then answer **continue** with what you saw as the reason."]
-        )
-    if asked.run.is_foreign:
-        answers = [f"- {markdown_text(offer.when)}: {_filled_in(offer)}" for offer in asked.offers if not offer.refused]
-        return "\n".join([*lines, "", f"{markdown_text(FOREIGN)}, then give one of these answers:", *answers])
-    lines += ["", "These wells and vessels depend on it:" if asked.vessels else "These wells depend on it:"]
-    lines += _wells(asked.wells)
-    for vessel in asked.vessels:
-        lines.append(
-            f"- {markdown_text(vessel.name)} ({markdown_text(vessel.title)}): {markdown_text(vessel.sentence)}"
-        )
-    if asked.vessels:
-        lines += ["", "Weigh these vessels. Of a step that people did in part, say how much was moved."]
-    if blind := too_small({step.number: step.level_mm for step in asked.steps}):
-        lines += ["", f"**{markdown_text(blind)}**"]
-    if asked.held:
-        lines += ["", markdown_text(_in_fields(held_told(asked)))]
-    lines += ["", "Look at the deck and the tips, then give one of these answers:"]
-    lines += [f"- {markdown_text(offer.when)}: {_filled_in(offer)}" for offer in asked.offers if not offer.refused]
-    if told := others_cut(asked.steps):
-        lines.append(f"- {markdown_text(_in_fields(told))}")
-    if asked.no_repair:
-        lines += ["", f"No correction is right either way: {markdown_text(asked.no_repair)}."]
-    refused = [one for one in asked.offers if one.refused and one.kind != "repair"]
-    lines += [""] if refused else []
-    lines += [f"- {markdown_text(f'{one.when}: that cannot be done, {one.refused}')}" for one in refused]
-    return "\n".join(lines)
-
-
-def _wells(wells: Sequence[PossibleWell]) -> list[str]:
-    """What the first wells may hold, and which others are in doubt, per labware."""
-    lines = [f"- {markdown_text(well.labware)} {well.well}: {_ways(well)}" for well in wells[:_MOST]]
-    more: dict[str, list[str]] = {}
-    for well in wells[_MOST:]:
-        more.setdefault(well.labware, []).append(well.well)
-    told = [f"{markdown_text(labware)} {', '.join(well_ranges(names))}" for labware, names in more.items()]
-    return [*lines, *([f"- and {len(wells) - _MOST} more: {'; '.join(told)}"] if told else [])]
-
-
-def _ways(well: PossibleWell) -> str:
-    if well.doubt:
-        return f"concentration not known: {markdown_text(well.doubt)}"
-    if len(well.contents) > 2:
-        low, high = map(volume_told, well.volumes_ul)
-        return f"{low} to {high}, {len(well.contents)} possibilities"
-    return "; or ".join(f"{volume_told(one.volume_ul)} if {markdown_text(one.when)}" for one in well.contents)
-
-
-def _in_fields(told: str) -> str:
-    """The same with the fields of the form in place of options of the command."""
-    for option, name in (("--not-happened", "not_happened"), ("--happened", "happened")):
-        told = told.replace(option, f"“{Answer.model_fields[name].title}”")
-    return told
-
-
-def _filled_in(offer: Offer) -> str:
-    """An answer as the fields of the form."""
-    said = {word: spans(numbers) for word, numbers in offer.said.items()}
-    said |= {"moved": f"{offer.part_of}=VOLUME mL"} if offer.part_of else {}
-    said |= {"wells": ", ".join(f"{labware}:{well}" for labware, well in offer.wells)} if offer.wells else {}
-    fields = [f"*{Answer.model_fields[name].title}* `{value}`" for name, value in said.items()]
-    return " with ".join([f"**{offer.kind}**", *([", ".join(fields)] if fields else [])])

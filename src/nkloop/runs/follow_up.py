@@ -105,20 +105,8 @@ def repaired(
     """
     require_said(run_id, fates)
     unknown = [fate for fate in fates if fate.what == "unknown"]
-    if len(unknown) > MOST_UNKNOWN:
-        raise PlanError(
-            f"{len(unknown)} steps are unknown, more than {MOST_UNKNOWN} are not corrected together",
-            where=f"run {run_id}",
-            remedy="measure the wells and say which steps happened, or discard the wells",
-        )
     starts = starts or (worklist,)
-    if (n := n_ways(fates) * len(starts)) > MOST_WAYS:
-        with_before = ", with those of the runs before it," if len(starts) > 1 else ""
-        raise PlanError(
-            f"the unknown steps{with_before} may have gone in {n} ways, at most {MOST_WAYS} are corrected together",
-            where=f"run {run_id}",
-            remedy="measure the wells and say which of these steps happened, or discard the wells",
-        )
+    _require_few(run_id, fates, len(starts))
     _require_targets(run_id, worklist, unknown, catalogue, without)
     ways = tuple(ways_of(fates, with_drawn=True))
     first: tuple[Problem, ...] = ()
@@ -135,6 +123,24 @@ def repaired(
             return remembering(run_id, made, fates, now[0].rested() & now[1].rested(), catalogue, deck)
         first = first or misses
     raise PlanError.from_problems(first)
+
+
+def _require_few(run_id: str, fates: Sequence[Fate], n_starts: int) -> None:
+    """Refuse where so much is unknown that no addition fits all of it, or that trying every way takes too long."""
+    unknown = [fate for fate in fates if fate.what == "unknown"]
+    if len(unknown) > MOST_UNKNOWN:
+        raise PlanError(
+            f"{len(unknown)} steps are unknown, more than {MOST_UNKNOWN} are not corrected together",
+            where=f"run {run_id}",
+            remedy="measure the wells and say which steps happened, or discard the wells",
+        )
+    if (n := n_ways(fates) * n_starts) > MOST_WAYS:
+        with_before = ", with those of the runs before it," if n_starts > 1 else ""
+        raise PlanError(
+            f"the unknown steps{with_before} may have gone in {n} ways, at most {MOST_WAYS} are corrected together",
+            where=f"run {run_id}",
+            remedy="measure the wells and say which of these steps happened, or discard the wells",
+        )
 
 
 def _furthest(unknown: Sequence[Fate]) -> Way:

@@ -42,7 +42,7 @@ def test_a_long_one_tells_where_what_and_remedy_on_lines_of_their_own() -> None:
     ]
 
 
-@given(message=WORDS, where=WORDS, remedy=WORDS, width=st.integers(40, 200))
+@given(message=WORDS.map("a {}".format), where=WORDS, remedy=WORDS, width=st.integers(40, 200))
 def test_no_word_is_lost_or_cut_and_lines_fit(message: str, where: str, remedy: str, width: int) -> None:
     problem = Problem(message, where, remedy)
     told = in_lines(problem, width)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from nkloop.drivers.interfaces import LotToScan, OperatorRequest
 from nkloop.errors import first_of
-from nkloop.worklists.label_codes import bare
+from nkloop.worklists.label_codes import meant_by
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Scans:
 
     def take(self, code: str) -> Scan:
         """Judge one code, read from a container, a plate or a printed label."""
-        scan = self._judged(bare(code.strip()))
+        scan = self._judged(meant_by(code.strip()))
         if not scan.ok:
             self._refused[scan.code] = scan
         if scan.is_wrong:
@@ -147,7 +147,7 @@ class Scans:
 
     def is_code(self, text: str) -> bool:
         """Whether a text is one of the codes expected, and so hardly a name."""
-        text = bare(text.strip())
+        text = meant_by(text.strip())
         return text in self.barcodes.values() or any(text in {one.lot, *one.codes} for one in (*self.lots, *self.later))
 
     def _judged(self, code: str) -> Scan:
@@ -203,7 +203,7 @@ class Scans:
         Those asked for come first, so that what is told of a wrong one names what is missing beside all of them.
         """
         asked = {*self.barcodes.values(), *(code for lot in self.lots for code in lot.accepted)}
-        for code in sorted(codes_in(text), key=lambda code: bare(code) not in asked):
+        for code in sorted(codes_in(text), key=lambda code: meant_by(code) not in asked):
             self.take(code)
 
     @property

@@ -13,7 +13,7 @@ from nkloop.runs.open_steps import OpenStep, open_step
 from nkloop.runs.possible import PossibleWell, possible_wells, sentence
 from nkloop.runs.typed_steps import spans
 from nkloop.runs.vessels import HeldVessel, in_doubt, vessels_after
-from nkloop.runs.weighing import Place, fates_told
+from nkloop.runs.weighing import RunPlace, fates_told
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import Worklist
@@ -73,7 +73,11 @@ def question(run_id: str, records: Records, catalogue: LabwareLookup, deck: Benc
         vessels=() if run.is_foreign else in_doubt(vessels_after(worklist, fates, catalogue, deck)),
     )
     offers = offers_for(
-        run, asked.steps, Place(records, catalogue, deck), has_wells=bool(asked.wells), has_vessels=bool(asked.vessels)
+        run,
+        asked.steps,
+        RunPlace(records, catalogue, deck),
+        has_wells=bool(asked.wells),
+        has_vessels=bool(asked.vessels),
     )
     return asked.model_copy(update={"offers": offers})
 

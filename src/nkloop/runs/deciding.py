@@ -17,7 +17,7 @@ from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.vessels import left_of, short_vessels, vessels_after
 from nkloop.runs.ways import Fate
-from nkloop.runs.weighing import Case, Place, Said, to_be_decided, weighed
+from nkloop.runs.weighing import Case, RunPlace, Said, to_be_decided, weighed
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup
 from nkloop.worklists.models import PLATE_READING, Step, Verdict, Worklist
@@ -106,7 +106,7 @@ async def decide(
     run = to_be_decided(run_id, kind, apart, instead_of, records)
     steps = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
     steps |= {"cut_in_first_mix": cut_in_first_mix, "cut_in_mix": cut_in_mix, "moved": tuple(moved)}
-    found = weighed(run, kind, Said(steps, moved, wells, apart, skipped_at_screen), Place(records, catalogue, deck))
+    found = weighed(run, kind, Said(steps, moved, wells, apart, skipped_at_screen), RunPlace(records, catalogue, deck))
     if found.follow_up is not None:
         require(await verify(found.follow_up), found.follow_up)
     decision = RunDecision(

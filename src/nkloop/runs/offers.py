@@ -14,7 +14,7 @@ from nkloop.records.models import DecisionKind, RunDecision, RunRecord
 from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.typed_steps import wells_of
 from nkloop.runs.unmixed import Spot
-from nkloop.runs.weighing import Place, Said, to_be_decided, weighed
+from nkloop.runs.weighing import RunPlace, Said, to_be_decided, weighed
 from nkloop.worklists.models import PLATE_READING, Verdict
 from nkloop.worklists.verification import by_ledger, require
 
@@ -41,7 +41,7 @@ class Offer(FrozenModel):
 
 
 def offers_for(
-    run: RunRecord, steps: Sequence[OpenStep], place: Place, *, has_wells: bool, has_vessels: bool
+    run: RunRecord, steps: Sequence[OpenStep], place: RunPlace, *, has_wells: bool, has_vessels: bool
 ) -> tuple[Offer, ...]:
     """Every answer that is worth a thought, those that would be refused with the reason.
 
@@ -217,7 +217,7 @@ def _in_part(steps: Sequence[OpenStep]) -> list[Offer]:
     return [made.model_copy(update={**told, "part_of": first.number, "part_ul": first.by_hand_ul / 2})]
 
 
-def _judged(run: RunRecord, offer: Offer, place: Place) -> Offer:
+def _judged(run: RunRecord, offer: Offer, place: RunPlace) -> Offer:
     """The offer, with the wells that have to be left out for it, or with why it is refused."""
     try:
         _weigh(run, offer, place)
@@ -235,7 +235,7 @@ def _wells_in(remedy: str) -> tuple[Spot, ...]:
     return wells_of(found) if found else ()
 
 
-def _is_accepted(run: RunRecord, offer: Offer, place: Place) -> bool:
+def _is_accepted(run: RunRecord, offer: Offer, place: RunPlace) -> bool:
     try:
         _weigh(run, offer, place)
     except (PlanError, RecordError, VerificationError):
@@ -243,7 +243,7 @@ def _is_accepted(run: RunRecord, offer: Offer, place: Place) -> bool:
     return True
 
 
-def _weigh(run: RunRecord, offer: Offer, place: Place) -> None:
+def _weigh(run: RunRecord, offer: Offer, place: RunPlace) -> None:
     """Refuse what would be refused when it is typed."""
     to_be_decided(run.id, offer.kind, (), 0, place.records)
     moved = {offer.part_of: offer.part_ul} if offer.part_of else {}

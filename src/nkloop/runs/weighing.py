@@ -45,8 +45,8 @@ class Said(NamedTuple):
     """Steps that somebody skipped at the device's own screen."""
 
 
-class Place(NamedTuple):
-    """Where a run was."""
+class RunPlace(NamedTuple):
+    """Where a run was: its records, and the labware and deck of its bench."""
 
     records: Records
     catalogue: LabwareLookup
@@ -101,7 +101,7 @@ class Weighed(NamedTuple):
     """How many events of the run it was made from."""
 
 
-def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: Place) -> Weighed:
+def weighed(run: RunRecord, kind: DecisionKind, said: Said, place: RunPlace) -> Weighed:
     """What would follow if this were decided about a run.
 
     Raises:

@@ -6,7 +6,7 @@ LABWARE, VESSEL, CELLS = "nkloop:labware:", "nkloop:vessel:", "nkloop:cells:"
 """How the code of a label begins whose rest is what is asked for: a plate, a closed vessel, a tube of cells."""
 
 
-def bare(code: str) -> str:
+def meant_by(code: str) -> str:
     """The barcode or name that a label's code stands for; every other code as it is."""
     for beginning in (LABWARE, VESSEL, CELLS):
         if code.startswith(beginning):

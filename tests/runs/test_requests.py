@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from nkloop.drivers.operators import request_key
 from nkloop.drivers.timing import too_early
 from nkloop.drivers.withdrawing import AnsweredAnyway
 from nkloop.errors import OperatorRefusedError, RecordError
+from nkloop.inventory import Inventory, Lot
 from nkloop.records import Records, schema
 from nkloop.runs import requests
 from nkloop.runs.requests import RequestDesk, confirm, decline, waiting_requests
@@ -67,6 +69,30 @@ def test_a_wrong_answer_changes_nothing(records: Records, by: str, codes: list[s
     with pytest.raises(RecordError, match=told):
         confirm(records, number, by=by, codes=codes)
     assert records.requests.get(number).state == "open"
+
+
+def test_a_lot_that_is_held_back_after_it_was_asked_for_is_refused_at_the_scan(records: Records) -> None:
+    now = datetime.now(UTC)
+    facts = {"component": "IL-2", "lot_number": "n", "supplier": "s", "concentration": "10 µg/mL", "volume": "1 mL"}
+    lots = tuple(
+        Lot.model_validate({"id": name, "expires": end, **facts})
+        for name, end in (("L-1", "2099-01-01"), ("L-2", "2099-02-01"))
+    )
+    records.stock.import_lots("lab", Inventory(lots=lots), by="Ada", at=now)
+    number = RequestDesk(records, "lab").ask(asking(), "k")
+    scans = requests.scans_for(records, records.requests.get(number), "Ada")
+    records.stock.set_state("lab", "L-1", "blocked", by="QA", at=now, reason="turbid")
+    told = (
+        "lot L-1 of IL-2 is blocked (turbid): do not use it; decline, and plan again with another lot; "
+        "the stock has lot L-2, use by 2099-02-01"
+    )
+    assert (scans.take("L-1").ok, scans.take("L-1").told) == (False, told)
+    with pytest.raises(RecordError, match=re.escape(told)):
+        confirm(records, number, by="Ada", codes=["B-1", "L-1"])
+    assert records.requests.get(number).state == "open"
+    assert {one.told for one in records.journal.remarks(None)} == {told}
+    records.stock.set_state("lab", "L-1", "released", by="QA", at=now, reason="was the wrong lot")
+    assert confirm(records, number, by="Ada", codes=["B-1", "L-1"]).state == "confirmed"
 
 
 def test_a_request_is_answered_once(records: Records) -> None:

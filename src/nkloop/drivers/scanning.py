@@ -21,6 +21,8 @@ class Known:
     lot: str
     expires: date | None = None
     """Last day the lot may be used; None where nobody has said."""
+    held: str = ""
+    """That the lot is blocked or in quarantine, and why, in words; empty for one that may be used."""
     instead: str = ""
     """Another lot of the component that may be used, in words; empty where there is none."""
 
@@ -160,6 +162,9 @@ class Scans:
             return self._told_too_little(code) or self._stranger(code)
         if lot.expires is not None and lot.expires < self.today:
             return Scan(code, False, f"{_expiry(lot)}: {self._other_than(code)}", is_wrong=True)
+        if (known := self.what_is(code)) is not None and known.held:
+            told = f"lot {lot.lot} of {lot.component} {known.held}"
+            return Scan(code, False, f"{told}: {self._other_than(code)}", is_wrong=True)
         if why := lot.unfit.get(code):
             return Scan(code, False, f"{code} {why}: take another container of lot {lot.lot}", is_wrong=True)
         if lot.is_enough(self.taken):
@@ -167,7 +172,7 @@ class Scans:
         return self._right(code, f"{lot.component}, lot {lot.lot}", doubt=_too_little(lot, code))
 
     def _other_than(self, code: str) -> str:
-        """What is done about the expired lot of a code that the plan names."""
+        """What is done about a lot that may not be used, of a code that the plan names: another lot needs another plan."""
         known = self.what_is(code)
         other = f"; the stock has {known.instead}" if known is not None and known.instead else ""
         return f"do not use it; decline, and plan again with another lot{other}"

@@ -131,12 +131,19 @@ def container_fault(lot: Lot, container: Container, use_until: date) -> str:
     return ""
 
 
+def state_fault(lot: Lot) -> str:
+    """That a lot is not released, and why: `is blocked (turbid)`; empty when it is."""
+    if lot.state == "released":
+        return ""
+    return f"is {lot.state}" + (f" ({lot.state_reason})" if lot.state_reason else "")
+
+
 def passed_over(lot: Lot, volume_ul: float, use_until: date, held: Iterable[Held], kinds: Collection[Kind] = ()) -> str:
     """Why a lot cannot give a volume until that day in such kinds, in one line; empty when it can."""
     of_lot = {one.barcode for one in lot.vessels}
     reserved = [one for one in held if one.container in of_lot]
-    if lot.state != "released":
-        return f"it is {lot.state}" + (f" ({lot.state_reason})" if lot.state_reason else "")
+    if fault := state_fault(lot):
+        return f"it {fault}"
     if lot.expires < use_until:
         return f"it expires {lot.expires}, before the end of use {use_until}"
     if lot.volume_ul <= NOTHING_UL:

@@ -12,7 +12,7 @@ from nkloop.drivers.scanning import Known, Scan, Scans
 from nkloop.drivers.timing import EARLY_REMEDY, is_timed, too_early
 from nkloop.errors import OperatorRefusedError, RecordError
 from nkloop.inventory import Inventory, Lot
-from nkloop.inventory.picking import NOTHING_UL
+from nkloop.inventory.picking import NOTHING_UL, state_fault
 from nkloop.records import Records
 from nkloop.records.models import RUN_OVER, OperatorRemark
 from nkloop.records.requests import AskedRequest
@@ -116,11 +116,11 @@ def scans_for(records: Records, asked: AskedRequest, by: str) -> Scans:
 
 
 def what_is(code: str, stock: Inventory | None) -> Known | None:
-    """The lot a code of the stock is of, with another lot of its component that may be used; None without one."""
+    """The lot a code of the stock is of, as it stands now, with another lot that may be used; None without one."""
     lots = stock.lots if stock is not None else ()
     for lot in lots:
         if code == lot.id or any(one.barcode == code for one in lot.containers):
-            return Known(lot.component, lot.id, lot.expires, _other_lot(lot, lots))
+            return Known(lot.component, lot.id, lot.expires, state_fault(lot), _other_lot(lot, lots))
     return None
 
 
@@ -150,7 +150,7 @@ def confirm(
     """Confirm that a request was done as asked, or answer its question with one of its choices and a reason (`note`).
 
     Raises:
-        RecordError: no name, a code is missing, wrong or of an expired lot, the time asked for has not passed and no
+        RecordError: no name, a code is missing, wrong or of a lot that may not be used, the time asked for has not passed and no
             note says why, the choice is none of those offered or has no reason, or the request is no longer open;
             nothing is changed.
     """

@@ -172,7 +172,7 @@ class Scans:
         return self._right(code, f"{lot.component}, lot {lot.lot}", doubt=_too_little(lot, code))
 
     def _other_than(self, code: str) -> str:
-        """What is done about a lot that may not be used, of a code that the plan names: another lot needs another plan."""
+        """What is done about a lot that the plan names and that may not be used: another lot needs another plan."""
         known = self.what_is(code)
         other = f"; the stock has {known.instead}" if known is not None and known.instead else ""
         return f"do not use it; decline, and plan again with another lot{other}"

@@ -150,9 +150,9 @@ def confirm(
     """Confirm that a request was done as asked, or answer its question with one of its choices and a reason (`note`).
 
     Raises:
-        RecordError: no name, a code is missing, wrong or of a lot that may not be used, the time asked for has not passed and no
-            note says why, the choice is none of those offered or has no reason, or the request is no longer open;
-            nothing is changed.
+        RecordError: no name, a code is missing, wrong or of a lot that may not be used, the time asked for has not
+            passed and no note says why, the choice is none of those offered or has no reason, or the request is no
+            longer open; nothing is changed.
     """
     asked = records.requests.require_open(number)
     _require(by, "name", asked)

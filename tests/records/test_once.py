@@ -15,6 +15,7 @@ from nkloop.errors import RecordError
 from nkloop.records import claims, processes
 from nkloop.records.models import IN_ORDER, JournalEvent
 from nkloop.records.processes import this_process
+from nkloop.worklists.models import PlannedOn
 
 
 def test_what_was_left_is_run_once_and_again_only_when_the_first_moved_nothing(lab: Any) -> None:
@@ -122,6 +123,27 @@ def test_a_worklist_is_run_once_unless_it_is_meant_besides_what_is_known(lab: An
     second = lab.opened(lab.worklist, known=[first])
     with pytest.raises(RecordError, match=rf"was begun already, as {second}: at least 0 of 3 steps"):
         lab.opened(lab.worklist, known=[first])
+
+
+@pytest.mark.parametrize("told_by", ["fillings", "plan"])
+@pytest.mark.parametrize("state", ["succeeded", "interrupted", "running"])
+def test_a_feed_that_was_begun_or_done_is_never_sent_to_be_planned_anew(lab: Any, told_by: str, state: str) -> None:
+    into = "A1" if told_by == "fillings" else "B1"
+    steps = tuple(one.model_copy(update={"well": "C1", "to_well": into}) for one in lab.worklist.steps)
+    before = (PlannedOn(barcode="P-1", run="run-0000", wells=("B1",)),) if told_by == "plan" else ()
+    feed = lab.worklist.model_copy(update={"steps": steps, "planned_on": before})
+    run_id = lab.opened(feed)
+    if state != "running":
+        events = ["done"] * 3 if state == "succeeded" else ["done", "failed", "failed"]
+        lab.ended(run_id, *events, state=state)
+    with pytest.raises(RecordError) as refused:
+        lab.opened(feed, known=())
+    (problem,) = refused.value.problems
+    begun = f"to do the rest: `nkloop reconcile {run_id}`"
+    assert problem.remedy == (
+        f"{'it was done: do nothing' if state == 'succeeded' else begun}; the next feed is planned from what the "
+        "wells hold now; this one planned anew would feed the same plate a second time"
+    )
 
 
 def test_a_worklist_that_another_process_runs_is_told_with_its_holder_and_nothing_else_is_offered(

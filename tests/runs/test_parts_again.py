@@ -9,7 +9,7 @@ from nkloop.cli.run.playing import Order
 from nkloop.errors import RecordError
 from nkloop.records import Records
 from nkloop.records.models import RunDecision
-from nkloop.worklists.models import Worklist
+from nkloop.worklists.models import PlannedOn, Worklist
 from nkloop.worklists.parts import Part
 
 from .conftest import AT, Journalled
@@ -66,3 +66,15 @@ def test_parts_that_fill_vessels_are_planned_anew_and_not_offered_to_be_repeated
     assert "--part 2" in remedy
     assert "only run once more by a plan made anew, which takes vessels of its own" in remedy
     assert "--again" not in remedy
+
+
+def test_parts_that_fed_a_standing_plate_are_not_sent_to_be_planned_anew(
+    both: tuple[Part, Part], records: Records, journalled: Journalled
+) -> None:
+    before = (PlannedOn(barcode="P-1", run="run-0000", wells=("A1",)),)
+    parts = tuple(Part(worklist=one.worklist.model_copy(update={"planned_on": before})) for one in both)
+    journalled(parts[0].worklist)
+    with pytest.raises(RecordError) as refused:
+        ask(parts, records)
+    remedy = refused.value.problems[-1].remedy
+    assert remedy.endswith("those that were run are done: planned anew they would feed the same plate a second time")

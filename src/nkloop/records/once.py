@@ -38,10 +38,14 @@ from nkloop.records.lineage import (
 )
 from nkloop.records.models import RUN_OVER, RunDecision, n_done
 from nkloop.records.since import as_it_stands, done_since, require_enough
-from nkloop.records.touched import fills_vessels
+from nkloop.records.touched import feeds_standing, fills_vessels
 from nkloop.worklists.models import Worklist
 
 _RUNS = schema.runs
+_FED = (
+    "the next feed is planned from what the wells hold now; "
+    "this one planned anew would feed the same plate a second time"
+)
 
 
 def require_left(
@@ -259,8 +263,10 @@ def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, i
     holder = None if is_over else other_holder(connection, row["locks"])
     done = f"{n_done(last_events(connection, run_id))} of {len(made.steps)} steps"
     anew = "plan it anew, which takes vessels of its own" if is_once else "say --again"
+    is_feed = feeds_standing(made)
     if row["state"] == "succeeded":
-        told, remedy, anew = f"was run already, as {run_id}{when}", "", f"to have it once more, {anew}"
+        told, remedy = f"was run already, as {run_id}{when}", "it was done: do nothing" if is_feed else ""
+        anew = _FED if is_feed else f"to have it once more, {anew}"
     elif holder is not None:
         told = f"is being run now, as {run_id}: at least {done} are done, and {holder.device} is held by "
         told += f"{holder.holder} since {holder.claimed_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -270,7 +276,7 @@ def _begun_already(connection: sa.Connection, row: Any, worklist_hash: str, *, i
         told = f"was begun already, as {run_id}{when}: {least}{done} were done{still}"
         told += _told(decision := last_decision(connection, run_id))
         # what is not over is not among the runs that --again is said of
-        anew = f"to begin anew, {anew}" if is_over or is_once else ""
+        anew = _FED if is_feed else f"to begin anew, {anew}" if is_over or is_once else ""
         remedy = _rest_of(run_id, decision)
     remedy = "; ".join(filter(None, (remedy, "" if is_part else anew)))
     return RecordError(f"{row['name']} {told}", where=f"worklist {worklist_hash[:12]}", remedy=remedy)

@@ -52,6 +52,15 @@ def fills_vessels(worklist: Worklist) -> bool:
     return any(one.is_given and one.barcode for one in touched(worklist))
 
 
+def feeds_standing(worklist: Worklist) -> bool:
+    """Whether a worklist gives into wells that held something before: planned anew, they would be fed a second time."""
+    if worklist.procedure != "cytokine_dosing" or worklist.planned_on:
+        return bool(worklist.planned_on)  # what a new medium or assay is filled up from is no feed
+    barcodes = {item.nickname: item.barcode for item in worklist.deck if item.barcode}
+    held = {(barcodes[one.labware], one.well) for one in worklist.fillings if one.labware in barcodes}
+    return any(one.is_given and (one.barcode, one.well) in held for one in touched(worklist))
+
+
 class _Setting:
     """What stands on the deck and beside it."""
 

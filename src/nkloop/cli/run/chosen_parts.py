@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nkloop.cli.common import command_name, elsewhere
 from nkloop.errors import Problem, RecordError
 from nkloop.records.lineage import is_of_another
-from nkloop.records.touched import fills_vessels
+from nkloop.records.touched import feeds_standing, fills_vessels
 from nkloop.runs.typed_steps import numbers_of, spans
 from nkloop.worklists.parts import Part, in_order
 
@@ -61,10 +61,12 @@ def require_choice(parts: Sequence[Part], order: Order, refuse: Refuse, times_do
     if not left:
         _require_as_often(parts, order, times_done)
         return
-    others = f"when you name them, with --again: --part 1-{len(parts)} for all"
+    others = f"are only run once more when you name them, with --again: --part 1-{len(parts)} for all"
     if any(fills_vessels(part.worklist) for part in parts):
-        others = "by a plan made anew, which takes vessels of its own"
-    remedy = f"`{part_command(order, left)}`; those that were run are only run once more {others}"
+        others = "are only run once more by a plan made anew, which takes vessels of its own"
+    if any(feeds_standing(part.worklist) for part in parts):
+        others = "are done: planned anew they would feed the same plate a second time"
+    remedy = f"`{part_command(order, left)}`; those that were run {others}"
     not_yet = Problem(f"part {spans(left)} of {len(parts)} was not run yet", order.worklist, remedy)
     raise RecordError.from_problems([*taken.values(), not_yet])
 

@@ -72,7 +72,7 @@ def test_of_two_feeds_that_were_planned_beside_each_other_only_one_is_run(lab: L
     (one,), (other,) = lab.planned(lab.feed("feed")), lab.planned(lab.feed("the same again", "C1", "D1"))
     lab.run(one)
     told = (
-        "the same again was planned on what P-1 held after run-0001; C1 was changed since, by run-0002 (feed). Remedy: "
+        "the same again: planned on what P-1 held after run-0001; C1 was changed since, by run-0002 (feed). Remedy: "
         "look at it: `nkloop run show run-0002`; if that was not this very work, plan anew on what P-1 holds now"
     )
     with pytest.raises(RecordError, match=re.escape(told)):
@@ -91,9 +91,9 @@ def test_two_launches_of_one_plan_are_not_both_run(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("event", "state", "told"),
     [
-        pytest.param("done", "succeeded", "was changed", id="done"),
-        pytest.param("unknown", "interrupted", "was changed", id="unknown"),
-        pytest.param("intended", "running", "is being changed", id="under way"),
+        pytest.param("done", "succeeded", "were changed", id="done"),
+        pytest.param("unknown", "interrupted", "were changed", id="unknown"),
+        pytest.param("intended", "running", "were taken up", id="under way"),
         pytest.param("failed", "failed", "", id="nothing moved"),
     ],
 )
@@ -105,6 +105,18 @@ def test_what_another_run_did_or_is_about_to_do_counts(lab: Lab, event: StepEven
         return
     with pytest.raises(RecordError, match=told):
         lab.run(feed)
+
+
+@pytest.mark.parametrize("was_filled", [True, False])
+def test_a_plan_does_not_count_on_a_run_that_is_under_way(lab: Lab, was_filled: bool) -> None:
+    """Another person plans the same feed while this one waits for a thaw."""
+    plate = "P-1" if was_filled else "P-2"
+    lab.run(lab.feed("feed", plate=plate), "sent", "running")
+    (beside,) = lab.planned(lab.feed("the same feed", plate=plate))
+    assert [one.run for one in beside.planned_on] == ["run-0001" if was_filled else ""]
+    then = "after run-0001" if was_filled else "before"
+    with pytest.raises(RecordError, match=rf"planned on what {plate} held {then}; A1, B1, C1 were taken up since"):
+        lab.run(beside)
 
 
 def test_what_people_deny_has_changed_nothing(lab: Lab) -> None:

@@ -39,9 +39,11 @@ async def test_a_batch_is_what_the_recipe_asks_and_is_found_again(
     assert found.per_ul == pytest.approx(plan.source.per_ul, rel=1e-6)
 
 
+@pytest.mark.parametrize("is_planned_before", [False, True])
 async def test_the_errors_of_a_batch_are_those_of_the_run_that_made_it_also_after_a_dose_from_it(
-    session: Session, recipe: Recipe, journalled: Journalled
+    session: Session, recipe: Recipe, journalled: Journalled, is_planned_before: bool
 ) -> None:
+    """Also where the dose was planned before the batch was made."""
     varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
     plan = await plan_batch(session, recipe, "expansion_i", ML_50, leave_out=varied, barcode="M-1")
     run = journalled(plan.worklist)
@@ -56,9 +58,12 @@ async def test_the_errors_of_a_batch_are_those_of_the_run_that_made_it_also_afte
         donors=(DonorTube(donor="U1", cells_per_ul=1000),),
     )  # fmt: skip
     fed = await plan_feeding(session, asked, "M-1")
-    journalled(fed.worklist)
+    unknowing = tuple(one.model_copy(update={"run": "", "origin": "assumed"}) for one in fed.worklist.prepared)
+    drawn = {"prepared": unknowing} if is_planned_before else {}
+    journalled(fed.worklist.model_copy(update=drawn))
     later = medium_in(session, "M-1")
     assert later.volume_ul < made.volume_ul
+    assert later.prepared_by == run
     assert later.errors == {n: e for n, e in made.errors.items() if made.per_ul.get(n)}
     assert later.errors_from == made.errors_from
 

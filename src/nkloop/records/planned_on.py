@@ -33,7 +33,9 @@ def planned_on(connection: sa.Connection, worklists: Sequence[Worklist], bench: 
             wells[barcode].append(well)
         by_earlier_parts |= given
         last = {barcode: _last_change(connection, barcode, bench) for barcode in wells}
-        found = (PlannedOn(barcode=one, run=last[one] or "", wells=tuple(wells[one])) for one in wells if last[one])
+        found = (
+            PlannedOn(barcode=one, run=run, wells=tuple(wells[one])) for one, run in last.items() if run is not None
+        )
         told.append(worklist.model_copy(update={"planned_on": tuple(found)}))
     return tuple(told)
 
@@ -46,19 +48,20 @@ def require_not_overtaken(connection: sa.Connection, worklist: Worklist, bench: 
     """
     for plan in worklist.planned_on:
         for row in rows_with_labware(connection, (plan.barcode,)):
-            if number_of(row["id"]) <= number_of(plan.run) or not is_near(row, bench, devices):
+            if (plan.run and number_of(row["id"]) <= number_of(plan.run)) or not is_near(row, bench, devices):
                 continue
             is_over = row["state"] in RUN_OVER
             wells = [well for well in _changed(connection, row, plan.barcode, is_over=is_over) if well in plan.wells]
             if wells:
-                raise _overtaken(worklist, plan, row, wells, "was changed" if is_over else "is being changed")
+                raise _overtaken(worklist, plan, row, wells, "changed" if is_over else "taken up")
 
 
 def _overtaken(worklist: Worklist, plan: PlannedOn, row: sa.RowMapping, wells: Sequence[str], how: str) -> RecordError:
     some = first_of(wells, _SHOWN)
+    then = f"after {plan.run}" if plan.run else "before"
     return RecordError(
-        f"{worklist.name} was planned on what {plan.barcode} held after {plan.run}; {some} {how} since, by {row['id']} "
-        f"({row['name']})",
+        f"planned on what {plan.barcode} held {then}; {some} {'were' if len(wells) > 1 else 'was'} {how} since, by "
+        f"{row['id']} ({row['name']})",
         where=worklist.name,
         remedy=f"look at it: `nkloop run show {row['id']}`; if that was not this very work, plan anew on what "
         f"{plan.barcode} holds now",
@@ -66,10 +69,16 @@ def _overtaken(worklist: Worklist, plan: PlannedOn, row: sa.RowMapping, wells: S
 
 
 def _last_change(connection: sa.Connection, barcode: str, bench: str) -> str | None:
+    """The last run that is over and has changed a labware, empty when only runs that are not over change it; None when
+    no run does."""
+    found: str | None = None
     for row in reversed(rows_with_labware(connection, (barcode,))):
-        if is_near(row, bench, ()) and _changed(connection, row, barcode, is_over=True):
-            return str(row["id"])
-    return None
+        is_over = row["state"] in RUN_OVER
+        if is_near(row, bench, ()) and _changed(connection, row, barcode, is_over=is_over):
+            if is_over:
+                return str(row["id"])
+            found = ""  # a plan cannot count on what is under way
+    return found
 
 
 def _changed(connection: sa.Connection, row: sa.RowMapping, barcode: str, *, is_over: bool) -> list[str]:

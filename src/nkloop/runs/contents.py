@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from nkloop.errors import RecordError, StepUnknownError
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
+from nkloop.records.touched import DRAWN, touched
+from nkloop.runs.left_in import left_in
 from nkloop.runs.possible import doubtful_wells, reached_wells, replay
 from nkloop.runs.ways import Fate, fates_of
 from nkloop.worklists.bench_deck import BenchDeck
@@ -53,13 +56,28 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
         ledger = replay(worklist, fates, catalogue, deck)
         wells = {well: held for nickname, well, held in ledger.wells() if nickname == item.nickname}
         _require_known(run, fates, _touched(worklist, fates, catalogue, barcode) - gone, barcode)
-        kept = {well: held for well, held in wells.items() if well not in gone}
+        only_drawn = _only_drawn(worklist, fates, barcode)
+        kept = {
+            well: (left_in(records, catalogue, deck, barcode, well) if well in only_drawn else None) or held
+            for well, held in wells.items()
+            if well not in gone
+        }
         if wells and not kept:
             raise StepUnknownError(
                 f"every well of {barcode} was discarded", where=barcode, remedy="take another one, with its own barcode"
             )
         return KnownLabware(barcode, item.load_name, kept, gone)
     raise RecordError(f"no run had a labware '{barcode}' on the deck", remedy="prepare it first, or check the barcode")
+
+
+def _only_drawn(worklist: Worklist, fates: tuple[Fate, ...], barcode: str) -> set[str]:
+    """Wells of which a run tells what its plan wanted to be there: it has given nothing into them."""
+    moved = {fate.step.number for fate in fates if fate.what in {"done", "partly"}}
+    hows: dict[str, set[str]] = defaultdict(set)
+    for one in touched(worklist, moved):
+        if one.barcode == barcode:
+            hows[one.well].add(one.how)
+    return {well for well, how in hows.items() if how == {DRAWN}}
 
 
 def _is_only_planned(run: RunRecord) -> bool:

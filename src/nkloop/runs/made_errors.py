@@ -52,7 +52,12 @@ def with_recorded_errors(
             return found or assumed(base, f"run {run.id} made only a part of it")
         if reached:
             did = worklist.model_copy(update={"steps": tuple(done)})
-            made = found or _predicted(base, did, spot, run.id, catalogue, deck)
+            # who drew from it may have been planned before it was made, and then knows nothing of its errors
+            made = (
+                found
+                if found is not None and found.prepared_by
+                else _predicted(base, did, spot, run.id, catalogue, deck)
+            )
             return made.model_copy(update={"brought": brought_in(did, spot, lots, catalogue)})
         if found is None and stood and (known := _planned_with(worklist, base.lot)) is not None:
             told = {"errors": known.errors, "errors_from": known.origin, "prepared_by": known.run}

@@ -289,3 +289,65 @@ def test_a_plan_for_bags_says_which_batch_it_is_for_and_which_names_another_has_
     assert not [one for one in nkloop(*asked, "--batch", "A", "--json").json["warnings"] if told in one]
     (warning,) = [one for one in nkloop(*asked, "--batch", "B", "--json").json["warnings"] if told in one]
     assert warning.endswith("this plan is for batch B: write the batch on the labels")
+
+
+@pytest.fixture
+def seeded(nkloop: Nkloop, workspace: Workspace, seen: list[Worklist]) -> Workspace:
+    """A workspace whose records know that the wells of culture-1 were filled with 1.5 mL."""
+    plan = nkloop(*DOSING, "--donors", "U1", "--vessel", "plate-24", "--replicates", "2", "--json")
+    assert plan.code == 0, plan.err
+    part = Worklist.model_validate(plan.json["parts"][0]["worklist"])
+    verdict = Verdict(worklist=part.name, worklist_hash=part.content_hash, checks=())
+    with opened(workspace) as records:
+        run = records.journal.create_run(part, verdict, bench="virtual", device="flex", at=AT, context=Context())
+        records.journal.append_event(run, [step.number for step in part.steps], "done", at=AT, device="flex")
+        records.journal.set_run_state(run, "succeeded", ended_at=AT)
+    return workspace
+
+
+FED = (*DOSING, "--donors", "U1", "--vessel", "plate-24", "--replicates", "2", "--day", "3")
+
+
+def test_a_table_that_differs_from_the_records_is_told_on_every_paper(nkloop: Nkloop, seeded: Workspace) -> None:
+    table = present(seeded, "well", ("A1", "B1"), "0.9 mL", "2e5 cells/mL")
+    feed = (*FED, "--present", table, "--volume", "1.5 mL")
+    plan = nkloop(*feed, "--sheet", "sheet.html", "--json")
+    assert plan.code == 0, plan.err
+    (told,) = [one for one in plan.json["warnings"] if "records" in one]
+    assert "records of plate culture-1: 900 µL in A1 where the records have 1.5 mL (40 % less), 900 µL in B1" in told
+    assert told in printed(seeded.root / "sheet.html")
+    nkloop(*feed, "--sheet", "sheet.md")
+    assert "900 µL in A1 where the records have 1.5 mL" in (seeded.root / "sheet.md").read_text(encoding="utf-8")
+    assert "900 µL in A1 where the records have 1.5 mL" in " ".join(nkloop(*feed).out.split())
+    # of a plate the records do not know nothing is said, nor where the table agrees
+    other = nkloop(*feed, "--plate", "culture-9", "--json").json
+    present(seeded, "well", ("A1", "B1"), "1.45 mL", "2e5 cells/mL")
+    same = nkloop(*feed, "--json").json
+    assert not [one for plan in (other, same) for one in plan["warnings"] if "records" in one]
+
+
+@pytest.mark.parametrize("volume", ["1.8 mL", "0.7 mL"])
+def test_a_volume_that_cannot_be_needs_a_reason(nkloop: Nkloop, seeded: Workspace, volume: str) -> None:
+    feed = (*FED, "--present", present(seeded, "well", ("A1", "B1"), volume, "2e5 cells/mL"))
+    refused = nkloop(*feed)
+    assert refused.code != 0
+    assert "in A1 where the records have 1.5 mL" in refused.err
+    assert "--present-as-told" in refused.err
+    plan = nkloop(*feed, "--present-as-told", "by hand", "--sheet", "sheet.html", "--json")
+    assert plan.code == 0, plan.err
+    assert "Plate culture-1 is taken to hold what --present says: by hand." in plan.json["notes"]
+    assert any("records of plate culture-1" in one for one in plan.json["warnings"])
+    assert "says: by hand." in printed(seeded.root / "sheet.html")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        pytest.param(("--vessel", "plate-24", "--present-as-told", "by hand"), "without --present", id="no_table"),
+        pytest.param(("--vessel", "bag", "--present-as-told", "by hand"), "--present-as-told", id="bags"),
+    ],
+)
+def test_a_reason_without_a_plate_and_table_is_refused(nkloop: Nkloop, more: tuple[str, ...], message: str) -> None:
+    refused = nkloop(*DOSING, "--donors", "U1", *more)
+    assert refused.code != 0
+    assert message in refused.err

@@ -70,6 +70,8 @@ class RunSheet(FrozenModel):
     minutes: float | None
     limits: tuple[str, ...]
     tips: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """Of the plan, that whoever is at the bench has to know."""
 
     @property
     def short_hash(self) -> str:
@@ -87,6 +89,7 @@ def run_sheets(
     minutes: Sequence[Mapping[int, float]] = (),
     now: datetime | None = None,
     containers: Sequence[Mapping[str, str]] = (),
+    warnings: Sequence[str] = (),
 ) -> tuple[RunSheet, ...]:
     """The sheets of a plan, one per worklist.
 
@@ -99,6 +102,7 @@ def run_sheets(
         minutes: estimated robot time of each step by its number, per part, with 0 for what comes before the first
             one; empty when the bench does not say its speeds.
         containers: which ones a person takes out of each lot, in words, per part; empty when the stock is not counted.
+        warnings: of the plan, told on every sheet.
         now: when the sheet is read, for the earliest start of the robot; None when that is not known.
     """
     many = len(parts) > 1
@@ -113,6 +117,7 @@ def run_sheets(
             minutes[number - 1] if minutes else {},
             now,
             containers[number - 1] if containers else {},
+            tuple(warnings),
         )
         for number, part in enumerate(parts, start=1)
     )
@@ -128,6 +133,7 @@ def _sheet(
     minutes: Mapping[int, float],
     now: datetime | None,
     containers: Mapping[str, str],
+    warnings: tuple[str, ...],
 ) -> RunSheet:
     take_out = take_out_rows(worklist, containers)
     return RunSheet(
@@ -148,6 +154,7 @@ def _sheet(
         minutes=sum(minutes.values()) if minutes else None,
         limits=_limits(worklist),
         tips=_tips(worklist),
+        warnings=warnings,
     )
 
 

@@ -61,6 +61,7 @@ def _markdown(sheet: RunSheet) -> str:
         f"## {_t(sheet.title)}{part}",
         f"**{_t(sheet.next_action)}**{f' **{_t(sheet.lead)}**' if sheet.lead else ''}",
         _summary(sheet),
+        _items(sheet.warnings),
         _items(sheet.limits),
         *(f"### {heading}\n\n{text or 'None.'}" for heading, text in _sections(sheet).items()),
         "Done by ______ Checked by ______ Date ______\n",

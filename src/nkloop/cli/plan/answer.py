@@ -74,6 +74,7 @@ def answer(
             tubes=planned.tubes,
             vessels=planned.vessel_labels,
             containers=planned.containers,
+            warnings=planned.on_sheet,
             day=planned.at.date(),
             kinds=kinds_of_rows(planned.composition) if labels is not None else None,
         )

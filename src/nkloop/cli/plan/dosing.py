@@ -31,6 +31,7 @@ from nkloop.cli.plan.dosing_options import (
     OuterOption,
     PlateOption,
     PositionMapOption,
+    PresentAsToldOption,
     PresentOption,
     RecipeOption,
     ReplicatesOption,
@@ -72,6 +73,7 @@ def dosing(
     step: StepOption = None,
     volume: VolumeOption = None,
     present: PresentOption = None,
+    present_as_told: PresentAsToldOption = None,
     hours: HoursOption = 0.0,
     replicates: ReplicatesOption = 1,
     outer: OuterOption = "use",
@@ -111,8 +113,8 @@ def dosing(
     catalogue = Catalogue.load(found.labware)
     asked = Asked(
         recipe, stage, vessel, _listed(donors), arms, factorial, tuple(generator or ()), campaign, day, action, step,
-        volume, present, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel, from_stage,
-        constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
+        volume, present, present_as_told, hours, replicates, outer, cells_out, thawed, plate, dose, from_vessel,
+        from_stage, constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
     batch = batch.strip()

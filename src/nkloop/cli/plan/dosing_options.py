@@ -46,6 +46,13 @@ StepOption = Annotated[
 ]
 VolumeOption = Annotated[str | None, typer.Option("--volume", help='Volume of a vessel afterwards: "1.5 mL".')]
 PresentOption = Annotated[Path | None, typer.Option("--present", help="Table of what the vessels hold.")]
+PresentAsToldOption = Annotated[
+    str | None,
+    typer.Option(
+        "--present-as-told",
+        help="Why the wells hold what --present says, though by the records that cannot be; for example fed by hand.",
+    ),
+]
 ConstantOption = Annotated[
     str,
     typer.Option(
@@ -117,6 +124,7 @@ class Asked:
     step: str | None
     volume: str | None
     present: Path | None
+    present_as_told: str | None
     hours: float
     replicates: int
     outer: str

@@ -21,8 +21,27 @@ if TYPE_CHECKING:
     from nkloop.worklists.bag_plans import BagDosingPlan, BagDosingRequest, DoseTubeFilling
     from nkloop.worklists.dosing_assembly import KnownBase, Wanted
     from nkloop.worklists.plans import CulturePosition, DosingPlan, DosingRequest, MediumSource
+    from nkloop.worklists.present_table import Present
     from nkloop.worklists.stage_day import Action
     from nkloop.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RecordsTold:
+    """What the records say to a table of contents; empty where they say nothing against it."""
+
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a person said to them."""
+
+    def on(self, made: Planned) -> Planned:
+        """A plan that tells it, on its sheet, too."""
+        return replace(
+            made,
+            warnings=(*self.warnings, *made.warnings),
+            notes=(*made.notes, *self.notes),
+            on_sheet=(*made.on_sheet, *self.warnings, *self.notes),
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +153,9 @@ class Planning:
         positions = self._positions(wanted) if self._is_plate else ()
         names, kind = ([one.well for one in positions], "well") if self._is_plate else (bag_names(wanted), "bag")
         called = {} if self._is_plate else moved_names(wanted)
-        wanted = replace(wanted, present=read_present(asked.present, (), names, kind, called=called))
+        table = read_present(asked.present, (), names, kind, called=called)
+        records_told = self._against_records(table)
+        wanted = replace(wanted, present=table)
         request = addition_request(
             wanted,
             asked.step or "",
@@ -160,7 +181,7 @@ class Planning:
         }
         kinds = () if self._is_plate else self._guesses(bags, None, wanted)
         made = self._answer(inventory, plan, (out, *kinds, *_tube_notes(plan.tubes, len(plan.parts))), more)
-        return replace(made, tubes=plan.tubes), additions_csv(plan)
+        return replace(records_told.on(made), tubes=plan.tubes), additions_csv(plan)
 
     def _plate(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
         """A dose for the wells of a plate, with the map of positions."""
@@ -171,7 +192,9 @@ class Planning:
         from nkloop.worklists.positions import map_csv
 
         positions, outer = self._positions(wanted), self.asked.outer_wells
-        wanted = self._with_present(wanted, [one.well for one in positions], "well")
+        table = self._table(wanted, [one.well for one in positions], "well")
+        records_told = self._against_records(table)
+        wanted = self._with_present(wanted, table)
         action, aim = self._action(wanted), self.asked.aimed_at
 
         def request(wanted: Wanted, base: MediumSource) -> DosingRequest:
@@ -205,7 +228,7 @@ class Planning:
         rows = [{**one.model_dump(), "seed": wanted.seed, "levels": levels[one.arm]} for one in positions]
         more = {"positions": rows, "dosed": _names(wanted), "feeding": plan.feeding, "weighed_eur": plan.cost_eur}
         more |= _within(plan)
-        made = self._answer(inventory, plan, notes, more)
+        made = records_told.on(self._answer(inventory, plan, notes, more))
         return made, map_csv(positions, plate=self.asked.plate, seed=wanted.seed, outer=outer, levels=levels)
 
     def _bags(self, inventory: Inventory, wanted: Wanted) -> tuple[Planned, str]:
@@ -218,7 +241,7 @@ class Planning:
         from nkloop.worklists.dosing_assembly import bag_names, bag_request, with_enough_base
 
         bags = BagCatalogue.load(self.found.labware)
-        wanted = self._with_present(wanted, bag_names(wanted), "bag")
+        wanted = self._with_present(wanted, self._table(wanted, bag_names(wanted), "bag"))
         action = self._action(wanted)
         prepared = self._now.replace(second=0, microsecond=0)
 
@@ -269,6 +292,10 @@ class Planning:
             "--replicates": (self.asked.replicates != 1, "name the cord unit of each bag in --donors"),
             "--outer": (self.asked.outer != "use", "leave it out"),
             "--aim": (self.asked.aimed_at != "vessel", "leave it out: what a bag holds afterwards is the aim"),
+            "--present-as-told": (
+                self.asked.present_as_told is not None,
+                "leave it out: only the table of a plate is held against the records",
+            ),
             "--plate": (self.asked.plate != "culture-1", "leave it out: bags are named after donor and arm"),
         }
         for option, (is_given, remedy) in given.items():
@@ -314,22 +341,43 @@ class Planning:
             wanted, asked.vessel, self.catalogue, replicates=asked.replicates, outer=asked.outer_wells
         )
 
-    def _with_present(self, wanted: Wanted, vessels: Any, kind: str) -> Wanted:
+    def _table(self, wanted: Wanted, vessels: Any, kind: str) -> dict[str, Present]:
+        """What the table says the vessels hold; empty without a table."""
         from nkloop.worklists.dosing_assembly import moved_names
-        from nkloop.worklists.medium_contents import medium_per_ul, stage_held
         from nkloop.worklists.present_table import read_present
+
+        if self.asked.present is None:
+            return {}
+        also = [i for stage in (wanted.stage, *wanted.recipe.stages) for i in stage.medium.additives]
+        called = moved_names(wanted) if kind == "bag" else {}
+        return read_present(self.asked.present, wanted.added, vessels, kind, also, called)
+
+    def _with_present(self, wanted: Wanted, table: dict[str, Present]) -> Wanted:
+        from nkloop.worklists.medium_contents import medium_per_ul, stage_held
 
         asked = self.asked
         wanted = replace(wanted, suspended_in=asked.suspended_in or "")
         if asked.present is None:
             return wanted
         held = stage_held(wanted.recipe, wanted.stage, asked.day_in(wanted.stage), asked.from_stage)
-        also = [i for stage in (wanted.stage, *wanted.recipe.stages) for i in stage.medium.additives]
-        called = moved_names(wanted) if kind == "bag" else {}
-        found = read_present(asked.present, wanted.added, vessels, kind, also, called)
         taken = medium_per_ul(held)
-        present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in found.items()}
+        present = {name: one.model_copy(update={"per_ul": {**taken, **one.per_ul}}) for name, one in table.items()}
         return replace(wanted, present=present, held_stage=held.id)
+
+    def _against_records(self, table: dict[str, Present]) -> RecordsTold:
+        """What the records say to a table of a plate; nothing of bags, which have no barcode.
+
+        Raises:
+            PlanError: a volume cannot be by the records, and nobody said why it is; or a reason is missing.
+        """
+        from nkloop.cli.plan.own_stock import against_records
+
+        if not self._is_plate:
+            return RecordsTold()
+        warning, note = against_records(
+            self.found, self.asked.bench, self.asked.plate, table, self.asked.present_as_told, self.catalogue, self.file
+        )
+        return RecordsTold(warning, note)
 
     def _known_base(self, wanted: Wanted, inventory: Inventory) -> KnownBase:
         """How the base medium gets its predicted errors: of the run that made it, else of the plan it is ordered by."""

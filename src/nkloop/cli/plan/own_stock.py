@@ -1,4 +1,4 @@
-"""What records know of a plan: its own reservation counts as free, discarded wells refuse it, used vessels are told."""
+"""What records know of a plan: its own reservation, discarded wells, used vessels, what the wells of a plate hold."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 from nkloop.cli.plan.bench_clock import ahead_told, bench_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nkloop.cli.plan.planned import Planned
+    from nkloop.drivers.bench_file import BenchFile
     from nkloop.inventory import Inventory
+    from nkloop.labware import Catalogue
     from nkloop.worklists.models import Worklist
+    from nkloop.worklists.present_table import Present
     from nkloop.workspace import Workspace
 
 Made = TypeVar("Made")
@@ -83,6 +86,55 @@ def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> P
         names = records.vessels.used_names(planned.parts, batch or None)
         parts = records.vessels.planned_on(planned.parts, bench)
     return replace(planned, parts=parts, warnings=(*planned.warnings, *told, *names), is_spent=bool(told))
+
+
+def against_records(
+    found: Workspace,
+    bench: str,
+    plate: str,
+    table: Mapping[str, Present],
+    why: str | None,
+    catalogue: Catalogue,
+    file: BenchFile,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the records say against a table of what the wells of a plate hold.
+
+    Args:
+        found: the workspace.
+        bench: where the plan is to be run.
+        plate: barcode of the plate.
+        table: well to what people say it holds; empty for a new plate.
+        why: why it holds that all the same, as a person told; None when nobody did.
+        catalogue: labware types.
+        file: the bench.
+
+    Returns:
+        Warnings, and notes with what the person told; both empty where nothing differs or nobody knows.
+
+    Raises:
+        PlanError: a volume cannot be by the records and nobody said why; the reason is empty, or there is no table.
+        RecordError: the database cannot be reached.
+    """
+    from nkloop.errors import PlanError
+    from nkloop.runs.stock import is_recorded, opened
+
+    if why is not None and not (table and why.strip()):
+        told = "means nothing without --present" if not table else "needs a reason"
+        raise PlanError(
+            told, where="--present-as-told", remedy="leave it out, or say why the wells hold what --present says"
+        )
+    if not table or not is_recorded(found):
+        return (), ()
+    from nkloop.runs.told_contents import difference_warning, differences_on, require_possible
+
+    with opened(found) as records:
+        differing = differences_on(table, plate, bench, records, catalogue, file.deck)
+    if not differing:
+        return (), ()
+    if why is None:
+        require_possible(plate, differing)
+    notes = () if why is None else (f"Plate {plate} is taken to hold what --present says: {why.strip()}.",)
+    return (difference_warning(plate, differing),), notes
 
 
 def free_barcode(found: Workspace, wanted: str) -> str:

@@ -45,6 +45,7 @@ def write_papers(
     kinds: Mapping[str, Kind] | None = None,
     ended: Mapping[int, datetime] | None = None,
     containers: Sequence[Mapping[str, str]] = (),
+    warnings: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """Write what was asked for and tell which files these are.
 
@@ -60,6 +61,7 @@ def write_papers(
         kinds: what components are measured in; labels of intermediates then tell their concentrations.
         ended: when each step of a recorded run ended; its labels then tell the time.
         containers: which ones a person takes out of each lot, in words, per part.
+        warnings: of the plan, for its sheet.
 
     Raises:
         WorkspaceError: a file cannot be written.
@@ -67,7 +69,7 @@ def write_papers(
     written = []
     day = day or date.today()
     if sheet is not None:
-        write_file(sheet, _sheet(sheet, parts, verdicts, catalogue, deck, simulated, run, day, containers))
+        write_file(sheet, _sheet(sheet, parts, verdicts, catalogue, deck, simulated, run, day, containers, warnings))
         written.append(sheet)
     if labels is not None:
         from nkloop.reports import labels_html, run_labels
@@ -98,12 +100,22 @@ def _sheet(
     run: str,
     day: date,
     containers: Sequence[Mapping[str, str]],
+    warnings: Sequence[str],
 ) -> str:
     from nkloop.reports import run_sheet_html, run_sheets, sheets_markdown
 
     minutes = [_minutes(part, deck) for part in parts] if deck else []
     told = ", ".join(f"{c.check} {'passed' if c.passed else 'FAILED'}" for v in verdicts[:1] for c in v.checks)
-    sheets = run_sheets(parts, catalogue, planned_on=day, verdict=told, run=run, minutes=minutes, containers=containers)
+    sheets = run_sheets(
+        parts,
+        catalogue,
+        planned_on=day,
+        verdict=told,
+        run=run,
+        minutes=minutes,
+        containers=containers,
+        warnings=warnings,
+    )
     if path.suffix.lower() in {".md", ".markdown"}:
         return sheets_markdown(sheets, catalogue)
     return run_sheet_html(sheets, catalogue=catalogue, simulated=simulated)

@@ -80,6 +80,8 @@ class Planned:
     """When it was planned, by the clock of the bench."""
     is_spent: bool = False
     """Whether it fills a used vessel as a new one, so that `nkloop run` refuses it."""
+    on_sheet: tuple[str, ...] = ()
+    """Warnings and what people said to them that the run sheet tells, too."""
     vessel_labels: tuple[DoseLabel, ...] = ()
     """Labels of the vessels cultures are moved to."""
     more: dict[str, Any] = field(default_factory=dict)

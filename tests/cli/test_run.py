@@ -437,6 +437,16 @@ def test_a_culture_is_known_by_its_plate_and_needs_no_lot(worklist: Worklist) ->
     _require_lots((Part(worklist=fed.model_copy(update={"limits": limits})),))
 
 
+def test_cells_that_a_run_leaves_on_the_deck_are_told_as_its_last_word(
+    nkloop: Nkloop, tmp_path: Path, worklist: Worklist
+) -> None:
+    limits = worklist.limits.model_copy(update={"cells_in": ("medium",)})
+    (tmp_path / "fed.json").write_text(worklist.model_copy(update={"limits": limits}).model_dump_json())
+    ended = nkloop("run", tmp_path / "fed.json")
+    last = ended.out.strip().splitlines()[-1]
+    assert last == "Afterwards: M-1 back into the incubator at once; at most 60 min outside", ended.err
+
+
 def test_a_plan_is_run_for_the_batch_it_was_made_for(nkloop: Nkloop, tmp_path: Path, worklist: Worklist) -> None:
     plan = tmp_path / "plan.json"
     parts = [{"worklist": worklist.model_dump(mode="json")}]

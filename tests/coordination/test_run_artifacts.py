@@ -12,7 +12,7 @@ from uuid import UUID
 import prefect.artifacts
 import pytest
 
-from nkloop.coordination import artifacts, run_artifacts
+from nkloop.coordination import artifacts, run_artifacts, work
 from nkloop.coordination.run_artifacts import CHECKS_UNDER_WAY, show_plan, show_run, show_told
 from nkloop.records.models import OperatorRemark
 from nkloop.worklists.models import CheckResult, Verdict
@@ -148,6 +148,22 @@ async def test_on_a_real_bench_nothing_is_called_simulated(session: Any, page: P
     session.bench_file.simulated = False
     await show_plan(session, tell.worklist("medium_preparation", 1, "ucb-nk@0"), ROWS)
     assert "imulated" not in str(page.shown)
+
+
+async def test_a_run_tells_which_cells_are_put_back_now(
+    session: Any, page: Page, tell: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = tell.run("medium_preparation", 1, "ucb-nk@0")
+    filled = next(step.to_labware for step in told.worklist.steps if step.action == "transfer")
+    limits = told.worklist.limits.model_copy(update={"cells_in": (filled,)})
+    told = told.model_copy(update={"worklist": told.worklist.model_copy(update={"limits": limits})})
+    monkeypatch.setattr(run_artifacts, "run_story", lambda *_, **__: told)
+    await show_run(session, told.record)
+    rows = {row["what"]: row["value"] for row in page.shown["run"]["table"]}
+    assert rows["afterwards"].endswith("back into the incubator at once; at most 60 min outside")
+    with caplog.at_level("INFO", logger="nkloop.coordination.work"):
+        work._require_success(told.record, told.worklist, simulated=True)
+    assert caplog.messages[-1] == f"Afterwards: {rows['afterwards']}"
 
 
 async def test_a_run_tells_the_vessel_it_fills_use_by_and_steps_of_all(

@@ -116,6 +116,17 @@ def test_cultures_of_a_plate_come_together_when_a_step_asks_for_them(killing):
     assert (loaded.liquid, loaded.wells, loaded.volume) == ("cultures (only at step 1)", "A1, B1", "1.5 mL")
 
 
+def test_cells_that_stand_on_the_deck_at_the_end_are_put_back_by_the_last_line_of_the_steps(tell):
+    made = tell.worklist("medium_preparation", 1, "ucb-nk@0")
+    filled = next(step.to_labware for step in made.steps if step.action == "transfer")
+    sheet = sheet_of(made.model_copy(update={"limits": Limits(cells_in=(filled,))}))
+    assert sheet.afterwards.endswith("back into the incubator at once; at most 60 min outside")
+    steps = sheets_markdown((sheet,)).partition("### Steps")[2].partition("\n\n###")[0]
+    assert steps.strip().splitlines()[-3] == f"- ☐ **{sheet.afterwards}**. Done at ______"
+    assert sheet.afterwards in run_sheet_html((sheet,))
+    assert "back into the incubator" not in sheets_markdown((sheet_of(made),))
+
+
 def test_a_critical_addition_is_checked_by_a_second_person(killing):
     sheet = sheet_of(with_lot(killing))
     assert [check.liquid for check in sheet.second_checks] == ["IL-2"]

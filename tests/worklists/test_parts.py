@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nkloop.errors import PlanError
 from nkloop.feedback.models import Arm
+from nkloop.worklists.cells_back import cells_back_told
 from nkloop.worklists.cells_out import CellsOutError, busy_minutes
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.ledger_check import check_ledger, follow
@@ -175,6 +176,7 @@ def test_a_plate_with_cells_waits_in_the_incubator_for_its_part(request_of, stoc
     wells = fed(arms, add_ul=500, present_ul=1000, remove_ul=500)
     limit = 0.7 * plan_dosing(request_of(arms, wells), stocks, deck, catalogue).cells_out_minutes
     cut = plan_dosing(request_of(arms, wells, cells_out_minutes=limit), stocks, deck, catalogue)
+    assert cells_back_told(cut.parts[-1].worklist).startswith("Afterwards: P-1 back into the incubator at once")
     told = cut.parts[1].before.instruction
     assert "Back into the incubator until the run asks for it: Culture plate P-1" in told
     assert "Leave where it is: Culture plate" not in told

@@ -21,6 +21,7 @@ from nkloop.reports.tables import off_target
 from nkloop.runs.recipe_kinds import kinds_of_revision
 from nkloop.runs.stock_use import containers_of_run
 from nkloop.runs.story import run_story
+from nkloop.worklists.cells_back import cells_back_told
 
 if TYPE_CHECKING:
     from datetime import date
@@ -176,6 +177,7 @@ def _facts(record: RunRecord, story: RunStory, bench: str) -> list[dict[str, Any
         **{f"steps {event}": number for event, number in others},
         "transfers": record.n_transfers,
         **{one.title: one.told for one in story.found},
+        "afterwards": cells_back_told(worklist).removeprefix("Afterwards: ") if record.state == "succeeded" else "",
         "unverified values": f"{len(worklist.unverified)}, named above" if worklist.unverified else "",
     }
     return [{"what": what, "value": value} for what, value in facts.items() if value != ""]

@@ -31,6 +31,7 @@ from nkloop.runs.people import change_deck
 from nkloop.runs.resuming import rest_of
 from nkloop.runs.session import Session
 from nkloop.runs.stock_use import StockHold, stock_held
+from nkloop.worklists.cells_back import cells_back_told
 from nkloop.worklists.models import Verdict, Worklist
 from nkloop.worklists.parts import Part
 from nkloop.worklists.verification import require
@@ -191,7 +192,7 @@ async def carry_out(
     session.progress.transfers_done += record.n_transfers
     session.tell(phase)
     await show_run(session, record)
-    _require_success(record, simulated=session.bench_file.simulated)
+    _require_success(record, worklist, simulated=session.bench_file.simulated)
     return record
 
 
@@ -206,8 +207,8 @@ async def _run(session: Session, worklist: Worklist, verdict: Verdict, context: 
         return await _finish(_whole(session), run_id)
 
 
-def _require_success(record: RunRecord, *, simulated: bool) -> None:
-    """Say how a run has ended; one that did not do everything ends its flow.
+def _require_success(record: RunRecord, worklist: Worklist, *, simulated: bool) -> None:
+    """Say how a run has ended, and which cells are put back now; one that did not do everything ends its flow.
 
     Raises:
         DeviceError: the run did not succeed.
@@ -224,6 +225,8 @@ def _require_success(record: RunRecord, *, simulated: bool) -> None:
             where=f"run {record.id} ({record.name})",
             remedy=f"look at the deck, then {next_step(record)}",
         )
+    if told := cells_back_told(worklist):
+        logger.info("%s", told)
 
 
 def _clock(*, simulated: bool) -> str:

@@ -17,6 +17,7 @@ from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sente
 from nkloop.reports.sheet_steps import Block, step_blocks
 from nkloop.worklists.arrivals import brought_at, brought_by, is_left_unnamed, left_by
 from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
+from nkloop.worklists.cells_back import cells_back_told
 from nkloop.worklists.light_rules import is_about
 from nkloop.worklists.models import DeckItem, Filling, LotFacts, PreparedErrors, Worklist
 
@@ -72,6 +73,8 @@ class RunSheet(FrozenModel):
     tips: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     """Of the plan, that whoever is at the bench has to know."""
+    afterwards: str = ""
+    """What is done at once when the run has ended; empty where nothing is."""
 
     @property
     def short_hash(self) -> str:
@@ -155,6 +158,7 @@ def _sheet(
         limits=_limits(worklist),
         tips=_tips(worklist),
         warnings=warnings,
+        afterwards=cells_back_told(worklist),
     )
 
 

@@ -91,7 +91,7 @@ def _sections(sheet: RunSheet) -> dict[str, str]:
         "Liquids to load": _loads(sheet.load),
         "Checked by a second person": "\n".join(f"- {one}" for one in checks),
         "Dilutions the robot makes": _items(sheet.dilutions),
-        "Steps": "\n".join([*(_step(block) for block in sheet.blocks), "", _COUNTED]),
+        "Steps": "\n".join([*(_step(block) for block in sheet.blocks), *_afterwards(sheet), "", _COUNTED]),
         "Deviations": "Steps, what happened, what was decided: ______",
     }
 
@@ -137,6 +137,10 @@ def _step(block: Block) -> str:
     if block.is_person:
         return f"- **{block.steps}, person**: {_t(told)}{time}. Start ______ end ______"
     return f"- **{block.steps}**, {block.who}: {_t(told)}{time}"
+
+
+def _afterwards(sheet: RunSheet) -> list[str]:
+    return [f"- ☐ **{_t(sheet.afterwards)}**. Done at ______"] if sheet.afterwards else []
 
 
 def _deck(sheet: RunSheet) -> str:

@@ -316,6 +316,15 @@ async def _run_all(
         for run in outcome.runs:
             show_end(run, command_name())
         _tell_left(parts, order, outcome)
+        _tell_cells(parts, outcome)
+
+
+def _tell_cells(parts: Sequence[Part], outcome: Outcome) -> None:
+    """Cells that the last part has left on the deck; those of parts before went back when the deck was changed."""
+    from nkloop.worklists.cells_back import cells_back_told
+
+    if outcome.succeeded and (told := cells_back_told(parts[-1].worklist)):
+        typer.secho(told, fg=typer.colors.YELLOW, bold=True)
 
 
 def _tell_left(parts: Sequence[Part], order: Order, outcome: Outcome) -> None:

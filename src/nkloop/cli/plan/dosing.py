@@ -279,7 +279,7 @@ def _steps_of_day(wanted: Wanted, asked: Asked) -> tuple[str, ...]:
     if not steps:
         return ()
     added = [step.id for step in steps if step.kind == "add"]
-    more = f"; plan {', '.join(added)} with --step" if added else ""
+    more = f"; plan {', '.join(added)} with --step, each when the run before it is over" if added else ""
     return (f"Day {day:g} also has: {', '.join(step.title for step in steps)}{more}.",)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from nkloop.errors import RecordError
+from nkloop.errors import PlanError, RecordError, VerificationError
 from nkloop.frozen import FrozenModel
 from nkloop.records import Records
 from nkloop.records.decisions import refuse_discarded
 from nkloop.records.models import Context, DecisionKind, RunDecision
 from nkloop.runs.answers import close_confirmed
+from nkloop.runs.leaving_out import with_wells_to_leave_out
 from nkloop.runs.possible import sentence
 from nkloop.runs.unfinished import Unfinished, unfinished_vessels
 from nkloop.runs.unmixed import Spot
@@ -106,9 +107,15 @@ async def decide(
     run = to_be_decided(run_id, kind, apart, instead_of, records)
     steps = {"happened": happened, "not_happened": not_happened, "drawn": drawn, "given": given}
     steps |= {"cut_in_first_mix": cut_in_first_mix, "cut_in_mix": cut_in_mix, "moved": tuple(moved)}
-    found = weighed(run, kind, Said(steps, moved, wells, apart, skipped_at_screen), RunPlace(records, catalogue, deck))
-    if found.follow_up is not None:
-        require(await verify(found.follow_up), found.follow_up)
+    said, place = Said(steps, moved, wells, apart, skipped_at_screen), RunPlace(records, catalogue, deck)
+    try:
+        found = weighed(run, kind, said, place)
+        if found.follow_up is not None:
+            require(await verify(found.follow_up), found.follow_up)
+    except (PlanError, VerificationError) as error:
+        if kind != "continue":
+            raise
+        raise with_wells_to_leave_out(error, run, said, place) from error
     decision = RunDecision(
         run_id=run_id, decision=kind, by=by, reason=reason, at=at, rulings=found.rulings, wells=found.gone,
         apart=tuple(apart), carried_to=carried_to,

@@ -12,7 +12,7 @@ from nkloop.worklists.models import Step, Worklist
 
 _SLACK_UL = 0.01
 _NAMED = 8
-"""Wells named in a remedy."""
+"""Options for wells, each of which may be a range, named in a remedy."""
 
 
 def require_enough(
@@ -80,12 +80,13 @@ def _problem(
     reached = () if is_for_a_mix else _last_reached(spot, missing_ul, steps, worklist, catalogue)
     last = tuple(dict.fromkeys(reached))
     wells = (*last, *fed_from(last, steps, worklist, catalogue))
-    leave = f"leave out what it cannot reach, with {options_for(wells)}, and give that anew from a fresh container; or "
+    options = options_for(wells)
+    leave = f"leave out what it cannot reach, with {options}, and give that anew from a fresh container; or "
     use = "mixes" if is_for_a_mix else "draws from it"
     return Problem(
         f"{name} holds {volume:g} µL, {missing_ul:g} µL less than the rest {use} beside its dead volume of {dead:g} µL",
         f"run {run_id}",
-        f"{leave if 0 < len(wells) <= _NAMED else ''}--decide discard and plan anew",
+        f"{leave if 0 < options.count('--well ') <= _NAMED else ''}--decide discard and plan anew",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -11,14 +10,12 @@ from pydantic import Field
 from nkloop.errors import NkloopError, PlanError, RecordError, VerificationError
 from nkloop.frozen import FrozenModel
 from nkloop.records.models import DecisionKind, RunDecision, RunRecord
+from nkloop.runs.leaving_out import named_wells, weighed_by_ledger
 from nkloop.runs.open_steps import OpenStep
-from nkloop.runs.typed_steps import wells_of
 from nkloop.runs.unmixed import Spot
-from nkloop.runs.weighing import RunPlace, Said, to_be_decided, weighed
-from nkloop.worklists.models import PLATE_READING, Verdict
-from nkloop.worklists.verification import by_ledger, require
+from nkloop.runs.weighing import RunPlace, Said, to_be_decided
+from nkloop.worklists.models import PLATE_READING
 
-_WELL = re.compile(r"--well (\w+:[\w-]+)")
 _LEFT_OUT = "; the wells that its source no longer reaches are left out"
 
 
@@ -222,17 +219,12 @@ def _judged(run: RunRecord, offer: Offer, place: RunPlace) -> Offer:
     try:
         _weigh(run, offer, place)
     except (PlanError, RecordError, VerificationError) as error:
-        wells = tuple(dict.fromkeys(spot for one in error.problems for spot in _wells_in(one.remedy)))
+        wells = named_wells(error)
         narrowed = offer.model_copy(update={"wells": wells, "when": offer.when + _LEFT_OUT})
         if offer.kind == "continue" and wells and _is_accepted(run, narrowed, place):
             return narrowed
         return offer.model_copy(update={"refused": _reason(error)})
     return offer
-
-
-def _wells_in(remedy: str) -> tuple[Spot, ...]:
-    found = _WELL.findall(remedy)
-    return wells_of(found) if found else ()
 
 
 def _is_accepted(run: RunRecord, offer: Offer, place: RunPlace) -> bool:
@@ -248,11 +240,7 @@ def _weigh(run: RunRecord, offer: Offer, place: RunPlace) -> None:
     to_be_decided(run.id, offer.kind, (), 0, place.records)
     moved = {offer.part_of: offer.part_ul} if offer.part_of else {}
     steps = {**offer.said, "moved": tuple(moved)}
-    found = weighed(run, offer.kind, Said(steps, moved, offer.wells), place)
-    if found.follow_up is not None:
-        now = found.follow_up
-        ledger = by_ledger(now, place.catalogue, place.deck)
-        require(Verdict(worklist=now.name, worklist_hash=now.content_hash, checks=(ledger,)), now)
+    found = weighed_by_ledger(run, offer.kind, Said(steps, moved, offer.wells), place)
     decision = RunDecision(
         run_id=run.id, decision=offer.kind, by="nobody", reason="only weighed", at=run.ended_at or datetime.now(UTC),
         rulings=found.rulings, wells=found.gone,

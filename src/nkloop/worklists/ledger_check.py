@@ -166,13 +166,17 @@ def unexpected_problems(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]
 
 
 def uneven_plates(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
-    """Plates of an assay whose wells of the same kind end with different volumes."""
+    """Plates of an assay whose wells of the same kind end with different volumes.
+
+    Where end volumes are planned, wells without one are left out: what a person has discarded is not compared.
+    """
     if worklist.procedure != "cytotoxicity_assay":
         return
     read = {item.nickname for item in worklist.deck if item.barcode is not None}
+    planned = {(end.labware, end.well) for end in worklist.ends}
     kinds: dict[tuple[str, int], list[tuple[str, float]]] = {}
     for nickname, well, marks, volume in ledger.marked():
-        if nickname in read:
+        if nickname in read and (not planned or (nickname, well) in planned):
             kinds.setdefault((nickname, marks), []).append((well, volume))
     for (nickname, _), wells in kinds.items():
         usual = median(volume for _, volume in wells)
@@ -187,10 +191,22 @@ def uneven_plates(worklist: Worklist, ledger: Ledger) -> Iterator[Problem]:
 def wrong_ends(worklist: Worklist, ledger: Ledger) -> list[Problem]:
     """Wells that end with another volume than planned, the first with how many others."""
     off = []
-    for end in worklist.ends:
-        volume = ledger.volume_ul(end.labware, end.well)
-        if abs(volume - end.volume_ul) > max(_END_UL, _END_SHARE * end.volume_ul):
-            told = f"ends with {volume:g} µL, planned are {end.volume_ul:g} µL"
-            where, remedy = f"{end.labware} {end.well}", "correct the transfer into it"
-            off.append(Problem(told, where, remedy, rules.END_VOLUME))
+    for (labware, well), (volume, planned) in _off_ends(worklist, ledger).items():
+        told = f"ends with {volume:g} µL, planned are {planned:g} µL"
+        off.append(Problem(told, f"{labware} {well}", "correct the transfer into it", rules.END_VOLUME))
     return as_consequence(off, "the same cause, most likely")
+
+
+def wrong_wells(worklist: Worklist, ledger: Ledger) -> tuple[tuple[str, str], ...]:
+    """Nickname and name of all wells that end with another volume than planned."""
+    return tuple(_off_ends(worklist, ledger))
+
+
+def _off_ends(worklist: Worklist, ledger: Ledger) -> dict[tuple[str, str], tuple[float, float]]:
+    """µL that these wells end with, and that were planned."""
+    held = {(end.labware, end.well): (ledger.volume_ul(end.labware, end.well), end.volume_ul) for end in worklist.ends}
+    return {
+        spot: (volume, planned)
+        for spot, (volume, planned) in held.items()
+        if abs(volume - planned) > max(_END_UL, _END_SHARE * planned)
+    }

@@ -367,7 +367,8 @@ UNEVEN_PLATE = enter(
     "Absorbance grows with the height of the liquid and release with its volume: one short well reads as another "
     "result.",
     "On plates with a barcode in a cytotoxicity assay, wells with the same kinds of liquid (cells, lysis buffer, "
-    "substrate, stop solution) must end within 2 % of their median volume.",
+    "substrate, stop solution) must end within 2 % of their median volume. Wells without a planned end volume, such as "
+    "those that somebody has discarded, are left out.",
     "Correct the volume or the well of the transfer that makes the difference.",
 )
 END_VOLUME = enter(

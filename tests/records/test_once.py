@@ -34,6 +34,24 @@ def test_what_was_left_is_run_once_and_again_only_when_the_first_moved_nothing(l
             again()
 
 
+def test_of_a_run_whose_follower_was_cut_it_is_told_how_the_rest_of_that_one_is_done(lab: Any) -> None:
+    run_id, left = lab.cut()
+    second = lab.opened(left, parent=run_id)
+
+    def remedy() -> str:
+        with pytest.raises(RecordError, match=f"{run_id} has been followed by {second}") as refused:
+            lab.opened(left, parent=run_id)
+        return refused.value.problems[0].remedy
+
+    assert remedy() == f"look at {second}: `nkloop run show {second}`"
+    lab.ended(second, "done", "unknown")
+    assert remedy() == f"to do the rest: `nkloop reconcile {second}`"
+    lab.decide(second, left=lab.rest(second))
+    assert remedy() == f"to do the rest: `nkloop run {second}`"
+    lab.decide(second, "discard")
+    assert remedy() == f"look at {second}: `nkloop run show {second}`"
+
+
 def test_what_was_left_is_listed_as_waiting_while_it_may_be_run(lab: Any) -> None:
     waiting = lab.left_to_run
     run_id, left = lab.cut()

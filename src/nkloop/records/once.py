@@ -157,7 +157,7 @@ def require_undone(connection: sa.Connection, run_id: str) -> None:
             raise _decided_otherwise(above["id"], decision, None)
     own = {row["id"] for row in line}
     if taken := [row for row in taken_of(connection, line[0]["id"]) if row["id"] not in own]:
-        raise _followed(run_id, taken[-1], last_decision(connection, run_id))
+        raise _followed(connection, run_id, taken[-1])
     if not any(has_moved(connection, row["id"]) for row in line):
         for other in _of_same_worklist(connection, run_id):
             raise done_since(run_id, other, "it moved nothing and its worklist was run by another", "plan anew")
@@ -233,10 +233,13 @@ def _told(decision: RunDecision | None) -> str:
     return f"; decided already: {decision.decision}, by {decision.by}, at {decision.at:%Y-%m-%d %H:%M} UTC"
 
 
-def _followed(run_id: str, by: Any, decision: RunDecision | None) -> RecordError:
+def _followed(connection: sa.Connection, run_id: str, by: Any) -> RecordError:
+    decision, next_one = last_decision(connection, run_id), last_decision(connection, by["id"])
+    is_cut = by["state"] in RUN_OVER and by["state"] != "succeeded"
+    has_rest = is_cut and (next_one is None or next_one.follow_up is not None)
     return RecordError(
         f"run {run_id} has been followed by {by['id']} ({by['state']}), so what it left is gone{_told(decision)}",
-        remedy=f"look at {by['id']}: `nkloop run show {by['id']}`",
+        remedy=_rest_of(by["id"], next_one) if has_rest else f"look at {by['id']}: `nkloop run show {by['id']}`",
     )
 
 

@@ -37,8 +37,9 @@ from nkloop.errors import (
 )
 from nkloop.quantities import Amount
 from nkloop.records import Records
+from nkloop.records.models import RunRecord
 from nkloop.runs.campaign import count_cells
-from nkloop.runs.contents import known_contents
+from nkloop.runs.contents import fates_in, known_contents
 from nkloop.runs.execution import prepare_run
 from nkloop.runs.killing import read_request
 from nkloop.runs.launches import Launch
@@ -512,6 +513,17 @@ def test_a_robot_that_dies_leaves_unknown_steps_that_nobody_builds_upon(make_lab
         lab.session(planned)
 
 
+def _seen(cut: RunRecord, session: Session) -> dict[str, str]:
+    """What a person who looks at the wells says: the device may have been stopped before it had begun to give."""
+    worklist = session.records.journal.worklist(cut.worklist_hash)
+    unknown = [fate for fate in fates_in(cut, worklist, session.records) if fate.what == "unknown"]
+    said: dict[str, list[int]] = {"happened": [], "drawn": [], "not_happened": []}
+    for fate in unknown:
+        what = "happened" if not fate.fell_short else "drawn" if fate.is_drawn else "not_happened"
+        said[what].append(fate.step.number)
+    return {what: spans(numbers) for what, numbers in said.items() if numbers}
+
+
 def test_a_cancelled_flow_makes_its_robot_safe_and_its_retry_does_the_rest_only(
     make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -539,14 +551,13 @@ def test_a_cancelled_flow_makes_its_robot_safe_and_its_retry_does_the_rest_only(
             with pytest.raises(StepUnknownError, match="nobody has decided"):
                 await launched(session)
             said = {"decision": "continue", "decided_by": "Ada", "reason": "level seen", "go_on": False}
-            seen = spans(cut.unknown_steps)
-            await reconciling.reconcile_run(reconciling.ReconcileRun(run=cut.id, happened=seen, **said))
+            await reconciling.reconcile_run(reconciling.ReconcileRun(run=cut.id, **said, **_seen(cut, session)))
         await launched(session)
         await launched(session)  # all of it is done by now, and nothing is done again
         _, rest = journal.runs()
         assert (rest.parent, rest.state) == (cut.id, "succeeded")
-        done = sum(step.event == "done" for step in cut.steps) + len(cut.unknown_steps)
-        return len(cut.steps), done, len(rest.steps)
+        fates = fates_in(journal.run(cut.id), journal.worklist(cut.worklist_hash), session.records)
+        return len(cut.steps), sum(fate.what == "done" for fate in fates), len(rest.steps)
 
     total, before, after = lab.session(story)
     assert 0 < before < total

@@ -330,7 +330,14 @@ def test_the_run_sheet_of_a_killing_plate_names_its_recipe(
 def test_the_run_sheet_of_a_killing_plate_names_the_containers_to_take(
     nkloop: Nkloop, workspace: Workspace, by_ledger: None
 ) -> None:
+    """Where the stock is counted; before that a run asks for the code of the lot."""
     (workspace.root / "samples.csv").write_text("arm,donor,viability,purity\nreference,U1,91,82\n")
+    assert nkloop("plan", "cytotoxicity", "--arms", "samples.csv", "--sheet", "sheet.md").code == 0
+    told = (workspace.root / "sheet.md").read_text(encoding="utf-8")
+    assert "LOT-LDHSTOP-01" in told
+    assert "LDHSTOP-01-01" not in told
+    lots = workspace.devices / "lots" / "virtual.yaml"
+    assert nkloop("lots", "import", lots, "--by", "Ada").code == 0
     ended = nkloop("plan", "cytotoxicity", "--arms", "samples.csv", "--sheet", "sheet.md")
     assert ended.code == 0
     told = (workspace.root / "sheet.md").read_text(encoding="utf-8")

@@ -57,7 +57,7 @@ def planned_with_own(
 def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> Planned:
     """The plan as of now, with a warning where it fills a used vessel as a new one: only running that does harm.
 
-    Bags whose names other batches have used are warned of, too.
+    Bags whose names other batches have used are warned of, too. Containers to scan are told where the stock is counted.
 
     Args:
         found: the workspace.
@@ -72,11 +72,15 @@ def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> P
     from nkloop.runs.stock import is_recorded, opened
 
     planned = replace(planned, at=bench_now(found, bench), warnings=(*planned.warnings, *ahead_told(found, bench)))
+    # until lots are imported a run knows no containers, and asks for the code of the lot
+    not_counted = replace(planned, containers=())
     if not is_recorded(found):
-        return planned
+        return not_counted
     told: list[str] = []
     names: tuple[str, ...] = ()
     with opened(found) as records:
+        if records.stock.inventory(bench) is None:
+            planned = not_counted
         records.decisions.require_usable(planned.parts)
         for part in planned.parts:
             try:

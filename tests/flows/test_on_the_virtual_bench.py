@@ -39,7 +39,7 @@ from nkloop.quantities import Amount
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.runs.campaign import count_cells
-from nkloop.runs.contents import fates_in, known_contents
+from nkloop.runs.contents import known_contents
 from nkloop.runs.execution import prepare_run
 from nkloop.runs.killing import read_request
 from nkloop.runs.launches import Launch
@@ -48,6 +48,7 @@ from nkloop.runs.on_deck import keep_request, reading_bench
 from nkloop.runs.people import ask
 from nkloop.runs.session import Session
 from nkloop.runs.typed_steps import spans
+from nkloop.runs.ways import fates_in
 from nkloop.worklists.csv_format import to_csv
 from nkloop.worklists.models import CheckResult, OperatorTask, Verdict
 

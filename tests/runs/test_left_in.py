@@ -51,8 +51,8 @@ def left(session: Session) -> Callable[[], float | None]:
     """`left()`: µL that are left of the medium."""
 
     def told() -> float | None:
-        found = left_in(session.records, session.catalogue, session.bench_file.deck, "M-1", "A1")
-        return None if found is None else round(found.volume_ul, 6)
+        found = left_in(session.records, session.catalogue, session.bench_file.deck, "M-1", {"A1"})
+        return round(found["A1"].volume_ul, 6) if found else None
 
     return told
 

@@ -11,7 +11,7 @@ from nkloop.records.models import RunRecord
 from nkloop.records.touched import DRAWN, touched
 from nkloop.runs.left_in import left_in
 from nkloop.runs.possible import doubtful_wells, reached_wells, replay
-from nkloop.runs.ways import Fate, fates_of
+from nkloop.runs.ways import Fate, fates_in
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import PLATE_READING, Worklist
@@ -56,12 +56,8 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
         ledger = replay(worklist, fates, catalogue, deck)
         wells = {well: held for nickname, well, held in ledger.wells() if nickname == item.nickname}
         _require_known(run, fates, _touched(worklist, fates, catalogue, barcode) - gone, barcode)
-        only_drawn = _only_drawn(worklist, fates, barcode)
-        kept = {
-            well: (left_in(records, catalogue, deck, barcode, well) if well in only_drawn else None) or held
-            for well, held in wells.items()
-            if well not in gone
-        }
+        left = left_in(records, catalogue, deck, barcode, _only_drawn(worklist, fates, barcode) - gone)
+        kept = {well: left.get(well, held) for well, held in wells.items() if well not in gone}
         if wells and not kept:
             raise StepUnknownError(
                 f"every well of {barcode} was discarded", where=barcode, remedy="take another one, with its own barcode"
@@ -83,12 +79,6 @@ def _only_drawn(worklist: Worklist, fates: tuple[Fate, ...], barcode: str) -> se
 def _is_only_planned(run: RunRecord) -> bool:
     """Whether the device has not been told of a run, and nobody can have started it there."""
     return run.state == "planned" and all(step.event == "intended" for step in run.steps)
-
-
-def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
-    """What became of the steps of a run, with what people said of the unknown ones."""
-    rulings = run.decision.rulings if run.decision else ()
-    return fates_of(worklist, records.journal.events(run.id), rulings)
 
 
 def _require_decided(run: RunRecord, barcode: str) -> None:

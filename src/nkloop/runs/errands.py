@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.contents import fates_in
+from nkloop.runs.ways import fates_in
 from nkloop.worklists.models import Step, Worklist
 
 

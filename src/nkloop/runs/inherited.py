@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
-from nkloop.runs.contents import fates_in
 from nkloop.runs.follow_up import left_in_wells
 from nkloop.runs.possible import replay
 from nkloop.runs.unmixed import Spot
-from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, ways_of
+from nkloop.runs.ways import LIQUID, MOST_WAYS, Fate, fates_in, ways_of
 from nkloop.worklists.arrivals import left_by
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents

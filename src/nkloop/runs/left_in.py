@@ -3,50 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable
 
 from nkloop.drivers.bench import Bench
 from nkloop.errors import RecordError
 from nkloop.records import Records
-from nkloop.records.models import RunRecord
-from nkloop.records.touched import DRAWN, touched
+from nkloop.records.touched import DRAWN, Touched, touched
 from nkloop.runs.possible import replay
-from nkloop.runs.ways import Fate, fates_of
+from nkloop.runs.ways import Fate, fates_in
 from nkloop.worklists.arrivals import left_by
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, WellContents
 from nkloop.worklists.models import PLATE_READING, Worklist
 
 _SLACK_UL = 1.0
-_MOVED = frozenset({"done", "partly"})
 
 
 def left_in(
-    records: Records, catalogue: LabwareLookup, deck: BenchDeck, barcode: str, well: str
-) -> WellContents | None:
-    """What the last run that gave into a well left there, less what later runs drew.
+    records: Records, catalogue: LabwareLookup, deck: BenchDeck, barcode: str, wells: Collection[str]
+) -> dict[str, WellContents]:
+    """What the last run that gave into each of these wells left there, less what later runs drew.
 
     A plan may have been made before the vessel was filled, or beside another that draws from it, too: what it says of
     the vessel is what was wanted.
 
     Returns:
-        None when no run gave into it, or when nobody knows what one of these runs did there.
+        Well to its contents; without wells into which no run gave, and those of which nobody knows what one of these
+        runs did there.
     """
-    drawn_ul = 0.0
-    for run in reversed(records.journal.with_labware((barcode,))):
+    asked, found = set(wells), dict[str, WellContents]()
+    drawn_ul: dict[str, float] = defaultdict(float)
+    for run in reversed(records.journal.with_labware((barcode,))) if asked else ():
         if run.procedure == PLATE_READING:
             continue
+        if run.is_foreign or not asked:
+            break
         worklist = records.journal.worklist(run.worklist_hash)
-        fates = _fates(run, worklist, records)
-        if run.is_foreign or _reaches(worklist, fates, {"unknown"}, barcode, well):
-            return None
-        changes = _reaches(worklist, fates, _MOVED, barcode, well)
-        if any(how != DRAWN for how, _ in changes):
+        fates = fates_in(run, worklist, records)
+        asked -= {one.well for one in _changes(worklist, fates, {"unknown"}, barcode)}
+        changes = [one for one in _changes(worklist, fates, {"done", "partly"}, barcode) if one.well in asked]
+        filled = {one.well for one in changes if one.how != DRAWN}
+        for one in changes:
+            if one.well not in filled:
+                drawn_ul[one.well] += one.volume_ul
+        if filled:
             nickname = next(item.nickname for item in worklist.deck if item.barcode == barcode)
-            wells = {(name, spot): held for name, spot, held in replay(worklist, fates, catalogue, deck).wells()}
-            held = wells.get((nickname, well))
-            return None if held is None else _less(held, drawn_ul)
-        drawn_ul += sum(volume for _, volume in changes)
-    return None
+            ledger = replay(worklist, fates, catalogue, deck)
+            stood = {well: held for name, well, held in ledger.wells() if name == nickname and well in filled}
+            found |= {well: _less(held, drawn_ul[well]) for well, held in stood.items()}
+            asked -= filled
+    return found
 
 
 def require_sources(worklist: Worklist, bench: Bench, records: Records) -> None:
@@ -59,34 +65,31 @@ def require_sources(worklist: Worklist, bench: Bench, records: Records) -> None:
     """
     if bench.catalogue is None or any(left_by(filling) for filling in worklist.fillings):
         return
-    needs: dict[tuple[str, str], float] = defaultdict(float)
-    given = {(one.barcode, one.well) for one in touched(worklist) if one.is_given}
-    for one in touched(worklist):
+    changes = tuple(touched(worklist))
+    given = {(one.barcode, one.well) for one in changes if one.is_given}
+    needs: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for one in changes:
         if one.barcode and one.how == DRAWN and (one.barcode, one.well) not in given:
-            needs[one.barcode, one.well] += one.volume_ul
-    for (barcode, well), need in needs.items():
-        left = left_in(records, bench.catalogue, bench.file.deck, barcode, well)
-        if left is not None and need > left.volume_ul + _SLACK_UL:
-            raise RecordError(
-                f"draws {need:g} µL from {barcode} {well}, in which {left.volume_ul:g} µL are left by "
-                "what runs have given and drawn: another run has drawn from it since this was planned, or less was "
-                "made",
-                where=worklist.name,
-                remedy=f"plan anew on what {barcode} holds now, or prepare more in a vessel of its own",
-            )
+            needs[one.barcode][one.well] += one.volume_ul
+    for barcode, of_wells in needs.items():
+        for well, left in left_in(records, bench.catalogue, bench.file.deck, barcode, of_wells).items():
+            if of_wells[well] > left.volume_ul + _SLACK_UL:
+                raise _short(worklist, f"{barcode} {well}", of_wells[well], left.volume_ul)
 
 
-def _fates(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
-    return fates_of(worklist, records.journal.events(run.id), run.decision.rulings if run.decision else ())
+def _short(worklist: Worklist, place: str, need_ul: float, left_ul: float) -> RecordError:
+    return RecordError(
+        f"draws {need_ul:g} µL from {place}, in which {left_ul:g} µL are left by what runs have given and drawn: "
+        "another run has drawn from it since this was planned, or less was made",
+        where=worklist.name,
+        remedy=f"plan anew on what {place.rpartition(' ')[0]} holds now, or prepare more in a vessel of its own",
+    )
 
 
-def _reaches(
-    worklist: Worklist, fates: tuple[Fate, ...], what: set[str] | frozenset[str], barcode: str, well: str
-) -> list[tuple[str, float]]:
-    """How the steps that went so have changed a well, and what left it."""
+def _changes(worklist: Worklist, fates: Iterable[Fate], what: Collection[str], barcode: str) -> list[Touched]:
+    """How the steps that went so have changed the wells of a labware."""
     numbers = {fate.step.number for fate in fates if fate.what in what}
-    changes = touched(worklist, numbers)
-    return [(one.how, one.volume_ul) for one in changes if (one.barcode, one.well) == (barcode, well)]
+    return [one for one in touched(worklist, numbers) if one.barcode == barcode]
 
 
 def _less(held: WellContents, drawn_ul: float) -> WellContents:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from nkloop.errors import PlanError, RecordError
 from nkloop.inventory import Inventory
 from nkloop.records import Records
-from nkloop.runs.contents import fates_in, known_contents
+from nkloop.runs.contents import known_contents
 from nkloop.runs.possible import reached_wells
 from nkloop.runs.stock import is_recorded, opened
+from nkloop.runs.ways import fates_in
 from nkloop.worklists.base_errors import assumed
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.carry_over import brought_in

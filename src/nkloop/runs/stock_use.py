@@ -13,10 +13,10 @@ from nkloop.inventory import Held, Inventory, Pick
 from nkloop.records import Records
 from nkloop.records.models import RunRecord
 from nkloop.records.stock_models import Taken
-from nkloop.runs.contents import fates_in
 from nkloop.runs.reconcile import reconcile_bench
 from nkloop.runs.reserved_plans import OwnShare, as_planned, given_back, named, on_deck, own_share, reservation_name
 from nkloop.runs.session import Session
+from nkloop.runs.ways import fates_in
 from nkloop.worklists.arrivals import brought_in
 from nkloop.worklists.bench_deck import BenchDeck
 from nkloop.worklists.contents import LabwareLookup, Ledger

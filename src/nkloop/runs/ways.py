@@ -16,7 +16,8 @@ from itertools import product
 from math import prod
 from typing import Literal, NamedTuple
 
-from nkloop.records.models import HELD_BACK, JournalEvent, StepRuling
+from nkloop.records import Records
+from nkloop.records.models import HELD_BACK, JournalEvent, RunRecord, StepRuling
 from nkloop.runs.outcomes import MIXING_FIRST, NOT_GIVEN, NOT_MIXED, PASSED
 from nkloop.worklists.models import Step, Worklist
 
@@ -89,6 +90,12 @@ def fates_of(
         found.append(fate._replace(is_begun=is_begun, is_passed=is_passed and fate.what != "done"))
         is_passed = is_passed or fate.what in {"done", "partly"}
     return tuple(reversed(found))
+
+
+def fates_in(run: RunRecord, worklist: Worklist, records: Records) -> tuple[Fate, ...]:
+    """What became of the steps of a run, with what people said of the unknown ones."""
+    rulings = run.decision.rulings if run.decision else ()
+    return fates_of(worklist, records.journal.events(run.id), rulings)
 
 
 def _fate(step: Step, event: JournalEvent | None, ruling: StepRuling | None) -> Fate:

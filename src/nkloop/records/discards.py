@@ -38,7 +38,7 @@ def require_kept(
     """
     problems: list[Problem] = []
     for worklist in worklists:
-        used = {(one.barcode, one.well) for one in touched(worklist)}
+        used = {one.spot for one in touched(worklist)}
         barcodes = sorted({barcode for barcode, _ in used if barcode})
         gone = [one for barcode in barcodes for one in discarded_of(connection, barcode)]
         problems += [_gone(one) for one in gone if (one.barcode, one.well) in used.difference(spared)]

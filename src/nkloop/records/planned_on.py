@@ -12,7 +12,7 @@ from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import is_near, number_of
 from nkloop.records.models import RUN_OVER
 from nkloop.records.since import moved_of
-from nkloop.records.touched import MIXED, touched
+from nkloop.records.touched import MIXED, Place, given_wells, touched
 from nkloop.worklists.models import PlannedOn, Worklist
 
 _SHOWN = 8
@@ -25,9 +25,9 @@ def planned_on(connection: sa.Connection, worklists: Sequence[Worklist], bench: 
     What an earlier part of the plan gives into first is told by that part alone.
     """
     told: list[Worklist] = []
-    by_earlier_parts: set[tuple[str, str]] = set()
+    by_earlier_parts: set[Place] = set()
     for worklist in worklists:
-        given = {(one.barcode, one.well) for one in touched(worklist) if one.is_given and one.barcode}
+        given = given_wells(worklist)
         wells: dict[str, list[str]] = defaultdict(list)
         for barcode, well in sorted(given - by_earlier_parts):
             wells[barcode].append(well)

@@ -17,11 +17,9 @@ from nkloop.records import schema
 from nkloop.records.journal_rows import last_decision, last_events, rows_with_labware, worklist_of
 from nkloop.records.lineage import anew, entry_of, line_of, number_of, tree_of
 from nkloop.records.models import RUN_OVER
-from nkloop.records.touched import DRAWN, Touched, touched
+from nkloop.records.touched import DRAWN, Place, Touched, held_wells, touched
 from nkloop.worklists.models import Filling, Worklist
 
-Place = tuple[str, str]
-"""Barcode and well; an empty text and the name of a closed vessel."""
 _EVENTS = schema.step_events
 _ENDS = ("done", "failed", "unknown")
 """Events that end a step."""
@@ -59,9 +57,9 @@ def as_it_stands(connection: sa.Connection, run_id: str, made: Worklist, apart: 
         one, row = change.touch, change.run
         if not one.barcode and (row["id"] in told or _is_another(one.well, first, was_new, change)):
             continue
-        if one.how != DRAWN or (one.barcode, one.well) not in fillings or row["state"] not in RUN_OVER:
+        if one.how != DRAWN or one.spot not in fillings or row["state"] not in RUN_OVER:
             raise _changed(connection, run_id, change)
-        drawn[one.barcode, one.well] += one.volume_ul
+        drawn[one.spot] += one.volume_ul
     lower = {fillings[place]: volume for place, volume in drawn.items()}
     kept = [_less(one, lower.get((one.labware, one.well), 0.0)) for one in made.fillings]
     return made.model_copy(update={"fillings": tuple(one for one in kept if one.volume_ul > 0)}) if lower else made
@@ -76,7 +74,7 @@ def require_enough(connection: sa.Connection, run_id: str, made: Worklist, now: 
     barcodes = {item.nickname: item.barcode or "" for item in made.deck}
     needs: dict[Place, float] = defaultdict(float)
     for one in touched(made):
-        needs[one.barcode, one.well] += one.volume_ul
+        needs[one.spot] += one.volume_ul
     left = {(barcodes.get(one.labware, ""), one.well): one.volume_ul for one in now.fillings}
     for before in made.fillings:
         place = barcodes.get(before.labware, ""), before.well
@@ -104,17 +102,14 @@ def _needed(made: Worklist) -> dict[Place, set[str]]:
     """What a worklist does to each well and vessel it changes."""
     found: dict[Place, set[str]] = defaultdict(set)
     for one in touched(made):
-        found[one.barcode, one.well].add(one.how)
+        found[one.spot].add(one.how)
     return found
 
 
 def _sources(made: Worklist, needed: Mapping[Place, set[str]]) -> dict[Place, tuple[str, str]]:
     """Wells that are only drawn from, with nickname and well of their filling."""
-    barcodes = {item.nickname: item.barcode for item in made.deck if item.barcode}
-    filled = {
-        (barcodes[one.labware], one.well): (one.labware, one.well) for one in made.fillings if one.labware in barcodes
-    }
-    return {place: spot for place, spot in filled.items() if needed.get(place) == {DRAWN}}
+    filled = held_wells(made).items()
+    return {place: (one.labware, one.well) for place, one in filled if needed.get(place) == {DRAWN}}
 
 
 def _less(filling: Filling, drawn_ul: float) -> Filling:
@@ -133,7 +128,7 @@ def _by_others(connection: sa.Connection, run_id: str, first: Any, needed: Colle
         worklist = worklist_of(connection, row["worklist_hash"])
         before = _ended_before(connection, row, worklist, begun) if is_earlier else set()
         for one in touched(worklist, _moved(connection, row, worklist) - before):
-            if (one.barcode, one.well) in needed:
+            if one.spot in needed:
                 yield _Change(row, worklist, one)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from nkloop.worklists.empty_wells import reached
-from nkloop.worklists.models import Step, VesselMove, Worklist
+from nkloop.worklists.models import Filling, Step, VesselMove, Worklist
 
+Place = tuple[str, str]
+"""Barcode and well; an empty text and the name of a closed vessel."""
 GIVEN, DRAWN, MIXED = "given liquid", "drawn from", "mixed"
 
 
@@ -22,6 +24,11 @@ class Touched(NamedTuple):
     """In words: `GIVEN`, `DRAWN` or `MIXED`."""
     volume_ul: float = 0.0
     """What left it, µL; 0 where nothing did."""
+
+    @property
+    def spot(self) -> Place:
+        """Where it is, to be looked up."""
+        return self.barcode, self.well
 
     @property
     def place(self) -> str:
@@ -47,18 +54,27 @@ def touched(worklist: Worklist, numbers: Collection[int] | None = None) -> Itera
             yield from setting.of(step)
 
 
+def given_wells(worklist: Worklist) -> set[Place]:
+    """Wells of labware with a barcode that a worklist gives into."""
+    return {one.spot for one in touched(worklist) if one.is_given and one.barcode}
+
+
+def held_wells(worklist: Worklist) -> dict[Place, Filling]:
+    """Wells of labware with a barcode that a worklist says something is in, and what."""
+    barcodes = {item.nickname: item.barcode for item in worklist.deck if item.barcode}
+    return {(barcodes[one.labware], one.well): one for one in worklist.fillings if one.labware in barcodes}
+
+
 def fills_vessels(worklist: Worklist) -> bool:
     """Whether a worklist gives into labware with a barcode, so that it is done once: a vessel is new once."""
-    return any(one.is_given and one.barcode for one in touched(worklist))
+    return bool(given_wells(worklist))
 
 
 def feeds_standing(worklist: Worklist) -> bool:
     """Whether a worklist gives into wells that held something before: planned anew, they would be fed a second time."""
     if worklist.procedure != "cytokine_dosing" or worklist.planned_on:
         return bool(worklist.planned_on)  # what a new medium or assay is filled up from is no feed
-    barcodes = {item.nickname: item.barcode for item in worklist.deck if item.barcode}
-    held = {(barcodes[one.labware], one.well) for one in worklist.fillings if one.labware in barcodes}
-    return any(one.is_given and (one.barcode, one.well) in held for one in touched(worklist))
+    return not given_wells(worklist).isdisjoint(held_wells(worklist))
 
 
 class _Setting:

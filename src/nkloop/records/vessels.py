@@ -20,7 +20,7 @@ from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import has_moved, is_near, line_of, origin_of, tree_of
 from nkloop.records.planned_on import planned_on
 from nkloop.records.since import moved_of
-from nkloop.records.touched import Touched, touched
+from nkloop.records.touched import Place, Touched, given_wells, held_wells, touched
 from nkloop.records.vessel_names import used_names
 from nkloop.worklists.models import Worklist
 
@@ -112,46 +112,35 @@ def require_unused(
     Raises:
         RecordError: the vessel, or its wells, with the run that filled it and the remedy.
     """
-    given = {(one.barcode, one.well) for one in touched(worklist) if one.is_given and one.barcode}
+    given = given_wells(worklist)
     if not given:
         return
-    new = given - _held(worklist).keys()
+    new = given - held_wells(worklist).keys()
     own = {row["id"] for row in tree_of(connection, line_of(connection, parent)[0]["id"])} if parent else set()
     for row in reversed(rows_with_labware(connection, {barcode for barcode, _ in given})):
         if row["id"] in own or not is_near(row, bench, devices):
             continue
+        asked = given if row["worklist_hash"] == worklist.content_hash else new
         earlier = worklist_of(connection, row["worklist_hash"])
         changes = tuple(touched(earlier, moved_of(connection, row["id"])))
-        is_same = row["worklist_hash"] == worklist.content_hash
-        asked = given if is_same else new
-        if found := dict.fromkeys(_spot(one) for one in changes if one.is_given and _spot(one) in asked):
+        if found := dict.fromkeys(one.spot for one in changes if one.is_given and one.spot in asked):
             raise _used(connection, worklist, tuple(found), row)
         new -= _emptied(earlier, changes)
 
 
-def _spot(one: Touched) -> tuple[str, str]:
-    return one.barcode, one.well
-
-
-def _held(worklist: Worklist) -> dict[tuple[str, str], float]:
-    """Barcode and well of what a worklist says is in its labware, with its volume."""
-    barcodes = {item.nickname: item.barcode for item in worklist.deck if item.barcode}
-    return {(barcodes[one.labware], one.well): one.volume_ul for one in worklist.fillings if one.labware in barcodes}
-
-
-def _emptied(worklist: Worklist, changes: Collection[Touched]) -> set[tuple[str, str]]:
+def _emptied(worklist: Worklist, changes: Collection[Touched]) -> set[Place]:
     """Wells that a run has drawn empty by what its worklist said was in them."""
-    held = _held(worklist)
-    drawn: dict[tuple[str, str], float] = defaultdict(float)
+    held = {spot: filling.volume_ul for spot, filling in held_wells(worklist).items()}
+    drawn: dict[Place, float] = defaultdict(float)
     for one in changes:
-        drawn[_spot(one)] += one.volume_ul
+        drawn[one.spot] += one.volume_ul
     return {spot for spot, volume in drawn.items() if volume and volume > held.get(spot, inf) - _SLACK_UL}
 
 
-def _used(connection: sa.Connection, worklist: Worklist, spots: Sequence[tuple[str, str]], row: Any) -> RecordError:
+def _used(connection: sa.Connection, worklist: Worklist, spots: Sequence[Place], row: Any) -> RecordError:
     barcode = spots[0][0]
     item = next(item for item in worklist.deck if item.barcode == barcode)
-    held = {well for mark, well in _held(worklist) if mark == barcode}
+    held = {well for mark, well in held_wells(worklist) if mark == barcode}
     name, by = f"{barcode} ({item.label or item.nickname})", f"{row['id']} ({row['name']})"
     told = f"{name} was filled before, by {by}: what is given now would go into what it holds"
     if held:

@@ -100,8 +100,7 @@ def _not_taken(run_id: str, worklist: Worklist, records: Records) -> Iterator[Op
     moving = {step.number for step in worklist.steps if step.moves}
     for one in records.requests.of_run(run_id) if moving else ():
         number = announced_step(one.title.removeprefix(f"{worklist.name}, "))
-        is_done = one.state == "confirmed" and one.taken_at is None and not one.choice
-        if is_done and number in moving and one.answered_at is not None:
+        if one.is_untaken and not one.choice and number in moving and one.answered_at is not None:
             yield OperatorAction(
                 run_id=run_id, step=number, at=one.answered_at, confirmed_by=one.answered_by, title=one.title,
                 instruction=one.title, note=one.note,

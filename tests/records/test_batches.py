@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from nkloop.errors import RecordError
+from nkloop.records.since import moved_of
 
 from .test_since import feeding
 
@@ -70,3 +72,18 @@ def test_a_bag_that_begins_anew_under_a_used_name_is_told_of_without_any_batch(b
     bags.ended(bags.opened(bags.worklist), "done", "done", "done", state="succeeded")
     (told,) = bags.records.vessels.used_names([feeding(bags.worklist, "seeding", held_ul=0)], None)
     assert told.startswith("U1-reference was used by run-0001 (day 3), which names no batch: where these are other")
+
+
+def test_runs_before_the_last_that_used_the_names_are_not_looked_at(bags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in ("day 3", "day 6"):
+        bags.ended(bags.opened(feeding(bags.worklist, day), batch="A"), "done", "done", "done", state="succeeded")
+    read: list[str] = []
+
+    def noted(connection: sa.Connection, run_id: str) -> set[int]:
+        read.append(run_id)
+        return moved_of(connection, run_id)
+
+    monkeypatch.setattr("nkloop.records.vessel_names.moved_of", noted)
+    (told,) = bags.records.vessels.used_names([feeding(bags.worklist, "day 9")], "B")
+    assert told.startswith("U1-reference was used by run-0002 (day 6) of batch A")
+    assert read == ["run-0002"]

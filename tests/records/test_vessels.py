@@ -160,6 +160,15 @@ def test_a_feed_is_planned_anew_for_what_stands_there_then(lab: Lab) -> None:
         lab.run(feed, known=["run-0001"])
 
 
+def test_a_feed_of_what_stands_there_reads_no_earlier_worklist(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plate that is fed for weeks has many runs, and a worklist of each takes a tenth of a second to read."""
+    lab.run(plate(lab, "seeded", "D1>A1 D1>A2 D1>A3"))
+    read: list[str] = []
+    monkeypatch.setattr("nkloop.records.vessels.worklist_of", lambda _, digest: read.append(digest))
+    assert lab.run(plate(lab, "fed", "D1>A1 D1>A2", held="A1 A2"))
+    assert read == []
+
+
 def test_a_reservoir_is_topped_up_with_eight_channels(lab: Lab) -> None:
     trough = {"pipettes": {"left": "flex_8channel_1000"}}
     deck = (

@@ -32,6 +32,8 @@ def used_names(connection: sa.Connection, worklists: Sequence[Worklist], batch: 
     names, by_run = set(begin_empty), defaultdict[str, list[str]](list)
     rows = rows_with_labware(connection, names)
     for row in reversed(rows):
+        if not names:
+            break  # spares reading the worklists of all runs before
         steps = moved_of(connection, row["id"])
         used = {one.well for one in touched(worklist_of(connection, row["worklist_hash"]), steps) if not one.barcode}
         found = sorted(used & names)

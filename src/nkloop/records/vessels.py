@@ -121,6 +121,8 @@ def require_unused(
         if row["id"] in own or not is_near(row, bench, devices):
             continue
         asked = given if row["worklist_hash"] == worklist.content_hash else new
+        if not asked:
+            continue  # spares reading its worklist
         earlier = worklist_of(connection, row["worklist_hash"])
         changes = tuple(touched(earlier, moved_of(connection, row["id"])))
         if found := dict.fromkeys(one.spot for one in changes if one.is_given and one.spot in asked):

@@ -72,6 +72,19 @@ def test_what_runs_drew_is_taken_off_what_one_has_made(
     assert known.per_ul == pytest.approx({"base": 1.0, "TPO": 2.0})
 
 
+def test_a_medium_that_is_mixed_before_it_is_drawn_from_was_not_filled_thereby(
+    session: Session, moved: Any, journalled: Journalled, left: Callable[[], float | None]
+) -> None:
+    journalled(moved("make", "", "M-1", (100.0, 100.0, 50.0), 350.0))
+    feed = moved("planned before it was made", "M-1", "P-1", (60.0,), 90.0)
+    (draw,) = feed.steps
+    mix = Step(number=1, action="mix", labware="source", well="A1", volume_ul=50, tip="tips:B1")
+    journalled(feed.model_copy(update={"steps": (mix, draw.model_copy(update={"number": 2, "tip": ""}))}))
+    assert left() == 190
+    known = known_contents(session.records, session.catalogue, session.bench_file.deck, "M-1").wells["A1"]
+    assert known.volume_ul == pytest.approx(190)
+
+
 def test_nobody_knows_what_is_left_behind_a_step_of_unknown_outcome(
     moved: Any, journalled: Journalled, left: Callable[[], float | None]
 ) -> None:

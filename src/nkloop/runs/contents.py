@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from nkloop.errors import RecordError, StepUnknownError
@@ -56,7 +55,7 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
         ledger = replay(worklist, fates, catalogue, deck)
         wells = {well: held for nickname, well, held in ledger.wells() if nickname == item.nickname}
         _require_known(run, fates, _touched(worklist, fates, catalogue, barcode) - gone, barcode)
-        left = left_in(records, catalogue, deck, barcode, _only_drawn(worklist, fates, barcode) - gone)
+        left = left_in(records, catalogue, deck, barcode, _not_filled(worklist, fates, barcode) - gone)
         kept = {well: left.get(well, held) for well, held in wells.items() if well not in gone}
         if wells and not kept:
             raise StepUnknownError(
@@ -66,14 +65,11 @@ def known_contents(records: Records, catalogue: LabwareLookup, deck: BenchDeck, 
     raise RecordError(f"no run had a labware '{barcode}' on the deck", remedy="prepare it first, or check the barcode")
 
 
-def _only_drawn(worklist: Worklist, fates: tuple[Fate, ...], barcode: str) -> set[str]:
-    """Wells of which a run tells what its plan wanted to be there: it has given nothing into them."""
+def _not_filled(worklist: Worklist, fates: tuple[Fate, ...], barcode: str) -> set[str]:
+    """Wells of which a run tells what its plan wanted to be there: it has drawn from them and given nothing."""
     moved = {fate.step.number for fate in fates if fate.what in {"done", "partly"}}
-    hows: dict[str, set[str]] = defaultdict(set)
-    for one in touched(worklist, moved):
-        if one.barcode == barcode:
-            hows[one.well].add(one.how)
-    return {well for well, how in hows.items() if how == {DRAWN}}
+    changes = [one for one in touched(worklist, moved) if one.barcode == barcode]
+    return {one.well for one in changes if one.how == DRAWN} - {one.well for one in changes if one.is_given}
 
 
 def _is_only_planned(run: RunRecord) -> bool:

@@ -42,7 +42,7 @@ def left_in(
         fates = fates_in(run, worklist, records)
         asked -= {one.well for one in _changes(worklist, fates, {"unknown"}, barcode)}
         changes = [one for one in _changes(worklist, fates, {"done", "partly"}, barcode) if one.well in asked]
-        filled = {one.well for one in changes if one.how != DRAWN}
+        filled = {one.well for one in changes if one.is_given}
         for one in changes:
             if one.well not in filled:
                 drawn_ul[one.well] += one.volume_ul

@@ -13,6 +13,18 @@ from nkloop.coordination.question_page import Answer
 from nkloop.coordination.recovery import ask_what_to_do, do_rest, is_settled, reconciled, settled, take_decision
 from nkloop.coordination.run_names import run_name
 from nkloop.coordination.served import bench_field
+from nkloop.coordination.statement_fields import (
+    CutInFirstMix,
+    CutInMix,
+    Drawn,
+    Given,
+    Happened,
+    Moved,
+    NotHappened,
+    OtherVessels,
+    SkippedAtScreen,
+    Wells,
+)
 from nkloop.runs.session import open_session
 
 HERE = Path(__file__).resolve().parent
@@ -35,36 +47,16 @@ class ReconcileRun(BaseModel):
     )
     decided_by: str = Field("", title="Your name", description="Recorded with the decision; needed unless it is ask")
     reason: str = Field("", title="Reason", description="Recorded with the decision; needed unless it is ask")
-    happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
-    not_happened: str = Field(
-        "", title="Steps that did not happen", description="Unknown steps of which nothing was drawn and nothing given"
-    )
-    drawn: str = Field(
-        "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
-    )
-    cut_in_first_mix: str = Field(
-        "",
-        title="Steps cut in the mix before their draw",
-        description="Unknown steps with liquid of that mix in the tip, lost for the source; nothing was given",
-    )
-    given: str = Field(
-        "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
-    )
-    cut_in_mix: str = Field(
-        "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
-    )
-    moved: str = Field(
-        "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
-    )
-    skipped_at_screen: str = Field(
-        "",
-        title="Steps skipped at the screen",
-        description="Of those that did not happen: skipped at the robot's own screen, so later ones may have happened",
-    )
-    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
-    other_vessels: str = Field(
-        "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
-    )
+    happened: Happened = ""
+    not_happened: NotHappened = ""
+    drawn: Drawn = ""
+    cut_in_first_mix: CutInFirstMix = ""
+    given: Given = ""
+    cut_in_mix: CutInMix = ""
+    moved: Moved = ""
+    skipped_at_screen: SkippedAtScreen = ""
+    wells: Wells = ""
+    other_vessels: OtherVessels = ""
     robot_replaced: bool = Field(
         False,
         title="Robot replaced",
@@ -123,9 +115,4 @@ async def reconcile_run(request: ReconcileRun = ReconcileRun()) -> list[dict[str
 async def _answer(session: Any, run_id: str, request: ReconcileRun) -> Answer:
     if request.decision == "ask":
         return await ask_what_to_do(session, run_id)
-    given = {"decision": request.decision, "decided_by": request.decided_by, "reason": request.reason}
-    told = {"happened": request.happened, "not_happened": request.not_happened, "drawn": request.drawn}
-    told |= {"cut_in_first_mix": request.cut_in_first_mix}
-    told |= {"given": request.given, "cut_in_mix": request.cut_in_mix, "moved": request.moved}
-    told |= {"skipped_at_screen": request.skipped_at_screen}
-    return Answer(**given, **told, wells=request.wells, other_vessels=request.other_vessels)
+    return Answer(**request.model_dump(include=set(Answer.model_fields)))

@@ -8,6 +8,18 @@ from typing import Literal
 from prefect.input import RunInput
 from pydantic import ConfigDict, Field
 
+from nkloop.coordination.statement_fields import (
+    CutInFirstMix,
+    CutInMix,
+    Drawn,
+    Given,
+    Happened,
+    Moved,
+    NotHappened,
+    OtherVessels,
+    SkippedAtScreen,
+    Wells,
+)
 from nkloop.labware.well_ranges import well_ranges
 from nkloop.quantities.display import volume_told
 from nkloop.reports.markdown import markdown_text
@@ -33,36 +45,16 @@ class Answer(RunInput):
     )
     decided_by: str = Field(..., title="Your name", description="It is recorded with the decision", min_length=2)
     reason: str = Field(..., title="Reason", description="It is recorded with the decision", min_length=3)
-    happened: str = Field("", title="Steps that happened", description="Unknown steps you saw to have happened: 3, 5-7")
-    not_happened: str = Field(
-        "", title="Steps that did not happen", description="Unknown steps of which nothing was drawn and nothing given"
-    )
-    drawn: str = Field(
-        "", title="Steps whose liquid is lost", description="Unknown steps that drew it and lost it with the tip"
-    )
-    cut_in_first_mix: str = Field(
-        "",
-        title="Steps cut in the mix before their draw",
-        description="Unknown steps with liquid of that mix in the tip, lost for the source; nothing was given",
-    )
-    given: str = Field(
-        "", title="Steps that were not mixed", description="Unknown steps that gave their liquid; tip without liquid"
-    )
-    cut_in_mix: str = Field(
-        "", title="Steps cut in their mix", description="The same with liquid of that mix in the tip, lost for the well"
-    )
-    moved: str = Field(
-        "", title="Steps done in part", description="Unknown steps of people, and what they moved: 12=10 mL"
-    )
-    skipped_at_screen: str = Field(
-        "",
-        title="Steps skipped at the screen",
-        description="Of those that did not happen: skipped at the robot's own screen, so later ones may have happened",
-    )
-    wells: str = Field("", title="Wells to discard", description="As plate:B3, plate:A5-H5; empty for all in doubt")
-    other_vessels: str = Field(
-        "", title="Runs on other vessels", description="Whose bags only have the names of these, as of another batch"
-    )
+    happened: Happened = ""
+    not_happened: NotHappened = ""
+    drawn: Drawn = ""
+    cut_in_first_mix: CutInFirstMix = ""
+    given: Given = ""
+    cut_in_mix: CutInMix = ""
+    moved: Moved = ""
+    skipped_at_screen: SkippedAtScreen = ""
+    wells: Wells = ""
+    other_vessels: OtherVessels = ""
 
 
 def question_markdown(asked: Question) -> str:

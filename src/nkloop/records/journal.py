@@ -93,7 +93,7 @@ class Journal(JournalReading):
             where = Where(bench, device, device_serial, claim)
             parent = taken_up(connection, worklist, where, context, known)
             context = context.model_copy(update={"batch": batch_of(connection, context, parent)})
-            run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
+            run_id = _next_id(connection)
             save_worklist(connection, worklist, at)
             verdict_id = save_verdict(connection, worklist, verdict, at)
             row = new_row(run_id, worklist, where, context, parent=parent, verdict_id=verdict_id, at=at)
@@ -129,7 +129,7 @@ class Journal(JournalReading):
         with self._database.writing() as connection:
             require_newest(connection, claim)
             found = run_row(connection, alike)
-            run_id = f"run-{_count(connection, schema.runs) + 1:04d}"
+            run_id = _next_id(connection)
             row = {name: found[name] for name in _ALIKE} | {
                 "id": run_id, "state": "interrupted", "created_at": at, "ended_at": at, "error": error,
                 "device_run_id": device_run_id, "device_serial": device_serial,
@@ -296,8 +296,9 @@ class Journal(JournalReading):
                 require_first(connection, worklist_hash, bench, devices, known, batch=batch, is_part=is_part)
 
 
-def _count(connection: sa.Connection, table: sa.Table) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+def _next_id(connection: sa.Connection) -> str:
+    n_runs = connection.execute(sa.select(sa.func.count()).select_from(schema.runs)).scalar_one()
+    return f"run-{n_runs + 1:04d}"
 
 
 def _set_state(connection: sa.Connection, run_id: str, values: dict[str, Any], claim: Claim | None) -> None:

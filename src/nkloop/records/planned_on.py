@@ -11,7 +11,7 @@ from nkloop.errors import RecordError, first_of
 from nkloop.records.journal_rows import rows_with_labware, worklist_of
 from nkloop.records.lineage import is_near, number_of
 from nkloop.records.models import RUN_OVER
-from nkloop.records.since import moved_of
+from nkloop.records.since import may_move
 from nkloop.records.touched import MIXED, Place, given_wells, touched
 from nkloop.worklists.models import PlannedOn, Worklist
 
@@ -50,14 +50,13 @@ def require_not_overtaken(connection: sa.Connection, worklist: Worklist, bench: 
         for row in rows_with_labware(connection, (plan.barcode,)):
             if (plan.run and number_of(row["id"]) <= number_of(plan.run)) or not is_near(row, bench, devices):
                 continue
-            is_over = row["state"] in RUN_OVER
-            wells = [well for well in _changed(connection, row, plan.barcode, is_over=is_over) if well in plan.wells]
+            wells = [well for well in _changed(connection, row, plan.barcode) if well in plan.wells]
             if wells:
-                raise _overtaken(worklist, plan, row, wells, "changed" if is_over else "taken up")
+                raise _overtaken(worklist, plan, row, wells)
 
 
-def _overtaken(worklist: Worklist, plan: PlannedOn, row: sa.RowMapping, wells: Sequence[str], how: str) -> RecordError:
-    some = first_of(wells, _SHOWN)
+def _overtaken(worklist: Worklist, plan: PlannedOn, row: sa.RowMapping, wells: Sequence[str]) -> RecordError:
+    some, how = first_of(wells, _SHOWN), "changed" if row["state"] in RUN_OVER else "taken up"
     then = f"after {plan.run}" if plan.run else "before"
     return RecordError(
         f"planned on what {plan.barcode} held {then}; {some} {'were' if len(wells) > 1 else 'was'} {how} since, by "
@@ -73,16 +72,15 @@ def _last_change(connection: sa.Connection, barcode: str, bench: str) -> str | N
     no run does."""
     found: str | None = None
     for row in reversed(rows_with_labware(connection, (barcode,))):
-        is_over = row["state"] in RUN_OVER
-        if is_near(row, bench, ()) and _changed(connection, row, barcode, is_over=is_over):
-            if is_over:
+        if is_near(row, bench, ()) and _changed(connection, row, barcode):
+            if row["state"] in RUN_OVER:
                 return str(row["id"])
             found = ""  # a plan cannot count on what is under way
     return found
 
 
-def _changed(connection: sa.Connection, row: sa.RowMapping, barcode: str, *, is_over: bool) -> list[str]:
+def _changed(connection: sa.Connection, row: sa.RowMapping, barcode: str) -> list[str]:
     """Wells of a labware that a run has changed, or is to change while it is not over."""
-    numbers = moved_of(connection, row["id"]) if is_over else None
-    changes = touched(worklist_of(connection, row["worklist_hash"]), numbers)
+    worklist = worklist_of(connection, row["worklist_hash"])
+    changes = touched(worklist, may_move(connection, row, worklist))
     return list(dict.fromkeys(one.well for one in changes if one.barcode == barcode and one.how != MIXED))

@@ -127,7 +127,7 @@ def _by_others(connection: sa.Connection, run_id: str, first: Any, needed: Colle
             continue
         worklist = worklist_of(connection, row["worklist_hash"])
         before = _ended_before(connection, row, worklist, begun) if is_earlier else set()
-        for one in touched(worklist, _moved(connection, row, worklist) - before):
+        for one in touched(worklist, may_move(connection, row, worklist) - before):
             if one.spot in needed:
                 yield _Change(row, worklist, one)
 
@@ -159,8 +159,8 @@ def _entries(connection: sa.Connection, run_id: str, which: Any, events: Collect
     return {step: numbers[batch] for step, batch in rows}
 
 
-def _moved(connection: sa.Connection, row: Any, worklist: Worklist) -> set[int]:
-    """Steps that happened or may have; of an open run those that may follow, too."""
+def may_move(connection: sa.Connection, row: Any, worklist: Worklist) -> set[int]:
+    """Numbers of the steps of a run that happened or may have; of one that is not over those that may follow, too."""
     if row["state"] not in RUN_OVER:
         return {step.number for step in worklist.steps}
     return moved_of(connection, row["id"])

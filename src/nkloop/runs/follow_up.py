@@ -152,11 +152,6 @@ def _furthest(unknown: Sequence[Fate]) -> Way:
     return Way("", {fate.step.number: how(fate) for fate in unknown})
 
 
-def _arrived_nowhere(fate: Fate) -> bool:
-    """Whether an unknown step certainly gave nothing to another well."""
-    return fate.is_cut_first or fate.fell_short
-
-
 def _still_to_do(fate: Fate, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
     if fate.what == "done":
         return None
@@ -178,7 +173,7 @@ def _mix_of(step: Step) -> Step:
 
 
 def _corrected(fate: Fate, share: float, deck: BenchDeck | None, worklist: Worklist) -> Step | None:
-    if fate.what != "unknown" or fate.step.action != "transfer" or _arrived_nowhere(fate):
+    if fate.what != "unknown" or fate.step.action != "transfer" or fate.gave_nothing:
         return _still_to_do(fate, deck, worklist)
     return _reduced(fate.step, (fate.step.volume_ul - fate.given_ul) * share, deck, worklist)
 
@@ -268,7 +263,7 @@ def _require_targets(
 ) -> None:
     """Refuse where nothing says what a well shall hold, so that nothing can be brought there."""
     known = {(target.labware, target.well) for target in worklist.targets} | set(without)
-    for fate in (one for one in unknown if not _arrived_nowhere(one)):
+    for fate in (one for one in unknown if not one.gave_nothing):
         for nickname, well in reached_wells(fate.step, worklist, catalogue, is_target=True):
             if (nickname, well) not in known:
                 raise PlanError(

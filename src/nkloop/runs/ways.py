@@ -63,6 +63,11 @@ class Fate(NamedTuple):
     is_held: bool = False
     """For `unknown`: the device stood at a pause before it that nobody was asked to end."""
 
+    @property
+    def gave_nothing(self) -> bool:
+        """For `unknown`: whether it certainly gave nothing to another well, and the device came no further."""
+        return self.is_cut_first or self.fell_short
+
 
 class Way(NamedTuple):
     """One way in which all unknown steps together may have gone."""
@@ -203,7 +208,7 @@ def _hows(fate: Fate, with_drawn: bool) -> list[How]:
 def _in_order(unknown: Sequence[Fate], with_drawn: bool) -> Iterator[Way]:
     """The first ones happened, one may have been cut, the others did not happen."""
     hows = [_hows(fate, with_drawn) for fate in unknown]
-    furthest = next((place for place, fate in enumerate(unknown) if fate.is_cut_first or fate.fell_short), len(unknown))
+    furthest = next((place for place, fate in enumerate(unknown) if fate.gave_nothing), len(unknown))
     for count in range(furthest + 1):
         how: dict[int, How] = {fate.step.number: "not" for fate in unknown}
         how |= {fate.step.number: "done" for fate in unknown[:count]}

@@ -22,7 +22,8 @@ _ROUNDS = 8
 """How often what is refused of the narrowed rest is left out as well."""
 _NAMED = 16
 """Most options that a person is told to type."""
-_REFUSED = (PlanError, RecordError, VerificationError)
+REFUSED = (PlanError, RecordError, VerificationError)
+"""What is raised where no rest is accepted."""
 _PLAN_ANEW = "--decide discard and plan anew"
 
 
@@ -75,7 +76,7 @@ def _without(run: RunRecord, said: Said, place: RunPlace) -> tuple[Spot, ...]:
         gone = tuple(dict.fromkeys(said.wells))
         try:
             return gone if weighed_by_ledger(run, "continue", said, place).follow_up is not None else ()
-        except _REFUSED as error:
+        except REFUSED as error:
             more = named_wells(error) or (*_places(error, run, place), *_off(run, said, place))
         if set(more) <= set(gone):
             return ()
@@ -86,7 +87,7 @@ def _without(run: RunRecord, said: Said, place: RunPlace) -> tuple[Spot, ...]:
 def _accepted(run: RunRecord, said: Said, place: RunPlace) -> bool:
     try:
         weighed_by_ledger(run, "continue", said, place)
-    except _REFUSED:
+    except REFUSED:
         return False
     return True
 
@@ -103,7 +104,7 @@ def _off(run: RunRecord, said: Said, place: RunPlace) -> Iterable[Spot]:
     """Wells that the rest would leave with other contents than planned, all of which a refusal does not name."""
     try:
         made = weighed(run, "continue", said, place).follow_up
-    except _REFUSED:
+    except REFUSED:
         return ()
     if made is None:
         return ()

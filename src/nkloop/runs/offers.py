@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from nkloop.errors import NkloopError, PlanError, RecordError, VerificationError
+from nkloop.errors import NkloopError
 from nkloop.frozen import FrozenModel
 from nkloop.records.models import DecisionKind, RunDecision, RunRecord
-from nkloop.runs.leaving_out import named_wells, weighed_by_ledger
+from nkloop.runs.leaving_out import REFUSED, named_wells, weighed_by_ledger
 from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.weighing import RunPlace, Said, to_be_decided
@@ -216,23 +216,23 @@ def _in_part(steps: Sequence[OpenStep]) -> list[Offer]:
 
 def _judged(run: RunRecord, offer: Offer, place: RunPlace) -> Offer:
     """The offer, with the wells that have to be left out for it, or with why it is refused."""
-    try:
-        _weigh(run, offer, place)
-    except (PlanError, RecordError, VerificationError) as error:
-        wells = named_wells(error)
+    error = _refusal(run, offer, place)
+    if error is None:
+        return offer
+    if offer.kind == "continue" and (wells := named_wells(error)):
         narrowed = offer.model_copy(update={"wells": wells, "when": offer.when + _LEFT_OUT})
-        if offer.kind == "continue" and wells and _is_accepted(run, narrowed, place):
+        if _refusal(run, narrowed, place) is None:
             return narrowed
-        return offer.model_copy(update={"refused": _reason(error)})
-    return offer
+    return offer.model_copy(update={"refused": _reason(error)})
 
 
-def _is_accepted(run: RunRecord, offer: Offer, place: RunPlace) -> bool:
+def _refusal(run: RunRecord, offer: Offer, place: RunPlace) -> NkloopError | None:
+    """How it is refused when it is typed; None where it is accepted."""
     try:
         _weigh(run, offer, place)
-    except (PlanError, RecordError, VerificationError):
-        return False
-    return True
+    except REFUSED as error:
+        return error
+    return None
 
 
 def _weigh(run: RunRecord, offer: Offer, place: RunPlace) -> None:

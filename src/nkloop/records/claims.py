@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from nkloop.errors import DeviceHeldError, StaleHolderError
 from nkloop.records import schema
 from nkloop.records.audit import write
 from nkloop.records.database import Database
+from nkloop.records.journal_rows import devices_of_text
 from nkloop.records.models import Claim, DeviceHolder
 from nkloop.records.processes import has_ended, this_process
 
@@ -102,7 +102,7 @@ class Claims:
         """The last holder of every device a run was opened under a claim of."""
         with self._database.reading() as connection:
             locks = connection.execute(sa.select(schema.runs.c.locks).where(schema.runs.c.id == run_id)).scalar()
-            rows = connection.execute(_HOLDERS, {"devices": tuple(json.loads(locks)) if locks else ()})
+            rows = connection.execute(_HOLDERS, {"devices": tuple(devices_of_text(locks))})
             return tuple(DeviceHolder.model_validate(dict(row)) for row in rows.mappings())
 
     def history(self, device: str) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def _is_free(holder: DeviceHolder, now: datetime) -> bool:
 
 def other_holder(connection: sa.Connection, locks: str | None) -> DeviceHolder | None:
     """Another process that holds one of the devices a run was opened under, which are told as its row has them."""
-    rows = connection.execute(_HOLDERS, {"devices": tuple(json.loads(locks)) if locks else ()}).mappings()
+    rows = connection.execute(_HOLDERS, {"devices": tuple(devices_of_text(locks))}).mappings()
     now, own = _now(connection), this_process().mark
     found = (DeviceHolder.model_validate(dict(row)) for row in rows)
     return next((one for one in found if one.process != own and not _is_free(one, now)), None)

@@ -36,7 +36,6 @@ _LATER = "#cfe3f1"
 """Wells whose liquid a person brings at a step, not at loading."""
 _RING = theme.BEST
 """Rim of wells that stand empty for the robot to fill."""
-"""What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 
 
 class LabwareTitles(Protocol):

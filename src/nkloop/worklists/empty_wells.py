@@ -11,6 +11,7 @@ from nkloop.worklists.models import DeckItem, Worklist
 _ROWS = string.ascii_uppercase[:16]
 _TUBES = re.compile(r"tuberack|aluminumblock")
 _COMES_EMPTY = re.compile(r"\s*\(empty[^)]*\)")
+"""What the deck says of labware that comes empty; its wells are not once the run has filled them."""
 _MOST_NAMED = 8
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nkloop.worklists.arrivals import arrival_told, left_by
+from nkloop.worklists.arrivals import arrival_told, left_by, runs_left_by
 from nkloop.worklists.models import DeckItem, Filling, Liquid, LotFacts, OperatorTask, Step, Worklist
 
 TUBES = "opentrons_24_tuberack_nest_1.5ml_snapcap"
@@ -55,6 +55,8 @@ def test_what_a_person_brings_at_a_step_is_told_with_it_and_what_an_interrupted_
     left = "leave it on the deck, run-0004 has left it there"
     assert told == ["not yet: step 2", "", "not yet: step 4", left, "not yet: step 1"]
     assert [left_by(one) for one in worklist.fillings] == ["", "", "", "run-0004", ""]
+    twice = worklist.model_copy(update={"fillings": worklist.fillings * 2})
+    assert runs_left_by(twice) == ("run-0004",)
 
 
 def test_cells_that_the_robot_reaches_before_anybody_is_asked_stand_there_from_the_start(worklist):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from nkloop.records import schema
 from nkloop.records.journal_rows import OPENED, devices_of_row, last_events, run_row
 from nkloop.records.models import RUN_OVER
-from nkloop.worklists.arrivals import left_by
+from nkloop.worklists.arrivals import runs_left_by
 from nkloop.worklists.models import Worklist
 
 _RUNS, _DECISIONS, _ENTRIES = schema.runs, schema.run_decisions, schema.audit_entries
@@ -33,7 +33,7 @@ def stems_from(connection: sa.Connection, worklist: Worklist) -> str | None:
     """The run that a worklist continues or repairs, told also by what it says stands on the deck as a run left it."""
     if (known := origin_of(connection, worklist.content_hash)) is not None:
         return known
-    named = next((run_id for filling in worklist.fillings if (run_id := left_by(filling))), None)
+    named = next(iter(runs_left_by(worklist)), None)
     is_here = named is not None and connection.execute(sa.select(_RUNS.c.id).where(_RUNS.c.id == named)).first()
     return named if is_here else None
 

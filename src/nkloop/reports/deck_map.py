@@ -14,7 +14,7 @@ from nkloop.labware.models import LabwareType
 from nkloop.reports import theme
 from nkloop.reports.numbers import count, plain, volume
 from nkloop.reports.shapes import box, frame, text
-from nkloop.worklists.arrivals import brought_by, is_left_unnamed, left_by
+from nkloop.worklists.arrivals import brought_by, is_left_unnamed, left_by, runs_left_by
 from nkloop.worklists.empty_wells import empty_told, empty_wells, label_in_use
 from nkloop.worklists.models import FULL_RACK, DeckItem, Worklist
 
@@ -263,7 +263,7 @@ def _unfilled(worklist: Worklist, item: DeckItem, empty: Sequence[str]) -> str:
 
 def _tips(worklist: Worklist, item: DeckItem) -> str:
     """What rack stands there: a full one, or in the rest of a run the one that is there, with the tips it has left."""
-    left = next(filter(None, map(left_by, worklist.fillings)), "")
+    left = next(iter(runs_left_by(worklist)), "")
     mine = (step for step in worklist.steps if step.tip.partition(":")[0] == item.nickname)
     if not left or any(step.tip_policy == FULL_RACK for step in mine):
         return "new tips"

@@ -15,7 +15,7 @@ from nkloop.reports.numbers import count, duration, listing, moment, plain, volu
 from nkloop.reports.run_view import load_rows, procedure_title
 from nkloop.reports.sheet_preparation import TakeOut, by_hand_ul, dilution_sentences, take_out_rows
 from nkloop.reports.sheet_steps import Block, step_blocks
-from nkloop.worklists.arrivals import brought_at, brought_by, is_left_unnamed, left_by
+from nkloop.worklists.arrivals import brought_at, brought_by, is_left_unnamed, left_by, runs_left_by
 from nkloop.worklists.cell_tubes import cell_tubes, tube_codes
 from nkloop.worklists.cells_back import cells_back_told
 from nkloop.worklists.light_rules import is_about
@@ -244,7 +244,7 @@ def _remaining(lot: LotFacts | None, taken: Mapping[str, float]) -> str:
 
 
 def _next_action(take_out: Sequence[TakeOut], worklist: Worklist) -> str:
-    left = listing([*dict.fromkeys(filter(None, map(left_by, worklist.fillings)))])
+    left = listing(runs_left_by(worklist))
     if take_out and take_out[0].lead_minutes:
         first = [row.liquid for row in take_out if row.lead_minutes == take_out[0].lead_minutes]
         named = listing(first) if len(first) <= 4 else f"{listing(first[:3])} and {len(first) - 3} more"

@@ -11,7 +11,7 @@ from nkloop.quantities.display import number as scientific
 from nkloop.reports.cultures import CULTURES, is_culture
 from nkloop.reports.deck_map import LabwareTitles, title_in_use
 from nkloop.reports.numbers import count, hours, listing, plain, volume
-from nkloop.worklists.arrivals import brought_at, brought_by, is_cell_tube, left_by
+from nkloop.worklists.arrivals import brought_at, brought_by, is_cell_tube, left_by, runs_left_by
 from nkloop.worklists.models import Filling, LotFacts, Worklist
 from nkloop.worklists.operator_tasks import thaws_in_a_run
 
@@ -147,7 +147,7 @@ def _at_its_step(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> T
 
 def _of_a_rest(row: TakeOut, fillings: list[Filling], worklist: Worklist) -> TakeOut:
     """In the rest of a run what had to be begun long before is done: it was begun before that run."""
-    left = next(filter(None, map(left_by, worklist.fillings)), "")
+    left = next(iter(runs_left_by(worklist)), "")
     step = brought_by(fillings[0], worklist)
     if not left or step is None or not row.lead_minutes:
         return row

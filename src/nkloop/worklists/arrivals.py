@@ -57,6 +57,11 @@ def left_by(filling: Filling) -> str:
     return rest.partition(":")[0] if kind == LEFT else ""
 
 
+def runs_left_by(worklist: Worklist) -> tuple[str, ...]:
+    """Ids of the interrupted runs that left liquids of a worklist on the deck, each once; none in a run of its own."""
+    return tuple(dict.fromkeys(filter(None, map(left_by, worklist.fillings))))
+
+
 def is_left_unnamed(filling: Filling) -> bool:
     """Whether a well holds what an interrupted run made in it, which has no other name than the well's."""
     return bool(left_by(filling)) and filling.liquid.name == f"{filling.labware} {filling.well}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from nkloop.worklists.bench_deck import SLOT_PATTERNS, SLOTS_IN_WORDS
 from nkloop.yamlfile import Finding
+from nkloop.yamlfile.plain import block, items, number
 from nkloop.yamlfile.problems import did_you_mean
 from nkloop.yamlfile.reader import YamlPath
 
@@ -25,16 +26,14 @@ MODULES = ("heaterShakerModuleV1", "temperatureModuleV1", "temperatureModuleV2",
 
 def deck_findings(data: Any) -> Iterator[Finding]:
     """Findings on the plain data of a bench file, which may be malformed."""
-    deck = data.get("deck") if isinstance(data, dict) else None
-    if not isinstance(deck, dict):
-        return
+    deck = block(data, "deck")
     model = deck.get("model")
-    for index, pipette in _blocks(deck, "pipettes"):
-        yield from _pipette(("deck", "pipettes", index), pipette, str(model))
+    for path, pipette in items(data, ("deck", "pipettes")):
+        yield from _pipette(path, pipette, str(model))
     yield from _slots(deck, str(model))
     speeds = deck.get("speeds")
     if isinstance(speeds, dict):
-        names = [one["load_name"] for _, one in _blocks(deck, "pipettes") if isinstance(one.get("load_name"), str)]
+        names = [one["load_name"] for _, one in items(deck, ("pipettes",)) if isinstance(one.get("load_name"), str)]
         if set(names) <= set(PIPETTES.get(str(model), names)):  # else the name to mend is that of the pipette
             yield from _rates(speeds.get("flow_ul_s"), names)
 
@@ -44,13 +43,13 @@ def _pipette(path: YamlPath, pipette: Mapping[str, Any], model: str) -> Iterator
     if isinstance(name, str) and known and name not in known:
         told = f"'{name}' is no pipette of the {model}"
         yield Finding((*path, "load_name"), told, did_you_mean(name, known) or f"use one of: {', '.join(known)}")
-    low, high = (_number(pipette.get(key)) for key in ("min_volume_ul", "max_volume_ul"))
+    low, high = (number(pipette.get(key)) for key in ("min_volume_ul", "max_volume_ul"))
     if low is not None and high is not None and low >= high:
         told = f"{low:g} µL is not below max_volume_ul, {high:g} µL"
         yield Finding((*path, "min_volume_ul"), told, "correct one of them")
     seen: set[float] = set()
-    for index, line in _blocks(pipette, "accuracy"):
-        volume, at = _number(line.get("volume_ul")), (*path, "accuracy", index, "volume_ul")
+    for inner, line in items(pipette, ("accuracy",)):
+        volume, at = number(line.get("volume_ul")), (*path, *inner, "volume_ul")
         if volume is None:
             continue
         if high is not None and volume > high:
@@ -69,8 +68,8 @@ def _slots(deck: Mapping[str, Any], model: str) -> Iterator[Finding]:
         taken[trash] = "the trash"
         if pattern and not re.fullmatch(pattern, trash):
             yield _no_slot(("deck", "trash_slot"), trash, model)
-    for index, module in _blocks(deck, "modules"):
-        path, slot, name = ("deck", "modules", index), module.get("slot"), module.get("load_name")
+    for inner, module in items(deck, ("modules",)):
+        path, slot, name = ("deck", *inner), module.get("slot"), module.get("load_name")
         if isinstance(name, str) and name not in MODULES:
             hint = did_you_mean(name, MODULES) or f"use one of: {', '.join(MODULES)}"
             yield Finding((*path, "load_name"), f"'{name}' is no module that is known here", hint)
@@ -93,17 +92,6 @@ def _rates(rates: Any, names: list[str]) -> Iterator[Finding]:
         if name not in names:
             hint = did_you_mean(name, names) or f"use one of: {', '.join(names)}"
             yield Finding(path, f"'{name}' is none of the pipettes of this deck", hint)
-        number = _number(rate)
-        if number is not None and number <= 0:
-            yield Finding(path, f"{number:g} µL/s must be above 0", "correct the number")
-
-
-def _blocks(block: Mapping[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
-    listed = block.get(key)
-    return [(i, one) for i, one in enumerate(listed if isinstance(listed, list) else []) if isinstance(one, dict)]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
-        return None
-    return float(value)
+        flow = number(rate)
+        if flow is not None and flow <= 0:
+            yield Finding(path, f"{flow:g} µL/s must be above 0", "correct the number")

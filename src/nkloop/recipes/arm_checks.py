@@ -7,7 +7,8 @@ from typing import Any
 
 from nkloop.quantities import Amount
 from nkloop.recipes.media import CarryOverLimit
-from nkloop.recipes.plain import items, repeated, texts, unknown, valid_items
+from nkloop.recipes.plain import repeated, texts, unknown, valid_items
+from nkloop.yamlfile.plain import items
 from nkloop.yamlfile.problems import Finding
 
 _HARMFUL = {

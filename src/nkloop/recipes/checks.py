@@ -15,9 +15,10 @@ from nkloop.quantities.display import exact
 from nkloop.recipes.arm_checks import check_arms, check_carry_over, check_process_ids
 from nkloop.recipes.models import Component, Ingredient, Recipe, Refresh, VariedComponent
 from nkloop.recipes.plain import amount as amount_of
-from nkloop.recipes.plain import items, repeated, unknown, valid
+from nkloop.recipes.plain import repeated, unknown, valid
 from nkloop.recipes.ranges import amount_fits
 from nkloop.recipes.stage_checks import check_stages
+from nkloop.yamlfile.plain import items
 from nkloop.yamlfile.problems import Finding, field_path
 from nkloop.yamlfile.reader import YamlPath
 

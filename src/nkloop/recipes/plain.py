@@ -9,19 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from nkloop.errors import QuantityError
 from nkloop.quantities import Amount
+from nkloop.yamlfile.plain import items
 from nkloop.yamlfile.problems import Finding, did_you_mean
 from nkloop.yamlfile.reader import YamlPath
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-def items(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    """The blocks of a list, each with its path; nothing where there is no such list."""
-    for step in path:
-        data = data.get(step) if isinstance(data, Mapping) else None
-    for index, raw in enumerate(data if isinstance(data, list | tuple) else ()):
-        if isinstance(raw, Mapping):
-            yield (*path, index), raw
 
 
 def valid_items(model: type[ModelT], data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, ModelT]]:

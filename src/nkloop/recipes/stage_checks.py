@@ -8,9 +8,10 @@ from typing import Any
 
 from nkloop.quantities.display import number
 from nkloop.recipes.media import Component
-from nkloop.recipes.plain import amount, items, span, unknown, valid, valid_items
+from nkloop.recipes.plain import amount, span, unknown, valid, valid_items
 from nkloop.recipes.ranges import amount_fits
 from nkloop.recipes.stages import Control, Criterion, ExpectedRange, Limit, ProcessStep, Sampling, Vessel
+from nkloop.yamlfile.plain import items
 from nkloop.yamlfile.problems import Finding
 from nkloop.yamlfile.reader import YamlPath
 

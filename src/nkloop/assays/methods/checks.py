@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nkloop.assays.methods.models import Limit
 from nkloop.yamlfile import Finding
+from nkloop.yamlfile.plain import block, items, number
 from nkloop.yamlfile.problems import did_you_mean
 from nkloop.yamlfile.reader import YamlPath
 
@@ -49,26 +49,23 @@ def method_findings(data: Any, common: Iterable[Limit]) -> Iterator[Finding]:
         common: the limits every method starts from.
     """
     yield from _controls(data)
-    for block, keys in (("contact", ("low_minutes", "high_minutes")), ("targets", ("low", "high"))):
-        low, high = (_number(_block(data, block).get(key)) for key in keys)
+    for part, keys in (("contact", ("low_minutes", "high_minutes")), ("targets", ("low", "high"))):
+        low, high = (number(block(data, part).get(key)) for key in keys)
         if low is not None and high is not None and low > high:
-            yield Finding((block,), f"begins at {low:g} and ends at {high:g}", "put the lower figure first")
+            yield Finding((part,), f"begins at {low:g} and ends at {high:g}", "put the lower figure first")
     yield from _mode(data)
-    yield from _wavelengths(_block(data, "read"), data.get("formula"))
-    yield from _read_numbers(_block(data, "read"))
+    yield from _wavelengths(block(data, "read"), data.get("formula"))
+    yield from _read_numbers(block(data, "read"))
     yield from limit_findings(data, common)
-    for block in ("read", "contact", "targets"):
-        yield from _unmarked((block,), data.get(block))
+    for part in ("read", "contact", "targets"):
+        yield from _unmarked((part,), data.get(part))
 
 
 def limit_findings(data: Any, common: Iterable[Limit] = ()) -> Iterator[Finding]:
     """What is wrong with the limits of plain data; `common` are those they replace, if they replace any."""
     known = {limit.name: limit for limit in common}
     seen: set[str] = set()
-    for index, limit in enumerate(_items(data, "limits")):
-        if not isinstance(limit, dict):
-            continue
-        path: YamlPath = ("limits", index)
+    for path, limit in items(data, ("limits",)):
         name = limit.get("name")
         if isinstance(name, str):
             if name in seen:
@@ -81,8 +78,9 @@ def limit_findings(data: Any, common: Iterable[Limit] = ()) -> Iterator[Finding]
 
 
 def _controls(data: Any) -> Iterator[Finding]:
-    listed = _items(data, "controls")
-    terms = _block(data, "terms")
+    controls = data.get("controls")
+    listed = controls if isinstance(controls, list) else []
+    terms = block(data, "terms")
     for term, role in _NEEDS.items():
         if terms.get(term) is True and role not in listed:
             yield Finding(("terms", term), f"needs {role} wells, which are not among the controls", f"add {role}")
@@ -93,7 +91,7 @@ def _controls(data: Any) -> Iterator[Finding]:
 
 
 def _mode(data: Any) -> Iterator[Finding]:
-    read, formula = _block(data, "read"), data.get("formula")
+    read, formula = block(data, "read"), data.get("formula")
     mode = read.get("mode")
     if not isinstance(formula, str) or not isinstance(mode, str) or formula not in _MODES:
         return
@@ -126,12 +124,12 @@ def _wavelengths(read: Mapping[str, Any], formula: object) -> Iterator[Finding]:
 
 def _apart(read: Mapping[str, Any]) -> Iterator[Finding]:
     """Pairs of wavelengths that lie in each other's place."""
-    excitation, emission = (_number(read.get(key)) for key in _PAIR)
+    excitation, emission = (number(read.get(key)) for key in _PAIR)
     if excitation is not None and emission is not None and emission <= excitation:
         told = f"{emission:g} nm is not above the excitation of {excitation:g} nm, as the light of a dye is"
         yield Finding(("read", "emission_nm"), told, "swap the two, or correct one")
-    main, reference = (_number(read.get(key)) for key in ("wavelength_nm", "reference_wavelength_nm"))
-    tolerance = _number(read.get("tolerance_nm", 5)) or 0.0
+    main, reference = (number(read.get(key)) for key in ("wavelength_nm", "reference_wavelength_nm"))
+    tolerance = number(read.get("tolerance_nm", 5)) or 0.0
     if main is not None and reference is not None and abs(main - reference) <= tolerance:
         told = f"{reference:g} nm lies within {tolerance:g} nm of the wavelength of {main:g} nm"
         yield Finding(("read", "reference_wavelength_nm"), told, "choose one the dye does not absorb at, or remove it")
@@ -140,11 +138,11 @@ def _apart(read: Mapping[str, Any]) -> Iterator[Finding]:
 def _read_numbers(read: Mapping[str, Any]) -> Iterator[Finding]:
     delay = read.get("delay_minutes")
     if isinstance(delay, list) and len(delay) == 2:
-        shortest, longest = (_number(one) for one in delay)
+        shortest, longest = (number(one) for one in delay)
         if shortest is not None and longest is not None and not 0 <= shortest <= longest:
             told = f"{shortest:g} to {longest:g} min after the end of contact, must rise from 0 or more"
             yield Finding(("read", "delay_minutes"), told, "write the shortest first: `[shortest, longest]`")
-    lowest, highest, linear = (_number(read.get(key)) for key in ("lowest", "highest", "highest_linear"))
+    lowest, highest, linear = (number(read.get(key)) for key in ("lowest", "highest", "highest_linear"))
     if lowest is not None and highest is not None and lowest >= highest:
         yield Finding(("read", "lowest"), f"{lowest:g} is not below highest, {highest:g}", "correct one of them")
     if linear is not None and highest is not None and linear > highest:
@@ -165,7 +163,7 @@ def _against(path: YamlPath, limit: Mapping[str, Any], known: Mapping[str, Limit
 
 
 def _order(path: YamlPath, limit: Mapping[str, Any]) -> Iterator[Finding]:
-    good, usable = (_number(limit.get(key)) for key in ("good", "usable"))
+    good, usable = (number(limit.get(key)) for key in ("good", "usable"))
     better = limit.get("better")
     if good is None or usable is None or not isinstance(better, str) or better not in _BOUND:
         return
@@ -174,24 +172,7 @@ def _order(path: YamlPath, limit: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding((*path, "usable"), told, "swap the two, or correct one")
 
 
-def _unmarked(path: YamlPath, block: Any) -> Iterator[Finding]:
-    if isinstance(block, dict) and "verified_by" not in block:
+def _unmarked(path: YamlPath, part: Any) -> Iterator[Finding]:
+    if isinstance(part, dict) and "verified_by" not in part:
         remedy = "add `verified_by: null`, or the name of who compared the values with their source"
         yield Finding(path, "does not say who verified its values", remedy)
-
-
-def _block(data: Any, name: str) -> Mapping[str, Any]:
-    inside = data.get(name)
-    return inside if isinstance(inside, dict) else {}
-
-
-def _items(data: Any, name: str) -> list[Any]:
-    inside = data.get(name)
-    return inside if isinstance(inside, list) else []
-
-
-def _number(value: Any) -> float | None:
-    """A number that can be compared; what is none is told by the model."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return None if abs(value) > 1e300 or math.isnan(value) else float(value)

@@ -11,6 +11,7 @@ from nkloop.assays.panel.files import line_named
 from nkloop.assays.panel.models import CulturedLine, LineStock, StockLimits
 from nkloop.errors import AssayError, Problem
 from nkloop.yamlfile import Finding, validate_yaml
+from nkloop.yamlfile.plain import items
 
 
 def load_line_stock(path: Path) -> LineStock:
@@ -25,12 +26,10 @@ def load_line_stock(path: Path) -> LineStock:
 def _findings(data: Any) -> Iterator[Finding]:
     """Lines listed twice, and lines the panel does not have."""
     seen: set[str] = set()
-    listed = data.get("lines")
-    for index, entry in enumerate(listed if isinstance(listed, list) else []):
-        name = entry.get("line") if isinstance(entry, dict) else None
+    for path, entry in items(data, ("lines",)):
+        name, at = entry.get("line"), (*path, "line")
         if not isinstance(name, str):
             continue
-        at = ("lines", index, "line")
         if name in seen:
             yield Finding(at, f"line listed twice: {name}", "keep the one in culture")
         seen.add(name)

@@ -25,15 +25,10 @@ def well_ranges(wells: Iterable[str]) -> tuple[str, ...]:
             columns.setdefault(int(match[2]), set()).add(ord(match[1]))
     rows = {column: tuple(_runs(sorted(held))) for column, held in columns.items()}
     found = []
-    for _, group in groupby(sorted(rows), key=lambda column: (rows[column], column - _place(column, rows))):
-        block = list(group)
+    for _, group in groupby(enumerate(sorted(rows)), key=lambda pair: (rows[pair[1]], pair[1] - pair[0])):
+        block = [column for _, column in group]
         found += [_told(first, last, block[0], block[-1]) for first, last in rows[block[0]]]
     return (*found, *others)
-
-
-def _place(column: int, rows: dict[int, tuple[tuple[int, int], ...]]) -> int:
-    """How many columns come before; columns side by side differ from it by the same."""
-    return sum(other < column for other in rows)
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

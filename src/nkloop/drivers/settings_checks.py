@@ -52,15 +52,23 @@ def _own_driver(path: Any) -> type | None:
     return found if isinstance(found, type) else None
 
 
+def unknown_settings(driver: type, settings: Mapping[Any, Any]) -> Iterator[Finding]:
+    """Settings that the class of a device does not take, each with its path in them."""
+    takes = inspect.signature(driver).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values()):
+        return
+    for key in settings:
+        if key not in takes:
+            hint = did_you_mean(key, takes.keys() - settings.keys()) or f"it takes: {', '.join(takes)}"
+            yield Finding((str(key),), f"{driver.__name__} takes no '{key}'", hint)
+
+
 def _of_driver(driver: type, settings: Mapping[Any, Any]) -> Iterator[Finding]:
     takes = inspect.signature(driver).parameters
-    is_open = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values())
+    yield from unknown_settings(driver, settings)
     for key, value in settings.items():
         if key in takes:
             yield from _of_type(key, value, _annotation(driver, key))
-        elif not is_open:
-            hint = did_you_mean(key, takes.keys() - settings.keys()) or f"it takes: {', '.join(takes)}"
-            yield Finding((str(key),), f"{driver.__name__} takes no '{key}'", hint)
     for key, one in takes.items():
         is_needed = one.default is inspect.Parameter.empty and one.kind is not inspect.Parameter.VAR_KEYWORD
         if is_needed and key not in settings and key not in OFFERED and _is_plain(_annotation(driver, key)):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from nkloop.assays.panel import load_line_stock
 from nkloop.drivers.bench import DEVICES, import_class, load_bench_file
 from nkloop.drivers.bench_file import BenchFile
-from nkloop.drivers.settings_checks import OWN
+from nkloop.drivers.settings_checks import OWN, unknown_settings
 from nkloop.errors import BenchError, LabwareError, NkloopError, Problem
 from nkloop.labware import Catalogue
 from nkloop.runs.beside import Beside, lock_of
@@ -71,18 +70,8 @@ def _drivers(file: BenchFile, path: Path) -> Iterator[Problem]:
             yield from error.problems
         else:
             if not spec.driver.startswith(OWN):  # those are told when the file is read
-                yield from _settings(path, device, driver, spec.settings)
-
-
-def _settings(path: Path, device: str, driver: type, settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Settings the class of a device does not take."""
-    takes = inspect.signature(driver).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values()):
-        return
-    for key in settings:
-        if key not in takes:
-            hint = did_you_mean(key, takes.keys() - settings.keys()) or f"it takes: {', '.join(takes)}"
-            yield Problem(f"{driver.__name__} takes no '{key}'", _where(path, device, "settings", key), hint)
+                for one in unknown_settings(driver, spec.settings):
+                    yield Problem(one.message, _where(path, device, "settings", *one.path), one.remedy)
 
 
 def _tips(file: BenchFile, path: Path) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ OWN = "nkloop."
 OFFERED = frozenset({"name", "protocols", "catalogue", "deck", "trash_slot", "state_folder", "workspace", "bench_name"})
 """What a bench gives to its drivers without its being a setting."""
 REAL_POLL_S, SIMULATED_POLL_S = (1.0, 5.0), (0.02, 10.0)
+"""Shortest and longest time between two looks at a device, in s."""
 _PLAIN = (str, int, float, bool, NoneType)
 _MANY = (list, tuple, dict, Sequence, Mapping, Union, UnionType)
 

@@ -9,6 +9,7 @@ from nkloop.worklists.models import OperatorTask
 _TIMED = frozenset({"incubate", "centrifuge", "thaw", "warm", "equilibrate", "settle", "store"})
 """The time of every other task is an estimate of how long the handling takes."""
 COUNTED = "counted from when this is asked; begun later, confirm later"
+"""From when the time of a timed task counts, as people are told beside it."""
 _IN_TIME = 0.9
 """A task confirmed after this share of its time counts as done in time."""
 EARLY_REMEDY = "confirm when it is over, or say in a note why it was shorter"

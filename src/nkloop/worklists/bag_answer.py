@@ -59,9 +59,12 @@ class BagRun:
     minutes_out: float
     """Longest time the cells of one vessel are outside the incubator."""
     made: tuple[Made, ...]
+    """The mixture of each bag, in the order of the bags."""
     ledger: Ledger
+    """What the wells hold when the run has ended."""
     lots: tuple[LotUse, ...]
     errors: Mapping[tuple[str, str], Mapping[str, Uncertainty]]
+    """Predicted errors of each component of a tube, by nickname and well."""
     notes: tuple[str, ...]
     stocks: Mapping[str, Lot]
     """Lot by component or liquid."""

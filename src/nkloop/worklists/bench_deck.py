@@ -11,7 +11,9 @@ from nkloop.frozen import FrozenModel
 
 Mount = Literal["left", "right"]
 SLOT_PATTERNS = {"flex": r"[A-D][1-4]", "ot2": r"[1-9]|1[01]", "star": r"[A-D][1-3]", "evo": r"[A-D][1-3]"}
+"""Names of the slots of each deck, as a regular expression."""
 SLOTS_IN_WORDS = {"flex": "A1 to D4", "ot2": "1 to 11", "star": "A1 to D3", "evo": "A1 to D3"}
+"""The same as people are told."""
 
 
 class PipetteAccuracy(FrozenModel):

@@ -21,6 +21,7 @@ FormFile = tuple[str, tuple[str, bytes, str]]
 API_VERSION = "4"
 """Value of the `Opentrons-Version` header, without which a robot answers nothing. Newer robots still speak it."""
 NO_RUN_PATH = "/runs/nkloop-asks-whether-it-may"
+"""A run that no robot has: to ask for a change of it tells whether changes are allowed, and changes nothing."""
 IDLE_SECONDS = 2.0
 """An idle connection is given up before the server does so after 5 s: a request sent just then would be lost."""
 READ_ATTEMPTS = 3

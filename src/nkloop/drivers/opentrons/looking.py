@@ -18,8 +18,11 @@ from nkloop.worklists.models import PLATE_READING, Worklist
 MARK_PATH = "/clientData/nkloop"
 """Where one nkloop tells the next that it holds the robot; gone when the robot reboots."""
 ACCOUNT = "account"
+"""What findings about the account call it."""
 NEEDED_SCOPES = ("protocols.write", "robot_control.write", "run_data.write")
+"""Rights that an account needs for any run, in the words of the robot."""
 SIGNING_SCOPE = "run_signoff.write"
+"""The right it needs besides to sign finished runs."""
 KEPT_SECONDS = 600.0
 """How long what hardly changes (calibration, clock, recovery setting, account) is not asked for again."""
 

@@ -15,7 +15,9 @@ from nkloop.worklists.models import DeckItem, Worklist
 
 Json = dict[str, Any]
 SUBJECT = "labware offsets"
+"""What findings about offsets call them."""
 SEARCH_PATH = "/labwareOffsets/searches"
+"""Where a robot tells the offsets it has stored."""
 
 
 class Offset(FrozenModel):

@@ -117,15 +117,15 @@ def dosing(
         from_stage, constant, aim, suspended_in, tube, seed, max_cv, max_bias, lots, bench,
     )  # fmt: skip
     planned, map_text = asyncio.run(_planned(found, catalogue, asked))
-    batch = batch.strip()
-    planned = usable(found, bench, replace(planned, more={**planned.more, "batch": batch}) if batch else planned, batch)
+    if batch := batch.strip():
+        planned = replace(planned, more={**planned.more, "batch": batch})
+    planned = usable(found, bench, planned, batch)
     answer(planned, catalogue, csv=csv, json_output=json_output, sheet=sheet, labels=labels, reserve=wish)
     if position_map is not None:
         write_file(position_map, map_text)
 
 
 async def _planned(found: Workspace, catalogue: Catalogue, asked: Asked) -> tuple[Planned, str]:
-
     from nkloop.cli.plan.dosing_plans import Planning
     from nkloop.cli.plan.planned import verified
     from nkloop.drivers.bench import load_bench_file

@@ -77,7 +77,6 @@ def usable(found: Workspace, bench: str, planned: Planned, batch: str = "") -> P
     if not is_recorded(found):
         return not_counted
     told: list[str] = []
-    names: tuple[str, ...] = ()
     with opened(found) as records:
         if records.stock.inventory(bench) is None:
             planned = not_counted

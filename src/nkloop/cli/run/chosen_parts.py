@@ -103,8 +103,9 @@ def times_done(records: Records, worklist_hash: str, bench: str, batch: str | No
 
 def part_command(order: Order, numbers: Sequence[int]) -> str:
     """The command that runs parts of what was ordered, and nothing else of it."""
-    yes = f"{f' --batch {shlex.quote(order.batch)}' if order.batch else ''}{' --yes' if order.is_allowed else ''}"
-    what = f"{shlex.quote(order.worklist)} --bench {order.bench} --part {spans(numbers)}{yes}"
+    batch = f" --batch {shlex.quote(order.batch)}" if order.batch else ""
+    yes = " --yes" if order.is_allowed else ""
+    what = f"{shlex.quote(order.worklist)} --bench {order.bench} --part {spans(numbers)}{batch}{yes}"
     return f"{command_name()} run {what}{elsewhere()}"
 
 

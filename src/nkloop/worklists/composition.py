@@ -19,6 +19,11 @@ ROUNDED = "volumes are rounded to 0.01 µL, the finest the robot is asked for"
 """Why a dosed component is off target when nothing else is said."""
 DECIMALS = 2
 """Of what is told in percent; volumes are given to a hundredth of a µL, so more digits would tell nothing."""
+LIMITED: Mapping[str, tuple[str, str]] = {
+    "cv_percent": ("CV", "--max-cv"),
+    "bias_percent": ("systematic error", "--max-bias"),
+}
+"""Predicted errors that are limited: what people call them, and the options that set their limits."""
 
 
 def composition_rows(
@@ -130,10 +135,8 @@ def uncertain_rows(rows: Sequence[CompositionRow], limits: ErrorLimits) -> list[
     """Components whose predicted error is beyond the limits asked for."""
     told = []
     for row in rows:
-        for name, value, limit, option in (
-            ("CV", row.cv_percent, limits.cv_percent, "--max-cv"),
-            ("systematic error", row.bias_percent, limits.bias_percent, "--max-bias"),
-        ):
+        for field, (name, option) in LIMITED.items():
+            value, limit = getattr(row, field), getattr(limits, field)
             if value is not None and value > limit:
                 message = f"predicted {name} of {row.component} is {value:.2f} %, at most {limit:g} % is allowed"
                 remedy = f"plan a larger volume, use a stock of another concentration, or raise the limit ({option})"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from nkloop.errors import PlanError
 from nkloop.recipes.error_limits import ErrorLimits
 from nkloop.worklists.builder import DeckFullError
+from nkloop.worklists.composition import LIMITED
 from nkloop.worklists.plans import CompositionRow
 
 _STEP = 1.15
 """Each limit that is tried is so many times the one before."""
-_LIMITS: Mapping[str, tuple[str, str]] = {
-    "cv_percent": ("CV", "--max-cv"),
-    "bias_percent": ("systematic error", "--max-bias"),
-}
-"""What limits are called, and the options that set them."""
 Planned = TypeVar("Planned")
 
 
@@ -36,7 +32,7 @@ def fitting(
     try:
         return plan(asked)
     except DeckFullError as full:
-        for field in _LIMITS:
+        for field in LIMITED:
             if refusal := _by_limit(field, asked, plan, rows, full):
                 raise refusal from full
         raise
@@ -57,7 +53,7 @@ def _by_limit(
     found = _tightest(tried, lambda value: _made(plan, asked.model_copy(update={field: value})))
     if found is None:
         return None
-    (value, made), (title, option) = found, _LIMITS[field]
+    (value, made), (title, option) = found, LIMITED[field]
     worst = max(rows(made), key=lambda row: getattr(row, field) or 0.0)
     first = full.problems[0]
     return PlanError(

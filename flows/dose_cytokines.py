@@ -23,6 +23,7 @@ from nkloop.reports.tables import composition_rows, well_rows
 from nkloop.runs.culture import donor_tubes
 from nkloop.runs.feeding import PlateFeeding, base_order, plan_feeding
 from nkloop.runs.session import Session, open_session
+from nkloop.worklists.arms import REFERENCE
 from nkloop.worklists.constants import Constants
 from nkloop.worklists.dosing_assembly import PLATES
 from nkloop.worklists.medium_vessels import container_of
@@ -68,6 +69,15 @@ class ArmDose(BaseModel):
         min_length=1,
     )
     factors: list[Factor] = Field([], title="Factors", description="Components that differ from the recipe")
+
+    @model_validator(mode="after")
+    def _reference_is_the_recipe(self) -> Self:
+        if self.name == REFERENCE and (changed := [one.component for one in self.factors if one.factor != 1]):
+            raise ValueError(
+                f"{REFERENCE} is the recipe unchanged, every arm is compared with it: give the arm with another "
+                f"{changed[0]} a name of its own, such as arm-1-1"
+            )
+        return self
 
 
 class Well(BaseModel):
@@ -156,6 +166,13 @@ class DoseCytokines(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _each_well_stands_once(self) -> Self:
+        names = [well.well for well in self.wells]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"well {twice} stands more than once: say all that happens to a well in one entry")
+        return self
+
     @property
     def purpose(self) -> str:
         """What it is about, for the name of its run."""
@@ -212,7 +229,7 @@ def _arm(arm: ArmDose, recipe: Recipe) -> Arm:
     envelope = Envelope.of(recipe)
     factors = {factor.component: factor.factor for factor in arm.factors}
     envelope.check(factors, where=f"arm {arm.name}")
-    origin: Literal["reference", "exploration"] = "reference" if arm.name == "reference" else "exploration"
+    origin: Literal["reference", "exploration"] = "reference" if arm.name == REFERENCE else "exploration"
     return Arm(name=arm.name, factors=envelope.complete(factors), origin=origin)
 
 

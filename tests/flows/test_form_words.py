@@ -49,6 +49,17 @@ def test_a_culture_well_is_one_of_a_plate(well: str, fits: bool) -> None:
             model(well=well)
 
 
+def test_the_reference_is_not_changed_and_a_well_stands_once() -> None:
+    module = load_flow(FOLDER / "dose_cytokines.py")
+    scf = module.Factor(component="SCF@expansion_i+expansion_ii", factor=2)
+    with pytest.raises(ValidationError, match=r"reference is the recipe unchanged.*a name of its own, such as arm-1-1"):
+        module.ArmDose(name="reference", factors=[scf])
+    assert module.ArmDose(name="reference", factors=[scf.model_copy(update={"factor": 1.0})]).factors
+    assert module.ArmDose(name="arm-1-1", factors=[scf]).factors == [scf]
+    with pytest.raises(ValidationError, match="well B3 stands more than once"):
+        module.DoseCytokines(wells=[module.Well(well=well) for well in ("A1", "B3", "B3")])
+
+
 def test_a_well_beyond_the_plate_is_refused_with_its_last_well() -> None:
     module = load_flow(FOLDER / "dose_cytokines.py")
     with pytest.raises(ValidationError, match="well H12 is not on plate-24: its wells are A1 to D6"):

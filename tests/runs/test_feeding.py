@@ -31,12 +31,12 @@ def plan(session: Session, recipe: Recipe, journalled: Journalled) -> Plan:
     reference = Arm(name="reference", factors=Envelope.of(recipe).complete({}), origin="reference")
     varied = [v.component for v in recipe.loop.vary if "expansion_i" in v.stages]
 
-    async def planned(*wells: WellFeeding, **more: Any) -> DosingPlan:
+    async def planned(*wells: WellFeeding, extra: tuple[Arm, ...] = (), **more: Any) -> DosingPlan:
         barcode = f"M-{next(media)}"
         made = await plan_batch(session, recipe, "expansion_i", Amount(60, "mL"), leave_out=varied, barcode=barcode)
         journalled(made.worklist)
         asked = PlateFeeding(
-            recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=(reference,), wells=wells,
+            recipe=recipe, stage_id="expansion_i", name="feed", plate="C-1", arms=(reference, *extra), wells=wells,
             donors=(DonorTube(donor="U1", cells_per_ul=1000),), **more,
         )  # fmt: skip
         return await plan_feeding(session, asked, barcode)
@@ -53,6 +53,19 @@ async def test_a_new_plate_is_seeded_to_the_recipes_concentrations(plan: Plan, r
         (well,) = seeded.after
         assert well.volume_ul == pytest.approx(1500)
         assert well.per_ul["TPO"] == pytest.approx(share * wanted.canonical, rel=0.02)
+
+
+async def test_an_arm_that_differs_in_another_stage_only_is_told(plan: Plan, recipe: Recipe) -> None:
+    elsewhere, here = (
+        Arm(name=name, factors=Envelope.of(recipe).complete({key: 1.5}), origin="exploration")
+        for name, key in (("arm-1-1", "IL-15@expansion_ii+differentiation"), ("arm-1-2", "TPO@expansion_i"))
+    )
+    wells = [
+        SEEDED.model_copy(update={"arm": arm, "well": well}) for arm, well in (("arm-1-1", "A2"), ("arm-1-2", "A3"))
+    ]
+    made: DosingPlan = await plan(SEEDED, *wells, extra=(elsewhere, here))
+    told = "arm-1-1 is the recipe unchanged in expansion_i: IL-15@expansion_ii+differentiation acts elsewhere"
+    assert [note for note in made.notes if "unchanged" in note] == [told]
 
 
 async def test_a_feeding_starts_from_what_the_last_one_left(plan: Plan, journalled: Journalled) -> None:

@@ -22,7 +22,7 @@ from nkloop.worklists.base_medium import BaseMaker, order_in, order_of
 from nkloop.worklists.constants import Constants, settled, settled_by
 from nkloop.worklists.dosing import plan_dosing
 from nkloop.worklists.dosing_assembly import Wanted, with_enough_base
-from nkloop.worklists.dosing_request import stage_of
+from nkloop.worklists.dosing_request import stage_of, unchanged_notes
 from nkloop.worklists.models import CELLS_OUT_MINUTES
 from nkloop.worklists.plans import Aim, DonorTube, DosingPlan, DosingRequest, MediumOrder, MediumSource, WellFeeding
 
@@ -70,7 +70,8 @@ async def plan_feeding(session: Session, asked: PlateFeeding, base_medium: str, 
         lambda stocks: plan_dosing(request, stocks, session.bench_file.deck, session.catalogue),
         reservation=reservation,
     )
-    return plan.model_copy(update={"notes": (*told, *plan.notes)})
+    alike = unchanged_notes(asked.recipe, asked.stage_id, asked.arms)
+    return plan.model_copy(update={"notes": (*told, *alike, *plan.notes)})
 
 
 async def base_order(session: Session, asked: PlateFeeding, barcode: str) -> MediumOrder:

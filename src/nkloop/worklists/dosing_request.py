@@ -134,6 +134,16 @@ def changed_components(recipe: Recipe, stage_id: str, arms: Iterable[Arm]) -> tu
     return tuple(found)
 
 
+def unchanged_notes(recipe: Recipe, stage_id: str, arms: Iterable[Arm]) -> tuple[str, ...]:
+    """What is told of arms that differ from the recipe in other stages only: here they are the recipe itself."""
+    told = []
+    for arm in arms:
+        changes = [*(key for key, factor in arm.factors.items() if factor != 1), *arm.amounts]
+        if changes and not changed_components(recipe, stage_id, (arm,)):
+            told.append(f"{arm.name} is the recipe unchanged in {stage_id}: {', '.join(changes)} acts elsewhere")
+    return tuple(told)
+
+
 def targets_of(recipe: Recipe, stage_id: str, arm: Arm, ingredients: tuple[Ingredient, ...]) -> dict[str, float]:
     """Canonical concentration per component that an arm aims at; 0 of what it shall not have."""
     found = {i.component: arm_concentration(recipe, stage_id, arm, i.component) for i in ingredients}

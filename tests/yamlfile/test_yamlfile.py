@@ -11,6 +11,7 @@ from pydantic import Field
 from nkloop.errors import BenchError
 from nkloop.frozen import FrozenModel
 from nkloop.yamlfile import Finding, YamlSyntaxError, load_yaml, validate_yaml
+from nkloop.yamlfile.problems import one_of
 
 
 class Part(FrozenModel):
@@ -183,3 +184,8 @@ def test_a_file_that_changed_is_read_anew(write: Callable[[str], Path]) -> None:
     assert validate_yaml(Whole, write("title: u\n"), BenchError).title == "u"
     with pytest.raises(BenchError, match="cannot be read"):
         validate_yaml(Whole, write("title: t\n").with_name("gone.yaml"), BenchError)
+
+
+@pytest.mark.parametrize(("word", "remedy"), [("sise", "did you mean 'size'?"), ("x", "use one of: name, size")])
+def test_the_remedy_for_an_unknown_name_is_the_closest_one_or_all(word: str, remedy: str) -> None:
+    assert one_of(word, ("name", "size")) == remedy

@@ -9,7 +9,7 @@ from typing import Any
 from nkloop.worklists.bench_deck import SLOT_PATTERNS, SLOTS_IN_WORDS
 from nkloop.yamlfile import Finding
 from nkloop.yamlfile.plain import block, items, number
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import one_of
 from nkloop.yamlfile.reader import YamlPath
 
 PIPETTES: Mapping[str, tuple[str, ...]] = {
@@ -42,7 +42,7 @@ def _pipette(path: YamlPath, pipette: Mapping[str, Any], model: str) -> Iterator
     name, known = pipette.get("load_name"), PIPETTES.get(model, ())
     if isinstance(name, str) and known and name not in known:
         told = f"'{name}' is no pipette of the {model}"
-        yield Finding((*path, "load_name"), told, did_you_mean(name, known) or f"use one of: {', '.join(known)}")
+        yield Finding((*path, "load_name"), told, one_of(name, known))
     low, high = (number(pipette.get(key)) for key in ("min_volume_ul", "max_volume_ul"))
     if low is not None and high is not None and low >= high:
         told = f"{low:g} µL is not below max_volume_ul, {high:g} µL"
@@ -71,7 +71,7 @@ def _slots(deck: Mapping[str, Any], model: str) -> Iterator[Finding]:
     for inner, module in items(deck, ("modules",)):
         path, slot, name = ("deck", *inner), module.get("slot"), module.get("load_name")
         if isinstance(name, str) and name not in MODULES:
-            hint = did_you_mean(name, MODULES) or f"use one of: {', '.join(MODULES)}"
+            hint = one_of(name, MODULES)
             yield Finding((*path, "load_name"), f"'{name}' is no module that is known here", hint)
         if not isinstance(slot, str):
             continue
@@ -90,7 +90,7 @@ def _rates(rates: Any, names: list[str]) -> Iterator[Finding]:
     for name, rate in rates.items() if isinstance(rates, dict) else ():
         path = ("deck", "speeds", "flow_ul_s", name)
         if name not in names:
-            hint = did_you_mean(name, names) or f"use one of: {', '.join(names)}"
+            hint = one_of(name, names)
             yield Finding(path, f"'{name}' is none of the pipettes of this deck", hint)
         flow = number(rate)
         if flow is not None and flow <= 0:

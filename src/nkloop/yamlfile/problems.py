@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -198,6 +198,11 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return f"did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def one_of(word: object, known: Collection[str]) -> str:
+    """The remedy for a name that is not known: the closest known one, else all of them."""
+    return did_you_mean(word, known) or f"use one of: {', '.join(known)}"
 
 
 def _told(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

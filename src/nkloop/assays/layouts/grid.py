@@ -20,7 +20,7 @@ from nkloop.assays.readings.grid import grid_at
 from nkloop.assays.tables import raise_all
 from nkloop.assays.unit_headers import other_unit
 from nkloop.errors import AssayError, Problem
-from nkloop.yamlfile.problems import did_you_mean, worded
+from nkloop.yamlfile.problems import did_you_mean, one_of, worded
 
 _FACTS = {
     "plate": "barcode",
@@ -88,7 +88,7 @@ def layouts_from_grid(path: Path, rows: Sequence[Row], defaults: Mapping[str, An
         elif name in _LISTS:
             lists[name].append(row)
         else:
-            hint = did_you_mean(name, [*_FACTS, *_LISTS]) or f"use one of: {', '.join([*_FACTS, *_LISTS])}"
+            hint = one_of(name, [*_FACTS, *_LISTS])
             told = other_unit(name, UNITS) or (f"'{row.cells[0]}' is not understood above a grid", hint)
             problems.append(Problem(told[0], f"{path}:{row.line}", told[1]))
         place += 1

@@ -18,7 +18,7 @@ from nkloop.assays.table_cells import read_grid
 from nkloop.assays.tables import Column, Row, Table, raise_all, read_table
 from nkloop.assays.unit_headers import other_unit
 from nkloop.errors import Problem
-from nkloop.yamlfile.problems import did_you_mean, worded
+from nkloop.yamlfile.problems import one_of, worded
 
 _TEXT = (
     "plate", "well", "role", "arm", "donor", "sample", "line", "treatment", "treatment_kind", "dose_unit", "method",
@@ -213,7 +213,7 @@ def _well(table: Table, row: Row, problems: list[Problem]) -> dict[str, Any] | N
         text = f"'{row.text('well')}' is not a well name"
         problems.append(Problem(text, table.where(row, "well"), "use names like A1"))
     if role not in ROLES:
-        hint = did_you_mean(role, ROLES) or f"use one of: {', '.join(ROLES)}"
+        hint = one_of(role, ROLES)
         problems.append(Problem(f"'{row.text('role')}' is not the role of a well", table.where(row, "role"), hint))
     if name is None or role not in ROLES:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from nkloop.assays.methods.models import Limit
 from nkloop.yamlfile import Finding
 from nkloop.yamlfile.plain import block, items, number
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import one_of
 from nkloop.yamlfile.reader import YamlPath
 
 _NEEDS = {
@@ -155,7 +155,7 @@ def _read_numbers(read: Mapping[str, Any]) -> Iterator[Finding]:
 def _against(path: YamlPath, limit: Mapping[str, Any], known: Mapping[str, Limit]) -> Iterator[Finding]:
     name, better = limit["name"], limit.get("better")
     if name not in known:
-        hint = did_you_mean(name, known) or f"use one of: {', '.join(sorted(known))}"
+        hint = one_of(name, sorted(known))
         yield Finding((*path, "name"), f"'{name}' is no quality figure", hint)
     elif isinstance(better, str) and better in _BOUND and better != known[name].better:
         told = f"{name} is better {known[name].better}, not {better}: bad plates would pass"

@@ -13,7 +13,7 @@ from nkloop.assays.methods.models import Limit, Method
 from nkloop.errors import AssayError
 from nkloop.frozen import FrozenModel
 from nkloop.yamlfile import Finding, load_yaml, validate_yaml
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import one_of
 
 _PACKAGE = Path(__file__).parent
 FOLDER = _PACKAGE / "data"
@@ -70,9 +70,7 @@ def method_named(name: str, folder: Path | None = None) -> Method:
     for place in (folder, FOLDER):
         if place is not None and name in {path.stem for path in place.glob("*.yaml")}:
             return _shipped(name) if place is FOLDER else load_method(place / f"{name}.yaml")
-    known = methods(folder)
-    hint = did_you_mean(name, known)
-    raise AssayError(f"there is no assay method '{name}'", remedy=hint or f"use one of: {', '.join(known)}")
+    raise AssayError(f"there is no assay method '{name}'", remedy=one_of(name, methods(folder)))
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 from nkloop.assays.panel.models import Panel, TumourLine
 from nkloop.errors import AssayError
 from nkloop.yamlfile import Finding, validate_yaml
-from nkloop.yamlfile.problems import did_you_mean
+from nkloop.yamlfile.problems import one_of
 
 FILE = Path(__file__).parent / "panel.yaml"
 
@@ -47,7 +47,7 @@ def line_named(name: str) -> TumourLine:
     raise AssayError(
         f"'{name}' is not a line of the tumour panel",
         where="target line",
-        remedy=same or did_you_mean(name, known) or f"use one of: {', '.join(known)}",
+        remedy=same or one_of(name, known),
     )
 
 

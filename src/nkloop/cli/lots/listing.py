@@ -66,10 +66,10 @@ def list_lots(
 
 def _known(inventory: Inventory, component: str | None) -> None:
     from nkloop.errors import InventoryError
-    from nkloop.yamlfile.problems import did_you_mean
+    from nkloop.yamlfile.problems import one_of
 
     if component is not None and component not in inventory.components:
-        remedy = did_you_mean(component, inventory.components) or f"use one of: {', '.join(inventory.components)}"
+        remedy = one_of(component, inventory.components)
         raise InventoryError(f"no lot of '{component}' is listed", where="--component", remedy=remedy)
 
 

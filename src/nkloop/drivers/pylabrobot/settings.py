@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from nkloop.errors import BenchError
 from nkloop.frozen import FrozenModel
 from nkloop.yamlfile import Finding
-from nkloop.yamlfile.problems import did_you_mean, worded
+from nkloop.yamlfile.problems import one_of, worded
 
 StationKind = Literal["shaker", "heater_shaker", "temperature"]
 
@@ -147,7 +147,7 @@ def model_findings(settings: Mapping[Any, Any], models: Collection[str]) -> Iter
     """A model that is not known by its name."""
     model = settings.get("model")
     if isinstance(model, str) and model and "${" not in model and model not in models:
-        remedy = did_you_mean(model, models) or f"use one of: {', '.join(models)}"
+        remedy = one_of(model, models)
         yield Finding(("model",), f"'{model}' is not known", remedy)
 
 

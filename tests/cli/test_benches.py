@@ -182,5 +182,6 @@ def test_the_list_of_an_incubator_is_shown_and_put_right(nkloop: Nkloop, workspa
     assert shown.out == "P-1: inside since 2026-11-23 08:00 UTC, for run-0007 step 3\n", shown.err
     said = ("bench", "incubator", "settle", "virtual", "P-1", "--by", "Bo", "--reason", "it stood there")
     assert "look, then add --inside or --out" in nkloop(*said).err
+    assert "--reason: it is empty. Remedy: write what you saw" in nkloop(*said[:-1], " ", "--out").err
     assert nkloop(*said, "--out").out == "Recorded by Bo: P-1 is out.\n"
     assert nkloop("bench", "incubator", "list", "virtual", "--json").json == {"plates": []}

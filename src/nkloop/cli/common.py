@@ -112,6 +112,19 @@ def on_one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def required_text(value: str, option: str, what: str) -> str:
+    """A text a person must give, for the records.
+
+    Raises:
+        RecordError: it is empty.
+    """
+    from nkloop.errors import RecordError
+
+    if value.strip():
+        return value.strip()
+    raise RecordError("it is empty", where=option, remedy=f"write {what}")
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file a person asked for, its folder too.
 

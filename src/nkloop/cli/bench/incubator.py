@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, print_json
+from nkloop.cli.common import JsonFlag, WorkspaceOption, find_workspace, print_json, required_text
 
 if TYPE_CHECKING:
     from nkloop.drivers.stations import KeptPlate
@@ -49,19 +49,15 @@ def settle(
     """
     from nkloop.errors import RecordError
 
-    for name, value in (("--by", by), ("--reason", reason)):
-        if not value.strip():
-            raise RecordError(
-                f"{name} is empty", where="nkloop bench incubator", remedy="say who looked and what was seen"
-            )
+    by, reason = required_text(by, "--by", "your name"), required_text(reason, "--reason", "what you saw")
     if inside is None:
         raise RecordError(
             f"it is not said where plate {plate} is",
             where="nkloop bench incubator settle",
             remedy="look, then add --inside or --out",
         )
-    told = asyncio.run(_settled(workspace, bench, plate, is_inside=inside, by=by.strip(), reason=reason.strip()))
-    typer.echo(f"Recorded by {by.strip()}: {told}.")
+    told = asyncio.run(_settled(workspace, bench, plate, is_inside=inside, by=by, reason=reason))
+    typer.echo(f"Recorded by {by}: {told}.")
 
 
 async def _listed(workspace: Path, bench: str) -> tuple[KeptPlate, ...]:

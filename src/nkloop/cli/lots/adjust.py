@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json
-from nkloop.cli.lots.options import ByOption, ReasonOption, required_text
+from nkloop.cli.common import BenchOption, JsonFlag, WorkspaceOption, find_workspace, print_json, required_text
+from nkloop.cli.lots.options import ByOption, ReasonOption
 
 if TYPE_CHECKING:
     from nkloop.inventory import Container

@@ -15,8 +15,8 @@ from nkloop.cli.common import (
     elsewhere,
     find_workspace,
     print_json,
+    required_text,
 )
-from nkloop.cli.lots.options import required_text
 
 if TYPE_CHECKING:
     from nkloop.inventory import Inventory

@@ -244,6 +244,12 @@ def test_a_dilution_on_its_way_is_no_vessel_to_be_finished_and_alike_wells_are_t
     assert unfinished_vessels(worklist, fates, [("plate", well) for well in found.wells], CATALOGUE, DECK) == ()
 
 
+def test_who_asks_for_the_rest_of_an_undecided_run_is_sent_to_its_question(records: Records, cut_run: str) -> None:
+    with pytest.raises(RecordError) as refused:
+        follow_up_of(cut_run, records)
+    assert [one.remedy for one in refused.value.problems] == [f"nkloop reconcile {cut_run}"]
+
+
 async def test_a_task_nobody_did_and_no_worklist_asks_for_is_told(records: Records, journalled: Journalled) -> None:
     run_id = journalled(dosing(), "planned")
     records.journal.append_events(run_id, journal((1, "done"), (2, "done"), (3, "done"), (4, "unknown")))

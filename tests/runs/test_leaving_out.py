@@ -9,8 +9,9 @@ import pytest
 
 from nkloop.errors import NkloopError, PlanError
 from nkloop.records import Records
+from nkloop.runs.asking import question
 from nkloop.runs.deciding import Decided, decide
-from nkloop.runs.leaving_out import with_wells_to_leave_out
+from nkloop.runs.leaving_out import is_worth_it, with_wells_to_leave_out
 from nkloop.runs.typed_steps import wells_of
 from nkloop.runs.weighing import RunPlace, Said
 
@@ -58,3 +59,16 @@ def test_wells_without_which_the_rest_is_refused_all_the_same_are_not_named(reco
     refused = PlanError("cells A1 holds too little", remedy=remedy)
     nothing_said = with_wells_to_leave_out(refused, run, Said(), RunPlace(records, CATALOGUE, DECK))
     assert [one.remedy for one in nothing_said.problems] == ["--decide discard and plan anew"]
+
+
+def test_nothing_is_left_out_where_all_that_was_to_be_made_would_be(records: Records) -> None:
+    """A medium in one tube: to go on without it makes nothing, and discards the tube for good."""
+    worklist = examples.EXAMPLES["medium_preparation"]()
+    run = records.journal.run(cut_run(records, worklist, told_by_device(worklist, 12, "drawn")))
+    place = RunPlace(records, CATALOGUE, DECK)
+    made = {(one.labware, one.well) for one in worklist.ends}
+    assert made
+    assert not is_worth_it(run, [*made, ("dilutions", "A1")], place)
+    assert is_worth_it(run, [("dilutions", "A1")], place)
+    for offer in question(run.id, records, CATALOGUE, DECK).offers:
+        assert offer.refused or not made <= set(offer.wells)

@@ -171,9 +171,11 @@ def follow_up_of(run_id: str, records: Records) -> tuple[Worklist, Context]:
         if run.decision is not None:
             told = f"it was decided: {run.decision.decision}"
             anew = f" --instead-of {len(records.decisions.of_run(run_id))}"
+        # what became of its unknown steps has to be said with it, and the question tells how
+        is_to_be_asked = run.decision is None and run.open_steps
+        decide = "" if is_to_be_asked else f" --decide continue{anew} --by NAME --reason WHY"
         raise RecordError(
-            f"run {run_id} has no worklist that continues it: {told}",
-            remedy=f"nkloop reconcile {run_id} --decide continue{anew} --by NAME --reason WHY",
+            f"run {run_id} has no worklist that continues it: {told}", remedy=f"nkloop reconcile {run_id}{decide}"
         )
     context = Context(campaign=run.campaign, round=run.round, batch=run.batch, parent=run_id)
     return records.decisions.left_of(run_id), context

@@ -48,19 +48,36 @@ def named_wells(error: NkloopError) -> tuple[Spot, ...]:
     return tuple(dict.fromkeys(wells_of([one for told in error.problems for one in _OPTION.findall(told.remedy)])))
 
 
+def is_worth_it(run: RunRecord, wells: Iterable[Spot], place: RunPlace) -> bool:
+    """Whether anything a run was to make is left without these wells; otherwise it is discarded as a whole."""
+    worklist = place.records.journal.worklist(run.worklist_hash)
+    kept = {item.nickname for item in worklist.deck if item.barcode}
+    wanted = [
+        *((end.labware, end.well) for end in worklist.ends),
+        *((aim.labware, aim.well) for aim in worklist.targets),
+    ]
+    made = {spot for spot in wanted if spot[0] in kept}
+    return not made or bool(made - set(wells))
+
+
 def with_wells_to_leave_out(error: NkloopError, run: RunRecord, said: Said, place: RunPlace) -> NkloopError:
     """The refusal of a rest, with the options for the wells without which it is accepted; as it is where none are."""
     named = named_wells(error)
-    if named and _accepted(run, said._replace(wells=(*said.wells, *named)), place):
+    if (
+        named
+        and is_worth_it(run, (*said.wells, *named), place)
+        and _accepted(run, said._replace(wells=(*said.wells, *named)), place)
+    ):
         return error
     seeds = (named, tuple(_places(error, run, place)), tuple(_off(run, said, place)))
     found = (_without(run, said._replace(wells=(*said.wells, *seed)), place) for seed in seeds if seed)
-    options = next((told for wells in found if wells and (told := options_for(wells)).count("--well ") <= _NAMED), "")
+    useful = (wells for wells in found if wells and is_worth_it(run, wells, place))
+    options = next((told for wells in useful if (told := options_for(wells)).count("--well ") <= _NAMED), "")
     if not options:
         return type(error).from_problems(map(_as_a_whole, error.problems))
     first, *others = error.problems
     is_own = isinstance(error, PlanError) and first.remedy and not named
-    remedy = f"leave out what hangs on it, with {options}, and make that anew; or "
+    remedy = f"leave out what hangs on it, with {options}, which discards it for good, and make that anew; or "
     remedy += first.remedy if is_own else _PLAN_ANEW
     return type(error).from_problems([replace(first, remedy=remedy), *(replace(one, remedy="") for one in others)])
 

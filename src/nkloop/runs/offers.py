@@ -10,13 +10,15 @@ from pydantic import Field
 from nkloop.errors import NkloopError
 from nkloop.frozen import FrozenModel
 from nkloop.records.models import DecisionKind, RunDecision, RunRecord
-from nkloop.runs.leaving_out import REFUSED, named_wells, weighed_by_ledger
+from nkloop.runs.leaving_out import REFUSED, is_worth_it, named_wells, weighed_by_ledger
 from nkloop.runs.open_steps import OpenStep
 from nkloop.runs.unmixed import Spot
 from nkloop.runs.weighing import RunPlace, Said, to_be_decided
 from nkloop.worklists.models import PLATE_READING
 
-_LEFT_OUT = "; the wells that its source no longer reaches are left out"
+_LEFT_OUT = (
+    "; the wells that its source no longer reaches are left out: they are discarded, which no later decision takes back"
+)
 
 
 class Offer(FrozenModel):
@@ -221,7 +223,7 @@ def _judged(run: RunRecord, offer: Offer, place: RunPlace) -> Offer:
         return offer
     if offer.kind == "continue" and (wells := named_wells(error)):
         narrowed = offer.model_copy(update={"wells": wells, "when": offer.when + _LEFT_OUT})
-        if _refusal(run, narrowed, place) is None:
+        if is_worth_it(run, wells, place) and _refusal(run, narrowed, place) is None:
             return narrowed
     return offer.model_copy(update={"refused": _reason(error)})
 
